@@ -1,0 +1,312 @@
+"""The event: a CloudEvents 1.0 envelope in Kafka headers, and JSON data in the value.
+
+Every event class registers itself in `CATALOGUE` as it is defined; the catalogue is the single
+source for the reaction tables, the published schemas, the documentation and the tests.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+SPECVERSION: Final = "1.0"
+CONTENT_TYPE: Final = "application/json"
+MAX_EVENT_BYTES: Final = 512 * 1024
+"""A larger event is refused when it is decided, and parked when it is heard."""
+
+SubjectKind = Literal["episode", "group", "session", "person"]
+Sensitivity = Literal["operational", "part2", "notes"]
+
+_SUBJECT = re.compile(r"(episode|group|session|person)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TYPE = re.compile(r"(care\.[a-z]+\.[a-z0-9-]+)\.v([1-9][0-9]{0,3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One publisher's stream.
+
+    `partitions` and `incarnation` are part of the contract: order per subject, timer ownership and
+    stored positions all rest on them, so a service refuses to run against a topic that differs.
+    """
+
+    name: str
+    partitions: int = 12
+    incarnation: int = 1
+
+
+TOPICS: Final[dict[str, Topic]] = {
+    name: Topic(name) for name in ("care.intake", "care.plans", "care.attendance", "care.followup")
+}
+"""Topics by name. A topic's name is also the `source` of every event on it."""
+
+PARTITIONS: Final = 12
+"""The same for every topic, so that one subject has one partition number everywhere."""
+
+
+class EnvelopeError(ValueError):
+    """The envelope can't be trusted: who said this, about whom, in which order is unknown.
+
+    `code` is one of the dead-letter reason codes.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Event(BaseModel):
+    """A fact that happened, in the past tense. Subclass it in the publisher's own file.
+
+    Readers ignore fields they do not know. Class keywords:
+
+    `source`      the publisher's topic; set once, on the publisher's base class.
+    `subject`     the kind of subject this fact is about.
+    `consumers`   the services named as hearing it.
+    `sensitivity` `part2` for anything that says more than that work is going on.
+    `major`       the major version, 1 unless a breaking change was made.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    SOURCE: ClassVar[str]
+    NAME: ClassVar[str]
+    MAJOR: ClassVar[int]
+    TYPE: ClassVar[str]
+    SUBJECT: ClassVar[SubjectKind]
+    SENSITIVITY: ClassVar[Sensitivity]
+    CONSUMERS: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        source: str | None = None,
+        subject: SubjectKind = "episode",
+        consumers: Iterable[str] = (),
+        sensitivity: Sensitivity = "part2",
+        major: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if source is not None:
+            cls.SOURCE = source
+            return
+        cls.NAME = _kebab(cls.__name__)
+        cls.MAJOR = major
+        cls.TYPE = f"{cls.SOURCE}.{cls.NAME}.v{major}"
+        cls.SUBJECT, cls.SENSITIVITY, cls.CONSUMERS = subject, sensitivity, tuple(consumers)
+        if CATALOGUE.setdefault(cls.TYPE, cls) is not cls:
+            raise TypeError(f"{cls.TYPE} is defined twice")
+
+    def data(self) -> bytes:
+        """The Kafka value. Optional facts that are absent are left out, so that additions stay small."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read the value of a record of this type.
+
+        Raises `pydantic.ValidationError`, which never shows the input.
+        """
+        return cls.__pydantic_validator__.validate_json(data)
+
+    @classmethod
+    def schema_id(cls) -> str:
+        """The `dataschema` attribute: an identifier, not a location."""
+        return f"urn:throughcare:schema:{cls.TYPE}"
+
+    @classmethod
+    def example(cls) -> Self:
+        """The event built from the first example of each required or exemplified field."""
+        values = {
+            name: info.examples[0]
+            for name, info in cls.model_fields.items()
+            if info.examples
+        }
+        return cls.model_validate(values)
+
+
+CATALOGUE: Final[dict[str, type[Event]]] = {}
+"""Every event class by its full type, filled as the classes are defined."""
+
+
+class OpenEnum(StrEnum):
+    """A code list that is closed for writers and open for readers.
+
+    A reader that meets a member added later sees `UNKNOWN`, which every subclass defines.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> OpenEnum | None:
+        return cls.__members__.get("UNKNOWN") if isinstance(value, str) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """The CloudEvents attributes of one event, as they travel in `ce_` headers.
+
+    `sequence` counts 1, 2, 3 … per (source, subject) without a gap. `correlationid` is shared by all
+    that follows from one first cause; `causationid` names the command, event or deadline right before.
+    `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock.
+    """
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    sequence: int
+    time: datetime
+    correlationid: str
+    causationid: str
+    facilityid: str
+    actorrole: str
+    sensitivity: str
+    dataschema: str
+    traceparent: str | None = None
+    extensions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def fact(self) -> str:
+        """The type without its major version: `care.intake.assessment-completed`."""
+        return self.type.rpartition(".v")[0]
+
+    @property
+    def major(self) -> int:
+        return int(self.type.rpartition(".v")[2])
+
+    def headers(self) -> dict[str, str]:
+        """CloudEvents' Kafka protocol binding, binary mode."""
+        attributes: dict[str, str] = {
+            "ce_specversion": SPECVERSION,
+            "ce_id": self.id,
+            "ce_source": self.source,
+            "ce_type": self.type,
+            "ce_subject": self.subject,
+            "ce_time": format_time(self.time),
+            "ce_sequence": str(self.sequence),
+            "ce_correlationid": self.correlationid,
+            "ce_causationid": self.causationid,
+            "ce_facilityid": self.facilityid,
+            "ce_actorrole": self.actorrole,
+            "ce_sensitivity": self.sensitivity,
+            "ce_dataschema": self.dataschema,
+            "content-type": CONTENT_TYPE,
+        }
+        if self.traceparent is not None:
+            attributes["ce_traceparent"] = self.traceparent
+        return attributes
+
+
+_REQUIRED: Final = (
+    "id",
+    "source",
+    "type",
+    "subject",
+    "sequence",
+    "time",
+    "correlationid",
+    "causationid",
+    "facilityid",
+    "actorrole",
+    "sensitivity",
+    "dataschema",
+)
+
+
+def read_envelope(headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
+    """Read the envelope from a record's headers and key.
+
+    Raises `EnvelopeError` with one of the codes `headers-undecodable`, `envelope-incomplete`,
+    `envelope-invalid` and `subject-mismatch`. Nothing of the record's content is in the message.
+    """
+    attributes: dict[str, str] = {}
+    for name, raw in headers:
+        if not name.startswith("ce_") or raw is None:
+            continue
+        try:
+            attributes[name[3:]] = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
+    missing = [name for name in ("specversion", *_REQUIRED) if not attributes.get(name)]
+    if missing:
+        raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}")
+    if attributes.pop("specversion") != SPECVERSION:
+        raise EnvelopeError("envelope-invalid", "specversion is not 1.0")
+    known = {name: attributes.pop(name) for name in _REQUIRED}
+    if not _SUBJECT.fullmatch(known["subject"]):
+        raise EnvelopeError("envelope-invalid", "subject is not kind/uuid")
+    if key is None or key != known["subject"].encode():
+        raise EnvelopeError("subject-mismatch", "the key is not the subject")
+    if not _TYPE.fullmatch(known["type"]):
+        raise EnvelopeError("envelope-invalid", "type is not care.<service>.<fact>.v<major>")
+    return Envelope(
+        id=known["id"],
+        source=known["source"],
+        type=known["type"],
+        subject=known["subject"],
+        sequence=_sequence(known["sequence"]),
+        time=_time(known["time"]),
+        correlationid=known["correlationid"],
+        causationid=known["causationid"],
+        facilityid=known["facilityid"],
+        actorrole=known["actorrole"],
+        sensitivity=known["sensitivity"],
+        dataschema=known["dataschema"],
+        traceparent=attributes.pop("traceparent", None),
+        extensions=attributes,
+    )
+
+
+def _sequence(text: str) -> int:
+    # isascii: str.isdigit alone accepts digits of other scripts; the length bounds it to an int64.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= 1):
+        raise EnvelopeError("envelope-invalid", "sequence is not a positive integer")
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise EnvelopeError("envelope-invalid", "time is not RFC 3339") from None
+    if time.tzinfo is None:
+        raise EnvelopeError("envelope-invalid", "time has no offset")
+    return time.astimezone(UTC)
+
+
+def format_time(time: datetime) -> str:
+    """RFC 3339 in UTC with a `Z`."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _kebab(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+__all__ = [
+    "CATALOGUE",
+    "CONTENT_TYPE",
+    "MAX_EVENT_BYTES",
+    "PARTITIONS",
+    "SPECVERSION",
+    "TOPICS",
+    "Envelope",
+    "EnvelopeError",
+    "Event",
+    "OpenEnum",
+    "Sensitivity",
+    "SubjectKind",
+    "Topic",
+    "TypeAdapter",
+    "ValidationError",
+    "format_time",
+    "read_envelope",
+]
