@@ -1,0 +1,1 @@
+"""What tests, the demo and `care up` share: backends to run on, suites and fakes."""

@@ -1,0 +1,134 @@
+"""Which backend: given addresses, else Docker, else processes of our own.
+
+What is asked for by name is had or is an error; only 'auto' goes on to the next, and says why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from shared.testing.backends.embedded import embedded
+from shared.testing.backends.kafka_jars import Progress
+from shared.testing.backends.model import Backend, BackendError, Capability
+from shared.testing.backends.probes import any_kafka_answers, mongo_info
+
+_PREFIX = "throughcare-backend-"
+_CHOICES = ("auto", "given", "docker", "embedded")
+_GIVEN_TIMEOUT_S = 10.0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class _Ticker:
+    """Progress for a person on a terminal; a line every few seconds for a log."""
+
+    def __init__(self) -> None:
+        self._tty = sys.stderr.isatty()
+        self._next = 0.0
+
+    def __call__(self, what: str, done: float) -> None:
+        now = time.monotonic()
+        if now < self._next and done < 1:
+            return
+        self._next = now + (0.1 if self._tty else 5.0)
+        line = f"{what} {done:4.0%}"
+        print(
+            f"\r{line}\033[K" if self._tty else line,
+            end="" if self._tty else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+        if self._tty and done >= 1:
+            print(file=sys.stderr)
+
+
+@contextlib.contextmanager
+def start(
+    choice: str | None = None,
+    *,
+    data_dir: Path | str | None = None,
+    say: Callable[[str], None] = _say,
+    progress: Progress | None = None,
+) -> Iterator[Backend]:
+    """A backend for as long as the block runs.
+
+    `choice` (else BACKEND, else 'auto') is one of auto, given, docker, embedded. Without `data_dir`
+    the data is temporary and goes at the end; with it, an embedded backend finds it again next time.
+    """
+    choice = choice or os.environ.get("BACKEND") or "auto"
+    if choice not in _CHOICES:
+        raise BackendError(f"BACKEND={choice}: use one of {', '.join(_CHOICES)}")
+    with contextlib.ExitStack() as stack:
+        if choice == "given" or (choice == "auto" and _any_given()):
+            backend = _given()
+        else:
+            directory = stack.enter_context(_directory(data_dir))
+            backend = stack.enter_context(embedded(directory, say, progress or _Ticker()))
+        say(backend.line())
+        yield backend
+
+
+def _any_given() -> bool:
+    return bool(os.environ.get("KAFKA_BOOTSTRAP") or os.environ.get("MONGO_URI"))
+
+
+def _given() -> Backend:
+    """The servers whose addresses are in the environment, once both answer."""
+    bootstrap, uri = os.environ.get("KAFKA_BOOTSTRAP"), os.environ.get("MONGO_URI")
+    if not bootstrap or not uri:
+        missing = "KAFKA_BOOTSTRAP" if not bootstrap else "MONGO_URI"
+        raise BackendError(f"{missing} is not set: give both addresses, or neither")
+    deadline = time.monotonic() + _GIVEN_TIMEOUT_S
+    while not any_kafka_answers(bootstrap):
+        if time.monotonic() > deadline:
+            raise BackendError(f"KAFKA_BOOTSTRAP={bootstrap}: no broker answers there")
+        time.sleep(0.2)
+    info = mongo_info(uri, timeout_s=_GIVEN_TIMEOUT_S)
+    if info is None:
+        raise BackendError("MONGO_URI: no store that can be written to answers there")
+    return Backend(
+        kind="given",
+        kafka_bootstrap=bootstrap,
+        mongo_uri=uri,
+        kafka_name=f"Kafka at {bootstrap}",
+        mongo_name="MongoDB as given",
+        capabilities=frozenset(Capability) - {Capability.RESTART},
+    )
+
+
+@contextlib.contextmanager
+def _directory(chosen: Path | str | None) -> Iterator[Path]:
+    """The data directory, ours alone while held; a temporary one is removed at the end."""
+    temporary = chosen is None
+    if temporary:
+        _sweep()
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX)) if chosen is None else Path(chosen).resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with (path / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackendError(f"{path} is in use by another backend") from None
+            yield path
+    finally:
+        if temporary:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Remove what backends left whose process was killed outright: nobody holds their lock."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (path / ".lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)

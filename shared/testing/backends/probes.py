@@ -1,0 +1,82 @@
+"""Does it answer? Asked over the wire, so that a port that merely accepts does not count."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+_METADATA = 3
+
+
+def kafka_answers(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
+    """Whether a broker answers a metadata request and knows itself as a living broker."""
+    client = b"probe"
+    body = (
+        struct.pack(">hhih", _METADATA, 4, 1, len(client)) + client + struct.pack(">i?", 0, False)
+    )
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s) as conn:
+            conn.settimeout(timeout_s)
+            conn.sendall(struct.pack(">i", len(body)) + body)
+            (size,) = struct.unpack(">i", _read(conn, 4))
+            answer = _read(conn, min(size, 65_536))
+    except (OSError, struct.error):
+        return False
+    # correlation id, throttle time, number of brokers
+    return len(answer) >= 12 and struct.unpack(">iii", answer[:12])[2] >= 1
+
+
+def _read(conn: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        chunk = conn.recv(size - len(data))
+        if not chunk:
+            raise OSError("closed")
+        data += chunk
+    return data
+
+
+def any_kafka_answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:
+    """Whether at least one address of a bootstrap list answers."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if port.isdigit() and kafka_answers(host.strip("[]"), int(port), timeout_s=timeout_s):
+            return True
+    return False
+
+
+def mongo_answers(uri: str, *, timeout_s: float = 1.0) -> bool:
+    """Whether the store answers and would take a write."""
+    return mongo_info(uri, timeout_s=timeout_s) is not None
+
+
+def mongo_info(uri: str, *, timeout_s: float = 1.0) -> dict[str, Any] | None:
+    """The store's `hello` once it can be written to, else None."""
+    limit_ms = int(timeout_s * 1000)
+    client: MongoClient[dict[str, Any]] = MongoClient(
+        uri,
+        connect=False,
+        serverSelectionTimeoutMS=limit_ms,
+        connectTimeoutMS=limit_ms,
+        socketTimeoutMS=limit_ms,
+    )
+    try:
+        hello = client.admin.command("hello")
+    except PyMongoError:
+        return None
+    finally:
+        client.close()
+    return hello if hello.get("isWritablePrimary") else None
+
+
+def port_accepts(host: str, port: int, *, timeout_s: float = 0.5) -> bool:
+    """Whether something listens there: the cheap question before the real one."""
+    try:
+        with socket.create_connection((host, port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False
