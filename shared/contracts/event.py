@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
@@ -84,8 +84,7 @@ class Event(BaseModel):
     SENSITIVITY: ClassVar[Sensitivity]
     CONSUMERS: ClassVar[tuple[str, ...]]
 
-    @classmethod
-    def __pydantic_init_subclass__(
+    def __init_subclass__(
         cls,
         *,
         source: str | None = None,
@@ -95,7 +94,7 @@ class Event(BaseModel):
         major: int = 1,
         **kwargs: Any,
     ) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
+        super().__init_subclass__(**kwargs)
         if source is not None:
             cls.SOURCE = source
             return
@@ -305,8 +304,6 @@ __all__ = [
     "Sensitivity",
     "SubjectKind",
     "Topic",
-    "TypeAdapter",
-    "ValidationError",
     "format_time",
     "read_envelope",
 ]

@@ -1,0 +1,649 @@
+"""What attendance says: groups, seats, sessions, roll calls, hours, screens, incentives.
+
+Code lists that only attendance uses stand first, then the events in the order of the path.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.contracts.codes import (
+    ActorId,
+    AttendanceLoop,
+    AttendeeId,
+    Cents,
+    Clearance,
+    Count,
+    Day,
+    EpisodeId,
+    Escalation,
+    GroupId,
+    Modality,
+    PanelCode,
+    ScreenId,
+    SessionId,
+    SessionMinutes,
+    Timestamp,
+    TopicCode,
+    TrackCode,
+    Value,
+    WeekMinutes,
+)
+from shared.contracts.event import Event, OpenEnum
+
+_GROUP_ID = "7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"
+
+
+class SessionMode(OpenEnum):
+    """Where a session takes place."""
+
+    ON_SITE = "onsite"
+    TELEHEALTH = "tele"
+    UNKNOWN = "unknown"
+
+
+class CancelledBy(OpenEnum):
+    """Who cancelled a session. What the program cancels is never held against a patient."""
+
+    PROGRAM = "program"
+    CLINICIAN = "clinician"
+    PATIENT = "patient"
+    WEATHER = "weather"
+    UNKNOWN = "unknown"
+
+
+class Arrival(OpenEnum):
+    """How a person took part in a session."""
+
+    ATTENDED = "attended"
+    LATE = "late"
+    LEFT_EARLY = "left_early"
+    UNKNOWN = "unknown"
+
+
+class Absence(OpenEnum):
+    """How a person missed a session."""
+
+    EXCUSED = "excused"
+    NO_SHOW = "no_show"
+    UNKNOWN = "unknown"
+
+
+class AttendanceStatus(OpenEnum):
+    """What a roll call says of one person."""
+
+    ATTENDED = "attended"
+    LATE = "late"
+    LEFT_EARLY = "left_early"
+    EXCUSED = "excused"
+    NO_SHOW = "no_show"
+    UNKNOWN = "unknown"
+
+
+class Participation(OpenEnum):
+    """How actively a person took part."""
+
+    ACTIVE = "active"
+    PARTIAL = "partial"
+    PASSIVE = "passive"
+    NOT_RATED = "not_rated"
+    UNKNOWN = "unknown"
+
+
+class CorrectionReason(OpenEnum):
+    """Why an attendance record was corrected."""
+
+    ENTERED_IN_ERROR = "entered_in_error"
+    WRONG_PERSON = "wrong_person"
+    LATE_DOCUMENTATION = "late_documentation"
+    EXCUSE_VERIFIED = "excuse_verified"
+    UNKNOWN = "unknown"
+
+
+class SeatReleaseReason(OpenEnum):
+    """Why a seat became free."""
+
+    HOLD_EXPIRED = "hold_expired"
+    WITHDRAWN = "withdrawn"
+    MOVED = "moved"
+    EPISODE_CLOSED = "episode_closed"
+    UNKNOWN = "unknown"
+
+
+class Matrix(OpenEnum):
+    """What is tested."""
+
+    URINE = "urine"
+    BREATH = "breath"
+    ORAL = "oral"
+    UNKNOWN = "unknown"
+
+
+class ScreenReason(OpenEnum):
+    """Why a screen was ordered."""
+
+    RANDOM = "random"
+    FOR_CAUSE = "for_cause"
+    BASELINE = "baseline"
+    RETEST = "retest"
+    UNKNOWN = "unknown"
+
+
+class CustodyHolder(OpenEnum):
+    """Who holds a specimen."""
+
+    COLLECTOR = "collector"
+    STORAGE = "storage"
+    COURIER = "courier"
+    LABORATORY = "laboratory"
+    UNKNOWN = "unknown"
+
+
+class NotProvidedKind(OpenEnum):
+    """Why there is no specimen. None of these says anything about use."""
+
+    REFUSED = "refused"
+    UNABLE = "unable"
+    NO_SHOW = "no_show"
+    EXCUSED = "excused"
+    UNKNOWN = "unknown"
+
+
+class ScreenStage(OpenEnum):
+    """How certain a result is."""
+
+    PRESUMPTIVE = "presumptive"
+    DEFINITIVE = "definitive"
+    UNKNOWN = "unknown"
+
+
+class SpecimenValidity(OpenEnum):
+    """Whether the specimen can be judged at all."""
+
+    VALID = "valid"
+    DILUTE = "dilute"
+    SUBSTITUTED = "substituted"
+    ADULTERATED = "adulterated"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+class BreathOutcome(OpenEnum):
+    """What a breath test says; the measured value stays with attendance."""
+
+    NEGATIVE = "negative"
+    POSITIVE = "positive"
+    RETEST = "retest"
+    UNKNOWN = "unknown"
+
+
+class ScreenClass(OpenEnum):
+    """What a clinician made of a result."""
+
+    NEGATIVE = "negative"
+    EXPECTED_POSITIVE = "expected_positive"
+    UNEXPECTED_POSITIVE = "unexpected_positive"
+    EXPECTED_ABSENT = "expected_absent"
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+
+
+class Fellowship(OpenEnum):
+    """A mutual-support fellowship, secular ones included."""
+
+    AA = "aa"
+    NA = "na"
+    SMART = "smart"
+    LIFERING = "lifering"
+    RECOVERY_DHARMA = "recovery_dharma"
+    CELEBRATE_RECOVERY = "celebrate_recovery"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class Verification(OpenEnum):
+    """How a support meeting was verified."""
+
+    SELF = "self"
+    SIGNED = "signed"
+    DIGITAL = "digital"
+    UNKNOWN = "unknown"
+
+
+class GroupCapacity(Value):
+    """The seats of a group, which is the event's subject."""
+
+    track: TrackCode
+    """The track that the group belongs to."""
+    seats_min: int = Field(default=2, ge=1, le=50, examples=[2])
+    """The fewest people that make it a group."""
+    seats_max: int = Field(default=12, ge=1, le=50, examples=[12])
+    """The most people it takes."""
+    seats_taken: int = Field(ge=0, le=50, examples=[2])
+    """Seats taken or held."""
+
+
+class AttendanceEvent(Event, source="care.attendance"):
+    """A fact that attendance publishes."""
+
+
+class GroupOpened(
+    GroupCapacity,
+    AttendanceEvent,
+    subject="group",
+    consumers=("intake", "plans"),
+    sensitivity="operational",
+):
+    """A group takes people.
+
+    Intake offers places, plans knows what there is. Group: none > open.
+    """
+
+
+class GroupFilled(
+    GroupCapacity,
+    AttendanceEvent,
+    subject="group",
+    consumers=("intake", "plans"),
+    sensitivity="operational",
+):
+    """The last seat of a group is taken.
+
+    Intake switches to the waiting list. Group: open > full.
+    """
+
+
+class GroupBelowMinimum(
+    GroupCapacity,
+    AttendanceEvent,
+    subject="group",
+    consumers=("intake", "plans"),
+    sensitivity="operational",
+):
+    """Too few people are left to make a group.
+
+    Intake offers the seats, plans may have to reschedule. Group: open > below minimum.
+    """
+
+
+class SeatReserved(AttendanceEvent, consumers=("intake",)):
+    """The person has, or for a while holds, a seat.
+
+    Intake can admit. Seat: free > held or taken.
+    """
+
+    group_id: GroupId
+    """The group."""
+    seats_left: int = Field(ge=0, le=50, examples=[3])
+    """Free seats left in the group."""
+    hold_expires_at: Timestamp | None = Field(default=None, examples=["2026-03-04T17:00:00Z"])
+    """When the hold lapses; absent for a seat that is taken for good."""
+
+
+class SeatReleased(AttendanceEvent, consumers=("intake",)):
+    """The person's seat is free again.
+
+    Intake offers it to the next who waits. Seat: held or taken > free.
+    """
+
+    group_id: GroupId
+    """The group."""
+    seats_left: int = Field(ge=0, le=50, examples=[1])
+    """Free seats in the group."""
+    reason: SeatReleaseReason = Field(examples=["hold_expired"])
+    """Why."""
+
+
+class SessionScheduled(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session will take place.
+
+    Plans and followup know what is coming. Session: none > scheduled.
+    """
+
+    group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
+    """The group that meets, for a group session."""
+    modality: Modality = Field(examples=["group"])
+    """The kind of session."""
+    topic: TopicCode | None = Field(default=None, examples=["relapse-prevention"])
+    """The topic, where there is one."""
+    starts_at: Timestamp
+    """When it begins."""
+    minutes_planned: SessionMinutes
+    """Planned minutes."""
+    counts_toward_hours: bool = Field(examples=[True])
+    """Whether its minutes count toward the week."""
+    mode: SessionMode = Field(examples=["onsite"])
+    """Where it takes place."""
+
+
+class SessionCancelled(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session will not take place.
+
+    Plans and followup do not count it against anyone. Session: scheduled > cancelled.
+    """
+
+    group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
+    """The group that would have met."""
+    modality: Modality = Field(examples=["group"])
+    """The kind of session."""
+    starts_at: Timestamp
+    """When it would have begun."""
+    minutes_planned: SessionMinutes
+    """Minutes that were planned, and are now no longer offered."""
+    cancelled_by: CancelledBy = Field(examples=["program"])
+    """Who cancelled."""
+
+
+class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
+    """The person took part in a session.
+
+    Plans counts progress, followup knows that there is contact. Session: scheduled > recorded.
+    """
+
+    session_id: SessionId
+    """The session."""
+    starts_at: Timestamp
+    """When the session began."""
+    modality: Modality = Field(examples=["group"])
+    """The kind of session."""
+    arrival: Arrival = Field(examples=["attended"])
+    """Whole, late or left early."""
+    minutes_credited: SessionMinutes
+    """Minutes credited toward the week."""
+    participation: Participation = Field(examples=["active"])
+    """How actively the person took part."""
+
+
+class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
+    """The person was expected and did not come.
+
+    Followup reaches out the same day, plans watches the pattern. Session: scheduled > recorded.
+    """
+
+    session_id: SessionId
+    """The session."""
+    starts_at: Timestamp
+    """When the session began."""
+    modality: Modality = Field(examples=["group"])
+    """The kind of session."""
+    absence: Absence = Field(examples=["no_show"])
+    """Excused or not."""
+
+
+class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "reporting")):
+    """What was recorded about a session was wrong; this compensates it.
+
+    Plans recounts, followup stops chasing a miss that was none. Closed weeks are evaluated again.
+    """
+
+    session_id: SessionId
+    """The session."""
+    status_before: AttendanceStatus = Field(examples=["no_show"])
+    """What was recorded."""
+    status_after: AttendanceStatus = Field(examples=["attended"])
+    """What holds now."""
+    minutes_before: SessionMinutes = Field(examples=[0])
+    """Minutes credited until now."""
+    minutes_after: SessionMinutes
+    """Minutes credited from now on."""
+    reason: CorrectionReason = Field(examples=["entered_in_error"])
+    """Why."""
+
+
+class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
+    """Absences add up to something that someone has to act on.
+
+    Plans reviews, followup goes a tier up. Episode: at risk; ends with the next `SessionAttended`.
+    """
+
+    absences_consecutive: Count
+    """Unexcused absences in a row."""
+    absences_last_14_days: Count
+    """Unexcused absences within the last 14 days."""
+    days_silent: Count
+    """Whole days without any contact."""
+
+
+class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "reporting")):
+    """A week's minutes are counted; after a correction once more, and the later one holds.
+
+    Plans judges the intensity, reporting shows the delivery. Week: open > closed.
+    """
+
+    week_starts_on: Day
+    """The Monday of the week, in the facility's time zone."""
+    minutes_threshold: WeekMinutes
+    """Minutes that the level asks for in this week."""
+    minutes_scheduled: WeekMinutes
+    """Minutes that were scheduled for the person."""
+    minutes_offered: WeekMinutes
+    """Minutes that took place; less than scheduled where the program cancelled."""
+    minutes_credited: WeekMinutes
+    """Minutes that the person took part in."""
+    met: bool = Field(examples=[True])
+    """Whether the credited minutes reach the threshold."""
+    prorated: bool = Field(examples=[False])
+    """Whether the threshold is reduced for a first or last week."""
+
+
+class WeeklyHoursShortfallDetected(AttendanceEvent, consumers=("plans", "followup")):
+    """A week is, or is going to be, below its threshold.
+
+    Followup books a make-up, plans reviews. Leads to a review, never to a discharge by itself.
+    """
+
+    week_starts_on: Day
+    """The Monday of the week, in the facility's time zone."""
+    minutes_short: WeekMinutes = Field(examples=[120])
+    """Minutes missing to the threshold."""
+    projected: bool = Field(examples=[True])
+    """Whether the week still runs, so that a make-up is possible."""
+
+
+class ScreenOrdered(AttendanceEvent, consumers=("followup",)):
+    """The person was notified of a screen; the schedule ahead stays secret.
+
+    Followup knows of the visit. Screen: none > ordered.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    matrix: Matrix = Field(examples=["urine"])
+    """What is tested."""
+    panel: PanelCode
+    """The panel of analytes."""
+    reason: ScreenReason = Field(examples=["random"])
+    """Why."""
+    window_ends_at: Timestamp
+    """When the specimen is due."""
+
+
+class SpecimenCollected(AttendanceEvent, consumers=("partners",)):
+    """A specimen was taken and sealed.
+
+    The laboratory expects it. Screen: ordered > in custody.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    collected_at: Timestamp
+    """When."""
+    observed: bool = Field(examples=[False])
+    """Whether the collection was observed."""
+    temperature_in_range: bool | None = Field(default=None, examples=[True])
+    """Whether the temperature was in range in time; absent where it is not measured."""
+    custody_sequence: int = Field(ge=1, le=100, examples=[1])
+    """The place in the chain of custody, from 1."""
+
+
+class CustodyTransferred(AttendanceEvent, consumers=("partners",)):
+    """A specimen went from one hand to the next.
+
+    The laboratory sees the unbroken chain. Screen: in custody > in custody.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    transferred_at: Timestamp
+    """When."""
+    holder: CustodyHolder = Field(examples=["courier"])
+    """Who holds it now."""
+    custody_sequence: int = Field(ge=1, le=100, examples=[2])
+    """The place in the chain of custody, from 1."""
+
+
+class ScreenNotProvided(AttendanceEvent, consumers=("plans",)):
+    """There is no specimen, which is never the same as use.
+
+    Plans reviews a refusal. Screen: ordered > closed.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    kind: NotProvidedKind = Field(examples=["unable"])
+    """Why there is none."""
+
+
+class ScreenResulted(AttendanceEvent, consumers=("plans",)):
+    """A result came back; analytes and concentrations stay with attendance.
+
+    Plans sees validity and stage, and waits for the interpretation. Screen: > resulted.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    stage: ScreenStage = Field(examples=["presumptive"])
+    """How certain the result is."""
+    validity: SpecimenValidity = Field(examples=["valid"])
+    """Whether the specimen can be judged."""
+    panel: PanelCode
+    """The panel of analytes."""
+
+
+class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
+    """A breath test was done; value and device stay with attendance.
+
+    Plans reviews a positive one. Screen: > resulted.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    outcome: BreathOutcome = Field(examples=["negative"])
+    """What it says."""
+    retest_of: ScreenId | None = Field(
+        default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
+    )
+    """The screen that this one repeats."""
+
+
+class ScreenInterpreted(AttendanceEvent, consumers=("plans", "followup")):
+    """A clinician said what a result means.
+
+    Plans and followup act on this and never on a raw result. Screen: resulted > final.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    classification: ScreenClass = Field(examples=["expected_positive"])
+    """What it means."""
+    reviewer_id: ActorId
+    """Who interpreted it."""
+
+
+class ScreenFailed(AttendanceEvent, consumers=("plans", "followup")):
+    """A screen is an unexpected positive. Published with `ScreenInterpreted`: react to one of the two.
+
+    Never for a prescribed, dilute or refused one. Plans requests a clinical review. Screen: final.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    matrix: Matrix = Field(examples=["urine"])
+    """What was tested."""
+    reviewer_id: ActorId
+    """Who interpreted it."""
+
+
+class MutualSupportLogged(AttendanceEvent, consumers=("plans",)):
+    """The person was at a mutual-support meeting.
+
+    Plans counts it toward goals; it never counts toward hours. No transition.
+    """
+
+    fellowship: Fellowship = Field(examples=["smart"])
+    """The fellowship."""
+    attended_on: Day
+    """The day of the meeting."""
+    verification: Verification = Field(examples=["self"])
+    """How it was verified."""
+
+
+class FamilySessionAttended(AttendanceEvent, consumers=("plans",)):
+    """A family member or other supporter took part in a session.
+
+    Plans counts it as family involvement. No transition.
+    """
+
+    session_id: SessionId
+    """The session."""
+    attendee_id: AttendeeId
+    """Who came; the name stays with intake."""
+    minutes_attended: SessionMinutes = Field(examples=[90])
+    """Minutes of the session."""
+    patient_present: bool = Field(examples=[True])
+    """Whether the patient was there; only then do the minutes count."""
+
+
+class IncentiveLedgerEntry(Value):
+    """One entry in the incentive ledger of a person, who is the event's subject."""
+
+    episode_id: EpisodeId
+    """The episode in which it happened."""
+    amount_cents: Cents
+    """The amount of this entry in cents."""
+    total_cents: Cents = Field(examples=[4500])
+    """The total of the year after this entry, in cents."""
+    cap_cents: Cents = Field(examples=[75000])
+    """The most that a person may earn in a year, in cents."""
+
+
+class IncentiveEarned(
+    IncentiveLedgerEntry, AttendanceEvent, subject="person", consumers=("reporting",)
+):
+    """The person earned an incentive for the target behaviour.
+
+    Reporting watches the cap. Ledger: + amount.
+    """
+
+
+class IncentiveReset(
+    IncentiveLedgerEntry, AttendanceEvent, subject="person", consumers=("reporting",)
+):
+    """The next incentive starts again from its base amount; what is earned stays.
+
+    Reporting watches the cap. Ledger: the amount is what the next one is worth.
+    """
+
+
+class LoopEscalated(Escalation, AttendanceEvent, consumers=("reporting",)):
+    """An open loop of attendance missed a deadline and has a new owner.
+
+    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    """
+
+    loop: AttendanceLoop = Field(examples=["screen_interpretation"])
+    """What is waited for."""
+
+
+class EscalationCleared(Clearance, AttendanceEvent, consumers=("reporting",)):
+    """An escalation of attendance no longer stands.
+
+    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    """
+
+    loop: AttendanceLoop = Field(examples=["screen_interpretation"])
+    """What was waited for."""

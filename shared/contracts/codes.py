@@ -1,0 +1,314 @@
+"""Ids, code lists and small values that the publishers' files are written in.
+
+Every code list is an `OpenEnum`: a writer picks a listed member, a reader turns a member it does not
+know into `UNKNOWN`. A string that is not a code list always has a pattern, so that no free text, and
+with it no personal data, can reach the bus.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Final, Literal, Self
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from shared.contracts.event import OpenEnum
+
+UUID_PATTERN: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+CODE_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,39}$"
+
+
+def _uuid(kind: str) -> FieldInfo:
+    example = str(uuid5(NAMESPACE_URL, f"urn:throughcare:example:{kind}"))
+    info: FieldInfo = Field(pattern=UUID_PATTERN, examples=[example])
+    return info
+
+
+def _code(example: str, pattern: str = CODE_PATTERN) -> FieldInfo:
+    info: FieldInfo = Field(pattern=pattern, examples=[example])
+    return info
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+# --- ids: opaque, and never derived from anything outside the product -------------------------------
+
+ActorId = Annotated[str, _uuid("actor")]
+AftercarePlanId = Annotated[str, _uuid("aftercare-plan")]
+AssessmentId = Annotated[str, _uuid("assessment")]
+AttendeeId = Annotated[str, _uuid("attendee")]
+CheckInId = Annotated[str, _uuid("check-in")]
+ConsentId = Annotated[str, _uuid("consent")]
+DisclosureId = Annotated[str, _uuid("disclosure")]
+EpisodeId = Annotated[str, _uuid("episode")]
+EventId = Annotated[str, _uuid("event")]
+GoalId = Annotated[str, _uuid("goal")]
+GroupId = Annotated[str, _uuid("group")]
+LoopId = Annotated[str, _uuid("loop")]
+PersonId = Annotated[str, _uuid("person")]
+PlanId = Annotated[str, _uuid("plan")]
+ReferralId = Annotated[str, _uuid("referral")]
+ReviewId = Annotated[str, _uuid("review")]
+ScreenId = Annotated[str, _uuid("screen")]
+SessionId = Annotated[str, _uuid("session")]
+FacilityId = Annotated[str, _code("harbor-detox", r"^[a-z0-9-]{3,40}$")]
+
+# --- codes that a facility configures, so that they cannot be listed here ---------------------------
+
+AnalyteCode = Annotated[str, _code("buprenorphine")]
+Code = Annotated[str, _code("evening-adult")]
+PanelCode = Annotated[str, _code("urine-12")]
+ProgramCode = Annotated[str, _code("iop-adult")]
+TopicCode = Annotated[str, _code("relapse-prevention")]
+TrackCode = Annotated[str, _code("evening-adult")]
+VersionCode = Annotated[str, _code("2026.1")]
+Sha256 = Annotated[str, _code("9f" * 32, r"^[0-9a-f]{64}$")]
+TimeZoneName = Annotated[
+    str, _code("America/Chicago", r"^[A-Za-z]{2,20}(/[A-Za-z0-9_+-]{1,30}){0,2}$")
+]
+
+# --- numbers and times ------------------------------------------------------------------------------
+
+Timestamp = Annotated[
+    AwareDatetime, AfterValidator(_in_utc), Field(examples=["2026-03-02T15:00:00Z"])
+]
+Day = Annotated[date, Field(examples=["2026-03-09"])]
+WeekMinutes = Annotated[int, Field(ge=0, le=7 * 24 * 60, examples=[540])]
+SessionMinutes = Annotated[int, Field(ge=0, le=24 * 60, examples=[180])]
+Cents = Annotated[int, Field(ge=0, le=1_000_000, examples=[500])]
+Count = Annotated[int, Field(ge=0, le=100_000, examples=[2])]
+Quantity = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9, examples=[3.0])]
+
+
+class Value(BaseModel):
+    """A small immutable value inside an event."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+# --- level of care ----------------------------------------------------------------------------------
+
+AsamEdition = Literal["3", "4"]
+
+LEVEL_CODES: Final[dict[AsamEdition, frozenset[str]]] = {
+    "3": frozenset(
+        ("0.5", "1", "2.1", "2.5", "3.1", "3.3", "3.5", "3.7", "4")
+        + ("1-WM", "2-WM", "3.2-WM", "3.7-WM", "4-WM")
+    ),
+    "4": frozenset(("1.0", "1.5", "1.7", "2.1", "2.5", "2.7", "3.1", "3.5", "3.7", "4.0")),
+}
+"""The level codes of each edition. 3rd-edition withdrawal management has levels of its own."""
+
+_LEVEL_EXAMPLE: Final = {"system": "asam", "edition": "4", "code": "2.1"}
+
+
+class LevelOfCare(Value):
+    """A level of care. Never a bare number: "3" means IOP on one scale and residential on another."""
+
+    system: Literal["asam"] = Field(examples=["asam"])
+    """The scale. Only ASAM's today."""
+    edition: AsamEdition = Field(examples=["4"])
+    """The edition of the criteria; editions coexist and are never converted."""
+    code: str = Field(pattern=r"^[0-4](\.[0-9])?(-WM)?$", examples=["2.1"])
+    """The level's code in that edition."""
+
+    @model_validator(mode="after")
+    def _code_is_of_the_edition(self) -> Self:
+        if self.code not in LEVEL_CODES[self.edition]:
+            raise ValueError("the code is not a level of this edition")
+        return self
+
+    def seed_tier(self) -> str:
+        """What facilities on the five-step scale call it. A label for people, never for a decision."""
+        if self.code.endswith("-WM"):
+            return "withdrawal management"
+        if self.code in {"2.5", "2.7"}:
+            return "tier 3, slightly higher"
+        if self.code == "0.5":
+            return "tier 1"
+        return f"tier {int(self.code[0]) + 1}"
+
+
+class Dimension(Value):
+    """One assessment dimension. The number alone is ambiguous: the editions order them differently."""
+
+    edition: AsamEdition = Field(examples=["4"])
+    """The edition that the number belongs to."""
+    number: int = Field(ge=1, le=6, examples=[4])
+    """The dimension's number in that edition."""
+
+
+Level = Annotated[LevelOfCare, Field(examples=[_LEVEL_EXAMPLE])]
+Drivers = Annotated[
+    tuple[Dimension, ...], Field(max_length=6, examples=[[{"edition": "4", "number": 4}]])
+]
+
+
+# --- open loops: the same two facts for every publisher ---------------------------------------------
+
+
+class Role(OpenEnum):
+    """Who acts, and who owns a loop: a role, never a person."""
+
+    INTAKE_COORDINATOR = "intake_coordinator"
+    COUNSELOR = "counselor"
+    CLINICIAN = "clinician"
+    NURSE = "nurse"
+    CASE_MANAGER = "case_manager"
+    PEER_SPECIALIST = "peer_specialist"
+    CLINICAL_SUPERVISOR = "clinical_supervisor"
+    PROGRAM_DIRECTOR = "program_director"
+    PRIVACY_OFFICER = "privacy_officer"
+    OPERATOR = "operator"
+    PARTNER = "partner"
+    SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+
+class ClearedReason(OpenEnum):
+    """Why an escalation ended."""
+
+    RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+    EPISODE_CLOSED = "episode_closed"
+    ENTERED_IN_ERROR = "entered_in_error"
+    UNKNOWN = "unknown"
+
+
+class Escalation(Value):
+    """What every `LoopEscalated` says beside the kind of loop."""
+
+    loop_id: LoopId
+    """The open loop."""
+    owner_role: Role = Field(examples=["case_manager"])
+    """The role that owns the loop from this step on."""
+    step: int = Field(ge=1, le=20, examples=[1])
+    """The step reached: 1 is the first missed deadline."""
+    deadline_at: Timestamp
+    """When the next step comes unless the loop is closed."""
+
+
+class Clearance(Value):
+    """What every `EscalationCleared` says beside the kind of loop."""
+
+    loop_id: LoopId
+    """The loop whose escalation no longer stands."""
+    step_reached: int = Field(ge=1, le=20, examples=[1])
+    """The highest step that had been announced."""
+    reason: ClearedReason = Field(examples=["resolved"])
+    """Why it no longer stands."""
+
+
+class IntakeLoop(OpenEnum):
+    """What intake waits for."""
+
+    REFERRAL_ACKNOWLEDGEMENT = "referral_acknowledgement"
+    ASSESSMENT = "assessment"
+    EMERGENCY_RESPONSE = "emergency_response"
+    RECOMMENDATION = "recommendation"
+    PLACEMENT = "placement"
+    WAITLIST = "waitlist"
+    ADMISSION = "admission"
+    ORIENTATION = "orientation"
+    OUTBOUND_REFERRAL = "outbound_referral"
+    READMISSION = "readmission"
+    MISSING_FACT = "missing_fact"
+    UNKNOWN = "unknown"
+
+
+class PlansLoop(OpenEnum):
+    """What plans waits for."""
+
+    TREATMENT_PLAN = "treatment_plan"
+    PLAN_REVIEW = "plan_review"
+    CLINICAL_REVIEW = "clinical_review"
+    LEVEL_CHANGE = "level_change"
+    TRANSFER = "transfer"
+    AFTERCARE_PLAN = "aftercare_plan"
+    DISCHARGE = "discharge"
+    MISSING_FACT = "missing_fact"
+    UNKNOWN = "unknown"
+
+
+class AttendanceLoop(OpenEnum):
+    """What attendance waits for."""
+
+    SEAT = "seat"
+    ROLL_CALL = "roll_call"
+    MAKE_UP = "make_up"
+    SPECIMEN = "specimen"
+    SCREEN_RESULT = "screen_result"
+    SCREEN_INTERPRETATION = "screen_interpretation"
+    SCREEN_RETEST = "screen_retest"
+    MISSING_FACT = "missing_fact"
+    UNKNOWN = "unknown"
+
+
+class FollowupLoop(OpenEnum):
+    """What followup waits for."""
+
+    OUTREACH = "outreach"
+    CHECK_IN = "check_in"
+    RISK_RESPONSE = "risk_response"
+    AFTERCARE_PLAN = "aftercare_plan"
+    FIRST_APPOINTMENT = "first_appointment"
+    REENGAGEMENT = "reengagement"
+    LOST_CONTACT = "lost_contact"
+    MISSING_FACT = "missing_fact"
+    UNKNOWN = "unknown"
+
+
+# --- code lists used by more than one publisher -----------------------------------------------------
+
+
+class Population(OpenEnum):
+    """Which hours band and forms apply."""
+
+    ADULT = "adult"
+    ADOLESCENT = "adolescent"
+    UNKNOWN = "unknown"
+
+
+class CoOccurring(OpenEnum):
+    """How much integrated mental-health care is needed."""
+
+    NONE = "none"
+    CAPABLE = "capable"
+    ENHANCED = "enhanced"
+    UNKNOWN = "unknown"
+
+
+class Modality(OpenEnum):
+    """The kind of a service or session."""
+
+    GROUP = "group"
+    INDIVIDUAL = "individual"
+    FAMILY = "family"
+    PSYCHOEDUCATION = "psychoeducation"
+    MEDICATION = "medication"
+    CASE_MANAGEMENT = "case_management"
+    WELLNESS = "wellness"
+    UNKNOWN = "unknown"
+
+
+class Urgency(OpenEnum):
+    """How fast someone has to be seen."""
+
+    ROUTINE = "routine"
+    URGENT = "urgent"
+    EMERGENT = "emergent"
+    UNKNOWN = "unknown"
