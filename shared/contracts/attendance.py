@@ -555,7 +555,7 @@ class ScreenInterpreted(AttendanceEvent, consumers=("plans", "followup")):
 
 
 class ScreenFailed(AttendanceEvent, consumers=("plans", "followup")):
-    """A screen is an unexpected positive. Published with `ScreenInterpreted`: react to one of the two.
+    """A screen is an unexpected positive. Published with `ScreenInterpreted`: react to one only.
 
     Never for a prescribed, dilute or refused one. Plans requests a clinical review. Screen: final.
     """

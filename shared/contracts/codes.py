@@ -1,8 +1,8 @@
 """Ids, code lists and small values that the publishers' files are written in.
 
-Every code list is an `OpenEnum`: a writer picks a listed member, a reader turns a member it does not
-know into `UNKNOWN`. A string that is not a code list always has a pattern, so that no free text, and
-with it no personal data, can reach the bus.
+Every code list is an `OpenEnum`: a writer picks a listed member, a reader turns a member it does
+not know into `UNKNOWN`. A string that is not a code list always has a pattern, so that no free
+text, and with it no personal data, can reach the bus.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
 from shared.contracts.event import OpenEnum
@@ -42,7 +44,7 @@ def _in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-# --- ids: opaque, and never derived from anything outside the product -------------------------------
+# --- ids: opaque, and never derived from anything outside the product -------------------------
 
 ActorId = Annotated[str, _uuid("actor")]
 AftercarePlanId = Annotated[str, _uuid("aftercare-plan")]
@@ -64,7 +66,7 @@ ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
 FacilityId = Annotated[str, _code("harbor-detox", r"^[a-z0-9-]{3,40}$")]
 
-# --- codes that a facility configures, so that they cannot be listed here ---------------------------
+# --- codes that a facility configures, so that they cannot be listed here ---------------------
 
 AnalyteCode = Annotated[str, _code("buprenorphine")]
 Code = Annotated[str, _code("evening-adult")]
@@ -78,7 +80,7 @@ TimeZoneName = Annotated[
     str, _code("America/Chicago", r"^[A-Za-z]{2,20}(/[A-Za-z0-9_+-]{1,30}){0,2}$")
 ]
 
-# --- numbers and times ------------------------------------------------------------------------------
+# --- numbers and times ------------------------------------------------------------------------
 
 Timestamp = Annotated[
     AwareDatetime, AfterValidator(_in_utc), Field(examples=["2026-03-02T15:00:00Z"])
@@ -99,24 +101,33 @@ class Value(BaseModel):
     )
 
 
-# --- level of care ----------------------------------------------------------------------------------
+# --- level of care ----------------------------------------------------------------------------
 
 AsamEdition = Literal["3", "4"]
 
 LEVEL_CODES: Final[dict[AsamEdition, frozenset[str]]] = {
-    "3": frozenset(
-        ("0.5", "1", "2.1", "2.5", "3.1", "3.3", "3.5", "3.7", "4")
-        + ("1-WM", "2-WM", "3.2-WM", "3.7-WM", "4-WM")
-    ),
-    "4": frozenset(("1.0", "1.5", "1.7", "2.1", "2.5", "2.7", "3.1", "3.5", "3.7", "4.0")),
+    "3": frozenset("0.5 1 2.1 2.5 3.1 3.3 3.5 3.7 4 1-WM 2-WM 3.2-WM 3.7-WM 4-WM".split()),
+    "4": frozenset("1.0 1.5 1.7 2.1 2.5 2.7 3.1 3.5 3.7 4.0".split()),
 }
 """The level codes of each edition. 3rd-edition withdrawal management has levels of its own."""
+
+
+def _codes_by_edition(schema: JsonDict) -> None:
+    editions: list[JsonValue] = []
+    for edition, codes in LEVEL_CODES.items():
+        editions.append(
+            {"properties": {"edition": {"const": edition}, "code": {"enum": [*sorted(codes)]}}}
+        )
+    schema["oneOf"] = editions
+
 
 _LEVEL_EXAMPLE: Final = {"system": "asam", "edition": "4", "code": "2.1"}
 
 
 class LevelOfCare(Value):
-    """A level of care. Never a bare number: "3" means IOP on one scale and residential on another."""
+    """A level of care. Never a bare number: "3" is IOP on one scale and residential on another."""
+
+    model_config = ConfigDict(json_schema_extra=_codes_by_edition)
 
     system: Literal["asam"] = Field(examples=["asam"])
     """The scale. Only ASAM's today."""
@@ -132,7 +143,7 @@ class LevelOfCare(Value):
         return self
 
     def seed_tier(self) -> str:
-        """What facilities on the five-step scale call it. A label for people, never for a decision."""
+        """Return what the five-step scale calls it: a label for people, never for a decision."""
         if self.code.endswith("-WM"):
             return "withdrawal management"
         if self.code in {"2.5", "2.7"}:
@@ -143,7 +154,7 @@ class LevelOfCare(Value):
 
 
 class Dimension(Value):
-    """One assessment dimension. The number alone is ambiguous: the editions order them differently."""
+    """One assessment dimension. The number alone is ambiguous: editions order them differently."""
 
     edition: AsamEdition = Field(examples=["4"])
     """The edition that the number belongs to."""
@@ -157,7 +168,7 @@ Drivers = Annotated[
 ]
 
 
-# --- open loops: the same two facts for every publisher ---------------------------------------------
+# --- open loops: the same two facts for every publisher ---------------------------------------
 
 
 class Role(OpenEnum):
@@ -272,7 +283,7 @@ class FollowupLoop(OpenEnum):
     UNKNOWN = "unknown"
 
 
-# --- code lists used by more than one publisher -----------------------------------------------------
+# --- code lists used by more than one publisher -----------------------------------------------
 
 
 class Population(OpenEnum):

@@ -106,7 +106,7 @@ class Event(BaseModel):
             raise TypeError(f"{cls.TYPE} is defined twice")
 
     def data(self) -> bytes:
-        """The Kafka value. Optional facts that are absent are left out, so that additions stay small."""
+        """The Kafka value. Absent optional facts are left out, so that additions stay small."""
         return self.__pydantic_serializer__.to_json(self, exclude_none=True)
 
     @classmethod
@@ -126,9 +126,7 @@ class Event(BaseModel):
     def example(cls) -> Self:
         """The event built from the first example of each required or exemplified field."""
         values = {
-            name: info.examples[0]
-            for name, info in cls.model_fields.items()
-            if info.examples
+            name: info.examples[0] for name, info in cls.model_fields.items() if info.examples
         }
         return cls.model_validate(values)
 
@@ -152,9 +150,9 @@ class OpenEnum(StrEnum):
 class Envelope:
     """The CloudEvents attributes of one event, as they travel in `ce_` headers.
 
-    `sequence` counts 1, 2, 3 … per (source, subject) without a gap. `correlationid` is shared by all
-    that follows from one first cause; `causationid` names the command, event or deadline right before.
-    `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock.
+    `sequence` counts 1, 2, 3 … per (source, subject) without a gap. `correlationid` is shared by
+    all that follows from one first cause; `causationid` names the command, event or deadline right
+    before. `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock.
     """
 
     id: str
@@ -278,7 +276,10 @@ def _time(text: str) -> datetime:
         raise EnvelopeError("envelope-invalid", "time is not RFC 3339") from None
     if time.tzinfo is None:
         raise EnvelopeError("envelope-invalid", "time has no offset")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # year 1 or 9999 with an offset that leads out of the calendar
+        raise EnvelopeError("envelope-invalid", "time is out of range") from None
 
 
 def format_time(time: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What intake says: referral, consent, assessment, placement, admission, orientation, partner loops.
+"""What intake says: referral, consent, assessment, placement, admission, partner loops.
 
 Code lists that only intake uses stand first, then the events in the order of the path.
 """
@@ -32,8 +32,8 @@ from shared.contracts.codes import (
     ProgramCode,
     ReferralId,
     Sha256,
-    TimeZoneName,
     Timestamp,
+    TimeZoneName,
     TrackCode,
     Urgency,
     VersionCode,
@@ -289,9 +289,7 @@ class ConsentGranted(IntakeEvent, subject="person", consumers=_EVERYONE):
     """The consent."""
     kind: ConsentKind = Field(examples=["specific"])
     """The form of consent."""
-    recipients: tuple[FacilityId, ...] = Field(
-        min_length=1, max_length=50, examples=[_RECIPIENTS]
-    )
+    recipients: tuple[FacilityId, ...] = Field(min_length=1, max_length=50, examples=[_RECIPIENTS])
     """Who may receive, by facility or by recipient class."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]

@@ -1,0 +1,138 @@
+"""The map from the names of the domain reference's event vocabulary to our event types.
+
+The reference's name stays findable where ours differs: most are the same words, a few were renamed
+or split, and a few facts are ours alone. Each difference has its reason here, and a test holds the
+map against the catalogue in both directions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NAMES: Final[dict[str, tuple[str, ...]]] = {
+    # intake
+    "ReferralReceived": ("care.intake.referral-received.v1",),
+    "ReferralAcknowledged": ("care.intake.referral-acknowledged.v1",),
+    "ReferralDeclined": ("care.intake.referral-declined.v1",),
+    "ConsentGranted": ("care.intake.consent-granted.v1",),
+    "ConsentRevoked": ("care.intake.consent-revoked.v1",),
+    "ConsentExpired": ("care.intake.consent-expired.v1",),
+    "DisclosureRecorded": ("care.intake.disclosure-recorded.v1",),
+    "EmergencyDisclosureMade": ("care.intake.emergency-disclosure-made.v1",),
+    "AssessmentScheduled": ("care.intake.assessment-scheduled.v1",),
+    "AssessmentCompleted": ("care.intake.assessment-completed.v1",),
+    "ImminentDangerIdentified": ("care.intake.imminent-danger-identified.v1",),
+    "LevelOfCareRecommended": ("care.intake.level-recommended.v1",),
+    "EligibilityDetermined": ("care.intake.eligibility-determined.v1",),
+    "PlacementDecided": ("care.intake.placement-decided.v1",),
+    "WaitlistJoined": ("care.intake.waitlist-joined.v1",),
+    "WaitlistOffered": ("care.intake.waitlist-offered.v1",),
+    "WaitlistLeft": ("care.intake.waitlist-left.v1",),
+    "PatientAdmitted": ("care.intake.patient-admitted.v1",),
+    "OrientationCompleted": ("care.intake.orientation-completed.v1",),
+    "ReferralSent": ("care.intake.referral-sent.v1",),
+    "PartnerReferralAccepted": ("care.intake.partner-referral-accepted.v1",),
+    "PartnerReferralRejected": ("care.intake.partner-referral-rejected.v1",),
+    "ReferralLoopOverdue": ("care.intake.referral-loop-overdue.v1",),
+    "ReferralLoopClosed": ("care.intake.referral-loop-closed.v1",),
+    # plans
+    "TreatmentPlanActivated": ("care.plans.treatment-plan-activated.v1",),
+    "GoalAdded": ("care.plans.goal-added.v1",),
+    "GoalUpdated": ("care.plans.goal-updated.v1",),
+    "GoalAchieved": ("care.plans.goal-achieved.v1",),
+    "TreatmentPlanReviewDue": ("care.plans.treatment-plan-review-due.v1",),
+    "TreatmentPlanReviewOverdue": ("care.plans.treatment-plan-review-overdue.v1",),
+    "TreatmentPlanReviewed": ("care.plans.treatment-plan-reviewed.v1",),
+    "ExpectedAnalytesUpdated": ("care.plans.expected-analytes-updated.v1",),
+    "CoOccurringNeedIdentified": ("care.plans.co-occurring-need-identified.v1",),
+    "AncillaryServiceAdded": ("care.plans.ancillary-service-added.v1",),
+    "ClinicalReviewRequested": ("care.plans.clinical-review-requested.v1",),
+    "ClinicalReviewCompleted": ("care.plans.clinical-review-completed.v1",),
+    "LevelOfCareChangeRecommended": ("care.plans.level-of-care-change-recommended.v1",),
+    "LevelOfCareChanged": ("care.plans.level-of-care-changed.v1",),
+    "TransferInitiated": ("care.plans.transfer-initiated.v1",),
+    "TransferCompleted": ("care.plans.transfer-completed.v1",),
+    "GraduationApproved": ("care.plans.graduation-approved.v1",),
+    "PatientGraduated": ("care.plans.program-graduated.v1",),
+    "EpisodeDischarged": ("care.plans.episode-discharged.v1",),
+    # attendance
+    "GroupOpened": ("care.attendance.group-opened.v1",),
+    "GroupFilled": ("care.attendance.group-filled.v1",),
+    "GroupBelowMinimum": ("care.attendance.group-below-minimum.v1",),
+    "SeatReserved": ("care.attendance.seat-reserved.v1",),
+    "SeatReleased": ("care.attendance.seat-released.v1",),
+    "SessionScheduled": ("care.attendance.session-scheduled.v1",),
+    "SessionCancelled": ("care.attendance.session-cancelled.v1",),
+    "AttendanceRecorded": (
+        "care.attendance.session-attended.v1",
+        "care.attendance.session-missed.v1",
+    ),
+    "AttendanceCorrected": ("care.attendance.attendance-corrected.v1",),
+    "AbsenceThresholdReached": ("care.attendance.absence-threshold-reached.v1",),
+    "WeeklyHoursEvaluated": ("care.attendance.weekly-hours-evaluated.v1",),
+    "WeeklyHoursShortfallDetected": ("care.attendance.weekly-hours-shortfall-detected.v1",),
+    "ScreenOrdered": ("care.attendance.screen-ordered.v1",),
+    "SpecimenCollected": ("care.attendance.specimen-collected.v1",),
+    "CustodyTransferred": ("care.attendance.custody-transferred.v1",),
+    "ScreenNotProvided": ("care.attendance.screen-not-provided.v1",),
+    "ScreenResulted": ("care.attendance.screen-resulted.v1",),
+    "BreathTestRecorded": ("care.attendance.breath-test-recorded.v1",),
+    "ScreenInterpreted": (
+        "care.attendance.screen-interpreted.v1",
+        "care.attendance.screen-failed.v1",
+    ),
+    "MutualSupportLogged": ("care.attendance.mutual-support-logged.v1",),
+    "FamilySessionAttended": ("care.attendance.family-session-attended.v1",),
+    "IncentiveEarned": ("care.attendance.incentive-earned.v1",),
+    "IncentiveReset": ("care.attendance.incentive-reset.v1",),
+    # followup
+    "AftercarePlanActivated": ("care.followup.aftercare-plan-activated.v1",),
+    "CheckInScheduled": ("care.followup.check-in-scheduled.v1",),
+    "CheckInAttempted": ("care.followup.check-in-attempted.v1",),
+    "CheckInCompleted": ("care.followup.check-in-completed.v1",),
+    "CheckInMissed": ("care.followup.check-in-missed.v1",),
+    "ContactLost": ("care.followup.contact-lost.v1",),
+    "OutreachEscalated": ("care.followup.outreach-escalated.v1",),
+    "ReturnToUseReported": ("care.followup.return-to-use-reported.v1",),
+    "ReengagementStarted": ("care.followup.reengagement-started.v1",),
+    "ReengagementCompleted": ("care.followup.reengagement-completed.v1",),
+    "ReadmissionRequested": ("care.followup.readmission-requested.v1",),
+    "AftercareCompleted": ("care.followup.aftercare-completed.v1",),
+}
+"""Our event types by the name in the domain reference."""
+
+REASONS: Final[dict[str, str]] = {
+    "LevelOfCareRecommended": "asked for under the name level-recommended",
+    "AttendanceRecorded": (
+        "asked for under the name session-attended; a miss is a fact of its own, because other"
+        " people act on it; attended, late and left early are the detail `arrival`, excused and"
+        " no-show the detail `absence`"
+    ),
+    "ScreenInterpreted": (
+        "screen-failed was asked for by name and is published in addition, only after"
+        " interpretation and only for an unexpected positive"
+    ),
+    "PatientGraduated": "asked for under the name program-graduated",
+}
+"""Why the types of a reference name are not simply that name."""
+
+_ESCALATION = "every open loop has an owner, a deadline and an escalation"
+_CLEARANCE = "every escalation has a retracting fact"
+
+ADDITIONS: Final[dict[str, str]] = {
+    "care.plans.aftercare-plan-drafted.v1": (
+        "aftercare is planned from admission on, so that an early exit does not leave nothing"
+    ),
+    "care.plans.clinical-review-overdue.v1": (
+        "a clinical review is due within a working day; the reference has no fact for missing it"
+    ),
+    "care.intake.loop-escalated.v1": _ESCALATION,
+    "care.plans.loop-escalated.v1": _ESCALATION,
+    "care.attendance.loop-escalated.v1": _ESCALATION,
+    "care.followup.loop-escalated.v1": _ESCALATION,
+    "care.intake.escalation-cleared.v1": _CLEARANCE,
+    "care.plans.escalation-cleared.v1": _CLEARANCE,
+    "care.attendance.escalation-cleared.v1": _CLEARANCE,
+    "care.followup.escalation-cleared.v1": _CLEARANCE,
+}
+"""Types that no reference name leads to, and why they exist."""
