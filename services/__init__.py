@@ -1,0 +1,1 @@
+"""The four domain services. Each owns its own store and meets the others only on Kafka."""

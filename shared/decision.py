@@ -1,0 +1,117 @@
+"""What a service's rules are made of: a state, a cause, and a decision. Pure; no clock, no ids, no I/O.
+
+A rule is a function `(state, fact or command, cause) -> Decision`. It never waits, never looks at a clock
+and never invents an id: `cause.now` is the time and `cause.derive_id` the ids, so that the same history
+always leads to the same decisions, and a preview of a decision is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.contracts.event import Event
+
+_NAMESPACE: Final = UUID("6f1d3f6e-55c5-5b0c-9a55-2f6c0f0f7a11")
+SYSTEM: Final = "system"
+"""Actor and role of whatever happens because of an event or a deadline."""
+
+
+def derive_id(*parts: str) -> str:
+    """An id that follows from its parts: the same parts always give the same id (RFC 9562, version 5)."""
+    return str(uuid5(_NAMESPACE, "/".join(parts)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why, when, where and by whom something is decided."""
+
+    id: str
+    now: datetime
+    subject: str
+    facility_id: str
+    actor_id: str
+    actor_role: str
+    correlation_id: str
+
+    @property
+    def subject_id(self) -> str:
+        """The id without its kind."""
+        return self.subject.partition("/")[2]
+
+    def derive_id(self, *name: str) -> str:
+        """An id for something that this cause brings into being."""
+        return derive_id(self.id, self.subject, *name)
+
+
+class State(BaseModel):
+    """What one service knows about one subject. Immutable: `but` gives the next one.
+
+    `deadlines` maps a name (`kind` or `kind:id`) to the instant at which the record's deadline rule is
+    asked. The runtime takes a deadline out as it fires; a rule that wants another sets it again, later.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    SCHEMA: ClassVar[int] = 1
+    deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+
+    def but(self, **changes: Any) -> Self:
+        """This state with some fields replaced. Values are trusted: rules build them from valid parts."""
+        return self.model_copy(update=changes)
+
+    def arm(self, name: str, at: datetime) -> Self:
+        """Set or move a deadline."""
+        return self.but(deadlines={**self.deadlines, name: at})
+
+    def disarm(self, *names: str) -> Self:
+        """Forget deadlines; names that are not set are ignored. `kind:*` forgets all of a kind."""
+        kinds = tuple(name[:-1] for name in names if name.endswith(":*"))
+        kept = {
+            name: at
+            for name, at in self.deadlines.items()
+            if name not in names and not (kinds and name.startswith(kinds))
+        }
+        return self if len(kept) == len(self.deadlines) else self.but(deadlines=kept)
+
+    @property
+    def due(self) -> datetime | None:
+        """The earliest deadline."""
+        return min(self.deadlines.values(), default=None)
+
+
+class HandoffBody(BaseModel):
+    """Work that one record leaves for another record of the same service. Not part of the contract."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """`body` is to be applied to the record `subject`, exactly once, after the decision is saved."""
+
+    subject: str
+    body: HandoffBody
+
+
+S = TypeVar("S", bound=State)
+S_co = TypeVar("S_co", bound=State, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[S_co]):
+    """The next state, the facts to publish about this subject, and work for neighbouring records.
+
+    `answer` is what the caller of a command is told beside the record's revision and sequence; it is
+    remembered with the idempotency key, so it holds ids and codes only.
+    """
+
+    state: S_co
+    events: tuple[Event, ...] = ()
+    handoffs: tuple[Handoff, ...] = ()
+    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -1,0 +1,117 @@
+"""The tree of errors. Everything raised on purpose is a `CareError` with a machine-readable code.
+
+Errors that a caller can act on carry the HTTP status and a way out; `shared.runtime.http` turns them
+into problem+json. Messages never contain what the caller sent.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CareError(Exception):
+    """Root of the tree. `code` is stable and documented; `detail` is for people; `way_out` says what to do."""
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, code: str, detail: str, *, way_out: str = "") -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.way_out = way_out
+
+
+class Refused(CareError):
+    """The rules say no: the step is illegal in the present state. Nothing has changed."""
+
+    status = 409
+
+
+class Invalid(Refused):
+    """The request itself makes no sense, whatever the state."""
+
+    status = 422
+
+
+class NotYetKnown(Refused):
+    """A well-formed id that this service has not heard of, or not all it needs of it. Try again shortly."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            "not-yet-known",
+            f"This service has not yet heard of this {what}.",
+            way_out="Retry after the time given; if it persists, check the id.",
+        )
+
+
+class Unknown(Refused):
+    """An id of this service's own making that it never made."""
+
+    status = 404
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"unknown-{what}", f"There is no such {what}.", way_out="Check the id."
+        )
+
+
+class KeyReused(Refused):
+    """The same Idempotency-Key came with another body."""
+
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency-key-reused",
+            "This Idempotency-Key was used with a different body.",
+            way_out="Use a new key for a new command; repeat a command with its body unchanged.",
+        )
+
+
+class Outdated(Refused):
+    """The caller's If-Match names a revision that is no longer the current one."""
+
+    status = 412
+
+    def __init__(self) -> None:
+        super().__init__(
+            "revision-outdated",
+            "The record has changed since you read it.",
+            way_out="Read it again and decide anew.",
+        )
+
+
+class Unauthenticated(CareError):
+    """No token, or one that can't be trusted."""
+
+    status = 401
+
+
+class Forbidden(CareError):
+    """A trusted caller who may not do this."""
+
+    status = 403
+
+
+class TooLarge(Refused):
+    """A record or an event would outgrow its limit. Trying again will not help."""
+
+    status = 422
+
+
+class Unavailable(CareError):
+    """A dependency is away or a queue is full. Nothing is lost; the same call may be repeated."""
+
+    status = 503
+
+
+class ConfigurationError(CareError):
+    """The service can't run as configured. It says so and stops."""
+
+
+class TopicMismatch(ConfigurationError):
+    """A topic is not the one this service's positions were taken on. See the runbook: drain and migrate."""
+
+
+class HistoryForked(ConfigurationError):
+    """The store is behind the service's own topic: publishing would reuse sequence numbers."""

@@ -1,0 +1,62 @@
+"""The domain clock: wall time, or time that a driver steps for a demo or a flow test.
+
+Only decisions and deadlines use it. Back-off, sweeps and time-outs use the event loop's monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from shared.errors import Refused, Unavailable
+
+
+class Clock:
+    """Wall time in UTC."""
+
+    stepped = False
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def moved(self, since: datetime | None, limit_seconds: float) -> None:
+        """Return when the time is no longer `since`, or after `limit_seconds` of wall time."""
+        await asyncio.sleep(limit_seconds)
+
+
+class SteppedClock(Clock):
+    """Stands still until a driver sets it; never goes back. Unset at first: nothing can be decided yet."""
+
+    stepped = True
+
+    def __init__(self) -> None:
+        self._now: datetime | None = None
+        self._moved = asyncio.Event()
+
+    def now(self) -> datetime:
+        if self._now is None:
+            raise Unavailable(
+                "clock-not-set",
+                "The stepped clock has not been set.",
+                way_out="PUT /ops/clock, then retry.",
+            )
+        return self._now
+
+    @property
+    def set(self) -> bool:
+        return self._now is not None
+
+    def step_to(self, now: datetime) -> None:
+        """Raises `Refused` for an instant in the past."""
+        if self._now is not None and now < self._now:
+            raise Refused("clock-goes-back", "Time can only be stepped forwards.")
+        self._now = now
+        self._moved.set()
+
+    async def moved(self, since: datetime | None, limit_seconds: float) -> None:
+        if self._now != since:
+            return
+        self._moved.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._moved.wait(), limit_seconds)

@@ -1,0 +1,82 @@
+"""What operators and machines ask any service: is it alive, is it ready, what does it count, where is it?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AwareDatetime, BaseModel
+
+from shared.errors import Refused
+from shared.runtime.clock import SteppedClock
+from shared.runtime.http import Call, call_by
+
+router = APIRouter(tags=["operations"])
+
+OPERATOR = call_by("operator")
+
+
+class Step(BaseModel):
+    """The domain time to step to, RFC 3339."""
+
+    now: AwareDatetime
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """The process runs and its event loop turns. Says nothing about progress."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """200 when commands are taken and events are heard; 503 with the reasons otherwise."""
+    runtime = request.app.state.runtime
+    reasons: list[str] = runtime.not_ready()
+    runtime.metrics.ready.set(not reasons)
+    body = {"status": "waiting" if reasons else "ready", "reasons": reasons}
+    return JSONResponse(body, status_code=503 if reasons else 200)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(request.app.state.runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/ops/flow")
+async def flow(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
+    """How far this replica has come, and what the whole service still has to do.
+
+    Quiet means: nothing busy, no outbox or handoff waiting, deadlines run up to the domain time. Read all
+    services first and the topics' end offsets after them: then equal positions mean that nothing is under way.
+    """
+    runtime = call.runtime
+    clock = runtime.clock
+    stepped_unset = isinstance(clock, SteppedClock) and not clock.set
+    busy = runtime.reactor.busy or not runtime.relay.idle or runtime.consumer.busy
+    backlog = await runtime.store.backlog()
+    ran_until = runtime.timers.ran_until
+    return {
+        "service": runtime.service.name,
+        "ready": not runtime.not_ready(),
+        "now": None if stepped_unset else clock.now().isoformat(),
+        "busy": busy,
+        "positions": runtime.consumer.positions,
+        "waiting_outbox": backlog.waiting_outbox,
+        "waiting_handoffs": backlog.waiting_handoffs,
+        "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
+        "next_due": None if backlog.next_due is None else backlog.next_due.isoformat(),
+    }
+
+
+@router.put("/ops/clock")
+async def step(call: Annotated[Call, OPERATOR], to: Step) -> dict[str, str]:
+    """Set the domain time. Only where the service was started with a stepped clock."""
+    clock = call.runtime.clock
+    if not isinstance(clock, SteppedClock):
+        raise Refused("clock-is-wall", "This service runs on wall time.")
+    clock.step_to(to.now)
+    return {"now": to.now.isoformat()}

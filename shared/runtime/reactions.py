@@ -1,0 +1,55 @@
+"""The reaction table: which fact leads to which decision, on which record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from shared.contracts.event import Envelope, Event
+from shared.decision import Cause, Decision, State
+
+S = TypeVar("S", bound=State)
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """One row. `target` names the record that decides; by default the event's own subject."""
+
+    event: type[Event]
+    rule: Callable[[Any, Any, Cause], Decision[State]]
+    target: Callable[[Envelope, Any], str] | None = None
+
+    def subject(self, envelope: Envelope, event: Event) -> str:
+        return envelope.subject if self.target is None else self.target(envelope, event)
+
+
+def on(
+    event: type[E],
+    rule: Callable[[S, E, Cause], Decision[S]],
+    *,
+    target: Callable[[Envelope, E], str] | None = None,
+) -> Reaction:
+    """A row of the table, checked by the type checker: the rule takes this event."""
+    return Reaction(event, rule, target)
+
+
+class Reactions:
+    """The whole table. Exactly one major version of a fact is accepted."""
+
+    def __init__(self, *rows: Reaction) -> None:
+        self._by_fact: Final = {row.event.TYPE.rpartition(".v")[0]: row for row in rows}
+        if len(self._by_fact) != len(rows):
+            raise TypeError("a fact stands twice in the reaction table")
+
+    def __iter__(self) -> Iterator[Reaction]:
+        return iter(self._by_fact.values())
+
+    def find(self, fact: str) -> Reaction | None:
+        return self._by_fact.get(fact)
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that have to be heard, in order."""
+        return sorted({row.event.SOURCE for row in self})

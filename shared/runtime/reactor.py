@@ -1,0 +1,274 @@
+"""The reactor: load, decide, save, relay. Events, commands, handoffs and deadlines all take this one path.
+
+A crash at any point is harmless. Before the save, nothing happened and the work comes again. After the save and
+before the offset is committed, redelivery finds `applied` and does nothing. After that, the sweep finds
+records whose outbox or handoffs still wait. After a publish and before the emptying, events go out twice
+with the same id and sequence, and consumers ignore the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final
+
+from shared.decision import Cause, Decision, HandoffBody, State
+from shared.errors import Unavailable
+from shared.runtime.clock import Clock
+from shared.runtime.logs import log
+from shared.runtime.metrics import Metrics
+from shared.runtime.record import Decide, Line, Outcome, Record, Work, published_types
+from shared.runtime.relay import Relay
+from shared.runtime.store import Store
+
+RACES_MAX: Final = 20
+"""How often work is decided again after losing a race before the caller is told to retry."""
+
+HandoffRule = Callable[[Any, Any, Cause], Decision[State]]
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRules:
+    """The service's rules for work that its records leave for one another, by body class."""
+
+    rules: Mapping[type[HandoffBody], HandoffRule] = field(
+        default_factory=dict[type[HandoffBody], HandoffRule]
+    )
+
+    def find(self, name: str) -> tuple[type[HandoffBody], HandoffRule]:
+        for body, rule in self.rules.items():
+            if body.__name__ == name:
+                return body, rule
+        raise KeyError(name)
+
+
+class Reactor:
+    """One service's one way of changing anything."""
+
+    def __init__(
+        self,
+        source: str,
+        store: Store,
+        relay: Relay,
+        clock: Clock,
+        metrics: Metrics,
+        handoffs: HandoffRules,
+    ) -> None:
+        self.source: Final = source
+        self._store = store
+        self._relay = relay
+        self._clock = clock
+        self._metrics = metrics
+        self._handoffs = handoffs
+        self._pending: list[tuple[Work, asyncio.Future[Outcome]]] = []
+        self._drainer: asyncio.Task[None] | None = None
+        self._handing: dict[str, asyncio.Task[None]] = {}
+
+    # --- many at once: a batch from Kafka, the deadlines due, a sweep -----------------------------
+
+    async def submit(self, works: Sequence[Work]) -> list[Outcome]:
+        """Decide and save all of it; order is kept per subject. Returns an outcome for each, in order.
+
+        Raises `Unavailable` when the store is away or an outbox is full: what was saved stays saved and
+        is recognised when the same work is submitted again.
+        """
+        started = perf_counter()
+        outcomes: dict[int, Outcome] = {}
+        todo: dict[str, list[int]] = defaultdict(list)
+        for index, work in enumerate(works):
+            todo[work.subject].append(index)
+        for _ in range(RACES_MAX):
+            records = await self._store.load(todo)
+            fresh: dict[int, Outcome] = {}
+            for subject, indexes in todo.items():
+                record = records[subject]
+                for index in indexes:
+                    fresh[index] = record.apply(works[index], self.source)
+            await self._store.add_letters(self._letters(works, fresh))
+            changed = [record for record in records.values() if record.touched]
+            lost = await self._store.save(changed, datetime.now(UTC))
+            for subject, indexes in todo.items():
+                if subject not in lost:
+                    outcomes |= {index: fresh[index] for index in indexes}
+            self._saved([record for record in changed if record.subject not in lost])
+            if not lost:
+                break
+            self._metrics.races_lost.inc(len(lost))
+            todo = {subject: todo[subject] for subject in lost}
+        else:
+            raise Unavailable("too-busy", "The record is changing too fast.", way_out="Retry.")
+        self._metrics.save_seconds.observe(perf_counter() - started)
+        for index, outcome in outcomes.items():
+            self._count(works[index], outcome)
+        return [outcomes[index] for index in range(len(works))]
+
+    def _letters(self, works: Sequence[Work], fresh: Mapping[int, Outcome]) -> list[dict[str, Any]]:
+        """A parked row is written before its marker, so that a crash between them parks it again."""
+        return [
+            letter() | {"reason": outcome.reason, "exception": outcome.exception}
+            for index, outcome in fresh.items()
+            if outcome.status in ("parked", "forked")
+            and (letter := works[index].letter) is not None
+        ]
+
+    def _saved(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.new_events:
+                for event_type in published_types(record.new_events):
+                    self._metrics.events_decided.labels(event_type).inc()
+                self._relay.offer(record.subject, record.waiting_entries())
+            if record.new_handoffs:
+                self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
+
+    def _count(self, work: Work, outcome: Outcome) -> None:
+        kind = "command" if work.command else "deadline" if work.decide is None else "event"
+        self._metrics.outcomes.labels(kind, outcome.status).inc()
+        if outcome.status in ("parked", "forked"):
+            log.error(
+                "work.parked",
+                subject=work.subject,
+                reason=outcome.reason,
+                exception=outcome.exception,
+                correlation_id=work.correlation_id,
+                cause_id=work.cause_id,
+            )
+
+    # --- one at a time: a command ----------------------------------------------------------------
+
+    async def execute(self, work: Work) -> Outcome:
+        """Decide one command. Commands in flight are decided together, so that many cost one save.
+
+        Raises what the rules raise, and `Unavailable`.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._pending.append((work, future))
+        if self._drainer is None or self._drainer.done():
+            self._drainer = asyncio.create_task(self._drain(), name="commands")
+        outcome = await future
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    async def _drain(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending[:500], self._pending[500:]
+            try:
+                outcomes = await self.submit([work for work, _ in batch])
+            except Exception as error:
+                if len(batch) > 1:  # one command's failure is not its neighbours'
+                    await self._one_by_one(batch)
+                else:
+                    _fail(batch[0][1], error)
+                continue
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                if not future.done():
+                    future.set_result(outcome)
+
+    async def _one_by_one(self, batch: Sequence[tuple[Work, asyncio.Future[Outcome]]]) -> None:
+        for work, future in batch:
+            try:
+                [outcome] = await self.submit([work])
+            except Exception as error:
+                _fail(future, error)
+            else:
+                if not future.done():
+                    future.set_result(outcome)
+
+    # --- work for neighbouring records -----------------------------------------------------------
+
+    def hand_over(self, subject: str, items: Sequence[Mapping[str, Any]]) -> None:
+        """Apply a record's handoffs to their targets, in the background. A crash leaves them to the sweep."""
+        before = self._handing.get(subject)
+        task = asyncio.create_task(self._hand_over(subject, items, before), name=f"handoff {subject}")
+        self._handing[subject] = task
+        task.add_done_callback(lambda done: self._handed(subject, done))
+
+    async def handed_over(self, subject: str, timeout_seconds: float) -> bool:
+        """Wait until this record's handoffs are applied; False when they are still under way."""
+        task = self._handing.get(subject)
+        if task is None:
+            return True
+        done, _ = await asyncio.wait({task}, timeout=timeout_seconds)
+        return bool(done) and task.exception() is None
+
+    async def _hand_over(
+        self,
+        subject: str,
+        items: Sequence[Mapping[str, Any]],
+        before: asyncio.Task[None] | None,
+    ) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        await self.submit([self._handoff_work(subject, item) for item in items])
+        await self._store.clear_handoffs({subject: items[-1]["number"]})
+
+    def _handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
+        body_class, rule = self._handoffs.find(item["body_type"])
+        body = body_class.model_validate(item["body"])
+        decide: Decide = lambda state, cause: rule(state, body, cause)  # noqa: E731 - reads as a definition
+        number: int = item["number"]
+        return Work(
+            subject=item["subject"],
+            cause_id=item["cause_id"],
+            correlation_id=item["correlation_id"],
+            facility_id=item["facility_id"],
+            actor_id=item["actor_id"],
+            actor_role=item["actor_role"],
+            now=item["now"],
+            decide=decide,
+            line=Line(f"self|{subject}", number, f"{item['cause_id']}#{number}"),
+            letter=lambda: {
+                "_id": f"handoff|{subject}|{number}",
+                "line": f"self|{subject}",
+                "subject": item["subject"],
+                "kind": "handoff",
+                "item": dict(item),
+                "first_seen": datetime.now(UTC),
+            },
+        )
+
+    def _handed(self, subject: str, task: asyncio.Task[None]) -> None:
+        if self._handing.get(subject) is task:
+            del self._handing[subject]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("handoff.delayed", subject=subject, exception=type(error).__name__)
+
+    # --- what a crash left -----------------------------------------------------------------------
+
+    async def sweep(self, before: datetime, buckets: Sequence[int]) -> int:
+        """Take up outboxes and handoffs that have waited since before `before` (wall time)."""
+        stranded = await self._store.stranded(before, buckets, limit=500)
+        for record in stranded:
+            if record.outbox:
+                self._relay.offer(record.subject, record.outbox)
+            if record.handoffs and record.subject not in self._handing:
+                self.hand_over(record.subject, record.handoffs)
+        if stranded:
+            self._metrics.swept.inc(len(stranded))
+            log.info("sweep.found", count=len(stranded))
+        return len(stranded)
+
+    @property
+    def busy(self) -> bool:
+        """Commands or handoffs are under way in this process."""
+        return bool(self._pending or self._handing) or not (
+            self._drainer is None or self._drainer.done()
+        )
+
+    async def settle(self) -> None:
+        """Wait for commands and handoffs under way; used when stopping."""
+        while self.busy:
+            tasks = [*self._handing.values()]
+            if self._drainer is not None and not self._drainer.done():
+                tasks.append(self._drainer)
+            if tasks:
+                await asyncio.wait(tasks)
+
+
+def _fail(future: asyncio.Future[Outcome], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,357 @@
+"""One record: everything one service knows about one subject, and the pure fold that changes it.
+
+State, inbox (`applied`), outbox, numbering and remembered commands live in one document, so that one guarded
+write changes them together or not at all. Nothing here does I/O: `apply` takes work, and the record
+then says what is to be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, cast
+
+from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event
+from shared.decision import SYSTEM, Cause, Decision, State, derive_id
+from shared.errors import (
+    CareError,
+    Forbidden,
+    KeyReused,
+    Outdated,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
+
+MAX_RECORD_BYTES: Final = 1_000_000
+MAX_OUTBOX: Final = 1_000
+COMMANDS_KEPT: Final = 32
+DEADLINES_PER_SAVE: Final = 200
+DECIDE_ATTEMPTS: Final = 3
+
+Decide = Callable[[State, Cause], Decision[State]]
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKind:
+    """How one kind of subject is kept: its state, its deadline rule, and how old states are read.
+
+    `minted_here` says that this service makes the ids, so that an unknown one is a mistake rather than
+    news that has not arrived.
+    """
+
+    state: type[State]
+    on_deadline: Callable[[Any, str, Cause], Decision[State]] | None = None
+    minted_here: bool = False
+    upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The place of one item in the order of one sender: applied once, in order, and never twice."""
+
+    name: str
+    sequence: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandKey:
+    """What makes a repeated command recognisable, and whether the caller insists on a revision."""
+
+    key: str
+    body_hash: str
+    revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One thing to decide on one record: an event, a command, an item handed off, or the deadlines due."""
+
+    subject: str
+    cause_id: str
+    correlation_id: str
+    facility_id: str
+    now: datetime
+    decide: Decide | None = None
+    """None: run the deadlines that are due at `now`."""
+    actor_id: str = SYSTEM
+    actor_role: str = SYSTEM
+    line: Line | None = None
+    command: CommandKey | None = None
+    traceparent: str | None = None
+    letter: Callable[[], dict[str, Any]] | None = None
+    """Makes the dead letter that keeps the original, should this work have to be parked."""
+    unreadable: str | None = None
+    """A reason code when the item's identity is known but its content can't be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one piece of work."""
+
+    status: str
+    """applied | duplicate | replayed | refused | parked | forked"""
+    error: CareError | None = None
+    reason: str | None = None
+    exception: str | None = None
+    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    revision: int = 0
+    sequence: int = 0
+
+
+DUPLICATE: Final = Outcome("duplicate")
+
+
+@dataclass(slots=True)
+class Record:
+    """The document, with what this batch adds to it kept apart so that it can be written as a change."""
+
+    subject: str
+    kind: RecordKind
+    state: State
+    version: int = 0
+    revision: int = 0
+    next_sequence: int = 1
+    next_handoff: int = 1
+    facility_id: str = ""
+    waiting: datetime | None = None
+    """Wall time since when events wait to be published; None when none do."""
+    handing: datetime | None = None
+    """Wall time since when handoffs wait to be applied; None when none do."""
+    applied: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    parked: dict[str, str] = field(default_factory=dict[str, str])
+    commands: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    outbox: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    new_events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    new_handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    new_lines: set[str] = field(default_factory=set[str])
+    touched: bool = False
+
+    # --- the fold -------------------------------------------------------------------------------
+
+    def apply(self, work: Work, source: str) -> Outcome:
+        """Decide one piece of work. On any outcome but `applied` the state is as it was."""
+        if work.line is not None:
+            if work.line.name in self.parked:
+                return Outcome("parked", reason="line-parked")
+            number, known = self.applied.get(work.line.name, (0, ""))
+            if work.line.sequence == number and work.line.id != known:
+                return self._park(work, Outcome("forked", reason="history-forked"))
+            if work.line.sequence <= number:
+                return DUPLICATE
+        if work.unreadable is not None:
+            return self._park(work, Outcome("parked", reason=work.unreadable))
+        if work.command is not None and (told := self._told_before(work)) is not None:
+            return told
+        try:
+            return self._decide(work, source)
+        except Unavailable as error:
+            return Outcome("refused", error=error)
+        except Refused as error:
+            if work.command is not None:
+                return Outcome("refused", error=error)
+            return self._park(work, _parked("decision-refused", error))
+        except Exception as error:
+            if work.command is not None:
+                raise
+            return self._park(work, _parked("decision-raised", error))
+
+    def _told_before(self, work: Work) -> Outcome | None:
+        command = cast(CommandKey, work.command)
+        if self.facility_id and work.facility_id != self.facility_id:
+            error = Forbidden("other-facility", "This record belongs to another facility.")
+            return Outcome("refused", error=error)
+        kept = self.commands.get(command.key)
+        if kept is not None:
+            if kept["body_hash"] != command.body_hash:
+                return Outcome("refused", error=KeyReused())
+            return Outcome(
+                "replayed",
+                answer=kept["answer"],
+                revision=kept["revision"],
+                sequence=kept["sequence"],
+            )
+        if command.revision is not None and command.revision != self.revision:
+            return Outcome("refused", error=Outdated())
+        return None
+
+    def _decide(self, work: Work, source: str) -> Outcome:
+        if work.decide is None:
+            return self._run_deadlines(work, source)
+        cause = self._cause(work, work.cause_id, work.now)
+        decision = _attempt(work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS)
+        self._take(decision, cause, work, source)
+        if work.line is not None:
+            self.applied[work.line.name] = (work.line.sequence, work.line.id)
+            self.new_lines.add(work.line.name)
+        outcome = Outcome(
+            "applied",
+            answer=decision.answer,
+            revision=self.revision,
+            sequence=self.next_sequence - 1,
+        )
+        if work.command is not None:
+            self._remember(work.command, outcome)
+        return outcome
+
+    def _run_deadlines(self, work: Work, source: str) -> Outcome:
+        """Fire what is due, earliest first, each with `now` = its own instant."""
+        on_deadline = self.kind.on_deadline
+        for _ in range(DEADLINES_PER_SAVE):
+            due = self.state.due
+            if due is None or due > work.now:
+                break
+            name = min(n for n, at in self.state.deadlines.items() if at == due)
+            if on_deadline is None:
+                raise RuntimeError(f"no rule for the deadlines of {self.kind.state.__name__}")
+            cause_id = derive_id(
+                "deadline", source, self.subject, name, due.isoformat(), str(self.next_sequence)
+            )
+            cause = self._cause(work, cause_id, due)
+            decision = _attempt(
+                lambda s, c, n=name: on_deadline(s, n, c),
+                self.state.disarm(name),
+                cause,
+                DECIDE_ATTEMPTS,
+            )
+            again = decision.state.deadlines.get(name)
+            if again is not None and again <= due:
+                raise RuntimeError(f"deadline {name.partition(':')[0]} does not advance")
+            self._take(decision, cause, work, source)
+        return Outcome("applied", revision=self.revision, sequence=self.next_sequence - 1)
+
+    def _cause(self, work: Work, cause_id: str, now: datetime) -> Cause:
+        if not self.facility_id:
+            self.facility_id = work.facility_id
+        return Cause(
+            id=cause_id,
+            now=now,
+            subject=self.subject,
+            facility_id=self.facility_id or work.facility_id,
+            actor_id=work.actor_id,
+            actor_role=work.actor_role,
+            correlation_id=work.correlation_id or cause_id,
+        )
+
+    def _take(self, decision: Decision[State], cause: Cause, work: Work, source: str) -> None:
+        """Accept a decision. Everything that can fail is done before the record changes."""
+        if len(self.outbox) + len(self.new_events) + len(decision.events) > MAX_OUTBOX:
+            raise Unavailable(
+                "outbox-full", "Events of this record wait to be published.", way_out="Retry."
+            )
+        entries = [
+            _entry(event, cause, source, self.next_sequence + i, work.traceparent)
+            for i, event in enumerate(decision.events)
+        ]
+        if decision.state is not self.state:
+            if len(decision.state.__pydantic_serializer__.to_json(decision.state)) > MAX_RECORD_BYTES:
+                raise TooLarge("record-too-large", "The record would outgrow its limit.")
+            if decision.state != self.state:
+                self.revision += 1
+            self.state = decision.state
+        for item in decision.handoffs:
+            entry = {
+                "number": self.next_handoff,
+                "subject": item.subject,
+                "body_type": type(item.body).__name__,
+                "body": item.body.model_dump(mode="json"),
+                "cause_id": cause.id,
+                "correlation_id": cause.correlation_id,
+                "facility_id": cause.facility_id,
+                "actor_id": cause.actor_id,
+                "actor_role": cause.actor_role,
+                "now": cause.now,
+            }
+            self.next_handoff += 1
+            self.new_handoffs.append(entry)
+        self.new_events += entries
+        self.next_sequence += len(entries)
+        self.touched = True
+
+    def _remember(self, command: CommandKey, outcome: Outcome) -> None:
+        kept = {
+            "key": command.key,
+            "body_hash": command.body_hash,
+            "answer": dict(outcome.answer),
+            "revision": outcome.revision,
+            "sequence": outcome.sequence,
+        }
+        self.commands[command.key] = kept
+        self.new_commands.append(kept)
+
+    def _park(self, work: Work, outcome: Outcome) -> Outcome:
+        """Stop this sender's line at this record: what follows on it queues until it is mended."""
+        name = work.line.name if work.line is not None else "deadlines"
+        self.parked[name] = outcome.reason or "unknown"
+        self.touched = True
+        return outcome
+
+    # --- reading and writing --------------------------------------------------------------------
+
+    @property
+    def bare(self) -> bool:
+        """Nothing is known of this subject yet."""
+        return self.version == 0
+
+    @property
+    def due(self) -> datetime | None:
+        """When the timers must look at this record; None while its deadlines are parked."""
+        return None if "deadlines" in self.parked else self.state.due
+
+    def waiting_entries(self) -> list[dict[str, Any]]:
+        """The whole waiting outbox, from its head: what a relay publishes."""
+        return [*self.outbox, *self.new_events]
+
+
+def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decision[State]:
+    for attempt in range(attempts):
+        try:
+            return decide(state, cause)
+        except CareError:
+            raise
+        except Exception:
+            if attempt + 1 == attempts:
+                raise
+    raise AssertionError("attempts is at least 1")
+
+
+def _parked(reason: str, error: Exception) -> Outcome:
+    code = error.code if isinstance(error, CareError) else type(error).__name__
+    return Outcome("parked", reason=reason, exception=code)
+
+
+def _entry(
+    event: Event, cause: Cause, source: str, sequence: int, traceparent: str | None
+) -> dict[str, Any]:
+    """An event as it waits in the outbox: ready for the wire, so that a relay needs no models."""
+    if event.SOURCE != source or not cause.subject.startswith(f"{event.SUBJECT}/"):
+        raise RuntimeError(f"{event.TYPE} is not this record's to publish")
+    data = event.data()
+    if len(data) > MAX_EVENT_BYTES:
+        raise TooLarge("event-too-large", f"A {event.NAME} would be larger than an event may be.")
+    envelope = Envelope(
+        id=derive_id(cause.id, source, cause.subject, str(sequence)),
+        source=source,
+        type=event.TYPE,
+        subject=cause.subject,
+        sequence=sequence,
+        time=cause.now,
+        correlationid=cause.correlation_id,
+        causationid=cause.id,
+        facilityid=cause.facility_id,
+        actorrole=cause.actor_role,
+        sensitivity=event.SENSITIVITY,
+        dataschema=event.schema_id(),
+        traceparent=traceparent,
+    )
+    return {"sequence": sequence, "headers": envelope.headers(), "data": data}
+
+
+def published_types(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The event types among outbox entries, for logs and metrics."""
+    return [entry["headers"]["ce_type"] for entry in entries]

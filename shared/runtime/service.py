@@ -1,0 +1,242 @@
+"""One service, put together: what it is made of, how it starts, and how it stops without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from faststream.kafka import KafkaBroker
+from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
+from faststream.kafka.prometheus import KafkaPrometheusMiddleware
+from starlette.exceptions import HTTPException
+
+from shared.contracts.event import TOPICS
+from shared.errors import CareError, ConfigurationError, Unavailable
+from shared.runtime import http, startup
+from shared.runtime.auth import Authenticator
+from shared.runtime.clock import Clock, SteppedClock
+from shared.runtime.consumer import Consumer
+from shared.runtime.kafka import KafkaPublisher
+from shared.runtime.logs import configure, log
+from shared.runtime.metrics import Metrics
+from shared.runtime.ops import router as ops_router
+from shared.runtime.reactions import Reactions
+from shared.runtime.reactor import HandoffRules, Reactor
+from shared.runtime.record import RecordKind
+from shared.runtime.relay import Relay
+from shared.runtime.retry import Backoff
+from shared.runtime.settings import ServiceSettings
+from shared.runtime.store import MongoStore
+from shared.runtime.timers import Sweeper, Timers
+
+NOTE_TOPICS_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What makes a service this one and no other: the rest is the same for all."""
+
+    name: str
+    summary: str
+    port: int
+    kinds: Mapping[str, RecordKind]
+    reactions: Reactions
+    routers: Sequence[APIRouter]
+    handoffs: HandoffRules = field(default_factory=HandoffRules)
+
+    @property
+    def source(self) -> str:
+        return f"care.{self.name}"
+
+
+class Runtime:
+    """One replica of one service, alive."""
+
+    def __init__(self, service: Service, settings: ServiceSettings) -> None:
+        self.service = service
+        self.settings = settings
+        self.clock: Clock = SteppedClock() if settings.clock == "stepped" else Clock()
+        self.metrics = Metrics()
+        self.store = MongoStore(
+            settings.mongo_uri, f"{settings.database_prefix}{service.name}", service.kinds
+        )
+        self._topic = TOPICS[service.source]
+        self._publisher = KafkaPublisher(settings.kafka_bootstrap, self._topic)
+        self.relay = Relay(self.store, self._publisher, self.metrics, settings.relay_subjects_max)
+        self.reactor = Reactor(
+            service.source, self.store, self.relay, self.clock, self.metrics, service.handoffs
+        )
+        self.consumer = Consumer(
+            service=service.name,
+            settings=settings,
+            reactions=service.reactions,
+            reactor=self.reactor,
+            relay=self.relay,
+            store=self.store,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
+        self._sweeper = Sweeper(self.reactor, self.consumer, settings.sweep_after_seconds)
+        self._broker = self._make_broker()
+        self.consumer.attach(self._broker)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
+        self._stopping = False
+        self.refusal: ConfigurationError | None = None
+
+    def _make_broker(self) -> KafkaBroker:
+        middlewares: list[Any] = [
+            KafkaPrometheusMiddleware(registry=self.metrics.registry, app_name=self.service.name)
+        ]
+        if self.settings.otel:
+            middlewares.append(KafkaTelemetryMiddleware())
+        return KafkaBroker(
+            self.settings.kafka_bootstrap,
+            client_id=self.service.name,
+            apply_types=False,
+            middlewares=middlewares,
+            logger=None,
+            graceful_timeout=self.settings.shutdown_seconds,
+        )
+
+    # --- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin; the rest happens in the background, so that health can be asked from the first moment."""
+        self._tasks.append(asyncio.create_task(self._run(), name="run"))
+
+    async def _run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._connect()
+                break
+            except Unavailable as error:
+                log.warning("start.waiting", error_code=error.code)
+                await backoff.pause()
+            except ConfigurationError as error:
+                self.refusal = error
+                log.critical("start.refused", error_code=error.code)
+                return
+        self._tasks += [
+            asyncio.create_task(self.relay.run(), name="relay"),
+            asyncio.create_task(self.timers.run(), name="timers"),
+            asyncio.create_task(self._sweeper.run(), name="sweeper"),
+            asyncio.create_task(self._note_topics(), name="notes"),
+        ]
+        self._started = True
+        log.info("service.started")
+
+    async def _connect(self) -> None:
+        await self.store.start()
+        heard = [TOPICS[name] for name in self.service.reactions.topics]
+        await startup.check(self.settings.kafka_bootstrap, self._topic, heard, self.store)
+        try:
+            await self._broker.start()
+        except Exception as error:
+            raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
+
+    async def _note_topics(self) -> None:
+        topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
+        while True:
+            await asyncio.sleep(NOTE_TOPICS_SECONDS)
+            with suppress(Unavailable):
+                ends = await startup.end_offsets(self.settings.kafka_bootstrap, topics)
+                await startup.note_topics(self.store, topics, ends)
+
+    async def stop(self) -> None:
+        """Finish the batch and the commands in hand, publish what they said, then let go."""
+        self._stopping = True
+        if self._started:
+            await self._broker.stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.settings.shutdown_seconds):
+                    await self.reactor.settle()
+                    await self.relay.flushed()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._publisher.stop()
+        await self.store.close()
+        log.info("service.stopped")
+
+    # --- health ----------------------------------------------------------------------------------
+
+    def accepting(self) -> None:
+        """Raises `Unavailable` when commands can't be taken now."""
+        reasons = self.not_ready()
+        if reasons:
+            raise Unavailable(reasons[0], "The service is not ready.", way_out="Retry shortly.")
+
+    def not_ready(self) -> list[str]:
+        """Why this replica is not ready; empty when it is."""
+        reasons: list[str] = []
+        if self.refusal is not None:
+            reasons.append(self.refusal.code)
+        elif not self._started:
+            reasons.append("starting")
+        if self._stopping:
+            reasons.append("stopping")
+        if not self.consumer.healthy:
+            reasons.append("consumer-waiting")
+        if not self.relay.healthy:
+            reasons.append("relay-waiting")
+        if isinstance(self.clock, SteppedClock) and not self.clock.set:
+            reasons.append("clock-not-set")
+        return reasons
+
+
+def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
+    """The ASGI application of one replica: HTTP and consumer in one process."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        runtime = Runtime(service, settings)
+        app.state.runtime = runtime
+        await runtime.start()
+        try:
+            yield
+        finally:
+            await runtime.stop()
+
+    app = FastAPI(
+        title=f"Throughcare {service.name}",
+        summary=service.summary,
+        version="1",
+        lifespan=lifespan,
+    )
+    app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
+    app.add_exception_handler(CareError, http.on_care_error)
+    app.add_exception_handler(RequestValidationError, http.on_invalid)
+    app.add_exception_handler(HTTPException, http.on_http_error)
+    app.add_exception_handler(Exception, http.on_bug)
+    app.include_router(ops_router)
+    for router in service.routers:
+        app.include_router(router)
+    return app
+
+
+def run(service: Service, settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    configure(service.name, settings.log_level)
+    try:
+        app = create_app(service, settings)
+    except ConfigurationError as error:
+        log.critical("start.refused", error_code=error.code)
+        sys.exit(2)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port or service.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(settings.shutdown_seconds),
+    )

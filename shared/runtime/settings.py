@@ -1,0 +1,48 @@
+"""Settings of a service, from the environment. Every one has a default that is safe, or none at all."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """What every service can be told. A service subclasses it for its own settings.
+
+    Names are used as they stand for the two addresses, and with the prefix `CARE_` otherwise.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="CARE_", extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP")
+    """Kafka's bootstrap servers, `host:port[,host:port]`."""
+    mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
+    """MongoDB's connection string; may carry the service's own credentials."""
+    database_prefix: str = "care_"
+    """The service's database is this prefix and the service's name."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    """HTTP port; 0 means the service's own default."""
+    jwks: str = ""
+    """Who may call: a JWKS document, or the path of one. Empty: nobody may."""
+    issuer: str = "throughcare"
+    """The `iss` that tokens must carry."""
+    clock: str = Field(default="wall", pattern="^(wall|stepped)$")
+    """`stepped` lets a driver set the domain time through PUT /ops/clock. Never in production."""
+    log_level: str = "info"
+    batch_records: int = Field(default=500, ge=1, le=5000)
+    """The most records that one batch takes from Kafka."""
+    batch_timeout_ms: int = Field(default=10, ge=1)
+    session_timeout_ms: int = Field(default=10_000, ge=6_000)
+    """How long Kafka waits for a silent consumer before its partitions move on."""
+    sweep_after_seconds: float = Field(default=5.0, gt=0)
+    """An outbox or handoff that waits longer was left by a crash: any replica takes it up."""
+    relay_subjects_max: int = Field(default=5_000, ge=1)
+    """Bound of the relay's queue; when it is full, fetching stops."""
+    handoff_wait_seconds: float = Field(default=2.0, gt=0)
+    """How long a command waits for its fan-out before it answers 202."""
+    shutdown_seconds: float = Field(default=10.0, gt=0)
+    otel: bool = False
+    """Trace with OpenTelemetry; the exporter is configured by the usual OTEL_ variables."""

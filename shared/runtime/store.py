@@ -1,0 +1,316 @@
+"""The store: one collection of records, one of dead letters, one of bookkeeping. MongoDB behind a small protocol.
+
+Each save is one unordered bulk of single-document writes, each guarded by its record's version: a stale
+guard makes the upsert collide on `_id`, so that E11000 names exactly the records that lost a race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol, cast
+
+from bson.codec_options import CodecOptions
+from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+from shared.contracts.event import PARTITIONS
+from shared.errors import CareError, Unavailable
+from shared.runtime.partitions import partition_of
+from shared.runtime.record import COMMANDS_KEPT, Record, RecordKind
+
+Document = dict[str, Any]
+DUPLICATE_KEY: Final = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is still to be done in the whole service, over all its replicas."""
+
+    waiting_outbox: bool
+    waiting_handoffs: bool
+    next_due: datetime | None
+
+
+class Store(Protocol):
+    """What the runtime asks of a store. Every method raises `Unavailable` when the store is away."""
+
+    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+        """The records of these subjects; one not kept yet comes as a bare record."""
+        ...
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        """Write what changed, each record guarded by its version. Returns the subjects that lost a race."""
+        ...
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        """Forget events up to the given sequence, per subject. Neither version nor revision moves."""
+        ...
+
+    async def clear_handoffs(self, done: Mapping[str, int]) -> None:
+        """Forget handoffs up to the given number, per subject."""
+        ...
+
+    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        """Records whose outbox or handoffs have waited since before `before` (wall time)."""
+        ...
+
+    async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        """Subjects with a deadline at or before `now`, earliest first."""
+        ...
+
+    async def backlog(self) -> Backlog: ...
+
+    async def add_letters(self, letters: Sequence[Document]) -> None:
+        """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
+        ...
+
+    async def note(self, key: str) -> Document: ...
+
+    async def set_note(self, key: str, values: Document) -> None: ...
+
+
+class MongoStore:
+    """`Store` on MongoDB through PyMongo's own asyncio client."""
+
+    def __init__(self, uri: str, database: str, kinds: Mapping[str, RecordKind]) -> None:
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri, timeoutMS=10_000, serverSelectionTimeoutMS=5_000, connect=False
+        )
+        self._kinds = kinds
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        base = self._client.get_database(
+            database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
+        )
+        self.database: Final = base
+        self._records = base["records"]
+        self._letters = base["dead_letters"]
+        self._notes = base["notes"]
+
+    async def start(self) -> None:
+        """Make the indexes. Raises `Unavailable` while MongoDB is away."""
+        with _translated():
+            await self._records.create_index([("waiting", ASCENDING)], sparse=True)
+            await self._records.create_index([("handing", ASCENDING)], sparse=True)
+            await self._records.create_index([("bucket", ASCENDING), ("due", ASCENDING)])
+            await self._records.create_index([("due", ASCENDING)], sparse=True)
+            await self._letters.create_index([("line", ASCENDING), ("position.offset", ASCENDING)])
+
+    async def ping(self) -> None:
+        with _translated():
+            await self._client.admin.command("ping")
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+        wanted = list(subjects)
+        found: dict[str, Record] = {}
+        with _translated():
+            if len(wanted) == 1:
+                document = await self._records.find_one({"_id": wanted[0]})
+                documents = [] if document is None else [document]
+            else:
+                documents = await self._records.find({"_id": {"$in": wanted}}).to_list()
+        for document in documents:
+            found[document["_id"]] = self._record(document)
+        for subject in wanted:
+            if subject not in found:
+                kind = self._kinds[subject.partition("/")[0]]
+                found[subject] = Record(subject, kind, kind.state())
+        return found
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        writes = [_write(record, wall) for record in records]
+        if not writes:
+            return set()
+        with _translated():
+            try:
+                await self._records.bulk_write(writes, ordered=False)
+            except BulkWriteError as error:
+                return _lost_races(error, records)
+            except DuplicateKeyError:
+                return {record.subject for record in records}
+        return set()
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        # A record that was saved again meanwhile is left: that save's relay clears both.
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_sequence": last + 1},
+                {"$set": {"outbox": []}, "$unset": {"waiting": ""}},
+            )
+            for subject, last in published.items()
+        )
+
+    async def clear_handoffs(self, done: Mapping[str, int]) -> None:
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_handoff": last + 1},
+                {"$set": {"handoffs": []}, "$unset": {"handing": ""}},
+            )
+            for subject, last in done.items()
+        )
+
+    async def _bulk(self, writes: Iterable[UpdateOne]) -> None:
+        batch = list(writes)
+        if batch:
+            with _translated():
+                await self._records.bulk_write(batch, ordered=False)
+
+    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        held = {"$in": list(buckets)}
+        found: dict[str, Document] = {}
+        with _translated():
+            for mark in ("waiting", "handing"):
+                cursor = self._records.find({mark: {"$lt": before}, "bucket": held}).limit(limit)
+                found |= {document["_id"]: document for document in await cursor.to_list()}
+        return [self._record(document) for document in found.values()]
+
+    async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        with _translated():
+            documents = (
+                await self._records.find(
+                    {"bucket": {"$in": list(buckets)}, "due": {"$lte": now}}, {"_id": 1}
+                )
+                .sort("due", ASCENDING)
+                .limit(limit)
+                .to_list()
+            )
+        return [document["_id"] for document in documents]
+
+    async def backlog(self) -> Backlog:
+        long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+        with _translated():
+            waiting = await self._records.find_one({"waiting": {"$gt": long_ago}}, {"_id": 1})
+            handing = await self._records.find_one({"handing": {"$gt": long_ago}}, {"_id": 1})
+            due = (
+                await self._records.find({"due": {"$gt": long_ago}}, {"due": 1})
+                .sort("due", ASCENDING)
+                .limit(1)
+                .to_list()
+            )
+        return Backlog(
+            waiting_outbox=waiting is not None,
+            waiting_handoffs=handing is not None,
+            next_due=due[0]["due"] if due else None,
+        )
+
+    async def add_letters(self, letters: Sequence[Document]) -> None:
+        writes = [
+            UpdateOne({"_id": letter["_id"]}, {"$setOnInsert": letter}, upsert=True)
+            for letter in letters
+        ]
+        if writes:
+            with _translated():
+                await self._letters.bulk_write(writes, ordered=False)
+
+    async def note(self, key: str) -> Document:
+        with _translated():
+            return await self._notes.find_one({"_id": key}) or {}
+
+    async def set_note(self, key: str, values: Document) -> None:
+        with _translated():
+            await self._notes.update_one({"_id": key}, {"$set": values}, upsert=True)
+
+    def collection(self, name: str) -> AsyncCollection[Document]:
+        return self.database[name]
+
+    def _record(self, document: Document) -> Record:
+        kind = self._kinds[document["_id"].partition("/")[0]]
+        schema: int = document["schema"]
+        if schema > kind.state.SCHEMA:
+            raise Unavailable(
+                "record-is-newer", "A newer version of this service has written this record."
+            )
+        state = document["state"]
+        for version in range(schema, kind.state.SCHEMA):
+            state = kind.upcasters[version](state)
+        return Record(
+            subject=document["_id"],
+            kind=kind,
+            state=kind.state.model_validate(state),
+            version=document["version"],
+            revision=document["revision"],
+            next_sequence=document["next_sequence"],
+            next_handoff=document["next_handoff"],
+            facility_id=document["facility_id"],
+            waiting=document.get("waiting"),
+            handing=document.get("handing"),
+            applied={line: (kept[0], kept[1]) for line, kept in document["applied"].items()},
+            parked=document["parked"],
+            commands={kept["key"]: kept for kept in document.get("commands", ())},
+            outbox=document.get("outbox", []),
+            handoffs=document.get("handoffs", []),
+        )
+
+
+def _write(record: Record, wall: datetime) -> UpdateOne:
+    """The guarded change of one record: `$set` of what it is now, `$push` of what it adds."""
+    due = record.due
+    values: Document = {
+        "version": record.version + 1,
+        "revision": record.revision,
+        "schema": record.kind.state.SCHEMA,
+        "state": record.state.model_dump(mode="json"),
+        "next_sequence": record.next_sequence,
+        "next_handoff": record.next_handoff,
+        "facility_id": record.facility_id,
+        "bucket": partition_of(record.subject, PARTITIONS),
+        "parked": record.parked,
+    }
+    change: Document = {"$set": values}
+    if record.version == 0:
+        values["applied"] = record.applied
+    else:
+        for line in record.new_lines:
+            values[f"applied.{line}"] = record.applied[line]
+    if due is not None:
+        values["due"] = due
+    else:
+        change["$unset"] = {"due": ""}
+    # Set again even when it was set already: a relay may clear it between this load and this write.
+    pushed: Document = {}
+    if record.new_events:
+        pushed["outbox"] = {"$each": record.new_events}
+        values["waiting"] = record.waiting or wall
+    if record.new_handoffs:
+        pushed["handoffs"] = {"$each": record.new_handoffs}
+        values["handing"] = record.handing or wall
+    if record.new_commands:
+        pushed["commands"] = {"$each": record.new_commands, "$slice": -COMMANDS_KEPT}
+    if pushed:
+        change["$push"] = pushed
+    return UpdateOne({"_id": record.subject, "version": record.version}, change, upsert=True)
+
+
+def _lost_races(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
+    """The records whose guard was stale. Anything else that failed is an error of its own."""
+    details = cast(Mapping[str, Any], error.details or {})
+    failures = cast(Sequence[Mapping[str, Any]], details.get("writeErrors", ()))
+    lost: set[str] = set()
+    for failure in failures:
+        pattern = cast(Mapping[str, Any], failure.get("keyPattern") or {"_id": 1})
+        if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
+            raise Unavailable("store-refused", "The store refused a write.") from None
+        lost.add(records[int(failure["index"])].subject)
+    if details.get("writeConcernErrors"):
+        raise Unavailable("store-unsure", "The store could not confirm a write.") from None
+    return lost
+
+
+class _translated:  # noqa: N801 - reads as a phrase: `with _translated():`
+    """Turn driver errors into `Unavailable`: nothing of the driver's message leaves this module."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PyMongoError) and not isinstance(error, CareError):
+            raise Unavailable(
+                "store-unavailable",
+                f"The store did not answer ({type(error).__name__}).",
+                way_out="Nothing has changed; retry.",
+            ) from error

@@ -1,0 +1,89 @@
+"""Timers: deadlines fire once, on the replica that holds the record's partition, on up-to-date knowledge.
+
+A deadline is part of its record's state, found by an index. It fires only after everything that was on the
+input topics at assignment has been applied, and it decides with `now` = its own instant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aiokafka.errors import KafkaError
+
+from shared.errors import Unavailable
+from shared.runtime.clock import Clock
+from shared.runtime.consumer import Consumer
+from shared.runtime.logs import log
+from shared.runtime.reactor import Reactor
+from shared.runtime.record import Work
+from shared.runtime.retry import Backoff
+from shared.runtime.store import Store
+
+RECORDS_PER_ROUND: Final = 200
+LOOK_AGAIN_SECONDS: Final = 1.0
+
+
+class Timers:
+    """Looks for deadlines whenever the clock moves, and at least once a second."""
+
+    def __init__(self, store: Store, reactor: Reactor, consumer: Consumer, clock: Clock) -> None:
+        self._store = store
+        self._reactor = reactor
+        self._consumer = consumer
+        self._clock = clock
+        self._ran_until: datetime | None = None
+
+    @property
+    def ran_until(self) -> datetime | None:
+        """Every deadline up to this instant has fired, as far as this replica is concerned."""
+        return self._ran_until
+
+    async def run(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._round()
+            except (Unavailable, KafkaError) as error:
+                log.warning("timers.waiting", exception=type(error).__name__)
+                await backoff.pause()
+            else:
+                backoff.reset()
+                await self._clock.moved(self._ran_until, LOOK_AGAIN_SECONDS)
+
+    async def _round(self) -> None:
+        if not await self._consumer.caught_up():
+            return
+        now = self._clock.now()
+        while True:
+            buckets = self._consumer.buckets
+            subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
+            if not subjects:
+                break
+            await self._reactor.submit([_look_at(subject, now) for subject in subjects])
+        self._ran_until = now
+
+
+def _look_at(subject: str, now: datetime) -> Work:
+    return Work(
+        subject=subject, cause_id="", correlation_id="", facility_id="", now=now, decide=None
+    )
+
+
+class Sweeper:
+    """Finds what a crash left: outboxes and handoffs that have waited too long by the wall clock."""
+
+    def __init__(self, reactor: Reactor, consumer: Consumer, after_seconds: float) -> None:
+        self._reactor = reactor
+        self._consumer = consumer
+        self._after_seconds = after_seconds
+
+    async def run(self) -> None:
+        while True:
+            try:
+                before = datetime.now(UTC) - timedelta(seconds=self._after_seconds)
+                await self._reactor.sweep(before, self._consumer.buckets)
+            except Unavailable as error:
+                log.warning("sweep.waiting", error_code=error.code)
+            await asyncio.sleep(self._after_seconds / 2)
