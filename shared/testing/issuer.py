@@ -52,4 +52,6 @@ class LocalIssuer:
             "iat": now,
             "exp": now + valid_seconds,
         }
-        return jwt.encode({"alg": ALGORITHMS[0], "kid": "local"}, claims, self._key, algorithms=ALGORITHMS)
+        return jwt.encode(
+            {"alg": ALGORITHMS[0], "kid": "local"}, claims, self._key, algorithms=ALGORITHMS
+        )

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from shared.testing.backends.containers import NoEngine, containers
 from shared.testing.backends.embedded import embedded
 from shared.testing.backends.kafka_jars import Progress
 from shared.testing.backends.model import Backend, BackendError, Capability
@@ -68,14 +69,34 @@ def start(
     choice = choice or os.environ.get("BACKEND") or "auto"
     if choice not in _CHOICES:
         raise BackendError(f"BACKEND={choice}: use one of {', '.join(_CHOICES)}")
+    progress = progress or _Ticker()
     with contextlib.ExitStack() as stack:
+        backend: Backend | None = None
         if choice == "given" or (choice == "auto" and _any_given()):
             backend = _given()
-        else:
+        elif choice in ("docker", "auto"):
+            backend = _in_containers(stack, choice == "docker", say, progress)
+        if backend is None:
             directory = stack.enter_context(_directory(data_dir))
-            backend = stack.enter_context(embedded(directory, say, progress or _Ticker()))
+            backend = stack.enter_context(
+                embedded(directory, say, progress, keep=data_dir is not None)
+            )
         say(backend.line())
         yield backend
+
+
+def _in_containers(
+    stack: contextlib.ExitStack, required: bool, say: Callable[[str], None], progress: Progress
+) -> Backend | None:
+    """Containers; None where they cannot be had and need not be."""
+    try:
+        return stack.enter_context(containers(say, progress, patient=required))
+    except BackendError as error:
+        if required:
+            raise BackendError(f"BACKEND=docker cannot be had: {error}") from error
+        if not isinstance(error, NoEngine):
+            say(f"no containers: {str(error).splitlines()[0]}; starting processes instead")
+        return None
 
 
 def _any_given() -> bool:

@@ -17,12 +17,18 @@ from shared.testing.backends.store import store_server, store_uri
 _WITH_APACHE = frozenset(
     {Capability.APACHE_KAFKA, Capability.FAILOVER, Capability.DURABLE, Capability.RESTART}
 )
+_IMPATIENT_S = 0.4
 _WITH_FALLBACK = frozenset({Capability.RESTART})
 
 
 @contextlib.contextmanager
-def embedded(directory: Path, say: Callable[[str], None], progress: Progress) -> Iterator[Backend]:
-    """Both servers over `directory`, started side by side, stopped at the end."""
+def embedded(
+    directory: Path, say: Callable[[str], None], progress: Progress, *, keep: bool
+) -> Iterator[Backend]:
+    """Both servers over `directory`, started side by side, stopped at the end.
+
+    Where the data is not kept, a server that is slow to end cleanly is not waited for.
+    """
     broker, note = _broker(directory, say, progress)
     store = store_server(directory)
     servers = (broker, store)
@@ -41,7 +47,7 @@ def embedded(directory: Path, say: Callable[[str], None], progress: Progress) ->
             note=note,
         )
     finally:
-        _stop_together(servers)
+        _stop_together(servers, None if keep else _IMPATIENT_S)
 
 
 def _broker(
@@ -69,7 +75,7 @@ def _start_together(servers: tuple[ServerProcess, ...]) -> None:
             started.result()
 
 
-def _stop_together(servers: tuple[ServerProcess, ...]) -> None:
+def _stop_together(servers: tuple[ServerProcess, ...], grace_s: float | None) -> None:
     with ThreadPoolExecutor(len(servers)) as pool:
-        for stopped in [pool.submit(server.stop) for server in servers]:
+        for stopped in [pool.submit(server.stop, grace_s) for server in servers]:
             stopped.result()

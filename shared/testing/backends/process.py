@@ -185,7 +185,7 @@ class ServerProcess:
             f"{self._name} did not answer within {self._timeout_s:.0f} s:\n{tail(self._log)}"
         )
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """SIGTERM and wait; after the grace period, SIGKILL."""
         process = self._process
         if process is None or process.poll() is not None:
@@ -193,7 +193,7 @@ class ServerProcess:
         process.terminate()
         process.send_signal(signal.SIGCONT)
         try:
-            process.wait(self._grace_s)
+            process.wait(self._grace_s if grace_s is None else grace_s)
         except subprocess.TimeoutExpired:
             self.kill()
 

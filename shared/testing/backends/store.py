@@ -70,7 +70,8 @@ def _rust_command(path: str) -> tuple[str, list[str]]:
         ).stdout.split()
     except (OSError, subprocess.SubprocessError) as error:
         raise BackendError(f"{path} does not run: {error}") from error
-    return f"SecantusDB {told[-1] if told else ''} (Rust)", [path]
+    # Without the flag it acknowledges j:true before the log is on disk, and loses it on kill -9.
+    return f"SecantusDB {told[1] if len(told) > 1 else ''} (Rust)", [path, "--sync-on-commit"]
 
 
 def _python_command() -> tuple[str, list[str]]:
