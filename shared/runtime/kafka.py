@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from shared.contracts.event import Topic
 from shared.errors import TopicMismatch, Unavailable
@@ -30,8 +30,10 @@ def unavailable(error: Exception) -> Unavailable:
     )
 
 
-async def ensure_topics(bootstrap: str, topics: Iterable[Topic]) -> None:
+async def ensure_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> None:
     """Make the topics that are missing, and check that all have as many partitions as they must.
+
+    `replication` is the number of copies a topic is made with; an existing one keeps what it has.
 
     Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
     """
@@ -41,7 +43,7 @@ async def ensure_topics(bootstrap: str, topics: Iterable[Topic]) -> None:
         await admin.start()
         missing = set(wanted) - set(await admin.list_topics())
         for name in sorted(missing):
-            await _create(admin, wanted[name])
+            await _create(admin, wanted[name], replication)
         found = await _described(admin, wanted)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
@@ -57,19 +59,20 @@ async def ensure_topics(bootstrap: str, topics: Iterable[Topic]) -> None:
             )
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> None:
+async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) -> None:
     new = NewTopic(
         topic.name,
         num_partitions=topic.partitions,
-        replication_factor=-1,  # the broker's own default
+        replication_factor=replication,
         topic_configs={"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
     )
-    try:
-        await admin.create_topics([new])
-    except TopicAlreadyExistsError:
-        pass
-    else:
-        log.info("topic.made", topic=topic.name, partitions=topic.partitions)
+    response: Any = await admin.create_topics([new])
+    for _name, code, *_rest in response.topic_errors:
+        error = for_code(code)
+        if error is NoError:
+            log.info("topic.made", topic=topic.name, partitions=topic.partitions)
+        elif error is not TopicAlreadyExistsError:
+            raise error()
 
 
 async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) -> dict[str, int]:

@@ -120,7 +120,8 @@ class Runtime:
                 await self._connect()
                 break
             except Unavailable as error:
-                log.warning("start.waiting", error_code=error.code)
+                cause = type(error.__cause__).__name__
+                log.warning("start.waiting", error_code=error.code, exception=cause)
                 await backoff.pause()
             except ConfigurationError as error:
                 self.refusal = error
@@ -138,7 +139,10 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         heard = [TOPICS[name] for name in self.service.reactions.topics]
-        await startup.check(self.settings.kafka_bootstrap, self._topic, heard, self.store)
+        settings = self.settings
+        await startup.check(
+            settings.kafka_bootstrap, self._topic, heard, self.store, settings.kafka_replication
+        )
         try:
             await self._broker.start()
         except Exception as error:

@@ -20,6 +20,8 @@ class ServiceSettings(BaseSettings):
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
     """MongoDB's connection string; may carry the service's own credentials."""
+    kafka_replication: int = Field(default=1, ge=1)
+    """Copies of a topic that this service has to make; existing topics keep what they have."""
     database_prefix: str = "care_"
     """The service's database is this prefix and the service's name."""
     host: str = "127.0.0.1"

@@ -16,13 +16,15 @@ from shared.runtime.store import Store
 TAIL_RECORDS: Final = 50
 
 
-async def check(bootstrap: str, own: Topic, heard: Iterable[Topic], store: Store) -> None:
+async def check(
+    bootstrap: str, own: Topic, heard: Iterable[Topic], store: Store, replication: int
+) -> None:
     """Ensure the topics and compare them, and the store, with what this service remembers.
 
     Raises `TopicMismatch`, `HistoryForked`, or `Unavailable` while a dependency is away.
     """
     topics = [own, *heard]
-    await ensure_topics(bootstrap, topics)
+    await ensure_topics(bootstrap, topics, replication)
     await check_topics(bootstrap, topics, store)
     await check_fork(bootstrap, own, store)
 
