@@ -123,7 +123,7 @@ def containers(
             kafka_bootstrap=f"{host}:{kafka_port}",
             mongo_uri=store_uri(mongo_port, host),
             kafka_name=broker.name,
-            mongo_name=store.name,
+            mongo_name="a stand-in for MongoDB" if standin[1] else store.name,
             capabilities=frozenset(Capability) - lacking,
             kafka_server=broker,
             mongo_server=store,
@@ -192,9 +192,11 @@ def _pull(image: str, progress: Progress, limit_s: float) -> None:
             raise Unreachable(f"{image} cannot be pulled in time") from None
         if event is None:
             return
-        failed = event if isinstance(event, Exception) else event.get("error")
-        if failed or isinstance(event, Exception):
-            raise Unreachable(f"{image} cannot be pulled: {failed}")
+        if isinstance(event, Exception):
+            reason = getattr(event, "explanation", None) or event
+            raise Unreachable(f"{image} cannot be pulled: {reason}")
+        if event.get("error"):
+            raise Unreachable(f"{image} cannot be pulled: {event['error']}")
         wait_s = 120.0
         detail = event.get("progressDetail") or {}
         if event.get("id") and detail.get("total"):
