@@ -1,0 +1,185 @@
+"""What unit tests of services share: a cause, and a history told to one record as the runtime tells it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.contracts.event import CATALOGUE, Event
+from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.reactions import Reactions
+from shared.runtime.reactor import HandoffRules
+from shared.runtime.record import CommandKey, Line, Outcome, Record, RecordKind, Work
+
+EPISODE_ID = "8f1f6a52-6a3e-5f0e-9a4e-0c5a7b1d2e3f"
+EPISODE = f"episode/{EPISODE_ID}"
+FACILITY = "harbor-iop"
+START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+
+
+def uid(name: str) -> str:
+    """A well-formed id, the same for the same name."""
+    return derive_id("test", name)
+
+
+def cause(
+    now: datetime = START,
+    *,
+    name: str = "cause",
+    subject: str = EPISODE,
+    role: str = "clinician",
+) -> Cause:
+    """A cause to hand to a rule directly."""
+    return Cause(
+        id=uid(name),
+        now=now,
+        subject=subject,
+        facility_id=FACILITY,
+        actor_id=uid("actor"),
+        actor_role=role,
+        correlation_id=uid(name),
+    )
+
+
+class History:
+    """One record of one service, told events, commands and the passing of time.
+
+    Every event gets the next sequence number of its source, so that telling it `again` is a redelivery.
+    What is decided goes through `Record.apply`, exactly as in the running service.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        kind: RecordKind,
+        reactions: Reactions,
+        handoffs: HandoffRules | None = None,
+        *,
+        subject: str = EPISODE,
+        now: datetime = START,
+    ) -> None:
+        self.source = source
+        self.reactions = reactions
+        self.handoffs = handoffs or HandoffRules()
+        self.record = Record(subject, kind, kind.state())
+        self.now = now
+        self._heard: Counter[str] = Counter()
+        self._commands = 0
+
+    @property
+    def state(self) -> Any:
+        return self.record.state
+
+    @property
+    def said(self) -> list[Event]:
+        """Everything the record has published, in order."""
+        return [
+            CATALOGUE[entry["headers"]["ce_type"]].parse(entry["data"])
+            for entry in self.record.waiting_entries()
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        return [event.NAME for event in self.said]
+
+    def of(self, event_type: type[Event]) -> list[Any]:
+        """What was said of one type."""
+        return [event for event in self.said if isinstance(event, event_type)]
+
+    def at(self, now: datetime) -> History:
+        """Let time pass to this instant: deadlines fire on the way, each at its own instant."""
+        self.now = now
+        work = self._work("deadlines", now, None)
+        for _ in range(20):
+            if self.record.due is None or self.record.due > now:
+                return self
+            outcome = self.record.apply(work, self.source)
+            if outcome.status != "applied":
+                raise AssertionError(f"a deadline was {outcome.status}: {outcome}")
+        raise AssertionError("deadlines do not come to rest")
+
+    def after(self, **units: float) -> History:
+        """Let this much time pass."""
+        return self.at(self.now + timedelta(**units))
+
+    def hear(self, event: Event, *, again: int = 0) -> Outcome:
+        """Hear an event now, and `again` times more, redelivered. Returns the last outcome."""
+        number = self._heard[event.SOURCE] = self._heard[event.SOURCE] + 1
+        reaction = self.reactions.find(event.TYPE.rpartition(".v")[0])
+        if reaction is None:
+            raise AssertionError(f"{event.TYPE} is not heard here")
+        event_id = uid(f"{event.SOURCE}/{number}/{event.data()!r}")
+        line = Line(event.SOURCE, number, event_id)
+        rule = reaction.rule
+        work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), line)
+        outcome = self.record.apply(work, self.source)
+        if outcome.status != "applied":
+            raise AssertionError(f"{event.NAME} was {outcome.status}: {outcome.exception}")
+        for _ in range(again):
+            outcome = self.record.apply(work, self.source)
+        return outcome
+
+    def hear_all(self, events: Iterable[Event]) -> History:
+        for event in events:
+            self.hear(event)
+        return self
+
+    def handed(self, body: HandoffBody) -> Outcome:
+        """Apply what another record has handed over."""
+        _, rule = self.handoffs.find(type(body).__name__)
+        return self.record.apply(
+            self._work("handoff", self.now, lambda s, c: rule(s, body, c)), self.source
+        )
+
+    @property
+    def handing(self) -> Sequence[Handoff]:
+        """What this record hands to others."""
+        return [
+            Handoff(
+                item["subject"],
+                self.handoffs.find(item["body_type"])[0].model_validate(item["body"]),
+            )
+            for item in self.record.new_handoffs
+        ]
+
+    def command(
+        self,
+        rule: Callable[[Any, Cause], Decision[State]],
+        *,
+        key: str | None = None,
+        role: str = "clinician",
+    ) -> Outcome:
+        """Give a command now; raises what the rule refuses."""
+        self._commands += 1
+        name = key or f"command {self._commands}"
+        work = self._work(
+            uid(name), self.now, rule, command=CommandKey(uid(name), "hash"), role=role
+        )
+        outcome = self.record.apply(work, self.source)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    def _work(
+        self,
+        cause_id: str,
+        now: datetime,
+        decide: Callable[[Any, Cause], Decision[State]] | None,
+        line: Line | None = None,
+        command: CommandKey | None = None,
+        role: str = "system",
+    ) -> Work:
+        return Work(
+            subject=self.record.subject,
+            cause_id=cause_id,
+            correlation_id=uid("correlation"),
+            facility_id=FACILITY,
+            now=now,
+            decide=decide,
+            actor_id=uid("actor") if command else "system",
+            actor_role=role,
+            line=line,
+            command=command,
+        )
