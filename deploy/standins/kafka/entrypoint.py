@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, S108, S603, S606 - the start script of a container
 """What the official image's start script does: KAFKA_… variables become server.properties.
 
 As there, any such variable replaces the default configuration as a whole. In a name, one underscore

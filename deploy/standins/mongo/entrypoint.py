@@ -1,3 +1,4 @@
+# ruff: noqa: INP001, S104, S603, S606 - the start script of a container
 """What the official image's entry point does, for a compatible server.
 
 With MONGO_INITDB_ROOT_USERNAME and MONGO_INITDB_ROOT_PASSWORD, the first start makes that user in
@@ -24,12 +25,13 @@ def make_root(user: str, password: str) -> None:
     first = subprocess.Popen([*SERVER, "--host", "127.0.0.1", "--port", "27999"])
     try:
         client: MongoClient = MongoClient("127.0.0.1", 27999, directConnection=True)
-        for attempt in range(100):
+        deadline = time.monotonic() + 30
+        while True:
             try:
                 client.admin.command("ping")
                 break
             except PyMongoError:
-                if attempt == 99 or first.poll() is not None:
+                if time.monotonic() > deadline or first.poll() is not None:
                     raise
                 time.sleep(0.1)
         client.admin.command("createUser", user, pwd=password, roles=["root"])

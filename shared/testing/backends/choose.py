@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from shared.testing.backends.containers import NoEngine, containers
@@ -27,7 +27,8 @@ _GIVEN_TIMEOUT_S = 10.0
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 class _Ticker:
@@ -43,14 +44,9 @@ class _Ticker:
             return
         self._next = now + (0.1 if self._tty else 5.0)
         line = f"{what} {done:4.0%}"
-        print(
-            f"\r{line}\033[K" if self._tty else line,
-            end="" if self._tty else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
-        if self._tty and done >= 1:
-            print(file=sys.stderr)
+        ended = "\n" if not self._tty or done >= 1 else ""
+        sys.stderr.write(f"\r{line}\033[K{ended}" if self._tty else f"{line}\n")
+        sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -60,7 +56,7 @@ def start(
     data_dir: Path | str | None = None,
     say: Callable[[str], None] = _say,
     progress: Progress | None = None,
-) -> Iterator[Backend]:
+) -> Generator[Backend]:
     """A backend for as long as the block runs.
 
     `choice` (else BACKEND, else 'auto') is one of auto, given, docker, embedded. Without `data_dir`
@@ -75,7 +71,7 @@ def start(
         if choice == "given" or (choice == "auto" and _any_given()):
             backend = _given()
         elif choice in ("docker", "auto"):
-            backend = _in_containers(stack, choice == "docker", say, progress)
+            backend = _in_containers(stack, say, progress, required=choice == "docker")
         if backend is None:
             directory = stack.enter_context(_directory(data_dir))
             backend = stack.enter_context(
@@ -86,7 +82,7 @@ def start(
 
 
 def _in_containers(
-    stack: contextlib.ExitStack, required: bool, say: Callable[[str], None], progress: Progress
+    stack: contextlib.ExitStack, say: Callable[[str], None], progress: Progress, *, required: bool
 ) -> Backend | None:
     """Containers; None where they cannot be had and need not be."""
     try:
@@ -128,7 +124,7 @@ def _given() -> Backend:
 
 
 @contextlib.contextmanager
-def _directory(chosen: Path | str | None) -> Iterator[Path]:
+def _directory(chosen: Path | str | None) -> Generator[Path]:
     """The data directory, ours alone while held; a temporary one is removed at the end."""
     temporary = chosen is None
     if temporary:

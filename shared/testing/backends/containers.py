@@ -7,12 +7,14 @@ whatever way, so that no image beyond the two is needed for cleaning up.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -105,14 +107,14 @@ class ContainerServer:
 @contextlib.contextmanager
 def containers(
     say: Callable[[str], None], progress: Progress, *, patient: bool
-) -> Iterator[Backend]:
+) -> Generator[Backend]:
     """Both servers in containers. Unless `patient`, images that take long to come are not awaited."""
     client, host = _engine()
     images = (kafka_image(), mongo_image())
     standin = [_have(client, image, say, progress, patient=patient) for image in images]
     prefix = f"throughcare-{free_port()}-{time.time_ns():x}"
     names = (f"{prefix}-kafka", f"{prefix}-mongo")
-    with _watched(names), ThreadPoolExecutor(2) as pool:
+    with contextlib.closing(client), _watched(names), ThreadPoolExecutor(2) as pool:
         kafka_port, mongo_port = free_port(), free_port()
         kafka = pool.submit(_kafka, images[0], names[0], host, kafka_port)
         mongo = pool.submit(_mongo, images[1], names[1], host, mongo_port)
@@ -136,10 +138,11 @@ def _engine() -> tuple[Any, str]:
     try:
         from docker.errors import DockerException
         from testcontainers.core.config import testcontainers_config
-        from testcontainers.core.docker_client import DockerClient
+        from testcontainers.core.docker_client import DockerClient, get_docker_host
     except ImportError as error:
         raise NoEngine("testcontainers is not installed") from error
     testcontainers_config.ryuk_disabled = True  # see the module's words on cleaning up
+    _look(get_docker_host() or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
     try:
         wrapper = DockerClient(timeout=5)
         cast("Any", wrapper.client).ping()
@@ -147,6 +150,18 @@ def _engine() -> tuple[Any, str]:
         raise NoEngine(f"no Docker engine answers: {error}") from error
     host = wrapper.host()
     return cast("Any", wrapper.client), "127.0.0.1" if host == "localhost" else host
+
+
+def _look(address: str) -> None:
+    """Whether anything listens at the engine's socket: its client leaks one where nothing does."""
+    if not address.startswith("unix://"):
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        try:
+            probe.connect(address.removeprefix("unix://"))
+        except OSError as error:
+            raise NoEngine(f"no Docker engine answers: {error}") from error
 
 
 def _have(
@@ -163,7 +178,8 @@ def _have(
         found = client.images.get(image)
     except DockerException as error:
         raise BackendError(f"{image}: {error}") from error
-    return (found.labels or {}).get(_STANDIN_LABEL) == "true"
+    labels: dict[str, str] = found.labels or {}
+    return labels.get(_STANDIN_LABEL) == "true"
 
 
 def _pull(image: str, progress: Progress, limit_s: float) -> None:
@@ -176,9 +192,9 @@ def _pull(image: str, progress: Progress, limit_s: float) -> None:
 
     def pull() -> None:
         try:
-            api = cast("Any", docker.from_env(timeout=60)).api
-            for event in api.pull(repository, tag=tag, stream=True, decode=True):
-                events.put(event)
+            with contextlib.closing(cast("Any", docker.from_env(timeout=60))) as client:
+                for event in client.api.pull(repository, tag=tag, stream=True, decode=True):
+                    events.put(event)
             events.put(None)
         except (DockerException, OSError) as error:
             events.put(error)
@@ -198,14 +214,14 @@ def _pull(image: str, progress: Progress, limit_s: float) -> None:
         if event.get("error"):
             raise Unreachable(f"{image} cannot be pulled: {event['error']}")
         wait_s = 120.0
-        detail = event.get("progressDetail") or {}
+        detail: dict[str, float] = event.get("progressDetail") or {}
         if event.get("id") and detail.get("total"):
             layers[str(event["id"])] = detail.get("current", 0) / detail["total"]
             progress(f"pulling {image}", min(sum(layers.values()) / len(layers), 0.99))
 
 
 @contextlib.contextmanager
-def _watched(names: tuple[str, ...]) -> Iterator[None]:
+def _watched(names: tuple[str, ...]) -> Generator[None]:
     """Containers of these names are removed when the block ends or this process does."""
     watcher = subprocess.Popen(
         [sys.executable, "-c", _WATCHER, *names],
@@ -223,13 +239,19 @@ def _watched(names: tuple[str, ...]) -> Iterator[None]:
 
 
 def _run(
-    image: str, name: str, host: str, ports: tuple[int, int], env: dict[str, str], command: str
+    image: str,
+    name: str,
+    host: str,
+    ports: tuple[int, int],
+    *,
+    env: dict[str, str] | None = None,
+    command: str | None = None,
 ) -> Any:
     """Start a container through testcontainers with one port (inner, outer) published."""
     from docker.errors import DockerException
     from testcontainers.core.container import DockerContainer
 
-    container = DockerContainer(image, env=env, name=name, command=command or None)
+    container = DockerContainer(image, env=env or {}, name=name, command=command)
     inner, outer = ports
     published = ("127.0.0.1", outer) if host == "127.0.0.1" else outer
     cast("dict[str, Any]", container.ports)[f"{inner}/tcp"] = published
@@ -257,7 +279,7 @@ def _kafka(image: str, name: str, host: str, port: int) -> ContainerServer:
     }
     env = {f"KAFKA_{key.upper().replace('.', '_')}": value for key, value in settings.items()}
     env["KAFKA_HEAP_OPTS"] = "-Xmx512m -Xms128m"
-    container = _run(image, name, host, (9092, port), env, "")
+    container = _run(image, name, host, (9092, port), env=env)
     server = ContainerServer(
         f"Apache Kafka ({image})", container, lambda: kafka_answers(host, port)
     )
@@ -267,7 +289,7 @@ def _kafka(image: str, name: str, host: str, port: int) -> ContainerServer:
 
 def _mongo(image: str, name: str, host: str, port: int) -> ContainerServer:
     command = "mongod --replSet rs0 --bind_ip_all --wiredTigerCacheSizeGB 0.5"
-    container = _run(image, name, host, (27017, port), {}, command)
+    container = _run(image, name, host, (27017, port), command=command)
     uri = store_uri(port, host)
     server = ContainerServer(
         f"MongoDB ({image})",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _WITH_FALLBACK = frozenset({Capability.RESTART})
 @contextlib.contextmanager
 def embedded(
     directory: Path, say: Callable[[str], None], progress: Progress, *, keep: bool
-) -> Iterator[Backend]:
+) -> Generator[Backend]:
     """Both servers over `directory`, started side by side, stopped at the end.
 
     Where the data is not kept, a server that is slow to end cleanly is not waited for.

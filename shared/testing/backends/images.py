@@ -34,10 +34,10 @@ def _main(what: str) -> str:
     if what == "jars":
         from shared.testing.backends.kafka_jars import kafka_home
 
-        home = kafka_home(lambda text: print(text, file=sys.stderr), lambda _what, _done: None)
+        home = kafka_home(lambda _text: None, lambda _what, _done: None)
         return str(home.directory / "libs")
     raise SystemExit(f"{what}: use kafka, mongo, jars or store")
 
 
 if __name__ == "__main__":
-    print(_main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.stdout.write(_main(sys.argv[1] if len(sys.argv) > 1 else "") + "\n")

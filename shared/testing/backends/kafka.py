@@ -27,6 +27,7 @@ _JVM = [
     "-Xms96m",
     "-Xmx512m",
     "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",  # half the processor time in runs of minutes, on few cores
     "-XX:+ExitOnOutOfMemoryError",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -66,13 +67,13 @@ def apache_server(directory: Path, say: Callable[[str], None], progress: Progres
     java = find_java()
     home = kafka_home(say, progress)
     _prepare(java, home, progress)
-    port, controller = free_port(), free_port()
+    port = free_port()
     data = directory / "kafka"
     data.mkdir(parents=True, exist_ok=True)
     if not (data / "meta.properties").exists():
         for file in home.template.iterdir():
             shutil.copy(file, data / file.name)
-    command = _command(java, home, data, directory, port, controller)
+    command = _command(java, home, data, directory, (port, free_port()))
     return ServerProcess(
         f"Apache Kafka {home.version} (embedded)",
         command,
@@ -83,10 +84,10 @@ def apache_server(directory: Path, say: Callable[[str], None], progress: Progres
 
 
 def _command(
-    java: Java, home: KafkaHome, data: Path, directory: Path, port: int, controller: int
+    java: Java, home: KafkaHome, data: Path, directory: Path, ports: tuple[int, int]
 ) -> list[str]:
     properties = directory / "kafka.properties"
-    properties.write_text(_properties(data, port, controller))
+    properties.write_text(_properties(data, *ports))
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
     archive = home.archive(java)
@@ -150,7 +151,7 @@ def _make_archive(java: Java, home: KafkaHome, work: Path, archive: Path) -> Non
     data = work / "run"
     shutil.copytree(home.template, data)
     port = free_port()
-    command = _command(java, home, data, work, port, free_port())
+    command = _command(java, home, data, work, (port, free_port()))
     made = work / "classes.jsa"
     command.insert(1, f"-XX:ArchiveClassesAtExit={made}")
     server = ServerProcess(

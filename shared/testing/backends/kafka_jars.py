@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +143,7 @@ def kafka_home(say: Callable[[str], None], progress: Progress) -> KafkaHome:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait_s: float = 600.0) -> Iterator[None]:
+def locked(path: Path, *, wait_s: float = 600.0) -> Generator[None]:
     """Hold a lock file, so that two processes do not make the same thing at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
@@ -188,8 +188,9 @@ def _follow(process: subprocess.Popen[bytes], log: Path, progress: Progress) -> 
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.put(line)
+        with process.stdout as output:
+            for line in output:
+                lines.put(line)
         lines.put(None)
 
     threading.Thread(target=read, name="maven-output", daemon=True).start()

@@ -26,8 +26,8 @@ def kafka_answers(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
             answer = _read(conn, min(size, 65_536))
     except (OSError, struct.error):
         return False
-    # correlation id, throttle time, number of brokers
-    return len(answer) >= 12 and struct.unpack(">iii", answer[:12])[2] >= 1
+    head = struct.Struct(">iii")  # correlation id, throttle time, number of brokers
+    return len(answer) >= head.size and head.unpack_from(answer)[2] >= 1
 
 
 def _read(conn: socket.socket, size: int) -> bytes:
