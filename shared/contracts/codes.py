@@ -106,8 +106,13 @@ class Value(BaseModel):
 AsamEdition = Literal["3", "4"]
 
 LEVEL_CODES: Final[dict[AsamEdition, frozenset[str]]] = {
-    "3": frozenset("0.5 1 2.1 2.5 3.1 3.3 3.5 3.7 4 1-WM 2-WM 3.2-WM 3.7-WM 4-WM".split()),
-    "4": frozenset("1.0 1.5 1.7 2.1 2.5 2.7 3.1 3.5 3.7 4.0".split()),
+    "3": frozenset(
+        [
+            *("0.5", "1", "2.1", "2.5", "3.1", "3.3", "3.5", "3.7", "4"),
+            *("1-WM", "2-WM", "3.2-WM", "3.7-WM", "4-WM"),
+        ]
+    ),
+    "4": frozenset(["1.0", "1.5", "1.7", "2.1", "2.5", "2.7", "3.1", "3.5", "3.7", "4.0"]),
 }
 """The level codes of each edition. 3rd-edition withdrawal management has levels of its own."""
 

@@ -69,7 +69,7 @@ class Event(BaseModel):
     `subject`     the kind of subject this fact is about.
     `consumers`   the services named as hearing it.
     `sensitivity` `part2` for anything that says more than that work is going on.
-    `major`       the major version, 1 unless a breaking change was made.
+    `major`       the major version, 1 unless a breaking change was made; then the class is `…V2`.
     """
 
     model_config = ConfigDict(
@@ -262,9 +262,14 @@ def read_envelope(headers: Iterable[tuple[str, bytes | None]], key: bytes | None
     )
 
 
+_SEQUENCE_DIGITS_MAX: Final = 18
+"""Keeps a sequence within 64 bits."""
+
+
 def _sequence(text: str) -> int:
-    # isascii: str.isdigit alone accepts digits of other scripts; the length bounds it to an int64.
-    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= 1):
+    # isascii: str.isdigit alone accepts digits of other scripts.
+    digits = text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS_MAX
+    if not (digits and int(text) >= 1):
         raise EnvelopeError("envelope-invalid", "sequence is not a positive integer")
     return int(text)
 
@@ -288,7 +293,8 @@ def format_time(time: datetime) -> str:
 
 
 def _kebab(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+    """`GoalAdded` and its successor `GoalAddedV2` are the same fact, `goal-added`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", re.sub(r"V[0-9]+$", "", name)).lower()
 
 
 __all__ = [
