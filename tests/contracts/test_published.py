@@ -1,0 +1,508 @@
+"""The published contract holds: files are current, examples are forever, nothing leaks."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+
+import shared.contracts
+from shared.contracts import codes, intake, plans, publish
+from shared.contracts.event import CATALOGUE, TOPICS, Event, OpenEnum, read_envelope
+from shared.contracts.names import ADDITIONS, NAMES, REASONS
+
+ROOT = Path(shared.contracts.__file__).parents[2]
+EVENTS = sorted(CATALOGUE.values(), key=lambda event: event.TYPE)
+SERVICES = {"intake", "plans", "attendance", "followup"}
+LISTENERS = SERVICES | {"partners", "reporting"}
+
+every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
+
+# The event names of the domain reference, section 6, in its order.
+REFERENCE = """
+ReferralReceived ReferralAcknowledged ReferralDeclined ConsentGranted ConsentRevoked ConsentExpired
+DisclosureRecorded EmergencyDisclosureMade AssessmentScheduled AssessmentCompleted
+ImminentDangerIdentified LevelOfCareRecommended EligibilityDetermined PlacementDecided
+WaitlistJoined WaitlistOffered WaitlistLeft PatientAdmitted OrientationCompleted ReferralSent
+PartnerReferralAccepted PartnerReferralRejected ReferralLoopOverdue ReferralLoopClosed
+
+TreatmentPlanActivated GoalAdded GoalUpdated GoalAchieved TreatmentPlanReviewDue
+TreatmentPlanReviewOverdue TreatmentPlanReviewed ExpectedAnalytesUpdated CoOccurringNeedIdentified
+AncillaryServiceAdded ClinicalReviewRequested ClinicalReviewCompleted LevelOfCareChangeRecommended
+LevelOfCareChanged TransferInitiated TransferCompleted GraduationApproved PatientGraduated
+EpisodeDischarged
+
+GroupOpened GroupFilled GroupBelowMinimum SeatReserved SeatReleased SessionScheduled
+SessionCancelled AttendanceRecorded AttendanceCorrected AbsenceThresholdReached WeeklyHoursEvaluated
+WeeklyHoursShortfallDetected ScreenOrdered SpecimenCollected CustodyTransferred ScreenNotProvided
+ScreenResulted BreathTestRecorded ScreenInterpreted MutualSupportLogged FamilySessionAttended
+IncentiveEarned IncentiveReset
+
+AftercarePlanActivated CheckInScheduled CheckInAttempted CheckInCompleted CheckInMissed ContactLost
+OutreachEscalated ReturnToUseReported ReengagementStarted ReengagementCompleted ReadmissionRequested
+AftercareCompleted
+"""
+
+
+def example(event: type[Event]) -> dict[str, Any]:
+    path = ROOT / publish.EXAMPLES / f"{event.TYPE}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def schema(event: type[Event]) -> dict[str, Any]:
+    path = ROOT / publish.SCHEMAS / f"{event.TYPE}.json"
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every field of a schema that is not an object or a list, by its dotted path."""
+    if node.get("type") == "object":
+        for name, field in node["properties"].items():
+            yield from leaves(field, f"{path}.{name}")
+    elif node.get("type") == "array":
+        yield from leaves(node["items"], f"{path}[]")
+    else:
+        yield path, node
+
+
+class TestWorkingTree:
+    def test_published_files_are_current(self) -> None:
+        assert publish.drift(ROOT) == []
+
+    def test_generation_is_deterministic(self) -> None:
+        assert publish.render() == publish.render()
+
+    def test_services_do_not_need_yaml(self) -> None:
+        code = "import shared.contracts, sys; sys.exit('yaml' in sys.modules)"
+        run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+        assert run.returncode == 0
+
+
+class TestDrift:
+    @pytest.fixture
+    def tree(self, tmp_path: Path) -> Path:
+        publish.generate(tmp_path)
+        assert publish.drift(tmp_path) == []
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            publish.ASYNCAPI,
+            publish.VOCABULARY,
+            f"{publish.SCHEMAS}/care.plans.goal-added.v1.json",
+            f"{publish.EXAMPLES}/care.plans.goal-added.v1.json",
+        ],
+    )
+    def test_a_missing_file_is_seen_and_made_again(self, tree: Path, path: str) -> None:
+        (tree / path).unlink()
+        assert publish.drift(tree) == [f"{path}: missing"]
+        assert publish.generate(tree) == [path]
+        assert publish.drift(tree) == []
+
+    @pytest.mark.parametrize("path", [publish.ASYNCAPI, publish.VOCABULARY])
+    def test_a_changed_file_is_seen_and_made_again(self, tree: Path, path: str) -> None:
+        with (tree / path).open("a") as file:
+            file.write("# by hand\n")
+        assert publish.drift(tree) == [f"{path}: changed"]
+        assert publish.generate(tree) == [path]
+
+    def test_files_of_a_type_that_is_gone_are_seen(self, tree: Path) -> None:
+        old, new = "care.plans.goal-added.v1", "care.plans.goal-lost.v1"
+        for folder in (publish.SCHEMAS, publish.EXAMPLES):
+            text = (tree / folder / f"{old}.json").read_text()
+            (tree / folder / f"{new}.json").write_text(text.replace(old, new))
+        assert publish.drift(tree) == [
+            f"{publish.EXAMPLES}/{new}.json: {new} is no longer in the catalogue",
+            f"{publish.SCHEMAS}/{new}.json: its type is gone",
+        ]
+
+    @pytest.mark.parametrize(
+        ("change", "problem"),
+        [
+            ({"goal_id": None}, "no longer parses (ValidationError)"),
+            ({"removed_field": 1}, "no longer understood: removed_field"),
+        ],
+    )
+    def test_an_example_that_no_longer_holds_is_seen(
+        self, tree: Path, change: dict[str, Any], problem: str
+    ) -> None:
+        path = f"{publish.EXAMPLES}/care.plans.goal-added.v1.json"
+        record = json.loads((tree / path).read_text())
+        record["data"] |= change
+        (tree / path).write_text(json.dumps(record))
+        assert publish.drift(tree) == [f"{path}: {problem}"]
+
+    def test_a_code_that_is_no_longer_known_is_seen(self) -> None:
+        record = example(CATALOGUE["care.plans.treatment-plan-activated.v1"])
+        record["data"]["services"][0]["modality"] = "retired_modality"
+        assert publish.check_example(record) == "no longer understood: services.[].modality"
+
+    def test_an_example_with_a_broken_envelope_is_seen(self) -> None:
+        record = example(CATALOGUE["care.plans.goal-added.v1"])
+        assert publish.check_example(record | {"key": "other"}) is not None
+
+    def test_a_published_example_is_never_rewritten(self, tree: Path) -> None:
+        path = tree / publish.EXAMPLES / "care.plans.goal-added.v1.json"
+        record = json.loads(path.read_text())
+        record["data"]["added_at"] = "2020-01-01T00:00:00Z"
+        path.write_text(json.dumps(record))
+        assert publish.generate(tree) == []
+        assert json.loads(path.read_text()) == record
+
+    def test_a_breaking_change_is_refused(self, tree: Path) -> None:
+        path = f"{publish.SCHEMAS}/care.plans.goal-added.v1.json"
+        published = json.loads((tree / path).read_text())
+        published["properties"]["owner_role"] = {"type": "string"}
+        (tree / path).write_text(json.dumps(published))
+        with pytest.raises(publish.BreakingChangeError, match="owner_role: removed"):
+            publish.generate(tree)
+        assert f"{path}: owner_role: removed (breaking)" in publish.drift(tree)
+
+
+class TestBreaking:
+    BEFORE: dict[str, Any] = publish.schema_of(intake.PatientAdmitted)
+
+    def changed(self, *path: str, to: object = None) -> dict[str, Any]:
+        after = deepcopy(self.BEFORE)
+        node = after
+        for step in path[:-1]:
+            node = node[step]
+        if to is None:
+            del node[path[-1]]
+        else:
+            node[path[-1]] = to
+        return after
+
+    def test_nothing_changed(self) -> None:
+        assert publish.breaking(self.BEFORE, deepcopy(self.BEFORE)) == []
+
+    def test_words_may_change(self) -> None:
+        after = self.changed("properties", "level", "description", to="other words")
+        assert publish.breaking(self.BEFORE, after) == []
+
+    def test_an_optional_field_may_be_added(self) -> None:
+        after = self.changed("properties", "referred_from", to={"type": "string"})
+        assert publish.breaking(self.BEFORE, after) == []
+
+    def test_a_code_may_be_added(self) -> None:
+        members = [{"enum": ["adult", "adolescent", "older_adult"]}, {"pattern": "."}]
+        after = self.changed("properties", "population", "anyOf", to=members)
+        assert publish.breaking(self.BEFORE, after) == []
+
+    @pytest.mark.parametrize(
+        ("path", "to", "said"),
+        [
+            (("properties", "level"), None, "level: removed"),
+            (("required",), ["level"], "person_id: no longer certain"),
+            (("properties", "program", "pattern"), "^x$", "program: pattern changed"),
+            (("properties", "length_weeks", "maximum"), 10, "length_weeks: maximum changed"),
+            (("properties", "court_involved", "type"), "string", "court_involved: type changed"),
+            (
+                ("properties", "population", "anyOf"),
+                [{"enum": ["adult"]}, {"pattern": "."}],
+                "population: code adolescent removed",
+            ),
+            (
+                ("properties", "level", "properties", "edition", "enum"),
+                ["4"],
+                "level.edition: enum changed",
+            ),
+            (("x-subject",), "person", ": x-subject changed"),
+        ],
+    )
+    def test_breaks(self, path: tuple[str, ...], to: object, said: str) -> None:
+        assert said in publish.breaking(self.BEFORE, self.changed(*path, to=to))
+
+    def test_a_new_required_field_breaks(self) -> None:
+        after = self.changed("required", to=[*self.BEFORE["required"], "payer_code"])
+        assert publish.breaking(self.BEFORE, after) == ["payer_code: newly required"]
+
+    def test_breaks_inside_a_list(self) -> None:
+        before = publish.schema_of(CATALOGUE["care.plans.treatment-plan-activated.v1"])
+        after = deepcopy(before)
+        del after["properties"]["goals"]["items"]["properties"]["metric"]
+        assert "goals.[].metric: removed" in publish.breaking(before, after)
+
+
+@every_event
+class TestExamples:
+    def test_parses_and_comes_back_the_same(self, event: type[Event]) -> None:
+        record = example(event)
+        parsed = event.parse(json.dumps(record["data"]))
+        assert json.loads(parsed.data()) == record["data"]
+        assert event.parse(parsed.data()) == parsed
+
+    def test_has_a_readable_envelope(self, event: type[Event]) -> None:
+        record = example(event)
+        headers = [(name, value.encode()) for name, value in record["headers"].items()]
+        envelope = read_envelope(headers, record["key"].encode())
+        assert (envelope.type, envelope.source) == (event.TYPE, event.SOURCE)
+        assert envelope.subject.startswith(f"{event.SUBJECT}/")
+        assert envelope.sensitivity == event.SENSITIVITY
+        assert envelope.headers() == record["headers"]
+
+    def test_is_valid_by_its_schema(self, event: type[Event]) -> None:
+        Draft202012Validator.check_schema(schema(event))
+        Draft202012Validator(schema(event)).validate(example(event)["data"])  # pyright: ignore[reportUnknownMemberType]
+
+    def test_the_schema_asks_for_every_required_field(self, event: type[Event]) -> None:
+        validator = Draft202012Validator(schema(event))
+        for name in schema(event)["required"]:
+            data = example(event)["data"]
+            del data[name]
+            assert not validator.is_valid(data), name
+            with pytest.raises(ValidationError):
+                event.parse(json.dumps(data))
+
+    def test_readers_accept_fields_and_codes_of_the_future(self, event: type[Event]) -> None:
+        data = example(event)["data"] | {"added_later": {"deep": [1]}}
+        opened = [
+            name for name, field in schema(event)["properties"].items() if "x-open-enum" in field
+        ]
+        data |= dict.fromkeys(opened, "code_added_later")
+        Draft202012Validator(schema(event)).validate(data)  # pyright: ignore[reportUnknownMemberType]
+        parsed = event.parse(json.dumps(data))
+        assert {str(getattr(parsed, name)) for name in opened} <= {"unknown"}
+
+
+@every_event
+class TestConventions:
+    def test_is_described_and_exemplified(self, event: type[Event]) -> None:
+        words = (event.__doc__ or "").strip().splitlines()
+        assert words[2:], "the fact; then who needs it and why, and the transition"
+        assert words[0].rstrip().endswith(".")
+        for name, info in event.model_fields.items():
+            assert info.description, name
+            assert info.examples, name
+        for path, leaf in leaves(publish.schema_of(event)):
+            assert leaf.get("description") or path.endswith("[]"), path
+
+    def test_the_type_is_the_class_name(self, event: type[Event]) -> None:
+        suffix = f"V{event.MAJOR}" if event.MAJOR > 1 else ""
+        words = re.findall(r"[A-Z][a-z0-9]*", event.__name__.removesuffix(suffix))
+        expected = f"{event.SOURCE}.{'-'.join(words).lower()}.v{event.MAJOR}"
+        assert expected == event.TYPE
+        assert event.SOURCE in TOPICS
+
+    def test_consumers_are_known_and_never_the_publisher(self, event: type[Event]) -> None:
+        assert set(event.CONSUMERS) <= LISTENERS - {event.SOURCE.removeprefix("care.")}
+        assert len(set(event.CONSUMERS)) == len(event.CONSUMERS)
+
+    def test_times_are_named_at_and_days_on(self, event: type[Event]) -> None:
+        for path, leaf in leaves(publish.schema_of(event)):
+            assert (leaf.get("format") == "date-time") == path.endswith("_at"), path
+            assert (leaf.get("format") == "date") == path.endswith("_on"), path
+
+    def test_lists_and_numbers_are_bounded(self, event: type[Event]) -> None:
+        for name, field in publish.schema_of(event)["properties"].items():
+            assert field["type"] != "array" or "maxItems" in field, name
+        for path, leaf in leaves(publish.schema_of(event)):
+            if leaf["type"] in {"integer", "number"}:
+                assert leaf.keys() >= {"minimum", "maximum"}, path
+
+    def test_the_subject_is_not_repeated(self, event: type[Event]) -> None:
+        assert f"{event.SUBJECT}_id" not in event.model_fields
+
+
+# Words of a field's name that would carry, or invite, what must not be on the bus.
+PERSONAL = {
+    *("name", "names", "first", "surname", "initials", "birth", "dob", "born", "age", "gender"),
+    *("phone", "telephone", "mobile", "fax", "email", "mail", "address", "street", "city", "zip"),
+    *("ssn", "mrn", "insurance", "photo", "contact"),
+}
+FREE_TEXT = {"note", "notes", "comment", "comments", "text", "message", "remark", "detail"}
+RAW_CLINICAL = {
+    *("rating", "ratings", "score", "concentration", "creatinine", "cutoff", "ph", "gravity"),
+    *("bac", "results", "temperature_f", "diagnosis", "icd"),
+}
+FIELDS_WITH_SUCH_A_WORD = {"first_contact_at"}  # a time, not a way to reach anyone
+
+
+@every_event
+class TestPrivacy:
+    def test_no_field_is_named_like_personal_data(self, event: type[Event]) -> None:
+        for path, _ in leaves(publish.schema_of(event)):
+            name = re.split(r"[.\[\]]+", path.rstrip("[]"))[-1]
+            if name not in FIELDS_WITH_SUCH_A_WORD:
+                words = {name, *name.split("_")}
+                assert not words & (PERSONAL | FREE_TEXT | RAW_CLINICAL), path
+
+    def test_no_free_text(self, event: type[Event]) -> None:
+        for path, leaf in leaves(publish.schema_of(event)):
+            assert leaf.get("type") in {"string", "integer", "number", "boolean"}, path
+            if leaf["type"] == "string":
+                bounded = {"pattern", "enum", "const", "x-open-enum"} & leaf.keys()
+                assert bounded or leaf.get("format") in {"date", "date-time"}, path
+            if "pattern" in leaf:
+                assert re.fullmatch(r"\^.*\$", leaf["pattern"]), path
+                assert not re.search(leaf["pattern"], "Jane Q. Doe, born 1990"), path
+
+    def test_operational_says_nothing_about_a_person(self, event: type[Event]) -> None:
+        if event.SENSITIVITY == "operational":
+            assert event.SUBJECT in {"group", "session"}
+            assert not {"person_id", "episode_id", "attendee_id"} & event.model_fields.keys()
+        else:
+            assert event.SENSITIVITY == "part2"
+
+
+class TestNames:
+    def test_every_reference_name_is_mapped(self) -> None:
+        assert list(NAMES) == REFERENCE.split()
+
+    def test_every_type_is_reached_or_explained(self) -> None:
+        mapped = {name for types in NAMES.values() for name in types}
+        assert mapped | ADDITIONS.keys() == CATALOGUE.keys()
+        assert not mapped & ADDITIONS.keys()
+        assert all(ADDITIONS.values())
+
+    def test_every_difference_has_a_reason(self) -> None:
+        differing = {
+            name
+            for name, types in NAMES.items()
+            if [CATALOGUE[one].__name__ for one in types] != [name]
+        }
+        assert differing == REASONS.keys()
+        assert all(REASONS.values())
+
+
+def subclasses(of: type[OpenEnum]) -> Iterator[type[OpenEnum]]:
+    for one in of.__subclasses__():
+        yield one
+        yield from subclasses(one)
+
+
+@pytest.mark.parametrize("codes_of", [*subclasses(OpenEnum)], ids=lambda one: one.__name__)
+def test_a_code_list_is_open(codes_of: type[OpenEnum]) -> None:
+    assert codes_of("code_added_later") is codes_of["UNKNOWN"]
+    assert codes_of["UNKNOWN"].value == "unknown"
+    for member in codes_of:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9_]{0,39}", member.value)
+    assert codes_of.__doc__
+    with pytest.raises(ValueError, match="5"):
+        codes_of(5)  # pyright: ignore[reportArgumentType]
+
+
+class TestLevelOfCare:
+    @pytest.mark.parametrize(("edition", "code"), [("3", "3.3"), ("3", "2-WM"), ("4", "1.7")])
+    def test_accepts_a_code_of_its_edition(self, edition: codes.AsamEdition, code: str) -> None:
+        assert codes.LevelOfCare(system="asam", edition=edition, code=code).code == code
+
+    @pytest.mark.parametrize(
+        ("edition", "code"), [("4", "3.3"), ("4", "2-WM"), ("3", "1.7"), ("3", "1.0"), ("4", "3")]
+    )
+    def test_refuses_a_code_of_the_other_edition(
+        self, edition: codes.AsamEdition, code: str
+    ) -> None:
+        with pytest.raises(ValidationError):
+            codes.LevelOfCare(system="asam", edition=edition, code=code)
+        data = example(intake.LevelRecommended)["data"]
+        data["level"] |= {"edition": edition, "code": code}
+        assert not Draft202012Validator(schema(intake.LevelRecommended)).is_valid(data)
+
+    @pytest.mark.parametrize("bare", [3, "3", 2.1, "2.1", [3], {"code": "2.1"}])
+    def test_refuses_a_bare_number(self, bare: object) -> None:
+        with pytest.raises(ValidationError):
+            codes.LevelOfCare.model_validate(bare)
+
+    def test_every_code_matches_the_pattern(self) -> None:
+        for edition, known in codes.LEVEL_CODES.items():
+            for code in known:
+                codes.LevelOfCare(system="asam", edition=edition, code=code)
+
+    @pytest.mark.parametrize(
+        ("edition", "code", "tier"),
+        [
+            ("3", "0.5", "tier 1"),
+            ("3", "1", "tier 2"),
+            ("4", "1.7", "tier 2"),
+            ("4", "2.1", "tier 3"),
+            ("4", "2.7", "tier 3, slightly higher"),
+            ("3", "3.3", "tier 4"),
+            ("4", "4.0", "tier 5"),
+            ("3", "3.7-WM", "withdrawal management"),
+        ],
+    )
+    def test_the_five_step_scale_is_a_label(
+        self, edition: codes.AsamEdition, code: str, tier: str
+    ) -> None:
+        level = codes.LevelOfCare(system="asam", edition=edition, code=code)
+        assert level.seed_tier() == tier
+
+
+class TestEventClass:
+    def test_times_travel_in_utc_with_a_z(self) -> None:
+        data = example(intake.ReferralAcknowledged)["data"]
+        data["acknowledged_at"] = "2026-03-02T10:00:00-05:00"
+        event = intake.ReferralAcknowledged.parse(json.dumps(data))
+        assert json.loads(event.data())["acknowledged_at"] == "2026-03-02T15:00:00Z"
+
+    def test_a_time_without_an_offset_is_refused(self) -> None:
+        data = example(intake.ReferralAcknowledged)["data"]
+        data["acknowledged_at"] = "2026-03-02T10:00:00"
+        with pytest.raises(ValidationError):
+            intake.ReferralAcknowledged.parse(json.dumps(data))
+
+    def test_an_error_never_shows_the_input(self) -> None:
+        with pytest.raises(ValidationError) as caught:
+            intake.ReferralAcknowledged.parse(b'{"referral_id": "Jane Doe", "x": "Jane Doe"}')
+        assert "Jane" not in str(caught.value)
+
+    def test_a_type_is_defined_once(self) -> None:
+        with pytest.raises(TypeError, match="defined twice"):
+            type("ReferralReceived", (intake.IntakeEvent,), {"__module__": __name__})
+
+    def test_a_new_major_stands_beside_the_old(self) -> None:
+        class GoalAddedV2(plans.PlansEvent, major=2):
+            """Never published: it lives for this test."""
+
+        try:
+            assert GoalAddedV2.TYPE == "care.plans.goal-added.v2"
+            assert GoalAddedV2.NAME == plans.GoalAdded.NAME
+            assert CATALOGUE["care.plans.goal-added.v1"] is plans.GoalAdded
+        finally:
+            del CATALOGUE["care.plans.goal-added.v2"]
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / publish.ASYNCAPI).read_text(encoding="utf-8"))
+
+
+class TestAsyncApi:
+    def test_every_event_is_a_message_of_its_channel(self, document: dict[str, Any]) -> None:
+        assert document["asyncapi"] == "3.0.0"
+        listed = {
+            message["$ref"].removeprefix("#/components/messages/"): channel["address"]
+            for channel in document["channels"].values()
+            for message in channel["messages"].values()
+        }
+        assert listed == {event.TYPE: event.SOURCE for event in EVENTS}
+
+    def test_topics_are_as_the_code_makes_them(self, document: dict[str, Any]) -> None:
+        for channel in document["channels"].values():
+            topic = TOPICS[channel["address"]]
+            assert channel["bindings"]["kafka"]["partitions"] == topic.partitions
+            assert channel["x-incarnation"] == topic.incarnation
+
+    @every_event
+    def test_message_examples_are_valid(self, document: dict[str, Any], event: type[Event]) -> None:
+        message = document["components"]["messages"][event.TYPE]
+        assert message["payload"] == {"$ref": f"./schemas/{event.TYPE}.json"}
+        headers = {**message["headers"], "components": document["components"]}
+        for one in message["examples"]:
+            Draft202012Validator(schema(event)).validate(one["payload"])  # pyright: ignore[reportUnknownMemberType]
+            Draft202012Validator(headers).validate(one["headers"])  # pyright: ignore[reportUnknownMemberType]
+            for name in document["components"]["schemas"]["envelope"]["required"]:
+                fewer = {key: value for key, value in one["headers"].items() if key != name}
+                assert not Draft202012Validator(headers).is_valid(fewer), name
