@@ -100,6 +100,10 @@ class ContainerServer:
         """Let them go on."""
         self._container.unpause()
 
+    def close(self) -> None:
+        """Let go of the connection to the engine."""
+        self._container.client.close()
+
     def _tail(self) -> str:
         return cast("bytes", self._container.logs(tail=25)).decode(errors="replace")
 
@@ -111,14 +115,17 @@ def containers(
     """Both servers in containers. Unless `patient`, images that take long to come are not awaited."""
     client, host = _engine()
     images = (kafka_image(), mongo_image())
-    standin = [_have(client, image, say, progress, patient=patient) for image in images]
+    with contextlib.closing(client):
+        standin = [_have(client, image, say, progress, patient=patient) for image in images]
     prefix = f"throughcare-{free_port()}-{time.time_ns():x}"
     names = (f"{prefix}-kafka", f"{prefix}-mongo")
-    with contextlib.closing(client), _watched(names), ThreadPoolExecutor(2) as pool:
+    with _watched(names), contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         kafka_port, mongo_port = free_port(), free_port()
         kafka = pool.submit(_kafka, images[0], names[0], host, kafka_port)
         mongo = pool.submit(_mongo, images[1], names[1], host, mongo_port)
         broker, store = kafka.result(), mongo.result()
+        stack.callback(broker.close)
+        stack.callback(store.close)
         lacking = {Capability.MONGODB} if standin[1] else set[Capability]()
         yield Backend(
             kind="docker",

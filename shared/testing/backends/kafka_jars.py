@@ -123,7 +123,7 @@ def kafka_home(say: Callable[[str], None], progress: Progress) -> KafkaHome:
     home = KafkaHome(cache_dir() / f"kafka-{version}", version)
     if home.is_complete():
         return home
-    with locked(cache_dir() / f"kafka-{version}.lock"):
+    with locked(cache_dir() / f"kafka-{version}.lock", say=say):
         if home.is_complete():  # another process fetched them meanwhile
             return home
         maven = shutil.which("mvn")
@@ -143,7 +143,9 @@ def kafka_home(say: Callable[[str], None], progress: Progress) -> KafkaHome:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait_s: float = 600.0) -> Generator[None]:
+def locked(
+    path: Path, *, say: Callable[[str], None] | None = None, wait_s: float = 600.0
+) -> Generator[None]:
     """Hold a lock file, so that two processes do not make the same thing at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + wait_s
@@ -153,6 +155,9 @@ def locked(path: Path, *, wait_s: float = 600.0) -> Generator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if say is not None:
+                    say(f"waiting for another process that holds {path}")
+                    say = None
                 if time.monotonic() > deadline:
                     raise BackendError(f"{path} has been locked for {wait_s:.0f} s") from None
                 time.sleep(0.1)
