@@ -24,6 +24,7 @@ from shared.testing.backends.probes import any_kafka_answers, mongo_info
 _PREFIX = "throughcare-backend-"
 _CHOICES = ("auto", "given", "docker", "embedded")
 _GIVEN_TIMEOUT_S = 10.0
+_SETTLED_S = 60.0
 
 
 def _say(text: str) -> None:
@@ -147,5 +148,7 @@ def _sweep() -> None:
     """Remove what backends left whose process was killed outright: nobody holds their lock."""
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), (path / ".lock").open("r+") as lock:
+            if time.time() - os.fstat(lock.fileno()).st_mtime < _SETTLED_S:
+                continue  # its owner may not hold it yet
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
