@@ -113,7 +113,7 @@ class History:
         event_id = uid(f"{event.SOURCE}/{number}/{event.data()!r}")
         line = Line(event.SOURCE, number, event_id)
         rule = reaction.rule
-        work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), line)
+        work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), line=line)
         outcome = self.record.apply(work, self.source)
         if outcome.status != "applied":
             raise AssertionError(f"{event.NAME} was {outcome.status}: {outcome.exception}")
@@ -167,6 +167,7 @@ class History:
         cause_id: str,
         now: datetime,
         decide: Callable[[Any, Cause], Decision[State]] | None,
+        *,
         line: Line | None = None,
         command: CommandKey | None = None,
         role: str = "system",
