@@ -1,0 +1,400 @@
+"""Intake over HTTP: referrals in and out, assessments, admission, consents."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field, StrictInt, field_validator
+
+from services.intake import admissions, assessments, consents, domain, referrals
+from shared.contracts.codes import (
+    AsamEdition,
+    Code,
+    ConsentId,
+    CoOccurring,
+    Day,
+    EpisodeId,
+    FacilityId,
+    LevelOfCare,
+    PersonId,
+    Population,
+    ProgramCode,
+    Sha256,
+    TimeZoneName,
+    Urgency,
+)
+from shared.contracts.intake import (
+    ConsentExpiry,
+    ConsentKind,
+    ConsentPurpose,
+    DeclineReason,
+    EmergencyAction,
+    GapReason,
+    InformationCategory,
+    PartnerKind,
+    ReferralOutcome,
+    RejectionReason,
+    Severity,
+)
+from shared.errors import Invalid, Unknown
+from shared.runtime.http import Body, Call, SubjectId, call_by
+
+router = APIRouter(tags=["intake"])
+
+Staff = Annotated[Call, call_by("intake_coordinator", "clinician", "case_manager")]
+Assessor = Annotated[Call, call_by("clinician", "counselor")]
+Clinician = Annotated[Call, call_by("clinician")]
+Reader = Annotated[
+    Call,
+    call_by(
+        *("intake_coordinator", "clinician", "case_manager", "counselor", "nurse"),
+        *("clinical_supervisor", "program_director"),
+    ),
+]
+
+ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
+FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
+DimensionNumber = Literal["1", "2", "3", "4", "5", "6"]
+
+
+class Nothing(Body):
+    pass
+
+
+class ReceiveReferral(Body):
+    person_id: PersonId | None = None
+    source_kind: PartnerKind
+    source_facility_id: FacilityId | None = None
+    priority: Urgency
+    requested_level: LevelOfCare | None = None
+
+
+class DeclineReferral(Body):
+    reason: DeclineReason
+    alternatives: Annotated[tuple[FacilityId, ...], Field(max_length=20)] = ()
+
+
+class CloseReferral(Body):
+    outcome: ReferralOutcome
+
+
+class OfEpisode(Body):
+    episode_id: EpisodeId
+
+
+class ScheduleAssessment(OfEpisode):
+    starts_at: AwareDatetime
+
+
+class CompleteAssessment(OfEpisode):
+    edition: AsamEdition
+    ratings: dict[DimensionNumber, ThirdEdition | FourthEdition]
+    severity: Severity
+    co_occurring: CoOccurring
+    imminent_danger: bool
+    danger_action: EmergencyAction | None = None
+    danger_dimension: Annotated[int, Field(ge=1, le=6)] | None = None
+
+
+class DecidePlacement(OfEpisode):
+    actual_level: LevelOfCare
+    gap_reason: GapReason | None = None
+
+
+class Admit(OfEpisode):
+    population: Population
+    court_involved: bool
+    program: ProgramCode
+    length_weeks: Annotated[int, Field(ge=1, le=104)]
+    time_zone: TimeZoneName
+    prior_episode_id: EpisodeId | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError):
+            raise ValueError("not a time zone of the IANA database") from None
+        return name
+
+
+class CompleteOrientation(Body):
+    rules_accepted: Annotated[list[Code], Field(max_length=50)]
+    part2_notice_at: AwareDatetime
+
+
+class GrantConsent(Body):
+    person_id: PersonId
+    kind: ConsentKind
+    recipients: Annotated[list[FacilityId], Field(min_length=1, max_length=50)]
+    categories: Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
+    purpose: ConsentPurpose
+    effective_at: AwareDatetime
+    expires_on: Day | None = None
+    expires_with: ConsentExpiry | None = None
+    signed_on: Day
+    document_sha256: Sha256
+
+
+class OfPerson(Body):
+    person_id: PersonId
+
+
+class SendReferral(OfEpisode):
+    target_kind: PartnerKind
+    target_facility_id: FacilityId
+    target_level: LevelOfCare | None = None
+    consent_id: ConsentId
+    respond_within_hours: Annotated[int, Field(ge=1, le=720)]
+
+
+class PartnerAccepted(OfEpisode):
+    appointment_at: AwareDatetime | None = None
+
+
+class PartnerRejected(OfEpisode):
+    reason: RejectionReason | None = None
+
+
+class CloseOutbound(OfEpisode):
+    outcome: ReferralOutcome
+
+
+# --- the inbound referral -------------------------------------------------------------------------------
+
+
+@router.post("/referrals", status_code=201)
+async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
+    """Receive a referral. It opens an episode; its id is also the referral's."""
+    if body.person_id is not None:
+        await call.record(f"person/{body.person_id}")
+    person_id = body.person_id or call.new_id("person")
+    new = domain.NewReferral(**body.model_dump(exclude={"person_id"}))
+    return await call.execute(
+        f"episode/{call.new_id('episode')}",
+        lambda state, cause: domain.receive(state, new, person_id, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/referrals/{episode_id}/ack")
+async def acknowledge_referral(
+    call: Staff, episode_id: SubjectId, _body: Nothing | None = None
+) -> Response:
+    """Take a referral on."""
+    return await call.execute(f"episode/{episode_id}", domain.acknowledge)
+
+
+@router.post("/referrals/{episode_id}/decline")
+async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
+    """Decline a referral, with what was offered instead. The episode ends."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: domain.decline(state, body.reason, body.alternatives, cause),
+    )
+
+
+@router.post("/referrals/{episode_id}/close")
+async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral) -> Response:
+    """Say what became of a referral that led to no admission here. The episode ends."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: domain.close(state, body.outcome, cause),
+    )
+
+
+# --- the path to the first day --------------------------------------------------------------------------
+
+
+@router.post("/assessments", status_code=201)
+async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> Response:
+    """Give the assessment a time."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.schedule(state, body.starts_at, cause),
+        status=201,
+    )
+
+
+@router.post("/assessments/{assessment_id}/complete")
+async def complete_assessment(
+    call: Assessor, assessment_id: SubjectId, body: CompleteAssessment
+) -> Response:
+    """Record what the assessment found. Ratings stay in this service."""
+    findings = assessments.Findings(**body.model_dump(exclude={"episode_id"}))
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.complete(state, assessment_id, findings, cause),
+    )
+
+
+@router.post("/assessments/{assessment_id}/recommendation")
+async def recommend_level(call: Clinician, assessment_id: SubjectId, body: OfEpisode) -> Response:
+    """Sign the recommended level. The answer says whether this program suits the person now."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.recommend(state, assessment_id, cause),
+    )
+
+
+@router.post("/placements")
+async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
+    """Decide the level that the person really goes to, and why it differs, where it does."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: admissions.place(state, body.actual_level, body.gap_reason, cause),
+    )
+
+
+@router.post("/episodes", status_code=201)
+async def admit(call: Staff, body: Admit) -> Response:
+    """Admit the person. The inbound referral's loop closes with it."""
+    if body.prior_episode_id is not None:
+        await _same_person(call, body.episode_id, body.prior_episode_id)
+    new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id"}))
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: admissions.admit(state, new, cause),
+        status=201,
+    )
+
+
+@router.post("/episodes/{episode_id}/orientation")
+async def complete_orientation(
+    call: Reader, episode_id: SubjectId, body: CompleteOrientation
+) -> Response:
+    """Record that the person knows the rules and got the confidentiality notice."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: admissions.orient(
+            state, tuple(body.rules_accepted), body.part2_notice_at, cause
+        ),
+    )
+
+
+@router.get("/episodes/{episode_id}")
+async def read_episode(call: Reader, episode_id: SubjectId) -> Response:
+    """How the episode stands. Ratings are not shown."""
+    return await call.read(f"episode/{episode_id}", _episode_view)
+
+
+# --- consents -------------------------------------------------------------------------------------------
+
+
+@router.post("/consents", status_code=201)
+async def grant_consent(call: Staff, body: GrantConsent) -> Response:
+    """Record a signed consent."""
+    new = consents.NewConsent(**body.model_dump(exclude={"person_id"}))
+    return await call.execute(
+        f"person/{body.person_id}",
+        lambda state, cause: consents.grant(state, new, cause),
+        status=201,
+    )
+
+
+@router.post("/consents/{consent_id}/revoke")
+async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
+    """Record that the person took a consent back."""
+    return await call.execute(
+        f"person/{body.person_id}",
+        lambda state, cause: consents.revoke(state, consent_id, cause),
+    )
+
+
+@router.get("/people/{person_id}/consents")
+async def read_consents(call: Reader, person_id: SubjectId) -> Response:
+    """The consents of a person, those that have ended too."""
+    return await call.read(f"person/{person_id}", _consents_view)
+
+
+# --- referrals to partners ------------------------------------------------------------------------------
+
+
+@router.post("/outbound-referrals", status_code=201)
+async def send_referral(call: Staff, body: SendReferral) -> Response:
+    """Ask a partner to take the person, under a consent that names the partner."""
+    held = await _consents_of(call, body.episode_id)
+    new = referrals.NewOutbound(
+        target_kind=body.target_kind,
+        target_facility_id=body.target_facility_id,
+        target_level=body.target_level,
+        consent_id=body.consent_id,
+        respond_within=timedelta(hours=body.respond_within_hours),
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: referrals.send(
+            state,
+            new,
+            permitted=consents.permits(held, new.consent_id, new.target_facility_id, cause.now),
+            cause=cause,
+        ),
+        status=201,
+    )
+
+
+@router.post("/outbound-referrals/{referral_id}/accepted")
+async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAccepted) -> Response:
+    """The partner will take the person. This closes nothing."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: referrals.accepted(state, referral_id, body.appointment_at, cause),
+    )
+
+
+@router.post("/outbound-referrals/{referral_id}/rejected")
+async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRejected) -> Response:
+    """The partner will not take the person."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: referrals.rejected(state, referral_id, body.reason, cause),
+    )
+
+
+@router.post("/outbound-referrals/{referral_id}/close")
+async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutbound) -> Response:
+    """Say what became of a referral to a partner."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: referrals.close(state, referral_id, body.outcome, cause),
+    )
+
+
+async def _consents_of(call: Call, episode_id: str) -> dict[str, consents.Consent]:
+    """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
+    episode = await call.record(f"episode/{episode_id}")
+    if not isinstance(episode.state, domain.EpisodeState):
+        raise Unknown("episode")
+    person = await call.record(f"person/{episode.state.person_id}")
+    return person.state.consents if isinstance(person.state, consents.PersonState) else {}
+
+
+async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
+    episode = await call.record(f"episode/{episode_id}")
+    prior = await call.record(f"episode/{prior_id}")
+    people = {getattr(record.state, "person_id", None) for record in (episode, prior)}
+    if len(people) != 1:
+        raise Invalid(
+            "prior-episode-invalid",
+            "The prior episode is not this person's.",
+            way_out="Check the id.",
+        )
+
+
+def _episode_view(state: domain.EpisodeState) -> dict[str, Any]:
+    view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
+    return {"stage": state.stage, **view}
+
+
+def _consents_view(state: consents.PersonState) -> dict[str, Any]:
+    return {
+        "consents": {
+            consent_id: consent.model_dump(mode="json")
+            for consent_id, consent in state.consents.items()
+        }
+    }

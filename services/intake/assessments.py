@@ -1,0 +1,207 @@
+"""The assessment: when it is, what it finds, and what a clinician recommends by it.
+
+Ratings stay in this service. Imminent danger comes before everything: then no level is recommended by rule.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.intake import domain, levels
+from services.intake.domain import Assessment, EpisodeState, Recommendation
+from services.intake.levels import Derivation, Need, Rating
+from shared.contracts import intake
+from shared.contracts.codes import (
+    AsamEdition,
+    CoOccurring,
+    Dimension,
+    IntakeLoop,
+    Value,
+)
+from shared.contracts.intake import EmergencyAction, IntakeEvent, Severity
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Refused, Unknown
+
+
+class Findings(Value):
+    """What the assessor found."""
+
+    edition: AsamEdition
+    ratings: dict[int, Rating]
+    severity: Severity
+    co_occurring: CoOccurring
+    imminent_danger: bool
+    danger_action: EmergencyAction | None = None
+    danger_dimension: int | None = None
+
+
+def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision[EpisodeState]:
+    """Give the assessment a time. A later one replaces one that did not take place, or looks again."""
+    referral = domain.in_progress(state)
+    if referral.acknowledged_at is None:
+        raise Refused(
+            "not-acknowledged",
+            "Nobody has taken this referral on.",
+            way_out="Acknowledge the referral first.",
+        )
+    assessment_id = cause.derive_id("assessment")
+    event = intake.AssessmentScheduled(assessment_id=assessment_id, starts_at=starts_at)
+    assessment = Assessment(assessment_id=assessment_id, starts_at=starts_at)
+    return Decision(
+        state.but(assessment=assessment, recommendation=None, placed_level=None),
+        (event,),
+        answer={"assessment_id": assessment_id},
+    )
+
+
+def complete(
+    state: EpisodeState, assessment_id: str, findings: Findings, cause: Cause
+) -> Decision[EpisodeState]:
+    """Record what the assessment found."""
+    assessment = _assessment(state, assessment_id)
+    if assessment.completed_at is not None:
+        raise Refused(
+            "assessment-completed",
+            "This assessment is completed.",
+            way_out="Schedule another one to look again.",
+        )
+    needs = _needs(findings)
+    enhanced = findings.co_occurring is CoOccurring.ENHANCED
+    derivation = levels.derive(findings.edition, needs, enhanced=enhanced)
+    danger = _danger(findings, needs)
+    state, cleared = domain.settle(
+        state.but(assessment=_completed(assessment, findings, derivation, cause)),
+        IntakeLoop.ASSESSMENT,
+        IntakeLoop.EMERGENCY_RESPONSE,
+        cause=cause,
+    )
+    next_loop = IntakeLoop.RECOMMENDATION if danger is None else IntakeLoop.EMERGENCY_RESPONSE
+    events: list[IntakeEvent] = [
+        intake.AssessmentCompleted(
+            assessment_id=assessment_id,
+            edition=findings.edition,
+            wm_need=derivation.wm_need,
+            co_occurring=CoOccurring.ENHANCED if derivation.enhanced else findings.co_occurring,
+            severity=findings.severity,
+            drivers=derivation.drivers if danger is None else (danger,),
+            rule_version=derivation.rule_version,
+        ),
+        *cleared,
+    ]
+    if danger is not None:
+        events.append(
+            intake.ImminentDangerIdentified(
+                assessment_id=assessment_id, dimension=danger, action=_action(findings)
+            )
+        )
+    return Decision(domain.wait_for(state, next_loop, cause), tuple(events))
+
+
+def recommend(state: EpisodeState, assessment_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """A clinician signs the level that the rules found, and it follows whether this program suits."""
+    assessment = _assessment(state, assessment_id)
+    if state.recommendation is not None:
+        raise Refused("already-recommended", "A level is recommended by this assessment.")
+    if assessment.completed_at is None:
+        raise Refused(
+            "assessment-not-completed",
+            "There is nothing yet to recommend a level by.",
+            way_out="Complete the assessment first.",
+        )
+    if assessment.derivation is None:
+        raise Refused(
+            "imminent-danger",
+            "In imminent danger no level is recommended by rule.",
+            way_out="Follow the emergency pathway, and assess again when the danger is over.",
+        )
+    derivation = assessment.derivation
+    if derivation.level is None:
+        raise Refused(
+            "evaluation-needed",
+            "A dimension has to be evaluated further.",
+            way_out="Schedule and complete another assessment.",
+        )
+    recommendation = Recommendation(
+        level=derivation.level, unmet=levels.unmet(derivation), clinician_id=cause.actor_id
+    )
+    recommended = intake.LevelRecommended(
+        assessment_id=assessment_id,
+        level=recommendation.level,
+        drivers=derivation.drivers,
+        clinician_id=cause.actor_id,
+    )
+    determined = intake.EligibilityDetermined(
+        eligible=recommendation.eligible, unmet=recommendation.unmet
+    )
+    state, cleared = domain.settle(
+        state.but(recommendation=recommendation), IntakeLoop.RECOMMENDATION, cause=cause
+    )
+    if not recommendation.eligible:
+        state = domain.wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
+    elif state.admission is None:
+        state = domain.wait_for(state, IntakeLoop.PLACEMENT, cause)
+    answer = {
+        "level": recommendation.level.model_dump(),
+        "eligible": recommendation.eligible,
+        "unmet": list(recommendation.unmet),
+        "flags": list(derivation.flags),
+    }
+    return Decision(state, (recommended, determined, *cleared), answer=answer)
+
+
+def _completed(
+    assessment: Assessment, findings: Findings, derivation: Derivation, cause: Cause
+) -> Assessment:
+    return assessment.model_copy(
+        update={
+            "completed_at": cause.now,
+            "edition": findings.edition,
+            "ratings": findings.ratings,
+            "severity": findings.severity,
+            "co_occurring": findings.co_occurring,
+            "imminent_danger": findings.imminent_danger,
+            "derivation": None if findings.imminent_danger else derivation,
+        }
+    )
+
+
+def _needs(findings: Findings) -> dict[int, Need]:
+    try:
+        return levels.read_ratings(findings.edition, findings.ratings)
+    except ValueError as error:
+        raise Invalid(
+            "ratings-invalid",
+            "The ratings are not of this edition.",
+            way_out="3rd edition: 0 to 4 for each of six dimensions. 4th: a level, ANY or EVAL.",
+        ) from error
+
+
+def _danger(findings: Findings, needs: dict[int, Need]) -> Dimension | None:
+    """Where the danger lies, if there is any. An emergency by its rating can't be passed over."""
+    if not findings.imminent_danger:
+        if levels.emergency(needs) is not None:
+            raise Invalid(
+                "danger-not-stated",
+                "A rating says emergency, and the assessment says no imminent danger.",
+                way_out="State the danger and the action taken, or rate anew.",
+            )
+        return None
+    number = findings.danger_dimension or levels.gravest(findings.edition, needs)
+    return Dimension(edition=findings.edition, number=number)
+
+
+def _action(findings: Findings) -> EmergencyAction:
+    if findings.danger_action is None:
+        raise Invalid(
+            "danger-action-missing",
+            "Imminent danger needs an action.",
+            way_out="Say which emergency pathway was taken.",
+        )
+    return findings.danger_action
+
+
+def _assessment(state: EpisodeState, assessment_id: str) -> Assessment:
+    domain.in_progress(state)
+    if state.assessment is None or state.assessment.assessment_id != assessment_id:
+        raise Unknown("assessment")
+    return state.assessment

@@ -1,0 +1,36 @@
+"""What intake does about what others say, what its records leave for one another, and when deadlines come."""
+
+from services.intake import consents, domain, referrals, returns
+from services.intake.domain import EpisodeState
+from shared.contracts import followup, plans
+from shared.contracts.codes import IntakeLoop
+from shared.decision import Cause, Decision
+from shared.runtime.reactions import Reactions, on
+from shared.runtime.reactor import HandoffRules
+
+REACTIONS = Reactions(
+    on(plans.EpisodeDischarged, domain.discharged),
+    on(followup.ReadmissionRequested, returns.readmission_requested),
+    on(followup.ReengagementCompleted, returns.reengagement_completed),
+    on(followup.ReturnToUseReported, returns.return_to_use_reported),
+)
+
+HANDOFFS = HandoffRules(
+    {
+        domain.EpisodeOpened: consents.episode_opened,
+        domain.EpisodeEnded: consents.episode_ended,
+        domain.ReliedOn: consents.relied_on,
+        domain.Readmitted: returns.readmitted,
+    }
+)
+
+
+def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Which rule a deadline belongs to: one outbound referral's, or a loop's of the episode."""
+    kind, _, detail = name.partition(":")
+    if kind == referrals.DEADLINE:
+        return referrals.overdue(state, detail, cause)
+    loop = IntakeLoop(kind)
+    if loop is IntakeLoop.UNKNOWN:
+        raise ValueError(f"unknown deadline {kind}")
+    return domain.overdue(state, loop, cause)

@@ -1,0 +1,159 @@
+"""Referrals to partners: sent under a consent, answered or not, and open until somebody knows what became of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.intake import domain
+from services.intake.domain import EpisodeState, Outbound, ReliedOn
+from shared.contracts import intake
+from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
+from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Forbidden, Refused, Unknown
+
+DEADLINE: Final = "outbound"
+REMIND_EVERY: Final = timedelta(hours=24)
+REMINDERS_MAX: Final = 10
+"""How often an open referral is said to be overdue. House rule."""
+ARRIVAL_GRACE: Final = timedelta(hours=24)
+"""How long after a booked appointment it should be known whether the person arrived. House rule."""
+
+
+class NewOutbound(Value):
+    """Who is asked, and by when an answer is due."""
+
+    target_kind: PartnerKind
+    target_facility_id: str
+    target_level: LevelOfCare | None
+    consent_id: str
+    respond_within: timedelta
+
+
+def send(
+    state: EpisodeState, new: NewOutbound, *, permitted: bool, cause: Cause
+) -> Decision[EpisodeState]:
+    """Ask a partner to take the person. Nobody is asked without a consent that names them."""
+    domain.in_progress(state)
+    if not permitted:
+        raise Forbidden(
+            "consent-missing",
+            "No active consent of this person names the recipient.",
+            way_out="Record the person's consent for this recipient first.",
+        )
+    referral_id = cause.derive_id("outbound-referral")
+    due_at = cause.now + new.respond_within
+    outbound = Outbound(
+        target_kind=new.target_kind,
+        target_facility_id=new.target_facility_id,
+        consent_id=new.consent_id,
+        sent_at=cause.now,
+    )
+    event = intake.ReferralSent(
+        referral_id=referral_id,
+        target_kind=new.target_kind,
+        target_facility_id=new.target_facility_id,
+        target_level=new.target_level,
+        consent_id=new.consent_id,
+        response_due_at=due_at,
+    )
+    state, cleared = domain.settle(
+        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause=cause
+    )
+    return Decision(
+        state.arm(f"{DEADLINE}:{referral_id}", due_at),
+        (event, *cleared),
+        (Handoff(f"person/{state.person_id}", ReliedOn(consent_id=new.consent_id)),),
+        {"referral_id": referral_id},
+    )
+
+
+def accepted(
+    state: EpisodeState, referral_id: str, appointment_at: datetime | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will take the person. That closes nothing: the person has to arrive."""
+    outbound = _unanswered(state, referral_id)
+    event = intake.PartnerReferralAccepted(
+        referral_id=referral_id, accepted_at=cause.now, appointment_at=appointment_at
+    )
+    state = _with(state, referral_id, outbound.model_copy(update={"accepted_at": cause.now}))
+    if appointment_at is not None and appointment_at > cause.now:
+        state = state.arm(f"{DEADLINE}:{referral_id}", appointment_at + ARRIVAL_GRACE)
+    return Decision(state, (event,))
+
+
+def rejected(
+    state: EpisodeState, referral_id: str, reason: RejectionReason | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will not take the person; the loop stays open until somebody closes it."""
+    outbound = _unanswered(state, referral_id)
+    event = intake.PartnerReferralRejected(
+        referral_id=referral_id, rejected_at=cause.now, reason=reason
+    )
+    return Decision(
+        _with(state, referral_id, outbound.model_copy(update={"rejected_at": cause.now})), (event,)
+    )
+
+
+def close(
+    state: EpisodeState, referral_id: str, outcome: ReferralOutcome, cause: Cause
+) -> Decision[EpisodeState]:
+    """What became of the person is known. Who suits no program here still has to be answered for."""
+    outbound = _open(state, referral_id)
+    event = intake.ReferralLoopClosed(
+        referral_id=referral_id,
+        outcome=outcome,
+        hours_open=domain.hours_between(outbound.sent_at, cause.now),
+    )
+    state = _with(state, referral_id, outbound.model_copy(update={"outcome": outcome}))
+    state = state.disarm(f"{DEADLINE}:{referral_id}")
+    return Decision(_next_owner(state, cause), (event,))
+
+
+def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """No outcome in time. Said again every day until there is one, but not for ever."""
+    outbound = state.outbound[referral_id]
+    event = intake.ReferralLoopOverdue(
+        referral_id=referral_id, hours_open=domain.hours_between(outbound.sent_at, cause.now)
+    )
+    reminded = outbound.model_copy(update={"reminders": outbound.reminders + 1})
+    state = _with(state, referral_id, reminded)
+    if reminded.reminders < REMINDERS_MAX:
+        state = state.arm(f"{DEADLINE}:{referral_id}", cause.now + REMIND_EVERY)
+    return Decision(state, (event,))
+
+
+def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """An episode that led to no admission here, and has no referral under way, is somebody's to send on or close."""
+    ineligible = state.recommendation is not None and not state.recommendation.eligible
+    under_way = any(item.outcome is None for item in state.outbound.values())
+    if state.closed_at is not None or state.admission is not None or not ineligible or under_way:
+        return state
+    return domain.wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
+
+
+def _open(state: EpisodeState, referral_id: str) -> Outbound:
+    """A referral without an outcome. The episode may have ended: what became of the person still matters."""
+    domain.known(state)
+    outbound = state.outbound.get(referral_id)
+    if outbound is None:
+        raise Unknown("referral")
+    if outbound.outcome is not None:
+        raise Refused("loop-closed", "What became of this referral is known.")
+    return outbound
+
+
+def _unanswered(state: EpisodeState, referral_id: str) -> Outbound:
+    outbound = _open(state, referral_id)
+    if outbound.accepted_at is not None or outbound.rejected_at is not None:
+        raise Refused(
+            "referral-answered",
+            "The partner has answered this referral.",
+            way_out="Close it with its outcome; ask again with a new referral.",
+        )
+    return outbound
+
+
+def _with(state: EpisodeState, referral_id: str, outbound: Outbound) -> EpisodeState:
+    return state.but(outbound={**state.outbound, referral_id: outbound})
