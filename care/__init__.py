@@ -1,0 +1,1 @@
+"""The `care` command: start services, watch events, read contracts, run the demo."""

@@ -143,6 +143,8 @@ class Runtime:
         await startup.check(
             settings.kafka_bootstrap, self._topic, heard, self.store, settings.kafka_replication
         )
+        wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
+        await self.store.set_note("service", {"wanted": wanted})
         try:
             await self._broker.start()
         except Exception as error:

@@ -1,0 +1,66 @@
+# Throughcare. `make` alone lists what there is to make.
+# Needs Python 3.11+ and make; everything else is installed into .venv, nothing needs root.
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+UV_VERSION := 0.13.8
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-fast check contracts asyncapi format lock clean
+
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## Install everything into .venv, by lock file
+
+.venv/ready: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "Python's venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@echo "installing Python packages"
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.lock
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || true
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## A year and a half of a synthetic population, and the ledger (ARGS="--episodes 20 --exit")
+	@$(BIN)/care demo $(ARGS)
+
+up: setup  ## All services on the backend that is found; Ctrl-C stops them
+	@$(BIN)/care up $(ARGS)
+
+test: setup  ## All tests, on the backend that is found (BACKEND=auto|given|docker|embedded)
+	@$(BIN)/pytest $(ARGS)
+
+test-fast: setup  ## The tests that need no servers
+	@$(BIN)/pytest tests/unit tests/contracts $(ARGS)
+
+check: setup asyncapi  ## Lint, format, types, import rules, contract drift
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/care contracts generate --check
+
+asyncapi:  ## Read the AsyncAPI document with the official parser (needs Node; skipped with a word where there is none)
+	@if command -v npm > /dev/null; then \
+		cd tests/contracts/asyncapi && { test -d node_modules || npm ci --ignore-scripts --silent; } && \
+		node validate.mjs ../../../shared/contracts/published/asyncapi.yaml; \
+	elif [ -n "$$CI" ]; then echo "CI needs Node for the AsyncAPI parser" >&2; exit 1; \
+	else echo "no Node here: the AsyncAPI document is not parsed"; fi
+
+contracts: setup  ## Generate the published contract from the event classes
+	@$(BIN)/care contracts generate
+
+format: setup  ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only -q .
+
+lock: .venv/ready  ## Resolve the lock files anew
+	$(COMPILE) pyproject.toml -o requirements/service.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/service.lock -o requirements/dev.lock
+
+clean:  ## Remove what was installed here
+	rm -rf .venv tests/contracts/asyncapi/node_modules

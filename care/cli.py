@@ -1,0 +1,150 @@
+"""`care`: what a person at a terminal can ask of Throughcare."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import runpy
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from care import contracts, events
+from shared.testing.backends import BackendError, start
+from shared.testing.issuer import LocalIssuer
+from shared.testing.stack import SERVICES, services
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Event-driven care coordination for intensive outpatient programs.",
+)
+app.add_typer(contracts.app, name="contracts")
+app.add_typer(events.app, name="events")
+app.command("journey")(events.journey)
+
+console = Console(stderr=True)
+PORTS = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
+KEY = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
+
+
+@app.command(epilog="Example: `care up`, then open http://127.0.0.1:8001/docs")
+def up() -> None:
+    """Start all services on the backend that is found, with one log stream. Ctrl-C stops all."""
+    issuer = LocalIssuer.kept_in(KEY)
+    try:
+        with start() as backend, services(backend, ports=PORTS, issuer=issuer) as stack:
+            table = Table("service", "pid", "API documentation")
+            for process in stack.processes:
+                table.add_row(process.name, str(process.pid), f"{process.url}/docs")
+            console.print(table)
+            console.print("Get a token with: care token FACILITY ROLE. Ctrl-C stops everything.")
+            console.print(
+                f"KAFKA_BOOTSTRAP={backend.kafka_bootstrap} MONGO_URI={backend.mongo_uri}",
+                soft_wrap=True,
+            )
+            _stream([process.log for process in stack.processes])
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except BackendError as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(1) from None
+
+
+def _stream(logs: list[Path]) -> None:
+    """Copy the services' log lines to standard output until interrupted."""
+    files = [log.open(encoding="utf-8", errors="replace") for log in logs]
+    try:
+        while True:
+            lines = [line for file in files for line in file]
+            sys.stdout.writelines(lines)
+            sys.stdout.flush()
+            if not lines:
+                sleep(0.2)
+    finally:
+        for file in files:
+            file.close()
+
+
+@app.command(epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… CARE_JWKS=jwks.json care run intake`")
+def run(service: Annotated[str, typer.Argument(help=f"One of: {', '.join(SERVICES)}.")]) -> None:
+    """Run one service: HTTP and consumer in one process, configured by the environment."""
+    if service not in SERVICES:
+        raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="SERVICE")
+    runpy.run_module(f"services.{service}.app", run_name="__main__")
+
+
+@app.command(epilog="Example: `care token harbor-iop clinician`")
+def token(
+    facility: Annotated[str, typer.Argument(help="The caller's facility.")],
+    role: Annotated[str, typer.Argument(help="The caller's role, such as clinician.")],
+    actor: Annotated[str, typer.Option(help="The caller's opaque id.")] = (
+        "00000000-0000-4000-8000-000000000001"
+    ),
+    jwks: Annotated[bool, typer.Option("--jwks", help="Print the public keys instead.")] = False,
+) -> None:
+    """Give out a token of the local issuer, for development only."""
+    issuer = LocalIssuer.kept_in(KEY)
+    typer.echo(issuer.jwks if jwks else issuer.token(facility, role, actor))
+
+
+@app.command(epilog="Example: `care demo --episodes 20 --exit`")
+def demo(
+    episodes: Annotated[int, typer.Option(min=1, max=2000, help="How many people.")] = 100,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same lives.")] = 1,
+    leave: Annotated[bool, typer.Option("--exit", help="End when the ledger is made.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the ledger to this file.")
+    ] = None,
+    kill: Annotated[
+        list[str] | None, typer.Option(help="Kill this service with -9 in mid-run; repeatable.")
+    ] = None,
+) -> None:
+    """Live through a year and a half of a synthetic population, then account for every event."""
+    from demo.run import Options, act, stage, table  # noqa: PLC0415 - not needed by other commands
+
+    unknown = set(kill or ()) - set(SERVICES)
+    if unknown:
+        raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="--kill")
+    options = Options(episodes, seed, tuple(kill or ()))
+    try:
+        with start() as backend, stage(backend) as stack:
+            for process in stack.processes:
+                console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
+            began = monotonic()
+            _, ledger = asyncio.run(act(stack, options, console))
+            console.print(table(ledger, monotonic() - began))
+            report = {**ledger.report(), "seed": seed, "episodes": episodes}
+            if json_file is not None:
+                json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            for name, found in report["evidence"].items():
+                console.print(f"[red]{name}[/red]")
+                for sentence in found:
+                    console.print(f"  {sentence}", soft_wrap=True)
+            if not leave:
+                console.print("Everything stays up for looking around. Ctrl-C ends it.")
+                console.print(f"care events tail --kafka {backend.kafka_bootstrap}")
+                _wait()
+            if not ledger.clean:
+                raise typer.Exit(1)
+    except BackendError as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(1) from None
+
+
+def _wait() -> None:
+    try:
+        while True:
+            sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    app()

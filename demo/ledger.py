@@ -1,0 +1,362 @@
+"""The account at the end: was anything lost, doubled, out of order or stuck?
+
+It is made from three witnesses and none of the services' code: the driver's own journal of accepted commands, the
+topics as any subscriber reads them, and a few stored fields that are published as a contract (docs/architecture.md,
+"Stored fields"): `next_sequence`, `applied`, `outbox`, `handoffs`, `parked`, `due`, and the note `service`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from pymongo import AsyncMongoClient
+
+from demo.world import Accepted
+from shared.contracts.event import TOPICS
+
+EXAMPLES_MAX: Final = 20
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One record of a topic, as a subscriber reads it."""
+
+    topic: str
+    partition: int
+    offset: int
+    headers: Mapping[str, str]
+    data: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        return self.headers["ce_type"]
+
+    @property
+    def subject(self) -> str:
+        return self.headers["ce_subject"]
+
+    @property
+    def sequence(self) -> int:
+        return int(self.headers["ce_sequence"])
+
+    @property
+    def id(self) -> str:
+        return self.headers["ce_id"]
+
+
+@dataclass(slots=True)
+class Kept:
+    """What one service's store shows: the published fields of its records."""
+
+    records: dict[str, Document] = field(default_factory=dict[str, Document])
+    wanted: frozenset[str] = frozenset()
+    dead_letters: int = 0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that the ledger judges by."""
+
+    accepted: Sequence[Accepted]
+    heard: Sequence[Heard]
+    kept: Mapping[str, Kept]
+    lag: Mapping[str, int]
+    """Records not yet committed, by consumer group."""
+    now: datetime
+    """The domain time at the end."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The verdict: each list holds a sentence of evidence per finding."""
+
+    events: int = 0
+    redelivered: int = 0
+    lost: list[str] = field(default_factory=list[str])
+    doubled: list[str] = field(default_factory=list[str])
+    stuck: list[str] = field(default_factory=list[str])
+    out_of_order: list[str] = field(default_factory=list[str])
+    dead_letters: int = 0
+    commands: int = 0
+    outcomes: str = ""
+    """A hash over all facts but their numbering: equal for equal outcomes, whatever crashed."""
+    events_by_type: dict[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def clean(self) -> bool:
+        """Nothing lost, doubled, stuck, out of order or set aside."""
+        return not (
+            self.lost or self.doubled or self.stuck or self.out_of_order or self.dead_letters
+        )
+
+    def report(self) -> Document:
+        """The ledger for machines; counts, with some of the evidence."""
+        findings = {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "stuck": self.stuck,
+            "out_of_order": self.out_of_order,
+        }
+        return {
+            "events": self.events,
+            **{name: len(found) for name, found in findings.items()},
+            "dead_letters": self.dead_letters,
+            "commands": self.commands,
+            "redelivered": self.redelivered,
+            "outcomes": self.outcomes,
+            "events_by_type": dict(sorted(self.events_by_type.items())),
+            "evidence": {name: found[:EXAMPLES_MAX] for name, found in findings.items() if found},
+        }
+
+
+# --- the verdict: pure ----------------------------------------------------------------------------------
+
+
+def judge(evidence: Evidence) -> Ledger:
+    """Compare the witnesses."""
+    ledger = Ledger(commands=len(evidence.accepted))
+    facts = _first_occurrences(evidence.heard, ledger)
+    ledger.events = len(facts)
+    ledger.events_by_type = dict(Counter(fact.type for fact in facts))
+    ledger.dead_letters = sum(kept.dead_letters for kept in evidence.kept.values())
+    ledger.outcomes = outcomes(facts)
+    _numbering(facts, evidence.kept, ledger)
+    _commands(evidence.accepted, facts, ledger)
+    _effects(facts, evidence.kept, ledger)
+    _sums(facts, ledger)
+    _stuck(evidence, ledger)
+    return ledger
+
+
+def outcomes(facts: Iterable[Heard]) -> str:
+    """A hash over what became of everybody: who, what, when and the data, in no particular order."""
+    lines = sorted(
+        json.dumps([f.subject, f.type, f.headers["ce_time"], f.data], sort_keys=True) for f in facts
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _first_occurrences(heard: Sequence[Heard], ledger: Ledger) -> list[Heard]:
+    """Each fact once. A repeat with the same number and id is at-least-once delivery; any other is a fault."""
+    first: dict[tuple[str, str, int], Heard] = {}
+    highest: dict[tuple[str, str], int] = {}
+    for record in heard:
+        key = (record.topic, record.subject, record.sequence)
+        known = first.get(key)
+        if known is not None:
+            ledger.redelivered += 1
+            if known.id != record.id:
+                ledger.doubled.append(f"{_name(record)}: number taken by two facts")
+            continue
+        first[key] = record
+        line = (record.topic, record.subject)
+        if record.sequence < highest.get(line, 0):
+            ledger.out_of_order.append(f"{_name(record)}: first seen after {highest[line]}")
+        highest[line] = max(record.sequence, highest.get(line, 0))
+    return list(first.values())
+
+
+def _numbering(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -> None:
+    """Every number below the owner's next one is on the topic, and none beyond."""
+    said: dict[tuple[str, str], set[int]] = defaultdict(set)
+    ids: Counter[str] = Counter()
+    for fact in facts:
+        said[(fact.topic, fact.subject)].add(fact.sequence)
+        ids[fact.id] += 1
+    ledger.doubled += [f"event id {id_} stands for {n} facts" for id_, n in ids.items() if n > 1]
+    for service, store in kept.items():
+        topic = f"care.{service}"
+        for subject, record in store.records.items():
+            owned = set(range(1, record["next_sequence"]))
+            missing = owned - said.pop((topic, subject), set())
+            ledger.lost += [f"{topic} {subject} #{number}: not on the topic" for number in sorted(missing)]
+    for (topic, subject), numbers in said.items():
+        if topic.removeprefix("care.") in kept:
+            ledger.lost.append(f"{topic} {subject}: {len(numbers)} facts without a record")
+
+
+def _commands(accepted: Sequence[Accepted], facts: Sequence[Heard], ledger: Ledger) -> None:
+    """Every accepted command has its facts, as often as it was accepted and no more."""
+    wanted: Counter[tuple[str, str, str]] = Counter()
+    shapes: dict[tuple[str, str], set[tuple[str, ...]]] = defaultdict(set)
+    for command in accepted:
+        for event_type, subject, data in command.expects:
+            names = tuple(sorted(data))
+            shapes[(event_type, subject)].add(names)
+            wanted[(event_type, subject, _values(data, names))] += 1
+    found: Counter[tuple[str, str, str]] = Counter()
+    for fact in facts:
+        for names in shapes.get((fact.type, fact.subject), ()):
+            found[(fact.type, fact.subject, _values(fact.data, names))] += 1
+    for key, count in wanted.items():
+        event_type, subject, _ = key
+        if found[key] < count:
+            ledger.lost.append(f"{event_type} {subject}: accepted {count}, published {found[key]}")
+        if found[key] > count:
+            ledger.doubled.append(f"{event_type} {subject}: accepted {count}, published {found[key]}")
+
+
+def _values(data: Mapping[str, Any], names: Sequence[str]) -> str:
+    return json.dumps([[name, data.get(name)] for name in names])
+
+
+def _effects(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -> None:
+    """Every fact that a service wants has been applied there: its inbox has come as far as the last one."""
+    for service, store in kept.items():
+        last: dict[tuple[str, str], Heard] = {}
+        for fact in facts:
+            if fact.type in store.wanted:
+                line = (fact.topic, fact.subject)
+                if line not in last or last[line].sequence < fact.sequence:
+                    last[line] = fact
+        for (topic, subject), fact in last.items():
+            applied = store.records.get(subject, {}).get("applied", {})
+            number, event_id = applied.get(topic.removeprefix("care."), (0, ""))
+            if (number, event_id) != (fact.sequence, fact.id):
+                ledger.lost.append(f"{_name(fact)}: {service} has applied up to {number}")
+
+
+def _sums(facts: Sequence[Heard], ledger: Ledger) -> None:
+    """Domain sums, computed anew from the topics: minutes, rolls, reviews and check-ins."""
+    rolls: Counter[tuple[str, str]] = Counter()
+    reviews: Counter[tuple[str, str]] = Counter()
+    check_ins: Counter[tuple[str, str]] = Counter()
+    for fact in facts:
+        if fact.type in ("care.attendance.session-attended.v1", "care.attendance.session-missed.v1"):
+            rolls[(fact.subject, fact.data["session_id"])] += 1
+        elif fact.type == "care.plans.clinical-review-requested.v1":
+            reviews[(fact.subject, fact.data["trigger_event_id"])] += 1
+        elif fact.type == "care.followup.check-in-scheduled.v1":
+            check_ins[(fact.subject, fact.data["milestone"])] += 1
+    for what, counted in (("roll entry", rolls), ("review", reviews), ("check-in", check_ins)):
+        for (subject, detail), count in counted.items():
+            if count > 1:
+                ledger.doubled.append(f"{subject}: {count} times the {what} of {detail}")
+    _minutes(facts, ledger)
+
+
+def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
+    """A person's credited minutes over all weeks are those of the sessions they attended and that count."""
+    not_counted = {"case_management", "wellness"}
+    attended: Counter[str] = Counter()
+    evaluated: Counter[str] = Counter()
+    for fact in facts:
+        if fact.type == "care.attendance.session-attended.v1":
+            if fact.data["modality"] not in not_counted:
+                attended[fact.subject] += fact.data["minutes_credited"]
+        elif fact.type == "care.attendance.weekly-hours-evaluated.v1":
+            evaluated[fact.subject] += fact.data["minutes_credited"]
+    for subject in attended.keys() | evaluated.keys():
+        if evaluated[subject] > attended[subject]:
+            ledger.doubled.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
+        if evaluated[subject] < attended[subject]:
+            ledger.lost.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
+
+
+def _stuck(evidence: Evidence, ledger: Ledger) -> None:
+    """At the end nothing waits: no outbox, handoff, parked line, lag, or deadline past due."""
+    for service, store in evidence.kept.items():
+        for subject, record in store.records.items():
+            for what in ("outbox", "handoffs", "parked"):
+                if record.get(what):
+                    ledger.stuck.append(f"{service} {subject}: {what} is not empty")
+            due = record.get("due")
+            if due is not None and due <= evidence.now:
+                ledger.stuck.append(f"{service} {subject}: a deadline of {due.isoformat()} has not fired")
+    ledger.stuck += [f"{group}: {lag} records behind" for group, lag in evidence.lag.items() if lag]
+
+
+def _name(record: Heard) -> str:
+    return f"{record.type} {record.subject} #{record.sequence}"
+
+
+# --- gathering ------------------------------------------------------------------------------------------
+
+
+async def gather(
+    bootstrap: str,
+    mongo_uri: str,
+    prefix: str,
+    services: Sequence[str],
+    accepted: Sequence[Accepted],
+    now: datetime,
+) -> Evidence:
+    """Read the topics from the beginning, and the published fields of every store."""
+    heard = await read_topics(bootstrap)
+    kept = {service: await _read_store(mongo_uri, f"{prefix}{service}") for service in services}
+    lag = {service: await _lag(bootstrap, service, kept[service].wanted) for service in services}
+    return Evidence(accepted, heard, kept, lag, now)
+
+
+async def read_topics(bootstrap: str) -> list[Heard]:
+    """Every record of every topic, in order per partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        left = {tp for tp in partitions if ends[tp] > 0}
+        heard: list[Heard] = []
+        if not left:
+            return heard
+        consumer.assign(list(left))
+        await consumer.seek_to_beginning(*left)
+        while left:
+            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                heard += [
+                    Heard(
+                        record.topic,
+                        record.partition,
+                        record.offset,
+                        {name: value.decode() for name, value in record.headers},
+                        json.loads(record.value),
+                    )
+                    for record in records
+                    if record.offset < ends[tp]
+                ]
+                if records[-1].offset + 1 >= ends[tp]:
+                    left.discard(tp)
+        return heard
+    finally:
+        await consumer.stop()
+
+
+async def _read_store(uri: str, database: str) -> Kept:
+    client: AsyncMongoClient[Document] = AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC)
+    try:
+        base = client[database]
+        fields = ("next_sequence", "applied", "outbox.sequence", "handoffs.number", "parked", "due")
+        projection = dict.fromkeys(fields, 1)
+        kept = Kept()
+        async for record in base["records"].find({}, projection):
+            kept.records[record["_id"]] = record
+        note = await base["notes"].find_one({"_id": "service"}) or {}
+        kept.wanted = frozenset(note.get("wanted", ()))
+        kept.dead_letters = len(await base["dead_letters"].find({}, {"_id": 1}).to_list())
+        return kept
+    finally:
+        await client.close()
+
+
+async def _lag(bootstrap: str, group: str, wanted: frozenset[str]) -> int:
+    """Records between what the group has committed and the end, over the topics it hears."""
+    topics = {event_type.rsplit(".", 2)[0] for event_type in wanted}
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(name, n) for name in topics for n in range(TOPICS[name].partitions)]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        behind = 0
+        for tp in partitions:
+            behind += ends[tp] - (await consumer.committed(tp) or 0)
+        return behind
+    finally:
+        await consumer.stop()

@@ -1,0 +1,314 @@
+"""Time and the outside world of the demo: the stepped clock, quiescence, and staff who call HTTP.
+
+Time jumps to the next instant at which anybody has something to do, but only when everything that follows from the
+last one is done: nothing waits in an outbox, every topic is read to its end, every deadline due has fired. So the
+same seed gives the same outcome, whatever crashes meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import httpx2 as httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.contracts.event import TOPICS
+from shared.decision import derive_id
+from shared.errors import CareError
+from shared.testing.issuer import LocalIssuer
+
+TRIES_SECONDS: Final = 90.0
+"""How long a command is repeated while a service is away, or has not heard of its subject yet."""
+QUIET_WITHIN_SECONDS: Final = 120.0
+
+
+class DemoError(CareError):
+    """The demo can't go on: a service refuses what should be legal, or never becomes quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """One accepted command, as the driver's own journal has it: the ledger's first witness.
+
+    `expects` are the facts that must follow, as (type, subject, some of the data).
+    """
+
+    service: str
+    path: str
+    subject: str
+    sequence: int
+    expects: tuple[tuple[str, str, Mapping[str, Any]], ...]
+
+
+@dataclass(slots=True)
+class Journal:
+    """Everything the services accepted."""
+
+    accepted: list[Accepted] = field(default_factory=list[Accepted])
+    requests: int = 0
+    repeated: int = 0
+
+
+Expectation = tuple[str, str, Mapping[str, Any]]
+Expects = Callable[[Mapping[str, Any]], tuple[Expectation, ...]]
+
+
+class Staff:
+    """People of one facility at work: each call carries a token of their role and a key of its own."""
+
+    def __init__(self, world: World, facility: str) -> None:
+        self._world = world
+        self.facility = facility
+        self._tokens: dict[str, str] = {}
+
+    async def does(
+        self,
+        role: str,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        who: str,
+        expects: Expects | None = None,
+        method: str = "POST",
+    ) -> dict[str, Any]:
+        """Send one command until it is accepted; journal it with the facts that must follow.
+
+        `who` tells apart what would otherwise be the same command at the same instant.
+        """
+        answer = await self._world.command(method, service, path, body, self._token(role), who)
+        self._world.journal.accepted.append(
+            Accepted(
+                service,
+                path,
+                answer["subject"],
+                answer["sequence"],
+                expects(answer) if expects else (),
+            )
+        )
+        return answer
+
+    async def sees(self, role: str, service: str, path: str) -> dict[str, Any]:
+        """Ask a question."""
+        return await self._world.question(service, path, self._token(role))
+
+    def _token(self, role: str) -> str:
+        token = self._tokens.get(role)
+        if token is None:
+            actor = derive_id("demo", self.facility, role)
+            token = self._world.issuer.token(self.facility, role, actor)
+            self._tokens[role] = token
+        return token
+
+
+class World:
+    """The stepped clock and everything that has to be quiet before it moves."""
+
+    def __init__(self, urls: Mapping[str, str], issuer: LocalIssuer, bootstrap: str, seed: int) -> None:
+        self.issuer = issuer
+        self.journal = Journal()
+        self._urls = dict(urls)
+        self._seed = seed
+        self._bootstrap = bootstrap
+        self._client = httpx.AsyncClient(
+            timeout=30, limits=httpx.Limits(max_connections=40, max_keepalive_connections=40)
+        )
+        self._operator = issuer.token("operations", "operator", derive_id("demo", "operator"))
+        self._agenda: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._ties = itertools.count()
+        self._awake = 0
+        self._all_waiting = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._kafka: AIOKafkaConsumer | None = None
+        self.now: datetime | None = None
+        self.steps = 0
+        self.records = 0
+        self.on_step: Callable[[World], Awaitable[None]] | None = None
+
+    # --- people's own time -----------------------------------------------------------------------
+
+    async def until(self, instant: datetime) -> None:
+        """Wait until the domain time is `instant`."""
+        if self.now is not None and instant <= self.now:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._agenda, (instant, next(self._ties), future))
+        self._rest()
+        await future
+
+    def _rest(self) -> None:
+        self._awake -= 1
+        if self._awake == 0:
+            self._all_waiting.set()
+
+    def live(self, path: Awaitable[None]) -> asyncio.Task[None]:
+        """Start somebody's path."""
+        self._awake += 1
+        self._all_waiting.clear()
+
+        async def lived() -> None:
+            try:
+                await path
+            except BaseException as error:
+                self._failure = self._failure or error
+                raise
+            finally:
+                self._rest()
+
+        return asyncio.create_task(lived())
+
+    # --- stepping --------------------------------------------------------------------------------
+
+    async def run(self, begin: datetime) -> None:
+        """Step from instant to instant until nobody has anything left to do, and no deadline is near."""
+        self._kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+        await self._kafka.start()
+        instant: datetime | None = begin
+        while instant is not None:
+            await self._set_clock(instant)
+            await self.quiet()
+            await self._wake(instant)
+            next_due = await self.quiet()
+            self.steps += 1
+            if self.on_step is not None:
+                await self.on_step(self)
+            instant = self._next(next_due)
+
+    def _next(self, next_due: datetime | None) -> datetime | None:
+        """Deadlines alone keep time moving only while somebody's path goes on."""
+        if not self._agenda:
+            return None
+        planned = self._agenda[0][0]
+        return planned if next_due is None else min(planned, next_due)
+
+    async def _wake(self, instant: datetime) -> None:
+        while self._agenda and self._agenda[0][0] <= instant:
+            _, _, future = heapq.heappop(self._agenda)
+            self._awake += 1
+            self._all_waiting.clear()
+            future.set_result(None)
+        if self._awake:
+            await self._all_waiting.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _set_clock(self, instant: datetime) -> None:
+        self.now = instant
+        await asyncio.gather(*(self._put_clock(name) for name in self._urls))
+
+    async def _put_clock(self, service: str) -> None:
+        assert self.now is not None
+        await self._answer(
+            "PUT",
+            f"{self._urls[service]}/ops/clock",
+            {"now": self.now.isoformat()},
+            {"Authorization": f"Bearer {self._operator}"},
+        )
+
+    async def quiet(self) -> datetime | None:
+        """Return when nothing is under way anywhere; the earliest deadline of all services."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + QUIET_WITHIN_SECONDS
+        pause = 0.002
+        while True:
+            flows = await asyncio.gather(*(self._flow(name) for name in self._urls))
+            ends = await self._ends()
+            if all(self._is_quiet(flow, ends) for flow in flows):
+                self.records = sum(ends.values())
+                dues = [flow["next_due"] for flow in flows if flow["next_due"] is not None]
+                return datetime.fromisoformat(min(dues)) if dues else None
+            if loop.time() > until:
+                waiting = [flow["service"] for flow in flows if not self._is_quiet(flow, ends)]
+                raise DemoError("never-quiet", f"Still busy: {', '.join(waiting)}.")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+
+    def _is_quiet(self, flow: Mapping[str, Any], ends: Mapping[str, int]) -> bool:
+        assert self.now is not None
+        now, ran_until = flow["now"], flow["deadlines_ran_until"]
+        due = flow["next_due"]
+        return (
+            now is not None
+            and datetime.fromisoformat(now) == self.now
+            and not flow["busy"]
+            and not flow["waiting_outbox"]
+            and not flow["waiting_handoffs"]
+            and ran_until is not None
+            and datetime.fromisoformat(ran_until) == self.now
+            and (due is None or datetime.fromisoformat(due) > self.now)
+            and len(flow["positions"]) > 0
+            and all(ends[partition] == at for partition, at in flow["positions"].items())
+        )
+
+    async def _flow(self, service: str) -> dict[str, Any]:
+        flow = await self._answer(
+            "GET",
+            f"{self._urls[service]}/ops/flow",
+            None,
+            {"Authorization": f"Bearer {self._operator}"},
+        )
+        if flow["now"] is None:  # it was restarted, and does not know the time yet
+            await self._put_clock(service)
+        return flow
+
+    async def _ends(self) -> dict[str, int]:
+        assert self._kafka is not None
+        partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
+        ends: dict[TopicPartition, int] = await self._kafka.end_offsets(partitions)
+        return {f"{tp.topic}/{tp.partition}": end for tp, end in ends.items()}
+
+    # --- HTTP ------------------------------------------------------------------------------------
+
+    async def command(
+        self, method: str, service: str, path: str, body: Mapping[str, Any], token: str, who: str
+    ) -> dict[str, Any]:
+        """One command with one key, repeated while the service is away or has not heard enough."""
+        assert self.now is not None
+        self.journal.requests += 1
+        key = derive_id("demo", str(self._seed), who, method, path, self.now.isoformat())
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
+        return await self._answer(method, f"{self._urls[service]}{path}", body, headers)
+
+    async def question(self, service: str, path: str, token: str) -> dict[str, Any]:
+        """One question, repeated while the service is away."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return await self._answer("GET", f"{self._urls[service]}{path}", None, headers)
+
+    async def _answer(
+        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TRIES_SECONDS
+        while True:
+            problem = "no answer"
+            try:
+                response = await self._client.request(method, url, json=body, headers=dict(headers))
+            except httpx.TransportError as error:
+                problem = type(error).__name__
+            else:
+                if response.is_success:
+                    return response.json()
+                problem = response.text
+                if not self._passing(response):
+                    raise DemoError("refused", f"{method} {url}: {response.status_code} {problem}")
+            if loop.time() > until:
+                raise DemoError("gave-up", f"{method} {url}: {problem}")
+            self.journal.repeated += 1
+            await asyncio.sleep(0.1)
+
+    @staticmethod
+    def _passing(response: httpx.Response) -> bool:
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return True
+        return response.status_code == httpx.codes.CONFLICT and "not-yet-known" in response.text
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        if self._kafka is not None:
+            await self._kafka.stop()
