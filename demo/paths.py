@@ -521,9 +521,10 @@ class Aftercare:
         p = self.person
         p.stage = "aftercare"
         seen = await self.staff.sees("case_manager", "followup", f"/episodes/{p.episode_id}")
-        check_ins = seen["check_ins"]
-        dues = [(key, datetime.fromisoformat(item["due_at"])) for key, item in check_ins.items()]
-        return sorted(dues, key=lambda pair: pair[1])
+        return [
+            (item["check_in_id"], datetime.fromisoformat(item["due_at"]))
+            for item in seen["aftercare"]["check_ins"]
+        ]
 
     async def _check_in(self, check_in_id: str, due_at: datetime) -> None:
         p = self.person

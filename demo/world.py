@@ -221,7 +221,7 @@ class World:
             ends = await self._ends()
             if all(self._is_quiet(flow, ends) for flow in flows):
                 self.records = sum(ends.values())
-                dues = [flow["next_due"] for flow in flows if flow["next_due"] is not None]
+                dues = [due for flow in flows if (due := flow["backlog"]["next_due"]) is not None]
                 return datetime.fromisoformat(min(dues)) if dues else None
             if loop.time() > until:
                 waiting = [flow["service"] for flow in flows if not self._is_quiet(flow, ends)]
@@ -231,14 +231,14 @@ class World:
 
     def _is_quiet(self, flow: Mapping[str, Any], ends: Mapping[str, int]) -> bool:
         assert self.now is not None
-        now, ran_until = flow["now"], flow["deadlines_ran_until"]
-        due = flow["next_due"]
+        now, ran_until, backlog = flow["now"], flow["deadlines_ran_until"], flow.get("backlog")
+        if flow["busy"] or backlog is None or now is None:
+            return False
+        due = backlog["next_due"]
         return (
-            now is not None
-            and datetime.fromisoformat(now) == self.now
-            and not flow["busy"]
-            and not flow["waiting_outbox"]
-            and not flow["waiting_handoffs"]
+            datetime.fromisoformat(now) == self.now
+            and not backlog["waiting_outbox"]
+            and not backlog["waiting_handoffs"]
             and ran_until is not None
             and datetime.fromisoformat(ran_until) == self.now
             and (due is None or datetime.fromisoformat(due) > self.now)

@@ -43,7 +43,9 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Prometheus text format."""
-    return Response(generate_latest(request.app.state.runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(
+        generate_latest(request.app.state.runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST
+    )
 
 
 @router.get("/ops/flow")
@@ -52,24 +54,28 @@ async def flow(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
 
     Quiet means: nothing busy, no outbox or handoff waiting, deadlines run up to the domain time. Read all
     services first and the topics' end offsets after them: then equal positions mean that nothing is under way.
+    While this replica is busy the store is not asked, and `backlog` is absent.
     """
     runtime = call.runtime
     clock = runtime.clock
     stepped_unset = isinstance(clock, SteppedClock) and not clock.set
-    busy = runtime.reactor.busy or not runtime.relay.idle or runtime.consumer.busy
-    backlog = await runtime.store.backlog()
     ran_until = runtime.timers.ran_until
-    return {
+    report: dict[str, Any] = {
         "service": runtime.service.name,
         "ready": not runtime.not_ready(),
         "now": None if stepped_unset else clock.now().isoformat(),
-        "busy": busy,
+        "busy": runtime.reactor.busy or not runtime.relay.idle or runtime.consumer.busy,
         "positions": runtime.consumer.positions,
-        "waiting_outbox": backlog.waiting_outbox,
-        "waiting_handoffs": backlog.waiting_handoffs,
         "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
-        "next_due": None if backlog.next_due is None else backlog.next_due.isoformat(),
     }
+    if not report["busy"]:
+        backlog = await runtime.store.backlog()
+        report["backlog"] = {
+            "waiting_outbox": backlog.waiting_outbox,
+            "waiting_handoffs": backlog.waiting_handoffs,
+            "next_due": None if backlog.next_due is None else backlog.next_due.isoformat(),
+        }
+    return report
 
 
 @router.put("/ops/clock")

@@ -170,11 +170,12 @@ class MongoStore:
         return [self._record(document) for document in found.values()]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        wanted: Document = {"due": {"$lte": now}}
+        if len(buckets) < PARTITIONS:
+            wanted["bucket"] = {"$in": list(buckets)}
         with _translated():
             documents = (
-                await self._records.find(
-                    {"bucket": {"$in": list(buckets)}, "due": {"$lte": now}}, {"_id": 1}
-                )
+                await self._records.find(wanted, {"_id": 1})
                 .sort("due", ASCENDING)
                 .limit(limit)
                 .to_list()
@@ -288,11 +289,11 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
 
 def _lost_races(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
     """The records whose guard was stale. Anything else that failed is an error of its own."""
-    details = cast(Mapping[str, Any], error.details or {})
-    failures = cast(Sequence[Mapping[str, Any]], details.get("writeErrors", ()))
+    details = cast("Mapping[str, Any]", error.details or {})
+    failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
     lost: set[str] = set()
     for failure in failures:
-        pattern = cast(Mapping[str, Any], failure.get("keyPattern") or {"_id": 1})
+        pattern = cast("Mapping[str, Any]", failure.get("keyPattern") or {"_id": 1})
         if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
             raise Unavailable("store-refused", "The store refused a write.") from None
         lost.add(records[int(failure["index"])].subject)
