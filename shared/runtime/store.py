@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, cast
 
 from bson.codec_options import CodecOptions
@@ -269,7 +269,7 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
         for line in record.new_lines:
             values[f"applied.{line}"] = record.applied[line]
     if due is not None:
-        values["due"] = due
+        values["due"] = _in_milliseconds(due)
     else:
         change["$unset"] = {"due": ""}
     # Set again even when it was set already: a relay may clear it between this load and this write.
@@ -285,6 +285,12 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
     if pushed:
         change["$push"] = pushed
     return UpdateOne({"_id": record.subject, "version": record.version}, change, upsert=True)
+
+
+def _in_milliseconds(due: datetime) -> datetime:
+    """MongoDB keeps milliseconds. Rounded up: a record found before its deadline can fire is found for ever."""
+    rest = due.microsecond % 1_000
+    return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)
 
 
 def _lost_races(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
