@@ -1,0 +1,306 @@
+"""An in-memory store and publisher that behave like MongoDB and Kafka where the runtime depends on it.
+
+Records go through BSON and through the very updates that MongoDB is sent, so that what would not survive
+there (microseconds, say) does not survive here either. Every call passes a `Seam`, where a test can make it fail
+before its effect, after it, or halfway through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, TypeVar, cast
+
+import bson
+from bson.codec_options import CodecOptions
+from pymongo import UpdateOne
+
+from shared.errors import Unavailable
+from shared.runtime.record import Record, RecordKind
+from shared.runtime.relay import Entries
+from shared.runtime.store import (
+    Backlog,
+    Document,
+    MongoStore,
+    _write,  # pyright: ignore[reportPrivateUsage] - the fake is to be sent what MongoDB is sent
+)
+
+MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
+_OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
+T = TypeVar("T")
+
+
+class When(StrEnum):
+    """Where in a call it fails."""
+
+    BEFORE = "before"
+    HALFWAY = "halfway"
+    AFTER = "after"
+
+
+def away() -> BaseException:
+    """What a dependency that is away raises."""
+    return Unavailable("store-unavailable", "Told to fail by a test.")
+
+
+@dataclass(slots=True)
+class Seam:
+    """What one process's calls to store and broker pass through, in one count.
+
+    The `at`-th call (from 1) raises `error()`. When it is `fatal`, the process is dead from then on: no later call
+    has any effect, whatever tasks are left over.
+    """
+
+    at: int = 0
+    when: When = When.BEFORE
+    error: Callable[[], BaseException] = away
+    fatal: bool = False
+    dead: bool = False
+    calls: list[str] = field(default_factory=list[str])
+
+    async def call(self, name: str, effects: Sequence[Callable[[], T]]) -> list[T]:
+        """Do the effects of one call, unless this is the one that fails."""
+        await asyncio.sleep(0)  # a driver suspends here
+        if self.dead:
+            raise self.error()
+        self.calls.append(name)
+        hit = len(self.calls) == self.at
+        if hit and self.when is When.BEFORE:
+            self._fail()
+        if hit and self.when is When.HALFWAY:
+            for effect in effects[: len(effects) // 2]:
+                effect()
+            self._fail()
+        done = [effect() for effect in effects]
+        if hit:
+            self._fail()
+        return done
+
+    def _fail(self) -> None:
+        self.dead = self.fatal
+        raise self.error()
+
+
+@dataclass(slots=True)
+class Disk:
+    """What survives a process: the documents of one service, as bytes."""
+
+    records: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+
+    def documents(self) -> list[Document]:
+        """The records as MongoDB would give them back."""
+        return [_decoded(raw) for raw in self.records.values()]
+
+    def letter_documents(self) -> list[Document]:
+        return [_decoded(raw) for raw in self.letters.values()]
+
+
+class MemoryStore:
+    """`shared.runtime.store.Store` over a `Disk`."""
+
+    def __init__(
+        self, kinds: Mapping[str, RecordKind], disk: Disk | None = None, seam: Seam | None = None
+    ) -> None:
+        self._kinds = kinds
+        self.disk = disk or Disk()
+        self.seam = seam or Seam()
+
+    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+        wanted = list(subjects)
+        [found] = await self.seam.call("load", [lambda: self._load(wanted)])
+        return found
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        if not records:
+            return set()
+        writes = [_write(record, wall) for record in records]
+        written = await self.seam.call("save", [_later(self._upsert, write) for write in writes])
+        return {record.subject for record, ok in zip(records, written, strict=True) if not ok}
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        await self._clear("outbox", "waiting", "next_sequence", published)
+
+    async def clear_handoffs(self, done: Mapping[str, int]) -> None:
+        await self._clear("handoffs", "handing", "next_handoff", done)
+
+    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        [found] = await self.seam.call(
+            "stranded", [lambda: self._stranded(_stored(before), buckets, limit)]
+        )
+        return found
+
+    async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        [found] = await self.seam.call("due", [lambda: self._due(_stored(now), buckets, limit)])
+        return found
+
+    async def backlog(self) -> Backlog:
+        [found] = await self.seam.call("backlog", [self._backlog])
+        return found
+
+    async def add_letters(self, letters: Sequence[Document]) -> None:
+        if not letters:
+            return
+        await self.seam.call("add_letters", [_later(self._add_letter, row) for row in letters])
+
+    async def note(self, key: str) -> Document:
+        [found] = await self.seam.call("note", [lambda: self.disk.notes.get(key)])
+        return {} if found is None else _decoded(found)
+
+    async def set_note(self, key: str, values: Document) -> None:
+        def write() -> None:
+            kept = self.disk.notes.get(key)
+            before = {"_id": key} if kept is None else _decoded(kept)
+            self.disk.notes[key] = _encoded(before | values)
+
+        await self.seam.call("set_note", [write])
+
+    # --- effects -----------------------------------------------------------------------------------
+
+    def _load(self, wanted: Sequence[str]) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        for subject in wanted:
+            raw = self.disk.records.get(subject)
+            kind = self._kinds[subject.partition("/")[0]]
+            found[subject] = (
+                Record(subject, kind, kind.state()) if raw is None else self._record(_decoded(raw))
+            )
+        return found
+
+    def _record(self, document: Document) -> Record:
+        return cast("Any", MongoStore)._record(self, document)  # noqa: SLF001 - read as MongoDB's is
+
+    def _upsert(self, write: UpdateOne) -> bool:
+        """Do one guarded upsert; False when its guard was stale (E11000 on `_id`)."""
+        spec = cast("Any", write)
+        guard: Document = spec._filter  # noqa: SLF001 - the driver's request has no other face
+        subject: str = guard["_id"]
+        raw = self.disk.records.get(subject)
+        document = dict(guard) if raw is None else _decoded(raw)
+        if any(document.get(name) != value for name, value in guard.items()):
+            return False
+        _change(document, _stored(spec._doc))  # noqa: SLF001
+        self.disk.records[subject] = _encoded(document)
+        return True
+
+    async def _clear(self, name: str, mark: str, counter: str, upto: Mapping[str, int]) -> None:
+        def clear(subject: str, last: int) -> None:
+            raw = self.disk.records.get(subject)
+            if raw is None:
+                return
+            document = _decoded(raw)
+            if document[counter] == last + 1:
+                _change(document, {"$set": {name: []}, "$unset": {mark: ""}})
+                self.disk.records[subject] = _encoded(document)
+
+        if upto:
+            effects = [_later(clear, subject, last) for subject, last in upto.items()]
+            await self.seam.call(f"clear_{name}", effects)
+
+    def _stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        found: dict[str, Document] = {}
+        for mark in ("waiting", "handing"):
+            marked = [
+                document
+                for document in self.disk.documents()
+                if document["bucket"] in buckets and mark in document and document[mark] < before
+            ]
+            found |= {document["_id"]: document for document in marked[:limit]}
+        return [self._record(document) for document in found.values()]
+
+    def _due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        due = [
+            (document["due"], document["_id"])
+            for document in self.disk.documents()
+            if document["bucket"] in buckets and "due" in document and document["due"] <= now
+        ]
+        return [subject for _, subject in sorted(due)[:limit]]
+
+    def _backlog(self) -> Backlog:
+        documents = self.disk.documents()
+        return Backlog(
+            waiting_outbox=any("waiting" in document for document in documents),
+            waiting_handoffs=any("handing" in document for document in documents),
+            next_due=min((d["due"] for d in documents if "due" in d), default=None),
+        )
+
+    def _add_letter(self, row: Document) -> None:
+        self.disk.letters.setdefault(row["_id"], _encoded(row))
+
+
+@dataclass(slots=True)
+class MemoryTopic:
+    """A topic: what was acknowledged, in the order in which it arrived."""
+
+    records: list[tuple[str, dict[str, str], bytes]] = field(
+        default_factory=list[tuple[str, dict[str, str], bytes]]
+    )
+
+    def append(self, subject: str, entry: Mapping[str, Any]) -> None:
+        self.records.append((subject, dict(entry["headers"]), bytes(entry["data"])))
+
+
+class MemoryPublisher:
+    """`shared.runtime.relay.Publisher` into a `MemoryTopic`."""
+
+    def __init__(self, topic: MemoryTopic | None = None, seam: Seam | None = None) -> None:
+        self.topic = topic or MemoryTopic()
+        self.seam = seam or Seam()
+
+    async def publish(self, waiting: Mapping[str, Entries]) -> None:
+        effects = [
+            _later(self.topic.append, subject, entry)
+            for subject, entries in waiting.items()
+            for entry in entries
+        ]
+        if effects:
+            await self.seam.call("publish", effects)
+
+
+def _later(function: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+    return lambda: function(*arguments)
+
+
+def _encoded(document: Document) -> bytes:
+    raw = bson.encode(document)
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        raise Unavailable("store-refused", "The document is larger than MongoDB takes.")
+    return raw
+
+
+def _decoded(raw: bytes) -> Document:
+    return cast("Any", bson).decode(raw, _OPTIONS)
+
+
+def _stored(value: T) -> T:
+    """The value as it comes back: a time with its microseconds cut off, for one."""
+    return cast("T", _decoded(bson.encode({"value": value}))["value"])
+
+
+def _change(document: Document, change: Mapping[str, Any]) -> None:
+    """`$set`, `$unset` and `$push` with `$each` and `$slice`: all that the runtime sends."""
+    unknown = set(change) - {"$set", "$unset", "$push"}
+    if unknown:
+        raise NotImplementedError(f"the fake does not know {', '.join(sorted(unknown))}")
+    for path, value in change.get("$set", {}).items():
+        holder, name = _holder(document, path)
+        holder[name] = value
+    for path in change.get("$unset", {}):
+        holder, name = _holder(document, path)
+        holder.pop(name, None)
+    for path, push in change.get("$push", {}).items():
+        holder, name = _holder(document, path)
+        pushed = [*holder.get(name, []), *push["$each"]]
+        keep = push.get("$slice")
+        holder[name] = pushed if keep is None else pushed[keep:]
+
+
+def _holder(document: Document, path: str) -> tuple[Document, str]:
+    *parents, name = path.split(".")
+    for parent in parents:
+        document = document.setdefault(parent, {})
+    return document, name

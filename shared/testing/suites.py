@@ -1,0 +1,460 @@
+"""What every store and every publisher must do: the same tests for the fakes and for the real ones.
+
+A test module inherits a suite and gives it the thing to test in a fixture: `store`, or `publisher` with `topic`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, Protocol
+
+from pydantic import AwareDatetime, Field
+
+from shared.contracts.event import PARTITIONS
+from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.partitions import partition_of
+from shared.runtime.record import (
+    COMMANDS_KEPT,
+    CommandKey,
+    Line,
+    Outcome,
+    Record,
+    RecordKind,
+    Work,
+)
+from shared.runtime.relay import Publisher
+from shared.runtime.store import Document, Store
+
+NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
+WALL: Final = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
+ALL: Final = tuple(range(PARTITIONS))
+SOURCE: Final = "care.plans"
+
+
+class Tally(State):
+    """A state with one value of every sort that states are made of."""
+
+    count: int = 0
+    at: AwareDatetime | None = None
+    names: tuple[str, ...] = ()
+    by_key: dict[str, int] = Field(default_factory=dict[str, int])
+
+
+class Nudge(HandoffBody):
+    """A body of a handoff with a time in it."""
+
+    at: AwareDatetime
+
+
+KINDS: Final[Mapping[str, RecordKind]] = {
+    "episode": RecordKind(Tally),
+    "session": RecordKind(Tally),
+}
+
+
+def subject(name: object, kind: str = "episode") -> str:
+    """A well-formed subject, the same for the same name."""
+    return f"{kind}/{derive_id('suite', str(name))}"
+
+
+def held(*subjects: str) -> list[int]:
+    """The buckets of these subjects."""
+    return sorted({partition_of(name, PARTITIONS) for name in subjects})
+
+
+def work(
+    name: str,
+    decide: Callable[[Any, Any], Decision[State]],
+    *,
+    line: Line | None = None,
+    command: CommandKey | None = None,
+) -> Work:
+    """One thing to decide on the record `name`."""
+    return Work(
+        subject=name,
+        cause_id=derive_id("cause", name, repr(line), repr(command)),
+        correlation_id=derive_id("correlation"),
+        facility_id="harbor-iop",
+        now=NOW,
+        decide=decide,
+        line=line,
+        command=command,
+    )
+
+
+def entry(name: str, sequence: int, data: bytes = b"{}") -> Document:
+    """An outbox entry as a record keeps it."""
+    headers = {"ce_id": derive_id(name, str(sequence)), "ce_type": "care.plans.test.v1"}
+    return {"sequence": sequence, "headers": headers, "data": data}
+
+
+def say(record: Record, data: bytes = b"{}") -> None:
+    """Have the record put one event in its outbox, as a decision would."""
+    record.new_events.append(entry(record.subject, record.next_sequence, data))
+    record.next_sequence += 1
+    record.touched = True
+
+
+def count_up(record: Record) -> None:
+    """Have the record count one more."""
+    state: Any = record.state
+    record.state = state.but(count=state.count + 1)
+    record.touched = True
+
+
+class StoreSuite:
+    """Inherit it, and define a fixture `store`: an empty store over `KINDS`."""
+
+    async def _saved(
+        self, store: Store, name: str, change: Callable[[Record], None], wall: datetime = WALL
+    ) -> Record:
+        """Change one record and save it; gives it back as it was before the save."""
+        record = (await store.load([name]))[name]
+        change(record)
+        assert await store.save([record], wall) == set()
+        return record
+
+    async def _one(self, store: Store, name: str) -> Record:
+        return (await store.load([name]))[name]
+
+    # --- what is saved comes back ------------------------------------------------------------------
+
+    async def test_an_unknown_record_is_bare(self, store: Store) -> None:
+        known, unknown = subject("known"), subject("unknown", "session")
+        await self._saved(store, known, count_up)
+        found = await store.load([known, unknown])
+        assert set(found) == {known, unknown}
+        assert not found[known].bare
+        assert found[unknown].bare
+        assert found[unknown].state == Tally()
+        assert await store.load([]) == {}
+
+    async def test_everything_of_a_record_comes_back(self, store: Store) -> None:
+        name = subject("whole")
+        state = Tally(
+            count=3, at=NOW, names=("a", "ü"), by_key={"2026-03-02": 1, "a.b": 2, "$c": 3}
+        )
+
+        def decide(_state: State, _cause: Any) -> Decision[State]:
+            return Decision(
+                state.arm("week:1", NOW + timedelta(days=1)),
+                handoffs=(Handoff(subject("other"), Nudge(at=NOW)),),
+                answer={"id": "x", "list": [1, 2]},
+            )
+
+        record = await self._one(store, name)
+        line = Line("attendance|session/1", 7, "id-7")
+        assert record.apply(work(name, decide, line=line), SOURCE).status == "applied"
+        command = CommandKey("key-1", "hash-1")
+        told = record.apply(
+            work(name, lambda s, _: Decision(s, answer={"n": 1}), command=command), SOURCE
+        )
+        record.parked["intake"] = "data-invalid"
+        say(record, data=b'\x00\xff{"a":1}')
+        assert await store.save([record], WALL) == set()
+        found = await self._one(store, name)
+        assert found.state == state.arm("week:1", NOW + timedelta(days=1))
+        assert found.applied == {"attendance|session/1": (7, "id-7")}
+        assert found.parked == {"intake": "data-invalid"}
+        assert found.facility_id == "harbor-iop"
+        assert (found.version, found.revision, found.next_sequence) == (1, 1, 2)
+        assert [bytes(item["data"]) for item in found.outbox] == [b'\x00\xff{"a":1}']
+        assert found.outbox[0]["headers"] == entry(name, 1)["headers"]
+        assert found.waiting == WALL
+        assert found.handing == WALL
+        [handed] = found.handoffs
+        assert handed["body"] == Nudge(at=NOW).model_dump(mode="json")
+        assert handed["now"].utcoffset() == timedelta(0)
+        again = found.apply(work(name, decide, command=command), SOURCE)
+        assert again == Outcome(
+            "replayed", answer=told.answer, revision=told.revision, sequence=told.sequence
+        )
+        assert not found.touched
+
+    async def test_a_save_adds_to_what_is_kept(self, store: Store) -> None:
+        name = subject("adding")
+        for number in (1, 2, 3):
+
+            def step(record: Record, number: int = number) -> None:
+                say(record)
+                line = Line(f"line-{number % 2}", number, f"id-{number}")
+                outcome = record.apply(work(name, lambda s, _: Decision(s), line=line), SOURCE)
+                assert outcome.status == "applied"
+
+            await self._saved(store, name, step)
+        found = await self._one(store, name)
+        assert [item["sequence"] for item in found.outbox] == [1, 2, 3]
+        assert found.applied == {"line-1": (3, "id-3"), "line-0": (2, "id-2")}
+        assert found.version == len(found.outbox)
+
+    async def test_only_the_last_commands_are_remembered(self, store: Store) -> None:
+        name = subject("commands")
+
+        def commands(record: Record) -> None:
+            for number in range(COMMANDS_KEPT + 5):
+                key = CommandKey(f"key-{number}", "hash")
+                record.apply(work(name, lambda s, _: Decision(s), command=key), SOURCE)
+
+        await self._saved(store, name, commands)
+        found = await self._one(store, name)
+        assert list(found.commands) == [f"key-{n}" for n in range(5, COMMANDS_KEPT + 5)]
+
+    # --- guards ------------------------------------------------------------------------------------
+
+    async def test_a_stale_guard_names_exactly_the_records_that_lost(self, store: Store) -> None:
+        names = [subject(n) for n in range(6)]
+        for name in names[:4]:
+            await self._saved(store, name, count_up)
+        stale = await store.load(names)
+        for name in (names[1], names[3], names[4]):  # the last one is new to both
+            await self._saved(store, name, count_up)
+        for record in stale.values():
+            count_up(record)
+            say(record)
+        assert await store.save(list(stale.values()), WALL) == {names[1], names[3], names[4]}
+        after = await store.load(names)
+        assert [len(after[name].outbox) for name in names] == [1, 0, 1, 0, 0, 1]
+        assert [after[name].version for name in names] == [2, 2, 2, 2, 1, 1]
+
+    async def test_of_fifty_saves_of_one_version_one_wins(self, store: Store) -> None:
+        name = subject("contended")
+        for version in (0, 1):
+            copies = [await self._one(store, name) for _ in range(50)]
+            for copy in copies:
+                count_up(copy)
+                say(copy)
+            lost = await asyncio.gather(*(store.save([copy], WALL) for copy in copies))
+            assert sum(not names for names in lost) == 1
+            found: Any = await self._one(store, name)
+            assert found.version == version + 1
+            assert found.state.count == version + 1
+            assert len(found.outbox) == version + 1
+
+    # --- outbox and handoffs -----------------------------------------------------------------------
+
+    async def test_an_outbox_is_cleared_up_to_what_was_published(self, store: Store) -> None:
+        name = subject("cleared")
+        before = await self._saved(store, name, say)
+        await store.clear_outboxes({name: 1, subject("nobody"): 1})
+        found = await self._one(store, name)
+        assert (found.outbox, found.waiting) == ([], None)
+        assert (found.version, found.revision) == (before.version + 1, before.revision)
+        assert (await self._one(store, subject("nobody"))).bare
+
+    async def test_clearing_does_nothing_while_a_newer_event_waits(self, store: Store) -> None:
+        name = subject("newer")
+        await self._saved(store, name, say)
+        await self._saved(store, name, say)
+        await store.clear_outboxes({name: 1})
+        found = await self._one(store, name)
+        assert [item["sequence"] for item in found.outbox] == [1, 2]
+        assert found.waiting == WALL
+
+    async def test_the_waiting_mark_survives_a_clear_that_races_a_save(self, store: Store) -> None:
+        name = subject("raced")
+        await self._saved(store, name, say)
+        loaded = await self._one(store, name)
+        say(loaded)
+        await store.clear_outboxes({name: 1})  # between the load and the save
+        assert await store.save([loaded], WALL) == set()
+        found = await self._one(store, name)
+        assert [item["sequence"] for item in found.outbox] == [2]
+        assert found.waiting is not None
+        assert (await store.backlog()).waiting_outbox
+
+    async def test_handoffs_are_cleared_the_same_way(self, store: Store) -> None:
+        name = subject("handing", "session")
+
+        def hand(record: Record) -> None:
+            decision = Decision(record.state, handoffs=(Handoff(subject("target"), Nudge(at=NOW)),))
+            record.apply(work(name, lambda _s, _c: decision), SOURCE)
+
+        await self._saved(store, name, hand)
+        loaded = await self._one(store, name)
+        hand(loaded)
+        await store.clear_handoffs({name: 1})
+        assert await store.save([loaded], WALL) == set()
+        found = await self._one(store, name)
+        assert [item["number"] for item in found.handoffs] == [2]
+        assert (await store.backlog()).waiting_handoffs
+        await store.clear_handoffs({name: 1})
+        assert (await self._one(store, name)).handing is not None
+        await store.clear_handoffs({name: 2})
+        assert (await self._one(store, name)).handing is None
+        assert not (await store.backlog()).waiting_handoffs
+
+    async def test_stranded_finds_what_waits_too_long_in_its_own_buckets(
+        self, store: Store
+    ) -> None:
+        old, young, done = subject("old"), subject("young"), subject("done")
+        await self._saved(store, old, say, WALL - timedelta(minutes=1))
+        await self._saved(store, young, say, WALL)
+        await self._saved(store, done, say, WALL - timedelta(minutes=1))
+        await store.clear_outboxes({done: 1})
+        found = await store.stranded(WALL - timedelta(seconds=1), ALL, 10)
+        assert [record.subject for record in found] == [old]
+        assert [item["sequence"] for item in found[0].outbox] == [1]
+        others = sorted(set(ALL) - set(held(old)))
+        assert await store.stranded(WALL, others, 10) == []
+        assert await store.stranded(WALL, [], 10) == []
+        await self._saved(store, old, say, WALL)  # another event does not make it younger
+        assert len(await store.stranded(WALL - timedelta(seconds=1), ALL, 10)) == 1
+        assert len(await store.stranded(WALL + timedelta(days=1), ALL, 1)) == 1
+
+    # --- deadlines -----------------------------------------------------------------------------------
+
+    async def _armed(self, store: Store, name: str, at: datetime) -> None:
+        def arm(record: Record) -> None:
+            record.state = record.state.arm("x", at)
+            record.touched = True
+
+        await self._saved(store, name, arm)
+
+    async def test_due_comes_earliest_first_from_its_own_buckets(self, store: Store) -> None:
+        names = [subject(f"due {n}") for n in range(4)]
+        for name, minutes in zip(names, (30, 10, 20, 40), strict=True):
+            await self._armed(store, name, WALL + timedelta(minutes=minutes))
+        now = WALL + timedelta(minutes=30)
+        assert await store.due(now, ALL, 10) == [names[1], names[2], names[0]]
+        assert await store.due(now, ALL, 2) == [names[1], names[2]]
+        assert await store.due(now, [], 10) == []
+        assert set(await store.due(now, held(names[1]), 10)) >= {names[1]}
+        others = sorted(set(ALL) - set(held(names[1])))
+        assert names[1] not in await store.due(now, others, 10)
+        assert (await store.backlog()).next_due == WALL + timedelta(minutes=10)
+
+    async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
+        """A store that keeps milliseconds must not call a record due before its deadline is."""
+        name, at = subject("precise"), WALL + timedelta(microseconds=1_500)
+        await self._armed(store, name, at)
+        for microseconds in (0, 1_000, 1_499, 1_500, 2_000):
+            now = WALL + timedelta(microseconds=microseconds)
+            if await store.due(now, ALL, 10):
+                assert at <= now
+        next_due = (await store.backlog()).next_due
+        assert next_due is not None
+        assert await store.due(next_due, ALL, 10) == [name]
+
+    async def test_without_a_deadline_or_parked_nothing_is_due(self, store: Store) -> None:
+        name, far = subject("undone"), WALL + timedelta(days=365)
+        await self._armed(store, name, WALL)
+
+        def disarm(record: Record) -> None:
+            record.state = record.state.disarm("x")
+            record.touched = True
+
+        await self._saved(store, name, disarm)
+        assert await store.due(far, ALL, 10) == []
+        assert (await store.backlog()).next_due is None
+        await self._armed(store, name, WALL)
+
+        def park(record: Record) -> None:
+            record.parked["deadlines"] = "decision-raised"
+            record.touched = True
+
+        await self._saved(store, name, park)
+        assert await store.due(far, ALL, 10) == []
+
+    # --- dead letters and notes ------------------------------------------------------------------------
+
+    async def test_a_dead_letter_is_kept_once_as_it_first_was(self, store: Store) -> None:
+        row = {
+            "_id": "care.intake/0/7",
+            "reason": "data-invalid",
+            "data": b"\xff",
+            "first_seen": WALL,
+        }
+        await store.add_letters([])
+        await store.add_letters([row, {"_id": "care.intake/0/8", "reason": "line-parked"}])
+        await store.add_letters([row | {"reason": "line-parked"}])
+        kept = {letter["_id"]: letter for letter in await self.letters(store)}
+        assert set(kept) == {"care.intake/0/7", "care.intake/0/8"}
+        assert kept["care.intake/0/7"]["reason"] == "data-invalid"
+        assert bytes(kept["care.intake/0/7"]["data"]) == b"\xff"
+        assert kept["care.intake/0/7"]["first_seen"] == WALL
+
+    async def letters(self, store: Store) -> list[Document]:
+        """All dead letters; each kind of store has its own way."""
+        raise NotImplementedError
+
+    async def test_notes_are_merged(self, store: Store) -> None:
+        assert await store.note("topic") == {}
+        await store.set_note("topic", {"ends": [1, 2], "incarnation": 1})
+        await store.set_note("topic", {"ends": [3, 4]})
+        note = await store.note("topic")
+        assert (note["ends"], note["incarnation"]) == ([3, 4], 1)
+
+
+class Topic(Protocol):
+    """How a test reads what a publisher has published."""
+
+    async def published(self) -> Sequence[tuple[str, Mapping[str, str], bytes]]:
+        """(subject, headers, data) of every record, in the order of each subject's partition."""
+        ...
+
+
+class PublisherSuite:
+    """Inherit it, and define fixtures `publisher` and `topic`, an empty topic that it publishes to."""
+
+    SUBJECTS: ClassVar[int] = 40
+
+    def _outboxes(self, count: int, first: int = 1) -> dict[str, list[Document]]:
+        return {
+            subject(n): [
+                entry(subject(n), number, f'{{"n":{number}}}'.encode())
+                for number in range(first, first + count)
+            ]
+            for n in range(self.SUBJECTS)
+        }
+
+    async def _first_seen(self, topic: Topic) -> dict[str, list[str]]:
+        seen: dict[str, list[str]] = defaultdict(list)
+        for name, headers, _ in await topic.published():
+            if headers["ce_id"] not in seen[name]:
+                seen[name].append(headers["ce_id"])
+        return seen
+
+    async def test_every_entry_is_there_when_publish_returns(
+        self, publisher: Publisher, topic: Topic
+    ) -> None:
+        outboxes = self._outboxes(5)
+        await publisher.publish(outboxes)
+        records = await topic.published()
+        assert len(records) == self.SUBJECTS * 5
+        found = {(name, headers["ce_id"]): (headers, data) for name, headers, data in records}
+        for name, entries in outboxes.items():
+            for item in entries:
+                assert found[name, item["headers"]["ce_id"]] == (item["headers"], item["data"])
+
+    async def test_order_holds_per_subject_over_many_calls(
+        self, publisher: Publisher, topic: Topic
+    ) -> None:
+        calls = [self._outboxes(3, first) for first in (1, 4, 7)]
+        for outboxes in calls:
+            await publisher.publish(outboxes)
+        wanted = {
+            name: [item["headers"]["ce_id"] for outboxes in calls for item in outboxes[name]]
+            for name in calls[0]
+        }
+        assert await self._first_seen(topic) == wanted
+
+    async def test_repeats_do_not_disturb_the_first_order(
+        self, publisher: Publisher, topic: Topic
+    ) -> None:
+        """Two relays of one record: each publishes the whole waiting outbox from its head."""
+        publish: list[Awaitable[None]] = [
+            publisher.publish(self._outboxes(count)) for count in (2, 4, 3)
+        ]
+        await asyncio.gather(*publish)
+        wanted = {
+            name: [item["headers"]["ce_id"] for item in entries]
+            for name, entries in self._outboxes(4).items()
+        }
+        assert await self._first_seen(topic) == wanted
+
+    async def test_nothing_to_publish_is_no_call(self, publisher: Publisher, topic: Topic) -> None:
+        await publisher.publish({})
+        assert list(await topic.published()) == []
