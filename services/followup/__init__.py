@@ -8,5 +8,6 @@ Says    outreach-escalated, contact-lost, aftercare-plan-activated, check-in-sch
         aftercare-completed, return-to-use-reported, reengagement-started …, readmission-requested.
 
 Read `domain.py` for contact and outreach, `aftercare.py` for the year after discharge (`cadence.py` for its
-calendar), `reengagement.py` for the way back, `reactions.py` for what leads to what, `api.py` for HTTP.
+calendar, `risks.py` for risks to life), `reengagement.py` for the way back, `reactions.py` for what leads to what,
+`api.py` for HTTP.
 """

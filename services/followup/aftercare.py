@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Final
 
-from services.followup import cadence, domain
+from services.followup import cadence, domain, risks
 from services.followup.domain import (
     Admission,
     Aftercare,
@@ -37,7 +37,7 @@ from shared.contracts.followup import (
     Work,
 )
 from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
-from shared.errors import NotYetKnown, Refused
+from shared.errors import NotYetKnown, Refused, Unknown
 
 HORIZON_DAYS: Final = 365
 ELEMENTS: Final = ("check-in-calendar",)
@@ -46,16 +46,12 @@ TIER_MAX: Final = 3
 ESCALATE_EVERY: Final = timedelta(days=1)
 MISSING_FACT: Final = (Role.OPERATOR, Role.PROGRAM_DIRECTOR)
 """Who looks for an admission that should have been heard of: a fact is late, not a person."""
-RISK_EVERY: Final = timedelta(hours=1)
-RISK: Final = (Role.CLINICIAN, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
-"""Who answers a risk to life; an hour later the next one. House rule."""
-RISKS_TO_LIFE: Final = frozenset({RiskFlag.SUICIDE_RISK, RiskFlag.OVERDOSE_RISK})
 
 
 Ending = Callable[[EpisodeState, ClearedReason], Step]
 ENDINGS: Final[tuple[Ending, ...]] = (
     domain.end_lost,
-    domain.end_risks,
+    risks.end_all,
     domain.end_reengagement,
 )
 """What stops when nobody may be called any more."""
@@ -254,11 +250,11 @@ def complete(
     done = item.model_copy(update={"settled": "done"})
     state = _with(state, check_in_id, done).disarm(f"check-in:{check_in_id}")
     state, contact = domain.in_contact(state, cause.now)
-    answer: dict[str, str] = {}
     risk: tuple[FollowupEvent, ...] = ()
-    if RISKS_TO_LIFE.intersection(answers.risk_flags):
+    answer: dict[str, str] = {}
+    if not risks.TO_LIFE.isdisjoint(answers.risk_flags):
         loop_id = cause.derive_id("risk")
-        state, risk = _escalate_risk(state, loop_id, Loop(loop_id=loop_id), cause)
+        state, risk = risks.open_loop(state, loop_id, cause)
         answer["risk_loop_id"] = loop_id
     state, over = _complete_all(state, cause)
     return Decision(state, (event, *contact, *risk, *over), answer=answer)
@@ -323,40 +319,6 @@ def _complete_all(state: EpisodeState, cause: Cause) -> Step:
     return state.but(aftercare=aftercare).disarm("silence"), (*ended, event)
 
 
-# --- risks to life --------------------------------------------------------------------------------------
-
-
-def risk_due(state: EpisodeState, loop_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """Nobody has answered a risk to life: the next role owns it."""
-    return Decision(*_escalate_risk(state, loop_id, state.risks[loop_id], cause))
-
-
-def answer_risk(state: EpisodeState, loop_id: str, _cause: Cause) -> Decision[EpisodeState]:
-    """Someone has seen to it."""
-    domain.reachable(state)
-    loop = state.risks.get(loop_id)
-    if loop is None:
-        raise Refused("no-such-risk", "No such risk is open.", way_out="Read the episode.")
-    left = {key: other for key, other in state.risks.items() if key != loop_id}
-    event = domain.cleared(FollowupLoop.RISK_RESPONSE, loop_id, loop.steps, ClearedReason.RESOLVED)
-    return Decision(state.but(risks=left).disarm(f"risk:{loop_id}"), (event,))
-
-
-def _escalate_risk(state: EpisodeState, loop_id: str, loop: Loop, cause: Cause) -> Step:
-    loop = loop.model_copy(update={"steps": loop.steps + 1})
-    event = followup.LoopEscalated(
-        loop=FollowupLoop.RISK_RESPONSE,
-        loop_id=loop_id,
-        owner_role=RISK[loop.steps - 1],
-        step=loop.steps,
-        deadline_at=cause.now + RISK_EVERY,
-    )
-    state = state.but(risks={**state.risks, loop_id: loop})
-    if loop.steps < len(RISK):
-        state = state.arm(f"risk:{loop_id}", cause.now + RISK_EVERY)
-    return state, (event,)
-
-
 # --- helpers --------------------------------------------------------------------------------------------
 
 
@@ -367,13 +329,23 @@ def _check_ins(state: EpisodeState) -> dict[str, CheckIn]:
 def _open(state: EpisodeState, check_in_id: str, cause: Cause) -> CheckIn:
     """A check-in that may be worked on now."""
     domain.reachable(state)
-    item = _check_ins(state).get(check_in_id)
-    if item is None:
+    if state.aftercare is None:
         raise NotYetKnown("check-in")
+    item = state.aftercare.check_ins.get(check_in_id)
+    if item is None:
+        raise Unknown("check-in")
     if state.readmitted:
-        raise Refused("check-in-superseded", "A later episode has taken over this calendar.")
+        raise Refused(
+            "check-in-superseded",
+            "A later episode has taken over this calendar.",
+            way_out="Work on the later episode.",
+        )
     if item.settled == "done":
-        raise Refused("check-in-done", "This check-in was completed.")
+        raise Refused(
+            "check-in-done",
+            "This check-in was completed.",
+            way_out="Record a further contact as an outreach.",
+        )
     if item.settled == "missed" or cause.now >= item.window.closes_at:
         raise Refused(
             "check-in-closed",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from services.followup import aftercare, domain, reengagement
+from services.followup import aftercare, domain, reengagement, risks
 from shared.contracts.codes import Day, EpisodeId
 from shared.contracts.followup import (
     AttemptResult,
@@ -107,7 +107,7 @@ async def answer_risk(call: Clinician, loop_id: SubjectId, body: OfEpisode) -> R
     """Say that a risk to life has been seen to."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: aftercare.answer_risk(state, loop_id, cause),
+        lambda state, cause: risks.answer(state, loop_id, cause),
     )
 
 

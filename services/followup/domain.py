@@ -332,7 +332,11 @@ def reachable(state: EpisodeState) -> Admission:
     if state.admission is None:
         raise NotYetKnown("episode")
     if state.discharge is not None and state.discharge.kind in NO_CONTACT:
-        raise Refused("no-contact", "The episode ended in a way after which nobody is called.")
+        raise Refused(
+            "no-contact",
+            "The episode ended in a way after which nobody is called.",
+            way_out="If that was a mistake, have the discharge corrected.",
+        )
     return state.admission
 
 
@@ -349,15 +353,6 @@ def end_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
     if not loop.steps:
         return state, ()
     return state, (cleared(FollowupLoop.REENGAGEMENT, loop.loop_id, loop.steps, reason),)
-
-
-def end_risks(state: EpisodeState, reason: ClearedReason) -> Step:
-    """Risks to life are no longer answered here."""
-    events = tuple(
-        cleared(FollowupLoop.RISK_RESPONSE, loop_id, loop.steps, reason)
-        for loop_id, loop in state.risks.items()
-    )
-    return state.but(risks={}).disarm("risk:*"), events
 
 
 def cleared(

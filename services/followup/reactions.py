@@ -1,6 +1,6 @@
 """What followup does about what others say, and when its own deadlines come."""
 
-from services.followup import aftercare, domain, reengagement
+from services.followup import aftercare, domain, reengagement, risks
 from services.followup.domain import EpisodeState
 from shared.contracts import attendance, intake, plans
 from shared.decision import Cause, Decision
@@ -38,7 +38,7 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
         case "check-in":
             return aftercare.closed(state, detail, cause)
         case "risk":
-            return aftercare.risk_due(state, detail, cause)
+            return risks.due(state, detail, cause)
         case "reengagement":
             return reengagement.due(state, cause)
         case _:

@@ -41,7 +41,11 @@ def report(
     admission = domain.reachable(state)
     today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
     if occurred_on is not None and occurred_on > today:
-        raise Invalid("day-in-future", "The day lies in the future.")
+        raise Invalid(
+            "day-in-future",
+            "The day lies in the future.",
+            way_out="Give the day in the facility's time zone, or leave it out.",
+        )
     events: list[FollowupEvent] = [
         followup.ReturnToUseReported(
             reported_by=reported_by,
@@ -78,7 +82,11 @@ def complete(
     """It is known where the way back led. A readmission is a new episode, which intake opens."""
     domain.reachable(state)
     if state.reengagement is None:
-        raise Refused("no-reengagement", "No re-engagement is under way.")
+        raise Refused(
+            "no-reengagement",
+            "No re-engagement is under way.",
+            way_out="Report the return to use first.",
+        )
     readmitted = outcome is ReengagementOutcome.READMITTED
     if readmitted and state.discharge is None:
         raise Refused(
