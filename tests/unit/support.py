@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Self, TypeVar
+
+from fastapi.testclient import TestClient
+from httpx2 import Response
+from hypothesis import strategies as st
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.auth import Actor
+from shared.runtime.metrics import Metrics
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import HandoffRules
 from shared.runtime.record import CommandKey, Line, Outcome, Record, RecordKind, Work
+from shared.runtime.service import Service, create_app
+from shared.runtime.settings import ServiceSettings
+
+E = TypeVar("E", bound=Event)
 
 EPISODE_ID = "8f1f6a52-6a3e-5f0e-9a4e-0c5a7b1d2e3f"
 EPISODE = f"episode/{EPISODE_ID}"
@@ -22,6 +33,22 @@ START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 def uid(name: str) -> str:
     """A well-formed id, the same for the same name."""
     return derive_id("test", name)
+
+
+def fact(event_type: type[E], **changes: Any) -> E:
+    """An event: the contract's example of it, with some fields replaced."""
+    return event_type.model_validate({**event_type.example().model_dump(), **changes})
+
+
+def interleaved(*lines: Sequence[Event]) -> st.SearchStrategy[list[Event]]:
+    """The ways in which events of several sources may arrive: each source's own order is kept."""
+    labels = [index for index, line in enumerate(lines) for _ in line]
+
+    def dealt(order: Iterable[int]) -> list[Event]:
+        waiting = [iter(line) for line in lines]
+        return [next(waiting[label]) for label in order]
+
+    return st.permutations(labels).map(dealt)
 
 
 def cause(
@@ -41,6 +68,75 @@ def cause(
         actor_role=role,
         correlation_id=uid(name),
     )
+
+
+class Caller:
+    """Stands in for the authenticator: whoever calls is of this facility and has this role."""
+
+    def __init__(self, role: str, facility_id: str = FACILITY) -> None:
+        self._actor = Actor(uid("actor"), facility_id, role)
+
+    def actor(self, _authorization: str | None) -> Actor:
+        return self._actor
+
+
+class OneRecord:
+    """Stands in for the runtime behind HTTP: every command and question meets the record of one history."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.metrics = Metrics()
+        self.reactor = self.clock = self.store = self
+        self.settings = SimpleNamespace(handoff_wait_seconds=0)
+
+    def accepting(self) -> None: ...
+
+    def now(self) -> datetime:
+        return self.history.now
+
+    async def execute(self, work: Work) -> Outcome:
+        outcome = self.history.record.apply(work, self.history.source)
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    async def handed_over(self, _subject: str, _timeout_seconds: float) -> bool:
+        return True
+
+    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+        record = self.history.record
+        record.version = max(record.version, int(record.touched))
+        return {
+            subject: record if subject == record.subject else _bare(subject, record.kind)
+            for subject in subjects
+        }
+
+
+def _bare(subject: str, kind: RecordKind) -> Record:
+    return Record(subject, kind, kind.state())
+
+
+class Http:
+    """HTTP to one record: each command has a fresh key unless one is given."""
+
+    def __init__(self, service: Service, history: History, role: str = "clinician") -> None:
+        self._app = create_app(service, ServiceSettings())
+        self._app.state.runtime = OneRecord(history)
+        self._client = TestClient(self._app)  # never entered, so that nothing is started
+        self._keys = 0
+        self.acting_as(role)
+
+    def acting_as(self, role: str, facility_id: str = FACILITY) -> Self:
+        self._app.state.authenticator = Caller(role, facility_id)
+        return self
+
+    def post(self, path: str, body: Mapping[str, Any], *, key: str | None = None) -> Response:
+        self._keys += 1
+        headers = {"Idempotency-Key": key or f"key {self._keys}"}
+        return self._client.post(path, json=dict(body), headers=headers)
+
+    def get(self, path: str) -> Response:
+        return self._client.get(path)
 
 
 class History:
@@ -88,7 +184,7 @@ class History:
         """What was said of one type."""
         return [event for event in self.said if isinstance(event, event_type)]
 
-    def at(self, now: datetime) -> History:
+    def at(self, now: datetime) -> Self:
         """Let time pass to this instant: deadlines fire on the way, each at its own instant."""
         self.now = now
         work = self._work("deadlines", now, None)
@@ -100,7 +196,7 @@ class History:
                 raise AssertionError(f"a deadline was {outcome.status}: {outcome}")
         raise AssertionError("deadlines do not come to rest")
 
-    def after(self, **units: float) -> History:
+    def after(self, **units: float) -> Self:
         """Let this much time pass."""
         return self.at(self.now + timedelta(**units))
 
@@ -121,7 +217,7 @@ class History:
             outcome = self.record.apply(work, self.source)
         return outcome
 
-    def hear_all(self, events: Iterable[Event]) -> History:
+    def hear_all(self, events: Iterable[Event]) -> Self:
         for event in events:
             self.hear(event)
         return self

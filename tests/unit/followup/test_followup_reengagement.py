@@ -1,0 +1,167 @@
+"""Return to use and the way back."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from services.followup.reactions import on_deadline
+from services.followup.reengagement import ESCALATION
+from shared.contracts import followup
+from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
+from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy
+from shared.contracts.plans import DischargeKind
+from shared.errors import Invalid, NotYetKnown, Refused
+from tests.unit.followup.world import DAY, HOUR, Followup, in_aftercare, in_program
+from tests.unit.support import START, cause
+
+OUTCOMES = [outcome for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"]
+
+
+class TestReport:
+    @pytest.mark.parametrize(("overdose", "hours"), [(False, 72), (True, 24)])
+    def test_opens_a_reassessment(self, overdose: bool, hours: int) -> None:
+        history = in_aftercare().after(days=70)
+        outcome = history.return_to_use(overdose=overdose)
+        due_at = history.now + hours * HOUR
+        assert history.names[-2:] == ["return-to-use-reported", "reengagement-started"]
+        [started] = history.of(followup.ReengagementStarted)
+        assert started.cause is ReengagementCause.RETURN_TO_USE
+        assert started.reassessment_due_at == due_at
+        assert outcome.answer == {"reassessment_due_at": due_at.isoformat()}
+
+    def test_resets_nothing(self) -> None:
+        history = in_aftercare().after(days=70)
+        before = history.state
+        history.return_to_use()
+        assert history.state.aftercare == before.aftercare
+        assert history.state.outreach == before.outreach
+        assert set(before.deadlines) < set(history.state.deadlines)
+
+    def test_during_the_program_too(self) -> None:
+        history = in_program()
+        history.return_to_use()
+        assert history.names == ["return-to-use-reported", "reengagement-started"]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "started"), [(False, False, 1), (True, False, 1), (False, True, 2)]
+    )
+    def test_a_second_report_only_makes_it_sooner(
+        self, first: bool, second: bool, started: int
+    ) -> None:
+        history = in_aftercare()
+        history.return_to_use(overdose=first)
+        history.after(hours=1).return_to_use(overdose=second)
+        assert len(history.of(followup.ReturnToUseReported)) == 2
+        assert len(history.of(followup.ReengagementStarted)) == started
+        due_at = min(
+            event.reassessment_due_at for event in history.of(followup.ReengagementStarted)
+        )
+        assert history.state.reengagement.reassessment_due_at == due_at
+        assert history.state.deadlines["reengagement"] == due_at
+
+    @pytest.mark.parametrize("by", list(ReportedBy))
+    def test_only_the_person_is_contact(self, by: ReportedBy) -> None:
+        history = in_aftercare().after(days=1)
+        history.return_to_use(reported_by=by)
+        assert (history.state.contact_at == history.now) is (by is ReportedBy.PATIENT)
+
+    def test_the_day_is_looked_at_where_the_facility_is(self) -> None:
+        history = in_aftercare(now=START.replace(hour=2))  # still the first of March in Chicago
+        history.return_to_use(occurred_on=date(2026, 3, 1))
+        with pytest.raises(Invalid) as refused:
+            history.return_to_use(occurred_on=date(2026, 3, 2))
+        assert refused.value.code == "day-in-future"
+
+
+class TestDeadline:
+    def test_goes_up_a_day_apart(self) -> None:
+        history = in_aftercare()
+        history.return_to_use(overdose=True)
+        assert history.after(hours=23).of(followup.LoopEscalated) == []
+        history.after(hours=1)
+        history.after(days=10)
+        steps = [(e.loop, e.step, e.owner_role) for e in history.of(followup.LoopEscalated)]
+        assert steps == [
+            (FollowupLoop.REENGAGEMENT, step, role) for step, role in enumerate(ESCALATION, 1)
+        ]
+
+    def test_a_sooner_due_time_does_not_forget_the_steps(self) -> None:
+        history = in_aftercare()
+        history.return_to_use()
+        history.after(hours=73).return_to_use(overdose=True)
+        assert len(history.of(followup.ReengagementStarted)) == 1, "it is overdue already"
+        history.after(hours=23)
+        assert [e.step for e in history.of(followup.LoopEscalated)] == [1, 2]
+
+    def test_an_unknown_deadline_is_a_mistake(self) -> None:
+        with pytest.raises(ValueError, match="unknown deadline"):
+            on_deadline(in_program().state, "nonsense:1", cause())
+
+
+class TestComplete:
+    @pytest.mark.parametrize("outcome", OUTCOMES)
+    def test_says_where_it_led(self, outcome: ReengagementOutcome) -> None:
+        history = in_aftercare()
+        history.return_to_use()
+        history.after(hours=2).reengage(outcome)
+        [completed] = history.of(followup.ReengagementCompleted)
+        assert completed.outcome is outcome
+        readmissions = history.of(followup.ReadmissionRequested)
+        readmitted = outcome is ReengagementOutcome.READMITTED
+        assert [event.urgency for event in readmissions] == [Urgency.URGENT] * readmitted
+        if readmitted:
+            assert history.names[-1] == "readmission-requested", "intake hears it last"
+        reached = outcome is not ReengagementOutcome.UNREACHABLE
+        assert (history.state.contact_at == history.now) is reached
+        assert "reengagement" not in history.state.deadlines
+        assert history.state.reengagement is None
+
+    def test_takes_back_what_was_escalated(self) -> None:
+        history = in_aftercare()
+        history.return_to_use()
+        history.at(START + 4 * DAY + timedelta(hours=1)).reengage(ReengagementOutcome.OUTPATIENT)
+        [cleared] = history.of(followup.EscalationCleared)
+        assert (cleared.loop, cleared.step_reached) == (FollowupLoop.REENGAGEMENT, 2)
+        assert cleared.reason is ClearedReason.RESOLVED
+        assert {e.loop_id for e in history.of(followup.LoopEscalated)} == {cleared.loop_id}
+
+    def test_the_year_goes_on(self) -> None:
+        history = in_aftercare()
+        history.return_to_use()
+        history.reengage(ReengagementOutcome.OUTPATIENT)
+        history.after(days=400)
+        assert len(history.of(followup.AftercareCompleted)) == 1
+
+
+class TestIllegal:
+    def test_none_under_way(self) -> None:
+        history = in_aftercare()
+        with pytest.raises(Refused) as refused:
+            history.reengage(ReengagementOutcome.OUTPATIENT)
+        assert refused.value.code == "no-reengagement"
+        history.return_to_use()
+        history.reengage(ReengagementOutcome.OUTPATIENT)
+        with pytest.raises(Refused):
+            history.reengage(ReengagementOutcome.OUTPATIENT)
+
+    def test_nobody_is_readmitted_who_has_not_left(self) -> None:
+        history = in_program()
+        history.return_to_use()
+        with pytest.raises(Refused) as refused:
+            history.reengage(ReengagementOutcome.READMITTED)
+        assert refused.value.code == "episode-running"
+        history.reengage(ReengagementOutcome.MEDICATION)
+
+    def test_before_the_admission_is_heard(self) -> None:
+        with pytest.raises(NotYetKnown):
+            Followup().return_to_use()
+        with pytest.raises(NotYetKnown):
+            Followup().reengage(ReengagementOutcome.DECLINED)
+
+    def test_not_for_the_dead(self) -> None:
+        history = in_aftercare(DischargeKind.DECEASED)
+        with pytest.raises(Refused) as refused:
+            history.return_to_use()
+        assert refused.value.code == "no-contact"
