@@ -7,6 +7,6 @@ Says    referral-received …, assessment-completed, level-recommended, eligibil
         orientation-completed, referral-sent … referral-loop-closed, consent-granted … consent-expired.
 
 Read `domain.py` for the episode and its open loops, `assessments.py` and `admissions.py` for the path, `levels.py`
-for how a level is found, `consents.py` and `referrals.py` for what may go out, `reactions.py` for what leads to what,
-`api.py` for HTTP.
+for how a level is found, `consents.py` and `referrals.py` for what may go out, `heard.py` for what others say,
+`reactions.py` for what leads to what, `api.py` and `api_consents.py` for HTTP.
 """

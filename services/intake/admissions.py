@@ -35,7 +35,7 @@ def place(
             "No level is recommended.",
             way_out="Complete an assessment and have its recommendation signed first.",
         )
-    recommended = state.recommendation.level
+    recommended, eligible = state.recommendation.level, state.recommendation.eligible
     if actual.edition != recommended.edition:
         raise Invalid(
             "edition-differs",
@@ -46,16 +46,21 @@ def place(
         raise Invalid(
             "gap-reason-mismatch",
             "A placement that differs from the recommendation has a reason; one that does not, has none.",
+            way_out="State gap_reason exactly when the levels differ.",
         )
     event = intake.PlacementDecided(
         recommended_level=recommended, actual_level=actual, gap_reason=gap_reason
     )
     state, cleared = domain.settle(
-        state.but(placed_level=actual), IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, cause=cause
+        state.but(placed_level=actual),
+        *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
+        cause=cause,
     )
-    offered = state.recommendation is not None and actual.code in levels.OFFERED
-    next_loop = IntakeLoop.ADMISSION if offered else IntakeLoop.OUTBOUND_REFERRAL
-    return Decision(domain.wait_for(state, next_loop, cause), (event, *cleared))
+    if eligible and actual.code in levels.OFFERED:
+        state = domain.wait_for(state, IntakeLoop.ADMISSION, cause)
+    else:
+        state = domain.send_on(state, cause)
+    return Decision(state, (event, *cleared))
 
 
 def admit(state: EpisodeState, new: NewAdmission, cause: Cause) -> Decision[EpisodeState]:
@@ -102,7 +107,9 @@ def orient(
             way_out="Admit the person first.",
         )
     if state.admission.oriented_at is not None:
-        raise Refused("already-oriented", "The orientation is completed.")
+        raise Refused(
+            "already-oriented", "The orientation is completed.", way_out="Go on to the plan."
+        )
     event = intake.OrientationCompleted(
         completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at
     )
@@ -117,7 +124,9 @@ def _admissible(state: EpisodeState, new: NewAdmission, cause: Cause) -> LevelOf
     """The level to admit at. Raises what stands in the way."""
     domain.in_intake(state)
     if new.prior_episode_id == cause.subject_id:
-        raise Invalid("prior-episode-invalid", "An episode does not continue itself.")
+        raise Invalid(
+            "prior-episode-invalid", "An episode does not continue itself.", way_out="Check the id."
+        )
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
             "not-eligible",

@@ -1,4 +1,4 @@
-"""Intake over HTTP: referrals in and out, assessments, admission, consents."""
+"""Intake over HTTP: referrals in and out, assessments, admission. Consents are in `api_consents.py`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,19 @@ from shared.contracts.codes import (
     Code,
     ConsentId,
     CoOccurring,
-    Day,
     EpisodeId,
     FacilityId,
     LevelOfCare,
     PersonId,
     Population,
     ProgramCode,
-    Sha256,
     TimeZoneName,
     Urgency,
 )
 from shared.contracts.intake import (
-    ConsentExpiry,
-    ConsentKind,
-    ConsentPurpose,
     DeclineReason,
     EmergencyAction,
     GapReason,
-    InformationCategory,
     PartnerKind,
     ReferralOutcome,
     RejectionReason,
@@ -44,16 +38,14 @@ from shared.runtime.http import Body, Call, SubjectId, call_by
 
 router = APIRouter(tags=["intake"])
 
-Staff = Annotated[Call, call_by("intake_coordinator", "clinician", "case_manager")]
+_INTAKE = ("intake_coordinator", "clinician", "case_manager")
+_OWNERS = ("clinical_supervisor", "program_director")
+"""Who owns a loop that escalated must be able to close it."""
+_TEAM = (*_INTAKE, *_OWNERS, "counselor", "nurse")
+Staff = Annotated[Call, call_by(*_INTAKE, *_OWNERS)]
+Team = Annotated[Call, call_by(*_TEAM)]
 Assessor = Annotated[Call, call_by("clinician", "counselor")]
 Clinician = Annotated[Call, call_by("clinician")]
-Reader = Annotated[
-    Call,
-    call_by(
-        *("intake_coordinator", "clinician", "case_manager", "counselor", "nurse"),
-        *("clinical_supervisor", "program_director"),
-    ),
-]
 
 ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
 FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
@@ -125,23 +117,6 @@ class Admit(OfEpisode):
 class CompleteOrientation(Body):
     rules_accepted: Annotated[list[Code], Field(max_length=50)]
     part2_notice_at: AwareDatetime
-
-
-class GrantConsent(Body):
-    person_id: PersonId
-    kind: ConsentKind
-    recipients: Annotated[list[FacilityId], Field(min_length=1, max_length=50)]
-    categories: Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
-    purpose: ConsentPurpose
-    effective_at: AwareDatetime
-    expires_on: Day | None = None
-    expires_with: ConsentExpiry | None = None
-    signed_on: Day
-    document_sha256: Sha256
-
-
-class OfPerson(Body):
-    person_id: PersonId
 
 
 class SendReferral(OfEpisode):
@@ -266,7 +241,7 @@ async def admit(call: Staff, body: Admit) -> Response:
 
 @router.post("/episodes/{episode_id}/orientation")
 async def complete_orientation(
-    call: Reader, episode_id: SubjectId, body: CompleteOrientation
+    call: Team, episode_id: SubjectId, body: CompleteOrientation
 ) -> Response:
     """Record that the person knows the rules and got the confidentiality notice."""
     return await call.execute(
@@ -278,38 +253,9 @@ async def complete_orientation(
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Reader, episode_id: SubjectId) -> Response:
+async def read_episode(call: Team, episode_id: SubjectId) -> Response:
     """How the episode stands. Ratings are not shown."""
-    return await call.read(f"episode/{episode_id}", _episode_view)
-
-
-# --- consents -------------------------------------------------------------------------------------------
-
-
-@router.post("/consents", status_code=201)
-async def grant_consent(call: Staff, body: GrantConsent) -> Response:
-    """Record a signed consent."""
-    new = consents.NewConsent(**body.model_dump(exclude={"person_id"}))
-    return await call.execute(
-        f"person/{body.person_id}",
-        lambda state, cause: consents.grant(state, new, cause),
-        status=201,
-    )
-
-
-@router.post("/consents/{consent_id}/revoke")
-async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
-    """Record that the person took a consent back."""
-    return await call.execute(
-        f"person/{body.person_id}",
-        lambda state, cause: consents.revoke(state, consent_id, cause),
-    )
-
-
-@router.get("/people/{person_id}/consents")
-async def read_consents(call: Reader, person_id: SubjectId) -> Response:
-    """The consents of a person, those that have ended too."""
-    return await call.read(f"person/{person_id}", _consents_view)
+    return await call.read(f"episode/{episode_id}", episode_view)
 
 
 # --- referrals to partners ------------------------------------------------------------------------------
@@ -386,15 +332,26 @@ async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
         )
 
 
-def _episode_view(state: domain.EpisodeState) -> dict[str, Any]:
+def episode_view(state: domain.EpisodeState) -> dict[str, Any]:
+    """What staff may see of an episode: everything but the ratings."""
     view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
-    return {"stage": state.stage, **view}
+    return {"stage": _stage(state), **view}
 
 
-def _consents_view(state: consents.PersonState) -> dict[str, Any]:
-    return {
-        "consents": {
-            consent_id: consent.model_dump(mode="json")
-            for consent_id, consent in state.consents.items()
-        }
-    }
+def _stage(state: domain.EpisodeState) -> str:
+    """How far the episode has come, in a word."""
+    referral, assessment, admission = state.referral, state.assessment, state.admission
+    eligible = state.recommendation is not None and state.recommendation.eligible
+    stages = (
+        (state.closed_at is not None, "closed"),
+        (admission is not None and admission.oriented_at is not None, "oriented"),
+        (admission is not None, "admitted"),
+        (state.placed_level is not None, "placed"),
+        (eligible, "eligible"),
+        (state.recommendation is not None, "ineligible"),
+        (assessment is not None and assessment.imminent_danger, "emergency"),
+        (assessment is not None and assessment.completed_at is not None, "assessed"),
+        (assessment is not None, "awaiting-assessment"),
+        (referral is not None and referral.acknowledged_at is not None, "acknowledged"),
+    )
+    return next((stage for reached, stage in stages if reached), "referred")

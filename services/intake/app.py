@@ -1,6 +1,6 @@
 """Intake, put together. Decides nothing."""
 
-from services.intake import api, consents, domain
+from services.intake import api, api_consents, consents, domain
 from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
 from shared.runtime.record import RecordKind
 from shared.runtime.service import Service, run
@@ -16,7 +16,7 @@ SERVICE = Service(
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,
-    routers=[api.router],
+    routers=[api.router, api_consents.router],
 )
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Ratings stay in this service. Imminent danger comes before everything: then no l
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from services.intake import domain, levels
 from services.intake.domain import Assessment, EpisodeState, Recommendation
@@ -13,6 +14,7 @@ from services.intake.levels import Derivation, Need, Rating
 from shared.contracts import intake
 from shared.contracts.codes import (
     AsamEdition,
+    ClearedReason,
     CoOccurring,
     Dimension,
     IntakeLoop,
@@ -21,6 +23,15 @@ from shared.contracts.codes import (
 from shared.contracts.intake import EmergencyAction, IntakeEvent, Severity
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
+
+EARLIER_KEPT: Final = 20
+RESTING_ON_IT: Final = (
+    IntakeLoop.RECOMMENDATION,
+    IntakeLoop.PLACEMENT,
+    IntakeLoop.ADMISSION,
+    IntakeLoop.OUTBOUND_REFERRAL,
+)
+"""The loops that an assessment leads to: with another assessment they begin anew."""
 
 
 class Findings(Value):
@@ -36,7 +47,7 @@ class Findings(Value):
 
 
 def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision[EpisodeState]:
-    """Give the assessment a time. A later one replaces one that did not take place, or looks again."""
+    """Give the assessment a time. A later one replaces an earlier one, and all that was decided by it."""
     referral = domain.in_progress(state)
     if referral.acknowledged_at is None:
         raise Refused(
@@ -46,12 +57,19 @@ def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision
         )
     assessment_id = cause.derive_id("assessment")
     event = intake.AssessmentScheduled(assessment_id=assessment_id, starts_at=starts_at)
-    assessment = Assessment(assessment_id=assessment_id, starts_at=starts_at)
-    return Decision(
-        state.but(assessment=assessment, recommendation=None, placed_level=None),
-        (event,),
-        answer={"assessment_id": assessment_id},
+    earlier = () if state.assessment is None else (state.assessment.assessment_id,)
+    state = state.but(
+        assessment=Assessment(assessment_id=assessment_id, starts_at=starts_at),
+        earlier_assessments=(*state.earlier_assessments, *earlier)[-EARLIER_KEPT:],
+        recommendation=None,
+        placed_level=None,
     )
+    state, cleared = domain.settle(
+        state, *RESTING_ON_IT, cause=cause, reason=ClearedReason.SUPERSEDED
+    )
+    if not domain.is_open(state, IntakeLoop.ASSESSMENT):
+        state = domain.wait_for(state, IntakeLoop.ASSESSMENT, cause)
+    return Decision(state, (event, *cleared), answer={"assessment_id": assessment_id})
 
 
 def complete(
@@ -101,7 +119,11 @@ def recommend(state: EpisodeState, assessment_id: str, cause: Cause) -> Decision
     """A clinician signs the level that the rules found, and it follows whether this program suits."""
     assessment = _assessment(state, assessment_id)
     if state.recommendation is not None:
-        raise Refused("already-recommended", "A level is recommended by this assessment.")
+        raise Refused(
+            "already-recommended",
+            "A level is recommended by this assessment.",
+            way_out="Schedule another assessment to look again.",
+        )
     if assessment.completed_at is None:
         raise Refused(
             "assessment-not-completed",
@@ -137,7 +159,7 @@ def recommend(state: EpisodeState, assessment_id: str, cause: Cause) -> Decision
         state.but(recommendation=recommendation), IntakeLoop.RECOMMENDATION, cause=cause
     )
     if not recommendation.eligible:
-        state = domain.wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
+        state = domain.send_on(state, cause)
     elif state.admission is None:
         state = domain.wait_for(state, IntakeLoop.PLACEMENT, cause)
     answer = {
@@ -202,6 +224,12 @@ def _action(findings: Findings) -> EmergencyAction:
 
 def _assessment(state: EpisodeState, assessment_id: str) -> Assessment:
     domain.in_progress(state)
+    if assessment_id in state.earlier_assessments:
+        raise Refused(
+            "assessment-replaced",
+            "A later assessment has replaced this one.",
+            way_out="Read the episode for its latest assessment.",
+        )
     if state.assessment is None or state.assessment.assessment_id != assessment_id:
         raise Unknown("assessment")
     return state.assessment

@@ -24,6 +24,9 @@ from shared.decision import Cause, Decision, State
 from shared.errors import Invalid, Refused, Unknown
 
 EXPIRY: Final = "consent-expiry"
+CLOCKS_APART: Final = timedelta(days=1)
+"""Where the form was signed it may be tomorrow already."""
+ENDING_EVENTS: Final = (ConsentExpiry.END_OF_TREATMENT, ConsentExpiry.FINAL_DISPOSITION)
 
 
 class NewConsent(Value):
@@ -79,7 +82,7 @@ def end_of_day(day: date) -> datetime:
 def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonState]:
     """Record a signed consent. It names its end: a day, or an event."""
     _known(state)
-    _well_formed(new, cause.now)
+    _well_formed(new, state, cause.now)
     consent_id = cause.derive_id("consent")
     event = intake.ConsentGranted(consent_id=consent_id, **new.model_dump(exclude={"signed_on"}))
     state = _with(state, consent_id, Consent(**dict(new)))
@@ -90,12 +93,7 @@ def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonS
 
 def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
     """The person takes a consent back. It stops the future and recalls nothing."""
-    _known(state)
-    consent = state.consents.get(consent_id)
-    if consent is None:
-        raise Unknown("consent")
-    if consent.ended:
-        raise Refused("consent-ended", "This consent holds no longer.")
+    consent = _standing(state, consent_id)
     if consent.kind is ConsentKind.CRIMINAL_JUSTICE:
         raise Refused(
             "consent-irrevocable",
@@ -107,6 +105,17 @@ def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
     )
     state = _with(state, consent_id, consent.model_copy(update={"revoked_at": cause.now}))
     return Decision(state.disarm(f"{EXPIRY}:{consent_id}"), (event,))
+
+
+def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
+    """The event that a consent names as its end has come."""
+    if _standing(state, consent_id).expires_with not in ENDING_EVENTS:
+        raise Refused(
+            "consent-names-no-event",
+            "This consent does not end by an event.",
+            way_out="It ends by its day; the person may also revoke it.",
+        )
+    return _expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
 
 
 # --- what episodes leave for their person ---------------------------------------------------------------
@@ -146,13 +155,7 @@ def on_deadline(state: PersonState, name: str, cause: Cause) -> Decision[PersonS
     kind, _, consent_id = name.partition(":")
     if kind != EXPIRY:
         raise ValueError(f"unknown deadline {kind}")
-    consent = state.consents[consent_id]
-    event = intake.ConsentExpired(
-        consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
-    )
-    return Decision(
-        _with(state, consent_id, consent.model_copy(update={"expired_at": cause.now})), (event,)
-    )
+    return _expired(state, consent_id, cause)
 
 
 def permits(
@@ -163,28 +166,58 @@ def permits(
     return consent is not None and consent.allows(recipient, now)
 
 
-def _well_formed(new: NewConsent, now: datetime) -> None:
-    if new.expires_on is None and new.expires_with is None:
+def _well_formed(new: NewConsent, state: PersonState, now: datetime) -> None:
+    no_event = new.expires_with in (None, ConsentExpiry.NONE)
+    endless_kind = new.kind is ConsentKind.TPO and new.expires_with is ConsentExpiry.NONE
+    if new.expires_on is None and no_event and not endless_kind:
         raise Invalid(
             "consent-without-end",
             "A consent names the day or the event that ends it.",
-            way_out="State expires_on or expires_with.",
+            way_out="State expires_on or expires_with; only a TPO consent may state none.",
         )
-    endless = new.expires_with is ConsentExpiry.NONE
-    if endless and new.kind is not ConsentKind.TPO:
+    if new.expires_on is not None and end_of_day(new.expires_on) <= max(now, new.effective_at):
         raise Invalid(
-            "consent-without-end",
-            "Only a consent for treatment, payment and operations may be endless.",
+            "consent-already-expired",
+            "The consent ends before it begins.",
+            way_out="Have a new form signed.",
         )
-    if new.expires_on is None:
-        return
-    if end_of_day(new.expires_on) <= max(now, new.effective_at):
-        raise Invalid("consent-already-expired", "The consent ends before it begins.")
+    if new.signed_on > (now + CLOCKS_APART).date():
+        raise Invalid(
+            "consent-not-signed", "The signature is in the future.", way_out="Check the day."
+        )
+    ends_with_treatment = new.expires_with is ConsentExpiry.END_OF_TREATMENT
+    if ends_with_treatment and not any(state.episodes.values()):
+        raise Refused(
+            "treatment-ended",
+            "No episode is open whose end could end this consent.",
+            way_out="State expires_on.",
+        )
 
 
 def _known(state: PersonState) -> None:
     if not state.episodes:
         raise Unknown("person")
+
+
+def _standing(state: PersonState, consent_id: str) -> Consent:
+    _known(state)
+    consent = state.consents.get(consent_id)
+    if consent is None:
+        raise Unknown("consent")
+    if consent.ended:
+        raise Refused(
+            "consent-ended", "This consent holds no longer.", way_out="There is nothing left to do."
+        )
+    return consent
+
+
+def _expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
+    consent = state.consents[consent_id]
+    event = intake.ConsentExpired(
+        consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
+    )
+    expired = consent.model_copy(update={"expired_at": cause.now})
+    return Decision(_with(state, consent_id, expired), (event,))
 
 
 def _with(state: PersonState, consent_id: str, consent: Consent) -> PersonState:

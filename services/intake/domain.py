@@ -145,6 +145,8 @@ class EpisodeState(State):
     person_id: str = ""
     referral: Referral | None = None
     assessment: Assessment | None = None
+    """The latest one."""
+    earlier_assessments: tuple[str, ...] = ()
     recommendation: Recommendation | None = None
     placed_level: LevelOfCare | None = None
     admission: Admission | None = None
@@ -157,21 +159,6 @@ class EpisodeState(State):
     """A readmission that was asked for and has not led anywhere yet."""
     readmitted_as: str | None = None
     use_reports: tuple[UseReport, ...] = ()
-
-    @property
-    def stage(self) -> str:
-        """How far the episode has come, in a word."""
-        admission, referral = self.admission, self.referral
-        stages = (
-            (self.closed_at is not None, "closed"),
-            (admission is not None and admission.oriented_at is not None, "oriented"),
-            (admission is not None, "admitted"),
-            (self.placed_level is not None, "placed"),
-            (self.recommendation is not None, "recommended"),
-            (self.assessment is not None, "assessment"),
-            (referral is not None and referral.acknowledged_at is not None, "acknowledged"),
-        )
-        return next((stage for reached, stage in stages if reached), "referred")
 
 
 class EpisodeOpened(HandoffBody):
@@ -226,6 +213,18 @@ def settle(
     return state.but(steps=steps).disarm(*names), cleared
 
 
+def is_open(state: EpisodeState, loop: IntakeLoop) -> bool:
+    """Somebody has to do this, or should have done it."""
+    return loop.value in state.deadlines or loop.value in state.steps
+
+
+def send_on(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """This program does not suit the person: somebody has to refer them on, unless a referral is under way."""
+    if any(outbound.outcome is None for outbound in state.outbound.values()):
+        return state
+    return wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
+
+
 def overdue(state: EpisodeState, loop: IntakeLoop, cause: Cause) -> Decision[EpisodeState]:
     """Nobody did it in time: the next role owns it, a day apart; the last one keeps it."""
     step = state.steps.get(loop.value, 0) + 1
@@ -249,7 +248,11 @@ def receive(
 ) -> Decision[EpisodeState]:
     """A referral arrives, and from now on there is an episode."""
     if state.referral is not None:
-        raise Refused("referral-exists", "This referral was received before.")
+        raise Refused(
+            "referral-exists",
+            "This referral was received before.",
+            way_out="Read the episode; use a new Idempotency-Key for another referral.",
+        )
     referral = Referral(**dict(new), received_at=cause.now)
     event = intake.ReferralReceived(
         referral_id=cause.subject_id,
@@ -272,12 +275,15 @@ def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Someone takes the referral on; the assessment is due from here."""
     referral = in_intake(state)
     if referral.acknowledged_at is not None:
-        raise Refused("already-acknowledged", "Someone took this referral on before.")
-    waited = int((cause.now - referral.received_at).total_seconds() // 60)
+        raise Refused(
+            "already-acknowledged",
+            "Someone took this referral on before.",
+            way_out="Go on with the assessment.",
+        )
     event = intake.ReferralAcknowledged(
         referral_id=cause.subject_id,
         acknowledged_at=cause.now,
-        minutes_to_acknowledge=min(waited, COUNT_MAX),
+        minutes_to_acknowledge=elapsed(referral.received_at, cause.now, timedelta(minutes=1)),
     )
     state = state.but(referral=referral.model_copy(update={"acknowledged_at": cause.now}))
     state, cleared = settle(state, IntakeLoop.REFERRAL_ACKNOWLEDGEMENT, cause=cause)
@@ -317,7 +323,7 @@ def close_loop(
     event = intake.ReferralLoopClosed(
         referral_id=cause.subject_id,
         outcome=outcome,
-        hours_open=hours_between(referral.received_at, cause.now),
+        hours_open=elapsed(referral.received_at, cause.now),
     )
     return state.but(referral=referral.model_copy(update={"outcome": outcome})), event
 
@@ -340,16 +346,6 @@ def end(
         else ()
     )
     return Decision(state, (*events, *cleared), handoffs)
-
-
-# --- what others say ------------------------------------------------------------------------------------
-
-
-def discharged(
-    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
-) -> Decision[EpisodeState]:
-    """The episode is over."""
-    return end(state.but(discharged=event.kind), event.discharged_at, cause)
 
 
 # --- what every step asks first -------------------------------------------------------------------------
@@ -384,6 +380,6 @@ def in_intake(state: EpisodeState) -> Referral:
     return referral
 
 
-def hours_between(begin: datetime, until: datetime) -> int:
-    """Whole hours, as far as the contract counts."""
-    return min(int((until - begin).total_seconds() // 3600), COUNT_MAX)
+def elapsed(begin: datetime, until: datetime, unit: timedelta = timedelta(hours=1)) -> int:
+    """Whole hours, or other units, as far as the contract counts."""
+    return max(0, min((until - begin) // unit, COUNT_MAX))

@@ -10,13 +10,15 @@ medically managed, co-occurring enhanced) and never an average. A clinician sign
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final
 
 from shared.contracts.codes import LEVEL_CODES, AsamEdition, Dimension, LevelOfCare, Value
 
 RULE_VERSION: Final = "demo-2026.1"
 DIMENSIONS: Final = (1, 2, 3, 4, 5, 6)
 RATING_MAX: Final = 4
+PREFERENCES: Final = 6
+"""The 4th edition's dimension of barriers and preferences: it shapes what is feasible, not what is indicated."""
 ANY: Final = "ANY"
 EVALUATE: Final = "EVAL"
 COE: Final = "co-occurring-enhanced"
@@ -31,7 +33,7 @@ class Need(Value):
     """The least that one dimension asks for."""
 
     setting: str | None = None
-    """The least intensive level, without medical management; None: any."""
+    """The least intensive setting, whoever manages it; None: any."""
     medical: bool = False
     enhanced: bool = False
     withdrawal: str | None = None
@@ -177,11 +179,10 @@ def gravest(edition: AsamEdition, needs: Mapping[int, Need]) -> int:
 def derive(edition: AsamEdition, needs: Mapping[int, Need], *, enhanced: bool) -> Derivation:
     """The least intensive level that meets every need: the maximum on each axis, never an average.
 
-    `enhanced` is what the assessor found beside the ratings. A need of the 4th edition's dimension 6 shapes
-    what is feasible, not what is indicated, so it sets nothing.
+    `enhanced` is what the assessor found beside the ratings.
     """
     indicated = {
-        number: need for number, need in needs.items() if edition == "3" or number != RATING_MAX + 2
+        number: need for number, need in needs.items() if edition == "3" or number != PREFERENCES
     }
     setting = max(_rank(edition, need.setting) for need in indicated.values())
     medical = any(need.medical for need in indicated.values())
@@ -218,10 +219,8 @@ def unmet(derivation: Derivation) -> tuple[str, ...]:
 
 
 def _drives(edition: AsamEdition, need: Need, setting: int) -> bool:
-    """It reaches the maximum on some axis, above what everybody gets."""
-    sets_setting = setting > _rank(edition, _BASE[edition]) and (
-        _rank(edition, need.setting) == setting
-    )
+    """It reaches the maximum on some axis, and asks for more than the least there is."""
+    sets_setting = setting > 0 and _rank(edition, need.setting) == setting
     return sets_setting or need.medical or need.enhanced or need.withdrawal is not None
 
 
@@ -235,12 +234,8 @@ def _flags(needs: Mapping[int, Need], *, residential: bool, enhanced: bool) -> t
     return tuple(sorted(flags))
 
 
-_BASE: Final[Mapping[AsamEdition, Literal["1", "1.5"]]] = {"3": "1", "4": "1.5"}
-"""Outpatient therapy: what someone gets whose dimensions ask for nothing more."""
-
-
 def _rank(edition: AsamEdition, setting: str | None) -> int:
-    return _SETTINGS[edition].index(_BASE[edition] if setting is None else setting)
+    return 0 if setting is None else _SETTINGS[edition].index(setting)
 
 
 def _level(edition: AsamEdition, code: str) -> LevelOfCare:

@@ -1,6 +1,6 @@
 """What intake does about what others say, what its records leave for one another, and when deadlines come."""
 
-from services.intake import consents, domain, referrals, returns
+from services.intake import consents, domain, heard, referrals
 from services.intake.domain import EpisodeState
 from shared.contracts import followup, plans
 from shared.contracts.codes import IntakeLoop
@@ -9,10 +9,10 @@ from shared.runtime.reactions import Reactions, on
 from shared.runtime.reactor import HandoffRules
 
 REACTIONS = Reactions(
-    on(plans.EpisodeDischarged, domain.discharged),
-    on(followup.ReadmissionRequested, returns.readmission_requested),
-    on(followup.ReengagementCompleted, returns.reengagement_completed),
-    on(followup.ReturnToUseReported, returns.return_to_use_reported),
+    on(plans.EpisodeDischarged, heard.discharged),
+    on(followup.ReadmissionRequested, heard.readmission_requested),
+    on(followup.ReengagementCompleted, heard.reengagement_completed),
+    on(followup.ReturnToUseReported, heard.return_to_use_reported),
 )
 
 HANDOFFS = HandoffRules(
@@ -20,7 +20,7 @@ HANDOFFS = HandoffRules(
         domain.EpisodeOpened: consents.episode_opened,
         domain.EpisodeEnded: consents.episode_ended,
         domain.ReliedOn: consents.relied_on,
-        domain.Readmitted: returns.readmitted,
+        domain.Readmitted: heard.readmitted,
     }
 )
 

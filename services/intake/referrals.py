@@ -78,8 +78,9 @@ def accepted(
         referral_id=referral_id, accepted_at=cause.now, appointment_at=appointment_at
     )
     state = _with(state, referral_id, outbound.model_copy(update={"accepted_at": cause.now}))
-    if appointment_at is not None and appointment_at > cause.now:
-        state = state.arm(f"{DEADLINE}:{referral_id}", appointment_at + ARRIVAL_GRACE)
+    arrival = cause.now if appointment_at is None else appointment_at
+    if arrival > cause.now and outbound.reminders < REMINDERS_MAX:
+        state = state.arm(f"{DEADLINE}:{referral_id}", arrival + ARRIVAL_GRACE)
     return Decision(state, (event,))
 
 
@@ -104,7 +105,7 @@ def close(
     event = intake.ReferralLoopClosed(
         referral_id=referral_id,
         outcome=outcome,
-        hours_open=domain.hours_between(outbound.sent_at, cause.now),
+        hours_open=domain.elapsed(outbound.sent_at, cause.now),
     )
     state = _with(state, referral_id, outbound.model_copy(update={"outcome": outcome}))
     state = state.disarm(f"{DEADLINE}:{referral_id}")
@@ -115,7 +116,7 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
     """No outcome in time. Said again every day until there is one, but not for ever."""
     outbound = state.outbound[referral_id]
     event = intake.ReferralLoopOverdue(
-        referral_id=referral_id, hours_open=domain.hours_between(outbound.sent_at, cause.now)
+        referral_id=referral_id, hours_open=domain.elapsed(outbound.sent_at, cause.now)
     )
     reminded = outbound.model_copy(update={"reminders": outbound.reminders + 1})
     state = _with(state, referral_id, reminded)
@@ -127,10 +128,9 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
 def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
     """An episode that led to no admission here, and has no referral under way, is somebody's to send on or close."""
     ineligible = state.recommendation is not None and not state.recommendation.eligible
-    under_way = any(item.outcome is None for item in state.outbound.values())
-    if state.closed_at is not None or state.admission is not None or not ineligible or under_way:
+    if state.closed_at is not None or state.admission is not None or not ineligible:
         return state
-    return domain.wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
+    return domain.send_on(state, cause)
 
 
 def _open(state: EpisodeState, referral_id: str) -> Outbound:
@@ -140,7 +140,11 @@ def _open(state: EpisodeState, referral_id: str) -> Outbound:
     if outbound is None:
         raise Unknown("referral")
     if outbound.outcome is not None:
-        raise Refused("loop-closed", "What became of this referral is known.")
+        raise Refused(
+            "loop-closed",
+            "What became of this referral is known.",
+            way_out="Ask again with a new referral.",
+        )
     return outbound
 
 

@@ -1,4 +1,4 @@
-"""Coming back: a readmission that is asked for, and a return to use. Neither changes the episode that was."""
+"""What others say of an episode: its end, a way back, a return to use. In whichever order it is heard."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from typing import Final
 
 from services.intake import domain
 from services.intake.domain import EpisodeState, Readmitted, UseReport
-from shared.contracts import followup
+from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop
+from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision
 
 REPORTS_KEPT: Final = 20
 
 
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode is over."""
+    return domain.end(state.but(discharged=event.kind), event.discharged_at, cause)
+
+
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person should be admitted again. It may be heard before the discharge, or after the readmission."""
+    """The person should be admitted again. Heard before the discharge or after; if they are, it is done."""
     if state.readmitted_as is not None or state.readmission is not None:
         return Decision(state)
     state = state.but(readmission=event.urgency)
@@ -31,9 +39,11 @@ def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[
 
 
 def reengagement_completed(
-    state: EpisodeState, _event: followup.ReengagementCompleted, cause: Cause
+    state: EpisodeState, event: followup.ReengagementCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The way back led somewhere, be it not here: nobody waits for a readmission any more."""
+    """The way back led elsewhere, or nowhere: nobody waits for a readmission any more."""
+    if event.outcome is ReengagementOutcome.READMITTED:
+        return Decision(state)
     state, cleared = domain.settle(
         state.but(readmission=None),
         IntakeLoop.READMISSION,

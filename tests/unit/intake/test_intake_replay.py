@@ -1,0 +1,138 @@
+"""Told twice or in another order, the same facts lead to the same state, and nothing is said twice."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.intake.domain import EpisodeEnded, EpisodeOpened, Readmitted, ReliedOn
+from shared.contracts.event import Event
+from shared.contracts.followup import ReengagementOutcome
+from tests.unit.intake.world import (
+    STAGES,
+    Intake,
+    asked_back,
+    at_stage,
+    discharged,
+    ended_with,
+    grant,
+    person,
+    send,
+    used_again,
+)
+from tests.unit.support import EPISODE_ID, START, uid
+
+EVENTS: list[Event] = [
+    discharged(),
+    asked_back(),
+    used_again(),
+    used_again(overdose=True),
+    *(ended_with(outcome) for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"),
+]
+STAGE = st.sampled_from([*STAGES])
+
+
+def everything(history: Intake) -> tuple[Any, ...]:
+    record = history.record
+    return (
+        record.state,
+        record.revision,
+        record.next_sequence,
+        [*record.waiting_entries()],
+        [*record.new_handoffs],
+        dict(record.applied),
+    )
+
+
+def test_every_fact_that_is_heard_is_among_the_events_here() -> None:
+    assert {type(event) for event in EVENTS} == {row.event for row in Intake().reactions}
+
+
+@given(stage=STAGE, events=st.lists(st.sampled_from(EVENTS), max_size=8), data=st.data())
+def test_a_redelivered_event_changes_nothing(
+    stage: str, events: list[Event], data: st.DataObject
+) -> None:
+    once, again = at_stage(stage), at_stage(stage)
+    for event in events:
+        once.hear(event)
+        times = data.draw(st.integers(0, 2))
+        outcome = again.hear(event, again=times)
+        assert outcome.status == ("duplicate" if times else "applied")
+        days = data.draw(st.sampled_from([0, 1, 4]))
+        once.after(days=days)
+        again.after(days=days)
+        assert everything(once) == everything(again)
+
+
+HANDED = {
+    "episode": [Readmitted(episode_id=uid("next"))],
+    "person": [
+        EpisodeOpened(episode_id=uid("second")),
+        ReliedOn(consent_id=uid("x")),
+        EpisodeEnded(episode_id=EPISODE_ID, ended_at=START),
+        EpisodeEnded(episode_id=uid("second"), ended_at=START),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", ["episode", "person"])
+def test_what_is_handed_over_twice_is_applied_once(kind: str) -> None:
+    history = at_stage("oriented") if kind == "episode" else person()
+    if kind == "person":
+        history.command(grant())
+    else:
+        history.hear(asked_back())
+    numbers = count(1)
+    for body in HANDED[kind]:
+        number = next(numbers)
+        assert history.hand(body, number).status == "applied"
+        before = everything(history)
+        assert history.hand(body, number).status == "duplicate"
+        assert everything(history) == before
+
+
+FOLLOWUP = st.lists(
+    st.sampled_from([event for event in EVENTS if event.SOURCE == "care.followup"]), max_size=4
+)
+
+
+@given(stage=STAGE, followup=FOLLOWUP, data=st.data())
+def test_the_order_of_sources_does_not_matter(
+    stage: str, followup: list[Event], data: st.DataObject
+) -> None:
+    """A discharge by plans, a readmission handed over, and what followup says: in any order between them."""
+    histories = [at_stage(stage), at_stage(stage)]
+    for history in histories:
+        lines: dict[str, list[Any]] = {
+            "plans": [discharged()],
+            "followup": list(followup),
+            "self": [Readmitted(episode_id=uid("next"))],
+        }
+        labels = [label for label, line in lines.items() for _ in line]
+        for label in data.draw(st.permutations(labels)):
+            item = lines[label].pop(0)
+            if isinstance(item, Event):
+                history.hear(item)
+            else:
+                history.hand(item)
+    one, other = histories
+    assert one.state == other.state
+    assert sorted(one.names) == sorted(other.names)
+
+
+@given(stage=STAGE)
+def test_the_same_history_is_decided_the_same(stage: str) -> None:
+    assert everything(at_stage(stage)) == everything(at_stage(stage))
+
+
+def test_a_command_repeated_with_its_key_is_answered_as_before() -> None:
+    history = at_stage("ineligible")
+    first = history.command(send(), key="one")
+    before = everything(history)
+    second = history.command(send(permitted=False), key="one")
+    assert (first.answer, second.status) == (second.answer, "replayed")
+    assert everything(history) == before

@@ -1,0 +1,250 @@
+"""What the tests of intake have in common: an episode or a person, led to any stage of the path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from services.intake import admissions, assessments, consents, domain, referrals
+from services.intake.app import SERVICE
+from services.intake.domain import EpisodeState
+from shared.contracts import followup, plans
+from shared.contracts.codes import (
+    CoOccurring,
+    IntakeLoop,
+    LevelOfCare,
+    Population,
+    Urgency,
+)
+from shared.contracts.intake import (
+    ConsentExpiry,
+    ConsentKind,
+    ConsentPurpose,
+    DeclineReason,
+    EmergencyAction,
+    InformationCategory,
+    PartnerKind,
+    ReferralOutcome,
+    Severity,
+)
+from shared.contracts.plans import DischargeKind
+from shared.decision import Cause, Decision, HandoffBody
+from shared.runtime.record import Line, Outcome, Work
+from tests.unit.support import EPISODE, FACILITY, START, History, uid
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+PERSON_ID = uid("person")
+PERSON = f"person/{PERSON_ID}"
+PARTNER = "harbor-detox"
+
+FOR_IOP: dict[int, int | str] = {1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 1}
+FOR_DETOX: dict[int, int | str] = {**FOR_IOP, 1: 3}
+
+Rule = Callable[[Any, Cause], Decision[Any]]
+
+
+def level(code: str, edition: str = "3") -> LevelOfCare:
+    return LevelOfCare.model_validate({"system": "asam", "edition": edition, "code": code})
+
+
+def receive(priority: Urgency = Urgency.ROUTINE) -> Rule:
+    new = domain.NewReferral(
+        source_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
+        source_facility_id=PARTNER,
+        priority=priority,
+        requested_level=None,
+    )
+    return lambda state, cause: domain.receive(state, new, PERSON_ID, cause)
+
+
+def decline(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    return domain.decline(state, DeclineReason.NO_CAPACITY, ("river-outpatient",), cause)
+
+
+def close(outcome: ReferralOutcome = ReferralOutcome.LOST) -> Rule:
+    return lambda state, cause: domain.close(state, outcome, cause)
+
+
+def schedule(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    return assessments.schedule(state, cause.now + DAY, cause)
+
+
+def findings(
+    ratings: dict[int, int | str] | None = None, edition: str = "3", **more: Any
+) -> assessments.Findings:
+    return assessments.Findings.model_validate(
+        {
+            "edition": edition,
+            "ratings": FOR_IOP if ratings is None else ratings,
+            "severity": Severity.MODERATE,
+            "co_occurring": CoOccurring.CAPABLE,
+            "imminent_danger": False,
+            **more,
+        }
+    )
+
+
+def in_danger(**more: Any) -> assessments.Findings:
+    action = {"danger_action": EmergencyAction.EMERGENCY_DEPARTMENT}
+    return findings(**{"imminent_danger": True, **action, **more})
+
+
+def latest(state: EpisodeState) -> str:
+    return uid("none") if state.assessment is None else state.assessment.assessment_id
+
+
+def complete(found: assessments.Findings | None = None) -> Rule:
+    return lambda state, cause: assessments.complete(
+        state, latest(state), found or findings(), cause
+    )
+
+
+def recommend(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    return assessments.recommend(state, latest(state), cause)
+
+
+def place(code: str = "2.1", reason: Any = None) -> Rule:
+    return lambda state, cause: admissions.place(state, level(code), reason, cause)
+
+
+def admit(prior: str | None = None) -> Rule:
+    new = admissions.NewAdmission(
+        population=Population.ADULT,
+        court_involved=False,
+        program="iop-adult",
+        length_weeks=16,
+        time_zone="America/Chicago",
+        prior_episode_id=prior,
+    )
+    return lambda state, cause: admissions.admit(state, new, cause)
+
+
+def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    return admissions.orient(state, ("attendance",), cause.now, cause)
+
+
+def send(
+    *, permitted: bool = True, within: timedelta = 24 * HOUR, consent_id: str | None = None
+) -> Rule:
+    new = referrals.NewOutbound(
+        target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
+        target_facility_id=PARTNER,
+        target_level=level("3.7-WM"),
+        consent_id=consent_id or uid("consent"),
+        respond_within=within,
+    )
+    return lambda state, cause: referrals.send(state, new, permitted=permitted, cause=cause)
+
+
+def discharged(at: datetime = START) -> plans.EpisodeDischarged:
+    return plans.EpisodeDischarged(
+        kind=DischargeKind.GRADUATED, discharged_at=at, final_level=level("2.1")
+    )
+
+
+def asked_back(urgency: Urgency = Urgency.URGENT) -> followup.ReadmissionRequested:
+    return followup.ReadmissionRequested(urgency=urgency)
+
+
+def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCompleted:
+    return followup.ReengagementCompleted(outcome=outcome)
+
+
+def used_again(*, overdose: bool = False) -> followup.ReturnToUseReported:
+    return followup.ReturnToUseReported(
+        reported_by=followup.ReportedBy.PATIENT,
+        substance_class=followup.SubstanceClass.ALCOHOL,
+        overdose=overdose,
+        occurred_on=date(2026, 5, 11),
+    )
+
+
+class Intake(History):
+    """One record of intake."""
+
+    def __init__(self, subject: str = EPISODE) -> None:
+        super().__init__(
+            SERVICE.source,
+            SERVICE.kinds[subject.partition("/")[0]],
+            SERVICE.reactions,
+            SERVICE.handoffs,
+            subject=subject,
+        )
+
+    def does(self, *rules: Rule) -> Intake:
+        for rule in rules:
+            self.command(rule)
+        return self
+
+    def hand(self, body: HandoffBody, number: int = 1, *, of: str = "other") -> Outcome:
+        """What another record hands over, with its place in that record's order."""
+        _, rule = self.handoffs.find(type(body).__name__)
+        return self.record.apply(
+            Work(
+                subject=self.record.subject,
+                cause_id=uid(f"{of} {number}"),
+                correlation_id=uid("correlation"),
+                facility_id=FACILITY,
+                now=self.now,
+                decide=lambda state, cause: rule(state, body, cause),
+                line=Line(f"self|{of}", number, uid(f"{of} {number}")),
+            ),
+            self.source,
+        )
+
+    def due(self, loop: IntakeLoop) -> datetime | None:
+        found: datetime | None = self.state.deadlines.get(loop.value)
+        return found
+
+
+STAGES: dict[str, tuple[Rule, ...]] = {"unknown": (), "referred": (receive(),)}
+STAGES["acknowledged"] = (*STAGES["referred"], domain.acknowledge)
+STAGES["scheduled"] = (*STAGES["acknowledged"], schedule)
+STAGES["assessed"] = (*STAGES["scheduled"], complete())
+STAGES["in-danger"] = (*STAGES["scheduled"], complete(in_danger()))
+STAGES["eligible"] = (*STAGES["assessed"], recommend)
+STAGES["ineligible"] = (*STAGES["scheduled"], complete(findings(FOR_DETOX)), recommend)
+STAGES["placed"] = (*STAGES["eligible"], place())
+STAGES["admitted"] = (*STAGES["placed"], admit())
+STAGES["oriented"] = (*STAGES["admitted"], orient)
+STAGES["closed"] = (*STAGES["referred"], decline)
+
+
+def at_stage(name: str) -> Intake:
+    """An episode that has come this far."""
+    return Intake().does(*STAGES[name])
+
+
+def person(*, episode: str = EPISODE.partition("/")[2]) -> Intake:
+    """A person with one open episode."""
+    history = Intake(PERSON)
+    history.hand(domain.EpisodeOpened(episode_id=episode), of="opened")
+    return history
+
+
+def consent(**changes: Any) -> consents.NewConsent:
+    return consents.NewConsent.model_validate(
+        {
+            "kind": ConsentKind.SPECIFIC,
+            "recipients": (PARTNER,),
+            "categories": (InformationCategory.REFERRAL_STATUS,),
+            "purpose": ConsentPurpose.CARE_COORDINATION,
+            "effective_at": START,
+            "expires_on": date(2026, 6, 30),
+            "expires_with": None,
+            "signed_on": START.astimezone(UTC).date(),
+            "document_sha256": "9f" * 32,
+            **changes,
+        }
+    )
+
+
+def grant(**changes: Any) -> Rule:
+    new = consent(**changes)
+    return lambda state, cause: consents.grant(state, new, cause)
+
+
+def with_end_of_treatment() -> Rule:
+    return grant(expires_on=None, expires_with=ConsentExpiry.END_OF_TREATMENT)
