@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from care import contracts, events
+from shared.errors import CareError
 from shared.testing.backends import BackendError, start
 from shared.testing.issuer import LocalIssuer
 from shared.testing.stack import SERVICES, services
@@ -118,14 +119,25 @@ def demo(
             for process in stack.processes:
                 console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
             began = monotonic()
-            _, ledger = asyncio.run(act(stack, options, console))
+            try:
+                world, ledger = asyncio.run(act(stack, options, console))
+            except CareError as error:
+                console.print(f"[red]{error}[/red]", soft_wrap=True)
+                for process in stack.processes:
+                    lines = process.log.read_text(encoding="utf-8").splitlines()
+                    bad = [line for line in lines if '"error"' in line or '"critical"' in line]
+                    console.print(*bad[-3:], sep="\n", soft_wrap=True, markup=False)
+                raise typer.Exit(1) from None
             console.print(table(ledger, monotonic() - began))
+            console.print(f"{world.steps} steps, {world.polls} looks, {world.journal.repeated} tries repeated")
             report = {**ledger.report(), "seed": seed, "episodes": episodes}
             if json_file is not None:
                 json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            for name, found in report["evidence"].items():
+            for name, found in ledger.findings().items():
+                if not found:
+                    continue
                 console.print(f"[red]{name}[/red]")
-                for sentence in found:
+                for sentence in found[:20]:
                     console.print(f"  {sentence}", soft_wrap=True)
             if not leave:
                 console.print("Everything stays up for looking around. Ctrl-C ends it.")

@@ -70,7 +70,9 @@ def show(
 
 @app.command(epilog="Example: `care contracts generate --check`")
 def generate(
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; fail on a difference.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; fail on a difference.")
+    ] = False,
 ) -> None:
     """Write the published schemas, the AsyncAPI document, new examples and the vocabulary page."""
     if check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated, Any
@@ -48,7 +48,12 @@ def tail(
 
 
 async def _tail(
-    kafka: str, event_type: str | None, subject: str | None, beginning: bool, limit: int, as_json: bool
+    kafka: str,
+    event_type: str | None,
+    subject: str | None,
+    beginning: bool,
+    limit: int,
+    as_json: bool,
 ) -> None:
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     shown = 0
@@ -97,7 +102,9 @@ def journey(
 
 async def _journey(kafka: str, subject: str) -> list[Envelope]:
     """One subject has one partition number on every topic, so only those are read."""
-    partitions = [TopicPartition(t.name, partition_of(subject, t.partitions)) for t in TOPICS.values()]
+    partitions = [
+        TopicPartition(t.name, partition_of(subject, t.partitions)) for t in TOPICS.values()
+    ]
     found: dict[tuple[str, int], Envelope] = {}
     async with _reading(kafka, partitions, beginning=True) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
@@ -129,7 +136,12 @@ def _table(found: Sequence[Envelope]) -> Table:
         cause = names.get(envelope.causationid, "")
         service, _, fact = envelope.fact.removeprefix("care.").partition(".")
         table.add_row(
-            envelope.time.strftime("%Y-%m-%d %H:%M"), after, service, str(envelope.sequence), fact, cause
+            envelope.time.strftime("%Y-%m-%d %H:%M"),
+            after,
+            service,
+            str(envelope.sequence),
+            fact,
+            cause,
         )
         before = envelope.time
     return table
@@ -145,7 +157,7 @@ def _delay(seconds: float) -> str:
 @asynccontextmanager
 async def _reading(
     kafka: str, partitions: list[TopicPartition], *, beginning: bool
-) -> AsyncIterator[AIOKafkaConsumer]:
+) -> AsyncGenerator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
     )

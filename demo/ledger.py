@@ -97,14 +97,18 @@ class Ledger:
             self.lost or self.doubled or self.stuck or self.out_of_order or self.dead_letters
         )
 
-    def report(self) -> Document:
-        """The ledger for machines; counts, with some of the evidence."""
-        findings = {
+    def findings(self) -> dict[str, list[str]]:
+        """What is wrong, by kind."""
+        return {
             "lost": self.lost,
             "doubled": self.doubled,
             "stuck": self.stuck,
             "out_of_order": self.out_of_order,
         }
+
+    def report(self) -> Document:
+        """The ledger for machines; counts, with some of the evidence."""
+        findings = self.findings()
         return {
             "events": self.events,
             **{name: len(found) for name, found in findings.items()},
@@ -177,7 +181,9 @@ def _numbering(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger)
         for subject, record in store.records.items():
             owned = set(range(1, record["next_sequence"]))
             missing = owned - said.pop((topic, subject), set())
-            ledger.lost += [f"{topic} {subject} #{number}: not on the topic" for number in sorted(missing)]
+            ledger.lost += [
+                f"{topic} {subject} #{number}: not on the topic" for number in sorted(missing)
+            ]
     for (topic, subject), numbers in said.items():
         if topic.removeprefix("care.") in kept:
             ledger.lost.append(f"{topic} {subject}: {len(numbers)} facts without a record")
@@ -201,7 +207,9 @@ def _commands(accepted: Sequence[Accepted], facts: Sequence[Heard], ledger: Ledg
         if found[key] < count:
             ledger.lost.append(f"{event_type} {subject}: accepted {count}, published {found[key]}")
         if found[key] > count:
-            ledger.doubled.append(f"{event_type} {subject}: accepted {count}, published {found[key]}")
+            ledger.doubled.append(
+                f"{event_type} {subject}: accepted {count}, published {found[key]}"
+            )
 
 
 def _values(data: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -230,7 +238,10 @@ def _sums(facts: Sequence[Heard], ledger: Ledger) -> None:
     reviews: Counter[tuple[str, str]] = Counter()
     check_ins: Counter[tuple[str, str]] = Counter()
     for fact in facts:
-        if fact.type in ("care.attendance.session-attended.v1", "care.attendance.session-missed.v1"):
+        if fact.type in (
+            "care.attendance.session-attended.v1",
+            "care.attendance.session-missed.v1",
+        ):
             rolls[(fact.subject, fact.data["session_id"])] += 1
         elif fact.type == "care.plans.clinical-review-requested.v1":
             reviews[(fact.subject, fact.data["trigger_event_id"])] += 1
@@ -270,7 +281,9 @@ def _stuck(evidence: Evidence, ledger: Ledger) -> None:
                     ledger.stuck.append(f"{service} {subject}: {what} is not empty")
             due = record.get("due")
             if due is not None and due <= evidence.now:
-                ledger.stuck.append(f"{service} {subject}: a deadline of {due.isoformat()} has not fired")
+                ledger.stuck.append(
+                    f"{service} {subject}: a deadline of {due.isoformat()} has not fired"
+                )
     ledger.stuck += [f"{group}: {lag} records behind" for group, lag in evidence.lag.items() if lag]
 
 
@@ -301,7 +314,9 @@ async def read_topics(bootstrap: str) -> list[Heard]:
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
-        partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
+        partitions = [
+            TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
+        ]
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         left = {tp for tp in partitions if ends[tp] > 0}
         heard: list[Heard] = []
@@ -317,7 +332,7 @@ async def read_topics(bootstrap: str) -> list[Heard]:
                         record.partition,
                         record.offset,
                         {name: value.decode() for name, value in record.headers},
-                        json.loads(record.value),
+                        json.loads(record.value or b"null"),
                     )
                     for record in records
                     if record.offset < ends[tp]
@@ -349,10 +364,14 @@ async def _read_store(uri: str, database: str) -> Kept:
 async def _lag(bootstrap: str, group: str, wanted: frozenset[str]) -> int:
     """Records between what the group has committed and the end, over the topics it hears."""
     topics = {event_type.rsplit(".", 2)[0] for event_type in wanted}
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        partitions = [TopicPartition(name, n) for name in topics for n in range(TOPICS[name].partitions)]
+        partitions = [
+            TopicPartition(name, n) for name in topics for n in range(TOPICS[name].partitions)
+        ]
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         behind = 0
         for tp in partitions:

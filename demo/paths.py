@@ -137,7 +137,14 @@ class PersonPath:
 
     def _ratings(self) -> dict[str, int]:
         withdrawal = 3 if self.person.needs_withdrawal_care else self.person.luck.choice([0, 1])
-        return {"1": withdrawal, "2": 1, "3": 1, "4": 2, "5": 2, "6": self.person.luck.choice([1, 2])}
+        return {
+            "1": withdrawal,
+            "2": 1,
+            "3": 1,
+            "4": 2,
+            "5": 2,
+            "6": self.person.luck.choice([1, 2]),
+        }
 
     async def _refer_out(self) -> None:
         """Withdrawal care first: a consented referral to a partner, closed when it is known what became of it."""
@@ -270,9 +277,7 @@ class PersonPath:
         while (review_on := self._day + timedelta(days=30)) < last_day:
             self._day = review_on
             late = 4 if p.luck.random() < 0.1 else 0
-            await self.world.until(
-                at(review_on + timedelta(days=late), DESK, p.time_zone)
-            )
+            await self.world.until(at(review_on + timedelta(days=late), DESK, p.time_zone))
             self._day = review_on + timedelta(days=late)
             await self.staff.does(
                 "clinician",
@@ -343,7 +348,9 @@ class Group:
         await asyncio.gather(*(self._roll(*session) for session in sessions))
         await asyncio.gather(
             *(
-                self._screen_step(p, screen_id, "collect", {"observed": False}, "specimen-collected")
+                self._screen_step(
+                    p, screen_id, "collect", {"observed": False}, "specimen-collected"
+                )
                 for p, screen_id in screens
             )
         )
@@ -365,9 +372,7 @@ class Group:
                 p.absences = 0
         return sessions
 
-    async def _schedule(
-        self, day: date, hour: time, roster: list[Person], who: str
-    ) -> Scheduled:
+    async def _schedule(self, day: date, hour: time, roster: list[Person], who: str) -> Scheduled:
         individual = hour is CLINIC
         minutes = 60 if individual else 180
         body: dict[str, Any] = {
@@ -536,6 +541,7 @@ class Aftercare:
                 f"/checkins/{check_in_id}/attempts",
                 {**body, "result": "reached" if reached else "no_answer"},
                 "check-in-attempted",
+                nth=attempt,
                 check_in_id=check_in_id,
             )
             if reached:
@@ -561,13 +567,13 @@ class Aftercare:
         await self._followup("/reengagements", {"outcome": outcome}, "reengagement-completed")
 
     async def _followup(
-        self, path: str, body: Mapping[str, Any], *names: str, **data: Any
+        self, path: str, body: Mapping[str, Any], *names: str, nth: int = 0, **data: Any
     ) -> dict[str, Any]:
         return await self.staff.does(
             "case_manager",
             "followup",
             path,
             {"episode_id": self.person.episode_id, **body},
-            who=self.person.label,
+            who=f"{self.person.label}/{nth}",
             expects=says("followup", *names, **data),
         )

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -82,7 +82,9 @@ class Show:
             f"{world.records:,} events  {world.records / seconds:,.0f} events/s  "
             f"{world.journal.requests:,} commands  {world.steps:,} steps"
         )
-        return Lines(self.progress, text, rate, *(Text(n, style="yellow") for n in self.notices[-3:]))
+        return Lines(
+            self.progress, text, rate, *(Text(n, style="yellow") for n in self.notices[-3:])
+        )
 
 
 async def act(stack: Stack, options: Options, console: Console) -> tuple[World, Ledger]:
@@ -91,7 +93,9 @@ async def act(stack: Stack, options: Options, console: Console) -> tuple[World, 
     world = World(stack.urls, stack.issuer, stack.backend.kafka_bootstrap, options.seed)
     show = Show(people, console)
     try:
-        with Live(show.render(world), console=console, refresh_per_second=4, transient=True) as live:
+        with Live(
+            show.render(world), console=console, refresh_per_second=4, transient=True
+        ) as live:
             strike = _strikes(stack, options, show)
 
             async def on_step(now: World) -> None:
@@ -125,8 +129,11 @@ async def _live(world: World, people: Sequence[Person]) -> None:
         for p in people
     ]
     await asyncio.sleep(0)  # everybody goes to wait for their first instant
-    await world.run(begin)
-    await asyncio.gather(*lives)
+    try:
+        await world.run(begin)
+    finally:
+        for life in lives:
+            life.cancel()
 
 
 def _groups(world: World, people: Sequence[Person]) -> dict[int, Group]:
@@ -165,13 +172,15 @@ def _kill(pid: int) -> None:
 
 
 @asynccontextmanager
-async def _watched(stack: Stack, show: Show) -> AsyncIterator[None]:
+async def _watched(stack: Stack, show: Show) -> AsyncGenerator[None]:
     """Start again whatever dies meanwhile, whoever killed it."""
 
     async def watch() -> None:
         while True:
             for process in await asyncio.to_thread(stack.revive):
-                show.notices.append(f"{process.name} died and was started again (pid {process.pid})")
+                show.notices.append(
+                    f"{process.name} died and was started again (pid {process.pid})"
+                )
             await asyncio.sleep(0.2)
 
     task = asyncio.create_task(watch())

@@ -110,7 +110,9 @@ class Staff:
 class World:
     """The stepped clock and everything that has to be quiet before it moves."""
 
-    def __init__(self, urls: Mapping[str, str], issuer: LocalIssuer, bootstrap: str, seed: int) -> None:
+    def __init__(
+        self, urls: Mapping[str, str], issuer: LocalIssuer, bootstrap: str, seed: int
+    ) -> None:
         self.issuer = issuer
         self.journal = Journal()
         self._urls = dict(urls)
@@ -128,6 +130,7 @@ class World:
         self._kafka: AIOKafkaConsumer | None = None
         self.now: datetime | None = None
         self.steps = 0
+        self.polls = 0
         self.records = 0
         self.on_step: Callable[[World], Awaitable[None]] | None = None
 
@@ -155,9 +158,8 @@ class World:
         async def lived() -> None:
             try:
                 await path
-            except BaseException as error:
+            except Exception as error:  # noqa: BLE001 - raised again by whoever steps the clock
                 self._failure = self._failure or error
-                raise
             finally:
                 self._rest()
 
@@ -170,11 +172,13 @@ class World:
         self._kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
         await self._kafka.start()
         instant: datetime | None = begin
+        next_due: datetime | None = begin
         while instant is not None:
             await self._set_clock(instant)
-            await self.quiet()
-            await self._wake(instant)
-            next_due = await self.quiet()
+            if next_due is not None and next_due <= instant:
+                next_due = await self.quiet()
+            if await self._wake(instant):
+                next_due = await self.quiet()
             self.steps += 1
             if self.on_step is not None:
                 await self.on_step(self)
@@ -187,16 +191,20 @@ class World:
         planned = self._agenda[0][0]
         return planned if next_due is None else min(planned, next_due)
 
-    async def _wake(self, instant: datetime) -> None:
+    async def _wake(self, instant: datetime) -> bool:
+        """Let everybody act whose time has come; whether anybody did."""
+        acted = False
         while self._agenda and self._agenda[0][0] <= instant:
             _, _, future = heapq.heappop(self._agenda)
             self._awake += 1
             self._all_waiting.clear()
             future.set_result(None)
+            acted = True
         if self._awake:
             await self._all_waiting.wait()
         if self._failure is not None:
             raise self._failure
+        return acted
 
     async def _set_clock(self, instant: datetime) -> None:
         self.now = instant
@@ -217,6 +225,7 @@ class World:
         until = loop.time() + QUIET_WITHIN_SECONDS
         pause = 0.002
         while True:
+            self.polls += 1
             flows = await asyncio.gather(*(self._flow(name) for name in self._urls))
             ends = await self._ends()
             if all(self._is_quiet(flow, ends) for flow in flows):
@@ -259,7 +268,9 @@ class World:
 
     async def _ends(self) -> dict[str, int]:
         assert self._kafka is not None
-        partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
+        partitions = [
+            TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
+        ]
         ends: dict[TopicPartition, int] = await self._kafka.end_offsets(partitions)
         return {f"{tp.topic}/{tp.partition}": end for tp, end in ends.items()}
 
@@ -304,9 +315,10 @@ class World:
 
     @staticmethod
     def _passing(response: httpx.Response) -> bool:
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        away, not_yet = 503, 409
+        if response.status_code == away:
             return True
-        return response.status_code == httpx.codes.CONFLICT and "not-yet-known" in response.text
+        return response.status_code == not_yet and "not-yet-known" in response.text
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -222,5 +222,3 @@ def _episode_view(state: domain.EpisodeState) -> dict[str, Any]:
         for key, screen in state.screens.items()
     }
     return view
-
-

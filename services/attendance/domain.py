@@ -23,7 +23,7 @@ from shared.contracts.attendance import (
     Participation,
     SessionMode,
 )
-from shared.contracts.codes import LevelOfCare, Modality, Population, TopicCode, Value
+from shared.contracts.codes import LevelOfCare, Modality, Population, Role, TopicCode, Value
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State
 from shared.errors import NotYetKnown, Refused
 
@@ -309,9 +309,10 @@ def dropped(state: EpisodeState, body: Dropped, _cause: Cause) -> Decision[Episo
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
     """Credit the minutes, or count the absence. Credit is never more than was planned."""
-    before = state.bookings.get(body.session_id) or booked(state, body.booked, cause).state.bookings[
-        body.session_id
-    ]
+    before = (
+        state.bookings.get(body.session_id)
+        or booked(state, body.booked, cause).state.bookings[body.session_id]
+    )
     present = body.status in _PRESENT
     credited = min(body.minutes_present, before.minutes_planned) if present else 0
     booking = before.model_copy(update={"status": body.status, "minutes_credited": credited})
@@ -473,7 +474,7 @@ def _specimen_late(state: EpisodeState, screen_id: str, cause: Cause) -> Decisio
     event = attendance.LoopEscalated(
         loop=attendance.AttendanceLoop.SPECIMEN,
         loop_id=screen_id,
-        owner_role=attendance.Role.NURSE,
+        owner_role=Role.NURSE,
         step=1,
         deadline_at=cause.now,
     )

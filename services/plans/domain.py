@@ -13,6 +13,7 @@ from pydantic import Field
 
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import (
+    ClearedReason,
     Dimension,
     LevelOfCare,
     PlansLoop,
@@ -195,7 +196,7 @@ def sign(
                 loop=PlansLoop.TREATMENT_PLAN,
                 loop_id=_loop_id(cause),
                 step_reached=state.plan_steps,
-                reason=plans.ClearedReason.RESOLVED,
+                reason=ClearedReason.RESOLVED,
             )
         )
     state = state.but(plan=plan, plan_steps=0).disarm("plan-due")
@@ -290,9 +291,7 @@ def graduate(
 def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
     """End the episode. Open reviews end with it; nothing keeps waiting."""
     admission = _in_treatment(state)
-    event = plans.EpisodeDischarged(
-        kind=kind, discharged_at=cause.now, final_level=admission.level
-    )
+    event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
     closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
     return Decision(state.but(discharged=kind, reviews=closed, deadlines={}), (event,))
 

@@ -49,7 +49,9 @@ class Authenticator:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(
-                "token-required", "A bearer token is required.", way_out="Send Authorization: Bearer …"
+                "token-required",
+                "A bearer token is required.",
+                way_out="Send Authorization: Bearer …",
             )
         known = self._known.get(token)
         if known is not None and known[1] > time():
@@ -74,7 +76,7 @@ class Authenticator:
         found = [claims.get(name) for name in ("sub", "facility", "role")]
         if not all(isinstance(value, str) and 0 < len(value) <= 64 for value in found):
             raise refused
-        subject, facility, role = cast(list[str], found)
+        subject, facility, role = cast("list[str]", found)
         return Actor(subject, facility, role), float(claims["exp"])
 
 

@@ -100,7 +100,15 @@ class Consumer(ConsumerRebalanceListener):
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
-        return cast(AIOKafkaConsumer, self._subscriber.consumer)
+        kafka = self._joined
+        if kafka is None:
+            raise IllegalStateError
+        return kafka
+
+    @property
+    def _joined(self) -> AIOKafkaConsumer | None:
+        """The client, once FastStream has started it."""
+        return cast("AIOKafkaConsumer | None", self._subscriber.consumer)
 
     # --- a batch ---------------------------------------------------------------------------------
 
@@ -258,7 +266,9 @@ class Consumer(ConsumerRebalanceListener):
             return records
         return [r for r in records if TopicPartition(r.topic, r.partition) not in skipped]
 
-    async def _starting_points(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    async def _starting_points(
+        self, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
         committed = await asyncio.gather(*(self._kafka.committed(tp) for tp in partitions))
         beginnings = await self._kafka.beginning_offsets(list(partitions))
         return {
@@ -310,9 +320,9 @@ class Consumer(ConsumerRebalanceListener):
 
     async def caught_up(self) -> bool:
         """Everything that was on the topics when the partitions were assigned has been applied."""
-        kafka = self._kafka
-        assigned: set[TopicPartition] = set(kafka.assignment()) if kafka is not None else set()
-        if not assigned:
+        kafka = self._joined
+        assigned: set[TopicPartition] = set() if kafka is None else set(kafka.assignment())
+        if kafka is None or not assigned:
             return False
         if self._target is None:
             ends = await kafka.end_offsets(list(assigned))
@@ -327,7 +337,7 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def buckets(self) -> list[int]:
         """The partition numbers held of *every* topic heard: the records whose deadlines are ours."""
-        kafka = self._kafka if self._subscriber is not None else None
+        kafka = self._joined
         if kafka is None:
             return []
         held: dict[int, int] = defaultdict(int)
@@ -372,4 +382,4 @@ async def _as_it_is(records: tuple[Raw, ...]) -> KafkaMessage:
 
 
 async def _undecoded(message: KafkaMessage) -> Sequence[Raw]:
-    return cast(Sequence[Raw], message.raw_message)
+    return cast("Sequence[Raw]", message.raw_message)

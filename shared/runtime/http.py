@@ -22,6 +22,7 @@ from shared.contracts.event import OpenEnum
 from shared.decision import Decision, State, derive_id
 from shared.errors import CareError, Forbidden, Invalid, NotYetKnown, Unknown
 from shared.runtime.auth import Actor
+from shared.runtime.logs import log, where
 from shared.runtime.record import CommandKey, Outcome, Record, Work
 
 KEY_LENGTH_MAX: Final = 200
@@ -44,7 +45,7 @@ class Body(BaseModel):
     @model_validator(mode="after")
     def _codes_are_listed(self) -> Self:
         for _, value in self:
-            items = cast(list[object], value) if isinstance(value, (list, tuple)) else [value]
+            items = cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
             if any(isinstance(item, OpenEnum) and item.name == "UNKNOWN" for item in items):
                 raise PydanticCustomError("code_not_listed", "a code is not on its list")
         return self
@@ -99,7 +100,9 @@ class Call:
             subject, runtime.settings.handoff_wait_seconds
         ):
             status = 202
-        runtime.metrics.command_seconds.labels(_route(self.request)).observe(perf_counter() - started)
+        runtime.metrics.command_seconds.labels(_route(self.request)).observe(
+            perf_counter() - started
+        )
         body = {
             **outcome.answer,
             "subject": subject,
@@ -219,13 +222,13 @@ def problem(
 
 
 async def on_care_error(request: Request, error: Exception) -> Response:
-    known = cast(CareError, error)
+    known = cast("CareError", error)
     return problem(request, known.status, known.code, known.detail, known.way_out)
 
 
 async def on_invalid(request: Request, error: Exception) -> Response:
     """What does not validate: where and why, without the value."""
-    raw = cast(Any, error).errors()
+    raw = cast("Any", error).errors()
     errors = [{"at": ".".join(str(p) for p in e["loc"]), "why": e["type"]} for e in raw[:20]]
     return problem(
         request,
@@ -239,12 +242,13 @@ async def on_invalid(request: Request, error: Exception) -> Response:
 
 async def on_http_error(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, wrong method, unreadable body."""
-    status: int = cast(Any, error).status_code
+    status: int = cast("Any", error).status_code
     codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
     return problem(request, status, codes.get(status, "http-error"), "The request can't be served.")
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
+    log.error(
+        "request.failed", route=_route(request), exception=type(error).__name__, where=where(error)
+    )
     return problem(request, 500, "internal-error", "This is our mistake; it has been logged.")
-
-

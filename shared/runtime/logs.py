@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -31,6 +33,7 @@ ALLOWED: Final = frozenset(
         "reason",
         "error_code",
         "exception",
+        "where",
         "count",
         "seconds",
         "partitions",
@@ -53,6 +56,12 @@ def only_allowed(
     for key in [key for key in line if key not in ALLOWED]:
         del line[key]
     return line
+
+
+def where(error: BaseException) -> str:
+    """The places in the code that an exception came through, innermost last; never its words."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return " > ".join(f"{Path(f.filename).stem}.{f.name}:{f.lineno}" for f in frames)
 
 
 class _Bridge(logging.Handler):

@@ -25,16 +25,24 @@ class Metrics:
             "care_events_published_total", "Events acknowledged by Kafka.", ("type",), registry=r
         )
         self.events_skipped = Counter(
-            "care_events_skipped_total", "Events of types nobody here wants.", ("source",), registry=r
+            "care_events_skipped_total",
+            "Events of types nobody here wants.",
+            ("source",),
+            registry=r,
         )
         self.dead_letters = Counter(
             "care_dead_letters_total", "Records set aside, by reason.", ("reason",), registry=r
         )
         self.sequence_gaps = Counter(
-            "care_sequence_gaps_total", "Numbers missing from a subject's stream.", ("source",), registry=r
+            "care_sequence_gaps_total",
+            "Numbers missing from a subject's stream.",
+            ("source",),
+            registry=r,
         )
         self.offset_gaps = Counter(
-            "care_offset_gaps_total", "Offsets that the client skipped and was made to fetch.", registry=r
+            "care_offset_gaps_total",
+            "Offsets that the client skipped and was made to fetch.",
+            registry=r,
         )
         self.races_lost = Counter(
             "care_races_lost_total", "Saves that were decided again after a race.", registry=r
@@ -49,10 +57,15 @@ class Metrics:
             "care_command_seconds", "A command, by route.", ("route",), buckets=_SECONDS, registry=r
         )
         self.lag_records = Gauge(
-            "care_lag_records", "Records between the position and the end.", ("topic", "partition"), registry=r
+            "care_lag_records",
+            "Records between the position and the end.",
+            ("topic", "partition"),
+            registry=r,
         )
         self.lag_seconds = Gauge(
             "care_lag_seconds", "Age of the last record handled, while behind.", registry=r
         )
-        self.relay_waiting = Gauge("care_relay_waiting", "Outboxes waiting in the relay.", registry=r)
+        self.relay_waiting = Gauge(
+            "care_relay_waiting", "Outboxes waiting in the relay.", registry=r
+        )
         self.ready = Gauge("care_ready", "1 when ready for commands.", registry=r)

@@ -133,6 +133,7 @@ class Reactor:
                 subject=work.subject,
                 reason=outcome.reason,
                 exception=outcome.exception,
+                where=outcome.where,
                 correlation_id=work.correlation_id,
                 cause_id=work.cause_id,
             )
@@ -183,7 +184,9 @@ class Reactor:
     def hand_over(self, subject: str, items: Sequence[Mapping[str, Any]]) -> None:
         """Apply a record's handoffs to their targets, in the background. A crash leaves them to the sweep."""
         before = self._handing.get(subject)
-        task = asyncio.create_task(self._hand_over(subject, items, before), name=f"handoff {subject}")
+        task = asyncio.create_task(
+            self._hand_over(subject, items, before), name=f"handoff {subject}"
+        )
         self._handing[subject] = task
         task.add_done_callback(lambda done: self._handed(subject, done))
 

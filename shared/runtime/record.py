@@ -23,6 +23,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
+from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
 MAX_OUTBOX: Final = 1_000
@@ -97,6 +98,7 @@ class Outcome:
     error: CareError | None = None
     reason: str | None = None
     exception: str | None = None
+    where: str | None = None
     answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
     revision: int = 0
     sequence: int = 0
@@ -162,7 +164,7 @@ class Record:
             return self._park(work, _parked("decision-raised", error))
 
     def _told_before(self, work: Work) -> Outcome | None:
-        command = cast(CommandKey, work.command)
+        command = cast("CommandKey", work.command)
         if self.facility_id and work.facility_id != self.facility_id:
             error = Forbidden("other-facility", "This record belongs to another facility.")
             return Outcome("refused", error=error)
@@ -249,7 +251,10 @@ class Record:
             for i, event in enumerate(decision.events)
         ]
         if decision.state is not self.state:
-            if len(decision.state.__pydantic_serializer__.to_json(decision.state)) > MAX_RECORD_BYTES:
+            if (
+                len(decision.state.__pydantic_serializer__.to_json(decision.state))
+                > MAX_RECORD_BYTES
+            ):
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
             if decision.state != self.state:
                 self.revision += 1
@@ -322,14 +327,14 @@ def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decis
 
 def _parked(reason: str, error: Exception) -> Outcome:
     code = error.code if isinstance(error, CareError) else type(error).__name__
-    return Outcome("parked", reason=reason, exception=code)
+    return Outcome("parked", reason=reason, exception=code, where=where(error))
 
 
 def _entry(
     event: Event, cause: Cause, source: str, sequence: int, traceparent: str | None
 ) -> dict[str, Any]:
     """An event as it waits in the outbox: ready for the wire, so that a relay needs no models."""
-    if event.SOURCE != source or not cause.subject.startswith(f"{event.SUBJECT}/"):
+    if source != event.SOURCE or not cause.subject.startswith(f"{event.SUBJECT}/"):
         raise RuntimeError(f"{event.TYPE} is not this record's to publish")
     data = event.data()
     if len(data) > MAX_EVENT_BYTES:

@@ -89,8 +89,7 @@ class Relay:
 
     async def _round(self) -> None:
         batch = {
-            subject: self._waiting[subject]
-            for subject in list(self._waiting)[:SUBJECTS_PER_ROUND]
+            subject: self._waiting[subject] for subject in list(self._waiting)[:SUBJECTS_PER_ROUND]
         }
         fresh = {
             subject: entries[_first_after(entries, self._published.get(subject, 0)) :]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -204,7 +204,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     """The ASGI application of one replica: HTTP and consumer in one process."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         runtime = Runtime(service, settings)
         app.state.runtime = runtime
         await runtime.start()

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -118,7 +118,7 @@ def services(
     log_dir: Path | None = None,
     issuer: LocalIssuer | None = None,
     **settings: str,
-) -> Iterator[Stack]:
+) -> Generator[Stack]:
     """Start services and stop them at the end.
 
     `settings` go to every service as `CARE_…`; `ports` fixes ports that are otherwise free ones.
