@@ -1,0 +1,92 @@
+"""The store and the publisher on real servers keep what the suites ask; the fakes keep the same."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from shared.contracts.event import Topic as KafkaTopic
+from shared.errors import Unavailable
+from shared.runtime.kafka import KafkaPublisher, ensure_topics
+from shared.runtime.store import Document, MongoStore, Store
+from shared.testing.backends import Backend
+from shared.testing.suites import KINDS, WALL, PublisherSuite, StoreSuite, say, subject
+
+
+class TestMongoStore(StoreSuite):
+    @pytest.fixture
+    async def store(self, backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
+        store = MongoStore(backend.mongo_uri, f"{prefix}suite", KINDS)
+        await store.start()
+        yield store
+        await store.database.client.drop_database(store.database.name)
+        await store.close()
+
+    async def letters(self, store: Store) -> list[Document]:
+        assert isinstance(store, MongoStore)
+        return await store.collection("dead_letters").find({}).to_list()
+
+    async def test_a_save_that_the_server_refuses_is_not_a_lost_race(
+        self, store: MongoStore
+    ) -> None:
+        """A duplicate key on another index than `_id` must not be mistaken for a race."""
+        await store.collection("records").create_index("facility_id", unique=True)
+        records = list((await store.load([subject(1), subject(2)])).values())
+        for record in records:
+            record.facility_id = "the-same"
+            say(record)
+        with pytest.raises(Unavailable) as refused:
+            await store.save(records, WALL)
+        assert refused.value.code == "store-refused"
+
+
+class Reader:
+    """Reads a whole Kafka topic from its beginning."""
+
+    def __init__(self, bootstrap: str, topic: KafkaTopic) -> None:
+        self._bootstrap = bootstrap
+        self.topic = topic
+
+    async def published(self) -> Sequence[tuple[str, Mapping[str, str], bytes]]:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(self.topic.name, n) for n in range(self.topic.partitions)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            records = []
+            while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    records += batch
+        finally:
+            await consumer.stop()
+        homes: dict[bytes, set[int]] = defaultdict(set)
+        for record in records:
+            homes[record.key].add(record.partition)
+        assert all(len(found) == 1 for found in homes.values())
+        return [
+            (r.key.decode(), {name: raw.decode() for name, raw in r.headers}, r.value)
+            for r in records
+        ]
+
+
+class TestKafkaPublisher(PublisherSuite):
+    @pytest.fixture
+    async def topic(self, backend: Backend) -> Reader:
+        topic = KafkaTopic(f"suite.{uuid4().hex[:8]}", partitions=4)
+        await ensure_topics(backend.kafka_bootstrap, [topic])
+        return Reader(backend.kafka_bootstrap, topic)
+
+    @pytest.fixture
+    async def publisher(self, backend: Backend, topic: Reader) -> AsyncIterator[KafkaPublisher]:
+        publisher = KafkaPublisher(backend.kafka_bootstrap, topic.topic)
+        yield publisher
+        await publisher.stop()
