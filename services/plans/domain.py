@@ -122,7 +122,8 @@ def admitted(
         version=1,
         elements=("crisis-contacts", "check-in-calendar"),
     )
-    return Decision(state.arm("plan-due", event.admitted_at + PLAN_WITHIN), (drafted,))
+    state = state.arm("plan-due", event.admitted_at + PLAN_WITHIN)
+    return Decision(_sooner_after_sessions(state, cause.now), (drafted,))
 
 
 def oriented(
@@ -135,12 +136,19 @@ def oriented(
 def session_attended(
     state: EpisodeState, _event: attendance.SessionAttended, cause: Cause
 ) -> Decision[EpisodeState]:
-    """After the second session without a plan, the plan is due now."""
+    """After the second session without a plan, the plan is due within a day."""
     state = state.but(sessions_attended=state.sessions_attended + 1)
+    if state.sessions_attended != PLAN_WITHIN_SESSIONS:
+        return Decision(state)
+    return Decision(_sooner_after_sessions(state, cause.now))
+
+
+def _sooner_after_sessions(state: EpisodeState, now: datetime) -> EpisodeState:
+    """Sessions make the plan due earlier, never later, and also when they are heard of before the admission."""
     due = state.deadlines.get("plan-due")
-    if state.sessions_attended == PLAN_WITHIN_SESSIONS and due is not None and due > cause.now:
-        state = state.arm("plan-due", cause.now + ESCALATE_EVERY)
-    return Decision(state)
+    if due is None or state.sessions_attended < PLAN_WITHIN_SESSIONS:
+        return state
+    return state.arm("plan-due", min(due, now + ESCALATE_EVERY))
 
 
 # --- commands -------------------------------------------------------------------------------------------
@@ -307,7 +315,7 @@ def plan_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         loop_id=_loop_id(cause),
         owner_role=ESCALATION[min(step, len(ESCALATION)) - 1],
         step=step,
-        deadline_at=cause.now,
+        deadline_at=cause.now + ESCALATE_EVERY,
     )
     state = state.but(plan_steps=step)
     if step < len(ESCALATION):
