@@ -199,14 +199,7 @@ def sign(
     )
     events: list[plans.PlansEvent] = [activated]
     if state.plan_steps:
-        events.append(
-            plans.EscalationCleared(
-                loop=PlansLoop.TREATMENT_PLAN,
-                loop_id=_loop_id(cause),
-                step_reached=state.plan_steps,
-                reason=ClearedReason.RESOLVED,
-            )
-        )
+        events.append(_plan_cleared(state, ClearedReason.RESOLVED, cause))
     state = state.but(plan=plan, plan_steps=0).disarm("plan-due")
     return Decision(_arm_review(state, admission, next_review), tuple(events))
 
@@ -292,16 +285,34 @@ def graduate(
     graduated = plans.ProgramGraduated(
         graduated_at=cause.now, aftercare_plan_id=state.aftercare_plan_id
     )
-    ended = discharge(state, DischargeKind.GRADUATED, cause)
+    ended = _end(state, DischargeKind.GRADUATED, cause)
     return Decision(ended.state, (approved, graduated, *ended.events))
 
 
 def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """End the episode. Open reviews end with it; nothing keeps waiting."""
+    """End the episode in any other way than graduation, which has criteria."""
+    _in_treatment(state)
+    if kind is DischargeKind.GRADUATED:
+        raise Refused(
+            "graduation-needs-criteria",
+            "Nobody graduates without looking at the criteria.",
+            way_out="Graduate the person, naming the criteria, or discharge in another way.",
+        )
+    return _end(state, kind, cause)
+
+
+def _end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
+    """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
     admission = _in_treatment(state)
-    event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
+    events: list[plans.PlansEvent] = []
+    if state.plan_steps:
+        events.append(_plan_cleared(state, ClearedReason.EPISODE_CLOSED, cause))
+    events.append(
+        plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
+    )
     closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
-    return Decision(state.but(discharged=kind, reviews=closed, deadlines={}), (event,))
+    state = state.but(discharged=kind, reviews=closed, plan_steps=0, deadlines={})
+    return Decision(state, tuple(events))
 
 
 # --- deadlines of the plan ------------------------------------------------------------------------------
@@ -371,6 +382,17 @@ def _signed(at: datetime | None) -> datetime:
     if at is None:
         raise ValueError("the plan is not signed by both")
     return at
+
+
+def _plan_cleared(
+    state: EpisodeState, reason: ClearedReason, cause: Cause
+) -> plans.EscalationCleared:
+    return plans.EscalationCleared(
+        loop=PlansLoop.TREATMENT_PLAN,
+        loop_id=_loop_id(cause),
+        step_reached=state.plan_steps,
+        reason=reason,
+    )
 
 
 def _loop_id(cause: Cause) -> str:
