@@ -5,7 +5,7 @@ Time limits marked "house rule" are defaults of the domain reference, section 3;
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -356,7 +356,8 @@ def review_overdue(state: EpisodeState, due_on: date, cause: Cause) -> Decision[
 
 
 def _arm_review(state: EpisodeState, admission: Admission, day: date) -> EpisodeState:
-    at = datetime.combine(day, REVIEW_HOUR, ZoneInfo(admission.time_zone))
+    # In UTC, as it comes back from the store: ids follow from how a deadline is written.
+    at = datetime.combine(day, REVIEW_HOUR, ZoneInfo(admission.time_zone)).astimezone(UTC)
     return state.arm(f"review-due:{day.isoformat()}", at)
 
 
