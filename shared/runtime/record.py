@@ -139,13 +139,14 @@ class Record:
     def apply(self, work: Work, source: str) -> Outcome:
         """Decide one piece of work. On any outcome but `applied` the state is as it was."""
         if work.line is not None:
+            number, known = self.applied.get(work.line.name, (0, ""))
+            forked = work.line.sequence == number and work.line.id != known
+            if work.line.sequence <= number and not forked:
+                return DUPLICATE  # also on a parked line: only what comes after waits there
             if work.line.name in self.parked:
                 return Outcome("parked", reason="line-parked")
-            number, known = self.applied.get(work.line.name, (0, ""))
-            if work.line.sequence == number and work.line.id != known:
+            if forked:
                 return self._park(work, Outcome("forked", reason="history-forked"))
-            if work.line.sequence <= number:
-                return DUPLICATE
         if work.unreadable is not None:
             return self._park(work, Outcome("parked", reason=work.unreadable))
         if work.command is not None and (told := self._told_before(work)) is not None:
