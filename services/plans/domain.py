@@ -304,15 +304,13 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
 def _end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
     """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
     admission = _in_treatment(state)
-    events: list[plans.PlansEvent] = []
+    cleared = ()
     if state.plan_steps:
-        events.append(_plan_cleared(state, ClearedReason.EPISODE_CLOSED, cause))
-    events.append(
-        plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
-    )
+        cleared = (_plan_cleared(state, ClearedReason.EPISODE_CLOSED, cause),)
+    event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
     closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
     state = state.but(discharged=kind, reviews=closed, plan_steps=0, deadlines={})
-    return Decision(state, tuple(events))
+    return Decision(state, (*cleared, event))
 
 
 # --- deadlines of the plan ------------------------------------------------------------------------------
