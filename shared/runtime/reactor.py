@@ -221,7 +221,7 @@ class Reactor:
             facility_id=item["facility_id"],
             actor_id=item["actor_id"],
             actor_role=item["actor_role"],
-            now=item["now"],
+            now=datetime.fromisoformat(item["now"]),
             decide=decide,
             line=Line(f"self|{subject}", number, f"{item['cause_id']}#{number}"),
             letter=lambda: {

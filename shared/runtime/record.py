@@ -271,7 +271,7 @@ class Record:
                 "facility_id": cause.facility_id,
                 "actor_id": cause.actor_id,
                 "actor_role": cause.actor_role,
-                "now": cause.now,
+                "now": cause.now.isoformat(),  # as text: MongoDB would cut the microseconds off
             }
             self.next_handoff += 1
             self.new_handoffs.append(entry)
