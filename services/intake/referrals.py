@@ -126,9 +126,9 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
 
 
 def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
-    """An episode that led to no admission here, and has no referral under way, is somebody's to send on or close."""
+    """Whom this program does not suit is somebody's until they are elsewhere and the episode has ended."""
     ineligible = state.recommendation is not None and not state.recommendation.eligible
-    if state.closed_at is not None or state.admission is not None or not ineligible:
+    if state.closed_at is not None or not ineligible:
         return state
     return domain.send_on(state, cause)
 

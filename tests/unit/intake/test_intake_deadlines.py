@@ -247,6 +247,25 @@ def test_an_ineligible_person_stays_somebodys_until_the_inbound_loop_closes() ->
     assert history.state.deadlines == {}
 
 
+def test_whom_the_program_no_longer_suits_stays_somebodys_in_treatment_too() -> None:
+    history = at_stage("oriented").does(schedule, complete(findings(FOR_DETOX)), recommend)
+    referral_id = sent(history)
+    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.DECLINED, c))
+    assert set(history.state.deadlines) == {IntakeLoop.OUTBOUND_REFERRAL.value}
+    history.hear(discharged())
+    assert history.state.deadlines == {}
+
+
+def test_whom_the_program_still_suits_goes_on() -> None:
+    history = at_stage("oriented").does(schedule, complete(), recommend)
+    assert history.state.deadlines == {}
+
+
+def test_whoever_is_placed_here_though_it_does_not_suit_has_to_be_referred_on() -> None:
+    history = at_stage("ineligible").does(place("2.1", GapReason.PATIENT_CHOICE))
+    assert set(history.state.deadlines) == {IntakeLoop.OUTBOUND_REFERRAL.value}
+
+
 def test_whoever_is_under_way_to_a_partner_is_not_asked_for_again() -> None:
     history = at_stage("scheduled").does(send(), complete(findings(FOR_DETOX)), recommend)
     assert history.due(IntakeLoop.OUTBOUND_REFERRAL) is None
@@ -264,6 +283,14 @@ def test_a_readmission_that_is_asked_for_is_waited_for() -> None:
     history.hand(Readmitted(episode_id=uid("next")))
     assert cleared(history) == [(IntakeLoop.READMISSION, 1, ClearedReason.RESOLVED)]
     assert history.record.due is None
+
+
+def test_a_discharge_does_not_end_the_wait_for_a_readmission() -> None:
+    """The request may be heard before the discharge that it follows."""
+    history = at_stage("oriented")
+    history.hear(asked_back())
+    history.hear(discharged())
+    assert set(history.state.deadlines) == {IntakeLoop.READMISSION.value}
 
 
 def test_asking_twice_does_not_prolong_the_wait() -> None:

@@ -170,6 +170,7 @@ def test_where_the_danger_lies(more: dict[str, Any], number: int) -> None:
     history = at_stage("scheduled").does(complete(in_danger(**more)))
     [event] = history.of(intake.ImminentDangerIdentified)
     assert event.dimension.number == number
+    assert history.of(intake.AssessmentCompleted)[0].drivers == (event.dimension,)
 
 
 def test_when_the_danger_is_over_the_person_is_assessed_again() -> None:
