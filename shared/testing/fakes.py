@@ -60,10 +60,13 @@ class Seam:
     fatal: bool = False
     dead: bool = False
     calls: list[str] = field(default_factory=list[str])
+    slow: Mapping[str, int] = field(default_factory=dict[str, int])
+    """How often a call of this name lets others run before its effect; once, when not named."""
 
     async def call(self, name: str, effects: Sequence[Callable[[], T]]) -> list[T]:
         """Do the effects of one call, unless this is the one that fails."""
-        await asyncio.sleep(0)  # a driver suspends here
+        for _ in range(self.slow.get(name, 1)):
+            await asyncio.sleep(0)  # a driver suspends here
         if self.dead:
             raise self.error()
         self.calls.append(name)
@@ -94,10 +97,10 @@ class Disk:
 
     def documents(self) -> list[Document]:
         """The records as MongoDB would give them back."""
-        return [_decoded(raw) for raw in self.records.values()]
+        return [decoded(raw) for raw in self.records.values()]
 
     def letter_documents(self) -> list[Document]:
-        return [_decoded(raw) for raw in self.letters.values()]
+        return [decoded(raw) for raw in self.letters.values()]
 
 
 class MemoryStore:
@@ -138,8 +141,8 @@ class MemoryStore:
         [found] = await self.seam.call("due", [lambda: self._due(_stored(now), buckets, limit)])
         return found
 
-    async def backlog(self) -> Backlog:
-        [found] = await self.seam.call("backlog", [self._backlog])
+    async def backlog(self, due_until: datetime | None = None) -> Backlog:
+        [found] = await self.seam.call("backlog", [lambda: self._backlog(due_until)])
         return found
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
@@ -149,13 +152,13 @@ class MemoryStore:
 
     async def note(self, key: str) -> Document:
         [found] = await self.seam.call("note", [lambda: self.disk.notes.get(key)])
-        return {} if found is None else _decoded(found)
+        return {} if found is None else decoded(found)
 
     async def set_note(self, key: str, values: Document) -> None:
         def write() -> None:
             kept = self.disk.notes.get(key)
-            before = {"_id": key} if kept is None else _decoded(kept)
-            self.disk.notes[key] = _encoded(before | values)
+            before = {"_id": key} if kept is None else decoded(kept)
+            self.disk.notes[key] = encoded(before | values)
 
         await self.seam.call("set_note", [write])
 
@@ -167,7 +170,7 @@ class MemoryStore:
             raw = self.disk.records.get(subject)
             kind = self._kinds[subject.partition("/")[0]]
             found[subject] = (
-                Record(subject, kind, kind.state()) if raw is None else self._record(_decoded(raw))
+                Record(subject, kind, kind.state()) if raw is None else self._record(decoded(raw))
             )
         return found
 
@@ -180,11 +183,11 @@ class MemoryStore:
         guard: Document = spec._filter  # noqa: SLF001 - the driver's request has no other face
         subject: str = guard["_id"]
         raw = self.disk.records.get(subject)
-        document = dict(guard) if raw is None else _decoded(raw)
+        document = dict(guard) if raw is None else decoded(raw)
         if any(document.get(name) != value for name, value in guard.items()):
             return False
-        _change(document, _stored(spec._doc))  # noqa: SLF001
-        self.disk.records[subject] = _encoded(document)
+        apply_update(document, _stored(spec._doc))  # noqa: SLF001
+        self.disk.records[subject] = encoded(document)
         return True
 
     async def _clear(self, name: str, mark: str, counter: str, upto: Mapping[str, int]) -> None:
@@ -192,10 +195,10 @@ class MemoryStore:
             raw = self.disk.records.get(subject)
             if raw is None:
                 return
-            document = _decoded(raw)
+            document = decoded(raw)
             if document[counter] == last + 1:
-                _change(document, {"$set": {name: []}, "$unset": {mark: ""}})
-                self.disk.records[subject] = _encoded(document)
+                apply_update(document, {"$set": {name: []}, "$unset": {mark: ""}})
+                self.disk.records[subject] = encoded(document)
 
         if upto:
             effects = [_later(clear, subject, last) for subject, last in upto.items()]
@@ -220,16 +223,17 @@ class MemoryStore:
         ]
         return [subject for _, subject in sorted(due)[:limit]]
 
-    def _backlog(self) -> Backlog:
+    def _backlog(self, due_until: datetime | None) -> Backlog:
         documents = self.disk.documents()
+        dues = [document["due"] for document in documents if "due" in document]
         return Backlog(
             waiting_outbox=any("waiting" in document for document in documents),
             waiting_handoffs=any("handing" in document for document in documents),
-            next_due=min((d["due"] for d in documents if "due" in d), default=None),
+            next_due=min((at for at in dues if due_until is None or at <= due_until), default=None),
         )
 
     def _add_letter(self, row: Document) -> None:
-        self.disk.letters.setdefault(row["_id"], _encoded(row))
+        self.disk.letters.setdefault(row["_id"], encoded(row))
 
 
 @dataclass(slots=True)
@@ -265,23 +269,25 @@ def _later(function: Callable[..., T], *arguments: Any) -> Callable[[], T]:
     return lambda: function(*arguments)
 
 
-def _encoded(document: Document) -> bytes:
+def encoded(document: Document) -> bytes:
+    """The document as it is stored. Raises `Unavailable` when MongoDB would refuse it."""
     raw = bson.encode(document)
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise Unavailable("store-refused", "The document is larger than MongoDB takes.")
     return raw
 
 
-def _decoded(raw: bytes) -> Document:
+def decoded(raw: bytes) -> Document:
+    """The document as MongoDB gives it back."""
     return cast("Any", bson).decode(raw, _OPTIONS)
 
 
 def _stored(value: T) -> T:
     """The value as it comes back: a time with its microseconds cut off, for one."""
-    return cast("T", _decoded(bson.encode({"value": value}))["value"])
+    return cast("T", decoded(bson.encode({"value": value}))["value"])
 
 
-def _change(document: Document, change: Mapping[str, Any]) -> None:
+def apply_update(document: Document, change: Mapping[str, Any]) -> None:
     """`$set`, `$unset` and `$push` with `$each` and `$slice`: all that the runtime sends."""
     unknown = set(change) - {"$set", "$unset", "$push"}
     if unknown:

@@ -167,7 +167,7 @@ class StoreSuite:
         assert found.handing == WALL
         [handed] = found.handoffs
         assert handed["body"] == Nudge(at=NOW).model_dump(mode="json")
-        assert handed["now"].utcoffset() == timedelta(0)
+        assert datetime.fromisoformat(handed["now"]) == NOW
         again = found.apply(work(name, decide, command=command), SOURCE)
         assert again == Outcome(
             "replayed", answer=told.answer, revision=told.revision, sequence=told.sequence

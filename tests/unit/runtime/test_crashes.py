@@ -1,0 +1,237 @@
+"""The crash table: wherever a process dies or a dependency fails, the end is that of the undisturbed run.
+
+Effects *and outputs* are compared: a prototype that relayed only new events passed every check of its states while
+it lost events. The sabotages at the end show that this table finds such mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from toy import Life, Work, differences, play
+
+from shared.runtime import retry
+from shared.runtime.reactor import Reactor
+from shared.runtime.record import Record
+from shared.runtime.relay import Relay
+from shared.testing.fakes import MemoryStore, Seam, When, apply_update, decoded, encoded
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.0)
+
+
+async def _end(seams: Sequence[Seam] = (), life: type[Life] = Life) -> dict[str, Any]:
+    world, _ = await play(seams, life)
+    return world.ending()
+
+
+async def _undisturbed() -> tuple[dict[str, Any], int]:
+    world, calls = await play()
+    return world.ending(), len(calls)
+
+
+async def test_the_undisturbed_run_is_what_the_script_says() -> None:
+    ending, calls = await _undisturbed()
+    records = ending["records"]
+    assert calls > 40  # the table below has something to hurt
+    assert len(records) == 7
+    assert not any(record["outbox"] or record["handoffs"] for record in records.values())
+    assert sorted(ending["letters"].values()) == ["decision-raised", "line-parked"]
+    for subject, said in ending["said"].items():
+        numbers = [int(headers["ce_sequence"]) for headers, _ in said]
+        assert numbers == list(range(1, len(numbers) + 1)), subject
+        assert records[subject]["next_sequence"] == len(numbers) + 1
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fatal", [True, False], ids=["the process dies", "the call fails"])
+async def test_a_failure_at_any_call_changes_nothing(when: When, *, fatal: bool) -> None:
+    expected, calls = await _undisturbed()
+    for at in range(1, calls + 1):
+        end = await _end([Seam(at=at, when=when, fatal=fatal)])
+        assert not differences(end, expected), f"call {at}"
+
+
+@pytest.mark.parametrize("again", [1, 3])
+async def test_a_second_crash_soon_after_the_first_changes_nothing(again: int) -> None:
+    expected, calls = await _undisturbed()
+    for at in range(1, calls + 1):
+        seams = [
+            Seam(at=at, when=When.AFTER, fatal=True),
+            Seam(at=again, when=When.BEFORE, fatal=True),
+            Seam(at=again, when=When.AFTER, fatal=True),
+        ]
+        assert not differences(await _end(seams), expected), f"call {at}, then {again}"
+
+
+class Twice(Life):
+    """Everything is told twice: a consumer that rewinds, a client that repeats, timers that look again."""
+
+    repeats = 2
+
+
+async def test_everything_told_twice_changes_nothing() -> None:
+    expected, _ = await _undisturbed()
+    assert not differences(await _end(life=Twice), expected)
+
+
+async def test_everything_told_twice_by_a_process_that_dies_changes_nothing() -> None:
+    expected, calls = await _undisturbed()
+    for at in range(1, calls + 1, 2):
+        end = await _end([Seam(at=at, when=When.AFTER, fatal=True)], Twice)
+        assert not differences(end, expected), f"call {at}"
+
+
+# --- sabotage: each of these mistakes must be found by the same table -------------------------------------
+
+
+class OnlyNewEvents(Reactor):
+    """Relays what this save added, not the whole waiting outbox."""
+
+    def _saved(self, records: Any) -> None:
+        for record in records:
+            if record.new_events:
+                self._relay.offer(record.subject, record.new_events)
+            if record.new_handoffs:
+                self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
+
+
+class ClearsBeforePublishing(Relay):
+    async def _round(self) -> None:
+        waiting = {subject: e[-1]["sequence"] for subject, e in self._waiting.items() if e}
+        await self._store.clear_outboxes(waiting)
+        await super()._round()
+
+
+class Forgets(Reactor):
+    """Never offers anything to the relay, and does not sweep."""
+
+    async def sweep(self, before: Any, buckets: Any) -> int:
+        return 0
+
+
+class ClearsHandoffsFirst(Reactor):
+    async def _hand_over(self, subject: str, items: Any, before: Any) -> None:
+        await self._store.clear_handoffs({subject: items[-1]["number"]})
+        await super()._hand_over(subject, items, before)
+
+
+class OnlyNewHandoffs(Reactor):
+    def _saved(self, records: Any) -> None:
+        for record in records:
+            if record.new_events:
+                self._relay.offer(record.subject, record.waiting_entries())
+            if record.new_handoffs:
+                self.hand_over(record.subject, record.new_handoffs)
+
+
+class Unguarded(MemoryStore):
+    """Writes whatever the version is."""
+
+    def _upsert(self, write: Any) -> bool:
+        raw = self.disk.records.get(write._filter["_id"])
+        document = dict(write._filter) if raw is None else decoded(raw)
+        apply_update(document, write._doc)
+        self.disk.records[write._filter["_id"]] = encoded(document)
+        return True
+
+
+class NoInbox(MemoryStore):
+    """Does not remember what was applied."""
+
+    async def load(self, subjects: Any) -> dict[str, Record]:
+        found = await super().load(subjects)
+        for record in found.values():
+            record.applied.clear()
+        return found
+
+
+class NoAnswers(MemoryStore):
+    """Does not remember which commands were answered."""
+
+    async def load(self, subjects: Any) -> dict[str, Record]:
+        found = await super().load(subjects)
+        for record in found.values():
+            record.commands.clear()
+        return found
+
+
+class ClearsAll(MemoryStore):
+    """Empties an outbox although a newer event waits in it."""
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        for subject in published:
+            document = decoded(self.disk.records[subject])
+            document["outbox"] = []
+            document.pop("waiting", None)
+            self.disk.records[subject] = encoded(document)
+        await super().clear_outboxes(published)
+
+
+class MarkLost(MemoryStore):
+    """Sets the waiting mark only when it was not set at load: a clear in between takes it away."""
+
+    async def save(self, records: Sequence[Record], wall: Any) -> set[str]:
+        lost = await super().save(records, wall)
+        for record in records:
+            if record.subject not in lost and record.new_events:
+                document = decoded(self.disk.records[record.subject])
+                document.pop("waiting", None)
+                self.disk.records[record.subject] = encoded(document)
+        return lost
+
+
+class CommitsFirst(Life):
+    async def _step(self, kind: str, what: Any) -> None:
+        if kind != "feed":
+            await super()._step(kind, what)
+            return
+        await self.commit(self.world.position + 1)
+        await super()._step(kind, what)
+        self.world.position -= 1  # `run` commits it again
+
+
+class NotNumbered(Life):
+    """Submits events without their place in the line."""
+
+    async def _submitted(self, works: Sequence[Work]) -> None:
+        await super()._submitted([replace(work, line=None) for work in works])
+
+
+def _life(**parts: Any) -> type[Life]:
+    return type("Sabotaged", (Life,), parts)
+
+
+SABOTAGES: dict[str, type[Life]] = {
+    "relays only new events": _life(REACTOR=OnlyNewEvents),
+    "clears before publishing": _life(RELAY=ClearsBeforePublishing),
+    "clears handoffs before they are applied": _life(REACTOR=ClearsHandoffsFirst),
+    "no guard on saving": _life(STORE=Unguarded),
+    "no inbox": _life(STORE=NoInbox),
+    "no remembered commands": _life(STORE=NoAnswers),
+    "clears newer events too": _life(STORE=ClearsAll),
+    "no sweep": _life(REACTOR=Forgets),
+    "no waiting mark": _life(STORE=MarkLost),
+    "commits before saving": CommitsFirst,
+    "events without numbers": NotNumbered,
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+async def test_a_mistake_is_found(name: str) -> None:
+    expected, calls = await _undisturbed()
+    life = SABOTAGES[name]
+    for when in (When.AFTER, When.BEFORE):
+        for at in range(1, calls + 1):
+            try:
+                end = await _end([Seam(at=at, when=when, fatal=True)], life)
+            except AssertionError:
+                return
+            if end != expected:
+                return
+    pytest.fail("nothing in the table noticed")
