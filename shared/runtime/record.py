@@ -229,8 +229,6 @@ class Record:
         return Outcome("applied", revision=self.revision, sequence=self.next_sequence - 1)
 
     def _cause(self, work: Work, cause_id: str, now: datetime) -> Cause:
-        if not self.facility_id:
-            self.facility_id = work.facility_id
         return Cause(
             id=cause_id,
             now=now,
@@ -275,6 +273,7 @@ class Record:
             }
             self.next_handoff += 1
             self.new_handoffs.append(entry)
+        self.facility_id = cause.facility_id
         self.new_events += entries
         self.next_sequence += len(entries)
         self.touched = True
@@ -301,8 +300,8 @@ class Record:
 
     @property
     def bare(self) -> bool:
-        """Nothing is known of this subject yet."""
-        return self.version == 0
+        """Nothing is known of this subject yet; at most, something about it is parked."""
+        return self.version == 0 or not self.facility_id
 
     @property
     def due(self) -> datetime | None:
