@@ -206,7 +206,9 @@ class Reactor:
     ) -> None:
         if before is not None:
             await asyncio.wait({before})
-        await self.submit([self._handoff_work(subject, item) for item in items])
+        for outcome in await self.submit([self._handoff_work(subject, item) for item in items]):
+            if outcome.error is not None:  # a target's outbox is full: the sweep tries again
+                raise outcome.error
         await self._store.clear_handoffs({subject: items[-1]["number"]})
 
     def _handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
