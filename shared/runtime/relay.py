@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from shared.errors import Unavailable
-from shared.runtime.logs import log
+from shared.runtime.logs import log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import published_types
 from shared.runtime.retry import Backoff
@@ -82,6 +82,10 @@ class Relay:
             except Unavailable as error:
                 self.healthy = False
                 log.warning("relay.waiting", error_code=error.code)
+                await backoff.pause()
+            except Exception as error:  # noqa: BLE001 - a relay that ends would stop the service silently
+                self.healthy = False
+                log.error("relay.failed", exception=type(error).__name__, where=where(error))
                 await backoff.pause()
             else:
                 self.healthy = True
