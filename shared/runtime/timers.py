@@ -61,13 +61,29 @@ class Timers:
             subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
             if not subjects:
                 break
-            await self._reactor.submit([_look_at(subject, now) for subject in subjects])
+            works = [_look_at(subject, now) for subject in subjects]
+            for outcome in await self._reactor.submit(works):
+                if outcome.error is not None:  # an outbox is full: wait, do not spin
+                    raise outcome.error
         self._ran_until = now
 
 
 def _look_at(subject: str, now: datetime) -> Work:
     return Work(
-        subject=subject, cause_id="", correlation_id="", facility_id="", now=now, decide=None
+        subject=subject,
+        cause_id="",
+        correlation_id="",
+        facility_id="",
+        now=now,
+        decide=None,
+        letter=lambda: {
+            "_id": f"deadlines|{subject}",
+            "line": f"{subject}|deadlines",
+            "subject": subject,
+            "kind": "deadlines",
+            "redrivable": True,
+            "first_seen": datetime.now(UTC),
+        },
     )
 
 
