@@ -102,6 +102,7 @@ def count_up(record: Record) -> None:
     """Have the record count one more."""
     state: Any = record.state
     record.state = state.but(count=state.count + 1)
+    record.facility_id = "harbor-iop"
     record.touched = True
 
 
@@ -325,6 +326,9 @@ class StoreSuite:
         others = sorted(set(ALL) - set(held(names[1])))
         assert names[1] not in await store.due(now, others, 10)
         assert (await store.backlog()).next_due == WALL + timedelta(minutes=10)
+        early, just = (WALL + timedelta(minutes=n) for n in (9, 10))
+        assert (await store.backlog(due_until=early)).next_due is None
+        assert (await store.backlog(due_until=just)).next_due == just
 
     async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
         """A store that keeps milliseconds must not call a record due before its deadline is."""
