@@ -129,7 +129,7 @@ def demo(
                     console.print(*bad[-3:], sep="\n", soft_wrap=True, markup=False)
                 raise typer.Exit(1) from None
             console.print(table(ledger, monotonic() - began))
-            console.print(f"{world.steps} steps, {world.polls} looks, {world.journal.repeated} tries repeated")
+            console.print(f"{world.steps} steps, {world.looks} looks, {world.journal.repeated} tries repeated")
             report = {**ledger.report(), "seed": seed, "episodes": episodes}
             if json_file is not None:
                 json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

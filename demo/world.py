@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx2 as httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -130,7 +131,7 @@ class World:
         self._kafka: AIOKafkaConsumer | None = None
         self.now: datetime | None = None
         self.steps = 0
-        self.polls = 0
+        self.looks = 0
         self.records = 0
         self.on_step: Callable[[World], Awaitable[None]] | None = None
 
@@ -220,45 +221,54 @@ class World:
         )
 
     async def quiet(self) -> datetime | None:
-        """Return when nothing is under way anywhere; the earliest deadline of all services."""
+        """Return when nothing is under way anywhere; the earliest deadline up to the next planned instant.
+
+        A service that was idle, and has applied everything that is on its topics *now*, has had nothing to do since
+        it was asked: only the others are asked again.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + QUIET_WITHIN_SECONDS
-        pause = 0.002
-        while True:
-            self.polls += 1
-            flows = await asyncio.gather(*(self._flow(name) for name in self._urls))
+        flows: dict[str, dict[str, Any]] = {}
+        open_names = list(self._urls)
+        while open_names:
+            self.looks += 1
+            answers = await asyncio.gather(*(self._flow(name) for name in open_names))
+            flows |= dict(zip(open_names, answers, strict=True))
             ends = await self._ends()
-            if all(self._is_quiet(flow, ends) for flow in flows):
-                self.records = sum(ends.values())
-                dues = [due for flow in flows if (due := flow["backlog"]["next_due"]) is not None]
-                return datetime.fromisoformat(min(dues)) if dues else None
-            if loop.time() > until:
-                waiting = [flow["service"] for flow in flows if not self._is_quiet(flow, ends)]
-                raise DemoError("never-quiet", f"Still busy: {', '.join(waiting)}.")
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, 0.05)
+            self.records = sum(ends.values())
+            open_names = [name for name, flow in flows.items() if not self._is_quiet(flow, ends)]
+            if open_names and loop.time() > until:
+                raise DemoError("never-quiet", f"Still busy: {', '.join(open_names)}.")
+            if open_names:
+                await asyncio.sleep(0.003)
+        dues = [due for flow in flows.values() if (due := flow["backlog"]["next_due"]) is not None]
+        return datetime.fromisoformat(min(dues)) if dues else None
+
+    def _horizon(self) -> datetime:
+        """The next instant somebody waits for; deadlines beyond it need not be known yet."""
+        assert self.now is not None
+        return self._agenda[0][0] if self._agenda else self.now
 
     def _is_quiet(self, flow: Mapping[str, Any], ends: Mapping[str, int]) -> bool:
         assert self.now is not None
         now, ran_until, backlog = flow["now"], flow["deadlines_ran_until"], flow.get("backlog")
-        if flow["busy"] or backlog is None or now is None:
+        if flow["busy"] or backlog is None or now is None or ran_until is None:
             return False
         due = backlog["next_due"]
         return (
-            datetime.fromisoformat(now) == self.now
+            datetime.fromisoformat(now) == datetime.fromisoformat(ran_until) == self.now
             and not backlog["waiting_outbox"]
             and not backlog["waiting_handoffs"]
-            and ran_until is not None
-            and datetime.fromisoformat(ran_until) == self.now
             and (due is None or datetime.fromisoformat(due) > self.now)
             and len(flow["positions"]) > 0
             and all(ends[partition] == at for partition, at in flow["positions"].items())
         )
 
     async def _flow(self, service: str) -> dict[str, Any]:
+        query = f"wait_seconds=0.2&due_until={quote(self._horizon().isoformat())}"
         flow = await self._answer(
             "GET",
-            f"{self._urls[service]}/ops/flow",
+            f"{self._urls[service]}/ops/flow?{query}",
             None,
             {"Authorization": f"Bearer {self._operator}"},
         )

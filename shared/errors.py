@@ -50,9 +50,7 @@ class Unknown(Refused):
     status = 404
 
     def __init__(self, what: str) -> None:
-        super().__init__(
-            f"unknown-{what}", f"There is no such {what}.", way_out="Check the id."
-        )
+        super().__init__(f"unknown-{what}", f"There is no such {what}.", way_out="Check the id.")
 
 
 class KeyReused(Refused):

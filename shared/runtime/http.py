@@ -172,7 +172,7 @@ class Call:
 def call_by(*roles: str) -> Any:
     """A dependency: the caller, whose role must be one of these (any role, when none is named)."""
 
-    def authenticated(request: Request) -> Call:
+    async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
         actor: Actor = request.app.state.authenticator.actor(request.headers.get("authorization"))
         if roles and actor.role not in roles:
             raise Forbidden(

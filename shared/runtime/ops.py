@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel
@@ -16,6 +17,7 @@ from shared.runtime.http import Call, call_by
 router = APIRouter(tags=["operations"])
 
 OPERATOR = call_by("operator")
+LOOK_SECONDS: Final = 0.002
 
 
 class Step(BaseModel):
@@ -49,27 +51,36 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/ops/flow")
-async def flow(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
-    """How far this replica has come, and what the whole service still has to do.
+async def flow(
+    call: Annotated[Call, OPERATOR],
+    due_until: AwareDatetime | None = None,
+    wait_seconds: Annotated[float, Query(ge=0, le=1)] = 0,
+) -> dict[str, Any]:
+    """How far this replica has come; with `due_until`, and if it is idle, what the whole service still has to do.
 
     Quiet means: nothing busy, no outbox or handoff waiting, deadlines run up to the domain time. Read all
     services first and the topics' end offsets after them: then equal positions mean that nothing is under way.
-    While this replica is busy the store is not asked, and `backlog` is absent.
+    `backlog` is read from the store, over all replicas; `next_due` is the earliest deadline up to `due_until`.
+    The answer comes as soon as this replica is idle, or after `wait_seconds`.
     """
     runtime = call.runtime
     clock = runtime.clock
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_seconds
+    while runtime.busy and loop.time() < until:
+        await asyncio.sleep(LOOK_SECONDS)
     stepped_unset = isinstance(clock, SteppedClock) and not clock.set
     ran_until = runtime.timers.ran_until
     report: dict[str, Any] = {
         "service": runtime.service.name,
         "ready": not runtime.not_ready(),
         "now": None if stepped_unset else clock.now().isoformat(),
-        "busy": runtime.reactor.busy or not runtime.relay.idle or runtime.consumer.busy,
+        "busy": runtime.busy,
         "positions": runtime.consumer.positions,
         "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
     }
-    if not report["busy"]:
-        backlog = await runtime.store.backlog()
+    if due_until is not None and not report["busy"]:
+        backlog = await runtime.store.backlog(due_until)
         report["backlog"] = {
             "waiting_outbox": backlog.waiting_outbox,
             "waiting_handoffs": backlog.waiting_handoffs,

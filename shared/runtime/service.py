@@ -174,6 +174,20 @@ class Runtime:
         await self.store.close()
         log.info("service.stopped")
 
+    @property
+    def busy(self) -> bool:
+        """Something is under way in this process, or a stepped clock has moved and deadlines are to be run."""
+        return (
+            self.reactor.busy
+            or not self.relay.idle
+            or self.consumer.busy
+            or (
+                isinstance(self.clock, SteppedClock)
+                and self.clock.set
+                and self.timers.ran_until != self.clock.now()
+            )
+        )
+
     # --- health ----------------------------------------------------------------------------------
 
     def accepting(self) -> None:

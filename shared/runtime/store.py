@@ -61,7 +61,9 @@ class Store(Protocol):
         """Subjects with a deadline at or before `now`, earliest first."""
         ...
 
-    async def backlog(self) -> Backlog: ...
+    async def backlog(self, due_until: datetime | None = None) -> Backlog:
+        """What waits, and the earliest deadline (up to `due_until`, when it is given)."""
+        ...
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
         """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
@@ -182,13 +184,16 @@ class MongoStore:
             )
         return [document["_id"] for document in documents]
 
-    async def backlog(self) -> Backlog:
+    async def backlog(self, due_until: datetime | None = None) -> Backlog:
         long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+        ahead: Document = {"$gt": long_ago}
+        if due_until is not None:
+            ahead["$lte"] = due_until
         with _translated():
             waiting = await self._records.find_one({"waiting": {"$gt": long_ago}}, {"_id": 1})
             handing = await self._records.find_one({"handing": {"$gt": long_ago}}, {"_id": 1})
             due = (
-                await self._records.find({"due": {"$gt": long_ago}}, {"due": 1})
+                await self._records.find({"due": ahead}, {"due": 1})
                 .sort("due", ASCENDING)
                 .limit(1)
                 .to_list()
