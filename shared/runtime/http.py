@@ -229,7 +229,7 @@ async def on_care_error(request: Request, error: Exception) -> Response:
 async def on_invalid(request: Request, error: Exception) -> Response:
     """What does not validate: where and why, without the value."""
     raw = cast("Any", error).errors()
-    errors = [{"at": ".".join(str(p) for p in e["loc"]), "why": e["type"]} for e in raw[:20]]
+    errors = [{"at": _place(e), "why": e["type"]} for e in raw[:20]]
     return problem(
         request,
         422,
@@ -238,6 +238,12 @@ async def on_invalid(request: Request, error: Exception) -> Response:
         "See `errors` and the API's documentation at /docs.",
         errors=errors,
     )
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """Where in the request; an unknown field's own name is the caller's word, and is left out."""
+    place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
+    return ".".join(str(part) for part in place)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
