@@ -1,0 +1,23 @@
+"""Fixtures of the tests on real servers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from bus import Bus, bus_to, forget_topics
+
+from shared.testing.backends import Backend
+
+
+@pytest.fixture(scope="module")
+async def fresh(backend: Backend) -> Backend:
+    """The backend without any topic of ours: a module starts from nothing."""
+    await forget_topics(backend.kafka_bootstrap)
+    return backend
+
+
+@pytest.fixture(scope="module")
+async def bus(fresh: Backend) -> AsyncIterator[Bus]:
+    async with bus_to(fresh.kafka_bootstrap) as it:
+        yield it
