@@ -241,7 +241,7 @@ class World:
                 raise DemoError("never-quiet", f"Still busy: {', '.join(open_names)}.")
             if open_names:
                 await asyncio.sleep(0.003)
-        dues = [due for flow in flows.values() if (due := flow["backlog"]["next_due"]) is not None]
+        dues = [due for flow in flows.values() if (due := flow["next_due"]) is not None]
         return datetime.fromisoformat(min(dues)) if dues else None
 
     def _horizon(self) -> datetime:
@@ -251,14 +251,12 @@ class World:
 
     def _is_quiet(self, flow: Mapping[str, Any], ends: Mapping[str, int]) -> bool:
         assert self.now is not None
-        now, ran_until, backlog = flow["now"], flow["deadlines_ran_until"], flow.get("backlog")
-        if flow["busy"] or backlog is None or now is None or ran_until is None:
+        now, ran_until = flow["now"], flow["deadlines_ran_until"]
+        if flow["busy"] or "next_due" not in flow or now is None or ran_until is None:
             return False
-        due = backlog["next_due"]
+        due = flow["next_due"]
         return (
             datetime.fromisoformat(now) == datetime.fromisoformat(ran_until) == self.now
-            and not backlog["waiting_outbox"]
-            and not backlog["waiting_handoffs"]
             and (due is None or datetime.fromisoformat(due) > self.now)
             and len(flow["positions"]) > 0
             and all(ends[partition] == at for partition, at in flow["positions"].items())

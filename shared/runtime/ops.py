@@ -56,12 +56,11 @@ async def flow(
     due_until: AwareDatetime | None = None,
     wait_seconds: Annotated[float, Query(ge=0, le=1)] = 0,
 ) -> dict[str, Any]:
-    """How far this replica has come; with `due_until`, and if it is idle, what the whole service still has to do.
+    """How far this replica has come, and with `due_until` the service's earliest deadline up to then.
 
-    Quiet means: nothing busy, no outbox or handoff waiting, deadlines run up to the domain time. Read all
-    services first and the topics' end offsets after them: then equal positions mean that nothing is under way.
-    `backlog` is read from the store, over all replicas; `next_due` is the earliest deadline up to `due_until`.
-    The answer comes as soon as this replica is idle, or after `wait_seconds`.
+    Quiet means: not busy (no batch, command, outbox or handoff in hand), and deadlines run up to the domain time.
+    Read all services first and the topics' end offsets after them: then equal positions mean that nothing is under
+    way. The answer comes as soon as this replica is idle, or after `wait_seconds`; `next_due` is there when it is.
     """
     runtime = call.runtime
     clock = runtime.clock
@@ -80,12 +79,8 @@ async def flow(
         "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
     }
     if due_until is not None and not report["busy"]:
-        backlog = await runtime.store.backlog(due_until)
-        report["backlog"] = {
-            "waiting_outbox": backlog.waiting_outbox,
-            "waiting_handoffs": backlog.waiting_handoffs,
-            "next_due": None if backlog.next_due is None else backlog.next_due.isoformat(),
-        }
+        next_due = await runtime.store.next_due(due_until)
+        report["next_due"] = None if next_due is None else next_due.isoformat()
     return report
 
 

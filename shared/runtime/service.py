@@ -84,7 +84,9 @@ class Runtime:
             metrics=self.metrics,
         )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
-        self._sweeper = Sweeper(self.reactor, self.consumer, settings.sweep_after_seconds)
+        self._sweeper = Sweeper(
+            self.reactor, self.relay, self.consumer, settings.sweep_after_seconds
+        )
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
@@ -133,6 +135,7 @@ class Runtime:
             asyncio.create_task(self._sweeper.run(), name="sweeper"),
             asyncio.create_task(self._note_topics(), name="notes"),
         ]
+        await self._sweeper.take_up_what_was_left()
         self._started = True
         log.info("service.started")
 

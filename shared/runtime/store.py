@@ -7,7 +7,6 @@ guard makes the upsert collide on `_id`, so that E11000 names exactly the record
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, cast
 
@@ -23,15 +22,6 @@ from shared.runtime.record import COMMANDS_KEPT, Record, RecordKind
 
 Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What is still to be done in the whole service, over all its replicas."""
-
-    waiting_outbox: bool
-    waiting_handoffs: bool
-    next_due: datetime | None
 
 
 class Store(Protocol):
@@ -61,9 +51,12 @@ class Store(Protocol):
         """Subjects with a deadline at or before `now`, earliest first."""
         ...
 
-    async def backlog(self, due_until: datetime | None = None) -> Backlog:
-        """What waits, and the earliest deadline (up to `due_until`, when it is given)."""
-        ...
+    async def next_due(self, until: datetime) -> datetime | None:
+        with _translated():
+            document = await self._records.find_one(
+                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
+            )
+        return None if document is None else document["due"]
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
         """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
@@ -78,8 +71,13 @@ class MongoStore:
     """`Store` on MongoDB through PyMongo's own asyncio client."""
 
     def __init__(self, uri: str, database: str, kinds: Mapping[str, RecordKind]) -> None:
+        # The driver need not retry writes: each is guarded, and whoever asked for it asks again.
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri, timeoutMS=10_000, serverSelectionTimeoutMS=5_000, connect=False
+            uri,
+            timeoutMS=10_000,
+            serverSelectionTimeoutMS=5_000,
+            retryWrites=False,
+            connect=False,
         )
         self._kinds = kinds
         options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
@@ -96,7 +94,6 @@ class MongoStore:
         with _translated():
             await self._records.create_index([("waiting", ASCENDING)], sparse=True)
             await self._records.create_index([("handing", ASCENDING)], sparse=True)
-            await self._records.create_index([("bucket", ASCENDING), ("due", ASCENDING)])
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             await self._letters.create_index([("line", ASCENDING), ("position.offset", ASCENDING)])
 
@@ -184,25 +181,12 @@ class MongoStore:
             )
         return [document["_id"] for document in documents]
 
-    async def backlog(self, due_until: datetime | None = None) -> Backlog:
-        long_ago = datetime(1970, 1, 1, tzinfo=UTC)
-        ahead: Document = {"$gt": long_ago}
-        if due_until is not None:
-            ahead["$lte"] = due_until
+    async def next_due(self, until: datetime) -> datetime | None:
         with _translated():
-            waiting = await self._records.find_one({"waiting": {"$gt": long_ago}}, {"_id": 1})
-            handing = await self._records.find_one({"handing": {"$gt": long_ago}}, {"_id": 1})
-            due = (
-                await self._records.find({"due": ahead}, {"due": 1})
-                .sort("due", ASCENDING)
-                .limit(1)
-                .to_list()
+            document = await self._records.find_one(
+                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
             )
-        return Backlog(
-            waiting_outbox=waiting is not None,
-            waiting_handoffs=handing is not None,
-            next_due=due[0]["due"] if due else None,
-        )
+        return None if document is None else document["due"]
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
         writes = [

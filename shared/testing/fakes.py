@@ -22,7 +22,6 @@ from shared.errors import Unavailable
 from shared.runtime.record import Record, RecordKind
 from shared.runtime.relay import Entries
 from shared.runtime.store import (
-    Backlog,
     Document,
     MongoStore,
     _write,  # pyright: ignore[reportPrivateUsage] - the fake is to be sent what MongoDB is sent
@@ -141,8 +140,8 @@ class MemoryStore:
         [found] = await self.seam.call("due", [lambda: self._due(_stored(now), buckets, limit)])
         return found
 
-    async def backlog(self, due_until: datetime | None = None) -> Backlog:
-        [found] = await self.seam.call("backlog", [lambda: self._backlog(due_until)])
+    async def next_due(self, until: datetime) -> datetime | None:
+        [found] = await self.seam.call("next_due", [lambda: self._next_due(_stored(until))])
         return found
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
@@ -223,14 +222,9 @@ class MemoryStore:
         ]
         return [subject for _, subject in sorted(due)[:limit]]
 
-    def _backlog(self, due_until: datetime | None) -> Backlog:
-        documents = self.disk.documents()
-        dues = [document["due"] for document in documents if "due" in document]
-        return Backlog(
-            waiting_outbox=any("waiting" in document for document in documents),
-            waiting_handoffs=any("handing" in document for document in documents),
-            next_due=min((at for at in dues if due_until is None or at <= due_until), default=None),
-        )
+    def _next_due(self, until: datetime) -> datetime | None:
+        dues = [document["due"] for document in self.disk.documents() if "due" in document]
+        return min((due for due in dues if due <= until), default=None)
 
     def _add_letter(self, row: Document) -> None:
         self.disk.letters.setdefault(row["_id"], encoded(row))
