@@ -52,11 +52,8 @@ class Store(Protocol):
         ...
 
     async def next_due(self, until: datetime) -> datetime | None:
-        with _translated():
-            document = await self._records.find_one(
-                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
-            )
-        return None if document is None else document["due"]
+        """The earliest deadline at or before `until`."""
+        ...
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
         """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
