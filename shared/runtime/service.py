@@ -212,8 +212,11 @@ class Runtime:
             reasons.append("consumer-waiting")
         if not self.relay.healthy:
             reasons.append("relay-waiting")
-        if isinstance(self.clock, SteppedClock) and not self.clock.set:
+        clock_unset = isinstance(self.clock, SteppedClock) and not self.clock.set
+        if clock_unset:
             reasons.append("clock-not-set")
+        elif not self.timers.healthy:
+            reasons.append("timers-waiting")
         return reasons
 
 

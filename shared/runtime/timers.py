@@ -37,6 +37,8 @@ class Timers:
         self._consumer = consumer
         self._clock = clock
         self._ran_until: datetime | None = None
+        self.healthy = True
+        """False while the store or the broker did not answer: noticed even when nothing else happens."""
 
     @property
     def ran_until(self) -> datetime | None:
@@ -49,9 +51,11 @@ class Timers:
             try:
                 await self._round()
             except (Unavailable, KafkaError) as error:
+                self.healthy = False
                 log.warning("timers.waiting", exception=type(error).__name__)
                 await backoff.pause()
             else:
+                self.healthy = True
                 backoff.reset()
                 await self._clock.moved(self._ran_until, LOOK_AGAIN_SECONDS)
 
