@@ -167,7 +167,7 @@ async def test_a_parked_handoff_leaves_a_letter_and_does_not_stop_the_others(
     letters = running.store.disk.letter_documents()
     assert {row["reason"] for row in letters} == {"decision-raised"}
     assert sorted(row["subject"] for row in letters) == sorted(EPISODES)
-    assert not (await running.store.backlog()).waiting_handoffs
+    assert await running.sweep() == 0
 
 
 async def test_a_full_relay_queue_never_blocks_and_the_sweep_publishes_the_rest() -> None:
@@ -257,7 +257,7 @@ async def test_a_step_of_the_clock_runs_every_deadline_up_to_it(running: Running
 async def test_a_step_to_what_the_store_calls_next_fires_it(running: Running) -> None:
     """Deadlines have microseconds, the store's answer has not: the timers must not look for ever."""
     await running.reactor.submit([Feed().says(EPISODES[0], arm)])
-    next_due = (await running.store.backlog()).next_due
+    next_due = await running.store.next_due(START + timedelta(days=1))
     assert next_due is not None
     running.clock.step_to(next_due)
     timers, task = await _timers(running)
@@ -301,7 +301,7 @@ async def test_a_deadline_whose_rule_fails_is_parked_with_a_letter(
     letters = running.store.disk.letter_documents()
     assert sorted(row["subject"] for row in letters) == sorted(EPISODES[:2])
     assert {row["reason"] for row in letters} == {"decision-raised"}
-    assert (await running.store.backlog()).next_due is None
+    assert await running.store.next_due(START + timedelta(days=1)) is None
     await _stop(task)
 
 
