@@ -11,6 +11,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from shared.contracts.event import Envelope, Event
 from shared.decision import derive_id
@@ -125,7 +126,10 @@ class Bus:
         )
 
     async def committed(self, group: str) -> dict[TopicPartition, int]:
-        found = await self._admin.list_consumer_group_offsets(group)
+        try:
+            found = await self._admin.list_consumer_group_offsets(group)
+        except GroupCoordinatorNotAvailableError:  # the broker has not had a group yet
+            return {}
         return {tp: meta.offset for tp, meta in found.items()}
 
     async def heard(self, group: str, tp: TopicPartition) -> None:

@@ -1,0 +1,411 @@
+"""Kafka in and out, with real processes that are killed, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+from uuid import uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import NewTopic
+from bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until
+
+from services.plans.app import SERVICE
+from shared.contracts import intake, plans
+from shared.contracts.event import PARTITIONS, TOPICS
+from shared.decision import derive_id
+from shared.runtime.kafka import ensure_topics
+from shared.runtime.record import Line, Work
+from shared.runtime.service import Runtime
+from shared.runtime.settings import ServiceSettings
+from shared.runtime.store import MongoStore
+from shared.testing.backends import Backend, Capability, require
+from shared.testing.issuer import LocalIssuer
+from shared.testing.stack import ServiceProcess, Stack, services
+
+ISSUER = LocalIssuer()
+GROUP = "plans"
+SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_records": "20"}
+
+
+@pytest.fixture
+async def bus(backend: Backend) -> AsyncIterator[Bus]:
+    """Topics made afresh, so that positions and fork checks start from nothing."""
+    await forget_topics(backend.kafka_bootstrap)
+    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
+    async with bus_to(backend.kafka_bootstrap) as it:
+        yield it
+
+
+@contextmanager
+def plans_service(backend: Backend, prefix: str, *, replicas: int = 1) -> Iterator[Stack]:
+    settings: dict[str, Any] = SETTINGS | {"database_prefix": prefix}
+    with services(backend, names=["plans"], replicas=replicas, issuer=ISSUER, **settings) as stack:
+        yield stack
+
+
+@asynccontextmanager
+async def store_of(backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
+    store = MongoStore(backend.mongo_uri, f"{prefix}plans", SERVICE.kinds)
+    try:
+        yield store
+    finally:
+        await store.database.client.drop_database(store.database.name)
+        await store.close()
+
+
+def _asked(process: ServiceProcess, path: str) -> tuple[int, dict[str, Any]]:
+    token = ISSUER.token(FACILITY, "operator")
+    request = Request(f"{process.url}{path}", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urlopen(request, timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+    except (URLError, OSError):
+        return 0, {}
+
+
+async def ask(process: ServiceProcess, path: str) -> tuple[int, dict[str, Any]]:
+    return await asyncio.to_thread(_asked, process, path)
+
+
+async def ready(process: ServiceProcess) -> None:
+    async def is_ready() -> bool:
+        return (await ask(process, "/readyz"))[0] == 200
+
+    await until(is_ready, what="readiness", limit_s=60)
+
+
+async def holds(process: ServiceProcess) -> set[str]:
+    """The `topic/partition`s that a replica holds and has applied all of."""
+    _, flow = await ask(process, "/ops/flow")
+    return set(flow.get("positions", ()))
+
+
+def episodes(count: int) -> list[str]:
+    return [f"episode/{uuid4()}" for _ in range(count)]
+
+
+def admission() -> intake.PatientAdmitted:
+    return intake.PatientAdmitted.example().model_copy(update={"admitted_at": datetime.now(UTC)})
+
+
+class Sent:
+    """What was sent to the service, and where it stands on the topics."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.subjects: list[str] = []
+        self.at: dict[TopicPartition, list[tuple[int, str, int]]] = defaultdict(list)
+
+    async def admissions(self, count: int) -> None:
+        """A first event about `count` episodes: each leads to one event of the service's own."""
+        await self._each(episodes(count), admission(), 1)
+
+    async def recommendations(self) -> None:
+        """A second event about all of them."""
+        await self._each(self.subjects, intake.LevelRecommended.example(), 2)
+
+    async def _each(self, subjects: list[str], event: Any, number: int) -> None:
+        for subject in subjects:
+            tp = await self._bus.say(event, subject, number)
+            self.at[tp].append((self._bus.offset, subject, number))
+        if number == 1:
+            self.subjects += subjects
+
+    @property
+    def last(self) -> int:
+        """The highest number that was sent about each subject."""
+        return max(number for items in self.at.values() for _, _, number in items)
+
+
+async def applied(store: MongoStore) -> dict[str, int]:
+    documents = await store.collection("records").find({}, {"applied": 1}).to_list()
+    return {d["_id"]: d["applied"].get("intake", (0, ""))[0] for d in documents}
+
+
+async def all_applied(store: MongoStore, sent: Sent) -> None:
+    async def done() -> bool:
+        found = await applied(store)
+        return all(found.get(subject) == sent.last for subject in sent.subjects)
+
+    await until(done, what="applying everything", limit_s=60)
+
+
+async def said(backend: Backend) -> dict[str, list[str]]:
+    """The first occurrences of the ids on the service's own topic, per subject, in order."""
+    topic = TOPICS["care.plans"]
+    consumer = AIOKafkaConsumer(bootstrap_servers=backend.kafka_bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    try:
+        partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                for record in batch:
+                    headers = {name: raw.decode() for name, raw in record.headers}
+                    found[(record.key or b"").decode()].setdefault(
+                        headers["ce_id"], headers["ce_sequence"]
+                    )
+    finally:
+        await consumer.stop()
+    return {subject: list(ids.values()) for subject, ids in found.items()}
+
+
+async def all_said(backend: Backend, sent: Sent) -> None:
+    """Every episode's one event is on the topic, numbered 1, and none has a second."""
+
+    async def done() -> bool:
+        return len(await said(backend)) == len(sent.subjects)
+
+    await until(done, what="publishing everything", limit_s=60)
+    assert set(map(tuple, (await said(backend)).values())) == {("1",)}
+
+
+async def test_an_offset_is_never_committed_before_its_work_is_saved(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    """Looked at all the while, over a kill -9 and a restart; in the end everything was applied once."""
+    sent = Sent(bus)
+    await sent.admissions(120)
+    async with store_of(backend, prefix) as store:
+        looks = 0
+
+        async def look() -> None:
+            nonlocal looks
+            committed = await bus.committed(GROUP)  # first: what is saved may only be more
+            found = await applied(store)
+            looks += 1
+            for tp, items in sent.at.items():
+                for offset, subject, number in items:
+                    if offset < committed.get(tp, 0):
+                        assert found.get(subject, 0) >= number, f"{tp}@{offset}"
+
+        with plans_service(backend, prefix) as stack:
+            process = stack.one("plans")
+
+            async def some(count: int) -> bool:
+                await look()
+                return len(await applied(store)) >= count
+
+            await until(lambda: some(1), what="the first work", limit_s=60)
+            process.kill()
+            await look()
+            await sent.recommendations()
+            process.start()
+
+            async def finished() -> bool:
+                await look()
+                found = await applied(store)
+                return all(found.get(subject) == 2 for subject in sent.subjects)
+
+            await until(finished, what="the rest", limit_s=60)
+            await all_said(backend, sent)
+
+            async def level() -> bool:
+                committed = await bus.committed(GROUP)
+                return all(committed.get(tp) == items[-1][0] + 1 for tp, items in sent.at.items())
+
+            await until(level, what="committing everything")
+        assert looks > 3
+        assert await store.collection("dead_letters").count_documents({}) == 0
+
+
+async def test_a_graceful_stop_finishes_what_it_has_in_hand(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    """What was saved is committed and published when the process ends: the next one has nothing to repair."""
+    sent = Sent(bus)
+    await sent.admissions(150)
+    async with store_of(backend, prefix) as store:
+        with plans_service(backend, prefix) as stack:
+
+            async def some() -> bool:
+                return bool(await applied(store))
+
+            await until(some, what="the first work", limit_s=60)
+            await asyncio.to_thread(stack.one("plans").stop)
+            committed = await bus.committed(GROUP)
+            found = await applied(store)
+            for tp, items in sent.at.items():
+                for offset, subject, _ in items:
+                    assert (subject in found) == (offset < committed.get(tp, 0)), f"{tp}@{offset}"
+            assert await store.stranded(datetime.now(UTC), range(PARTITIONS), 10) == []
+            assert set(await said(backend)) == set(found)
+            stack.one("plans").start()
+            await all_applied(store, sent)
+            await all_said(backend, sent)
+
+
+async def test_two_replicas_share_and_the_living_takes_over_from_the_dead(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    require(backend, Capability.FAILOVER)
+    sent = Sent(bus)
+    async with store_of(backend, prefix) as store:
+        with plans_service(backend, prefix, replicas=2) as stack:
+            one, other = stack.processes
+            await ready(one)
+            await ready(other)
+
+            async def shared() -> bool:
+                first, second = await holds(one), await holds(other)
+                return len(first) == len(second) == 18 and not first & second
+
+            await until(shared, what="sharing the partitions", limit_s=60)
+            partitions = {place.partition("/")[2] for place in await holds(one)}
+            assert len(partitions) == 6  # the same numbers of every topic: timers rely on it
+            await sent.admissions(40)
+            await all_applied(store, sent)
+            one.kill()
+            await sent.recommendations()
+            await all_applied(store, sent)
+            await all_said(backend, sent)
+
+            async def all_held() -> bool:
+                return len(await holds(other)) == 36
+
+            await until(all_held, what="holding all partitions")
+        assert await store.collection("dead_letters").count_documents({}) == 0
+
+
+async def _plant(store: MongoStore, saved_at: datetime) -> str:
+    """A record as a process leaves it that dies between its save and its publish."""
+    subject = f"episode/{uuid4()}"
+    record = (await store.load([subject]))[subject]
+    reaction = SERVICE.reactions.find("care.intake.patient-admitted")
+    assert reaction is not None
+    event_id = derive_id("planted", subject)
+    work = Work(
+        subject=subject,
+        cause_id=event_id,
+        correlation_id=event_id,
+        facility_id=FACILITY,
+        now=datetime.now(UTC),
+        decide=lambda state, cause: reaction.rule(state, admission(), cause),
+        line=Line("intake", 1, event_id),
+    )
+    assert record.apply(work, SERVICE.source).status == "applied"
+    assert await store.save([record], saved_at) == set()
+    return subject
+
+
+async def test_what_a_crash_left_is_published_at_the_start_and_by_the_sweep(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    async with store_of(backend, prefix) as store:
+        await store.start()
+
+        async def swept() -> bool:
+            return await store.stranded(datetime.now(UTC), range(PARTITIONS), 10) == []
+
+        before = await _plant(store, datetime.now(UTC))
+        with plans_service(backend, prefix) as stack:
+            await until(swept, what="taking up what was left", limit_s=60)
+            await ready(stack.one("plans"))
+            later = await _plant(store, datetime.now(UTC) - timedelta(minutes=5))
+            await until(swept, what="the sweep", limit_s=60)
+            assert await said(backend) == {before: ["1"], later: ["1"]}
+        for document in await store.collection("records").find({}).to_list():
+            assert document["outbox"] == []
+            assert "waiting" not in document
+
+
+@pytest.mark.parametrize("traffic", [True, False], ids=["with traffic", "without traffic"])
+async def test_a_store_that_goes_away_and_comes_back_costs_nothing(
+    backend: Backend, bus: Bus, prefix: str, *, traffic: bool
+) -> None:
+    require(backend, Capability.RESTART)
+    server = backend.mongo_server
+    assert server is not None
+    sent = Sent(bus)
+    await sent.admissions(5)
+    with plans_service(backend, prefix) as stack:
+        process = stack.one("plans")
+        await ready(process)
+        async with store_of(backend, prefix) as store:
+            await all_applied(store, sent)
+        await asyncio.to_thread(server.kill)
+        try:
+            if traffic:
+                await sent.recommendations()
+
+            async def red() -> bool:
+                status, body = await ask(process, "/readyz")
+                return status == 503 and bool(body["reasons"])
+
+            await until(red, what="red readiness", limit_s=40)
+            assert (await ask(process, "/healthz"))[0] == 200
+        finally:
+            await asyncio.to_thread(server.start)
+        await ready(process)
+        async with store_of(backend, prefix) as store:
+            if not traffic:
+                await sent.recommendations()
+            await all_applied(store, sent)
+            await all_said(backend, sent)
+            assert await store.collection("dead_letters").count_documents({}) == 0
+
+
+# --- refusals at start ---------------------------------------------------------------------------------------
+
+
+async def _refusal(backend: Backend, prefix: str) -> str:
+    settings = ServiceSettings.model_validate(
+        {
+            "KAFKA_BOOTSTRAP": backend.kafka_bootstrap,
+            "MONGO_URI": backend.mongo_uri,
+            "database_prefix": prefix,
+        }
+    )
+    runtime = Runtime(SERVICE, settings)
+    await runtime.start()
+    try:
+        await until(
+            lambda: runtime.refusal is not None or not runtime.not_ready(), what="a refusal"
+        )
+        assert runtime.refusal is not None
+        assert runtime.not_ready() == [runtime.refusal.code]
+        return runtime.refusal.code
+    finally:
+        await runtime.store.database.client.drop_database(f"{prefix}plans")
+        await runtime.stop()
+
+
+async def test_a_store_behind_its_own_topic_is_refused(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    """Publishing would give numbers a second meaning."""
+    await bus.say(plans.ProgramGraduated.example(), f"episode/{uuid4()}", 3)
+    assert await _refusal(backend, prefix) == "history-forked"
+
+
+async def test_a_topic_with_other_partitions_is_refused(backend: Backend, prefix: str) -> None:
+    await forget_topics(backend.kafka_bootstrap)
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        await admin.create_topics([NewTopic("care.intake", 3, 1)])
+    try:
+        assert await _refusal(backend, prefix) == "topic-partitions-differ"
+    finally:
+        await forget_topics(backend.kafka_bootstrap)
+
+
+async def test_a_topic_that_was_made_again_is_refused(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    async with store_of(backend, prefix) as store:
+        await store.set_note("topic:care.intake", {"incarnation": 1, "ends": [7] * 12})
+        assert await _refusal(backend, prefix) == "topic-made-again"
