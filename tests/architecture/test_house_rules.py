@@ -1,0 +1,291 @@
+"""The rules of the house, each held by a test: who may import whom, what is acknowledged when, what may be logged."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+import structlog
+from faststream import AckPolicy
+
+from shared.contracts.event import CATALOGUE, TOPICS
+from shared.runtime.logs import ALLOWED, configure
+from shared.runtime.metrics import Metrics
+from shared.runtime.service import Runtime, Service
+from shared.runtime.settings import ServiceSettings
+from shared.testing.backends.process import free_port, spawn, tail
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("care", "demo", "services", "shared")
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
+RULES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+NOBODY = "127.0.0.1:9"
+
+
+def service(name: str) -> Service:
+    return import_module(f"services.{name}.app").SERVICE
+
+
+@pytest.fixture(params=SERVICES)
+def each(request: pytest.FixtureRequest) -> Service:
+    return service(request.param)
+
+
+# --- who may import whom -------------------------------------------------------------------------------------
+
+
+def _lint(root: Path) -> tuple[bool, dict[str, bool]]:
+    """Whether import-linter is content, and which contracts are kept."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    done = subprocess.run(
+        [*command, "--no-cache"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    found = re.findall(r"^(.+?) (KEPT|BROKEN)$", done.stdout, re.MULTILINE)
+    assert found, done.stdout + done.stderr
+    return done.returncode == 0, {name: word == "KEPT" for name, word in found}
+
+
+BREACHES = {
+    "Services never import one another": ("services/plans/api.py", "services.attendance.domain"),
+    "Inside a service, imports point down": ("services/plans/domain.py", "services.plans.api"),
+    "Shared code knows no service": ("shared/runtime/clock.py", "services.plans.domain"),
+    "The published language and decisions do no I/O": ("shared/decision.py", "asyncio"),
+    "Rules do no I/O": ("services/plans/domain.py", "uuid"),
+    "Services take the runtime, not its drivers": ("services/plans/api.py", "pymongo"),
+}
+
+
+def test_imports_keep_the_rules() -> None:
+    content, kept = _lint(ROOT)
+    assert content, [name for name, well in kept.items() if not well]
+    assert set(kept) == {rule["name"] for rule in RULES}
+
+
+def test_every_rule_on_imports_notices_its_breach(tmp_path: Path) -> None:
+    """Each broken in its turn, in a copy: exactly that rule, or one that it implies, must complain."""
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    assert {rule["name"] for rule in RULES} == set(BREACHES), "a rule without a breach here"
+    for name, (file, wanted) in BREACHES.items():
+        path = tmp_path / file
+        before = path.read_text()
+        path.write_text(f"{before}\nimport {wanted}\n")
+        content, kept = _lint(tmp_path)
+        assert not content, name
+        assert not kept[name], name
+        path.write_text(before)
+    assert _lint(tmp_path)[0]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_under_the_rules(name: str) -> None:
+    """A new service must be named in the rules that are told by name."""
+    module = f"services.{name}"
+    for rule in RULES:
+        if rule["name"].startswith("Services never"):
+            assert module in rule["modules"]
+        if rule["name"].startswith("Inside a service"):
+            assert module in rule["containers"]
+
+
+# --- one service alone ---------------------------------------------------------------------------------------
+
+
+def _answer(port: int, path: str) -> tuple[int, dict[str, Any]]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+    except (URLError, OSError):
+        return 0, {}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_shared_and_one_service_run_alone(name: str, tmp_path: Path) -> None:
+    """Copied elsewhere, without its neighbours, broker or store, it starts and says that it is alive and not ready."""
+    ignore = shutil.ignore_patterns("__pycache__", "testing")
+    shutil.copytree(ROOT / "shared", tmp_path / "shared", ignore=ignore)
+    shutil.copytree(ROOT / "services" / name, tmp_path / "services" / name, ignore=ignore)
+    shutil.copy(ROOT / "services" / "__init__.py", tmp_path / "services")
+    port, log = free_port(), tmp_path / "log"
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        f"import services, shared, services.{name}.app as app\n"
+        f"assert services.__file__.startswith({str(tmp_path)!r})\n"
+        f"assert shared.__file__.startswith({str(tmp_path)!r})\n"
+        "app.run(app.SERVICE, app.ServiceSettings())\n"
+    )
+    env = os.environ | {
+        "KAFKA_BOOTSTRAP": NOBODY,
+        "MONGO_URI": f"mongodb://{NOBODY}/",
+        "CARE_PORT": str(port),
+        "CARE_SHUTDOWN_SECONDS": "1",
+    }
+    process = spawn([sys.executable, "-I", "-c", program], log=log, env=env)
+    try:
+        until = monotonic() + 60
+        while _answer(port, "/healthz")[0] != 200:
+            assert process.poll() is None, tail(log)
+            assert monotonic() < until, tail(log)
+            sleep(0.05)
+        status, body = _answer(port, "/readyz")
+        assert (status, body["reasons"]) == (503, ["starting"])
+    finally:
+        process.kill()
+        process.wait()
+
+
+# --- at least once -------------------------------------------------------------------------------------------
+
+
+async def test_every_subscriber_acknowledges_by_hand_and_from_the_beginning(each: Service) -> None:
+    runtime = Runtime(each, ServiceSettings())
+    try:
+        subscribers: list[Any] = list(runtime._broker.subscribers)
+        assert subscribers
+        for subscriber in subscribers:
+            settings = subscriber._connection_args
+            assert subscriber.ack_policy is AckPolicy.MANUAL
+            assert settings["enable_auto_commit"] is False
+            assert settings["auto_offset_reset"] == "earliest"
+            assert settings["rebalance_timeout_ms"] >= 60_000
+            assert settings["max_partition_fetch_bytes"] >= 1024 * 1024
+            # aiokafka loses records of healthy partitions when one of these raises
+            assert settings["key_deserializer"] is settings["value_deserializer"] is None
+    finally:
+        await runtime.store.close()
+
+
+# --- reaction tables and the catalogue -------------------------------------------------------------------------
+
+KNOWN_EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""(service, type): why it is heard although the catalogue does not name the service as a consumer."""
+
+
+def test_what_a_service_hears_is_in_the_catalogue_and_names_it(each: Service) -> None:
+    for reaction in each.reactions:
+        event = reaction.event
+        assert CATALOGUE.get(event.TYPE) is event
+        assert event.SOURCE in TOPICS
+        assert each.source != event.SOURCE, "a service hears itself through handoffs"
+        if (each.name, event.TYPE) not in KNOWN_EXCEPTIONS:
+            assert each.name in event.CONSUMERS, f"{event.TYPE} does not name {each.name}"
+        kind = each.kinds.get(event.SUBJECT)
+        assert kind is not None or reaction.target is not None, f"{event.TYPE}: no such record"
+
+
+def test_exceptions_are_still_exceptions() -> None:
+    for name, event_type in KNOWN_EXCEPTIONS:
+        assert name not in CATALOGUE[event_type].CONSUMERS
+
+
+def test_handoffs_have_names_of_their_own(each: Service) -> None:
+    """A handoff is found again by the name of its body's class."""
+    names = [body.__name__ for body in each.handoffs.rules]
+    assert len(names) == len(set(names))
+
+
+# --- what is counted, and what is logged ----------------------------------------------------------------------
+
+LABELS = {"kind", "status", "type", "source", "reason", "route", "topic", "partition"}
+
+
+def _metrics() -> Iterator[Any]:
+    for value in vars(Metrics()).values():
+        if hasattr(value, "_labelnames"):
+            yield value
+
+
+def test_metrics_are_named_alike_and_explain_themselves() -> None:
+    found = list(_metrics())
+    assert len(found) > 10
+    for metric in found:
+        assert metric._name.startswith("care_")
+        assert metric._documentation.endswith(".")
+        assert set(metric._labelnames) <= LABELS, "a label may be no subject and no person"
+
+
+def test_metrics_are_documented() -> None:
+    pages = [path for path in (ROOT / "docs").glob("*.md") if path.name != "vocabulary.md"]
+    text = "\n".join(path.read_text() for path in pages)
+    names = [sample.name for metric in _metrics() for sample in metric.describe()]
+    if not (ROOT / "docs" / "runbook.md").exists():
+        pytest.skip("docs/runbook.md is not written yet")
+    missing = [name for name in names if name not in text]
+    assert not missing
+
+
+def _log_calls() -> Iterator[tuple[str, ast.Call]]:
+    for package in ("shared/runtime", "services"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=level)):
+                        if level in {"debug", "info", "warning", "error", "critical"}:
+                            yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+def test_every_log_line_has_a_fixed_name_and_only_listed_keys() -> None:
+    calls = list(_log_calls())
+    assert len(calls) > 10
+    for place, call in calls:
+        [event] = call.args
+        assert isinstance(event, ast.Constant), f"{place}: the name of a line is a constant"
+        assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", str(event.value)), place
+        for keyword in call.keywords:
+            assert keyword.arg in ALLOWED, f"{place}: {keyword.arg} would be dropped"
+
+
+def test_the_logger_drops_what_is_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bound or passed, and exceptions with their words."""
+    written = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", written)
+    before = structlog.get_config()
+    handlers, level = logging.getLogger().handlers, logging.getLogger().level
+    try:
+        configure("plans", "info")
+        structlog.configure(cache_logger_on_first_use=False)
+        log = structlog.get_logger()
+        structlog.contextvars.bind_contextvars(patient="Maria")
+        try:
+            int("Maria")
+        except ValueError:
+            log.bind(name="Maria").error("some.thing", payload="Maria", count=3, exc_info=True)
+            logging.getLogger("library").exception("failed on %s", "Maria")
+    finally:
+        structlog.contextvars.clear_contextvars()
+        structlog.configure(**before)
+        logging.getLogger().handlers, logging.getLogger().level = handlers, level
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert "Maria" not in written.getvalue()
+    ours, theirs = lines
+    assert (ours["event"], ours["count"], ours["service"]) == ("some.thing", 3, "plans")
+    assert (theirs["logger"], theirs["exception"]) == ("library", "ValueError")
+    assert all(set(line) <= ALLOWED for line in lines)
