@@ -345,7 +345,10 @@ class Group:
             return
         screens = await self._screens(day, present)
         await self.world.until(at(day, ROLL, self.zone))
-        await asyncio.gather(*(self._roll(*session) for session in sessions))
+        # Individual sessions took place before the group: one person's rolls are called in that order.
+        for alone in (True, False):
+            rolls = [self._roll(*session) for session in sessions if (session[2] == 60) is alone]
+            await asyncio.gather(*rolls)
         await asyncio.gather(
             *(
                 self._screen_step(

@@ -32,6 +32,7 @@ SILENT_DAYS: Final = 7
 NO_SHOW_STEPS: Final = (2, 3)
 """Unexcused absences in a row that call for a review, and for a retention conference. House rule."""
 RECENT: Final = timedelta(days=14)
+SPECIMEN_LOOKED_AT_WITHIN: Final = timedelta(hours=24)
 
 _PRESENT: Final = {
     AttendanceStatus.ATTENDED: Arrival.ATTENDED,
@@ -239,11 +240,17 @@ class EpisodeState(State):
     discharged_at: datetime | None = None
     bookings: dict[str, Booking] = Field(default_factory=dict[str, Booking])
     weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
-    absences_consecutive: int = 0
     no_shows: tuple[datetime, ...] = ()
+    """Unexcused absences of the last 14 days or since the last contact, by when the session began."""
     last_contact_at: datetime | None = None
     screens: dict[str, Screen] = Field(default_factory=dict[str, Screen])
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
+
+    @property
+    def absences_consecutive(self) -> int:
+        """Unexcused absences since the person was last there, in whichever order the rolls were called."""
+        since = self.last_contact_at
+        return sum(since is None or moment > since for moment in self.no_shows)
 
 
 def admitted(
@@ -339,8 +346,10 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
 
 
 def _in_contact(state: EpisodeState, at: datetime) -> EpisodeState:
-    """Being there ends a run of absences at any stage."""
-    state = state.but(absences_consecutive=0, last_contact_at=at)
+    """Being there ends a run of absences at any stage; a roll that is called late ends nothing that came after."""
+    if state.last_contact_at is not None and at <= state.last_contact_at:
+        return state
+    state = state.but(last_contact_at=at)
     if state.discharged_at is not None:
         return state
     return state.arm("silence", at + timedelta(days=SILENT_DAYS))
@@ -350,9 +359,11 @@ def _no_show(
     state: EpisodeState, at: datetime, missed: attendance.SessionMissed, cause: Cause
 ) -> Decision[EpisodeState]:
     """Two in a row call for a review, three for a retention conference; each step is said once per run."""
-    recent = tuple(moment for moment in (*state.no_shows, at) if moment > at - RECENT)
-    state = state.but(absences_consecutive=state.absences_consecutive + 1, no_shows=recent)
-    if state.absences_consecutive not in NO_SHOW_STEPS:
+    before = state.absences_consecutive
+    since = state.last_contact_at or at
+    kept = sorted(m for m in (*state.no_shows, at) if m > cause.now - RECENT or m > since)
+    state = state.but(no_shows=tuple(kept))
+    if not before < state.absences_consecutive or state.absences_consecutive not in NO_SHOW_STEPS:
         return Decision(state, (missed,))
     return Decision(state, (missed, _threshold(state, cause.now)))
 
@@ -361,7 +372,7 @@ def _threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThreshol
     silent = now - (state.last_contact_at or now)
     return attendance.AbsenceThresholdReached(
         absences_consecutive=state.absences_consecutive,
-        absences_last_14_days=len(state.no_shows),
+        absences_last_14_days=sum(moment > now - RECENT for moment in state.no_shows),
         days_silent=silent.days,
     )
 
@@ -476,6 +487,6 @@ def _specimen_late(state: EpisodeState, screen_id: str, cause: Cause) -> Decisio
         loop_id=screen_id,
         owner_role=Role.NURSE,
         step=1,
-        deadline_at=cause.now,
+        deadline_at=cause.now + SPECIMEN_LOOKED_AT_WITHIN,
     )
     return Decision(state, (event,))
