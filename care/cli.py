@@ -103,6 +103,7 @@ def demo(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the ledger to this file.")
     ] = None,
+    logs: Annotated[Path | None, typer.Option(help="Keep the services' logs here.")] = None,
     kill: Annotated[
         list[str] | None, typer.Option(help="Kill this service with -9 in mid-run; repeatable.")
     ] = None,
@@ -115,7 +116,7 @@ def demo(
         raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="--kill")
     options = Options(episodes, seed, tuple(kill or ()))
     try:
-        with start() as backend, stage(backend) as stack:
+        with start() as backend, stage(backend, logs) as stack:
             for process in stack.processes:
                 console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
             began = monotonic()

@@ -25,6 +25,7 @@ from shared.runtime.store import Store
 
 RECORDS_PER_ROUND: Final = 200
 LOOK_AGAIN_SECONDS: Final = 1.0
+CATCH_UP_SECONDS: Final = 0.05
 START_ROUNDS: Final = 20
 
 
@@ -49,7 +50,7 @@ class Timers:
         backoff = Backoff()
         while True:
             try:
-                await self._round()
+                caught_up = await self._round()
             except (Unavailable, KafkaError) as error:
                 self.healthy = False
                 log.warning("timers.waiting", exception=type(error).__name__)
@@ -57,11 +58,15 @@ class Timers:
             else:
                 self.healthy = True
                 backoff.reset()
-                await self._clock.moved(self._ran_until, LOOK_AGAIN_SECONDS)
+                if caught_up:
+                    await self._clock.moved(self._ran_until, LOOK_AGAIN_SECONDS)
+                else:
+                    await asyncio.sleep(CATCH_UP_SECONDS)
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Fire all that is due. False: not everything has been heard yet, so nothing may fire."""
         if not await self._consumer.caught_up():
-            return
+            return False
         now = self._clock.now()
         while True:
             buckets = self._consumer.buckets
@@ -73,6 +78,7 @@ class Timers:
                 if outcome.error is not None:  # an outbox is full: wait, do not spin
                     raise outcome.error
         self._ran_until = now
+        return True
 
 
 def _look_at(subject: str, now: datetime) -> Work:
