@@ -8,7 +8,7 @@ import runpy
 import sys
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -17,8 +17,11 @@ from rich.table import Table
 from care import contracts, events
 from shared.errors import CareError
 from shared.testing.backends import BackendError, start
-from shared.testing.issuer import LocalIssuer
-from shared.testing.stack import SERVICES, services
+from shared.testing.issuer import DEVELOPER, LocalIssuer
+from shared.testing.stack import SERVICES, Stack, services
+
+if TYPE_CHECKING:
+    from demo.run import Options
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -85,9 +88,7 @@ def run(service: Annotated[str, typer.Argument(help=f"One of: {', '.join(SERVICE
 def token(
     facility: Annotated[str, typer.Argument(help="The caller's facility.")],
     role: Annotated[str, typer.Argument(help="The caller's role, such as clinician.")],
-    actor: Annotated[str, typer.Option(help="The caller's opaque id.")] = (
-        "00000000-0000-4000-8000-000000000001"
-    ),
+    actor: Annotated[str, typer.Option(help="The caller's opaque id.")] = DEVELOPER,
     jwks: Annotated[bool, typer.Option("--jwks", help="Print the public keys instead.")] = False,
 ) -> None:
     """Give out a token of the local issuer, for development only."""
@@ -109,46 +110,55 @@ def demo(
     ] = None,
 ) -> None:
     """Live through a year and a half of a synthetic population, then account for every event."""
-    from demo.run import Options, act, stage, table  # noqa: PLC0415 - not needed by other commands
+    from demo.run import Options  # noqa: PLC0415 - no other command needs the demo
 
     unknown = set(kill or ()) - set(SERVICES)
     if unknown:
         raise typer.BadParameter(f"one of {', '.join(SERVICES)}", param_hint="--kill")
-    options = Options(episodes, seed, tuple(kill or ()))
     try:
-        with start() as backend, stage(backend, logs) as stack:
-            for process in stack.processes:
-                console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
-            began = monotonic()
-            try:
-                world, ledger = asyncio.run(act(stack, options, console))
-            except CareError as error:
-                console.print(f"[red]{error}[/red]", soft_wrap=True)
-                for process in stack.processes:
-                    lines = process.log.read_text(encoding="utf-8").splitlines()
-                    bad = [line for line in lines if '"error"' in line or '"critical"' in line]
-                    console.print(*bad[-3:], sep="\n", soft_wrap=True, markup=False)
-                raise typer.Exit(1) from None
-            console.print(table(ledger, monotonic() - began))
-            console.print(f"{world.steps} steps, {world.looks} looks, {world.journal.repeated} tries repeated")
-            report = {**ledger.report(), "seed": seed, "episodes": episodes}
-            if json_file is not None:
-                json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            for name, found in ledger.findings().items():
-                if not found:
-                    continue
-                console.print(f"[red]{name}[/red]")
-                for sentence in found[:20]:
-                    console.print(f"  {sentence}", soft_wrap=True)
-            if not leave:
-                console.print("Everything stays up for looking around. Ctrl-C ends it.")
-                console.print(f"care events tail --kafka {backend.kafka_bootstrap}")
-                _wait()
-            if not ledger.clean:
-                raise typer.Exit(1)
+        _demo(Options(episodes, seed, tuple(kill or ())), json_file, logs, stay=not leave)
     except BackendError as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(1) from None
+
+
+def _demo(options: Options, json_file: Path | None, logs: Path | None, *, stay: bool) -> None:
+    from demo.run import act, stage, table  # noqa: PLC0415 - no other command needs the demo
+
+    with start() as backend, stage(backend, logs) as stack:
+        for process in stack.processes:
+            console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
+        began = monotonic()
+        try:
+            world, ledger = asyncio.run(act(stack, options, console))
+        except CareError as error:
+            _explain(error, stack)
+            raise typer.Exit(1) from None
+        console.print(table(ledger, monotonic() - began))
+        console.print(
+            f"{world.steps} steps, {world.looks} looks, {world.journal.repeated} tries repeated"
+        )
+        if json_file is not None:
+            report = {**ledger.report(), "seed": options.seed, "episodes": options.episodes}
+            json_file.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        for name, found in ledger.findings().items():
+            for sentence in found[:20]:
+                console.print(f"[red]{name}[/red]  {sentence}", soft_wrap=True)
+        if stay:
+            console.print("Everything stays up for looking around. Ctrl-C ends it.")
+            console.print(f"care events tail --kafka {backend.kafka_bootstrap}", soft_wrap=True)
+            _wait()
+        if not ledger.clean:
+            raise typer.Exit(1)
+
+
+def _explain(error: CareError, stack: Stack) -> None:
+    """Why the demo can't go on, and what the services last complained of."""
+    console.print(f"[red]{error}[/red]", soft_wrap=True)
+    for process in stack.processes:
+        lines = process.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        bad = [line for line in lines if '"error"' in line or '"critical"' in line]
+        console.print(*bad[-3:], sep="\n", soft_wrap=True, markup=False)
 
 
 def _wait() -> None:

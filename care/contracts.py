@@ -32,7 +32,7 @@ def list_(
             "consumers": list(event.CONSUMERS),
         }
         for event in sorted(CATALOGUE.values(), key=lambda event: event.TYPE)
-        if publisher is None or event.SOURCE == f"care.{publisher}"
+        if publisher is None or f"care.{publisher}" == event.SOURCE
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))

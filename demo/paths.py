@@ -539,7 +539,7 @@ class Aftercare:
         for attempt in range(3):
             await self.world.until(due_at + timedelta(days=attempt))
             reached = p.luck.random() < p.reachable
-            body = {"channel": "call" if attempt < 2 else "sms"}  # noqa: PLR2004 - the third goes by text
+            body = {"channel": "call" if attempt < 2 else "sms"}
             await self._followup(
                 f"/checkins/{check_in_id}/attempts",
                 {**body, "result": "reached" if reached else "no_answer"},

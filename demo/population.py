@@ -2,14 +2,12 @@
 
 Every person has a generator of their own, so that nobody's luck depends on who acted first.
 
-| what                                  | figure      | source                                                               |
-|---------------------------------------|-------------|----------------------------------------------------------------------|
-| gone before day 30, of those admitted | 37 %        | one agency's 1,822 requests, substanceabusepolicy.com 9:41           |
-| used at least once in twelve months   | 54 %        | telephone continuing care, PMC5814127                                |
-| of those, retained or engaged again   | 71.4 %      | the same                                                             |
-| acknowledged within 30 minutes        | 65 %        | a vendor's figure for one state's referral network, bamboohealth.com |
-| length of stay                        | 6-16 weeks  | programs' own pages (6-8) and the Matrix Model (16), cebc4cw.org     |
-| everything else                       | house rule  | chosen so that each rule has something to do; no claim about anyone  |
+    gone before day 30, of those admitted   37 %        one agency's requests, substanceabusepolicy.com 9:41
+    used at least once in twelve months     54 %        a twelve-month continuing-care program, PMC5814127
+    of those, retained or engaged again     71.4 %      the same
+    acknowledged within 30 minutes          65 %        a vendor's figure for one state, bamboohealth.com
+    length of stay                          6-16 weeks  programs' own pages (6-8), Matrix Model (16), cebc4cw.org
+    everything else                         house rule  so that each rule has something to do; no claim about anyone
 """
 
 from __future__ import annotations
@@ -106,6 +104,6 @@ def _person(number: int, seed: int) -> Person:
 
 
 def _weekday(day: date) -> date:
-    while day.weekday() > 4:  # noqa: PLR2004 - Saturday and Sunday
+    while day.weekday() > 4:
         day += timedelta(days=1)
     return day

@@ -14,7 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
-from rich.console import Console, Group as Lines
+from rich.console import Console
+from rich.console import Group as Lines
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table

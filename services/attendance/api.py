@@ -80,7 +80,7 @@ class CollectSpecimen(OfScreen):
 class RecordResult(OfScreen):
     stage: ScreenStage
     validity: SpecimenValidity
-    positives: Annotated[list[AnalyteCode], Field(max_length=50)] = []
+    positives: Annotated[tuple[AnalyteCode, ...], Field(max_length=50)] = ()
 
 
 class NotProvided(OfScreen):

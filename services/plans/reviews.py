@@ -17,6 +17,7 @@ from shared.decision import Cause, Decision
 from shared.errors import NotYetKnown, Refused
 
 SATURDAY: Final = 5
+CLINICAL_TIER: Final = 2
 OVERDUE_STEPS: Final = 3
 """How often an overdue review is said, a day apart; then it stays on the director's list."""
 
@@ -57,7 +58,7 @@ def outreach_escalated(
     state: EpisodeState, event: followup.OutreachEscalated, cause: Cause
 ) -> Decision[EpisodeState]:
     """From the second tier on, reaching out is a clinical matter."""
-    if event.tier < 2 or event.cause is not followup.OutreachCause.SESSION_MISSED:
+    if event.tier < CLINICAL_TIER or event.cause is not followup.OutreachCause.SESSION_MISSED:
         return Decision(state)
     return _request(state, ReviewTrigger.ABSENCE, cause)
 

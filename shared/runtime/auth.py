@@ -1,8 +1,9 @@
-"""Who calls: a signed token names an actor, a facility and a role. Without a key to check it, nobody may call."""
+"""Who calls: a signed token names an actor (an opaque UUID), a facility and a role. Without a key, nobody may call."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from shared.errors import ConfigurationError, Unauthenticated
 AUDIENCE: Final = "throughcare"
 ALGORITHMS: Final = ["Ed25519"]
 _REMEMBERED: Final = 1_000
+_CLAIM_LENGTH_MAX: Final = 64
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,13 @@ class Authenticator:
         except (JoseError, ValueError, TypeError):
             raise refused from None
         found = [claims.get(name) for name in ("sub", "facility", "role")]
-        if not all(isinstance(value, str) and 0 < len(value) <= 64 for value in found):
+        if not all(
+            isinstance(value, str) and 0 < len(value) <= _CLAIM_LENGTH_MAX for value in found
+        ):
             raise refused
         subject, facility, role = cast("list[str]", found)
+        if not _UUID.fullmatch(subject):  # it stands in events as who signed, so it must be opaque
+            raise refused
         return Actor(subject, facility, role), float(claims["exp"])
 
 

@@ -123,7 +123,7 @@ class Consumer(ConsumerRebalanceListener):
             except asyncio.CancelledError:
                 self._rewind(first)
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, fetch it again
                 self.healthy = False
                 code = error.code if isinstance(error, CareError) else "unexpected"
                 log.warning("batch.waiting", error_code=code, exception=type(error).__name__)
@@ -162,9 +162,7 @@ class Consumer(ConsumerRebalanceListener):
     def _read(self, record: Raw) -> tuple[Work | None, dict[str, Any] | None]:
         """Work for the reactor, or a dead letter, or neither for what nobody here wants."""
         try:
-            envelope = read_envelope(record.headers, record.key)
-            if envelope.source != record.topic or not envelope.type.startswith(f"{record.topic}."):
-                raise EnvelopeError("source-mismatch", "not this topic's publisher")
+            envelope = _envelope(record)
         except EnvelopeError as error:
             log.error(
                 "record.unreadable",
@@ -307,6 +305,7 @@ class Consumer(ConsumerRebalanceListener):
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Finish the batch in hand before the partitions move."""
+        del revoked  # all are given up at once: the assignor is an eager one
         async with self._busy:
             self._target = None
             self._expected.clear()
@@ -353,6 +352,13 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def busy(self) -> bool:
         return self._busy.locked()
+
+
+def _envelope(record: Raw) -> Envelope:
+    envelope = read_envelope(record.headers, record.key)
+    if envelope.source != record.topic or not envelope.type.startswith(f"{record.topic}."):
+        raise EnvelopeError("source-mismatch", "not this topic's publisher")
+    return envelope
 
 
 def _decide(reaction: Reaction, event: Event | None) -> Any:

@@ -20,12 +20,21 @@ from pydantic_core import PydanticCustomError
 
 from shared.contracts.event import OpenEnum
 from shared.decision import Decision, State, derive_id
-from shared.errors import CareError, Forbidden, Invalid, NotYetKnown, Unknown
+from shared.errors import (
+    CareError,
+    Forbidden,
+    Invalid,
+    NotYetKnown,
+    Unauthenticated,
+    Unavailable,
+    Unknown,
+)
 from shared.runtime.auth import Actor
 from shared.runtime.logs import log, where
 from shared.runtime.record import CommandKey, Outcome, Record, Work
 
 KEY_LENGTH_MAX: Final = 200
+DIGITS_MAX: Final = 18
 RETRY_AFTER_SECONDS: Final = "1"
 UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
@@ -164,7 +173,7 @@ class Call:
         if tag is None or tag == "*":
             return None
         text = tag.strip().strip('"')
-        if not (text.isascii() and text.isdigit() and len(text) < 19):
+        if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
             raise Invalid("if-match-invalid", "If-Match is not an ETag of this service.")
         return int(text)
 
@@ -187,7 +196,7 @@ def call_by(*roles: str) -> Any:
 
 def _fresh_enough(record: Record, wanted: str) -> None:
     source, _, number = wanted.rpartition(":")
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
+    if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
         raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
     reached = record.applied.get(source, (0, ""))[0] if source else record.next_sequence - 1
     if reached < int(number):
@@ -200,9 +209,7 @@ def _route(request: Request) -> str:
     return f"{request.method} {getattr(route, 'path', 'unmatched')}"
 
 
-def problem(
-    request: Request, status: int, code: str, detail: str, way_out: str = "", **more: Any
-) -> JSONResponse:
+def problem(status: int, code: str, detail: str, way_out: str = "", **more: Any) -> JSONResponse:
     """RFC 9457 problem details with a machine code."""
     body: dict[str, Any] = {
         "type": f"urn:throughcare:problem:{code}",
@@ -214,24 +221,24 @@ def problem(
         **more,
     }
     headers: dict[str, str] = {}
-    if status == 503 or code == "not-yet-known":
+    if status == Unavailable.status or code == "not-yet-known":
         headers["Retry-After"] = RETRY_AFTER_SECONDS
-    if status == 401:
+    if status == Unauthenticated.status:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
 
 
-async def on_care_error(request: Request, error: Exception) -> Response:
+async def on_care_error(_request: Request, error: Exception) -> Response:
+    """What was raised on purpose."""
     known = cast("CareError", error)
-    return problem(request, known.status, known.code, known.detail, known.way_out)
+    return problem(known.status, known.code, known.detail, known.way_out)
 
 
-async def on_invalid(request: Request, error: Exception) -> Response:
+async def on_invalid(_request: Request, error: Exception) -> Response:
     """What does not validate: where and why, without the value."""
     raw = cast("Any", error).errors()
     errors = [{"at": _place(e), "why": e["type"]} for e in raw[:20]]
     return problem(
-        request,
         422,
         "request-invalid",
         "The request does not match the schema.",
@@ -246,15 +253,16 @@ def _place(error: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in place)
 
 
-async def on_http_error(request: Request, error: Exception) -> Response:
+async def on_http_error(_request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, wrong method, unreadable body."""
     status: int = cast("Any", error).status_code
     codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
-    return problem(request, status, codes.get(status, "http-error"), "The request can't be served.")
+    return problem(status, codes.get(status, "http-error"), "The request can't be served.")
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
+    """What nobody meant: logged by place and type, never by its words."""
     log.error(
         "request.failed", route=_route(request), exception=type(error).__name__, where=where(error)
     )
-    return problem(request, 500, "internal-error", "This is our mistake; it has been logged.")
+    return problem(500, "internal-error", "This is our mistake; it has been logged.")

@@ -23,6 +23,7 @@ ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
 def unavailable(error: Exception) -> Unavailable:
+    """Kafka's own error as one of ours; its words stay out, its type is told."""
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",

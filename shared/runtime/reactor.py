@@ -159,7 +159,7 @@ class Reactor:
             batch, self._pending = self._pending[:500], self._pending[500:]
             try:
                 outcomes = await self.submit([work for work, _ in batch])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the command
                 if len(batch) > 1:  # one command's failure is not its neighbours'
                     await self._one_by_one(batch)
                 else:
@@ -173,7 +173,7 @@ class Reactor:
         for work, future in batch:
             try:
                 [outcome] = await self.submit([work])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the command
                 _fail(future, error)
             else:
                 if not future.done():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event
 from shared.decision import SYSTEM, Cause, Decision, State, derive_id
@@ -138,19 +138,9 @@ class Record:
 
     def apply(self, work: Work, source: str) -> Outcome:
         """Decide one piece of work. On any outcome but `applied` the state is as it was."""
-        if work.line is not None:
-            number, known = self.applied.get(work.line.name, (0, ""))
-            forked = work.line.sequence == number and work.line.id != known
-            if work.line.sequence <= number and not forked:
-                return DUPLICATE  # also on a parked line: only what comes after waits there
-            if work.line.name in self.parked:
-                return Outcome("parked", reason="line-parked")
-            if forked:
-                return self._park(work, Outcome("forked", reason="history-forked"))
-        if work.unreadable is not None:
-            return self._park(work, Outcome("parked", reason=work.unreadable))
-        if work.command is not None and (told := self._told_before(work)) is not None:
-            return told
+        settled = self._known_already(work) or self._told_before(work)
+        if settled is not None:
+            return settled
         try:
             return self._decide(work, source)
         except Unavailable as error:
@@ -164,8 +154,26 @@ class Record:
                 raise
             return self._park(work, _parked("decision-raised", error))
 
+    def _known_already(self, work: Work) -> Outcome | None:
+        """What the inbox says of a numbered item: seen before, waiting behind a parked one, or unusable."""
+        if work.line is not None:
+            number, known = self.applied.get(work.line.name, (0, ""))
+            forked = work.line.sequence == number and work.line.id != known
+            if work.line.sequence <= number and not forked:
+                return DUPLICATE  # also on a parked line: only what comes after waits there
+            if work.line.name in self.parked:
+                return Outcome("parked", reason="line-parked")
+            if forked:
+                return self._park(work, Outcome("forked", reason="history-forked"))
+        if work.unreadable is not None:
+            return self._park(work, Outcome("parked", reason=work.unreadable))
+        return None
+
     def _told_before(self, work: Work) -> Outcome | None:
-        command = cast("CommandKey", work.command)
+        """What is said of a command without deciding it: not yours, said before, or outdated."""
+        command = work.command
+        if command is None:
+            return None
         if self.facility_id and work.facility_id != self.facility_id:
             error = Forbidden("other-facility", "This record belongs to another facility.")
             return Outcome("refused", error=error)

@@ -13,6 +13,7 @@ from joserfc.jwk import OKPKey
 from shared.runtime.auth import ALGORITHMS, AUDIENCE
 
 DEFAULT_ISSUER: Final = "throughcare"
+DEVELOPER: Final = "00000000-0000-4000-8000-000000000001"
 VALID_SECONDS: Final = 24 * 3600
 
 
@@ -40,7 +41,7 @@ class LocalIssuer:
         return json.dumps({"keys": [self._key.as_dict(private=False)]})
 
     def token(
-        self, facility: str, role: str, actor: str = "dev", valid_seconds: int = VALID_SECONDS
+        self, facility: str, role: str, actor: str = DEVELOPER, valid_seconds: int = VALID_SECONDS
     ) -> str:
         now = int(time())
         claims: dict[str, Any] = {

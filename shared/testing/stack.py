@@ -77,7 +77,9 @@ class ServiceProcess:
 class Stack:
     """Services on one backend, with the issuer whose tokens they trust."""
 
-    def __init__(self, backend: Backend, issuer: LocalIssuer, processes: list[ServiceProcess]) -> None:
+    def __init__(
+        self, backend: Backend, issuer: LocalIssuer, processes: list[ServiceProcess]
+    ) -> None:
         self.backend = backend
         self.issuer = issuer
         self.processes = processes
