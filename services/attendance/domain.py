@@ -25,7 +25,7 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import LevelOfCare, Modality, Population, Role, TopicCode, Value
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State
-from shared.errors import NotYetKnown, Refused
+from shared.errors import NotYetKnown, Refused, Unknown
 
 SILENT_DAYS: Final = 7
 """Days without any contact before someone has to act. House rule."""
@@ -203,7 +203,7 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
 
 def _scheduled(state: SessionState) -> datetime:
     if state.starts_at is None:
-        raise NotYetKnown("session")
+        raise Unknown("session")
     if state.cancelled_by is not None:
         raise Refused("session-cancelled", "The session was cancelled.")
     return state.starts_at

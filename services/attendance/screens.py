@@ -21,7 +21,7 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import PanelCode
 from shared.decision import Cause, Decision
-from shared.errors import NotYetKnown, Refused
+from shared.errors import NotYetKnown, Refused, Unknown
 
 WINDOW: Final = timedelta(hours=4)
 """From notification to specimen. House rule."""
@@ -139,7 +139,7 @@ def _on(analyte: plans.ExpectedAnalyte, day: date) -> bool:
 def _open(state: EpisodeState, screen_id: str) -> Screen:
     screen = state.screens.get(screen_id)
     if screen is None:
-        raise NotYetKnown("screen")
+        raise Unknown("screen")
     if screen.closed:
         raise Refused("screen-closed", "This screen is closed.")
     return screen

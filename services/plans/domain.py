@@ -33,7 +33,7 @@ from shared.contracts.plans import (
     ReviewTrigger,
 )
 from shared.decision import Cause, Decision, State
-from shared.errors import Invalid, NotYetKnown, Refused
+from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
 PLAN_WITHIN: Final = timedelta(days=7)
 PLAN_WITHIN_SESSIONS: Final = 2
@@ -369,7 +369,7 @@ def _in_treatment(state: EpisodeState) -> Admission:
 
 def _plan(state: EpisodeState, plan_id: str) -> Plan:
     if state.plan is None or state.plan.plan_id != plan_id:
-        raise NotYetKnown("plan")
+        raise Unknown("plan")
     return state.plan
 
 

@@ -14,7 +14,7 @@ from services.plans.domain import EpisodeState, Review
 from shared.contracts import attendance, followup, plans
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
 from shared.decision import Cause, Decision
-from shared.errors import NotYetKnown, Refused
+from shared.errors import NotYetKnown, Refused, Unknown
 
 SATURDAY: Final = 5
 CLINICAL_TIER: Final = 2
@@ -92,7 +92,7 @@ def complete(
     """A clinician says what follows."""
     item = state.reviews.get(review_id)
     if item is None:
-        raise NotYetKnown("review")
+        raise NotYetKnown("episode") if state.admission is None else Unknown("review")
     if not item.open:
         raise Refused("review-closed", "This review is closed.")
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)

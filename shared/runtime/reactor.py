@@ -212,9 +212,7 @@ class Reactor:
         await self._store.clear_handoffs({subject: items[-1]["number"]})
 
     def _handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
-        body_class, rule = self._handoffs.find(item["body_type"])
-        body = body_class.model_validate(item["body"])
-        decide: Decide = lambda state, cause: rule(state, body, cause)  # noqa: E731 - reads as a definition
+        decide, unreadable = self._handoff_rule(item)
         number: int = item["number"]
         return Work(
             subject=item["subject"],
@@ -225,6 +223,7 @@ class Reactor:
             actor_role=item["actor_role"],
             now=datetime.fromisoformat(item["now"]),
             decide=decide,
+            unreadable=unreadable,
             line=Line(f"self|{subject}", number, f"{item['cause_id']}#{number}"),
             letter=lambda: {
                 "_id": f"handoff|{subject}|{number}",
@@ -235,6 +234,15 @@ class Reactor:
                 "first_seen": datetime.now(UTC),
             },
         )
+
+    def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:
+        """The rule for an item, or why there is none: another version of the service may have left it."""
+        try:
+            body_class, rule = self._handoffs.find(item["body_type"])
+            body = body_class.model_validate(item["body"])
+        except (KeyError, ValueError):
+            return _no_rule, "data-invalid"
+        return lambda state, cause: rule(state, body, cause), None
 
     def _handed(self, subject: str, task: asyncio.Task[None]) -> None:
         if self._handing.get(subject) is task:
@@ -272,6 +280,10 @@ class Reactor:
                 tasks.append(self._drainer)
             if tasks:
                 await asyncio.wait(tasks)
+
+
+def _no_rule(_state: State, _cause: Cause) -> Decision[State]:
+    raise RuntimeError("an item without a rule is parked before it is decided")
 
 
 def _fail(future: asyncio.Future[Outcome], error: Exception) -> None:

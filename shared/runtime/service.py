@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,7 +24,7 @@ from shared.runtime.auth import Authenticator
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.consumer import Consumer
 from shared.runtime.kafka import KafkaPublisher
-from shared.runtime.logs import configure, log
+from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.ops import router as ops_router
 from shared.runtime.reactions import Reactions
@@ -90,6 +90,7 @@ class Runtime:
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
+        self._failing: set[str] = set()
         self._started = False
         self._stopping = False
         self.refusal: ConfigurationError | None = None
@@ -130,14 +131,31 @@ class Runtime:
                 log.critical("start.refused", error_code=error.code)
                 return
         self._tasks += [
-            asyncio.create_task(self.relay.run(), name="relay"),
-            asyncio.create_task(self.timers.run(), name="timers"),
-            asyncio.create_task(self._sweeper.run(), name="sweeper"),
-            asyncio.create_task(self._note_topics(), name="notes"),
+            asyncio.create_task(self._for_ever(name, run), name=name)
+            for name, run in (
+                ("relay", self.relay.run),
+                ("timers", self.timers.run),
+                ("sweeper", self._sweeper.run),
+                ("notes", self._note_topics),
+            )
         ]
         await self._sweeper.take_up_what_was_left()
         self._started = True
         log.info("service.started")
+
+    async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Keep a background task alive: what nobody foresaw is said, readiness goes red, and it begins again."""
+        backoff = Backoff()
+        while True:
+            try:
+                await run()
+            except Exception as error:  # noqa: BLE001 - a task that dies in silence is worse
+                self._failing.add(name)
+                log.error(
+                    "task.failed", reason=name, exception=type(error).__name__, where=where(error)
+                )
+                await backoff.pause()
+                self._failing.discard(name)
 
     async def _connect(self) -> None:
         await self.store.start()
@@ -208,6 +226,7 @@ class Runtime:
             reasons.append("starting")
         if self._stopping:
             reasons.append("stopping")
+        reasons += [f"{name}-failing" for name in sorted(self._failing)]
         if not self.consumer.healthy:
             reasons.append("consumer-waiting")
         if not self.relay.healthy:

@@ -86,6 +86,8 @@ async def check_fork(bootstrap: str, own: Topic, store: Store) -> None:
             envelope = read_envelope(record.headers, record.key)
         except EnvelopeError:
             continue  # not ours: every event of ours has an envelope
+        if envelope.source != own.name:
+            continue  # somebody else's, on our topic: consumers set it aside
         said[envelope.subject] = max(said.get(envelope.subject, 0), envelope.sequence)
     kept = await store.load(said)
     ahead = [subject for subject, number in said.items() if kept[subject].next_sequence <= number]

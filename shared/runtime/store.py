@@ -163,7 +163,8 @@ class MongoStore:
             for mark in ("waiting", "handing"):
                 cursor = self._records.find({mark: {"$lt": before}, "bucket": held}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
-        return [self._record(document) for document in found.values()]
+        # What a newer version of the service wrote is its own to finish.
+        return [self._record(doc) for doc in found.values() if not _is_newer(doc, self._kinds)]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
         wanted: Document = {"due": {"$lte": now}}
@@ -232,6 +233,10 @@ class MongoStore:
             outbox=document.get("outbox", []),
             handoffs=document.get("handoffs", []),
         )
+
+
+def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
+    return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
 
 
 def _write(record: Record, wall: datetime) -> UpdateOne:

@@ -115,7 +115,7 @@ def services(
     backend: Backend,
     *,
     names: Iterable[str] = SERVICES,
-    replicas: int = 1,
+    replicas: int | Mapping[str, int] = 1,
     ports: Mapping[str, int] | None = None,
     log_dir: Path | None = None,
     issuer: LocalIssuer | None = None,
@@ -123,7 +123,8 @@ def services(
 ) -> Generator[Stack]:
     """Start services and stop them at the end.
 
-    `settings` go to every service as `CARE_…`; `ports` fixes ports that are otherwise free ones.
+    `settings` go to every service as `CARE_…`; `ports` fixes ports that are otherwise free ones; `replicas` says how
+    many processes there are of each service, or of each that is named.
     """
     issuer = issuer or LocalIssuer()
     env = {
@@ -144,7 +145,7 @@ def services(
                 logs / f"{name}-{replica}.log",
             )
             for name in names
-            for replica in range(replicas)
+            for replica in range(replicas if isinstance(replicas, int) else replicas.get(name, 1))
         ]
         stack = Stack(backend, issuer, processes)
         try:

@@ -12,7 +12,7 @@ from services.plans.reactions import on_deadline
 from shared.contracts import intake, plans
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
 from shared.contracts.plans import DischargeKind, ReviewDecision
-from shared.errors import Invalid, NotYetKnown, Refused
+from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 from tests.unit.plans.world import (
     DAY,
     LOWER,
@@ -305,7 +305,7 @@ class TestIllegal:
 
     def test_of_another_plan(self) -> None:
         history = with_plan()
-        with pytest.raises(NotYetKnown):
+        with pytest.raises(Unknown):
             history.review(plan_id=uid("other"))
-        with pytest.raises(NotYetKnown):
+        with pytest.raises(Unknown):
             history.sign(by_patient=True, plan_id=uid("other"))

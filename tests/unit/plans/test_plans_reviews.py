@@ -13,7 +13,7 @@ from shared.contracts.attendance import NotProvidedKind
 from shared.contracts.event import Event
 from shared.contracts.followup import OutreachCause
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
-from shared.errors import NotYetKnown, Refused
+from shared.errors import Refused, Unknown
 from tests.unit.plans.world import DAY, Plans, in_treatment, with_plan
 from tests.unit.support import START, fact, uid
 
@@ -141,7 +141,7 @@ class TestIllegal:
         assert refused.value.code == "review-closed"
 
     def test_unknown(self) -> None:
-        with pytest.raises(NotYetKnown):
+        with pytest.raises(Unknown):
             in_treatment().complete(uid("none"))
 
     def test_nobody_graduates_while_one_is_open(self) -> None:
