@@ -170,8 +170,7 @@ class World:
 
     async def run(self, begin: datetime) -> None:
         """Step from instant to instant until nobody has anything left to do, and no deadline is near."""
-        self._kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
-        await self._kafka.start()
+        await self._listen()
         instant: datetime | None = begin
         next_due: datetime | None = begin
         while instant is not None:
@@ -184,6 +183,21 @@ class World:
             if self.on_step is not None:
                 await self.on_step(self)
             instant = self._next(next_due)
+
+    async def step_to(self, instant: datetime) -> None:
+        """Step by hand: through every deadline on the way to `instant`, and until all is quiet there."""
+        await self._listen()
+        due = instant if self.now is None else await self.quiet(instant)
+        while self.now is None or self.now < instant:
+            await self._set_clock(instant if due is None else min(instant, due))
+            self.steps += 1
+            due = await self.quiet(instant)
+
+    async def _listen(self) -> None:
+        if self._kafka is None:
+            kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+            await kafka.start()
+            self._kafka = kafka
 
     def _next(self, next_due: datetime | None) -> datetime | None:
         """Deadlines alone keep time moving only while somebody's path goes on."""
@@ -220,19 +234,20 @@ class World:
             {"Authorization": f"Bearer {self._operator}"},
         )
 
-    async def quiet(self) -> datetime | None:
-        """Return when nothing is under way anywhere; the earliest deadline up to the next planned instant.
+    async def quiet(self, ahead: datetime | None = None) -> datetime | None:
+        """Return when nothing is under way anywhere; the earliest deadline up to `ahead`, or to the next plan.
 
         A service that was idle, and has applied everything that is on its topics *now*, has had nothing to do since
         it was asked: only the others are asked again.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + QUIET_WITHIN_SECONDS
+        horizon = self._horizon() if ahead is None else ahead
         flows: dict[str, dict[str, Any]] = {}
         open_names = list(self._urls)
         while open_names:
             self.looks += 1
-            answers = await asyncio.gather(*(self._flow(name) for name in open_names))
+            answers = await asyncio.gather(*(self._flow(name, horizon) for name in open_names))
             flows |= dict(zip(open_names, answers, strict=True))
             ends = await self._ends()
             self.records = sum(ends.values())
@@ -262,8 +277,8 @@ class World:
             and all(ends[partition] == at for partition, at in flow["positions"].items())
         )
 
-    async def _flow(self, service: str) -> dict[str, Any]:
-        query = f"wait_seconds=0.2&due_until={quote(self._horizon().isoformat())}"
+    async def _flow(self, service: str, horizon: datetime) -> dict[str, Any]:
+        query = f"wait_seconds=0.2&due_until={quote(horizon.isoformat())}"
         flow = await self._answer(
             "GET",
             f"{self._urls[service]}/ops/flow?{query}",
