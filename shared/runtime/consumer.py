@@ -242,7 +242,7 @@ class Consumer(ConsumerRebalanceListener):
         """
         unknown = [tp for tp in first if tp not in self._expected]
         if unknown:
-            self._expected |= await self._starting_points(unknown)
+            await self._learn_starting_points(unknown)
         skipped: set[TopicPartition] = set()
         for tp, offset in first.items():
             expected = self._expected[tp]
@@ -264,15 +264,13 @@ class Consumer(ConsumerRebalanceListener):
             return records
         return [r for r in records if TopicPartition(r.topic, r.partition) not in skipped]
 
-    async def _starting_points(
-        self, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, int]:
+    async def _learn_starting_points(self, partitions: Sequence[TopicPartition]) -> None:
+        """Where to begin on partitions just assigned, unless a batch has meanwhile come further."""
         committed = await asyncio.gather(*(self._kafka.committed(tp) for tp in partitions))
         beginnings = await self._kafka.beginning_offsets(list(partitions))
-        return {
-            tp: beginnings[tp] if offset is None else max(offset, beginnings[tp])
-            for tp, offset in zip(partitions, committed, strict=True)
-        }
+        for tp, offset in zip(partitions, committed, strict=True):
+            start = beginnings[tp] if offset is None else max(offset, beginnings[tp])
+            self._expected.setdefault(tp, start)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have the batch fetched again, from its beginning."""
@@ -327,9 +325,7 @@ class Consumer(ConsumerRebalanceListener):
             ends = await kafka.end_offsets(list(assigned))
             if set(kafka.assignment()) != assigned:
                 return False
-            self._expected |= await self._starting_points(
-                [tp for tp in assigned if tp not in self._expected]
-            )
+            await self._learn_starting_points([tp for tp in assigned if tp not in self._expected])
             self._target = dict(ends)
         return all(self._expected.get(tp, 0) >= end for tp, end in self._target.items())
 
