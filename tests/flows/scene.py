@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from demo.ledger import Heard, Ledger, gather, judge, read_topics
+from demo.ledger import Evidence, Heard, Ledger, gather, judge, read_topics
 from demo.paths import LEVEL, says
 from demo.world import Staff, World
 from shared.testing.backends import Backend
@@ -69,13 +69,13 @@ class Flow:
     def __init__(self, stack: Stack, prefix: str) -> None:
         self.stack = stack
         self.prefix = prefix
-        urls = {
+        self.urls = {
             process.name
             if process is stack.one(process.name)
             else f"{process.name}-{n}": process.url
             for n, process in enumerate(stack.processes)
         }
-        self.world = World(urls, stack.issuer, stack.backend.kafka_bootstrap, seed=1)
+        self.world = World(self.urls, stack.issuer, stack.backend.kafka_bootstrap, seed=1)
         self.staff = Staff(self.world, FACILITY)
         self.monday = BEGINS_ON
         self._patients = 0
@@ -177,11 +177,13 @@ class Flow:
             "clinician", "intake", path, body, who=label, expects=says("intake", fact)
         )
 
-    async def session(self, *roster: Patient, at: datetime, minutes: int = 180) -> str:
+    async def session(
+        self, *roster: Patient, at: datetime, minutes: int = 180, service: str = "attendance"
+    ) -> str:
         """Schedule a session and say its id."""
         told = await self.does(
             "counselor",
-            "attendance",
+            service,
             "/sessions",
             f"{at.isoformat()}/{'/'.join(p.label for p in roster)}",
             modality="group" if minutes > 60 else "individual",
@@ -191,7 +193,13 @@ class Flow:
         )
         return told["session_id"]
 
-    async def roll(self, session_id: str, present: Mapping[Patient, int | None]) -> None:
+    async def roll(
+        self,
+        session_id: str,
+        present: Mapping[Patient, int | None],
+        *,
+        service: str = "attendance",
+    ) -> None:
         """Call the roll: how many minutes everyone was there, or None for nobody knows where they are."""
         entries = [
             {"episode_id": patient.episode_id, "status": "no_show"}
@@ -213,7 +221,7 @@ class Flow:
         )
         await self.staff.does(
             "counselor",
-            "attendance",
+            service,
             f"/sessions/{session_id}/attendance",
             {"entries": entries},
             who=session_id,
@@ -250,8 +258,12 @@ class Flow:
     async def account(self) -> Ledger:
         """The ledger over everything that was played so far."""
         await self.world.quiet()
+        return judge(await self.evidence())
+
+    async def evidence(self) -> Evidence:
+        """What the ledger judges by, as it lies there now."""
         assert self.world.now is not None
-        evidence = await gather(
+        return await gather(
             self.stack.backend.kafka_bootstrap,
             self.stack.backend.mongo_uri,
             self.prefix,
@@ -259,7 +271,6 @@ class Flow:
             self.world.journal.accepted,
             self.world.now,
         )
-        return judge(evidence)
 
 
 def plan(monday: date) -> dict[str, Any]:

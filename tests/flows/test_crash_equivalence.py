@@ -38,7 +38,9 @@ async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
 async def test_a_killed_service_changes_nothing(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require(backend, Capability.APACHE_KAFKA)  # where a dead member's share is given to its successor
+    require(
+        backend, Capability.APACHE_KAFKA
+    )  # where a dead member's share is given to its successor
     monkeypatch.setattr(run, "KILL_DAYS", (25,))
     monkeypatch.setattr(run, "PROGRAM_DAYS", 84)
     undisturbed, _ = await lived(backend)
