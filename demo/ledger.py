@@ -180,9 +180,13 @@ def _numbering(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger)
         topic = f"care.{service}"
         for subject, record in store.records.items():
             owned = set(range(1, record["next_sequence"]))
-            missing = owned - said.pop((topic, subject), set())
+            there = said.pop((topic, subject), set())
             ledger.lost += [
-                f"{topic} {subject} #{number}: not on the topic" for number in sorted(missing)
+                f"{topic} {subject} #{number}: not on the topic" for number in sorted(owned - there)
+            ]
+            ledger.lost += [
+                f"{topic} {subject} #{number}: not in its record"
+                for number in sorted(there - owned)
             ]
     for (topic, subject), numbers in said.items():
         if topic.removeprefix("care.") in kept:
