@@ -41,7 +41,7 @@ if [ ! -f "$work/base/rootfs.tar" ]; then
   : > "$work/rootfs/etc/apt/sources.list"
   tar -C "$work/rootfs" --numeric-owner -cf "$work/base/rootfs.tar" .
 fi
-cp "$here/base/Dockerfile" "$work/base/"
+cp "$here/base/Dockerfile" /etc/ssl/certs/ca-certificates.crt "$work/base/"
 docker build -q -t throughcare-standin-base "$work/base"
 docker tag throughcare-standin-base "$python_tag"
 
