@@ -1,0 +1,158 @@
+"""docker-compose.yml keeps to the rules: what is pinned, who may reach whom, who runs as whom, who waits for whom."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.runtime.settings import ServiceSettings
+from shared.testing.backends.images import KAFKA_IMAGE, MONGO_IMAGE
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
+TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+CONTAINERS: dict[str, Any] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+PORTS = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
+
+
+def stage(name: str) -> str:
+    """The lines of one stage of the Dockerfile."""
+    found = re.search(
+        rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL
+    )
+    assert found, f"no stage {name}"
+    return found[1]
+
+
+def test_every_service_is_there() -> None:
+    assert set(CONTAINERS) == {"kafka", "mongo", "mongo-users", *SERVICES}
+
+
+def test_images_are_pinned_where_the_tests_pin_them() -> None:
+    assert CONTAINERS["kafka"]["image"] == f"${{KAFKA_IMAGE:-{KAFKA_IMAGE}}}"
+    assert CONTAINERS["mongo"]["image"] == f"${{MONGO_IMAGE:-{MONGO_IMAGE}}}"
+    bases = set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE))
+    assert bases == {"${PYTHON_IMAGE}", "base"}
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.\d+-slim$", DOCKERFILE, re.MULTILINE)
+    assert "--require-hashes -r /tmp/service.lock" in stage("packages")
+
+
+def test_only_http_is_published_and_only_on_this_machine() -> None:
+    published = {name: box["ports"] for name, box in CONTAINERS.items() if "ports" in box}
+    assert published == {name: [f"127.0.0.1:{PORTS[name]}:8000"] for name in SERVICES}
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+    for name in ("kafka", "mongo", "mongo-users"):
+        assert CONTAINERS[name]["networks"] == ["inside"]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_container_is_confined(name: str) -> None:
+    box = CONTAINERS[name]
+    assert box["cap_drop"] == ["ALL"]
+    assert box["security_opt"] == ["no-new-privileges:true"]
+    assert box["mem_limit"]
+    assert box["pids_limit"]
+    assert box["restart"] == ("no" if name == "mongo-users" else "unless-stopped")
+    assert not {"privileged", "cap_add", "devices", "network_mode", "pid"} & set(box)
+    if name != "kafka":  # its start script writes next to its programs
+        assert box["read_only"] is True
+
+
+def test_nobody_is_root() -> None:
+    assert CONTAINERS["kafka"]["user"] == "appuser"
+    assert CONTAINERS["mongo"]["user"] == "mongodb"
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage("base"), re.MULTILINE)
+    for name in ("mongo-users", "service"):
+        assert f"FROM base AS {name}" in DOCKERFILE
+        assert "USER" not in stage(name)
+
+
+def test_start_order_waits_for_health() -> None:
+    assert "/dev/tcp/127.0.0.1/9092" in CONTAINERS["kafka"]["healthcheck"]["test"][-1]
+    assert "/dev/tcp/mongo/27017" in CONTAINERS["mongo"]["healthcheck"]["test"][-1]
+    assert CONTAINERS["mongo-users"]["depends_on"] == {"mongo": {"condition": "service_healthy"}}
+    assert "/readyz" in re.findall(r"^HEALTHCHECK .*\n.*", stage("service"), re.MULTILINE)[0]
+    for name in SERVICES:
+        box = CONTAINERS[name]
+        assert box["build"]["target"] == "service"
+        assert box["build"]["args"] == {"SERVICE": name}
+        assert "healthcheck" not in box  # the image's counts
+        assert box["depends_on"] == {
+            "kafka": {"condition": "service_healthy"},
+            "mongo": {"condition": "service_healthy"},
+            "mongo-users": {"condition": "service_completed_successfully"},
+        }
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
+    settings = CONTAINERS[name]["environment"]
+    database = ServiceSettings().database_prefix + name
+    variable = f"{name.upper()}_MONGO_PASSWORD"
+    found = re.fullmatch(
+        r"mongodb://(\w+):\$\{(\w+):\?[^}]*\}@mongo:27017/(\w+)\?directConnection=true",
+        settings["MONGO_URI"],
+    )
+    assert found
+    assert found.groups() == (database, variable, database)
+    others = set(re.findall(r"\$\{(\w+_PASSWORD)", str(CONTAINERS[name])))
+    assert others == {variable}
+    assert variable in CONTAINERS["mongo-users"]["environment"]
+    assert settings["CARE_JWKS"] == "/run/secrets/jwks"
+
+
+def test_the_users_script_knows_every_service() -> None:
+    script = (ROOT / "deploy" / "compose" / "users.py").read_text(encoding="utf-8")
+    named = re.search(r"^SERVICES = \((.*)\)$", script, re.MULTILINE)
+    assert named
+    assert sorted(re.findall(r'"(\w+)"', named[1])) == SERVICES
+
+
+def test_no_password_is_written_down() -> None:
+    secrets = {
+        f"{box}.{key}": str(value)
+        for box, it in CONTAINERS.items()
+        for key, value in it.get("environment", {}).items()
+        if re.search(r"PASSWORD|SECRET|TOKEN", key)
+    }
+    assert secrets
+    for where, value in secrets.items():
+        assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), where
+    for secret in re.findall(r"://[^:/\s]+:([^@\s].*?)@", TEXT):
+        assert secret.startswith("${")
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    given = dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))
+    assert set(given) == set(re.findall(r"\$\{(\w+):\?", TEXT))
+    assert all(value.startswith("development-only-") for value in given.values())
+
+
+def test_data_lives_in_named_volumes() -> None:
+    assert CONTAINERS["kafka"]["volumes"] == ["kafka:/var/lib/kafka/data"]
+    assert CONTAINERS["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
+    assert CONTAINERS["mongo"]["volumes"] == ["mongo:/data/db", "mongo-key:/data/configdb"]
+    assert set(COMPOSE["volumes"]) == {"kafka", "mongo", "mongo-key"}
+    assert not any("volumes" in CONTAINERS[name] for name in SERVICES)
+    assert CONTAINERS["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_an_image_takes_one_service_and_no_tests() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert copied == [
+        "requirements/service.lock",
+        "deploy/compose/users.py",
+        "shared/*.py",
+        "shared/contracts/*.py",
+        "shared/runtime/*.py",
+        "services/__init__.py",
+        "services/${SERVICE}",
+    ]
+    rules = [line for line in IGNORED if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert "shared/testing" in rules[rules.index("!shared") :]
