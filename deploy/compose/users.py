@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 SERVICES = ("intake", "plans", "attendance", "followup")
-HOST = os.environ.get("MONGO_HOST", "mongo:27017")
+HOST = "mongo:27017"
 PATIENCE_SECONDS = 60.0
 ALREADY_INITIALIZED = 23
 SIMPLE = re.compile(r"[A-Za-z0-9._~-]{12,}")

@@ -97,7 +97,7 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     database = ServiceSettings().database_prefix + name
     variable = f"{name.upper()}_MONGO_PASSWORD"
     found = re.fullmatch(
-        r"mongodb://(\w+):\$\{(\w+):\?[^}]*\}@mongo:27017/(\w+)\?directConnection=true",
+        r"mongodb://(\w+):\$\{(\w+):\?[^}]*\}@mongo/(\w+)\?directConnection=true",
         settings["MONGO_URI"],
     )
     assert found
