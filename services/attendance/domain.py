@@ -234,7 +234,7 @@ class Screen(Value):
 
 
 class EpisodeState(State):
-    """One person's attendance in one episode. Bookings of closed weeks are folded into their totals."""
+    """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
     admission: Admission | None = None
     discharged_at: datetime | None = None
@@ -296,13 +296,16 @@ def discharged(
 
 def booked(state: EpisodeState, body: Booked, _cause: Cause) -> Decision[EpisodeState]:
     """A session stands in the person's week."""
-    booking = Booking(
+    return Decision(*_in_its_week(state, body.session_id, None, _booking(body)))
+
+
+def _booking(body: Booked) -> Booking:
+    return Booking(
         starts_at=body.starts_at,
         minutes_planned=body.minutes_planned,
         modality=body.modality,
         counts=body.modality in hours.COUNTED,
     )
-    return Decision(state.but(bookings={**state.bookings, body.session_id: booking}))
 
 
 def dropped(state: EpisodeState, body: Dropped, _cause: Cause) -> Decision[EpisodeState]:
@@ -311,19 +314,16 @@ def dropped(state: EpisodeState, body: Dropped, _cause: Cause) -> Decision[Episo
     if booking is None:
         return Decision(state)
     cancelled = booking.model_copy(update={"cancelled_by": body.cancelled_by})
-    return Decision(state.but(bookings={**state.bookings, body.session_id: cancelled}))
+    return Decision(*_in_its_week(state, body.session_id, booking, cancelled))
 
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
     """Credit the minutes, or count the absence. Credit is never more than was planned."""
-    before = (
-        state.bookings.get(body.session_id)
-        or booked(state, body.booked, cause).state.bookings[body.session_id]
-    )
+    before = state.bookings.get(body.session_id) or _booking(body.booked)
     present = body.status in _PRESENT
     credited = min(body.minutes_present, before.minutes_planned) if present else 0
     booking = before.model_copy(update={"status": body.status, "minutes_credited": credited})
-    state = state.but(bookings={**state.bookings, body.session_id: booking})
+    state, evaluated = _in_its_week(state, body.session_id, before, booking)
     if present:
         event = attendance.SessionAttended(
             session_id=body.session_id,
@@ -333,7 +333,7 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
             minutes_credited=credited,
             participation=body.participation,
         )
-        return Decision(_in_contact(state, before.starts_at), (event,))
+        return Decision(_in_contact(state, before.starts_at), (event, *evaluated))
     missed = attendance.SessionMissed(
         session_id=body.session_id,
         starts_at=before.starts_at,
@@ -343,6 +343,44 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
     if body.status is AttendanceStatus.EXCUSED:
         return Decision(state, (missed,))
     return _no_show(state, before.starts_at, missed, cause)
+
+
+def _in_its_week(
+    state: EpisodeState, session_id: str, before: Booking | None, after: Booking
+) -> tuple[EpisodeState, tuple[attendance.AttendanceEvent, ...]]:
+    """Put a booking where it counts. A week that is closed is evaluated once more, and the later evaluation holds."""
+    zone = "UTC" if state.admission is None else state.admission.time_zone
+    monday = hours.week_of(after.starts_at, zone)
+    closed = state.weeks.get(monday.isoformat())
+    bookings = {**state.bookings, session_id: after}
+    if closed is None:
+        return state.but(bookings=bookings), ()
+    if not after.open:
+        del bookings[session_id]
+    week = hours.again(closed, before, after)
+    state = state.but(bookings=bookings, weeks={**state.weeks, monday.isoformat(): week})
+    return state, () if week == closed else _evaluated(monday, week, closed.minutes_short)
+
+
+def _evaluated(
+    monday: date, week: WeekTotals, said_short: int
+) -> tuple[attendance.AttendanceEvent, ...]:
+    """What is said of a week that is over; a shortfall only where it is more than was said before."""
+    evaluated = attendance.WeeklyHoursEvaluated(
+        week_starts_on=monday,
+        minutes_threshold=week.minutes_threshold,
+        minutes_scheduled=week.minutes_scheduled,
+        minutes_offered=week.minutes_offered,
+        minutes_credited=week.minutes_credited,
+        met=week.met,
+        prorated=week.prorated,
+    )
+    if week.minutes_short <= said_short:
+        return (evaluated,)
+    shortfall = attendance.WeeklyHoursShortfallDetected(
+        week_starts_on=monday, minutes_short=week.minutes_short, projected=False
+    )
+    return (evaluated, shortfall)
 
 
 def _in_contact(state: EpisodeState, at: datetime) -> EpisodeState:
@@ -395,36 +433,19 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
 
 
 def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Evaluate a week that is over, fold its bookings into totals, and go on to the next."""
+    """Evaluate a week that is over, fold what is settled in it into totals, and go on to the next."""
     admission = _known(state)
     week = _totals(state, admission, monday)
     ours = _bookings_of(state, monday, admission.time_zone)
-    events: list[attendance.AttendanceEvent] = [
-        attendance.WeeklyHoursEvaluated(
-            week_starts_on=monday,
-            minutes_threshold=week.minutes_threshold,
-            minutes_scheduled=week.minutes_scheduled,
-            minutes_offered=week.minutes_offered,
-            minutes_credited=week.minutes_credited,
-            met=week.met,
-            prorated=week.prorated,
-        )
-    ]
-    if week.minutes_short:
-        events.append(
-            attendance.WeeklyHoursShortfallDetected(
-                week_starts_on=monday, minutes_short=week.minutes_short, projected=False
-            )
-        )
-    state = state.but(
-        bookings={key: booking for key, booking in state.bookings.items() if key not in ours},
-        weeks={**state.weeks, monday.isoformat(): week},
-    )
+    bookings = {
+        key: booking for key, booking in state.bookings.items() if key not in ours or booking.open
+    }
+    state = state.but(bookings=bookings, weeks={**state.weeks, monday.isoformat(): week})
     following = monday + timedelta(days=hours.DAYS_PER_WEEK)
     left = state.discharged_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
         state = _arm_week(state, following, cause.now)
-    return Decision(state, tuple(events))
+    return Decision(state, _evaluated(monday, week, 0))
 
 
 def project_week(state: EpisodeState, monday: date) -> Decision[EpisodeState]:

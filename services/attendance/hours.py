@@ -51,6 +51,11 @@ class Booking(Value):
     minutes_credited: int = 0
     cancelled_by: CancelledBy | None = None
 
+    @property
+    def open(self) -> bool:
+        """Neither was its roll called nor was it cancelled."""
+        return self.status is None and self.cancelled_by is None
+
 
 class WeekTotals(Value):
     """A week's minutes. `offered` leaves out what the program cancelled; that is nobody's absence."""
@@ -125,6 +130,23 @@ def totals(bookings: Iterable[Booking], threshold: int, *, prorated: bool) -> We
         minutes_offered=sum(booking.minutes_planned for booking in offered),
         minutes_credited=sum(booking.minutes_credited for booking in offered),
         prorated=prorated,
+    )
+
+
+def again(week: WeekTotals, before: Booking | None, after: Booking) -> WeekTotals:
+    """The totals of a closed week in which one booking has changed, or came to be known only now."""
+    was = totals(
+        () if before is None else (before,), week.minutes_threshold, prorated=week.prorated
+    )
+    now = totals((after,), week.minutes_threshold, prorated=week.prorated)
+    return week.model_copy(
+        update={
+            "minutes_scheduled": week.minutes_scheduled
+            + now.minutes_scheduled
+            - was.minutes_scheduled,
+            "minutes_offered": week.minutes_offered + now.minutes_offered - was.minutes_offered,
+            "minutes_credited": week.minutes_credited + now.minutes_credited - was.minutes_credited,
+        }
     )
 
 
