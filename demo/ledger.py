@@ -259,16 +259,26 @@ def _sums(facts: Sequence[Heard], ledger: Ledger) -> None:
 
 
 def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
-    """A person's credited minutes over all weeks are those of the sessions they attended and that count."""
+    """A person's credited minutes over all weeks are those of the sessions they attended and that count.
+
+    A week may be evaluated again, when something about it was known late: then the latest evaluation holds, and says
+    something that the one before did not.
+    """
     not_counted = {"case_management", "wellness"}
     attended: Counter[str] = Counter()
-    evaluated: Counter[str] = Counter()
-    for fact in facts:
+    weeks: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for fact in sorted(facts, key=lambda fact: fact.sequence):
         if fact.type == "care.attendance.session-attended.v1":
             if fact.data["modality"] not in not_counted:
                 attended[fact.subject] += fact.data["minutes_credited"]
         elif fact.type == "care.attendance.weekly-hours-evaluated.v1":
-            evaluated[fact.subject] += fact.data["minutes_credited"]
+            week = (fact.subject, fact.data["week_starts_on"])
+            if weeks.get(week) == fact.data:
+                ledger.doubled.append(f"{fact.subject}: the week of {week[1]} evaluated twice")
+            weeks[week] = fact.data
+    evaluated: Counter[str] = Counter()
+    for (subject, _), data in weeks.items():
+        evaluated[subject] += data["minutes_credited"]
     for subject in attended.keys() | evaluated.keys():
         if evaluated[subject] > attended[subject]:
             ledger.doubled.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")

@@ -68,6 +68,10 @@ class Run:
         return replace(fact, headers=headers, data=fact.data if data is None else data)
 
 
+def week(starts_on: str, minutes: int) -> dict[str, Any]:
+    return {"week_starts_on": starts_on, "minutes_credited": minutes}
+
+
 def _record() -> dict[str, Any]:
     return {"next_sequence": 1, "applied": {}, "outbox": [], "handoffs": [], "due": None}
 
@@ -95,7 +99,8 @@ def run() -> Run:
         modality="wellness",
         minutes_credited=60,
     )
-    made.say("attendance", "weekly-hours-evaluated", minutes_credited=180)
+    for minutes in (60, 180):  # evaluated again when a roll was called late: the latest holds
+        made.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", minutes))
     made.say("plans", "clinical-review-requested", review_id="r", trigger_event_id="t")
     made.say("followup", "check-in-scheduled", check_in_id="c", milestone="d7")
     made.accepted += [
@@ -124,9 +129,9 @@ def test_a_run_without_a_fault_is_clean(run: Run) -> None:
     ledger = run.judged()
     assert ledger.clean
     assert ledger.findings() == {"lost": [], "doubled": [], "stuck": [], "out_of_order": []}
-    assert (ledger.events, ledger.commands, ledger.redelivered) == (8, 2, 0)
+    assert (ledger.events, ledger.commands, ledger.redelivered) == (9, 2, 0)
     assert ledger.events_by_type["care.attendance.session-attended.v1"] == 2
-    assert sum(ledger.events_by_type.values()) == 8
+    assert sum(ledger.events_by_type.values()) == 9
 
 
 def test_delivery_at_least_once_is_no_finding(run: Run) -> None:
@@ -225,7 +230,17 @@ def wanted_event_applied_by_another_id(run: Run) -> None:
 
 @fault("doubled", f"{EPISODE}: 360 minutes of 180")
 def minutes_of_a_week_counted_twice(run: Run) -> None:
-    run.say("attendance", "weekly-hours-evaluated", minutes_credited=180)
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-11", 180))
+
+
+@fault("doubled", f"{EPISODE}: the week of 2026-05-04 evaluated twice")
+def week_evaluated_twice_alike(run: Run) -> None:
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", 180))
+
+
+@fault("lost", f"{EPISODE}: 120 minutes of 180")
+def minutes_lost_by_a_later_evaluation(run: Run) -> None:
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", 120))
 
 
 @fault("lost", f"{EPISODE}: 180 minutes of 300")
