@@ -21,8 +21,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from demo.groups import Group
+from demo.hours import DESK, at
 from demo.ledger import Ledger, gather, judge
-from demo.paths import DESK, Group, PersonPath, at
+from demo.paths import PersonPath
 from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, population
 from demo.world import Staff, World
 from shared.testing.backends import Backend

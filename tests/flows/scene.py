@@ -9,8 +9,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from demo.hours import LEVEL, says
 from demo.ledger import Evidence, Heard, Ledger, gather, judge, read_topics
-from demo.paths import LEVEL, says
 from demo.world import Staff, World
 from shared.testing.backends import Backend
 from shared.testing.stack import SERVICES, Stack, services

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from demo.groups import Group
 from demo.ledger import Heard
-from demo.paths import Group, PersonPath
+from demo.paths import PersonPath
 from demo.population import Person
 from demo.world import DemoError
 from tests.flows.scene import (

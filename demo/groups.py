@@ -1,0 +1,212 @@
+"""A group's calendar: sessions, rolls, screens, outreach and the clinic hour, as its staff keep it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from datetime import date, time, timedelta
+from typing import Any
+
+from demo.hours import (
+    CLINIC,
+    FRIDAY,
+    GROUP,
+    GROUP_DAYS,
+    INDIVIDUAL_DAY,
+    LAB,
+    MAKE_UP_DAY,
+    ROLL,
+    ROUND,
+    at,
+    says,
+)
+from demo.population import Person
+from demo.world import Expectation, Staff, World
+
+Scheduled = tuple[str, list[Person], int]
+"""A session's id, who is on its roster, and its minutes."""
+
+
+class Group:
+    """One facility's evening groups: sessions, rolls, screens, outreach, and the clinic hour."""
+
+    def __init__(self, facility: str, number: int, zone: str, world: World, staff: Staff) -> None:
+        self.facility = facility
+        self.number = number
+        self.zone = zone
+        self.world = world
+        self.staff = staff
+        self.members: list[Person] = []
+
+    async def run(self, begins: date, ends: date) -> None:
+        """The group's calendar, until its last day."""
+        day = begins
+        while day <= ends:
+            if day.weekday() <= FRIDAY and self.members:
+                await self._a_day(day)
+            day += timedelta(days=1)
+            await self.world.until(at(day, ROUND, self.zone))
+
+    async def _a_day(self, day: date) -> None:
+        await self.world.until(at(day, ROUND, self.zone))
+        await self._reach_out()
+        present = sorted(self.members, key=lambda p: p.number)
+        sessions = await asyncio.gather(*self._calendar(day, present))
+        await self.world.until(at(day, CLINIC, self.zone))
+        await asyncio.gather(*(self.complete_reviews(p) for p in present if p.flagged))
+        if not sessions:
+            return
+        screens = await self._screens(day, present)
+        await self.world.until(at(day, ROLL, self.zone))
+        # Individual sessions took place before the group: one person's rolls are called in that order.
+        for alone in (True, False):
+            rolls = [self._roll(*session) for session in sessions if (session[2] == 60) is alone]
+            await asyncio.gather(*rolls)
+        await asyncio.gather(
+            *(
+                self._screen_step(
+                    p, screen_id, "collect", {"observed": False}, "specimen-collected"
+                )
+                for p, screen_id in screens
+            )
+        )
+        if screens:
+            await self._results(day, screens)
+
+    def _calendar(self, day: date, present: list[Person]) -> list[Awaitable[Scheduled]]:
+        """The day's sessions: group and individual ones, and on Friday a make-up for who was short."""
+        sessions: list[Awaitable[Scheduled]] = []
+        if day.weekday() in GROUP_DAYS:
+            sessions.append(self._schedule(day, GROUP, present, "group"))
+        if day.weekday() == INDIVIDUAL_DAY:
+            sessions += [self._schedule(day, CLINIC, [p], p.label) for p in present]
+        if day.weekday() == MAKE_UP_DAY:
+            short = [p for p in present if p.absences and p.days_luck.random() < 0.5]
+            if short:
+                sessions.append(self._schedule(day, GROUP, short, "make-up"))
+            for p in present:
+                p.absences = 0
+        return sessions
+
+    async def _schedule(self, day: date, hour: time, roster: list[Person], who: str) -> Scheduled:
+        individual = hour is CLINIC
+        minutes = 60 if individual else 180
+        body: dict[str, Any] = {
+            "modality": "individual" if individual else "group",
+            "starts_at": at(day, hour, self.zone).isoformat(),
+            "minutes_planned": minutes,
+            "roster": [p.episode_id for p in roster],
+        }
+        if not individual:
+            body["topic"] = "relapse-prevention"
+        told = await self.staff.does(
+            "counselor",
+            "attendance",
+            "/sessions",
+            body,
+            who=f"{self.facility}/{self.number}/{who}",
+            expects=says("attendance", "session-scheduled"),
+        )
+        return told["session_id"], roster, minutes
+
+    async def _roll(self, session_id: str, roster: list[Person], minutes: int) -> None:
+        entries: list[dict[str, Any]] = []
+        facts: list[Expectation] = []
+        for p in roster:
+            entry, fact = self._entry(p, minutes)
+            entries.append(entry)
+            detail = {"session_id": session_id}
+            facts.append((f"care.attendance.{fact}.v1", f"episode/{p.episode_id}", detail))
+        await self.staff.does(
+            "counselor",
+            "attendance",
+            f"/sessions/{session_id}/attendance",
+            {"entries": entries},
+            who=session_id,
+            expects=lambda _answer: tuple(facts),
+        )
+
+    def _entry(self, p: Person, minutes: int) -> tuple[dict[str, Any], str]:
+        entry: dict[str, Any] = {"episode_id": p.episode_id, "participation": "active"}
+        if p.days_luck.random() < p.attends:
+            late = p.days_luck.random() < 0.05
+            status, present = ("late", minutes - 30) if late else ("attended", minutes)
+            return {**entry, "status": status, "minutes_present": present}, "session-attended"
+        p.absences += 1
+        excused = p.days_luck.random() < p.calls_ahead
+        p.flagged = p.flagged or not excused
+        return {**entry, "status": "excused" if excused else "no_show"}, "session-missed"
+
+    async def _reach_out(self) -> None:
+        """The morning after: call whoever did not come, most of the time."""
+        for p in sorted(self.members, key=lambda p: p.number):
+            if p.absences and p.days_luck.random() < 0.8:
+                reached = p.days_luck.random() < p.reachable
+                await self.staff.does(
+                    "counselor",
+                    "followup",
+                    f"/episodes/{p.episode_id}/outreach",
+                    {"channel": "call", "result": "reached" if reached else "no_answer"},
+                    who=p.label,
+                )
+
+    async def complete_reviews(self, p: Person) -> None:
+        """Look at everything that waits for a clinician."""
+        seen = await self.staff.sees("clinician", "plans", f"/episodes/{p.episode_id}")
+        for review_id, review in sorted(seen["reviews"].items()):
+            if review["open"]:
+                outcome = "intensify" if review["trigger"] == "screen" else "amend"
+                await self.staff.does(
+                    "clinician",
+                    "plans",
+                    f"/reviews/{review_id}/complete",
+                    {"episode_id": p.episode_id, "outcome": outcome},
+                    who=p.label,
+                    expects=says("plans", "clinical-review-completed", review_id=review_id),
+                )
+        p.flagged = False
+
+    async def _screens(self, day: date, present: list[Person]) -> list[tuple[Person, str]]:
+        """Screen each person about once a week, on a day they can't foresee."""
+        await self.world.until(at(day, GROUP, self.zone))
+        drawn = [p for p in present if p.days_luck.random() < 1 / len(GROUP_DAYS)]
+        return await asyncio.gather(*(self._order(p) for p in drawn))
+
+    async def _order(self, p: Person) -> tuple[Person, str]:
+        told = await self.staff.does(
+            "nurse",
+            "attendance",
+            "/screens",
+            {"episode_id": p.episode_id, "panel": "urine-12"},
+            who=p.label,
+            expects=says("attendance", "screen-ordered"),
+        )
+        return p, told["screen_id"]
+
+    async def _screen_step(
+        self, p: Person, screen_id: str, step: str, body: Mapping[str, Any], *names: str
+    ) -> dict[str, Any]:
+        return await self.staff.does(
+            "nurse",
+            "attendance",
+            f"/screens/{screen_id}/{step}",
+            {"episode_id": p.episode_id, **body},
+            who=p.label,
+            expects=says("attendance", *names, screen_id=screen_id),
+        )
+
+    async def _results(self, day: date, screens: list[tuple[Person, str]]) -> None:
+        await self.world.until(at(day + timedelta(days=1), LAB, self.zone))
+        await asyncio.gather(*(self._result(p, screen_id) for p, screen_id in screens))
+
+    async def _result(self, p: Person, screen_id: str) -> None:
+        positive = p.days_luck.random() < p.positive
+        p.flagged = p.flagged or positive
+        result = {
+            "stage": "definitive" if positive else "presumptive",
+            "validity": "valid",
+            "positives": ["cocaine"] if positive else [],
+        }
+        await self._screen_step(p, screen_id, "results", result, "screen-resulted")
+        names = ("screen-interpreted", "screen-failed") if positive else ("screen-interpreted",)
+        await self._screen_step(p, screen_id, "interpret", {}, *names)
