@@ -1,0 +1,151 @@
+"""Absences: runs that do not depend on when rolls are called, thresholds said once, and silence."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import permutations
+
+import pytest
+
+from services.attendance import domain
+from shared.contracts import attendance, plans
+from shared.contracts.attendance import AttendanceStatus
+from tests.unit.attendance.world import ATTENDED, EXCUSED, NO_SHOW, Episode, local
+from tests.unit.support import fact
+
+LATE, LEFT_EARLY = AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY
+START = local("2026-02-02 09:00")
+
+
+def after(*statuses: AttendanceStatus, order: tuple[int, ...] | None = None) -> Episode:
+    """A session every evening, with its roll an hour later; or all rolls at the end, in this order."""
+    episode = Episode(START)
+    booked = [
+        episode.book(local("2026-02-02 18:00") + timedelta(days=n)) for n in range(len(statuses))
+    ]
+    for n in order or range(len(statuses)):
+        if order is None:
+            episode.at(booked[n].starts_at + timedelta(hours=1))
+        else:
+            episode.at(booked[-1].starts_at + timedelta(hours=2))
+        episode.roll(booked[n], statuses[n])
+    return episode
+
+
+@pytest.mark.parametrize(
+    ("statuses", "thresholds", "running"),
+    [
+        ([NO_SHOW], [], 1),
+        ([NO_SHOW, NO_SHOW], [2], 2),
+        ([NO_SHOW, NO_SHOW, NO_SHOW], [2, 3], 3),
+        ([NO_SHOW] * 5, [2, 3], 5),
+        ([NO_SHOW, ATTENDED, NO_SHOW], [], 1),
+        ([NO_SHOW, NO_SHOW, ATTENDED], [2], 0),
+        ([NO_SHOW, NO_SHOW, ATTENDED, NO_SHOW, NO_SHOW], [2, 2], 2),
+        ([NO_SHOW, EXCUSED, NO_SHOW], [2], 2),
+        ([EXCUSED, EXCUSED, EXCUSED], [], 0),
+        ([NO_SHOW, LATE, NO_SHOW], [], 1),
+        ([NO_SHOW, LEFT_EARLY, NO_SHOW], [], 1),
+        ([NO_SHOW, NO_SHOW, EXCUSED, NO_SHOW], [2, 3], 3),
+        ([ATTENDED] * 4, [], 0),
+    ],
+)
+def test_unexcused_absences_in_a_row_call_for_a_review_and_then_a_conference(
+    statuses: list[AttendanceStatus], thresholds: list[int], running: int
+) -> None:
+    episode = after(*statuses)
+    assert episode.thresholds() == thresholds
+    assert episode.state.absences_consecutive == running
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_a_run_does_not_depend_on_the_order_in_which_rolls_are_called(
+    order: tuple[int, ...],
+) -> None:
+    statuses = (NO_SHOW, ATTENDED, NO_SHOW, NO_SHOW)
+    in_turn, as_called = after(*statuses), after(*statuses, order=order)
+    assert as_called.state.absences_consecutive == in_turn.state.absences_consecutive == 2
+    assert as_called.state.last_contact_at == in_turn.state.last_contact_at
+    assert as_called.thresholds()[-1:] == [2] or 3 in as_called.thresholds(), "somebody was told"
+
+
+def test_a_late_roll_ends_nothing_that_came_after() -> None:
+    """The roll of Monday, when the person was there, is called after they missed Tuesday and Wednesday."""
+    episode = after(ATTENDED, NO_SHOW, NO_SHOW, order=(1, 2, 0))
+    assert episode.thresholds() == [2]
+    assert episode.state.absences_consecutive == 2
+    assert episode.state.last_contact_at == local("2026-02-02 18:00")
+
+
+def test_a_late_roll_of_an_absence_before_the_last_contact_is_no_run() -> None:
+    episode = after(NO_SHOW, NO_SHOW, ATTENDED, order=(2, 0, 1))
+    assert episode.thresholds() == []
+    assert episode.state.absences_consecutive == 0
+
+
+def test_what_a_threshold_says() -> None:
+    episode = after(ATTENDED, NO_SHOW, NO_SHOW)
+    [event] = episode.of(attendance.AbsenceThresholdReached)
+    assert (event.absences_consecutive, event.absences_last_14_days, event.days_silent) == (2, 2, 2)
+
+
+def test_absences_of_more_than_a_fortnight_ago_are_no_longer_recent() -> None:
+    episode = Episode(START)
+    missed = [
+        episode.book(local(day))
+        for day in ("2026-02-03 18:00", "2026-02-20 18:00", "2026-02-21 18:00")
+    ]
+    for booked in missed:
+        episode.at(booked.starts_at + timedelta(hours=1))
+        episode.roll(booked, NO_SHOW)
+    *_, last = episode.of(attendance.AbsenceThresholdReached)
+    assert (last.absences_consecutive, last.absences_last_14_days) == (3, 2)
+
+
+# --- silence -------------------------------------------------------------------------------------------
+
+
+def silences(episode: Episode) -> list[int]:
+    return [
+        event.days_silent
+        for event in episode.of(attendance.AbsenceThresholdReached)
+        if not event.absences_consecutive
+    ]
+
+
+def test_a_silent_week_is_said_once() -> None:
+    episode = Episode(START)
+    assert silences(episode.at(START + timedelta(days=7, seconds=-1))) == []
+    assert silences(episode.at(START + timedelta(days=7))) == [7]
+    assert silences(episode.at(START + timedelta(days=30))) == [7]
+
+
+@pytest.mark.parametrize("status", [ATTENDED, LATE, LEFT_EARLY])
+def test_being_there_begins_the_week_anew_from_when_the_session_began(
+    status: AttendanceStatus,
+) -> None:
+    episode = after(status)
+    began = local("2026-02-02 18:00")
+    assert silences(episode.at(began + timedelta(days=7, seconds=-1))) == []
+    assert silences(episode.at(began + timedelta(days=7))) == [7]
+
+
+@pytest.mark.parametrize("status", [NO_SHOW, EXCUSED])
+def test_not_being_there_is_silence(status: AttendanceStatus) -> None:
+    episode = after(status).at(START + timedelta(days=7))
+    assert [e.days_silent for e in episode.of(attendance.AbsenceThresholdReached)] == [7]
+
+
+def test_nobody_waits_for_who_has_left() -> None:
+    episode = after(ATTENDED)
+    left_at = local("2026-02-03 12:00")
+    episode.at(left_at).hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
+    late = episode.book(local("2026-02-02 20:00"))
+    episode.roll(late)
+    episode.at(START + timedelta(days=60))
+    assert episode.of(attendance.AbsenceThresholdReached) == []
+    assert episode.state.deadlines == {}
+
+
+def test_thresholds_are_the_house_rule() -> None:
+    assert (domain.NO_SHOW_STEPS, domain.SILENT_DAYS, domain.RECENT.days) == ((2, 3), 7, 14)
