@@ -164,22 +164,14 @@ class Consumer(ConsumerRebalanceListener):
         try:
             envelope = _envelope(record)
         except EnvelopeError as error:
-            log.error(
-                "record.unreadable",
-                reason=error.code,
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-            )
-            return None, letter(record, None) | {"reason": error.code, "exception": None}
+            return None, _set_aside(record, None, error.code)
         self._watch(envelope)
         reaction = self._reactions.find(envelope.fact)
         if reaction is None:
             self._metrics.events_skipped.labels(envelope.source).inc()
             return None, None
         if not envelope.subject.startswith(f"{reaction.event.SUBJECT}/"):
-            row = letter(record, envelope)
-            return None, row | {"reason": "subject-kind-wrong", "exception": None}
+            return None, _set_aside(record, envelope, "subject-kind-wrong")
         return self._work(record, envelope, reaction), None
 
     def _work(self, record: Raw, envelope: Envelope, reaction: Reaction) -> Work:
@@ -348,6 +340,18 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def busy(self) -> bool:
         return self._busy.locked()
+
+
+def _set_aside(record: Raw, envelope: Envelope | None, reason: str) -> dict[str, Any]:
+    """A dead letter for what can't be put in order, and a line in the log."""
+    log.error(
+        "record.unreadable",
+        reason=reason,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+    )
+    return letter(record, envelope) | {"reason": reason, "exception": None}
 
 
 def _envelope(record: Raw) -> Envelope:
