@@ -83,6 +83,11 @@ def test_a_late_roll_of_an_absence_before_the_last_contact_is_no_run() -> None:
     assert episode.state.absences_consecutive == 0
 
 
+def test_a_late_roll_of_an_earlier_absence_says_nothing_again() -> None:
+    episode = after(NO_SHOW, ATTENDED, NO_SHOW, NO_SHOW, order=(1, 2, 3, 0))
+    assert episode.thresholds() == [2]
+
+
 def test_what_a_threshold_says() -> None:
     episode = after(ATTENDED, NO_SHOW, NO_SHOW)
     [event] = episode.of(attendance.AbsenceThresholdReached)

@@ -287,6 +287,17 @@ def test_the_last_week_is_counted_for_its_days_and_none_after_it() -> None:
     assert episode.state.deadlines == {}
 
 
+def test_a_discharge_heard_before_the_old_week_was_closed_still_has_its_own_week() -> None:
+    episode = Episode(local("2026-03-02 09:00"))
+    episode.now = left_at = local("2026-03-09 09:00")
+    episode.hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
+    weeks = episode.after(days=30).weeks()
+    assert [(week.week_starts_on, week.minutes_threshold) for week in weeks] == [
+        (MARCH_2, 540),
+        (MARCH_9, 77),
+    ]
+
+
 def test_a_shortfall_is_said_once_and_only_of_what_was_offered() -> None:
     episode = Episode(local("2026-03-02 09:00"))
     held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 4, 5)]
@@ -343,6 +354,16 @@ def test_a_roll_that_is_called_after_its_week_is_over_still_counts_in_it() -> No
     assert episode.state.bookings == {}
     [_, _, following] = episode.at(local("2026-03-16 00:00")).weeks()
     assert following.minutes_credited == 0, "nothing is counted in two weeks"
+
+
+def test_a_late_roll_that_mends_a_part_does_not_say_the_shortfall_again() -> None:
+    episode = Episode(local("2026-03-02 09:00"))
+    held = episode.book(local("2026-03-06 18:00"))
+    episode.at(local("2026-03-09 09:00"))
+    episode.roll(held, minutes=60)
+    assert credited(episode)[1:] == [("2026-03-02", 180, 60, False)]
+    assert episode.shortfalls() == [(360, True), (180, False)]
+    assert episode.state.weeks["2026-03-02"].minutes_short == 120
 
 
 @pytest.mark.parametrize("status", [NO_SHOW, AttendanceStatus.EXCUSED])

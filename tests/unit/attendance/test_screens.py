@@ -204,6 +204,13 @@ def test_a_specimen_that_is_late_is_a_nurses_and_not_a_refusal() -> None:
     assert "screen-not-provided" not in episode.names
 
 
+def test_a_specimen_that_was_collected_is_not_late() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.at(episode.now + 2 * screens.WINDOW)
+    assert not episode.of(attendance.LoopEscalated)
+
+
 REFUSALS: list[tuple[list[str], str, str]] = [
     ([], "result", "specimen-not-collected"),
     ([], "interpret", "screen-not-resulted"),

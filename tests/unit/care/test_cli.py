@@ -1,0 +1,209 @@
+"""The `care` command: every command explains itself, speaks to machines where it says so, and fails with a way out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from typer.core import TyperGroup
+from typer.main import get_command
+from typer.testing import CliRunner, Result
+
+from care import cli
+from shared.contracts import CATALOGUE
+from shared.runtime.auth import ALGORITHMS, AUDIENCE, Authenticator
+from shared.testing.issuer import DEFAULT_ISSUER
+from shared.testing.stack import SERVICES
+
+EPISODE = "1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44"
+
+
+def care(*arguments: str) -> Result:
+    """Run a command as a person at a wide terminal without colours."""
+    wide = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    return CliRunner().invoke(cli.app, arguments, env=wide)
+
+
+def commands(group: TyperGroup, *before: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *before, name)
+        else:
+            yield (*before, name)
+
+
+ROOT = get_command(cli.app)
+assert isinstance(ROOT, TyperGroup)
+COMMANDS = list(commands(ROOT))
+
+
+def test_these_are_the_commands() -> None:
+    assert {" ".join(words) for words in COMMANDS} == {
+        "up",
+        "run",
+        "token",
+        "demo",
+        "journey",
+        "contracts list",
+        "contracts show",
+        "contracts generate",
+        "events tail",
+    }
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]) -> None:
+    result = care(*words, "--help")
+    assert result.exit_code == 0
+    assert re.search(rf"Example: .*care {' '.join(words)}", result.stdout), result.stdout
+
+
+def test_without_a_command_there_is_help() -> None:
+    assert "Commands" in care().output
+
+
+# --- contracts -----------------------------------------------------------------------------------------
+
+
+def test_the_catalogue_for_machines() -> None:
+    rows = json.loads(care("contracts", "list", "--json").stdout)
+    assert [row["type"] for row in rows] == sorted(CATALOGUE)
+    assert [row["consumers"] for row in rows] == [
+        list(CATALOGUE[row["type"]].CONSUMERS) for row in rows
+    ]
+    assert {row["sensitivity"] for row in rows} <= {"operational", "part2", "notes"}
+
+
+def test_the_catalogue_of_one_publisher_for_people_and_machines() -> None:
+    rows = json.loads(care("contracts", "list", "--publisher", "plans", "--json").stdout)
+    assert rows
+    assert all(row["type"].startswith("care.plans.") for row in rows)
+    shown = care("contracts", "list", "--publisher", "plans")
+    assert (shown.exit_code, shown.stdout.count("care.plans.")) == (0, len(rows))
+    assert "care.intake." not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "event_type", ["care.attendance.session-attended.v1", *sorted(CATALOGUE)[:3]]
+)
+def test_one_event_for_machines(event_type: str) -> None:
+    result = care("contracts", "show", event_type, "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)
+    assert told["schema"]["title"] == event_type
+    assert event_type in json.dumps(told["example"])
+
+
+def test_one_event_for_people() -> None:
+    shown = care("contracts", "show", "care.attendance.screen-failed.v1")
+    assert shown.exit_code == 0
+    assert "care.attendance.screen-failed.v1" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("care.attendance.session-attended.v2", None),
+        ("screen-failed", "care.attendance.screen-failed.v1"),
+        ("nonsense", None),
+    ],
+)
+def test_an_unknown_event_is_refused_with_a_hint_where_there_is_one(
+    asked: str, hint: str | None
+) -> None:
+    result = care("contracts", "show", asked)
+    assert result.exit_code == 2
+    assert "no such event" in result.output
+    assert (hint or "no such event") in result.output
+    assert "Traceback" not in result.output
+
+
+def test_what_is_published_is_what_is_committed() -> None:
+    result = care("contracts", "generate", "--check")
+    assert result.exit_code == 0, result.output
+    assert f"{len(CATALOGUE)} events" in result.stdout
+
+
+# --- what has to be refused before anything is asked of a server ------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "episode", ["nonsense", EPISODE.upper(), EPISODE[:-1], f"person/{EPISODE}", f"{EPISODE}/x", ""]
+)
+def test_a_journey_needs_an_episode_id(episode: str) -> None:
+    result = care("journey", episode, "--kafka", "127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "an episode id is a lower-case UUID" in result.output
+
+
+def test_a_journey_needs_to_know_where_kafka_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
+    result = care("journey", EPISODE)
+    assert result.exit_code == 2
+    assert "--kafka" in result.output
+
+
+@pytest.mark.parametrize("service", ["nonsense", "partners", "../intake"])
+def test_an_unknown_service_is_not_run(service: str) -> None:
+    result = care("run", service)
+    assert result.exit_code == 2
+    assert all(name in result.output for name in SERVICES)
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_service_is_not_killed() -> None:
+    result = care("demo", "--kill", "nonsense")
+    assert result.exit_code == 2
+    assert all(name in result.output for name in SERVICES)
+
+
+@pytest.mark.parametrize("episodes", ["0", "2001", "many"])
+def test_a_demo_has_some_people_but_not_too_many(episodes: str) -> None:
+    result = care("demo", "--episodes", episodes)
+    assert result.exit_code == 2
+    assert "--episodes" in result.output
+
+
+# --- tokens --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for the local issuer's key that is not this person's home."""
+    path = tmp_path / "state" / "issuer.json"
+    monkeypatch.setattr(cli, "KEY", path)
+    return path
+
+
+def test_a_token_is_verified_by_the_keys_that_are_given_out(key: Path) -> None:
+    actor = "00000000-0000-4000-8000-0000000000aa"
+    told = care("token", "harbor-iop", "clinician", "--actor", actor)
+    jwks = care("token", "harbor-iop", "clinician", "--jwks")
+    assert (told.exit_code, jwks.exit_code) == (0, 0)
+    keys = KeySet.import_key_set(json.loads(jwks.stdout))
+    claims = jwt.decode(told.stdout.strip(), keys, algorithms=ALGORITHMS).claims
+    assert (claims["iss"], claims["aud"]) == (DEFAULT_ISSUER, AUDIENCE)
+    assert (claims["facility"], claims["role"], claims["sub"]) == ("harbor-iop", "clinician", actor)
+
+    checks = Authenticator(jwks.stdout.strip(), DEFAULT_ISSUER)
+    who = checks.actor(f"Bearer {told.stdout.strip()}")
+    assert (who.facility_id, who.role) == ("harbor-iop", "clinician")
+
+
+def test_the_private_key_stays_where_it_is_and_is_made_once(key: Path) -> None:
+    first = care("token", "harbor-iop", "clinician", "--jwks").stdout
+    assert care("token", "mesa-iop", "nurse", "--jwks").stdout == first
+    assert key.stat().st_mode & 0o077 == 0, "nobody else may read it"
+    private = json.loads(key.read_text(encoding="utf-8"))["d"]
+    assert private not in first
+    assert private not in care("token", "harbor-iop", "clinician").output
+
+
+def test_a_token_needs_facility_and_role(key: Path) -> None:
+    assert care("token", "harbor-iop").exit_code == 2
+    assert not key.exists()
