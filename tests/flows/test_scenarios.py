@@ -336,6 +336,25 @@ async def test_a_week_below_its_hours_is_seen_in_time_and_never_held_against_who
     await flow.leaves(*everyone)
 
 
+async def test_a_roll_that_is_called_after_the_week_was_closed_still_counts_in_it(
+    flow: Flow,
+) -> None:
+    """Scenario 17, as far as rolls go: late is not lost."""
+    await flow.on(FRI, MORNING)
+    patient = await flow.admitted()
+    session = await flow.session(patient, at=flow.when(FRI, EVENING))
+    await flow.on(7, NOON)
+    await flow.roll(session, {patient: 180})
+    facts = await flow.facts(patient.subject)
+    weeks = [f.data for f in of(facts, "weekly-hours-evaluated")]
+    assert {w["week_starts_on"] for w in weeks} == {flow.monday.isoformat()}
+    assert [w["minutes_credited"] for w in weeks] == [0, 180]
+    view = await flow.view("attendance", patient)
+    assert view["weeks"][flow.monday.isoformat()]["minutes_credited"] == 180
+    assert view["bookings"] == {}
+    await flow.leaves(patient)
+
+
 def week(facts: list[Heard], monday: date) -> dict[str, Any]:
     """How the week was evaluated, once."""
     [data] = [
