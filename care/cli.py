@@ -11,6 +11,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -130,7 +131,8 @@ def _demo(options: Options, json_file: Path | None, logs: Path | None, *, stay: 
             console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
         began = monotonic()
         try:
-            world, ledger = asyncio.run(act(stack, options, console))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                world, ledger = runner.run(act(stack, options, console))
         except CareError as error:
             _explain(error, stack)
             raise typer.Exit(1) from None

@@ -167,9 +167,14 @@ class Group:
         p.flagged = False
 
     async def _screens(self, day: date, present: list[Person]) -> list[tuple[Person, str]]:
-        """Screen each person about once a week, on a day they can't foresee."""
+        """Screen each person on days they can't foresee: about weekly in the first month, then monthly."""
         await self.world.until(at(day, GROUP, self.zone))
-        drawn = [p for p in present if p.days_luck.random() < 1 / len(GROUP_DAYS)]
+        drawn: list[Person] = []
+        for p in present:
+            p.group_days += 1
+            first_month = p.group_days <= 4 * len(GROUP_DAYS)
+            if p.days_luck.random() < (1 if first_month else 0.25) / len(GROUP_DAYS):
+                drawn.append(p)
         return await asyncio.gather(*(self._order(p) for p in drawn))
 
     async def _order(self, p: Person) -> tuple[Person, str]:

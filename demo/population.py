@@ -60,6 +60,7 @@ class Person:
     stage: str = "expected"
     flagged: bool = False
     absences: int = 0
+    group_days: int = 0
 
     @property
     def label(self) -> str:

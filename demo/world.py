@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx2 as httpx
+import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.event import TOPICS
@@ -119,9 +120,7 @@ class World:
         self._urls = dict(urls)
         self._seed = seed
         self._bootstrap = bootstrap
-        self._client = httpx.AsyncClient(
-            timeout=30, limits=httpx.Limits(max_connections=40, max_keepalive_connections=40)
-        )
+        self._client: aiohttp.ClientSession | None = None
         self._operator = issuer.token("operations", "operator", derive_id("demo", "operator"))
         self._agenda: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._ties = itertools.count()
@@ -322,17 +321,19 @@ class World:
         while True:
             problem = "no answer"
             try:
-                response = await self._client.request(method, url, json=body, headers=dict(headers))
-            except httpx.TransportError as error:
+                async with self._http().request(
+                    method, url, json=body, headers=headers
+                ) as response:
+                    status, problem = response.status, await response.text()
+            except (aiohttp.ClientError, TimeoutError) as error:
                 problem = type(error).__name__
             else:
-                if response.is_success:
-                    return response.json()
-                problem = response.text
+                if status < 400:
+                    return json.loads(problem)
                 if "clock-not-set" in problem:
                     await self._tell_time(url)
-                if not self._passing(response):
-                    raise DemoError("refused", f"{method} {url}: {response.status_code} {problem}")
+                if not self._passing(status, problem):
+                    raise DemoError("refused", f"{method} {url}: {status} {problem}")
             if loop.time() > until:
                 raise DemoError("gave-up", f"{method} {url}: {problem}")
             self.journal.repeated += 1
@@ -345,13 +346,19 @@ class World:
                 await self._put_clock(name)
 
     @staticmethod
-    def _passing(response: httpx.Response) -> bool:
+    def _passing(status: int, problem: str) -> bool:
         away, not_yet = 503, 409
-        if response.status_code == away:
-            return True
-        return response.status_code == not_yet and "not-yet-known" in response.text
+        return status == away or (status == not_yet and "not-yet-known" in problem)
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._client is None:
+            self._client = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=40)
+            )
+        return self._client
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.close()
         if self._kafka is not None:
             await self._kafka.stop()

@@ -92,8 +92,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     """Schedule a session for the people on its roster. All of them must be admitted and known here."""
     if len(set(body.roster)) != len(body.roster):
         raise Invalid("roster-repeats", "Someone stands on the roster twice.")
-    for episode in body.roster:
-        record = await call.record(f"episode/{episode}")
+    for record in await call.records([f"episode/{episode}" for episode in body.roster]):
         if not isinstance(record.state, domain.EpisodeState) or record.state.admission is None:
             raise NotYetKnown("episode")
     new = domain.NewSession(

@@ -8,7 +8,7 @@ machine code and a way out, and never repeats what the caller sent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Annotated, Any, Final, Self, cast
@@ -134,11 +134,17 @@ class Call:
 
     async def record(self, subject: str) -> Record:
         """The record, if there is one and the caller's facility owns it."""
-        runtime = self.runtime
-        records: dict[str, Record] = await runtime.store.load([subject])
-        record = records[subject]
+        [record] = await self.records([subject])
+        return record
+
+    async def records(self, subjects: Sequence[str]) -> list[Record]:
+        """The records, in the order asked for, if all are there and the caller's facility owns them."""
+        found: dict[str, Record] = await self.runtime.store.load(subjects)
+        return [self._checked(found[subject]) for subject in subjects]
+
+    def _checked(self, record: Record) -> Record:
         if record.bare:
-            what = subject.partition("/")[0]
+            what = record.subject.partition("/")[0]
             raise Unknown(what) if record.kind.minted_here else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
             raise Forbidden("other-facility", "This record belongs to another facility.")
