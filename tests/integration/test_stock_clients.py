@@ -38,7 +38,7 @@ async def test_kafkas_console_consumer_shows_the_headers(backend: Backend) -> No
 
 async def _console(backend: Backend, topic: str) -> list[str]:
     """What the console consumer prints of a topic, until nothing comes for a while."""
-    home = await asyncio.to_thread(kafka_home, print, None)
+    home = await asyncio.to_thread(kafka_home, print, lambda _what, _done: None)
     process = await asyncio.create_subprocess_exec(
         find_java().path,
         "-cp",
