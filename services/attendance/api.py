@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from services.attendance import domain, screens
+from services.attendance import domain, screens, sessions
 from shared.contracts.attendance import (
     AttendanceStatus,
     CancelledBy,
@@ -95,7 +95,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     for record in await call.records([f"episode/{episode}" for episode in body.roster]):
         if not isinstance(record.state, domain.EpisodeState) or record.state.admission is None:
             raise NotYetKnown("episode")
-    new = domain.NewSession(
+    new = sessions.NewSession(
         group_id=body.group_id,
         modality=body.modality,
         topic=body.topic,
@@ -106,7 +106,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     )
     return await call.execute(
         f"session/{call.new_id('session')}",
-        lambda state, cause: domain.schedule(state, new, cause),
+        lambda state, cause: sessions.schedule(state, new, cause),
         status=201,
         wait_for_handoffs=True,
     )
@@ -122,7 +122,7 @@ async def read_session(call: Staff, session_id: SubjectId) -> Response:
 async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Response:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
     entries = [
-        domain.RollEntry(
+        sessions.RollEntry(
             episode_id=line.episode_id,
             status=line.status,
             minutes_present=line.minutes_present,
@@ -132,7 +132,7 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Respo
     ]
     return await call.execute(
         f"session/{session_id}",
-        lambda state, cause: domain.call_roll(state, entries, cause),
+        lambda state, cause: sessions.call_roll(state, entries, cause),
         wait_for_handoffs=True,
     )
 
@@ -142,7 +142,7 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
     """Cancel a session that has not taken place."""
     return await call.execute(
         f"session/{session_id}",
-        lambda state, cause: domain.cancel(state, body.cancelled_by, cause),
+        lambda state, cause: sessions.cancel(state, body.cancelled_by, cause),
         wait_for_handoffs=True,
     )
 
@@ -208,7 +208,7 @@ async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfScreen
     )
 
 
-def _session_view(state: domain.SessionState) -> dict[str, Any]:
+def _session_view(state: sessions.SessionState) -> dict[str, Any]:
     return state.model_dump(mode="json", exclude={"deadlines"})
 
 

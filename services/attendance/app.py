@@ -1,6 +1,6 @@
 """Attendance, put together. Decides nothing."""
 
-from services.attendance import api, domain
+from services.attendance import api, domain, sessions
 from services.attendance.reactions import HANDOFFS, REACTIONS
 from shared.runtime.record import RecordKind
 from shared.runtime.service import Service, run
@@ -12,7 +12,7 @@ SERVICE = Service(
     port=8003,
     kinds={
         "episode": RecordKind(domain.EpisodeState, domain.on_deadline),
-        "session": RecordKind(domain.SessionState, minted_here=True),
+        "session": RecordKind(sessions.SessionState, minted_here=True),
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.attendance import domain
+from services.attendance import domain, sessions
 from services.attendance.app import SERVICE
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
@@ -128,7 +128,7 @@ class Session(History):
         )
 
     def schedule(self, *roster: str, minutes: int = 180) -> Outcome:
-        new = domain.NewSession(
+        new = sessions.NewSession(
             group_id=None,
             modality=Modality.GROUP,
             topic=None,
@@ -137,11 +137,11 @@ class Session(History):
             mode=SessionMode.ON_SITE,
             roster=roster or (EPISODE_ID,),
         )
-        return self.command(lambda s, c: domain.schedule(s, new, c))
+        return self.command(lambda s, c: sessions.schedule(s, new, c))
 
     def call(self, **statuses: AttendanceStatus) -> Outcome:
         entries = [
-            domain.RollEntry(
+            sessions.RollEntry(
                 episode_id=episode,
                 status=status,
                 minutes_present=180,
@@ -149,7 +149,7 @@ class Session(History):
             )
             for episode, status in statuses.items()
         ]
-        return self.command(lambda s, c: domain.call_roll(s, entries, c))
+        return self.command(lambda s, c: sessions.call_roll(s, entries, c))
 
     def cancel(self, by: CancelledBy = CancelledBy.PROGRAM) -> Outcome:
-        return self.command(lambda s, c: domain.cancel(s, by, c))
+        return self.command(lambda s, c: sessions.cancel(s, by, c))
