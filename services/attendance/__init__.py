@@ -5,6 +5,6 @@ Hears   intake (admitted), plans (expected analytes, level changed, discharged).
 Says    session-scheduled, session-attended, session-missed, weekly-hours-evaluated, weekly-hours-shortfall-detected,
         absence-threshold-reached, screen-ordered … screen-interpreted, and screen-failed.
 
-Read `domain.py` for the rules of an episode, `hours.py` for the week, `sessions.py` for rolls, `screens.py` for screens;
+Read `domain.py` for an episode, `hours.py` for the week, `sessions.py` for rolls, `screens.py` for screens;
 `reactions.py` for what leads to what, and `api.py` for HTTP.
 """
