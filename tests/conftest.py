@@ -11,7 +11,7 @@ import pytest
 import pytest_socket
 from hypothesis import HealthCheck, settings
 
-from shared.testing.backends import Backend, start
+from shared.testing.backends import Backend, Capability, start
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
@@ -54,11 +54,21 @@ _backends: list[Backend] = []
 
 
 @pytest.fixture(scope="session")
-def backend() -> Iterator[Backend]:
+def shared_backend() -> Iterator[Backend]:
     """Kafka and a store, whatever there is: given, containers or processes."""
     with start() as started:
         _backends.append(started)
         yield started
+
+
+@pytest.fixture(scope="module")
+def backend(shared_backend: Backend) -> Iterator[Backend]:
+    """The backend; on the fallback broker one a module, for it can't make topics and groups anew."""
+    if shared_backend.can(Capability.FAILOVER):
+        yield shared_backend
+    else:
+        with start("embedded", say=lambda _line: None) as own:
+            yield own
 
 
 @pytest.fixture

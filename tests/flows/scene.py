@@ -33,7 +33,7 @@ async def flowing(
     backend: Backend, prefix: str, replicas: Mapping[str, int] | None = None
 ) -> AsyncIterator[Flow]:
     """The four services on topics and databases that nobody has used."""
-    await forget_topics(backend.kafka_bootstrap)
+    await forget_topics(backend)
     with services(
         backend,
         replicas=replicas or 1,

@@ -20,7 +20,7 @@ SEED = 3335
 
 async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
     """One run on topics and databases of its own. And how often a service was started again."""
-    await forget_topics(backend.kafka_bootstrap)
+    await forget_topics(backend)
     options = run.Options(EPISODES, SEED, kill, prefix=f"k{uuid4().hex[:8]}_")
     with services(
         backend,

@@ -13,7 +13,7 @@ from shared.testing.backends import Backend
 @pytest.fixture(scope="module")
 async def fresh(backend: Backend) -> Backend:
     """The backend without any topic of ours: a module starts from nothing."""
-    await forget_topics(backend.kafka_bootstrap)
+    await forget_topics(backend)
     return backend
 
 

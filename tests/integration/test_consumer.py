@@ -39,7 +39,7 @@ SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_r
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     """Topics made afresh, so that positions and fork checks start from nothing."""
-    await forget_topics(backend.kafka_bootstrap)
+    await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:
         yield it
@@ -394,13 +394,13 @@ async def test_a_store_behind_its_own_topic_is_refused(
 
 
 async def test_a_topic_with_other_partitions_is_refused(backend: Backend, prefix: str) -> None:
-    await forget_topics(backend.kafka_bootstrap)
+    await forget_topics(backend)
     async with admin_of(backend.kafka_bootstrap) as admin:
         await admin.create_topics([NewTopic("care.intake", 3, 1)])
     try:
         assert await _refusal(backend, prefix) == "topic-partitions-differ"
     finally:
-        await forget_topics(backend.kafka_bootstrap)
+        await forget_topics(backend)
 
 
 async def test_a_topic_that_was_made_again_is_refused(
