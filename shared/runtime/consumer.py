@@ -314,11 +314,15 @@ class Consumer(ConsumerRebalanceListener):
         if kafka is None or not assigned:
             return False
         if self._target is None:
-            ends = await kafka.end_offsets(list(assigned))
-            if set(kafka.assignment()) != assigned:
-                return False
-            await self._learn_starting_points([tp for tp in assigned if tp not in self._expected])
-            self._target = dict(ends)
+            async with self._busy:  # partitions can't be revoked meanwhile
+                assigned = set(kafka.assignment())
+                ends = await kafka.end_offsets(list(assigned))
+                await self._learn_starting_points(
+                    [tp for tp in assigned if tp not in self._expected]
+                )
+                if set(kafka.assignment()) != assigned:
+                    return False
+                self._target = dict(ends)
         return all(self._expected.get(tp, 0) >= end for tp, end in self._target.items())
 
     @property
@@ -335,7 +339,13 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def positions(self) -> dict[str, int]:
         """The next offset to be applied, by `topic/partition`, of what this replica holds."""
-        return {f"{tp.topic}/{tp.partition}": offset for tp, offset in self._expected.items()}
+        kafka = self._joined
+        held: set[TopicPartition] = set() if kafka is None else set(kafka.assignment())
+        return {
+            f"{tp.topic}/{tp.partition}": offset
+            for tp, offset in self._expected.items()
+            if tp in held
+        }
 
     @property
     def busy(self) -> bool:
