@@ -59,6 +59,7 @@ class Relay:
             self._room.clear()
         self._idle.clear()
         self._wake.set()
+        self._metrics.relay_waiting.set(len(self._waiting))
 
     async def room(self) -> None:
         """Wait until the queue is below its bound. Consumers call it before they fetch more."""
@@ -109,6 +110,7 @@ class Relay:
         for subject, entries in batch.items():
             if self._waiting.get(subject) is entries:  # else it was offered again meanwhile
                 del self._waiting[subject]
+        self._metrics.relay_waiting.set(len(self._waiting))
         if len(self._waiting) < self._subjects_max:
             self._room.set()
         if not self._waiting:

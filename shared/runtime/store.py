@@ -94,10 +94,6 @@ class MongoStore:
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             await self._letters.create_index([("line", ASCENDING), ("position.offset", ASCENDING)])
 
-    async def ping(self) -> None:
-        with _translated():
-            await self._client.admin.command("ping")
-
     async def close(self) -> None:
         await self._client.close()
 
