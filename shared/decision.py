@@ -59,6 +59,8 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     SCHEMA: ClassVar[int] = 1
+    MARKS: ClassVar[tuple[str, ...]] = ()
+    """The names of the marks by which records of this kind are listed."""
     deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
 
     def but(self, **changes: Any) -> Self:
@@ -78,6 +80,13 @@ class State(BaseModel):
             if name not in names and not (kinds and name.startswith(kinds))
         }
         return self if len(kept) == len(self.deadlines) else self.but(deadlines=kept)
+
+    def marks(self) -> Mapping[str, datetime]:
+        """By what a record is found beside its subject: an instant per mark that applies to it now.
+
+        The store indexes each name in `MARKS`; whoever asks for a mark gets the records in the order of their instants.
+        """
+        return {}
 
     @property
     def due(self) -> datetime | None:

@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from shared.contracts.codes import Value
-from shared.contracts.followup import Milestone
+from shared.contracts.codes import Milestone, Value
 
 OPENS_BEFORE: Final = timedelta(hours=24)
 CLOSES_AFTER: Final = timedelta(hours=72)

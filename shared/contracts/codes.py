@@ -64,6 +64,7 @@ ReferralId = Annotated[str, _uuid("referral")]
 ReviewId = Annotated[str, _uuid("review")]
 ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
+StaffId = Annotated[str, _uuid("staff")]
 FacilityId = Annotated[str, _code("harbor-detox", r"^[a-z0-9-]{3,40}$")]
 
 # --- codes that a facility configures, so that they cannot be listed here ---------------------
@@ -327,4 +328,19 @@ class Urgency(OpenEnum):
     ROUTINE = "routine"
     URGENT = "urgent"
     EMERGENT = "emergent"
+    UNKNOWN = "unknown"
+
+
+class Milestone(OpenEnum):
+    """When a check-in is due, counted from discharge."""
+
+    HOURS_72 = "hours_72"
+    DAYS_7 = "days_7"
+    DAYS_14 = "days_14"
+    DAYS_30 = "days_30"
+    DAYS_60 = "days_60"
+    DAYS_90 = "days_90"
+    MONTHS_6 = "months_6"
+    MONTHS_9 = "months_9"
+    MONTHS_12 = "months_12"
     UNKNOWN = "unknown"

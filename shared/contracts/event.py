@@ -20,10 +20,12 @@ CONTENT_TYPE: Final = "application/json"
 MAX_EVENT_BYTES: Final = 512 * 1024
 """A larger event is refused when it is decided, and parked when it is heard."""
 
-SubjectKind = Literal["episode", "group", "session", "person"]
+SubjectKind = Literal["episode", "group", "session", "person", "staff"]
 Sensitivity = Literal["operational", "part2", "notes"]
 
-_SUBJECT = re.compile(r"(episode|group|session|person)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SUBJECT = re.compile(
+    r"(episode|group|session|person|staff)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
 _TYPE = re.compile(r"(care\.[a-z]+\.[a-z0-9-]+)\.v([1-9][0-9]{0,3})")
 
 

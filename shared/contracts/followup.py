@@ -17,25 +17,11 @@ from shared.contracts.codes import (
     Day,
     Escalation,
     FollowupLoop,
+    Milestone,
     Timestamp,
     Urgency,
 )
 from shared.contracts.event import Event, OpenEnum
-
-
-class Milestone(OpenEnum):
-    """When a check-in is due, counted from discharge."""
-
-    HOURS_72 = "hours_72"
-    DAYS_7 = "days_7"
-    DAYS_14 = "days_14"
-    DAYS_30 = "days_30"
-    DAYS_60 = "days_60"
-    DAYS_90 = "days_90"
-    MONTHS_6 = "months_6"
-    MONTHS_9 = "months_9"
-    MONTHS_12 = "months_12"
-    UNKNOWN = "unknown"
 
 
 class Channel(OpenEnum):

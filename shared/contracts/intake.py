@@ -27,11 +27,14 @@ from shared.contracts.codes import (
     IntakeLoop,
     Level,
     LevelOfCare,
+    LoopId,
     PersonId,
     Population,
     ProgramCode,
     ReferralId,
+    Role,
     Sha256,
+    StaffId,
     Timestamp,
     TimeZoneName,
     TrackCode,
@@ -39,6 +42,7 @@ from shared.contracts.codes import (
     VersionCode,
 )
 from shared.contracts.event import Event, OpenEnum
+from shared.contracts.terms import ProgramTerms
 
 _EVERYONE = ("plans", "attendance", "followup", "partners", "reporting")
 _RECIPIENTS = ["northside-court"]
@@ -220,6 +224,18 @@ class ReferralOutcome(OpenEnum):
     NO_SHOW = "no_show"
     LOST = "lost"
     CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+class MistakeReason(OpenEnum):
+    """Why something is taken back."""
+
+    WRONG_PERSON = "wrong_person"
+    DUPLICATE = "duplicate"
+    NOT_INTENDED = "not_intended"
+    WRONG_PROGRAM = "wrong_program"
+    TEST_ENTRY = "test_entry"
+    OTHER = "other"
     UNKNOWN = "unknown"
 
 
@@ -555,6 +571,8 @@ class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup",
     """Planned length of stay in weeks; a plan, not a limit."""
     time_zone: TimeZoneName
     """The facility's IANA time zone, in which days and weeks are counted."""
+    terms: ProgramTerms | None = Field(default=None, examples=[{"version": "2026.1"}])
+    """What the program asks and promises, pinned to this episode; missing: the house rules."""
 
 
 class OrientationCompleted(IntakeEvent, consumers=("plans", "attendance")):
@@ -645,6 +663,104 @@ class ReferralLoopClosed(IntakeEvent, consumers=("plans", "followup", "partners"
     """How it ended."""
     hours_open: Count
     """Whole hours from receipt or sending to the outcome."""
+
+
+# --- who looks after whom --------------------------------------------------------------------------------
+
+
+class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup", "reporting")):
+    """A member of staff takes over a role for this episode.
+
+    Whatever that role owns of the episode stands on this person's work list from now on, in every service.
+    """
+
+    role: Role = Field(examples=["case_manager"])
+    """The role."""
+    staff_id: StaffId | None = Field(
+        default=None, examples=["0a5a36c5-2b0d-5a32-9d39-6dd4b4f7a0e1"]
+    )
+    """Who takes it; missing: the role is vacant again, and the loops fall to whoever has the role."""
+
+
+class StaffAbsencePlanned(
+    IntakeEvent,
+    subject="staff",
+    sensitivity="operational",
+    consumers=("plans", "attendance", "followup"),
+):
+    """A member of staff will be away, and a deputy acts for them.
+
+    An owner who is away is no owner: every service puts their work on the deputy's list meanwhile.
+    """
+
+    absence_id: LoopId
+    """The absence."""
+    from_at: Timestamp
+    """When it begins."""
+    until_at: Timestamp
+    """When it ends."""
+    deputy_id: StaffId
+    """Who acts meanwhile."""
+
+
+class StaffAbsenceEnded(
+    IntakeEvent,
+    subject="staff",
+    sensitivity="operational",
+    consumers=("plans", "attendance", "followup"),
+):
+    """The absence is called off, or ends early.
+
+    Every service puts the work back on the owner's own list.
+    """
+
+    absence_id: LoopId
+    """The absence."""
+
+
+# --- mistakes: compensating facts, never edits -----------------------------------------------------------
+
+
+class EpisodeEnteredInError(IntakeEvent, consumers=_EVERYONE):
+    """This episode should never have existed: nothing of it is waited for any more, and nothing of it counts.
+
+    Every service closes its open loops of the episode and takes no further commands on it. Episode: any > void.
+    """
+
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
+class EpisodePersonCorrected(IntakeEvent, consumers=_EVERYONE):
+    """The episode belongs to another person than was entered.
+
+    What happened in it stands; whose it is changes, for consents, incentives and everything else that is a person's.
+    """
+
+    was_person_id: PersonId
+    """The person that was entered."""
+    person_id: PersonId
+    """The person it belongs to."""
+
+
+class ReferralMerged(IntakeEvent, consumers=_EVERYONE):
+    """This referral is a second one of the same person.
+
+    The other episode goes on, and every service closes what it waits for in this one. Episode: any > merged.
+    """
+
+    into_episode_id: EpisodeId
+    """The episode that goes on."""
+
+
+class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
+    """The admission is taken back; the person is where they were before it.
+
+    Every service forgets the admission and what it began because of it. Episode: admitted > placed.
+    """
+
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
 
 
 class LoopEscalated(Escalation, IntakeEvent, consumers=("reporting",)):

@@ -117,6 +117,8 @@ REASONS: Final[dict[str, str]] = {
 """Why the types of a reference name are not simply that name."""
 
 _ESCALATION = "every open loop has an owner, a deadline and an escalation"
+_DUTY = "an open loop is owned by a person on duty; an owner who is away is no owner"
+_MISTAKE = "a mistake is compensated by a fact that every service hears, never by an edit"
 _CLEARANCE = "every escalation has a retracting fact"
 
 ADDITIONS: Final[dict[str, str]] = {
@@ -126,6 +128,13 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.clinical-review-overdue.v1": (
         "a clinical review is due within a working day; the reference has no fact for missing it"
     ),
+    "care.intake.care-team-assigned.v1": _DUTY,
+    "care.intake.staff-absence-planned.v1": _DUTY,
+    "care.intake.staff-absence-ended.v1": _DUTY,
+    "care.intake.episode-entered-in-error.v1": _MISTAKE,
+    "care.intake.episode-person-corrected.v1": _MISTAKE,
+    "care.intake.referral-merged.v1": _MISTAKE,
+    "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.loop-escalated.v1": _ESCALATION,
     "care.plans.loop-escalated.v1": _ESCALATION,
     "care.attendance.loop-escalated.v1": _ESCALATION,

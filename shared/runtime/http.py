@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.codes import EpisodeId
 from shared.contracts.event import OpenEnum
 from shared.decision import Decision, State, derive_id
 from shared.errors import (
@@ -58,6 +59,12 @@ class Body(BaseModel):
             if any(isinstance(item, OpenEnum) and item.name == "UNKNOWN" for item in items):
                 raise PydanticCustomError("code_not_listed", "a code is not on its list")
         return self
+
+
+class OfEpisode(Body):
+    """A command on something within an episode: the thing's own id stands in the path, the episode's here."""
+
+    episode_id: EpisodeId
 
 
 class KeyRequired(CareError):

@@ -35,6 +35,7 @@ from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.store import MongoStore
 from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.work import router as work_router
 
 NOTE_TOPICS_SECONDS: Final = 10.0
 
@@ -264,6 +265,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, http.on_http_error)
     app.add_exception_handler(Exception, http.on_bug)
     app.include_router(ops_router)
+    app.include_router(work_router)
     for router in service.routers:
         app.include_router(router)
     return app

@@ -22,6 +22,8 @@ from shared.runtime.record import COMMANDS_KEPT, Record, RecordKind
 
 Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
+Place = tuple[datetime, str]
+"""Where a record stands among the marked: the mark's instant and the subject."""
 
 
 class Store(Protocol):
@@ -53,6 +55,12 @@ class Store(Protocol):
 
     async def next_due(self, until: datetime) -> datetime | None:
         """The earliest deadline at or before `until`."""
+        ...
+
+    async def marked(
+        self, mark: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        """A facility's records with this mark, by its instant and subject, beginning after a place in that order."""
         ...
 
     async def add_letters(self, letters: Sequence[Document]) -> None:
@@ -92,6 +100,10 @@ class MongoStore:
             await self._records.create_index([("waiting", ASCENDING)], sparse=True)
             await self._records.create_index([("handing", ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
+            for mark in sorted(
+                {name for kind in self._kinds.values() for name in kind.state.MARKS}
+            ):
+                await self._records.create_index([(f"marks.{mark}", ASCENDING)], sparse=True)
             await self._letters.create_index([("line", ASCENDING), ("position.offset", ASCENDING)])
 
     async def close(self) -> None:
@@ -182,6 +194,19 @@ class MongoStore:
             )
         return None if document is None else document["due"]
 
+    async def marked(
+        self, mark: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        path = f"marks.{mark}"
+        wanted: Document = {path: {"$exists": True}, "facility_id": facility_id}
+        if after is not None:
+            at, subject = after
+            wanted["$or"] = [{path: {"$gt": at}}, {path: at, "_id": {"$gt": subject}}]
+        order = [(path, ASCENDING), ("_id", ASCENDING)]
+        with _translated():
+            documents = await self._records.find(wanted).sort(order).limit(limit).to_list()
+        return [self._record(doc) for doc in documents if not _is_newer(doc, self._kinds)]
+
     async def add_letters(self, letters: Sequence[Document]) -> None:
         writes = [
             UpdateOne({"_id": letter["_id"]}, {"$setOnInsert": letter}, upsert=True)
@@ -248,6 +273,7 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
         "facility_id": record.facility_id,
         "bucket": partition_of(record.subject, PARTITIONS),
         "parked": record.parked,
+        "marks": {name: _in_milliseconds(at) for name, at in record.state.marks().items()},
     }
     change: Document = {"$set": values}
     if record.version == 0:

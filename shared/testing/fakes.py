@@ -24,6 +24,7 @@ from shared.runtime.relay import Entries
 from shared.runtime.store import (
     Document,
     MongoStore,
+    Place,
     _write,  # pyright: ignore[reportPrivateUsage] - the fake is to be sent what MongoDB is sent
 )
 
@@ -144,6 +145,14 @@ class MemoryStore:
         [found] = await self.seam.call("next_due", [lambda: self._next_due(_stored(until))])
         return found
 
+    async def marked(
+        self, mark: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        [found] = await self.seam.call(
+            "marked", [lambda: self._marked(mark, facility_id, _stored(after), limit)]
+        )
+        return found
+
     async def add_letters(self, letters: Sequence[Document]) -> None:
         if not letters:
             return
@@ -225,6 +234,15 @@ class MemoryStore:
     def _next_due(self, until: datetime) -> datetime | None:
         dues = [document["due"] for document in self.disk.documents() if "due" in document]
         return min((due for due in dues if due <= until), default=None)
+
+    def _marked(self, mark: str, facility_id: str, after: Place | None, limit: int) -> list[Record]:
+        places = {
+            (document["marks"][mark], document["_id"]): document
+            for document in self.disk.documents()
+            if mark in document["marks"] and document["facility_id"] == facility_id
+        }
+        beyond = [place for place in sorted(places) if after is None or place > tuple(after)]
+        return [self._record(places[place]) for place in beyond[:limit]]
 
     def _add_letter(self, row: Document) -> None:
         self.disk.letters.setdefault(row["_id"], encoded(row))

@@ -26,7 +26,7 @@ from shared.runtime.record import (
     Work,
 )
 from shared.runtime.relay import Publisher
-from shared.runtime.store import Document, Store
+from shared.runtime.store import Document, Place, Store
 
 NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
 WALL: Final = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
@@ -41,6 +41,10 @@ class Tally(State):
     at: AwareDatetime | None = None
     names: tuple[str, ...] = ()
     by_key: dict[str, int] = Field(default_factory=dict[str, int])
+    MARKS: ClassVar[tuple[str, ...]] = ("at",)
+
+    def marks(self) -> Mapping[str, datetime]:
+        return {} if self.at is None else {"at": self.at}
 
 
 class Nudge(HandoffBody):
@@ -334,6 +338,35 @@ class StoreSuite:
         assert await store.next_due(early) is None
         assert await store.next_due(just) == just
         assert await store.next_due(now) == just
+
+    async def test_the_marked_are_listed_in_order_and_page_by_page(self, store: Store) -> None:
+        names = sorted(subject(f"marked {n}") for n in range(5))
+        minutes = (20, 10, 10, 30, None)
+
+        async def mark(name: str, at: datetime | None, facility: str = "harbor-iop") -> None:
+            def change(record: Record) -> None:
+                count_up(record)
+                record.state = record.state.but(at=at)
+                record.facility_id = facility
+
+            await self._saved(store, name, change)
+
+        for name, after in zip(names, minutes, strict=True):
+            await mark(name, None if after is None else WALL + timedelta(minutes=after))
+        await mark(subject("elsewhere"), WALL, "other-iop")
+        wanted = [names[1], names[2], names[0], names[3]]
+        found = await store.marked("at", "harbor-iop", None, 10)
+        assert [record.subject for record in found] == wanted
+        seen: list[str] = []
+        place: Place | None = None
+        while page := await store.marked("at", "harbor-iop", place, 1):
+            [record] = page
+            seen.append(record.subject)
+            place = (record.state.marks()["at"], record.subject)
+        assert seen == wanted
+        await mark(names[1], None)
+        found = await store.marked("at", "harbor-iop", None, 10)
+        assert [record.subject for record in found] == wanted[1:]
 
     async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
         """A store that keeps milliseconds must not call a record due before its deadline is."""

@@ -350,7 +350,7 @@ class TestPrivacy:
 
     def test_operational_says_nothing_about_a_person(self, event: type[Event]) -> None:
         if event.SENSITIVITY == "operational":
-            assert event.SUBJECT in {"group", "session"}
+            assert event.SUBJECT in {"group", "session", "staff"}
             assert not {"person_id", "episode_id", "attendee_id"} & event.model_fields.keys()
         else:
             assert event.SENSITIVITY == "part2"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup.cadence import MILESTONES, due, months_later, windows
-from shared.contracts.followup import Milestone
+from shared.contracts.codes import Milestone
 
 CHICAGO = "America/Chicago"
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)

@@ -1,0 +1,106 @@
+"""What a program promises and asks, as far as other services act on it: a snapshot that travels with the admission.
+
+It is pinned to the episode on the first day, so that a profile that changes later never rewrites the past. Every
+default is a house rule of the domain reference, section 3; a facility's own profile says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from shared.contracts.codes import Code, Milestone, PanelCode, Population, Value, VersionCode
+
+Days = Annotated[int, Field(ge=1, le=3660)]
+Times = Annotated[int, Field(ge=1, le=50)]
+
+
+class HoursBand(Value):
+    """The minutes per full week that one level of care asks for."""
+
+    level_code: str = Field(pattern=r"^[0-4](\.[0-9])?$", examples=["2.1"])
+    """The level, in either edition."""
+    population: Population = Field(examples=["adult"])
+    """Whom the band is for."""
+    minutes_floor: int = Field(ge=0, le=10_080, examples=[540])
+    """Below this a week is reviewed."""
+    minutes_ceiling: int | None = Field(default=None, ge=0, le=10_080, examples=[900])
+    """At or above this the program is more than this level."""
+
+
+BANDS: Final = (
+    HoursBand(
+        level_code="2.1", population=Population.ADULT, minutes_floor=540, minutes_ceiling=1200
+    ),
+    HoursBand(
+        level_code="2.1", population=Population.ADOLESCENT, minutes_floor=360, minutes_ceiling=1200
+    ),
+    HoursBand(level_code="2.5", population=Population.ADULT, minutes_floor=1200),
+    HoursBand(level_code="2.5", population=Population.ADOLESCENT, minutes_floor=1200),
+)
+"""9 hours for adults and 6 for adolescents at 2.1 (SAMHSA advisory of 2021); 20 hours at 2.5."""
+
+
+class ProgramTerms(Value):
+    """One version of one program's terms."""
+
+    version: VersionCode = Field(default="house-1", examples=["2026.1"])
+    """The profile's version."""
+    bands: tuple[HoursBand, ...] = Field(default=BANDS, max_length=20)
+    """Hours by level and population; a level without a band has no floor."""
+    plan_within_days: Days = 7
+    """A plan is due this many days after admission, or"""
+    plan_within_sessions: Times = 2
+    """after this many sessions, whichever comes first."""
+    review_every_days: Days = 30
+    """A plan is reviewed this often, and on any trigger."""
+    individual_every_days: Days | None = 7
+    """The longest time between individual sessions; missing: none are required."""
+    absences_review: Times = 2
+    """Unexcused absences in a row that call for a clinician and a review."""
+    absences_conference: Times = 3
+    """Unexcused absences in a row that call for a retention conference."""
+    exclusion_absences: Times | None = None
+    """Unexcused absences after which the person is paused; missing: nobody is ever excluded."""
+    exclusion_days: Days | None = None
+    """How long such a pause lasts."""
+    silent_days_conference: Days = 7
+    """Days of silence that call for a welfare contact."""
+    silent_days_lost: Days = 30
+    """Days of silence after which contact counts as lost. The door stays open."""
+    screen_every_days: Days | None = 7
+    """The longest time between screens in the first month; missing: none are asked for."""
+    panels: tuple[PanelCode, ...] = Field(default=(), max_length=20, examples=[["urine-12"]])
+    """The panels that may be ordered; empty: any."""
+    mutual_support_per_week: int = Field(default=0, ge=0, le=14)
+    """Meetings asked for per week, of any fellowship, a secular one included."""
+    clean_days: Days = 30
+    """Days without an unexpected positive before a step down or a graduation."""
+    graduation_criteria: tuple[Code, ...] = Field(
+        default=("goals-met", "relapse-prevention-plan", "supports-verified"), max_length=30
+    )
+    """What is looked at before someone graduates."""
+    aftercare_days: Days = 365
+    """How long aftercare lasts."""
+    check_ins: tuple[Milestone, ...] = Field(
+        default=(
+            Milestone.HOURS_72,
+            Milestone.DAYS_7,
+            Milestone.DAYS_14,
+            Milestone.DAYS_30,
+            Milestone.DAYS_60,
+            Milestone.DAYS_90,
+            Milestone.MONTHS_6,
+            Milestone.MONTHS_12,
+        ),
+        max_length=20,
+    )
+    """The calendar of check-ins, anchored at discharge."""
+
+    def band(self, level_code: str, population: Population) -> HoursBand | None:
+        """The hours that a level asks for; None where it sets no floor."""
+        return next(
+            (b for b in self.bands if b.level_code == level_code and b.population is population),
+            None,
+        )

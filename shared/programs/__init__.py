@@ -1,0 +1,1 @@
+"""Programs as data: what a facility offers, asks and promises, written in TOML and validated here."""
