@@ -30,6 +30,8 @@ ARG SERVICE
 WORKDIR /app
 COPY shared/*.py shared/
 COPY shared/contracts/*.py shared/contracts/
+COPY shared/programs/*.py shared/programs/
+COPY shared/programs/profiles/*.toml shared/programs/profiles/
 COPY shared/runtime/*.py shared/runtime/
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}

@@ -27,6 +27,7 @@ from shared.runtime.kafka import KafkaPublisher
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.ops import router as ops_router
+from shared.runtime.programs import Programs
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import HandoffRules, Reactor
 from shared.runtime.record import RecordKind
@@ -60,9 +61,12 @@ class Service:
 class Runtime:
     """One replica of one service, alive."""
 
-    def __init__(self, service: Service, settings: ServiceSettings) -> None:
+    def __init__(
+        self, service: Service, settings: ServiceSettings, programs: Programs | None = None
+    ) -> None:
         self.service = service
         self.settings = settings
+        self.programs = programs or Programs.load(settings.programs_directory)
         self.clock: Clock = SteppedClock() if settings.clock == "stepped" else Clock()
         self.metrics = Metrics()
         self.store = MongoStore(
@@ -241,11 +245,15 @@ class Runtime:
 
 
 def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
-    """The ASGI application of one replica: HTTP and consumer in one process."""
+    """The ASGI application of one replica: HTTP and consumer in one process.
+
+    Raises `ConfigurationError` when what it is configured with can't be read.
+    """
+    programs = Programs.load(settings.programs_directory)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        runtime = Runtime(service, settings)
+        runtime = Runtime(service, settings, programs)
         app.state.runtime = runtime
         await runtime.start()
         try:

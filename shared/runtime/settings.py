@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -31,6 +33,8 @@ class ServiceSettings(BaseSettings):
     """Who may call: a JWKS document, or the path of one. Empty: nobody may."""
     issuer: str = "throughcare"
     """The `iss` that tokens must carry."""
+    programs: str = ""
+    """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")
     """`stepped` lets a driver set the domain time through PUT /ops/clock. Never in production."""
     log_level: str = "info"
@@ -48,3 +52,8 @@ class ServiceSettings(BaseSettings):
     shutdown_seconds: float = Field(default=10.0, gt=0)
     otel: bool = False
     """Trace with OpenTelemetry; the exporter is configured by the usual OTEL_ variables."""
+
+    @property
+    def programs_directory(self) -> Path | None:
+        """Where the facility's own profiles are; None: only those that ship are known."""
+        return Path(self.programs) if self.programs else None

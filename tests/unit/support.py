@@ -16,6 +16,7 @@ from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.runtime.auth import Actor
 from shared.runtime.metrics import Metrics
+from shared.runtime.programs import Programs
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import HandoffRules
 from shared.runtime.record import CommandKey, Line, Outcome, Record, RecordKind, Work
@@ -86,6 +87,7 @@ class OneRecord:
     def __init__(self, history: History) -> None:
         self.history = history
         self.metrics = Metrics()
+        self.programs = Programs.load()
         self.reactor = self.clock = self.store = self
         self.settings = SimpleNamespace(handoff_wait_seconds=0)
 
