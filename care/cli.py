@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from care import contracts, events
+from care import contracts, coverage, events, loops, programs
 from shared.errors import CareError
 from shared.testing.backends import BackendError, start
 from shared.testing.issuer import DEVELOPER, LocalIssuer
@@ -32,11 +32,14 @@ app = typer.Typer(
 )
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(events.app, name="events")
+app.add_typer(programs.app, name="profiles")
 app.command("journey")(events.journey)
+app.command("coverage")(coverage.coverage)
 
 console = Console(stderr=True)
 PORTS = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
 KEY = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
+loops.register(app, lambda: LocalIssuer.kept_in(KEY))
 
 
 @app.command(epilog="Example: `care up`, then open http://127.0.0.1:8001/docs")

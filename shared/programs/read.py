@@ -70,7 +70,8 @@ def _unreadable(text: str, message: str) -> Finding:
 
 
 def _finding(lines: Lines, wrong: dict[str, Any]) -> Finding:
-    path = tuple(part for part in wrong["loc"] if not _is_of_a_union(part))
+    loc = (*wrong["loc"], *wrong.get("ctx", {}).get("at", ()))
+    path = tuple(part for part in loc if not _is_of_a_union(part))
     why = _HINTS.get(wrong["type"]) or str(wrong["msg"])
     return Finding(line=lines.of(path), place=_told(path) or "the whole", why=why)
 

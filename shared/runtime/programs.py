@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
+from fastapi import APIRouter
+from fastapi import Path as InPath
+
+from shared.contracts.codes import CODE_PATTERN
 from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ANY_FACILITY, ProgramProfile
 from shared.programs.read import read_profile
+from shared.runtime.http import Call, call_by
+
+router = APIRouter(tags=["programs"])
+Anyone = Annotated[Call, call_by()]
 
 SHIPPED: Final = Path(__file__).parents[1] / "programs" / "profiles"
 FILES_MAX: Final = 1_000
@@ -89,3 +97,25 @@ def read_file(path: Path) -> ProgramProfile:
 
 def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:
     return profile.facility != ANY_FACILITY, profile.effective_on, profile.version
+
+
+# --- over HTTP, the same in every service -----------------------------------------------------------------
+
+
+@router.get("/programs")
+async def list_programs(call: Anyone) -> dict[str, Any]:
+    """The programs of the caller's facility, as they hold today for new admissions."""
+    programs: Programs = call.runtime.programs
+    found = programs.all_current(call.actor.facility_id, call.runtime.clock.now().date())
+    return {"programs": [profile.model_dump(mode="json") for profile in found]}
+
+
+@router.get("/programs/{program}")
+async def read_program(
+    call: Anyone, program: Annotated[str, InPath(pattern=CODE_PATTERN)]
+) -> dict[str, Any]:
+    """One program in full, and the terms that an admission of today would be pinned to."""
+    programs: Programs = call.runtime.programs
+    today = call.runtime.clock.now().date()
+    profile = programs.current(call.actor.facility_id, program, today)
+    return {**profile.model_dump(mode="json"), "terms": profile.terms().model_dump(mode="json")}

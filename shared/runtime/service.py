@@ -28,6 +28,7 @@ from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.ops import router as ops_router
 from shared.runtime.programs import Programs
+from shared.runtime.programs import router as programs_router
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import HandoffRules, Reactor
 from shared.runtime.record import RecordKind
@@ -274,6 +275,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     app.add_exception_handler(Exception, http.on_bug)
     app.include_router(ops_router)
     app.include_router(work_router)
+    app.include_router(programs_router)
     for router in service.routers:
         app.include_router(router)
     return app
