@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from shared.contracts.codes import (
     Code,
@@ -50,6 +50,17 @@ from shared.programs.parts import (
 ANY_FACILITY: Final = "*"
 DUTIES: Final = "duties-requiring-presence"
 """Work, family or other duties: who has them needs a track outside office hours."""
+
+_SAID_ELSEWHERE: Final = frozenset(
+    {
+        *("version", "bands", "plan_within_days", "plan_within_sessions", "review_every_days"),
+        *("individual_every_days", "absences_review", "absences_conference", "exclusion_absences"),
+        *("exclusion_days", "silent_days_conference", "silent_days_lost", "screen_every_days"),
+        *("panels", "mutual_support_per_week", "clean_days", "graduation_criteria"),
+        *("aftercare_days", "check_ins"),
+    }
+)
+"""The terms for which a profile has parts of its own."""
 
 
 class ProgramProfile(Part):
@@ -112,6 +123,8 @@ class ProgramProfile(Part):
     graduation: Graduation = Graduation()
     aftercare: AftercareCourse = AftercareCourse()
     crisis: Crisis = Crisis()
+    further: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """More of the terms, by their names there: limits of a laboratory, incentives, and whatever is added to them."""
     about: tuple[Claim, ...] = Field(default=(), max_length=20)
 
     @field_validator("individual", "family", mode="before")
@@ -125,6 +138,20 @@ class ProgramProfile(Part):
         if len({band.population for band in hours}) < len(hours):
             raise wrong("twice", "one entry for each population")
         return hours
+
+    @field_validator("further")
+    @classmethod
+    def _are_terms(cls, further: dict[str, Any]) -> dict[str, Any]:
+        for name in further:
+            if name in _SAID_ELSEWHERE or name not in ProgramTerms.model_fields:
+                free = sorted(set(ProgramTerms.model_fields) - _SAID_ELSEWHERE)
+                raise wrong("not_listed", f"not one of: {', '.join(free)}", name)
+        try:
+            ProgramTerms.model_validate(further)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise wrong("not_terms", first["msg"], *first["loc"]) from None
+        return further
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -164,7 +191,7 @@ class ProgramProfile(Part):
 
     def terms(self) -> ProgramTerms:
         """What travels with an admission and stays with it."""
-        return ProgramTerms(
+        said: dict[str, Any] = dict(
             version=self.version,
             bands=self._bands(),
             plan_within_days=self.plan.within_days,
@@ -185,6 +212,7 @@ class ProgramProfile(Part):
             aftercare_days=self.aftercare.days,
             check_ins=self.aftercare.check_ins,
         )
+        return ProgramTerms.model_validate({**said, **self.further})
 
     def _bands(self) -> tuple[HoursBand, ...]:
         """The program's own hours at its level, and the usual ones of every other level and population.
