@@ -2,23 +2,25 @@
 
 Whole minutes; the week runs from Monday 00:00 to Monday 00:00 in the facility's time zone, so that a week in which
 the clocks change has 167 or 169 hours and still seven days. Source: house rules of the domain reference, section 3
-("Hours accounting"); 9 hours for adults and 6 for adolescents at level 2.1 follow SAMHSA's advisory of 2021 on
-clinical issues in intensive outpatient treatment; 20 hours at 2.5 follow the ASAM Criteria's level names.
+("Hours accounting"). What a level asks for stands in the program's terms, pinned at admission.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import LevelOfCare, Modality, Population, Value
+from shared.contracts.terms import HoursBand, ProgramTerms
 
 DAYS_PER_WEEK: Final = 7
 PROJECTION: Final = (2, time(20, 0))
 """Wednesday 20:00 local: late enough to know, early enough to book a make-up. House rule."""
+MAKE_UP_BOOKED_BY: Final = (4, time(20, 0))
+"""Friday 20:00 local: a make-up that is to take place in the same week is booked by then. House rule."""
 
 COUNTED: Final = frozenset(
     {
@@ -31,12 +33,12 @@ COUNTED: Final = frozenset(
 )
 """What counts toward the hours: neither case management nor unsupervised wellness. House rule."""
 
-_MINUTES: Final = {
-    ("2.1", Population.ADULT): 540,
-    ("2.1", Population.ADOLESCENT): 360,
-    ("2.5", Population.ADULT): 1200,
-    ("2.5", Population.ADOLESCENT): 1200,
-}
+
+class LevelFrom(Value):
+    """A level of care, and from when it holds."""
+
+    level: LevelOfCare
+    effective_at: datetime
 
 
 class Booking(Value):
@@ -46,6 +48,7 @@ class Booking(Value):
     minutes_planned: int
     modality: Modality
     counts: bool
+    service: str | None = None
     status: AttendanceStatus | None = None
     """None until the roll is called."""
     minutes_credited: int = 0
@@ -57,19 +60,32 @@ class Booking(Value):
         return self.status is None and self.cancelled_by is None
 
 
-class WeekTotals(Value):
-    """A week's minutes. `offered` leaves out what the program cancelled; that is nobody's absence."""
+class WeekAsks(Value):
+    """What one week asks of one person."""
 
     minutes_threshold: int
+    minutes_ceiling: int | None = None
+    """At or above this many planned minutes the week is one of a higher level."""
+    prorated: bool = False
+    """The threshold is not the level's full one: a first or last week, or one in which the level changes."""
+
+
+class WeekTotals(WeekAsks):
+    """A week's minutes. `offered` leaves out what the program cancelled; that is nobody's absence."""
+
     minutes_scheduled: int
     minutes_offered: int
     minutes_credited: int
-    prorated: bool
 
     @property
     def met(self) -> bool:
         """The credited minutes reach what the level asks for."""
         return self.minutes_credited >= self.minutes_threshold
+
+    @property
+    def over_ceiling(self) -> bool:
+        """As many minutes are planned as a higher level of care has."""
+        return self.minutes_ceiling is not None and self.minutes_scheduled >= self.minutes_ceiling
 
     @property
     def minutes_short(self) -> int:
@@ -79,8 +95,13 @@ class WeekTotals(Value):
 
 def week_of(moment: datetime, time_zone: str) -> date:
     """The Monday of the week that this moment falls into, in the facility's time zone."""
-    day = moment.astimezone(ZoneInfo(time_zone)).date()
+    day = local_day(moment, time_zone)
     return day - timedelta(days=day.weekday())
+
+
+def local_day(moment: datetime, time_zone: str) -> date:
+    """The day on the facility's wall calendar."""
+    return moment.astimezone(ZoneInfo(time_zone)).date()
 
 
 def instant(day: date, at: time, time_zone: str) -> datetime:
@@ -99,53 +120,77 @@ def projected_at(monday: date, time_zone: str) -> datetime:
     return instant(monday + timedelta(days=weekday), at, time_zone)
 
 
-def minutes_asked(level: LevelOfCare, population: Population) -> int:
-    """Minutes per full week that the level of care asks for; 0 where it sets no floor."""
-    return _MINUTES.get((level.code, population), 0)
+def make_up_booked_by(monday: date, time_zone: str) -> datetime:
+    """Until when somebody has to have booked what is missing."""
+    weekday, at = MAKE_UP_BOOKED_BY
+    return instant(monday + timedelta(days=weekday), at, time_zone)
 
 
-def prorated_threshold(
-    full: int, monday: date, first_day: date | None, last_day: date | None
-) -> tuple[int, bool]:
-    """The threshold for the days of the week that belong to the episode, rounded down, and whether it was cut.
+def counts(
+    modality: Modality, *, family_only: bool = False, service_counts: bool | None = None
+) -> bool:
+    """Whether a session's minutes count: by its modality, or because the plan says so of an ancillary service.
 
-    `first_day` and `last_day` are local days, both inclusive; None where the episode reaches beyond the week.
+    A family session without the patient gives the patient no hours. House rule of the domain reference, section 3.
     """
-    begin = monday if first_day is None else max(monday, first_day)
-    sunday = monday + timedelta(days=DAYS_PER_WEEK - 1)
-    end = sunday if last_day is None else min(sunday, last_day)
-    days = max(0, (end - begin).days + 1)
-    return full * days // DAYS_PER_WEEK, days < DAYS_PER_WEEK
+    if family_only:
+        return False
+    return modality in COUNTED if service_counts is None else service_counts
 
 
-def totals(bookings: Iterable[Booking], threshold: int, *, prorated: bool) -> WeekTotals:
+def asks(
+    levels: Sequence[tuple[date, LevelOfCare]],
+    population: Population,
+    terms: ProgramTerms,
+    monday: date,
+    last_day: date | None,
+) -> WeekAsks:
+    """What a week asks for: each day of it that belongs to the episode asks a seventh of its level's floor.
+
+    `levels` are the days from which levels hold, the earliest first; the first of them is the day of admission.
+    `last_day` is the last local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is
+    the highest of the week's levels and is never cut: a few intensive days do not make a higher level of care.
+    """
+    days = [monday + timedelta(days=n) for n in range(DAYS_PER_WEEK)]
+    bands: list[HoursBand | None] = []
+    for day in days:
+        at_day = [level for since, level in levels if since <= day]
+        if at_day and (last_day is None or day <= last_day):
+            bands.append(terms.band(at_day[-1].code, population))
+    floors = [0 if band is None else band.minutes_floor for band in bands]
+    ceilings = [None if band is None else band.minutes_ceiling for band in bands]
+    known = [ceiling for ceiling in ceilings if ceiling is not None]
+    return WeekAsks(
+        minutes_threshold=sum(floors) // DAYS_PER_WEEK,
+        minutes_ceiling=max(known) if known and len(known) == len(ceilings) else None,
+        prorated=len(bands) < DAYS_PER_WEEK or len(set(floors)) > 1,
+    )
+
+
+def totals(bookings: Iterable[Booking], week: WeekAsks) -> WeekTotals:
     """Add up one week's bookings. Only what counts is counted; a patient's own cancellation stays offered."""
     counted = [booking for booking in bookings if booking.counts]
     offered = [
         booking for booking in counted if booking.cancelled_by in (None, CancelledBy.PATIENT)
     ]
     return WeekTotals(
-        minutes_threshold=threshold,
+        minutes_threshold=week.minutes_threshold,
+        minutes_ceiling=week.minutes_ceiling,
+        prorated=week.prorated,
         minutes_scheduled=sum(booking.minutes_planned for booking in counted),
         minutes_offered=sum(booking.minutes_planned for booking in offered),
         minutes_credited=sum(booking.minutes_credited for booking in offered),
-        prorated=prorated,
     )
 
 
-def again(week: WeekTotals, before: Booking | None, after: Booking) -> WeekTotals:
-    """The totals of a closed week in which one booking has changed, or came to be known only now."""
-    was = totals(
-        () if before is None else (before,), week.minutes_threshold, prorated=week.prorated
-    )
-    now = totals((after,), week.minutes_threshold, prorated=week.prorated)
+def again(week: WeekTotals, before: Booking | None, after: Booking | None) -> WeekTotals:
+    """The totals of a closed week in which one booking has changed, came to be known only now, or is no more."""
+    was = totals(() if before is None else (before,), week)
+    now = totals(() if after is None else (after,), week)
+    fields = ("minutes_scheduled", "minutes_offered", "minutes_credited")
     return week.model_copy(
         update={
-            "minutes_scheduled": week.minutes_scheduled
-            + now.minutes_scheduled
-            - was.minutes_scheduled,
-            "minutes_offered": week.minutes_offered + now.minutes_offered - was.minutes_offered,
-            "minutes_credited": week.minutes_credited + now.minutes_credited - was.minutes_credited,
+            name: getattr(week, name) + getattr(now, name) - getattr(was, name) for name in fields
         }
     )
 

@@ -201,6 +201,15 @@ class Fellowship(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class FamilySessionKind(OpenEnum):
+    """What a family or another supporter took part in."""
+
+    EDUCATION = "education"
+    INDIVIDUAL = "individual"
+    GROUP = "group"
+    UNKNOWN = "unknown"
+
+
 class Verification(OpenEnum):
     """How a support meeting was verified."""
 
@@ -428,6 +437,10 @@ class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "reporting")):
     """Whether the credited minutes reach the threshold."""
     prorated: bool = Field(examples=[False])
     """Whether the threshold is reduced for a first or last week."""
+    minutes_ceiling: WeekMinutes | None = Field(default=None, examples=[1200])
+    """Planned minutes from which on the week is one of a higher level of care; absent where there is no such limit."""
+    over_ceiling: bool | None = Field(default=None, examples=[True])
+    """True when the scheduled minutes reach the ceiling; absent otherwise."""
 
 
 class WeeklyHoursShortfallDetected(AttendanceEvent, consumers=("plans", "followup")):
@@ -596,6 +609,8 @@ class FamilySessionAttended(AttendanceEvent, consumers=("plans",)):
     """Minutes of the session."""
     patient_present: bool = Field(examples=[True])
     """Whether the patient was there; only then do the minutes count."""
+    kind: FamilySessionKind | None = Field(default=None, examples=["education"])
+    """What it was; absent where it was not said."""
 
 
 class IncentiveLedgerEntry(Value):
@@ -646,4 +661,71 @@ class EscalationCleared(Clearance, AttendanceEvent, consumers=("reporting",)):
     """
 
     loop: AttendanceLoop = Field(examples=["screen_interpretation"])
+    """What was waited for."""
+
+
+# --- loops of sessions and groups, which are subjects of their own ---------------------------------------
+
+
+class SessionLoopEscalated(
+    Escalation,
+    AttendanceEvent,
+    subject="session",
+    consumers=("reporting",),
+    sensitivity="operational",
+):
+    """An open loop about a session, such as a roll that nobody calls, missed a deadline and has a new owner.
+
+    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    """
+
+    loop: AttendanceLoop = Field(examples=["roll_call"])
+    """What is waited for."""
+
+
+class SessionEscalationCleared(
+    Clearance,
+    AttendanceEvent,
+    subject="session",
+    consumers=("reporting",),
+    sensitivity="operational",
+):
+    """An escalation about a session no longer stands.
+
+    Retracts every `SessionLoopEscalated` of the same loop. Loop: escalated > closed.
+    """
+
+    loop: AttendanceLoop = Field(examples=["roll_call"])
+    """What was waited for."""
+
+
+class GroupLoopEscalated(
+    Escalation,
+    AttendanceEvent,
+    subject="group",
+    consumers=("reporting",),
+    sensitivity="operational",
+):
+    """An open loop about a group, such as one with too few people, missed a deadline and has a new owner.
+
+    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    """
+
+    loop: AttendanceLoop = Field(examples=["group_size"])
+    """What is waited for."""
+
+
+class GroupEscalationCleared(
+    Clearance,
+    AttendanceEvent,
+    subject="group",
+    consumers=("reporting",),
+    sensitivity="operational",
+):
+    """An escalation about a group no longer stands.
+
+    Retracts every `GroupLoopEscalated` of the same loop. Loop: escalated > closed.
+    """
+
+    loop: AttendanceLoop = Field(examples=["group_size"])
     """What was waited for."""

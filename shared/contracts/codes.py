@@ -243,6 +243,7 @@ class IntakeLoop(OpenEnum):
     ORIENTATION = "orientation"
     OUTBOUND_REFERRAL = "outbound_referral"
     READMISSION = "readmission"
+    EMERGENCY_DISCLOSURE = "emergency_disclosure"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 
@@ -254,6 +255,9 @@ class PlansLoop(OpenEnum):
     PLAN_REVIEW = "plan_review"
     CLINICAL_REVIEW = "clinical_review"
     LEVEL_CHANGE = "level_change"
+    NEXT_APPOINTMENT = "next_appointment"
+    CONTINUED_SERVICE = "continued_service"
+    PROGRAM_HOURS = "program_hours"
     TRANSFER = "transfer"
     AFTERCARE_PLAN = "aftercare_plan"
     DISCHARGE = "discharge"
@@ -265,12 +269,16 @@ class AttendanceLoop(OpenEnum):
     """What attendance waits for."""
 
     SEAT = "seat"
+    GROUP_SIZE = "group_size"
     ROLL_CALL = "roll_call"
     MAKE_UP = "make_up"
     SPECIMEN = "specimen"
     SCREEN_RESULT = "screen_result"
     SCREEN_INTERPRETATION = "screen_interpretation"
     SCREEN_RETEST = "screen_retest"
+    SCREEN_DUE = "screen_due"
+    ADHERENCE_REVIEW = "adherence_review"
+    SAFE_DEPARTURE = "safe_departure"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 
@@ -285,6 +293,7 @@ class FollowupLoop(OpenEnum):
     FIRST_APPOINTMENT = "first_appointment"
     REENGAGEMENT = "reengagement"
     LOST_CONTACT = "lost_contact"
+    TIMELY_VISIT = "timely_visit"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 

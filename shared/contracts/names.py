@@ -135,13 +135,23 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.episode-person-corrected.v1": _MISTAKE,
     "care.intake.referral-merged.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
+    "care.followup.aftercare-plan-agreed.v1": (
+        "a weak aftercare plan is a named pain point; what was agreed is told apart from the calendar"
+    ),
+    "care.followup.transition-reported.v1": (
+        "the FUA and FUI clocks start on a day that staff hear of, and the reference has no fact for it"
+    ),
     "care.intake.loop-escalated.v1": _ESCALATION,
     "care.plans.loop-escalated.v1": _ESCALATION,
     "care.attendance.loop-escalated.v1": _ESCALATION,
+    "care.attendance.session-loop-escalated.v1": _ESCALATION,
+    "care.attendance.group-loop-escalated.v1": _ESCALATION,
     "care.followup.loop-escalated.v1": _ESCALATION,
     "care.intake.escalation-cleared.v1": _CLEARANCE,
     "care.plans.escalation-cleared.v1": _CLEARANCE,
     "care.attendance.escalation-cleared.v1": _CLEARANCE,
+    "care.attendance.session-escalation-cleared.v1": _CLEARANCE,
+    "care.attendance.group-escalation-cleared.v1": _CLEARANCE,
     "care.followup.escalation-cleared.v1": _CLEARANCE,
 }
 """Types that no reference name leads to, and why they exist."""

@@ -7,9 +7,10 @@ from itertools import permutations
 
 import pytest
 
-from services.attendance import domain
+from services.attendance import absences
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus
+from shared.contracts.terms import ProgramTerms
 from tests.unit.attendance.world import ATTENDED, EXCUSED, NO_SHOW, Episode, local
 from tests.unit.support import fact
 
@@ -152,5 +153,7 @@ def test_nobody_waits_for_who_has_left() -> None:
     assert episode.state.deadlines == {}
 
 
-def test_thresholds_are_the_house_rule() -> None:
-    assert (domain.NO_SHOW_STEPS, domain.SILENT_DAYS, domain.RECENT.days) == ((2, 3), 7, 14)
+def test_thresholds_are_the_house_rule_unless_the_program_says_otherwise() -> None:
+    terms = ProgramTerms()
+    numbers = (terms.absences_review, terms.absences_conference, terms.silent_days_conference)
+    assert (*numbers, absences.RECENT.days) == (2, 3, 7, 14)

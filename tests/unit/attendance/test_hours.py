@@ -11,6 +11,7 @@ from services.attendance.hours import Booking
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality, Population
+from shared.contracts.terms import ProgramTerms
 from tests.unit.attendance.world import (
     HOUR,
     NO_SHOW,
@@ -89,35 +90,50 @@ def test_a_week_has_seven_days_also_when_the_clocks_change(
     ],
 )
 def test_what_a_level_asks_for(code: str, population: Population, minutes: int) -> None:
-    assert hours.minutes_asked(level(code), population) == minutes
+    week = hours.asks([(MARCH_2, level(code))], population, ProgramTerms(), MARCH_2, None)
+    assert (week.minutes_threshold, week.prorated) == (minutes, False)
 
 
-@pytest.mark.parametrize(
-    ("full", "first", "last", "threshold", "prorated"),
-    [
-        (540, None, None, 540, False),
-        (540, "2026-03-02", None, 540, False),
-        (540, "2026-03-01", "2026-03-20", 540, False),
-        (540, "2026-03-03", None, 462, True),  # six days: 462.8 rounded down
-        (540, "2026-03-05", None, 308, True),
-        (540, "2026-03-08", None, 77, True),
-        (540, "2026-03-09", None, 0, True),
-        (540, None, "2026-03-08", 540, False),
-        (540, None, "2026-03-07", 462, True),
-        (540, None, "2026-03-02", 77, True),
-        (540, None, "2026-03-01", 0, True),
-        (540, "2026-03-04", "2026-03-06", 231, True),
-        (540, "2026-03-04", "2026-03-04", 77, True),
-        (360, "2026-03-05", None, 205, True),
-        (1200, "2026-03-05", None, 685, True),
-        (0, "2026-03-05", None, 0, True),
-    ],
-)
+def asked(
+    *levels: tuple[str, str],
+    last: str | None = None,
+    population: Population = Population.ADULT,
+    terms: ProgramTerms | None = None,
+    monday: date = MARCH_2,
+) -> hours.WeekAsks:
+    since = [(date.fromisoformat(day), level(code)) for day, code in levels]
+    until = None if last is None else date.fromisoformat(last)
+    return hours.asks(since, population, terms or ProgramTerms(), monday, until)
+
+
+PRORATED = [
+    # admitted, code, last day, threshold, prorated
+    ("2026-03-02", "2.1", None, 540, False),
+    ("2026-03-01", "2.1", "2026-03-20", 540, False),
+    ("2026-03-03", "2.1", None, 462, True),  # six days: 462.8 rounded down
+    ("2026-03-04", "2.1", None, 385, True),
+    ("2026-03-05", "2.1", None, 308, True),
+    ("2026-03-06", "2.1", None, 231, True),
+    ("2026-03-07", "2.1", None, 154, True),
+    ("2026-03-08", "2.1", None, 77, True),
+    ("2026-03-09", "2.1", None, 0, True),
+    ("2026-01-05", "2.1", "2026-03-08", 540, False),
+    ("2026-01-05", "2.1", "2026-03-07", 462, True),
+    ("2026-01-05", "2.1", "2026-03-02", 77, True),
+    ("2026-01-05", "2.1", "2026-03-01", 0, True),
+    ("2026-03-04", "2.1", "2026-03-06", 231, True),
+    ("2026-03-04", "2.1", "2026-03-04", 77, True),
+    ("2026-03-05", "2.5", None, 685, True),
+    ("2026-03-05", "1", None, 0, True),
+]
+
+
+@pytest.mark.parametrize(("first", "code", "last", "threshold", "prorated"), PRORATED)
 def test_the_first_and_the_last_week_ask_for_their_days(
-    full: int, first: str | None, last: str | None, threshold: int, prorated: bool
+    first: str, code: str, last: str | None, threshold: int, prorated: bool
 ) -> None:
-    days = [None if day is None else date.fromisoformat(day) for day in (first, last)]
-    assert hours.prorated_threshold(full, MARCH_2, *days) == (threshold, prorated)
+    week = asked((first, code), last=last)
+    assert (week.minutes_threshold, week.prorated) == (threshold, prorated)
 
 
 # --- totals: (modality, planned, status, present, cancelled by) per session ------------------------------
@@ -182,7 +198,7 @@ TOTALS = [
 def test_scheduled_offered_and_credited_are_different_things(
     bookings: list[Booking], minutes: tuple[int, int, int], short: int, met: bool, projected: int
 ) -> None:
-    week = hours.totals(bookings, 540, prorated=False)
+    week = hours.totals(bookings, hours.WeekAsks(minutes_threshold=540))
     assert (week.minutes_scheduled, week.minutes_offered, week.minutes_credited) == minutes
     assert (week.minutes_short, week.met) == (short, met)
     assert hours.projected_credit(bookings) == projected
@@ -269,7 +285,13 @@ def test_a_whole_week_asks_for_what_the_level_asks(
 def test_another_level_asks_for_other_hours_from_the_week_that_runs() -> None:
     episode = Episode(local("2026-03-02 09:00"), level=level("2.5"))
     episode.at(local("2026-03-10 09:00"))
-    changed = fact(plans.LevelOfCareChanged, from_level=level("2.5"), to_level=level())
+    effective_at = local("2026-03-09 00:00")
+    changed = fact(
+        plans.LevelOfCareChanged,
+        from_level=level("2.5"),
+        to_level=level(),
+        effective_at=effective_at,
+    )
     episode.hear(changed)
     weeks = episode.at(local("2026-03-16 00:00")).weeks()
     assert [week.minutes_threshold for week in weeks] == [1200, 540]

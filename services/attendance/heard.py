@@ -1,0 +1,213 @@
+"""What an episode does about what others say, and about its own deadlines. Pure, like all rules.
+
+Facts of two sources come in any order, so each is kept as it is, and what follows from all of them is worked out anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TypeVar
+
+from services.attendance import absences, weeks
+from services.attendance.domain import (
+    Admission,
+    EpisodeState,
+    Prescribed,
+    all_done,
+    not_expected,
+    on_loop_deadline,
+)
+from services.attendance.hours import LevelFrom
+from shared.contracts import intake, plans
+from shared.contracts.codes import ClearedReason
+from shared.contracts.event import Event
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision
+from shared.loops import DEADLINE
+
+E = TypeVar("E", bound=Event)
+Rule = Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
+
+
+def unless_void(rule: Rule[E]) -> Rule[E]:
+    """Nothing that is said of an episode entered in error changes it any more."""
+
+    def ruled(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        return Decision(state) if state.void else rule(state, event, cause)
+
+    return ruled
+
+
+# --- intake ----------------------------------------------------------------------------------------------
+
+
+def admitted(
+    state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
+) -> Decision[EpisodeState]:
+    """Hours are counted from the day of admission, by the terms of that day."""
+    admission = Admission(
+        level=event.level,
+        population=event.population,
+        admitted_at=event.admitted_at,
+        time_zone=event.time_zone,
+        person_id=event.person_id,
+        program=event.program,
+        terms=event.terms or ProgramTerms(),
+    )
+    state = weeks.begun(state.but(admission=admission), cause)
+    state = absences.begun(state)
+    state, said = weeks.reconsider(state, cause)
+    return Decision(state, said)
+
+
+def oriented(
+    state: EpisodeState, event: intake.OrientationCompleted, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The person knows the schedule and the rules: groups are open to them."""
+    return Decision(state.but(oriented_at=event.completed_at))
+
+
+def person_corrected(
+    state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
+) -> Decision[EpisodeState]:
+    """What happened stands; whose it is changes."""
+    if state.admission is None:
+        return Decision(state)
+    admission = state.admission.model_copy(update={"person_id": event.person_id})
+    return Decision(state.but(admission=admission))
+
+
+def entered_in_error(
+    state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode should never have been: nothing of it counts, and nothing is waited for."""
+    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
+
+
+def merged(
+    state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person's other episode goes on."""
+    return _nothing_left(state, ClearedReason.SUPERSEDED, cause)
+
+
+def _nothing_left(
+    state: EpisodeState, reason: ClearedReason, cause: Cause
+) -> Decision[EpisodeState]:
+    state, cleared = all_done(state, reason)
+    handoffs = not_expected(cause.subject_id, _sessions(state))
+    return Decision(EpisodeState(void=True, team=state.team), cleared, handoffs)
+
+
+def admission_undone(
+    state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
+    state, cleared = all_done(state, ClearedReason.WITHDRAWN)
+    handoffs = not_expected(cause.subject_id, _sessions(state))
+    before = EpisodeState(
+        team=state.team,
+        waiting=state.waiting,
+        discharged_at=state.discharged_at,
+        graduated_at=state.graduated_at,
+        transferring=state.transferring,
+        transferred_at=state.transferred_at,
+        levels=state.levels,
+        prescribed=state.prescribed,
+        co_occurring=state.co_occurring,
+        ancillary=state.ancillary,
+        expected=state.expected,
+    )
+    return Decision(before, cleared, handoffs)
+
+
+def _sessions(state: EpisodeState) -> tuple[str, ...]:
+    """The sessions at which the person is still expected."""
+    return tuple(key for key, booking in state.bookings.items() if booking.open)
+
+
+# --- plans -----------------------------------------------------------------------------------------------
+
+
+def level_changed(
+    state: EpisodeState, event: plans.LevelOfCareChanged, cause: Cause
+) -> Decision[EpisodeState]:
+    """Another level asks for other hours, from the day on which it takes effect."""
+    change = LevelFrom(level=event.to_level, effective_at=event.effective_at)
+    others = [one for one in state.levels if one.effective_at != change.effective_at]
+    levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
+    state, said = weeks.reconsider(state.but(levels=levels), cause)
+    return Decision(state, said)
+
+
+def expected_analytes_updated(
+    state: EpisodeState, event: plans.ExpectedAnalytesUpdated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """What is prescribed is expected in a screen."""
+    return Decision(state.but(expected=event.analytes))
+
+
+def plan_activated(
+    state: EpisodeState, event: plans.TreatmentPlanActivated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The plan's services are what is to be scheduled; a person's week shows them beside what is booked."""
+    prescribed = Prescribed(plan_id=event.plan_id, version=event.version, services=event.services)
+    return Decision(state.but(prescribed=prescribed))
+
+
+def plan_reviewed(
+    state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The plan has another version; its services stand until it is signed anew."""
+    services = () if state.prescribed is None else state.prescribed.services
+    prescribed = Prescribed(
+        plan_id=event.plan_id,
+        version=event.version,
+        services=services,
+        decision=event.decision.value,
+    )
+    return Decision(state.but(prescribed=prescribed))
+
+
+def co_occurring_need(
+    state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Whoever chooses sessions for the person sees what they have to fit."""
+    needs = {**state.co_occurring, event.category.value: event.enhanced}
+    return Decision(state.but(co_occurring=needs))
+
+
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The last week is still counted, up to the last day; nothing else is waited for."""
+    state = state.but(discharged_at=event.discharged_at)
+    if state.left_at is None:
+        return Decision(state)
+    after = tuple(
+        key
+        for key, booking in state.bookings.items()
+        if booking.open and booking.starts_at > event.discharged_at
+    )
+    gone = {key: booking for key, booking in state.bookings.items() if key not in after}
+    state, cleared = all_done(state.but(bookings=gone), ClearedReason.EPISODE_CLOSED)
+    state, said = weeks.reconsider(state.disarm(absences.SILENCE, "screen:*"), cause)
+    return Decision(state, (*said, *cleared), not_expected(cause.subject_id, after))
+
+
+# --- deadlines -------------------------------------------------------------------------------------------
+
+
+def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """A week closes or is projected, a person falls silent, or a loop's owner let the time pass."""
+    if name.startswith(DEADLINE):
+        return on_loop_deadline(state, name, cause)
+    kind, _, detail = name.partition(":")
+    if kind == "week-close":
+        return weeks.close_week(state, date.fromisoformat(detail), cause)
+    if kind == "week-projection":
+        return weeks.project_week(state, date.fromisoformat(detail), cause)
+    if kind == absences.SILENCE:
+        return Decision(state, (absences.threshold(state, cause.now),))
+    raise ValueError(f"unknown deadline {kind}")
