@@ -191,7 +191,7 @@ class ProgramProfile(Part):
 
     def terms(self) -> ProgramTerms:
         """What travels with an admission and stays with it."""
-        said: dict[str, Any] = dict(
+        own = ProgramTerms(
             version=self.version,
             bands=self._bands(),
             plan_within_days=self.plan.within_days,
@@ -212,7 +212,7 @@ class ProgramProfile(Part):
             aftercare_days=self.aftercare.days,
             check_ins=self.aftercare.check_ins,
         )
-        return ProgramTerms.model_validate({**said, **self.further})
+        return ProgramTerms.model_validate({**dict(own), **self.further})
 
     def _bands(self) -> tuple[HoursBand, ...]:
         """The program's own hours at its level, and the usual ones of every other level and population.
