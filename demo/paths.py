@@ -124,11 +124,13 @@ class PersonPath:
             {
                 "person_id": p.person_id,
                 "kind": "specific",
+                "discloser_id": "harbor-iop",
                 "recipients": ["harbor-detox"],
                 "categories": ["referral_status"],
                 "purpose": "care_coordination",
                 "effective_at": at(self._day, CLINIC, p.time_zone).isoformat(),
                 "expires_on": (self._day + timedelta(days=365)).isoformat(),
+                "statements": ["right_to_revoke"],
                 "signed_on": self._day.isoformat(),
                 "document_sha256": "0" * 64,
             },

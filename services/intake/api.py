@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictInt, field_validator
 
-from services.intake import admissions, assessments, consents, domain, referrals
+from services.intake import admissions, assessments, domain, people, referrals
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -277,7 +277,7 @@ async def send_referral(call: Staff, body: SendReferral) -> Response:
         lambda state, cause: referrals.send(
             state,
             new,
-            permitted=consents.permits(held, new.consent_id, new.target_facility_id, cause.now),
+            permitted=people.permits(held, new.consent_id, new.target_facility_id, cause.now),
             cause=cause,
         ),
         status=201,
@@ -311,13 +311,13 @@ async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutboun
     )
 
 
-async def _consents_of(call: Call, episode_id: str) -> dict[str, consents.Consent]:
+async def _consents_of(call: Call, episode_id: str) -> dict[str, people.Consent]:
     """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
     episode = await call.record(f"episode/{episode_id}")
     if not isinstance(episode.state, domain.EpisodeState):
         raise Unknown("episode")
     person = await call.record(f"person/{episode.state.person_id}")
-    return person.state.consents if isinstance(person.state, consents.PersonState) else {}
+    return person.state.consents if isinstance(person.state, people.PersonState) else {}
 
 
 async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:

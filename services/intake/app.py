@@ -1,6 +1,18 @@
 """Intake, put together. Decides nothing."""
 
-from services.intake import api, api_consents, consents, domain
+from services.intake import (
+    api,
+    api_consents,
+    api_mistakes,
+    api_people,
+    api_staff,
+    audit,
+    consents,
+    domain,
+    identity,
+    people,
+    staff,
+)
 from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
 from shared.runtime.record import RecordKind
 from shared.runtime.service import Service, run
@@ -12,11 +24,22 @@ SERVICE = Service(
     port=8001,
     kinds={
         "episode": RecordKind(domain.EpisodeState, on_deadline, minted_here=True),
-        "person": RecordKind(consents.PersonState, consents.on_deadline, minted_here=True),
+        "person": RecordKind(people.PersonState, consents.on_deadline, minted_here=True),
+        "identity": RecordKind(identity.IdentityState, minted_here=True),
+        "accesses": RecordKind(audit.AccessLog, minted_here=True),
+        "searches": RecordKind(audit.SearchLog, minted_here=True),
+        "accounting": RecordKind(audit.Accounting, minted_here=True),
+        "staff": RecordKind(staff.StaffRecord, minted_here=True),
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,
-    routers=[api.router, api_consents.router],
+    routers=[
+        api.router,
+        api_consents.router,
+        api_people.router,
+        api_mistakes.router,
+        api_staff.router,
+    ],
 )
 
 if __name__ == "__main__":

@@ -6,12 +6,21 @@ Requirements of form follow 42 CFR 2.31 and 2.35 as the domain reference, sectio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from pydantic import Field
-
-from services.intake.domain import EpisodeEnded, EpisodeOpened, ReliedOn
+from services.intake import people
+from services.intake.domain import ReliedOn
+from services.intake.people import (
+    EXPIRY,
+    RECIPIENT_CLASSES,
+    TPO_PURPOSES,
+    Consent,
+    NewConsent,
+    PersonState,
+    Statement,
+    end_of_day,
+)
 from shared.contracts import intake
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
@@ -20,71 +29,89 @@ from shared.contracts.intake import (
     ConsentPurpose,
     InformationCategory,
 )
-from shared.decision import Cause, Decision, State
+from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
 
-EXPIRY: Final = "consent-expiry"
 CLOCKS_APART: Final = timedelta(days=1)
 """Where the form was signed it may be tomorrow already."""
+CONSENTS_MAX: Final = 500
+"""How many consents one person's record keeps, those that ended included."""
 ENDING_EVENTS: Final = (ConsentExpiry.END_OF_TREATMENT, ConsentExpiry.FINAL_DISPOSITION)
+EVERY_OTHER_PURPOSE: Final = tuple(
+    purpose
+    for purpose in ConsentPurpose
+    if purpose not in (ConsentPurpose.LEGAL_PROCEEDINGS, ConsentPurpose.UNKNOWN)
+)
 
 
-class NewConsent(Value):
-    """What the signed form says."""
+class FormRule(Value):
+    """What one form of consent has to say, and may not."""
 
-    kind: ConsentKind
-    recipients: tuple[str, ...]
-    categories: tuple[InformationCategory, ...]
-    purpose: ConsentPurpose
-    effective_at: datetime
-    expires_on: date | None
-    expires_with: ConsentExpiry | None
-    signed_on: date
-    document_sha256: str
-
-
-class Consent(NewConsent):
-    """A consent. It holds from `effective_at` until it is revoked or has expired."""
-
-    relied_on: bool = False
-    revoked_at: datetime | None = None
-    expired_at: datetime | None = None
-
-    @property
-    def ended(self) -> bool:
-        """It was revoked, or has expired."""
-        return self.revoked_at is not None or self.expired_at is not None
-
-    def allows(self, recipient: str, now: datetime) -> bool:
-        """Something may be disclosed to this recipient now."""
-        within = self.effective_at <= now and (
-            self.expires_on is None or now < end_of_day(self.expires_on)
-        )
-        return not self.ended and within and recipient in self.recipients
+    purposes: tuple[ConsentPurpose, ...] = EVERY_OTHER_PURPOSE
+    endings: tuple[ConsentExpiry, ...] = ENDING_EVENTS
+    """The events that may end it, beside a day."""
+    classes: bool = False
+    """A recipient may be named as a class."""
+    statements: tuple[Statement, ...] = (Statement.RIGHT_TO_REVOKE,)
+    notes: bool = False
+    """It is about counseling notes, and about nothing else; every other form is about anything else."""
+    intermediary: bool = False
+    """It names an intermediary beside its participants; no other form does."""
 
 
-class PersonState(State):
-    """What intake knows of one person: no name, only episodes and consents."""
-
-    episodes: dict[str, bool] = Field(default_factory=dict[str, bool])
-    """Episodes by id, and whether each is open."""
-    consents: dict[str, Consent] = Field(default_factory=dict[str, Consent])
-
-
-def end_of_day(day: date) -> datetime:
-    """The instant at which this day is over, in UTC."""
-    return datetime.combine(day + timedelta(days=1), time(0, 0), UTC)
+FORMS: Final[Mapping[ConsentKind, FormRule]] = {
+    # 2.31(a)(4)-(7), (c): one consent for all treatment, payment and operations; a class and no end will do.
+    ConsentKind.TPO: FormRule(
+        purposes=TPO_PURPOSES,
+        endings=(ConsentExpiry.NONE, ConsentExpiry.END_OF_TREATMENT),
+        classes=True,
+        statements=(*Statement,),
+    ),
+    # 2.31(a): a named recipient, and a day or an event.
+    ConsentKind.SPECIFIC: FormRule(),
+    # 2.35: who monitors a person for whom treatment is a condition; ends at the latest with the case. It is not
+    # revocable before, and its form says so in place of the right to revoke.
+    ConsentKind.CRIMINAL_JUSTICE: FormRule(
+        purposes=(ConsentPurpose.MONITORING,),
+        endings=(ConsentExpiry.FINAL_DISPOSITION,),
+        statements=(),
+    ),
+    # 2.31(a)(4)(ii): the intermediary by name, with its participants by name or as the class of treating providers.
+    ConsentKind.INTERMEDIARY: FormRule(classes=True, intermediary=True),
+    # 2.31(b): counseling notes have a form of their own.
+    ConsentKind.NOTES: FormRule(notes=True),
+    # 2.31(d): so have proceedings against the person.
+    ConsentKind.LEGAL: FormRule(purposes=(ConsentPurpose.LEGAL_PROCEEDINGS,)),
+}
 
 
 # --- commands -------------------------------------------------------------------------------------------
 
 
 def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonState]:
-    """Record a signed consent. It names its end: a day, or an event."""
-    _known(state)
-    _well_formed(new, state, cause.now)
+    """Record a signed consent. It says all that 42 CFR 2.31 asks for, and names its end: a day, or an event."""
+    people.known(state)
+    _complete(new)
+    _of_its_form(new, FORMS[new.kind])
+    _in_time(new, state, cause.now)
+    if len(state.consents) >= CONSENTS_MAX:
+        raise Refused(
+            "too-many-consents",
+            "This person's record keeps no more consents.",
+            way_out="Ask the privacy officer to look at the consents of this person.",
+        )
     consent_id = cause.derive_id("consent")
-    event = intake.ConsentGranted(consent_id=consent_id, **new.model_dump(exclude={"signed_on"}))
+    event = intake.ConsentGranted(
+        consent_id=consent_id,
+        kind=new.kind,
+        recipients=new.all_recipients,
+        categories=new.categories,
+        purpose=new.purpose,
+        effective_at=new.effective_at,
+        expires_on=new.expires_on,
+        expires_with=new.expires_with,
+        document_sha256=new.document_sha256,
+    )
     state = _with(state, consent_id, Consent(**dict(new)))
     if new.expires_on is not None:
         state = state.arm(f"{EXPIRY}:{consent_id}", end_of_day(new.expires_on))
@@ -118,27 +145,6 @@ def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
     return _expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
 
 
-# --- what episodes leave for their person ---------------------------------------------------------------
-
-
-def episode_opened(state: PersonState, body: EpisodeOpened, _cause: Cause) -> Decision[PersonState]:
-    """There is a further episode."""
-    return Decision(state.but(episodes={**state.episodes, body.episode_id: True}))
-
-
-def episode_ended(state: PersonState, body: EpisodeEnded, _cause: Cause) -> Decision[PersonState]:
-    """With the last open episode, treatment ends; what ends with it lasts until that day is over."""
-    state = state.but(episodes={**state.episodes, body.episode_id: False})
-    if any(state.episodes.values()):
-        return Decision(state)
-    at = end_of_day(body.ended_at.astimezone(UTC).date())
-    for consent_id, consent in state.consents.items():
-        if consent.expires_with is ConsentExpiry.END_OF_TREATMENT and not consent.ended:
-            name = f"{EXPIRY}:{consent_id}"
-            state = state.arm(name, min(at, state.deadlines.get(name, at)))
-    return Decision(state)
-
-
 def relied_on(state: PersonState, body: ReliedOn, _cause: Cause) -> Decision[PersonState]:
     """Something was disclosed under this consent."""
     consent = state.consents.get(body.consent_id)
@@ -158,18 +164,87 @@ def on_deadline(state: PersonState, name: str, cause: Cause) -> Decision[PersonS
     return _expired(state, consent_id, cause)
 
 
-def permits(
-    consents: Mapping[str, Consent], consent_id: str, recipient: str, now: datetime
-) -> bool:
-    """This consent of the person allows telling this recipient now."""
-    consent = consents.get(consent_id)
-    return consent is not None and consent.allows(recipient, now)
+# --- may this be told? ----------------------------------------------------------------------------------
 
 
-def _well_formed(new: NewConsent, state: PersonState, now: datetime) -> None:
-    no_event = new.expires_with in (None, ConsentExpiry.NONE)
-    endless_kind = new.kind is ConsentKind.TPO and new.expires_with is ConsentExpiry.NONE
-    if new.expires_on is None and no_event and not endless_kind:
+def check(state: PersonState, asked: people.Asked, now: datetime) -> dict[str, Any]:
+    """Whether somebody may be told something for a purpose now, and by which consent. In doubt: no."""
+    people.known(state)
+    consent_id = people.permitted_by(state, asked, now)
+    return {
+        "allowed": consent_id is not None,
+        "consent_id": consent_id,
+        "code": "consent-holds" if consent_id else "consent-missing",
+        "as_of": now.isoformat(),
+    }
+
+
+# --- what a form must be --------------------------------------------------------------------------------
+
+
+def _complete(new: NewConsent) -> None:
+    """42 CFR 2.31(a)(1)-(9): what every form says, whatever its kind. The patient is whose record this is."""
+    missing = [
+        *(["discloser_id"] if not new.discloser_id else []),
+        *(
+            statement.value
+            for statement in FORMS[new.kind].statements
+            if statement not in new.statements
+        ),
+    ]
+    if missing:
+        raise Invalid(
+            "consent-incomplete",
+            f"The form does not say: {', '.join(missing)}.",
+            way_out="State discloser_id, and in `statements` what the form tells the person before they sign.",
+        )
+
+
+def _of_its_form(new: NewConsent, rule: FormRule) -> None:
+    if new.purpose not in rule.purposes:
+        raise Invalid(
+            "purpose-not-of-this-form",
+            "This form of consent is not for this purpose.",
+            way_out=f"This form is for: {', '.join(rule.purposes)}.",
+        )
+    about_notes = {InformationCategory.COUNSELING_NOTES} & set(new.categories)
+    if bool(about_notes) is not rule.notes or (rule.notes and len(set(new.categories)) > 1):
+        raise Invalid(
+            "notes-need-their-own-form",
+            "Counseling notes are consented to on a form of their own.",
+            way_out="Use kind notes for counseling_notes alone, and another form for everything else.",
+        )
+    if (new.intermediary_id is not None) is not rule.intermediary:
+        raise Invalid(
+            "intermediary-mismatch",
+            "An intermediary is named on an intermediary's form, and only there.",
+            way_out="State intermediary_id exactly when kind is intermediary; recipients are its participants.",
+        )
+    if new.intermediary_id in (*RECIPIENT_CLASSES, *new.recipients):
+        raise Invalid(
+            "intermediary-mismatch",
+            "An intermediary is named by itself, and is not one of its own participants.",
+            way_out="State the intermediary's own id, and its participants as recipients.",
+        )
+    classes = set(new.recipients) & set(RECIPIENT_CLASSES)
+    if classes and (not rule.classes or (rule.intermediary and classes != {"treating-providers"})):
+        raise Invalid(
+            "recipient-not-named",
+            "This form of consent names its recipients, and no class of them.",
+            way_out="State each recipient's own id.",
+        )
+
+
+def _in_time(new: NewConsent, state: PersonState, now: datetime) -> None:
+    rule = FORMS[new.kind]
+    if new.expires_with is not None and new.expires_with not in rule.endings:
+        named = new.expires_on is not None or new.expires_with is not ConsentExpiry.NONE
+        raise Invalid(
+            "ending-not-of-this-form" if named else "consent-without-end",
+            "This form of consent does not end in this way.",
+            way_out=f"State expires_on, or one of: {', '.join(rule.endings)}.",
+        )
+    if new.expires_on is None and new.expires_with is None:
         raise Invalid(
             "consent-without-end",
             "A consent names the day or the event that ends it.",
@@ -194,13 +269,8 @@ def _well_formed(new: NewConsent, state: PersonState, now: datetime) -> None:
         )
 
 
-def _known(state: PersonState) -> None:
-    if not state.episodes:
-        raise Unknown("person")
-
-
 def _standing(state: PersonState, consent_id: str) -> Consent:
-    _known(state)
+    people.known(state)
     consent = state.consents.get(consent_id)
     if consent is None:
         raise Unknown("consent")

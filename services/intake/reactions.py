@@ -1,7 +1,8 @@
 """What intake does about what others say, what its records leave for one another, and when deadlines come."""
 
-from services.intake import consents, domain, heard, referrals
+from services.intake import domain, heard, referrals
 from services.intake.domain import EpisodeState
+from services.intake.reactions_people import PEOPLE_HANDOFFS
 from shared.contracts import followup, plans
 from shared.contracts.codes import IntakeLoop
 from shared.decision import Cause, Decision
@@ -17,9 +18,7 @@ REACTIONS = Reactions(
 
 HANDOFFS = HandoffRules(
     {
-        domain.EpisodeOpened: consents.episode_opened,
-        domain.EpisodeEnded: consents.episode_ended,
-        domain.ReliedOn: consents.relied_on,
+        **PEOPLE_HANDOFFS,
         domain.Readmitted: heard.readmitted,
     }
 )

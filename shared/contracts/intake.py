@@ -105,6 +105,7 @@ class ConsentPurpose(OpenEnum):
     MONITORING = "monitoring"
     CARE_COORDINATION = "care_coordination"
     FAMILY_INVOLVEMENT = "family_involvement"
+    LEGAL_PROCEEDINGS = "legal_proceedings"
     UNKNOWN = "unknown"
 
 
@@ -129,6 +130,7 @@ class InformationCategory(OpenEnum):
     MEDICATION = "medication"
     DISCHARGE = "discharge"
     AFTERCARE = "aftercare"
+    COUNSELING_NOTES = "counseling_notes"
     UNKNOWN = "unknown"
 
 

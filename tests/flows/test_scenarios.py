@@ -408,11 +408,13 @@ async def test_who_needs_withdrawal_care_is_referred_on_under_a_consent_until_th
         "/consents",
         person_id=patient.person_id,
         kind="specific",
+        discloser_id="harbor-iop",
         recipients=[PARTNER],
         categories=["referral_status"],
         purpose="care_coordination",
         effective_at=flow.when(MON, NOON).isoformat(),
         expires_on=(flow.monday + timedelta(days=90)).isoformat(),
+        statements=["right_to_revoke"],
         signed_on=flow.monday.isoformat(),
         document_sha256="0" * 64,
     )

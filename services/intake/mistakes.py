@@ -1,0 +1,141 @@
+"""Mistakes taken back: by facts that every service hears, never by an edit. Pure: no clock, no ids, no I/O.
+
+House rules: what happened stays in the history, whose it was is corrected from now on, and nothing that the mistake
+opened stays open.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.intake import domain
+from services.intake.domain import Admission, EpisodeState
+from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone
+from shared.contracts import intake
+from shared.contracts.codes import ClearedReason, IntakeLoop, Value
+from shared.contracts.intake import MistakeReason
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Invalid, Refused
+
+AFTER_ADMISSION: Final = (IntakeLoop.ORIENTATION,)
+"""What intake waits for because somebody was admitted."""
+
+
+class Other(Value):
+    """What has to be known of the episode into which another is merged."""
+
+    episode_id: str
+    person_id: str
+    open: bool
+
+
+def entered_in_error(
+    state: EpisodeState, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode should never have existed. Nothing of it is waited for, and nothing more is done about it."""
+    domain.standing(state)
+    ended = domain.void(state, cause, ClearedReason.ENTERED_IN_ERROR)
+    event = intake.EpisodeEnteredInError(reason=reason)
+    return Decision(
+        ended.state, (event, *ended.events), (*ended.handoffs, *_not_readmitted(state, cause))
+    )
+
+
+def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """The episode is somebody else's. What happened in it stands; no consent of the wrong person goes along.
+
+    That it continued an earlier episode was said of the wrong person, and is taken back.
+    """
+    domain.standing(state)
+    if person_id == state.person_id:
+        raise Refused(
+            "person-unchanged", "The episode is this person's already.", way_out="Check the id."
+        )
+    was = state.person_id
+    handoffs = (
+        Handoff(f"person/{was}", EpisodeLeft(episode_id=cause.subject_id, left_at=cause.now)),
+        Handoff(
+            f"person/{person_id}",
+            EpisodeJoined(episode_id=cause.subject_id, open=state.closed_at is None),
+        ),
+        *_not_readmitted(state, cause),
+    )
+    event = intake.EpisodePersonCorrected(was_person_id=was, person_id=person_id)
+    return Decision(
+        state.but(person_id=person_id, admission=_of_nobody_before(state.admission)),
+        (event,),
+        handoffs,
+    )
+
+
+def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeState]:
+    """This referral is a second one of a person whose other episode goes on. An admission is not merged away."""
+    if other.episode_id == cause.subject_id:
+        raise Invalid(
+            "merged-into-itself",
+            "A referral is not merged into itself.",
+            way_out="Name the episode that goes on.",
+        )
+    domain.in_intake(state)
+    if other.person_id != state.person_id:
+        raise Refused(
+            "different-persons",
+            "The two episodes are not of one person.",
+            way_out="Correct the person of one of them first, if they are.",
+        )
+    if not other.open:
+        raise Refused(
+            "other-episode-closed",
+            "The other episode has ended.",
+            way_out="Name an open episode, or close this referral.",
+        )
+    ended = domain.void(state, cause, ClearedReason.SUPERSEDED)
+    event = intake.ReferralMerged(into_episode_id=other.episode_id)
+    return Decision(ended.state, (event, *ended.events), ended.handoffs)
+
+
+def undo_admission(
+    state: EpisodeState, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again."""
+    referral = domain.in_progress(state)
+    if state.admission is None:
+        raise Refused(
+            "not-admitted", "Nobody is admitted.", way_out="There is nothing to take back."
+        )
+    event = intake.AdmissionUndone(reason=reason)
+    handoffs = _not_readmitted(state, cause)
+    state, cleared = domain.settle(
+        state.but(admission=None, referral=referral.model_copy(update={"outcome": None})),
+        *AFTER_ADMISSION,
+        cause=cause,
+        reason=ClearedReason.ENTERED_IN_ERROR,
+    )
+    state = domain.wait_for(state, IntakeLoop.ADMISSION, cause)
+    return Decision(state, (event, *cleared), handoffs)
+
+
+def readmission_undone(
+    state: EpisodeState, body: ReadmissionUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is not back after all: who asked for a readmission waits for it again."""
+    if state.readmitted_as != body.episode_id:
+        return Decision(state)
+    state = state.but(readmitted_as=None)
+    if state.void or state.readmission is None:
+        return Decision(state)
+    return Decision(domain.wait_for(state, IntakeLoop.READMISSION, cause))
+
+
+def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+    """The episode before is told that this one does not continue it."""
+    before = None if state.admission is None else state.admission.prior_episode_id
+    if before is None:
+        return ()
+    return (Handoff(f"episode/{before}", ReadmissionUndone(episode_id=cause.subject_id)),)
+
+
+def _of_nobody_before(admission: Admission | None) -> Admission | None:
+    if admission is None:
+        return None
+    return admission.model_copy(update={"prior_episode_id": None})
