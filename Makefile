@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-fast check contracts asyncapi format lock clean
+.PHONY: help setup demo chaos simulate up test test-fast check contracts asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ setup: .venv/ready  ## Install everything into .venv, by lock file
 
 demo: setup  ## A year and a half of a synthetic population, and the ledger (ARGS="--episodes 20 --exit")
 	@$(BIN)/care demo $(ARGS)
+
+chaos: setup  ## Kill, freeze and cut off everything at random, then account (ARGS="--kills 500 --seed 3")
+	@$(BIN)/python -m chaos $(ARGS)
+
+simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--seeds 0:1000")
+	@$(BIN)/python -m chaos.simulation $(ARGS)
 
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)

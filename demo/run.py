@@ -107,7 +107,7 @@ async def act(stack: Stack, options: Options, console: Console) -> tuple[World, 
 
             world.on_step = on_step
             async with _watched(stack, show):
-                await _live(world, people)
+                await live_through(world, people)
         assert world.now is not None
         evidence = await gather(
             stack.backend.kafka_bootstrap,
@@ -122,7 +122,8 @@ async def act(stack: Stack, options: Options, console: Console) -> tuple[World, 
         await world.close()
 
 
-async def _live(world: World, people: Sequence[Person]) -> None:
+async def live_through(world: World, people: Sequence[Person]) -> None:
+    """Have everybody live their whole path; returns when nobody has anything left to do."""
     groups = _groups(world, people)
     last = BEGINS_ON + timedelta(days=PROGRAM_DAYS)
     begin = min(at(BEGINS_ON, DESK, zone) for zone in FACILITIES.values())

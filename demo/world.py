@@ -133,6 +133,8 @@ class World:
         self.looks = 0
         self.records = 0
         self.on_step: Callable[[World], Awaitable[None]] | None = None
+        self.tries_seconds = TRIES_SECONDS
+        self.quiet_within_seconds = QUIET_WITHIN_SECONDS
 
     # --- people's own time -----------------------------------------------------------------------
 
@@ -240,7 +242,7 @@ class World:
         it was asked: only the others are asked again.
         """
         loop = asyncio.get_running_loop()
-        until = loop.time() + QUIET_WITHIN_SECONDS
+        until = loop.time() + self.quiet_within_seconds
         horizon = self._horizon() if ahead is None else ahead
         flows: dict[str, dict[str, Any]] = {}
         open_names = list(self._urls)
@@ -317,7 +319,7 @@ class World:
         self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
     ) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        until = loop.time() + TRIES_SECONDS
+        until = loop.time() + self.tries_seconds
         while True:
             problem = "no answer"
             try:

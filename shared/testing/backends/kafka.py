@@ -62,8 +62,15 @@ BROKER_SETTINGS = {
 """What one broker on one machine needs; the same in a container (as KAFKA_… variables)."""
 
 
-def apache_server(directory: Path, say: Callable[[str], None], progress: Progress) -> ServerProcess:
-    """Apache Kafka over `directory`, ready to be started."""
+def apache_server(
+    directory: Path, say: Callable[[str], None], progress: Progress, *, through: int | None = None
+) -> ServerProcess:
+    """Apache Kafka over `directory`, ready to be started.
+
+    `through` is the port of a proxy: the broker has a second listener, `PROXIED`, whose clients are sent there. The
+    listener's own
+    port is the server's `behind`.
+    """
     java = find_java()
     home = kafka_home(say, progress)
     _prepare(java, home, progress)
@@ -73,21 +80,29 @@ def apache_server(directory: Path, say: Callable[[str], None], progress: Progres
     if not (data / "meta.properties").exists():
         for file in home.template.iterdir():
             shutil.copy(file, data / file.name)
-    command = _command(java, home, data, directory, (port, free_port()))
-    return ServerProcess(
+    behind = None if through is None else (free_port(), through)
+    command = _command(java, home, data, directory, (port, free_port()), behind)
+    server = ServerProcess(
         f"Apache Kafka {home.version} (embedded)",
         command,
         log=directory / "kafka.log",
         answers=lambda: kafka_answers("127.0.0.1", port),
         port=port,
     )
+    server.behind = None if behind is None else behind[0]
+    return server
 
 
 def _command(
-    java: Java, home: KafkaHome, data: Path, directory: Path, ports: tuple[int, int]
+    java: Java,
+    home: KafkaHome,
+    data: Path,
+    directory: Path,
+    ports: tuple[int, int],
+    behind: tuple[int, int] | None = None,
 ) -> list[str]:
     properties = directory / "kafka.properties"
-    properties.write_text(_properties(data, *ports))
+    properties.write_text(_properties(data, *ports, behind))
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
     archive = home.archive(java)
@@ -96,16 +111,24 @@ def _command(
     return [java.path, *options, "-cp", home.classpath, "kafka.Kafka", str(properties)]
 
 
-def _properties(data: Path, port: int, controller: int) -> str:
+def _properties(
+    data: Path, port: int, controller: int, behind: tuple[int, int] | None = None
+) -> str:
+    listener, advertised, protocol = "", "", ""
+    if behind is not None:
+        own, proxy = behind
+        listener = f",PROXIED://127.0.0.1:{own}"
+        advertised = f",PROXIED://127.0.0.1:{proxy}"
+        protocol = ",PROXIED:PLAINTEXT"
     settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}{advertised}",
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocol}",
         "log.dirs": str(data),
         **BROKER_SETTINGS,
     }

@@ -148,6 +148,8 @@ class ServerProcess:
         self._grace_s = grace_s
         self._process: subprocess.Popen[bytes] | None = None
         self.started_in_s = 0.0
+        self.behind: int | None = None
+        """The port that a proxy leads to, where there is one."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,116 @@
+"""The guards of the reactor, each taken away: what a history finds then is the proof that it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from chaos.simulation.replica import Parts
+from shared.contracts.event import Topic
+from shared.runtime.consumer import Consumer
+from shared.runtime.reactor import Reactor
+from shared.runtime.record import Outcome, Record, Work
+from shared.runtime.store import Document, Store
+from shared.testing.fakes import MemoryStore, apply_update, decoded, encoded
+
+
+class _NoVersionCheck(MemoryStore):
+    """Writes whatever the version is."""
+
+    def _upsert(self, write: Any) -> bool:
+        subject = write._filter["_id"]
+        raw = self.disk.records.get(subject)
+        document = dict(write._filter) if raw is None else decoded(raw)
+        apply_update(document, write._doc)
+        self.disk.records[subject] = encoded(document)
+        return True
+
+
+class _NoAppliedSequence(MemoryStore):
+    """Does not remember what was applied."""
+
+    async def load(self, subjects: Any) -> dict[str, Record]:
+        found = await super().load(subjects)
+        for record in found.values():
+            record.applied.clear()
+        return found
+
+
+class _OnlyNewEvents(Reactor):
+    """Relays what a save added, not the whole waiting outbox."""
+
+    def _saved(self, records: Any) -> None:
+        for record in records:
+            if record.new_events:
+                self._relay.offer(record.subject, record.new_events)
+            if record.new_handoffs:
+                self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
+
+
+class _OffsetBeforeSave(Consumer):
+    """Commits what it is about to do."""
+
+    async def _process(self, batch: Sequence[Any]) -> None:
+        from aiokafka import TopicPartition  # noqa: PLC0415 - only this mistake needs it
+
+        ends = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in batch}
+        self._expected |= ends
+        await self._commit(ends)
+        await super()._process(batch)
+
+
+class _NoLineParking(Reactor):
+    """Skips what can't be decided, and lets what comes after it pass."""
+
+    async def submit(self, works: Sequence[Work]) -> list[Outcome]:
+        return await super().submit([work for work in works if work.unreadable is None])
+
+
+async def _no_fork_check(_bootstrap: str, _own: Topic, _store: Store) -> None:
+    """Starts on whatever store it is given."""
+
+
+class _NoSweep(Reactor):
+    """Leaves to nobody what a crash left."""
+
+    async def sweep(self, before: Any, buckets: Any) -> int:
+        del before, buckets
+        return 0
+
+
+class _ForgetsAnswers(MemoryStore):
+    """Does not remember which commands were answered."""
+
+    async def load(self, subjects: Any) -> dict[str, Record]:
+        found = await super().load(subjects)
+        for record in found.values():
+            record.commands.clear()
+        return found
+
+
+class _ClearsAll(MemoryStore):
+    """Empties an outbox although a newer event waits in it."""
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        def clear(subject: str) -> None:
+            document: Document = decoded(self.disk.records[subject])
+            document["outbox"] = []
+            document.pop("waiting", None)
+            self.disk.records[subject] = encoded(document)
+
+        for subject in published:
+            await self.seam.call("clear", [lambda s=subject: clear(s)])
+
+
+GUARDS: Final[Mapping[str, Parts]] = {
+    "version-check": Parts(store=_NoVersionCheck),
+    "applied-sequence": Parts(store=_NoAppliedSequence),
+    "whole-outbox": Parts(reactor=_OnlyNewEvents),
+    "offset-after-save": Parts(consumer=_OffsetBeforeSave),
+    "fork-check": Parts(check_fork=_no_fork_check),
+    "line-parking": Parts(reactor=_NoLineParking),
+    "sweep": Parts(reactor=_NoSweep),
+    "remembered-answers": Parts(store=_ForgetsAnswers),
+    "outbox-cleared-up-to": Parts(store=_ClearsAll),
+}
+"""Parts of which one guard is missing, by the guard's name."""

@@ -1,0 +1,119 @@
+"""A service just large enough to have all that can go wrong.
+
+Two inputs, events that lead to events, commands, handoffs that fan out, and deadlines.
+
+Every effect writes down its cause. Exactly once then means: each cause once in the state, and once in what was said.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from shared.contracts.event import CATALOGUE, Event
+from shared.decision import Cause, Decision, Handoff, HandoffBody, State
+from shared.runtime.reactions import Reactions, on
+from shared.runtime.reactor import HandoffRules
+from shared.runtime.record import RecordKind
+
+OWN: Final = "care.toy"
+INPUTS: Final = ("care.north", "care.south")
+
+
+class _North(Event, source="care.north"):
+    pass
+
+
+class _South(Event, source="care.south"):
+    pass
+
+
+class _Own(Event, source=OWN):
+    pass
+
+
+class Noted(_North):
+    """Something to write down; `arms_after` seconds later it is said again."""
+
+    weight: int
+    arms_after: int = 0
+
+
+class Marked(_South):
+    """Something to write down, said twice."""
+
+    weight: int
+
+
+class Written(_Own):
+    """A cause was written down."""
+
+    cause_id: str
+    nth: int
+
+
+class Gathered(_Own, subject="session"):
+    """A command fanned out."""
+
+    cause_id: str
+    count: int
+
+
+for _event in (Noted, Marked, Written, Gathered):
+    del CATALOGUE[_event.TYPE]  # nobody is to take them for the contract
+
+
+class Page(State):
+    """One subject: every cause that has had its effect, in order."""
+
+    causes: tuple[str, ...] = ()
+
+
+class Join(HandoffBody):
+    """From a session to a subject on its roster."""
+
+    weight: int
+
+
+def _write(state: Page, cause: Cause, times: int = 1) -> Decision[Page]:
+    said = tuple(Written(cause_id=cause.id, nth=n) for n in range(times))
+    return Decision(state.but(causes=(*state.causes, cause.id)), said)
+
+
+def noted(state: Page, event: Noted, cause: Cause) -> Decision[Page]:
+    """Write it down, and have it said again later."""
+    decision = _write(state, cause)
+    if not event.arms_after:
+        return decision
+    armed = decision.state.arm(f"again:{cause.id}", cause.now + timedelta(seconds=event.arms_after))
+    return Decision(armed, decision.events)
+
+
+def marked(state: Page, _event: Marked, cause: Cause) -> Decision[Page]:
+    """Write it down, and say it twice."""
+    return _write(state, cause, 2)
+
+
+def joined(state: Page, _body: Join, cause: Cause) -> Decision[Page]:
+    """A neighbour's command reaches this subject."""
+    return _write(state, cause)
+
+
+def on_deadline(state: Page, name: str, _cause: Cause) -> Decision[Page]:
+    """Said again, under a name that follows from what armed it."""
+    again = f"deadline/{name}"
+    return Decision(state.but(causes=(*state.causes, again)), (Written(cause_id=again, nth=0),))
+
+
+def gather(roster: tuple[str, ...], state: Page, cause: Cause) -> Decision[Page]:
+    """A command over several records."""
+    handoffs = tuple(Handoff(subject, Join(weight=1)) for subject in roster)
+    said = Gathered(cause_id=cause.id, count=len(handoffs))
+    return Decision(
+        state.but(causes=(*state.causes, cause.id)), (said,), handoffs, {"count": len(handoffs)}
+    )
+
+
+KINDS: Final = {"episode": RecordKind(Page, on_deadline), "session": RecordKind(Page)}
+REACTIONS: Final = Reactions(on(Noted, noted), on(Marked, marked))
+HANDOFFS: Final = HandoffRules({Join: joined})
