@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.intake import domain, levels
-from services.intake.domain import Admission, EpisodeState, Readmitted
+from services.intake import domain
+from services.intake.domain import Admission, EpisodeState, Readmitted, Recommendation
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
-from shared.contracts.intake import GapReason, ReferralOutcome
+from shared.contracts.intake import GapReason, IntakeEvent, ReferralOutcome, WaitlistExit
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused
+from shared.programs.profile import ProgramProfile
 
 
 class NewAdmission(Value):
-    """What is needed to admit."""
+    """What is needed to admit, beside the program."""
 
     population: Population
     court_involved: bool
-    program: str
-    length_weeks: int
+    length_weeks: int | None
+    """Missing: as long as the program usually lasts."""
     time_zone: str
     prior_episode_id: str | None
 
@@ -56,43 +57,45 @@ def place(
         *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
         cause=cause,
     )
-    if eligible and actual.code in levels.OFFERED:
+    if not (eligible and actual.code in state.recommendation.offered):
+        state, left, handoffs = domain.leave_line(state, WaitlistExit.REFERRED_ELSEWHERE, cause)
+        return Decision(domain.send_on(state, cause), (event, *cleared, *left), handoffs)
+    if state.waiting is None:
         state = domain.wait_for(state, IntakeLoop.ADMISSION, cause)
-    else:
-        state = domain.send_on(state, cause)
     return Decision(state, (event, *cleared))
 
 
-def admit(state: EpisodeState, new: NewAdmission, cause: Cause) -> Decision[EpisodeState]:
-    """Treatment begins, and the inbound referral is answered."""
-    level = _admissible(state, new, cause)
+def admit(
+    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+) -> Decision[EpisodeState]:
+    """Treatment begins, and the inbound referral is answered. The program's terms of today stay with the episode."""
+    level = _admissible(state, new, profile, cause)
+    terms = profile.terms()
     admission = Admission(
+        **new.model_dump(exclude={"length_weeks"}),
         level=level,
-        population=new.population,
         admitted_at=cause.now,
-        program=new.program,
-        length_weeks=new.length_weeks,
-        time_zone=new.time_zone,
-        court_involved=new.court_involved,
-        prior_episode_id=new.prior_episode_id,
+        program=profile.program,
+        length_weeks=_length(new.length_weeks, profile),
+        terms_version=terms.version,
+        offered=(profile.level.code,),
     )
     event = intake.PatientAdmitted(
         person_id=state.person_id,
-        level=level,
-        admitted_at=cause.now,
-        **dict(new),
+        **admission.model_dump(exclude={"oriented_at", "terms_version", "offered"}),
+        terms=terms,
     )
-    state, closed = domain.close_loop(
+    state, closed = domain.close_inbound(
         state.but(admission=admission), ReferralOutcome.ADMITTED, cause
     )
+    state, left, handoffs = domain.leave_line(state, WaitlistExit.ACCEPTED, cause)
     state, cleared = domain.settle(state, IntakeLoop.ADMISSION, cause=cause)
-    handoffs = (
-        ()
-        if new.prior_episode_id is None
-        else (Handoff(f"episode/{new.prior_episode_id}", Readmitted(episode_id=cause.subject_id)),)
-    )
+    if new.prior_episode_id is not None:
+        readmitted = Readmitted(episode_id=cause.subject_id)
+        handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
     state = domain.wait_for(state, IntakeLoop.ORIENTATION, cause)
-    return Decision(state, (event, closed, *cleared), handoffs, {"level": level.model_dump()})
+    events: tuple[IntakeEvent, ...] = (event, closed, *left, *cleared)
+    return Decision(state, events, handoffs, {"level": level.model_dump()})
 
 
 def orient(
@@ -120,7 +123,9 @@ def orient(
     return Decision(state, (event, *cleared))
 
 
-def _admissible(state: EpisodeState, new: NewAdmission, cause: Cause) -> LevelOfCare:
+def _admissible(
+    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+) -> LevelOfCare:
     """The level to admit at. Raises what stands in the way."""
     domain.in_intake(state)
     if new.prior_episode_id == cause.subject_id:
@@ -137,10 +142,54 @@ def _admissible(state: EpisodeState, new: NewAdmission, cause: Cause) -> LevelOf
         raise Refused(
             "not-placed", "No placement is decided.", way_out="Decide the placement first."
         )
-    if state.placed_level.code not in levels.OFFERED:
+    _suits(state.recommendation, state.placed_level, new.population, profile)
+    return state.placed_level
+
+
+def _suits(
+    recommendation: Recommendation,
+    placed: LevelOfCare,
+    population: Population,
+    profile: ProgramProfile,
+) -> None:
+    """The program is the one that was applied to, of the level that was decided, and for people like this one.
+
+    Levels are compared by their code: editions name the same services by the same codes where a program has them.
+    """
+    if placed.code != profile.level.code:
         raise Refused(
             "placed-elsewhere",
             "The placement is at a level that this program does not offer.",
-            way_out="Refer the person on, or decide the placement anew.",
+            way_out="Refer the person on, name another program, or decide the placement anew.",
         )
-    return state.placed_level
+    if recommendation.program not in (None, profile.program):
+        raise Refused(
+            "program-not-applied-to",
+            "Eligibility was determined for another program.",
+            way_out="Assess again, and recommend for this program.",
+        )
+    if profile.population not in (None, population):
+        raise Refused(
+            "population-not-served",
+            "This program is for another population.",
+            way_out="Name a program for this population, or refer the person on.",
+        )
+
+
+def _length(asked: int | None, profile: ProgramProfile) -> int:
+    """How many weeks are planned: what was asked, within what the program is; its usual length by default."""
+    least, most = profile.weeks_min, profile.weeks_max
+    weeks = asked or most or least
+    if weeks is None:
+        raise Invalid(
+            "length-missing",
+            "The length of this program is individual.",
+            way_out="State length_weeks.",
+        )
+    if weeks < (least or weeks) or weeks > (most or weeks):
+        raise Invalid(
+            "length-outside-program",
+            "The program is shorter, or longer.",
+            way_out="State a length within the program's weeks_min and weeks_max, or none.",
+        )
+    return weeks

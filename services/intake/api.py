@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, Field, StrictInt, field_validator
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
-from services.intake import admissions, assessments, domain, people, referrals
+from services.intake import (
+    admissions,
+    assessments,
+    domain,
+    eligibility,
+    inbound,
+    people,
+    referrals,
+    settings,
+)
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -28,13 +38,15 @@ from shared.contracts.intake import (
     DeclineReason,
     EmergencyAction,
     GapReason,
+    OverrideReason,
     PartnerKind,
     ReferralOutcome,
     RejectionReason,
     Severity,
 )
 from shared.errors import Invalid, Unknown
-from shared.runtime.http import Body, Call, SubjectId, call_by
+from shared.programs.profile import ProgramProfile
+from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
 router = APIRouter(tags=["intake"])
 
@@ -73,10 +85,6 @@ class CloseReferral(Body):
     outcome: ReferralOutcome
 
 
-class OfEpisode(Body):
-    episode_id: EpisodeId
-
-
 class ScheduleAssessment(OfEpisode):
     starts_at: AwareDatetime
 
@@ -91,6 +99,14 @@ class CompleteAssessment(OfEpisode):
     danger_dimension: Annotated[int, Field(ge=1, le=6)] | None = None
 
 
+class Recommend(OfEpisode):
+    program: ProgramCode | None = None
+    answers: Annotated[dict[Code, StrictBool], Field(max_length=100)] = Field(
+        default_factory=dict[str, bool]
+    )
+    override: OverrideReason | None = None
+
+
 class DecidePlacement(OfEpisode):
     actual_level: LevelOfCare
     gap_reason: GapReason | None = None
@@ -100,7 +116,7 @@ class Admit(OfEpisode):
     population: Population
     court_involved: bool
     program: ProgramCode
-    length_weeks: Annotated[int, Field(ge=1, le=104)]
+    length_weeks: Annotated[int, Field(ge=1, le=104)] | None = None
     time_zone: TimeZoneName
     prior_episode_id: EpisodeId | None = None
 
@@ -151,7 +167,7 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     new = domain.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
         f"episode/{call.new_id('episode')}",
-        lambda state, cause: domain.receive(state, new, person_id, cause),
+        lambda state, cause: inbound.receive(state, new, person_id, cause),
         status=201,
         wait_for_handoffs=True,
     )
@@ -162,7 +178,7 @@ async def acknowledge_referral(
     call: Staff, episode_id: SubjectId, _body: Nothing | None = None
 ) -> Response:
     """Take a referral on."""
-    return await call.execute(f"episode/{episode_id}", domain.acknowledge)
+    return await call.execute(f"episode/{episode_id}", inbound.acknowledge)
 
 
 @router.post("/referrals/{episode_id}/decline")
@@ -170,7 +186,7 @@ async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineRefe
     """Decline a referral, with what was offered instead. The episode ends."""
     return await call.execute(
         f"episode/{episode_id}",
-        lambda state, cause: domain.decline(state, body.reason, body.alternatives, cause),
+        lambda state, cause: inbound.decline(state, body.reason, body.alternatives, cause),
     )
 
 
@@ -179,7 +195,7 @@ async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral
     """Say what became of a referral that led to no admission here. The episode ends."""
     return await call.execute(
         f"episode/{episode_id}",
-        lambda state, cause: domain.close(state, body.outcome, cause),
+        lambda state, cause: inbound.close(state, body.outcome, cause),
     )
 
 
@@ -202,18 +218,23 @@ async def complete_assessment(
 ) -> Response:
     """Record what the assessment found. Ratings stay in this service."""
     findings = assessments.Findings(**body.model_dump(exclude={"episode_id"}))
+    table = settings.rules(_rules_of(call))
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: assessments.complete(state, assessment_id, findings, cause),
+        lambda state, cause: assessments.complete(state, assessment_id, findings, table, cause),
     )
 
 
 @router.post("/assessments/{assessment_id}/recommendation")
-async def recommend_level(call: Clinician, assessment_id: SubjectId, body: OfEpisode) -> Response:
-    """Sign the recommended level. The answer says whether this program suits the person now."""
+async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recommend) -> Response:
+    """Sign the recommended level, for one program or any of the facility. The answer says whether it suits now.
+
+    `answers` are the program's eligibility codes, yes or no; a clinician may override what is unmet, with a reason.
+    """
+    application = _application(call, body)
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: assessments.recommend(state, assessment_id, cause),
+        lambda state, cause: assessments.recommend(state, assessment_id, application, cause),
     )
 
 
@@ -231,10 +252,11 @@ async def admit(call: Staff, body: Admit) -> Response:
     """Admit the person. The inbound referral's loop closes with it."""
     if body.prior_episode_id is not None:
         await _same_person(call, body.episode_id, body.prior_episode_id)
-    new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id"}))
+    new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id", "program"}))
+    profile = _program(call, body.program)
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: admissions.admit(state, new, cause),
+        lambda state, cause: admissions.admit(state, new, profile, cause),
         status=201,
     )
 
@@ -311,6 +333,31 @@ async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutboun
     )
 
 
+def _rules_of(call: Call) -> Path | None:
+    path: Path | None = getattr(call.runtime.settings, "level_rules", None)
+    return path
+
+
+def _program(call: Call, program: str) -> ProgramProfile:
+    """The program as it holds today. Raises `Unknown`."""
+    today = call.runtime.clock.now().date()
+    found: ProgramProfile = call.runtime.programs.current(call.actor.facility_id, program, today)
+    return found
+
+
+def _application(call: Call, body: Recommend) -> eligibility.Application:
+    """What is applied to: one program, or whatever the facility has."""
+    if body.program is not None:
+        profile = _program(call, body.program)
+        return eligibility.apply_to(profile, body.answers, body.override)
+    today = call.runtime.clock.now().date()
+    programs: list[ProgramProfile] = call.runtime.programs.all_current(
+        call.actor.facility_id, today
+    )
+    levels = tuple(sorted({profile.level.code for profile in programs}))
+    return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
+
+
 async def _consents_of(call: Call, episode_id: str) -> dict[str, people.Consent]:
     """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
     episode = await call.record(f"episode/{episode_id}")
@@ -346,6 +393,8 @@ def _stage(state: domain.EpisodeState) -> str:
         (state.closed_at is not None, "closed"),
         (admission is not None and admission.oriented_at is not None, "oriented"),
         (admission is not None, "admitted"),
+        (state.waiting is not None and state.waiting.offer is not None, "offered"),
+        (state.waiting is not None, "waiting"),
         (state.placed_level is not None, "placed"),
         (eligible, "eligible"),
         (state.recommendation is not None, "ineligible"),

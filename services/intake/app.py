@@ -6,17 +6,20 @@ from services.intake import (
     api_mistakes,
     api_people,
     api_staff,
+    api_waitlist,
     audit,
+    capacity,
     consents,
     domain,
     identity,
     people,
     staff,
+    waitlist,
 )
 from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
+from services.intake.settings import IntakeSettings
 from shared.runtime.record import RecordKind
 from shared.runtime.service import Service, run
-from shared.runtime.settings import ServiceSettings
 
 SERVICE = Service(
     name="intake",
@@ -25,6 +28,8 @@ SERVICE = Service(
     kinds={
         "episode": RecordKind(domain.EpisodeState, on_deadline, minted_here=True),
         "person": RecordKind(people.PersonState, consents.on_deadline, minted_here=True),
+        "group": RecordKind(waitlist.LineState, waitlist.line_due),
+        "partners": RecordKind(capacity.CapacityState, minted_here=True),
         "identity": RecordKind(identity.IdentityState, minted_here=True),
         "accesses": RecordKind(audit.AccessLog, minted_here=True),
         "searches": RecordKind(audit.SearchLog, minted_here=True),
@@ -39,8 +44,9 @@ SERVICE = Service(
         api_people.router,
         api_mistakes.router,
         api_staff.router,
+        api_waitlist.router,
     ],
 )
 
 if __name__ == "__main__":
-    run(SERVICE, ServiceSettings())
+    run(SERVICE, IntakeSettings())

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from services.intake import domain, levels
+from services.intake import domain, eligibility, levels
 from services.intake.domain import Assessment, EpisodeState, Recommendation
-from services.intake.levels import Derivation, Need, Rating
+from services.intake.eligibility import Application
+from services.intake.levels import Derivation, Need, Rating, RuleTable
 from shared.contracts import intake
 from shared.contracts.codes import (
     AsamEdition,
@@ -18,10 +19,17 @@ from shared.contracts.codes import (
     CoOccurring,
     Dimension,
     IntakeLoop,
+    LevelOfCare,
     Value,
 )
-from shared.contracts.intake import EmergencyAction, IntakeEvent, Severity
-from shared.decision import Cause, Decision
+from shared.contracts.intake import (
+    EmergencyAction,
+    IntakeEvent,
+    PartnerKind,
+    Severity,
+    WaitlistExit,
+)
+from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused, Unknown
 
 EARLIER_KEPT: Final = 20
@@ -32,6 +40,15 @@ RESTING_ON_IT: Final = (
     IntakeLoop.OUTBOUND_REFERRAL,
 )
 """The loops that an assessment leads to: with another assessment they begin anew."""
+MORE_INTENSIVE: Final = frozenset(
+    {
+        PartnerKind.WITHDRAWAL_MANAGEMENT,
+        PartnerKind.INPATIENT,
+        PartnerKind.RESIDENTIAL,
+        PartnerKind.PARTIAL_HOSPITALIZATION,
+    }
+)
+"""From there an intensive outpatient program is a step down; from anywhere else it stands alone."""
 
 
 class Findings(Value):
@@ -67,15 +84,15 @@ def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision
     state, cleared = domain.settle(
         state, *RESTING_ON_IT, cause=cause, reason=ClearedReason.SUPERSEDED
     )
-    if not domain.is_open(state, IntakeLoop.ASSESSMENT):
+    if not domain.is_open(state, IntakeLoop.ASSESSMENT, cause):
         state = domain.wait_for(state, IntakeLoop.ASSESSMENT, cause)
     return Decision(state, (event, *cleared), answer={"assessment_id": assessment_id})
 
 
 def complete(
-    state: EpisodeState, assessment_id: str, findings: Findings, cause: Cause
+    state: EpisodeState, assessment_id: str, findings: Findings, table: RuleTable, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Record what the assessment found."""
+    """Record what the assessment found, and derive the level by the facility's table of rules."""
     assessment = _assessment(state, assessment_id)
     if assessment.completed_at is not None:
         raise Refused(
@@ -83,10 +100,10 @@ def complete(
             "This assessment is completed.",
             way_out="Schedule another one to look again.",
         )
-    needs = _needs(findings)
+    needs = _needs(findings, table)
     enhanced = findings.co_occurring is CoOccurring.ENHANCED
-    derivation = levels.derive(findings.edition, needs, enhanced=enhanced)
-    danger = _danger(findings, needs)
+    derivation = levels.derive(table, findings.edition, needs, enhanced=enhanced)
+    danger = _danger(findings, needs, table)
     state, cleared = domain.settle(
         state.but(assessment=_completed(assessment, findings, derivation, cause)),
         IntakeLoop.ASSESSMENT,
@@ -115,8 +132,62 @@ def complete(
     return Decision(domain.wait_for(state, next_loop, cause), tuple(events))
 
 
-def recommend(state: EpisodeState, assessment_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """A clinician signs the level that the rules found, and it follows whether this program suits."""
+def recommend(
+    state: EpisodeState, assessment_id: str, application: Application, cause: Cause
+) -> Decision[EpisodeState]:
+    """A clinician signs the level that the rules found, and it follows whether the program suits.
+
+    Ineligible is no end: somebody has to refer the person on.
+    """
+    derivation, level = _derived(state, assessment_id)
+    found = eligibility.find(application)
+    unmet = (*levels.unmet(derivation, application.offered), *found.unmet)
+    eligibility.overridden(unmet, application.override)
+    source = domain.known(state).source_kind
+    recommendation = Recommendation(
+        level=level,
+        unmet=unmet,
+        clinician_id=cause.actor_id,
+        offered=application.offered,
+        program=application.program,
+        risks=found.risks,
+        reasons=found.reasons,
+        step_down_from=source if source in MORE_INTENSIVE else None,
+        override=application.override,
+    )
+    recommended = intake.LevelRecommended(
+        assessment_id=assessment_id,
+        level=level,
+        drivers=derivation.drivers,
+        clinician_id=cause.actor_id,
+    )
+    determined = intake.EligibilityDetermined(
+        eligible=recommendation.eligible, unmet=unmet, override=application.override
+    )
+    state, events, handoffs = _led_to(state.but(recommendation=recommendation), cause)
+    answer = {
+        **recommendation.model_dump(mode="json", exclude={"offered", "clinician_id"}),
+        "eligible": recommendation.eligible,
+        "flags": list(derivation.flags),
+    }
+    return Decision(state, (recommended, determined, *events), handoffs, answer)
+
+
+def _led_to(
+    state: EpisodeState, cause: Cause
+) -> tuple[EpisodeState, tuple[IntakeEvent, ...], tuple[Handoff, ...]]:
+    """A placement is due, or somebody has to refer the person on, who then waits for no place here."""
+    state, cleared = domain.settle(state, IntakeLoop.RECOMMENDATION, cause=cause)
+    if state.recommendation is not None and not state.recommendation.eligible:
+        state, left, handoffs = domain.leave_line(state, WaitlistExit.REFERRED_ELSEWHERE, cause)
+        return domain.send_on(state, cause), (*cleared, *left), handoffs
+    if state.admission is None:
+        state = domain.wait_for(state, IntakeLoop.PLACEMENT, cause)
+    return state, cleared, ()
+
+
+def _derived(state: EpisodeState, assessment_id: str) -> tuple[Derivation, LevelOfCare]:
+    """What the rules found, and its level. Raises why nothing can be recommended by it."""
     assessment = _assessment(state, assessment_id)
     if state.recommendation is not None:
         raise Refused(
@@ -136,39 +207,13 @@ def recommend(state: EpisodeState, assessment_id: str, cause: Cause) -> Decision
             "In imminent danger no level is recommended by rule.",
             way_out="Follow the emergency pathway, and assess again when the danger is over.",
         )
-    derivation = assessment.derivation
-    if derivation.level is None:
+    if assessment.derivation.level is None:
         raise Refused(
             "evaluation-needed",
             "A dimension has to be evaluated further.",
             way_out="Schedule and complete another assessment.",
         )
-    recommendation = Recommendation(
-        level=derivation.level, unmet=levels.unmet(derivation), clinician_id=cause.actor_id
-    )
-    recommended = intake.LevelRecommended(
-        assessment_id=assessment_id,
-        level=recommendation.level,
-        drivers=derivation.drivers,
-        clinician_id=cause.actor_id,
-    )
-    determined = intake.EligibilityDetermined(
-        eligible=recommendation.eligible, unmet=recommendation.unmet
-    )
-    state, cleared = domain.settle(
-        state.but(recommendation=recommendation), IntakeLoop.RECOMMENDATION, cause=cause
-    )
-    if not recommendation.eligible:
-        state = domain.send_on(state, cause)
-    elif state.admission is None:
-        state = domain.wait_for(state, IntakeLoop.PLACEMENT, cause)
-    answer = {
-        "level": recommendation.level.model_dump(),
-        "eligible": recommendation.eligible,
-        "unmet": list(recommendation.unmet),
-        "flags": list(derivation.flags),
-    }
-    return Decision(state, (recommended, determined, *cleared), answer=answer)
+    return assessment.derivation, assessment.derivation.level
 
 
 def _completed(
@@ -187,9 +232,9 @@ def _completed(
     )
 
 
-def _needs(findings: Findings) -> dict[int, Need]:
+def _needs(findings: Findings, table: RuleTable) -> dict[int, Need]:
     try:
-        return levels.read_ratings(findings.edition, findings.ratings)
+        return levels.read_ratings(table, findings.edition, findings.ratings)
     except ValueError as error:
         raise Invalid(
             "ratings-invalid",
@@ -198,7 +243,7 @@ def _needs(findings: Findings) -> dict[int, Need]:
         ) from error
 
 
-def _danger(findings: Findings, needs: dict[int, Need]) -> Dimension | None:
+def _danger(findings: Findings, needs: dict[int, Need], table: RuleTable) -> Dimension | None:
     """Where the danger lies, if there is any. An emergency by its rating can't be passed over."""
     if not findings.imminent_danger:
         if levels.emergency(needs) is not None:
@@ -208,7 +253,7 @@ def _danger(findings: Findings, needs: dict[int, Need]) -> Dimension | None:
                 way_out="State the danger and the action taken, or rate anew.",
             )
         return None
-    number = findings.danger_dimension or levels.gravest(findings.edition, needs)
+    number = findings.danger_dimension or levels.gravest(table, findings.edition, needs)
     return Dimension(edition=findings.edition, number=number)
 
 

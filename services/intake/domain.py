@@ -5,12 +5,14 @@ Time limits are house rules, defaults of the domain reference; none of them is a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from pydantic import Field
 
 from services.intake.levels import Derivation, Rating
+from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import (
     AsamEdition,
@@ -24,14 +26,16 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.intake import (
-    DeclineReason,
     IntakeEvent,
+    OverrideReason,
     PartnerKind,
     ReferralOutcome,
     Severity,
+    WaitlistExit,
 )
-from shared.decision import Cause, Decision, Handoff, HandoffBody, State
-from shared.errors import Invalid, Refused, Unknown
+from shared.decision import Cause, Decision, Handoff, HandoffBody
+from shared.errors import Refused, Unknown
+from shared.loops import CareState, Loop
 
 ACKNOWLEDGE_WITHIN: Final = {
     Urgency.EMERGENT: timedelta(minutes=30),
@@ -48,12 +52,23 @@ WITHIN: Final = {
     IntakeLoop.ORIENTATION: timedelta(days=7),
     IntakeLoop.OUTBOUND_REFERRAL: timedelta(days=2),
     IntakeLoop.READMISSION: timedelta(hours=72),
+    IntakeLoop.WAITLIST: timedelta(days=14),
 }
 """How long each step may take once the one before it is done. House rules."""
 ESCALATE_EVERY: Final = timedelta(days=1)
+SOON: Final = timedelta(hours=1)
+"""The shortest limit: what is heard late is not overdue the moment it is heard."""
+FIRST_OWNER: Final = {
+    IntakeLoop.RECOMMENDATION: Role.CLINICIAN,
+    IntakeLoop.EMERGENCY_RESPONSE: Role.CLINICIAN,
+    IntakeLoop.OUTBOUND_REFERRAL: Role.CASE_MANAGER,
+}
+"""Who owns a loop from the beginning, where it is not the intake coordinator."""
 ESCALATION: Final = (Role.INTAKE_COORDINATOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 """Who owns an open loop after each missed deadline; the last one keeps it."""
 COUNT_MAX: Final = 100_000
+OFFER: Final = "offer"
+"""The deadline at which an offered place lapses, with the ticket."""
 
 
 # --- what is known --------------------------------------------------------------------------------------
@@ -96,12 +111,25 @@ class Recommendation(Value):
 
     level: LevelOfCare
     unmet: tuple[str, ...]
+    """Conditions that are not met."""
     clinician_id: str
+    offered: tuple[str, ...] = ()
+    """The codes of the levels that were offered here when it was signed."""
+    program: str | None = None
+    """The program that was applied to; None: any of the facility."""
+    risks: tuple[str, ...] = ()
+    """What the plan has to reckon with. It excludes nobody."""
+    reasons: tuple[str, ...] = ()
+    """What speaks for an outpatient program beside the need."""
+    step_down_from: PartnerKind | None = None
+    """The more intensive care that the person comes from; None: the program stands alone."""
+    override: OverrideReason | None = None
+    """Why a clinician takes the person although conditions are unmet."""
 
     @property
     def eligible(self) -> bool:
-        """Nothing is unmet."""
-        return not self.unmet
+        """Nothing is unmet, or a clinician decided otherwise and said why."""
+        return not self.unmet or self.override is not None
 
 
 class Admission(Value):
@@ -114,6 +142,10 @@ class Admission(Value):
     length_weeks: int
     time_zone: str
     court_involved: bool
+    terms_version: str
+    """The version of the program's terms, which stay with the episode."""
+    offered: tuple[str, ...] = ()
+    """The codes of the program's levels."""
     prior_episode_id: str | None = None
     oriented_at: datetime | None = None
 
@@ -131,6 +163,41 @@ class Outbound(Value):
     outcome: ReferralOutcome | None = None
 
 
+class PlaceOffer(Value):
+    """A place that is offered to somebody who waits, until it lapses."""
+
+    offer_id: str
+    group_id: str | None
+    offered_at: datetime
+    expires_at: datetime
+
+
+class Waiting(Value):
+    """Somebody's place in a line: a group's, or a track's."""
+
+    ticket: str
+    """The id of this waiting."""
+    line_id: str
+    """The record that keeps the line."""
+    track: str
+    group_id: str | None
+    since: datetime
+    offer_lasts: timedelta
+    chances: int
+    """How many offers may lapse; with the last one the waiting ends."""
+    interim: tuple[str, ...] = ()
+    """What is done for the person meanwhile."""
+    position: int | None = None
+    """The place in the line when it was joined; None until the line has said."""
+    offer: PlaceOffer | None = None
+
+
+class Seat(Value):
+    """A seat in a group, as attendance says: for good, or held until then."""
+
+    hold_expires_at: datetime | None
+
+
 class UseReport(Value):
     """A return to use that was reported. It resets nothing."""
 
@@ -139,7 +206,7 @@ class UseReport(Value):
     occurred_on: date | None
 
 
-class EpisodeState(State):
+class EpisodeState(CareState):
     """What intake knows of one episode. Its id is also the id of the inbound referral."""
 
     person_id: str = ""
@@ -149,14 +216,15 @@ class EpisodeState(State):
     earlier_assessments: tuple[str, ...] = ()
     recommendation: Recommendation | None = None
     placed_level: LevelOfCare | None = None
+    waiting: Waiting | None = None
+    seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
+    """Seats that the person has or for a while holds, by group."""
     admission: Admission | None = None
     outbound: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
-    steps: dict[str, int] = Field(default_factory=dict[str, int])
-    """How far each open loop has been escalated."""
     closed_at: datetime | None = None
     discharged: plans.DischargeKind | None = None
     readmission: Urgency | None = None
-    """A readmission that was asked for and has not led anywhere yet."""
+    """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
     use_reports: tuple[UseReport, ...] = ()
 
@@ -180,42 +248,69 @@ class ReliedOn(HandoffBody):
     consent_id: str
 
 
+class LineLeft(HandoffBody):
+    """To a line: this person no longer waits in it."""
+
+    ticket: str
+    episode_id: str
+    taken: bool
+    """They accepted a place, which attendance will say they have."""
+
+
 class Readmitted(HandoffBody):
     """To an episode: the person was admitted again, in another episode."""
 
     episode_id: str
 
 
-# --- open loops: each has a deadline and an owner -------------------------------------------------------
+# --- open loops: each has an owner, a deadline and an escalation -----------------------------------------
 
 
 def wait_for(state: EpisodeState, loop: IntakeLoop, cause: Cause) -> EpisodeState:
-    """Open a loop: somebody has to do this in time."""
-    return state.arm(loop.value, cause.now + WITHIN[loop])
+    """Open a loop of the episode: somebody has to do this in time."""
+    return wait_until(state, loop, cause.subject_id, cause.now + WITHIN[loop], cause)
+
+
+def wait_until(
+    state: EpisodeState, loop: IntakeLoop, loop_id: str, deadline_at: datetime, cause: Cause
+) -> EpisodeState:
+    """Open a loop with a time limit of its own. One that is open already gets the new limit."""
+    owners = (FIRST_OWNER.get(loop, Role.INTAKE_COORDINATOR), *ESCALATION)
+    return loops.open_loop(
+        state, loop, loop_id, deadline_at=deadline_at, owners=owners, cause=cause
+    )
 
 
 def settle(
     state: EpisodeState,
-    *loops: IntakeLoop,
+    *kinds: IntakeLoop,
     cause: Cause,
     reason: ClearedReason = ClearedReason.RESOLVED,
 ) -> tuple[EpisodeState, tuple[intake.EscalationCleared, ...]]:
-    """Close loops, and retract what was escalated of them."""
-    cleared = tuple(
-        intake.EscalationCleared(
-            loop=loop, loop_id=cause.subject_id, step_reached=state.steps[loop.value], reason=reason
-        )
-        for loop in loops
-        if loop.value in state.steps
+    """Close loops of the episode, and retract what was escalated of them."""
+    keys = {f"{kind.value}:{cause.subject_id}" for kind in kinds}
+    return settle_all(
+        state, [loop for loop in state.loops.values() if loop.key in keys], reason=reason
     )
-    names = {loop.value for loop in loops}
-    steps = {name: step for name, step in state.steps.items() if name not in names}
-    return state.but(steps=steps).disarm(*names), cleared
 
 
-def is_open(state: EpisodeState, loop: IntakeLoop) -> bool:
+def settle_all(
+    state: EpisodeState,
+    which: Iterable[Loop],
+    *,
+    reason: ClearedReason = ClearedReason.RESOLVED,
+) -> tuple[EpisodeState, tuple[intake.EscalationCleared, ...]]:
+    """Close these loops, and retract what was escalated of them."""
+    state, gone = loops.close_loops(state, which)
+    return state, tuple(
+        intake.EscalationCleared(loop=IntakeLoop(loop.kind), **loop.clearance(reason))
+        for loop in gone
+    )
+
+
+def is_open(state: EpisodeState, loop: IntakeLoop, cause: Cause) -> bool:
     """Somebody has to do this, or should have done it."""
-    return loop.value in state.deadlines or loop.value in state.steps
+    return state.loop(loop, cause.subject_id) is not None
 
 
 def send_on(state: EpisodeState, cause: Cause) -> EpisodeState:
@@ -225,97 +320,16 @@ def send_on(state: EpisodeState, cause: Cause) -> EpisodeState:
     return wait_for(state, IntakeLoop.OUTBOUND_REFERRAL, cause)
 
 
-def overdue(state: EpisodeState, loop: IntakeLoop, cause: Cause) -> Decision[EpisodeState]:
+def overdue(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Nobody did it in time: the next role owns it, a day apart; the last one keeps it."""
-    step = state.steps.get(loop.value, 0) + 1
-    next_at = cause.now + ESCALATE_EVERY
-    event = intake.LoopEscalated(
-        loop=loop,
-        loop_id=cause.subject_id,
-        owner_role=ESCALATION[min(step, len(ESCALATION)) - 1],
-        step=step,
-        deadline_at=next_at,
-    )
-    state = state.but(steps={**state.steps, loop.value: step})
-    return Decision(state.arm(loop.value, next_at) if step < len(ESCALATION) else state, (event,))
+    state, loop = loops.miss(state, name, again_after=ESCALATE_EVERY, cause=cause)
+    return Decision(state, (intake.LoopEscalated(loop=IntakeLoop(loop.kind), **loop.escalation()),))
 
 
-# --- the inbound referral -------------------------------------------------------------------------------
+# --- how it ends ---------------------------------------------------------------------------------------
 
 
-def receive(
-    state: EpisodeState, new: NewReferral, person_id: str, cause: Cause
-) -> Decision[EpisodeState]:
-    """A referral arrives, and from now on there is an episode."""
-    if state.referral is not None:
-        raise Refused(
-            "referral-exists",
-            "This referral was received before.",
-            way_out="Read the episode; use a new Idempotency-Key for another referral.",
-        )
-    referral = Referral(**dict(new), received_at=cause.now)
-    event = intake.ReferralReceived(
-        referral_id=cause.subject_id,
-        person_id=person_id,
-        received_at=cause.now,
-        **dict(new),
-    )
-    state = state.but(referral=referral, person_id=person_id).arm(
-        IntakeLoop.REFERRAL_ACKNOWLEDGEMENT.value, cause.now + ACKNOWLEDGE_WITHIN[new.priority]
-    )
-    return Decision(
-        state,
-        (event,),
-        (Handoff(f"person/{person_id}", EpisodeOpened(episode_id=cause.subject_id)),),
-        {"episode_id": cause.subject_id, "person_id": person_id},
-    )
-
-
-def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    """Someone takes the referral on; the assessment is due from here."""
-    referral = in_intake(state)
-    if referral.acknowledged_at is not None:
-        raise Refused(
-            "already-acknowledged",
-            "Someone took this referral on before.",
-            way_out="Go on with the assessment.",
-        )
-    event = intake.ReferralAcknowledged(
-        referral_id=cause.subject_id,
-        acknowledged_at=cause.now,
-        minutes_to_acknowledge=elapsed(referral.received_at, cause.now, timedelta(minutes=1)),
-    )
-    state = state.but(referral=referral.model_copy(update={"acknowledged_at": cause.now}))
-    state, cleared = settle(state, IntakeLoop.REFERRAL_ACKNOWLEDGEMENT, cause=cause)
-    return Decision(wait_for(state, IntakeLoop.ASSESSMENT, cause), (event, *cleared))
-
-
-def decline(
-    state: EpisodeState, reason: DeclineReason, alternatives: tuple[str, ...], cause: Cause
-) -> Decision[EpisodeState]:
-    """The referral goes no further here; the episode ends, and the referrer is told."""
-    in_intake(state)
-    event = intake.ReferralDeclined(
-        referral_id=cause.subject_id, reason=reason, alternatives=alternatives
-    )
-    ended = close(state, ReferralOutcome.DECLINED, cause)
-    return Decision(ended.state, (event, *ended.events), ended.handoffs)
-
-
-def close(state: EpisodeState, outcome: ReferralOutcome, cause: Cause) -> Decision[EpisodeState]:
-    """What became of the referral is known, and it is not an admission here: the episode ends."""
-    in_intake(state)
-    if outcome is ReferralOutcome.ADMITTED:
-        raise Invalid(
-            "outcome-not-stated",
-            "An inbound referral is closed as admitted by the admission itself.",
-            way_out="Admit the person, or state another outcome.",
-        )
-    state, closed = close_loop(state, outcome, cause)
-    return end(state, cause.now, cause, (closed,))
-
-
-def close_loop(
+def close_inbound(
     state: EpisodeState, outcome: ReferralOutcome, cause: Cause
 ) -> tuple[EpisodeState, intake.ReferralLoopClosed]:
     """Say how the inbound referral ended."""
@@ -329,23 +343,64 @@ def close_loop(
 
 
 def end(
-    state: EpisodeState, at: datetime, cause: Cause, events: tuple[IntakeEvent, ...] = ()
+    state: EpisodeState,
+    at: datetime,
+    cause: Cause,
+    events: tuple[IntakeEvent, ...] = (),
+    reason: ClearedReason = ClearedReason.EPISODE_CLOSED,
 ) -> Decision[EpisodeState]:
     """End the episode: nothing of it is waited for, except a readmission and what became of referrals sent out."""
-    loops = [loop for loop in IntakeLoop if loop is not IntakeLoop.READMISSION]
+    state, left, handoffs = leave_line(
+        state.but(closed_at=at), WaitlistExit.WITHDRAWN, cause, reason
+    )
+    over = [loop for loop in state.loops.values() if not _outlasts(loop, cause)]
+    state, cleared = settle_all(state, over, reason=reason)
+    if state.person_id:
+        ended = EpisodeEnded(episode_id=cause.subject_id, ended_at=at)
+        handoffs = (*handoffs, Handoff(f"person/{state.person_id}", ended))
+    return Decision(state, (*events, *left, *cleared), handoffs)
+
+
+def _outlasts(loop: Loop, cause: Cause) -> bool:
+    """It is waited for though the episode has ended."""
+    sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL and loop.id != cause.subject_id
+    return sent_out or loop.kind in (IntakeLoop.READMISSION, IntakeLoop.EMERGENCY_DISCLOSURE)
+
+
+def void(state: EpisodeState, cause: Cause, reason: ClearedReason) -> Decision[EpisodeState]:
+    """The episode should not exist: it ends, and nothing at all of it is waited for any more."""
+    ended = end(state, state.closed_at or cause.now, cause, reason=reason)
+    state, cleared = settle_all(ended.state, ended.state.loops.values(), reason=reason)
+    state = state.but(void=True, deadlines={}, readmission=None)
+    return Decision(state, (*ended.events, *cleared), ended.handoffs)
+
+
+def leave_line(
+    state: EpisodeState,
+    exit_reason: WaitlistExit,
+    cause: Cause,
+    cleared_reason: ClearedReason = ClearedReason.RESOLVED,
+) -> tuple[EpisodeState, tuple[IntakeEvent, ...], tuple[Handoff, ...]]:
+    """The person no longer waits for a place; the line is told, so that the place goes to the next."""
+    waiting = state.waiting
+    if waiting is None:
+        return state, (), ()
     state, cleared = settle(
-        state.but(closed_at=at), *loops, cause=cause, reason=ClearedReason.EPISODE_CLOSED
+        state.but(waiting=None).disarm(f"{OFFER}:{waiting.ticket}"),
+        IntakeLoop.WAITLIST,
+        cause=cause,
+        reason=cleared_reason,
     )
-    handoffs = (
-        (
-            Handoff(
-                f"person/{state.person_id}", EpisodeEnded(episode_id=cause.subject_id, ended_at=at)
-            ),
-        )
-        if state.person_id
-        else ()
+    left = LineLeft(
+        ticket=waiting.ticket,
+        episode_id=cause.subject_id,
+        taken=exit_reason is WaitlistExit.ACCEPTED,
     )
-    return Decision(state, (*events, *cleared), handoffs)
+    said: tuple[IntakeEvent, ...] = ()
+    if waiting.position is not None or waiting.offer is not None:
+        group_id = waiting.group_id if waiting.offer is None else waiting.offer.group_id
+        said = (intake.WaitlistLeft(track=waiting.track, reason=exit_reason, group_id=group_id),)
+    return state, (*said, *cleared), (Handoff(f"group/{waiting.line_id}", left),)
 
 
 # --- what every step asks first -------------------------------------------------------------------------
@@ -358,9 +413,21 @@ def known(state: EpisodeState) -> Referral:
     return state.referral
 
 
+def standing(state: EpisodeState) -> Referral:
+    """The referral of an episode that was not entered in error."""
+    referral = known(state)
+    if state.void:
+        raise Refused(
+            "entered-in-error",
+            "This episode was entered in error.",
+            way_out="Receive a new referral instead.",
+        )
+    return referral
+
+
 def in_progress(state: EpisodeState) -> Referral:
     """The referral of an episode that has not ended."""
-    referral = known(state)
+    referral = standing(state)
     if state.closed_at is not None:
         raise Refused(
             "episode-closed", "The episode has ended.", way_out="Receive a new referral instead."

@@ -1,13 +1,14 @@
-"""What others say of an episode: its end, a way back, a return to use. In whichever order it is heard."""
+"""What others say of an episode: its end, another level, a way back, a return to use. In any order."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from services.intake import domain
 from services.intake.domain import EpisodeState, Readmitted, UseReport
 from shared.contracts import followup, plans
-from shared.contracts.codes import ClearedReason, IntakeLoop
+from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
 from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision
 
@@ -18,22 +19,54 @@ def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode is over."""
+    if state.void:
+        return Decision(state)
     return domain.end(state.but(discharged=event.kind), event.discharged_at, cause)
+
+
+def change_recommended(
+    state: EpisodeState, event: plans.LevelOfCareChangeRecommended, cause: Cause
+) -> Decision[EpisodeState]:
+    """Another level would suit the person better. One that their program does not offer has to be found elsewhere."""
+    admission = state.admission
+    here = admission is not None and event.to_level.code in admission.offered
+    if state.void or state.closed_at is not None or admission is None or here:
+        return Decision(state)
+    return Decision(domain.send_on(state, cause))
 
 
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person should be admitted again. Heard before the discharge or after; if they are, it is done."""
-    if state.readmitted_as is not None or state.readmission is not None:
+    return _wait_for_return(state, event.urgency, None, cause)
+
+
+def reengagement_started(
+    state: EpisodeState, event: followup.ReengagementStarted, cause: Cause
+) -> Decision[EpisodeState]:
+    """The way back is being prepared: somebody has to make room for a reassessment by the day that was named."""
+    return _wait_for_return(state, Urgency.URGENT, event.reassessment_due_at, cause)
+
+
+def _wait_for_return(
+    state: EpisodeState, urgency: Urgency, due_at: datetime | None, cause: Cause
+) -> Decision[EpisodeState]:
+    if state.void or state.readmission is not None:
         return Decision(state)
-    state = state.but(readmission=event.urgency)
-    return Decision(domain.wait_for(state, IntakeLoop.READMISSION, cause))
+    state = state.but(readmission=urgency)
+    if state.readmitted_as is not None:
+        return Decision(state)
+    limit = cause.now + domain.WITHIN[IntakeLoop.READMISSION]
+    due_at = limit if due_at is None else min(limit, max(due_at, cause.now + domain.SOON))
+    return Decision(
+        domain.wait_until(state, IntakeLoop.READMISSION, cause.subject_id, due_at, cause)
+    )
 
 
 def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
-    """The person is back, in another episode: what was asked for is done."""
-    state = state.but(readmission=None, readmitted_as=body.episode_id)
+    """The person is back, in another episode: what was asked for is done, unless that is taken back."""
+    state = state.but(readmitted_as=body.episode_id)
     state, cleared = domain.settle(state, IntakeLoop.READMISSION, cause=cause)
     return Decision(state, cleared)
 

@@ -1,17 +1,24 @@
 """What intake does about what others say, what its records leave for one another, and when deadlines come."""
 
-from services.intake import domain, heard, referrals
+from services.intake import domain, heard, referrals, waitlist
 from services.intake.domain import EpisodeState
 from services.intake.reactions_people import PEOPLE_HANDOFFS
-from shared.contracts import followup, plans
-from shared.contracts.codes import IntakeLoop
+from shared.contracts import attendance, followup, plans
 from shared.decision import Cause, Decision
+from shared.loops import DEADLINE as LOOP
 from shared.runtime.reactions import Reactions, on
 from shared.runtime.reactor import HandoffRules
 
 REACTIONS = Reactions(
+    on(attendance.GroupOpened, waitlist.group_changed),
+    on(attendance.GroupFilled, waitlist.group_changed),
+    on(attendance.GroupBelowMinimum, waitlist.group_changed),
+    on(attendance.SeatReserved, waitlist.seat_reserved),
+    on(attendance.SeatReleased, waitlist.seat_released),
+    on(plans.LevelOfCareChangeRecommended, heard.change_recommended),
     on(plans.EpisodeDischarged, heard.discharged),
     on(followup.ReadmissionRequested, heard.readmission_requested),
+    on(followup.ReengagementStarted, heard.reengagement_started),
     on(followup.ReengagementCompleted, heard.reengagement_completed),
     on(followup.ReturnToUseReported, heard.return_to_use_reported),
 )
@@ -20,16 +27,23 @@ HANDOFFS = HandoffRules(
     {
         **PEOPLE_HANDOFFS,
         domain.Readmitted: heard.readmitted,
+        domain.LineLeft: waitlist.left,
+        waitlist.LineJoined: waitlist.joined,
+        waitlist.OfferMade: waitlist.offer_made,
+        waitlist.SeatChanged: waitlist.seat_changed,
+        waitlist.Lined: waitlist.lined,
+        waitlist.PlaceOffered: waitlist.offered,
     }
 )
 
 
 def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Which rule a deadline belongs to: one outbound referral's, or a loop's of the episode."""
+    """Which rule a deadline belongs to: a loop's, a referral's to a partner, an offered place's."""
+    if name.startswith(LOOP):
+        return domain.overdue(state, name, cause)
     kind, _, detail = name.partition(":")
     if kind == referrals.DEADLINE:
         return referrals.overdue(state, detail, cause)
-    loop = IntakeLoop(kind)
-    if loop is IntakeLoop.UNKNOWN:
-        raise ValueError(f"unknown deadline {kind}")
-    return domain.overdue(state, loop, cause)
+    if kind == domain.OFFER:
+        return waitlist.lapsed(state, detail, cause)
+    raise ValueError(f"unknown deadline {kind}")

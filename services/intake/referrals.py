@@ -62,7 +62,7 @@ def send(
         _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause=cause
     )
     return Decision(
-        state.arm(f"{DEADLINE}:{referral_id}", due_at),
+        _waits(state, referral_id, due_at, cause).arm(f"{DEADLINE}:{referral_id}", due_at),
         (event, *cleared),
         (Handoff(f"person/{state.person_id}", ReliedOn(consent_id=new.consent_id)),),
         {"referral_id": referral_id},
@@ -79,8 +79,11 @@ def accepted(
     )
     state = _with(state, referral_id, outbound.model_copy(update={"accepted_at": cause.now}))
     arrival = cause.now if appointment_at is None else appointment_at
-    if arrival > cause.now and outbound.reminders < REMINDERS_MAX:
-        state = state.arm(f"{DEADLINE}:{referral_id}", arrival + ARRIVAL_GRACE)
+    if arrival > cause.now:
+        known_by = arrival + ARRIVAL_GRACE
+        state = _waits(state, referral_id, known_by, cause)
+        if outbound.reminders < REMINDERS_MAX:
+            state = state.arm(f"{DEADLINE}:{referral_id}", known_by)
     return Decision(state, (event,))
 
 
@@ -108,8 +111,11 @@ def close(
         hours_open=domain.elapsed(outbound.sent_at, cause.now),
     )
     state = _with(state, referral_id, outbound.model_copy(update={"outcome": outcome}))
-    state = state.disarm(f"{DEADLINE}:{referral_id}")
-    return Decision(_next_owner(state, cause), (event,))
+    loop = state.loop(IntakeLoop.OUTBOUND_REFERRAL, referral_id)
+    state, cleared = domain.settle_all(
+        state.disarm(f"{DEADLINE}:{referral_id}"), () if loop is None else (loop,)
+    )
+    return Decision(_next_owner(state, cause), (event, *cleared))
 
 
 def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -125,6 +131,11 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
     return Decision(state, (event,))
 
 
+def _waits(state: EpisodeState, referral_id: str, until: datetime, cause: Cause) -> EpisodeState:
+    """Each referral sent out is a loop of its own, from the asking to the outcome."""
+    return domain.wait_until(state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, until, cause)
+
+
 def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
     """Whom this program does not suit is somebody's until they are elsewhere and the episode has ended."""
     ineligible = state.recommendation is not None and not state.recommendation.eligible
@@ -135,7 +146,7 @@ def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
 
 def _open(state: EpisodeState, referral_id: str) -> Outbound:
     """A referral without an outcome. The episode may have ended: what became of the person still matters."""
-    domain.known(state)
+    domain.standing(state)
     outbound = state.outbound.get(referral_id)
     if outbound is None:
         raise Unknown("referral")

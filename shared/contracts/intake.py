@@ -54,6 +54,7 @@ class PartnerKind(OpenEnum):
 
     WITHDRAWAL_MANAGEMENT = "withdrawal_management"
     RESIDENTIAL = "residential"
+    INPATIENT = "inpatient"
     PARTIAL_HOSPITALIZATION = "partial_hospitalization"
     INTENSIVE_OUTPATIENT = "intensive_outpatient"
     OUTPATIENT = "outpatient"
@@ -517,6 +518,10 @@ class WaitlistJoined(IntakeEvent, consumers=("attendance", "followup")):
     """The track waited for."""
     position: int = Field(ge=1, le=10_000, examples=[3])
     """The place in the line, from 1."""
+    group_id: GroupId | None = Field(
+        default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
+    )
+    """The group waited for, where it is one group and not any of the track."""
 
 
 class WaitlistOffered(IntakeEvent, consumers=("attendance", "followup")):
@@ -545,6 +550,10 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     """The track that was waited for."""
     reason: WaitlistExit = Field(examples=["accepted"])
     """How the waiting ended."""
+    group_id: GroupId | None = Field(
+        default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
+    )
+    """The group whose place was accepted, or that was waited for."""
 
 
 class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup", "partners")):
@@ -591,10 +600,10 @@ class OrientationCompleted(IntakeEvent, consumers=("plans", "attendance")):
     """When the confidentiality notice was given."""
 
 
-class ReferralSent(IntakeEvent, consumers=("partners", "followup")):
+class ReferralSent(IntakeEvent, consumers=("plans", "partners", "followup")):
     """A partner facility is asked to take the person.
 
-    Partners delivers it, followup watches the answer. Outbound referral: > requested.
+    Partners delivers it, followup watches the answer, plans hands over to nobody else. Outbound referral: > requested.
     """
 
     referral_id: ReferralId

@@ -8,8 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from services.intake import api, api_consents
-from services.intake.app import SERVICE
+from services.intake import api, api_consents, api_waitlist
 from tests.unit.intake.world import STAGES, at_stage, grant, person
 from tests.unit.support import EPISODE_ID, uid
 
@@ -43,6 +42,7 @@ COMPLETE: dict[str, Any] = {
         ({"length_weeks": 1}, True),
         ({"length_weeks": 104}, True),
         ({"length_weeks": 0}, False),
+        ({"length_weeks": None}, True),
         ({"length_weeks": 105}, False),
         ({"population": "unknown"}, False),
         ({"population": "elderly"}, False),
@@ -135,9 +135,9 @@ def test_consents_are_listed_by_id() -> None:
     assert consent_id != uid("x")
 
 
-def test_the_routes() -> None:
+def test_the_routes_of_the_path_and_of_waiting() -> None:
     app = FastAPI()
-    for router in SERVICE.routers:
+    for router in (api.router, api_waitlist.router):
         app.include_router(router)
     routes = {
         f"{method.upper()} {path}"
@@ -153,13 +153,17 @@ def test_the_routes() -> None:
         "POST /assessments/{assessment_id}/complete",
         "POST /assessments/{assessment_id}/recommendation",
         "POST /placements",
+        "POST /waitlist",
+        "POST /waitlist/{waitlist_id}/offer",
+        "POST /waitlist/{waitlist_id}/accept",
+        "POST /waitlist/{waitlist_id}/leave",
+        "GET /groups/{group_id}/waitlist",
+        "GET /tracks/{track}/waitlist",
+        "PUT /partners/capacity",
+        "GET /partners/capacity",
         "POST /episodes",
         "POST /episodes/{episode_id}/orientation",
         "GET /episodes/{episode_id}",
-        "POST /consents",
-        "POST /consents/{consent_id}/revoke",
-        "POST /consents/{consent_id}/expire",
-        "GET /people/{person_id}/consents",
         "POST /outbound-referrals",
         "POST /outbound-referrals/{referral_id}/accepted",
         "POST /outbound-referrals/{referral_id}/rejected",

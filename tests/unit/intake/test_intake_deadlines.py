@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import domain, referrals
+from services.intake import inbound, referrals
 from services.intake.domain import Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Role, Urgency
@@ -77,7 +77,7 @@ def test_three_roles_own_it_in_turn_and_the_last_keeps_it() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (domain.acknowledge, ClearedReason.RESOLVED),
+        (inbound.acknowledge, ClearedReason.RESOLVED),
         (decline, ClearedReason.EPISODE_CLOSED),
         (close(), ClearedReason.EPISODE_CLOSED),
     ],
@@ -90,7 +90,7 @@ def test_an_answer_retracts_what_was_escalated(
     history.command(answer)
     loop = IntakeLoop.REFERRAL_ACKNOWLEDGEMENT
     assert cleared(history) == ([(loop, steps, reason)] if steps else [])
-    assert loop.value not in history.state.deadlines
+    assert loop.value not in history.waits
 
 
 LOOPS: list[tuple[str, IntakeLoop, timedelta, Rule]] = [
@@ -110,7 +110,7 @@ def test_every_step_has_its_time(
     stage: str, loop: IntakeLoop, within: timedelta, _done: Rule
 ) -> None:
     history = at_stage(stage)
-    assert history.state.deadlines == {loop.value: START + within}
+    assert history.waits == {loop.value: START + within}
     history.at(START + within + 5 * DAY)
     assert escalated(history) == [(loop, owner, step + 1) for step, owner in enumerate(OWNERS)]
 
@@ -126,10 +126,10 @@ def test_doing_it_retracts_the_escalation(
     history.command(done)
     if done is schedule:
         assert cleared(history) == []  # an appointment is not an assessment
-        assert loop.value in history.state.deadlines
+        assert loop.value in history.waits
         return
     assert cleared(history) == [(loop, 1, ClearedReason.RESOLVED)]
-    assert loop.value not in history.state.deadlines
+    assert loop.value not in history.waits
 
 
 @pytest.mark.parametrize("stage", [stage for stage, *_ in LOOPS])
@@ -139,7 +139,7 @@ def test_the_end_of_the_episode_ends_its_loops(stage: str) -> None:
     history.hear(discharged())
     assert {loop for loop, *_ in cleared(history)} == open_loops
     assert {reason for *_, reason in cleared(history)} == {ClearedReason.EPISODE_CLOSED}
-    assert (history.state.deadlines, history.state.steps) == ({}, {})
+    assert (history.state.deadlines, history.state.loops) == ({}, {})
 
 
 def test_a_second_look_begins_the_loops_anew() -> None:
@@ -147,7 +147,7 @@ def test_a_second_look_begins_the_loops_anew() -> None:
     assert [loop for loop, *_ in escalated(history)] == [IntakeLoop.PLACEMENT]
     history.command(schedule)
     assert cleared(history) == [(IntakeLoop.PLACEMENT, 1, ClearedReason.SUPERSEDED)]
-    assert history.state.deadlines == {IntakeLoop.ASSESSMENT.value: history.now + 14 * DAY}
+    assert history.waits == {IntakeLoop.ASSESSMENT.value: history.now + 14 * DAY}
 
 
 def test_a_new_time_for_the_assessment_does_not_prolong_the_wait() -> None:
@@ -155,24 +155,24 @@ def test_a_new_time_for_the_assessment_does_not_prolong_the_wait() -> None:
     for _ in range(3):
         history.after(days=4)
         history.command(schedule)
-    assert history.state.deadlines == {IntakeLoop.ASSESSMENT.value: START + 14 * DAY}
+    assert history.waits == {IntakeLoop.ASSESSMENT.value: START + 14 * DAY}
 
 
 def test_danger_is_watched_until_the_next_assessment() -> None:
     history = at_stage("scheduled").does(complete(in_danger()), schedule)
-    assert set(history.state.deadlines) == {
+    assert set(history.waits) == {
         IntakeLoop.EMERGENCY_RESPONSE.value,
         IntakeLoop.ASSESSMENT.value,
     }
     history.command(complete())
-    assert set(history.state.deadlines) == {IntakeLoop.RECOMMENDATION.value}
+    assert set(history.waits) == {IntakeLoop.RECOMMENDATION.value}
 
 
 def test_whoever_is_placed_elsewhere_has_to_be_referred_on() -> None:
     history = at_stage("eligible").does(place("3.1", GapReason.PATIENT_CHOICE))
-    assert set(history.state.deadlines) == {IntakeLoop.OUTBOUND_REFERRAL.value}
+    assert set(history.waits) == {IntakeLoop.OUTBOUND_REFERRAL.value}
     history.command(place())
-    assert set(history.state.deadlines) == {IntakeLoop.ADMISSION.value}
+    assert set(history.waits) == {IntakeLoop.ADMISSION.value}
 
 
 # --- referrals to partners ------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ def test_whom_the_program_no_longer_suits_stays_somebodys_in_treatment_too() -> 
     history = at_stage("oriented").does(schedule, complete(findings(FOR_DETOX)), recommend)
     referral_id = sent(history)
     history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.DECLINED, c))
-    assert set(history.state.deadlines) == {IntakeLoop.OUTBOUND_REFERRAL.value}
+    assert set(history.waits) == {IntakeLoop.OUTBOUND_REFERRAL.value}
     history.hear(discharged())
     assert history.state.deadlines == {}
 
@@ -263,7 +263,7 @@ def test_whom_the_program_still_suits_goes_on() -> None:
 
 def test_whoever_is_placed_here_though_it_does_not_suit_has_to_be_referred_on() -> None:
     history = at_stage("ineligible").does(place("2.1", GapReason.PATIENT_CHOICE))
-    assert set(history.state.deadlines) == {IntakeLoop.OUTBOUND_REFERRAL.value}
+    assert set(history.waits) == {IntakeLoop.OUTBOUND_REFERRAL.value}
 
 
 def test_whoever_is_under_way_to_a_partner_is_not_asked_for_again() -> None:
@@ -290,7 +290,7 @@ def test_a_discharge_does_not_end_the_wait_for_a_readmission() -> None:
     history = at_stage("oriented")
     history.hear(asked_back())
     history.hear(discharged())
-    assert set(history.state.deadlines) == {IntakeLoop.READMISSION.value}
+    assert set(history.waits) == {IntakeLoop.READMISSION.value}
 
 
 def test_asking_twice_does_not_prolong_the_wait() -> None:

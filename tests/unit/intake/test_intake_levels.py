@@ -10,22 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.intake import levels
-from services.intake.levels import COE, DEMO_TABLE_3, HOUSING, MEDICAL_FOLLOW_UP, Derivation, Need
+from services.intake.levels import COE, HOUSING, MEDICAL_FOLLOW_UP, Derivation, Need
+from services.intake.settings import DEMO_RULES
+from shared.errors import ConfigurationError
+from tests.unit.intake.world import TABLE
 
 LOW_3: dict[int, int | str] = dict.fromkeys(levels.DIMENSIONS, 0)
 LOW_4: dict[int, int | str] = dict.fromkeys(levels.DIMENSIONS, "1.5")
+HERE = ("2.1", "2.5")
 ORDER_3 = ["1", "2.1", "2.5", "3.1", "3.3", "3.5", "3.7", "4"]
 
 
 def third(ratings: Mapping[int, int], *, enhanced: bool = False) -> Derivation:
     """By ratings of some dimensions; the others are 0."""
-    needs = levels.read_ratings("3", {**LOW_3, **ratings})
-    return levels.derive("3", needs, enhanced=enhanced)
+    needs = levels.read_ratings(TABLE, "3", {**LOW_3, **ratings})
+    return levels.derive(TABLE, "3", needs, enhanced=enhanced)
 
 
 def fourth(ratings: Mapping[int, str], *, enhanced: bool = False) -> Derivation:
-    needs = levels.read_ratings("4", {**LOW_4, **ratings})
-    return levels.derive("4", needs, enhanced=enhanced)
+    needs = levels.read_ratings(TABLE, "4", {**LOW_4, **ratings})
+    return levels.derive(TABLE, "4", needs, enhanced=enhanced)
 
 
 def code(found: Derivation) -> str | None:
@@ -36,6 +40,7 @@ def numbers(found: Derivation) -> list[int]:
     return [driver.number for driver in found.drivers]
 
 
+@pytest.mark.fact("0.7", "4.2")
 @pytest.mark.parametrize(
     ("dimension", "rating", "least"),
     [
@@ -66,10 +71,10 @@ def test_each_rating_names_its_least_level(dimension: int, rating: int, least: s
     assert numbers(found) == ([dimension] if more_than_least else [])
 
 
-def test_the_table_rates_every_dimension_from_0_to_4() -> None:
-    assert set(DEMO_TABLE_3) == set(levels.DIMENSIONS)
-    assert {len(row) for row in DEMO_TABLE_3.values()} == {levels.RATING_MAX + 1}
-    assert "demo" in levels.RULE_VERSION
+def test_the_table_that_ships_says_that_it_is_a_demo() -> None:
+    assert "demo" in TABLE.version
+    assert "not ASAM" in TABLE.title
+    assert set(TABLE.edition) == {"3", "4"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +88,7 @@ def test_withdrawal_is_decided_on_its_own(rating: int, setting: str | None) -> N
 
 def test_ambulatory_withdrawal_care_runs_alongside() -> None:
     found = third({1: 2, 5: 2})
-    assert (code(found), levels.unmet(found)) == ("2.1", ())
+    assert (code(found), levels.unmet(found, HERE)) == ("2.1", ())
     assert numbers(found) == [1, 5]
 
 
@@ -104,9 +109,10 @@ def test_what_this_program_can_do(
     ratings: dict[int, int], level: str, unmet: tuple[str, ...]
 ) -> None:
     found = third(ratings)
-    assert (code(found), levels.unmet(found)) == (level, unmet)
+    assert (code(found), levels.unmet(found, HERE)) == (level, unmet)
 
 
+@pytest.mark.fact("4.2")
 def test_never_an_average() -> None:
     """Five dimensions at nothing and one at 4: an average would say outpatient, and be wrong."""
     found = third({5: 4})
@@ -125,7 +131,7 @@ def test_residential_wins_and_the_co_occurring_need_stays_open(edition: str) -> 
         4: Need(setting="3.1"),
         5: Need(setting="3.1"),
     }
-    found = levels.derive("3" if edition == "3" else "4", needs, enhanced=False)
+    found = levels.derive(TABLE, "3" if edition == "3" else "4", needs, enhanced=False)
     assert (code(found), found.enhanced, found.flags) == ("3.1", True, (COE,))
     assert numbers(found) == [3, 4, 5]
 
@@ -167,20 +173,20 @@ def test_withdrawal_in_the_4th_edition(
     rating: str, level: str, need: str | None, unmet: tuple[str, ...]
 ) -> None:
     found = fourth({1: rating, 4: "2.1"})
-    assert (code(found), levels.unmet(found)) == (level, unmet)
+    assert (code(found), levels.unmet(found, HERE)) == (level, unmet)
     assert (None if found.wm_need is None else found.wm_need.code) == need
 
 
 def test_a_dimension_that_asks_for_nothing_sets_nothing() -> None:
-    everything = levels.read_ratings("4", dict.fromkeys(levels.DIMENSIONS, levels.ANY))
-    found = levels.derive("4", everything, enhanced=False)
+    everything = levels.read_ratings(TABLE, "4", dict.fromkeys(levels.DIMENSIONS, levels.ANY))
+    found = levels.derive(TABLE, "4", everything, enhanced=False)
     assert (code(found), found.drivers) == ("1.0", ())
 
 
 def test_what_must_be_evaluated_leaves_the_level_open() -> None:
     found = fourth({2: levels.EVALUATE, 4: "2.1"})
     assert (found.level, found.evaluate) == (None, (2,))
-    assert levels.unmet(found) == ("level-not-offered",)
+    assert levels.unmet(found, HERE) == ("level-not-offered",)
 
 
 @pytest.mark.parametrize(
@@ -202,10 +208,10 @@ def test_what_the_assessor_found_counts_beside_the_ratings() -> None:
 
 
 def test_an_emergency_is_found_before_anything_else() -> None:
-    needs = levels.read_ratings("3", {**LOW_3, 1: 4, 3: 4})
+    needs = levels.read_ratings(TABLE, "3", {**LOW_3, 1: 4, 3: 4})
     assert levels.emergency(needs) == 3
-    assert levels.gravest("3", needs) == 3
-    assert levels.emergency(levels.read_ratings("3", {**LOW_3, 3: 3})) is None
+    assert levels.gravest(TABLE, "3", needs) == 3
+    assert levels.emergency(levels.read_ratings(TABLE, "3", {**LOW_3, 3: 3})) is None
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_an_emergency_is_found_before_anything_else() -> None:
 )
 def test_the_gravest_dimension(edition: str, ratings: dict[int, int | str], dimension: int) -> None:
     name = "3" if edition == "3" else "4"
-    assert levels.gravest(name, levels.read_ratings(name, ratings)) == dimension
+    assert levels.gravest(TABLE, name, levels.read_ratings(TABLE, name, ratings)) == dimension
 
 
 @pytest.mark.parametrize(
@@ -239,7 +245,7 @@ def test_ratings_of_another_edition_are_refused(
     edition: str, ratings: dict[int, int | str]
 ) -> None:
     with pytest.raises(ValueError, match=r"rat"):
-        levels.read_ratings("3" if edition == "3" else "4", ratings)
+        levels.read_ratings(TABLE, "3" if edition == "3" else "4", ratings)
 
 
 RATINGS_3 = st.fixed_dictionaries(
@@ -274,3 +280,78 @@ def test_without_its_drivers_the_level_would_be_lower(ratings: dict[int, int]) -
     eased = {**ratings, **dict.fromkeys(numbers(found), 0)}
     lower = third(eased)
     assert ORDER_3.index(str(code(lower))) < ORDER_3.index(str(code(found)))
+
+
+# --- the 4th edition, cell by cell -----------------------------------------------------------------------
+
+
+@pytest.mark.fact("0.7")
+@pytest.mark.parametrize(
+    "rating", ["1.0", "1.5", "1.7", "2.1", "2.5", "2.7", "3.1", "3.5", "3.7", "4.0"]
+)
+@pytest.mark.parametrize("dimension", [2, 3, 4, 5])
+def test_a_4th_edition_rating_is_its_own_least_level(dimension: int, rating: str) -> None:
+    quiet = {**dict.fromkeys(levels.DIMENSIONS, levels.ANY), dimension: rating}
+    needs = levels.read_ratings(TABLE, "4", quiet)
+    assert code(levels.derive(TABLE, "4", needs, enhanced=False)) == rating
+
+
+@pytest.mark.parametrize("rating", ["1.0", "2.1", "3.7", "4.0"])
+def test_preferences_shape_what_is_feasible_and_never_what_is_indicated(rating: str) -> None:
+    assert fourth({6: rating}) == fourth({6: levels.ANY})
+
+
+# --- a facility's own table -------------------------------------------------------------------------------
+
+
+def _table(old: str, new: str) -> str:
+    text = DEMO_RULES.read_text()
+    assert old in text
+    return text.replace(old, new, 1)
+
+
+def test_a_facility_brings_its_own_rules() -> None:
+    """Another table, another level, and its version stands in the derivation."""
+    own = levels.read_table(
+        _table('version = "demo-2026.1"', 'version = "ours-7"').replace(
+            '[edition.3.dimension.5]\n2 = { setting = "2.1" }',
+            '[edition.3.dimension.5]\n2 = { setting = "2.5" }',
+        )
+    )
+    needs = levels.read_ratings(own, "3", {**LOW_3, 5: 2})
+    found = levels.derive(own, "3", needs, enhanced=False)
+    assert (code(found), found.rule_version) == ("2.5", "ours-7")
+    assert third({5: 2}).rule_version == TABLE.version
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[edition.3]", "[edition.3"),
+        ("[edition.3]", "[edition.5]"),
+        ('version = "demo-2026.1"', ""),
+        ('code = "3.3", setting = "3.3"', 'code = "3.4", setting = "3.3"'),
+        ('4 = { setting = "3.5" }', '4 = { setting = "9.9" }'),
+        ('4 = { setting = "3.5" }', ""),
+        ('4 = { setting = "3.5" }', '4 = { setting = "1" }'),
+        ('4 = { setting = "3.5" }', '4 = { settings = "3.5" }'),
+        ('withdrawal = "2-WM"', 'withdrawal = "2.9"'),
+        ('{ code = "4", setting = "4", medical = true },', ""),
+        ("feasibility = [6]", "feasibility = [1]"),
+        ('"2.1" = { setting = "2.1" }', '"3.3" = { setting = "3.1" }'),
+        ('{ code = "2.1", setting = "2.1" },', '{ code = "3.5", setting = "3.5" },'),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_before_anybody_is_placed_by_it(
+    old: str, new: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        levels.read_table(_table(old, new))
+    assert refused.value.code == "level-rules-invalid"
+    assert refused.value.detail
+
+
+def test_a_table_without_an_edition_takes_no_ratings_of_it() -> None:
+    only_3 = TABLE.model_copy(update={"edition": {"3": TABLE.edition["3"]}})
+    with pytest.raises(ValueError, match="no rules"):
+        levels.read_ratings(only_3, "4", LOW_4)

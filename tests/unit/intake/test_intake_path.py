@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import admissions, assessments, domain, referrals
+from services.intake import admissions, assessments, domain, inbound, referrals
 from services.intake.domain import EpisodeEnded, EpisodeOpened, EpisodeState, Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import CoOccurring, IntakeLoop, Urgency
@@ -20,10 +20,13 @@ from shared.contracts.intake import (
 from shared.decision import Handoff
 from shared.errors import CareError, Forbidden, Invalid, Refused, Unknown
 from tests.unit.intake.world import (
+    EVENING,
     FOR_IOP,
+    HIGHER,
     PERSON,
     PERSON_ID,
     STAGES,
+    TABLE,
     Intake,
     Rule,
     admit,
@@ -75,7 +78,7 @@ def test_a_referral_opens_an_episode_of_a_person() -> None:
 
 def test_the_wait_for_an_acknowledgement_is_measured() -> None:
     history = at_stage("referred").after(minutes=95)
-    history.command(domain.acknowledge)
+    history.command(inbound.acknowledge)
     [event] = history.of(intake.ReferralAcknowledged)
     assert event.minutes_to_acknowledge == 95
 
@@ -135,6 +138,11 @@ def test_the_recommendation_is_answered_and_signed() -> None:
         "eligible": True,
         "unmet": [],
         "flags": [],
+        "program": None,
+        "risks": [],
+        "reasons": [],
+        "step_down_from": "withdrawal_management",
+        "override": None,
     }
     [event] = history.of(intake.LevelRecommended)
     assert event.clinician_id == uid("actor")
@@ -207,7 +215,7 @@ def test_another_assessment_replaces_what_was_decided_by_the_one_before() -> Non
     history.does(schedule)
     assert (history.state.recommendation, history.state.placed_level) == (None, None)
     with pytest.raises(Refused) as refused:
-        history.command(lambda s, c: assessments.complete(s, earlier, findings(), c))
+        history.command(lambda s, c: assessments.complete(s, earlier, findings(), TABLE, c))
     assert refused.value.code == "assessment-replaced"
     with pytest.raises(Refused) as refused:
         history.command(admit())
@@ -244,7 +252,7 @@ def test_what_has_to_be_evaluated_further_is_not_recommended_by() -> None:
 def test_a_gap_has_a_reason(code: str, reason: GapReason | None, refusal: str | None) -> None:
     history = at_stage("eligible")
     if refusal is None:
-        history.does(place(code, reason), admit())
+        history.does(place(code, reason), admit(profile=EVENING if code == "2.1" else HIGHER))
         assert history.of(intake.PatientAdmitted)[0].level.code == code
         return
     with pytest.raises(Invalid) as refused:
@@ -284,7 +292,7 @@ def test_an_episode_does_not_continue_itself() -> None:
 
 COMMANDS: dict[str, Rule] = {
     "receive": receive(Urgency.URGENT),
-    "acknowledge": domain.acknowledge,
+    "acknowledge": inbound.acknowledge,
     "decline": decline,
     "close": close(),
     "close-as-admitted": close(ReferralOutcome.ADMITTED),

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from services.intake import admissions, assessments, consents, domain, referrals
+from services.intake import (
+    admissions,
+    assessments,
+    consents,
+    domain,
+    eligibility,
+    inbound,
+    referrals,
+    settings,
+)
 from services.intake.app import SERVICE
 from services.intake.domain import EpisodeState
 from shared.contracts import followup, plans
@@ -30,8 +39,10 @@ from shared.contracts.intake import (
 )
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, HandoffBody
+from shared.programs.profile import ProgramProfile
+from shared.runtime.programs import Programs
 from shared.runtime.record import Line, Outcome, Work
-from tests.unit.support import EPISODE, FACILITY, START, History, uid
+from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -42,11 +53,18 @@ PARTNER = "harbor-detox"
 FOR_IOP: dict[int, int | str] = {1: 0, 2: 1, 3: 1, 4: 2, 5: 2, 6: 1}
 FOR_DETOX: dict[int, int | str] = {**FOR_IOP, 1: 3}
 
-Rule = Callable[[Any, Cause], Decision[Any]]
-
 
 def level(code: str, edition: str = "3") -> LevelOfCare:
     return LevelOfCare.model_validate({"system": "asam", "edition": edition, "code": code})
+
+
+Rule = Callable[[Any, Cause], Decision[Any]]
+TABLE = settings.rules()
+PROGRAMS = Programs.load()
+EVENING = PROGRAMS.current(FACILITY, "iop-adult", START.date())
+HIGHER = EVENING.model_copy(update={"program": "php", "level": level("2.5", "4")})
+ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
+"""The facility has a program at each of these levels."""
 
 
 def receive(priority: Urgency = Urgency.ROUTINE) -> Rule:
@@ -56,15 +74,15 @@ def receive(priority: Urgency = Urgency.ROUTINE) -> Rule:
         priority=priority,
         requested_level=None,
     )
-    return lambda state, cause: domain.receive(state, new, PERSON_ID, cause)
+    return lambda state, cause: inbound.receive(state, new, PERSON_ID, cause)
 
 
 def decline(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    return domain.decline(state, DeclineReason.NO_CAPACITY, ("river-outpatient",), cause)
+    return inbound.decline(state, DeclineReason.NO_CAPACITY, ("river-outpatient",), cause)
 
 
 def close(outcome: ReferralOutcome = ReferralOutcome.LOST) -> Rule:
-    return lambda state, cause: domain.close(state, outcome, cause)
+    return lambda state, cause: inbound.close(state, outcome, cause)
 
 
 def schedule(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
@@ -97,28 +115,31 @@ def latest(state: EpisodeState) -> str:
 
 def complete(found: assessments.Findings | None = None) -> Rule:
     return lambda state, cause: assessments.complete(
-        state, latest(state), found or findings(), cause
+        state, latest(state), found or findings(), TABLE, cause
     )
 
 
 def recommend(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    return assessments.recommend(state, latest(state), cause)
+    return assessments.recommend(state, latest(state), ANY_PROGRAM, cause)
+
+
+def recommend_for(application: eligibility.Application) -> Rule:
+    return lambda state, cause: assessments.recommend(state, latest(state), application, cause)
 
 
 def place(code: str = "2.1", reason: Any = None) -> Rule:
     return lambda state, cause: admissions.place(state, level(code), reason, cause)
 
 
-def admit(prior: str | None = None) -> Rule:
+def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
     new = admissions.NewAdmission(
         population=Population.ADULT,
         court_involved=False,
-        program="iop-adult",
         length_weeks=16,
         time_zone="America/Chicago",
         prior_episode_id=prior,
     )
-    return lambda state, cause: admissions.admit(state, new, cause)
+    return lambda state, cause: admissions.admit(state, new, profile, cause)
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
@@ -194,13 +215,23 @@ class Intake(History):
             self.source,
         )
 
-    def due(self, loop: IntakeLoop) -> datetime | None:
-        found: datetime | None = self.state.deadlines.get(loop.value)
-        return found
+    def due(self, loop: IntakeLoop, loop_id: str = EPISODE_ID) -> datetime | None:
+        """When an open loop of the episode is due next."""
+        found = self.state.loop(loop, loop_id)
+        return None if found is None else found.deadline_at
+
+    @property
+    def waits(self) -> dict[str, datetime]:
+        """What the episode itself waits for, by kind; without referrals sent out."""
+        return {
+            loop.kind: loop.deadline_at
+            for loop in self.state.loops.values()
+            if loop.id == EPISODE_ID
+        }
 
 
 STAGES: dict[str, tuple[Rule, ...]] = {"unknown": (), "referred": (receive(),)}
-STAGES["acknowledged"] = (*STAGES["referred"], domain.acknowledge)
+STAGES["acknowledged"] = (*STAGES["referred"], inbound.acknowledge)
 STAGES["scheduled"] = (*STAGES["acknowledged"], schedule)
 STAGES["assessed"] = (*STAGES["scheduled"], complete())
 STAGES["in-danger"] = (*STAGES["scheduled"], complete(in_danger()))
