@@ -1,59 +1,93 @@
-"""The rules of plans: the treatment plan from draft to graduation. Pure: no clock, no ids, no I/O.
+"""What plans keeps of an episode, and what its rules share. Pure: no clock, no ids, no I/O.
 
-Time limits marked "house rule" are defaults of the domain reference, section 3; jurisdictions differ widely.
+Everything that is waited for is an open loop; `wait_for`, `settle` and `escalate` are the only ways in and out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from shared.contracts import attendance, intake, plans
+from services.plans import tables
+from services.plans.tables import (
+    LOOPS,
+    Contributor,
+    DeferralReason,
+    GoalOwner,
+    RecoveryStage,
+    WithdrawnReason,
+)
+from shared.contracts import intake, plans
 from shared.contracts.codes import (
     ClearedReason,
+    CoOccurring,
     Dimension,
     LevelOfCare,
     PlansLoop,
     Population,
-    Role,
     Value,
 )
 from shared.contracts.plans import (
-    CriterionResult,
-    Direction,
+    AncillaryKind,
+    CoOccurringCategory,
     DischargeKind,
     ExpectedAnalyte,
     PlannedGoal,
     PlannedService,
-    ReviewBasis,
-    ReviewDecision,
+    PlansEvent,
     ReviewTrigger,
 )
-from shared.decision import Cause, Decision, State
-from shared.errors import Invalid, NotYetKnown, Refused, Unknown
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision
+from shared.errors import NotYetKnown, Refused, Unknown
+from shared.loops import CareState, Loop, close_loop, close_loops, miss, open_loop
 
-PLAN_WITHIN: Final = timedelta(days=7)
-PLAN_WITHIN_SESSIONS: Final = 2
-"""A plan is due after seven days or two sessions, whichever comes first. House rule."""
-REVIEW_EVERY: Final = timedelta(days=30)
-"""A plan is reviewed every thirty days, and on any trigger. House rule."""
-REVIEW_HOUR: Final = time(9, 0)
-OVERDUE_AFTER: Final = timedelta(days=3)
-ESCALATE_EVERY: Final = timedelta(days=1)
-ESCALATION: Final = (Role.CLINICIAN, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
-"""Who owns an open loop after each missed deadline; the last one keeps it."""
+MORNING: Final = time(9, 0)
+"""The local hour at which a day's deadlines come."""
 
 
 class Admission(Value):
-    """What intake said at admission, as far as plans needs it."""
+    """What intake said at admission, as far as plans needs it. `level` is the present one."""
 
     level: LevelOfCare
     population: Population
-    admitted_at: datetime
+    admitted_at: AwareDatetime
     time_zone: str
+    person_id: str
+    length_weeks: int
+    terms: ProgramTerms
+
+
+class Goal(PlannedGoal):
+    """A SMART goal: whose, what, from where to where, by when, and for which dimension."""
+
+    owner: GoalOwner
+    baseline: float
+    contributors: tuple[Contributor, ...]
+    therapies: tuple[str, ...] = ()
+    interventions: tuple[str, ...] = ()
+    value: float | None = None
+    achieved: bool = False
+    withdrawn: WithdrawnReason | None = None
+
+    def published(self) -> PlannedGoal:
+        """What others need of it."""
+        return PlannedGoal(**{name: getattr(self, name) for name in PlannedGoal.model_fields})
+
+    def reached(self, value: float) -> bool:
+        """Whether a value is at the target or beyond it, in the goal's own direction."""
+        return value >= self.target if self.target > self.baseline else value <= self.target
+
+
+class Deferral(Value):
+    """A dimension without a goal, and why."""
+
+    dimension: Dimension
+    reason: DeferralReason
 
 
 class Plan(Value):
@@ -61,10 +95,14 @@ class Plan(Value):
 
     plan_id: str
     version: int
-    goals: tuple[PlannedGoal, ...]
+    goals: tuple[Goal, ...]
     services: tuple[PlannedService, ...]
-    patient_signed_at: datetime | None = None
-    clinician_signed_at: datetime | None = None
+    deferred: tuple[Deferral, ...] = ()
+    stage: RecoveryStage | None = None
+    relapse_prevention: tuple[str, ...] = ()
+    """What the relapse-prevention plan names."""
+    patient_signed_at: AwareDatetime | None = None
+    clinician_signed_at: AwareDatetime | None = None
     active: bool = False
     next_review_on: date | None = None
 
@@ -73,293 +111,219 @@ class Review(Value):
     """A clinical review: something a clinician has to look at."""
 
     trigger: ReviewTrigger
-    due_at: datetime
-    steps: int = 0
+    due_at: AwareDatetime
     open: bool = True
+    about: str | None = None
+    """The screen or session it is about: the same thing is looked at once."""
+    weeks: tuple[date, ...] = ()
+    """The weeks it is about, for hours."""
+    reassess: bool = False
+    """The level of care has to be looked at anew: whoever completes it names the drivers."""
+    private: bool = False
+    """Between clinician and patient: nothing about it is published."""
 
 
-class EpisodeState(State):
+class Week(Value):
+    """How a week's hours came out, in minutes."""
+
+    minutes_threshold: int
+    minutes_offered: int
+    met: bool
+    prorated: bool
+
+
+class Need(Value):
+    """Something beside the addiction that is treated together with it."""
+
+    category: CoOccurringCategory
+    enhanced: bool
+
+
+class Ancillary(Value):
+    """A service alongside treatment."""
+
+    kind: AncillaryKind
+    on_site: bool
+
+
+class Outbound(Value):
+    """A referral to a partner, as far as a hand-over rests on it."""
+
+    to_facility_id: str
+    to_level: LevelOfCare | None
+    consent_id: str
+    accepted: bool = False
+    closed: bool = False
+
+
+class PendingLevel(Value):
+    """A change of level that is decided and takes effect later."""
+
+    to_level: LevelOfCare
+    effective_at: AwareDatetime
+
+
+class Transfer(Value):
+    """A hand-over under way. This program stays responsible until first contact."""
+
+    referral_id: str
+    to_facility_id: str
+    to_level: LevelOfCare
+    consent_id: str
+    handoff_at: AwareDatetime
+
+
+class AftercarePlan(Value):
+    """What is settled for the time after."""
+
+    version: int = 1
+    elements: tuple[str, ...] = tables.AFTERCARE_BEGUN
+    not_needed: tuple[str, ...] = ()
+    first_appointment_at: AwareDatetime | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that has to be settled before the person leaves is settled."""
+        return set(tables.AFTERCARE_NEEDED) <= {*self.elements, *self.not_needed}
+
+
+class EpisodeState(CareState):
     """What plans knows of one episode."""
 
     admission: Admission | None = None
+    undone: bool = False
+    """The admission was taken back: what is said about treatment belongs to nothing."""
     drivers: tuple[Dimension, ...] = ()
+    co_occurring: CoOccurring | None = None
+    placement_gap: intake.GapReason | None = None
     oriented: bool = False
+    outbound: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
+
     plan: Plan | None = None
-    plan_steps: int = 0
-    sessions_attended: int = 0
     reviews: dict[str, Review] = Field(default_factory=dict[str, Review])
+    needs: tuple[Need, ...] = ()
+    ancillary: tuple[Ancillary, ...] = ()
+    medications: tuple[ExpectedAnalyte, ...] = ()
     expected: tuple[ExpectedAnalyte, ...] = ()
+    level_change: PendingLevel | None = None
+    transfer: Transfer | None = None
     aftercare_plan_id: str | None = None
+    aftercare: AftercarePlan | None = None
     discharged: DischargeKind | None = None
 
+    early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """When each session was heard of, until there is a plan."""
+    sessions_attended: int = 0
+    sessions_missed: int = 0
+    """Not excused."""
+    last_session_at: AwareDatetime | None = None
+    positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """Unexpected positives by screen."""
+    absent_at: AwareDatetime | None = None
+    """When absences last added up."""
+    weeks: dict[str, Week] = Field(default_factory=dict[str, Week])
+    support_on: tuple[date, ...] = ()
+    """Days of mutual-support meetings."""
+    family_sessions: int = 0
 
-# --- what others say ------------------------------------------------------------------------------------
+    @property
+    def terms(self) -> ProgramTerms:
+        """The program's terms, pinned at admission; the house rules before it is heard of."""
+        return ProgramTerms() if self.admission is None else self.admission.terms
 
+    @property
+    def time_zone(self) -> str:
+        """Before the admission is heard, the facility's zone is not known yet; UTC is near enough for a day."""
+        return "UTC" if self.admission is None else self.admission.time_zone
 
-def level_recommended(
-    state: EpisodeState, event: intake.LevelRecommended, _cause: Cause
-) -> Decision[EpisodeState]:
-    """The dimensions that set the level become the plan's problems, and later the exit test."""
-    return Decision(state.but(drivers=event.drivers))
-
-
-def admitted(
-    state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
-) -> Decision[EpisodeState]:
-    """A plan is due soon; aftercare is drafted from the first day, so that nobody leaves without one."""
-    aftercare_plan_id = cause.derive_id("aftercare-plan")
-    state = state.but(
-        admission=Admission(
-            level=event.level,
-            population=event.population,
-            admitted_at=event.admitted_at,
-            time_zone=event.time_zone,
-        ),
-        aftercare_plan_id=aftercare_plan_id,
-    )
-    drafted = plans.AftercarePlanDrafted(
-        aftercare_plan_id=aftercare_plan_id,
-        version=1,
-        elements=("crisis-contacts", "check-in-calendar"),
-    )
-    state = state.arm("plan-due", event.admitted_at + PLAN_WITHIN)
-    return Decision(_sooner_after_sessions(state, cause.now), (drafted,))
+    @property
+    def enhanced(self) -> bool:
+        """Whether co-occurring needs call for care that is integrated and closer (3.3, 3.11)."""
+        return self.co_occurring is CoOccurring.ENHANCED or any(n.enhanced for n in self.needs)
 
 
-def oriented(
-    state: EpisodeState, _event: intake.OrientationCompleted, _cause: Cause
-) -> Decision[EpisodeState]:
-    """From here on signatures may be collected."""
-    return Decision(state.but(oriented=True))
+# --- loops ------------------------------------------------------------------------------------------------
+
+Step = tuple[EpisodeState, tuple[PlansEvent, ...]]
 
 
-def session_attended(
-    state: EpisodeState, _event: attendance.SessionAttended, cause: Cause
-) -> Decision[EpisodeState]:
-    """After the second session without a plan, the plan is due within a day."""
-    state = state.but(sessions_attended=state.sessions_attended + 1)
-    if state.sessions_attended != PLAN_WITHIN_SESSIONS:
-        return Decision(state)
-    return Decision(_sooner_after_sessions(state, cause.now))
-
-
-def _sooner_after_sessions(state: EpisodeState, now: datetime) -> EpisodeState:
-    """Sessions make the plan due earlier, never later, and also when they are heard of before the admission."""
-    due = state.deadlines.get("plan-due")
-    if due is None or state.sessions_attended < PLAN_WITHIN_SESSIONS:
-        return state
-    return state.arm("plan-due", min(due, now + ESCALATE_EVERY))
-
-
-# --- commands -------------------------------------------------------------------------------------------
-
-
-def draft(
+def wait_for(
     state: EpisodeState,
-    goals: tuple[PlannedGoal, ...],
-    services: tuple[PlannedService, ...],
+    kind: PlansLoop,
     cause: Cause,
-) -> Decision[EpisodeState]:
-    """Write down goals and services. Nothing is in force until both have signed."""
-    _in_treatment(state)
-    if state.plan is not None and state.plan.active:
-        raise Refused("plan-active", "A plan is in force.", way_out="Review it to change it.")
-    plan = Plan(plan_id=cause.derive_id("plan"), version=1, goals=goals, services=services)
-    return Decision(state.but(plan=plan), answer={"plan_id": plan.plan_id})
-
-
-def sign(
-    state: EpisodeState, plan_id: str, *, by_patient: bool, cause: Cause
-) -> Decision[EpisodeState]:
-    """The patient's contribution is required: only with both signatures does the plan become active."""
-    admission = _in_treatment(state)
-    plan = _plan(state, plan_id)
-    if plan.active:
-        raise Refused("plan-active", "The plan is signed by both.")
-    if not state.oriented:
-        raise Refused(
-            "not-oriented",
-            "Nobody signs a plan before orientation.",
-            way_out="Complete the orientation first.",
-        )
-    signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
-    plan = plan.model_copy(update=signed)
-    if plan.patient_signed_at is None or plan.clinician_signed_at is None:
-        return Decision(state.but(plan=plan))
-    next_review = _local_day(cause.now, admission) + REVIEW_EVERY
-    plan = plan.model_copy(update={"active": True, "next_review_on": next_review})
-    activated = plans.TreatmentPlanActivated(
-        plan_id=plan.plan_id,
-        version=plan.version,
-        goals=plan.goals,
-        services=plan.services,
-        patient_signed_at=_signed(plan.patient_signed_at),
-        clinician_signed_at=_signed(plan.clinician_signed_at),
-        next_review_on=next_review,
+    *,
+    loop_id: str | None = None,
+    deadline_at: datetime | None = None,
+) -> EpisodeState:
+    """Somebody has to do this, by the table's deadline unless another is given. Once per episode without an id."""
+    rule = LOOPS[kind]
+    return open_loop(
+        state,
+        kind,
+        loop_id or cause.subject_id,
+        deadline_at=deadline_at or cause.now + rule.within,
+        owners=rule.owners,
+        cause=cause,
     )
-    events: list[plans.PlansEvent] = [activated]
-    if state.plan_steps:
-        events.append(_plan_cleared(state, ClearedReason.RESOLVED, cause))
-    state = state.but(plan=plan, plan_steps=0).disarm("plan-due")
-    return Decision(_arm_review(state, admission, next_review), tuple(events))
 
 
-def review(
+def settle(
     state: EpisodeState,
-    plan_id: str,
-    basis: ReviewBasis,
-    decision: ReviewDecision,
+    kind: PlansLoop,
     cause: Cause,
-) -> Decision[EpisodeState]:
-    """Look at the plan as a whole and say what follows; the next review is thirty days on."""
-    admission = _in_treatment(state)
-    plan = _plan(state, plan_id)
-    if not plan.active:
-        raise Refused("plan-not-active", "Only a plan in force is reviewed.")
-    ends = decision in (ReviewDecision.DISCHARGE, ReviewDecision.TRANSFER)
-    next_review = None if ends else _local_day(cause.now, admission) + REVIEW_EVERY
-    plan = plan.model_copy(update={"version": plan.version + 1, "next_review_on": next_review})
-    event = plans.TreatmentPlanReviewed(
-        plan_id=plan.plan_id,
-        version=plan.version,
-        basis=basis,
-        decision=decision,
-        next_review_on=next_review,
-    )
-    state = state.but(plan=plan).disarm("review-due:*", "review-overdue:*")
-    if next_review is not None:
-        state = _arm_review(state, admission, next_review)
-    return Decision(state, (event,))
+    *,
+    loop_id: str | None = None,
+    reason: ClearedReason = ClearedReason.RESOLVED,
+) -> Step:
+    """It is done, or no longer waited for; what was escalated is taken back."""
+    state, loop = close_loop(state, kind, loop_id or cause.subject_id)
+    return state, () if loop is None else (_cleared(loop, reason),)
 
 
-def set_expected_analytes(
-    state: EpisodeState, analytes: tuple[ExpectedAnalyte, ...], _cause: Cause
-) -> Decision[EpisodeState]:
-    """Replace the list of prescribed substances that a screen may show."""
-    _in_treatment(state)
-    event = plans.ExpectedAnalytesUpdated(analytes=analytes)
-    return Decision(state.but(expected=analytes), (event,))
+def settle_all(
+    state: EpisodeState, reason: ClearedReason, which: Iterable[Loop] | None = None
+) -> Step:
+    """Nothing of these, or nothing at all, is waited for any more."""
+    state, said = close_loops(state, which)
+    return state, tuple(_cleared(loop, reason) for loop in said)
 
 
-def change_level(
-    state: EpisodeState, to_level: LevelOfCare, direction: Direction, cause: Cause
-) -> Decision[EpisodeState]:
-    """Move to another level of care that this program offers."""
-    admission = _in_treatment(state)
-    if to_level == admission.level:
-        raise Invalid("level-unchanged", "The person is at this level already.")
-    recommended = plans.LevelOfCareChangeRecommended(
-        direction=direction,
-        from_level=admission.level,
-        to_level=to_level,
-        drivers=state.drivers,
-    )
-    changed = plans.LevelOfCareChanged(
-        from_level=admission.level, to_level=to_level, effective_at=cause.now
-    )
-    moved = admission.model_copy(update={"level": to_level})
-    return Decision(state.but(admission=moved), (recommended, changed))
+def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """A deadline was missed: the next owner has it. Overdue reviews are said by name as well."""
+    kind = PlansLoop(name.split(":")[1])
+    state, loop = miss(state, name, again_after=LOOPS[kind].again, cause=cause)
+    escalated = plans.LoopEscalated(loop=kind, **loop.escalation())
+    return Decision(state, (*_overdue(state, kind, loop, cause), escalated))
 
 
-def graduate(
-    state: EpisodeState, criteria: tuple[CriterionResult, ...], cause: Cause
-) -> Decision[EpisodeState]:
-    """Graduate when every criterion is met and nothing is left open."""
-    _in_treatment(state)
-    if state.plan is None or not state.plan.active:
-        raise Refused("plan-not-active", "Nobody graduates without a plan in force.")
-    if any(item.open for item in state.reviews.values()):
-        raise Refused(
-            "review-open", "A clinical review is open.", way_out="Complete the review first."
+def _overdue(
+    state: EpisodeState, kind: PlansLoop, loop: Loop, cause: Cause
+) -> tuple[PlansEvent, ...]:
+    if kind is PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
+        due_at = state.reviews[loop.id].due_at
+        hours = int((cause.now - due_at).total_seconds() // 3600)
+        return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
+    if kind is PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
+        due_on = state.plan.next_review_on
+        days = (local_day(state, cause.now) - due_on).days
+        return (
+            plans.TreatmentPlanReviewOverdue(
+                plan_id=state.plan.plan_id, due_on=due_on, days_overdue=days
+            ),
         )
-    unmet = [criterion.code for criterion in criteria if not criterion.met]
-    if unmet or not criteria:
-        raise Refused(
-            "criteria-not-met",
-            "Not every graduation criterion is met.",
-            way_out="Continue the plan, or discharge in another way.",
-        )
-    if state.aftercare_plan_id is None:
-        raise NotYetKnown("aftercare plan")
-    approved = plans.GraduationApproved(criteria=criteria, approver_id=cause.actor_id)
-    graduated = plans.ProgramGraduated(
-        graduated_at=cause.now, aftercare_plan_id=state.aftercare_plan_id
-    )
-    ended = _end(state, DischargeKind.GRADUATED, cause)
-    return Decision(ended.state, (approved, graduated, *ended.events))
+    return ()
 
 
-def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """End the episode in any other way than graduation, which has criteria."""
-    _in_treatment(state)
-    if kind is DischargeKind.GRADUATED:
-        raise Refused(
-            "graduation-needs-criteria",
-            "Nobody graduates without looking at the criteria.",
-            way_out="Graduate the person, naming the criteria, or discharge in another way.",
-        )
-    return _end(state, kind, cause)
+def _cleared(loop: Loop, reason: ClearedReason) -> plans.EscalationCleared:
+    return plans.EscalationCleared(loop=PlansLoop(loop.kind), **loop.clearance(reason))
 
 
-def _end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
-    admission = _in_treatment(state)
-    cleared = ()
-    if state.plan_steps:
-        cleared = (_plan_cleared(state, ClearedReason.EPISODE_CLOSED, cause),)
-    event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
-    closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
-    state = state.but(discharged=kind, reviews=closed, plan_steps=0, deadlines={})
-    return Decision(state, (*cleared, event))
+# --- what every rule asks ---------------------------------------------------------------------------------
 
 
-# --- deadlines of the plan ------------------------------------------------------------------------------
-
-
-def plan_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    """No plan in time: the next role owns it, every day until there is one."""
-    step = state.plan_steps + 1
-    event = plans.LoopEscalated(
-        loop=PlansLoop.TREATMENT_PLAN,
-        loop_id=_loop_id(cause),
-        owner_role=ESCALATION[min(step, len(ESCALATION)) - 1],
-        step=step,
-        deadline_at=cause.now + ESCALATE_EVERY,
-    )
-    state = state.but(plan_steps=step)
-    if step < len(ESCALATION):
-        state = state.arm("plan-due", cause.now + ESCALATE_EVERY)
-    return Decision(state, (event,))
-
-
-def review_due(state: EpisodeState, due_on: date, cause: Cause) -> Decision[EpisodeState]:
-    """Today the plan has to be reviewed."""
-    if state.plan is None:
-        return Decision(state)
-    event = plans.TreatmentPlanReviewDue(plan_id=state.plan.plan_id, due_on=due_on)
-    overdue_at = cause.now + OVERDUE_AFTER
-    return Decision(state.arm(f"review-overdue:{due_on.isoformat()}", overdue_at), (event,))
-
-
-def review_overdue(state: EpisodeState, due_on: date, cause: Cause) -> Decision[EpisodeState]:
-    """The review did not take place. Said again every week until it does."""
-    if state.plan is None:
-        return Decision(state)
-    days = (_local_day(cause.now, _in_treatment(state)) - due_on).days
-    event = plans.TreatmentPlanReviewOverdue(
-        plan_id=state.plan.plan_id, due_on=due_on, days_overdue=days
-    )
-    again = cause.now + timedelta(days=7)
-    return Decision(state.arm(f"review-overdue:{due_on.isoformat()}", again), (event,))
-
-
-def _arm_review(state: EpisodeState, admission: Admission, day: date) -> EpisodeState:
-    # In UTC, as it comes back from the store: ids follow from how a deadline is written.
-    at = datetime.combine(day, REVIEW_HOUR, ZoneInfo(admission.time_zone)).astimezone(UTC)
-    return state.arm(f"review-due:{day.isoformat()}", at)
-
-
-def _in_treatment(state: EpisodeState) -> Admission:
+def in_treatment(state: EpisodeState) -> Admission:
+    """The admission of an episode that runs; raises why it does not."""
+    in_record(state)
     if state.admission is None:
         raise NotYetKnown("episode")
     if state.discharged is not None:
@@ -367,33 +331,49 @@ def _in_treatment(state: EpisodeState) -> Admission:
     return state.admission
 
 
-def _plan(state: EpisodeState, plan_id: str) -> Plan:
+def in_record(state: EpisodeState) -> None:
+    """Raise when the episode should never have existed."""
+    if state.void:
+        raise Refused(
+            "entered-in-error",
+            "This episode was entered in error.",
+            way_out="Use the episode that is right; nothing more is done in this one.",
+        )
+
+
+def plan_of(state: EpisodeState, plan_id: str) -> Plan:
+    """The plan with this id; raises when it is another's."""
     if state.plan is None or state.plan.plan_id != plan_id:
         raise Unknown("plan")
     return state.plan
 
 
-def _local_day(moment: datetime, admission: Admission) -> date:
-    return moment.astimezone(ZoneInfo(admission.time_zone)).date()
+def local_day(state: EpisodeState, moment: datetime) -> date:
+    """The day at the facility."""
+    return moment.astimezone(ZoneInfo(state.time_zone)).date()
 
 
-def _signed(at: datetime | None) -> datetime:
-    if at is None:
-        raise ValueError("the plan is not signed by both")
-    return at
+def morning(state: EpisodeState, day: date) -> datetime:
+    """Nine o'clock at the facility. In UTC, as the store gives it back: ids follow from how a deadline is written."""
+    return datetime.combine(day, MORNING, ZoneInfo(state.time_zone)).astimezone(UTC)
 
 
-def _plan_cleared(
-    state: EpisodeState, reason: ClearedReason, cause: Cause
-) -> plans.EscalationCleared:
-    return plans.EscalationCleared(
-        loop=PlansLoop.TREATMENT_PLAN,
-        loop_id=_loop_id(cause),
-        step_reached=state.plan_steps,
-        reason=reason,
-    )
+def schedule_review(state: EpisodeState, plan: Plan, cause: Cause) -> EpisodeState:
+    """The next plan review: by the program's terms, and closer together where care is integrated."""
+    days = state.terms.review_every_days
+    if state.enhanced:
+        days = min(days, tables.INTEGRATED_REVIEW_DAYS)
+    day = local_day(state, cause.now) + timedelta(days=days)
+    state = state.but(plan=plan.model_copy(update={"next_review_on": day}))
+    return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", morning(state, day))
 
 
-def _loop_id(cause: Cause) -> str:
-    """The plan is waited for once per episode, so the loop has the episode's own id."""
-    return cause.subject_id
+def changed(plan: Plan, goal: Goal) -> Plan:
+    """The plan with one of its goals as it is now."""
+    goals = tuple(goal if g.goal_id == goal.goal_id else g for g in plan.goals)
+    return plan.model_copy(update={"goals": goals})
+
+
+def known(codes: Iterable[str], allowed: Mapping[str, object] | frozenset[str]) -> bool:
+    """Whether all of these codes are on the list."""
+    return all(code in allowed for code in codes)

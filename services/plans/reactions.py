@@ -1,38 +1,100 @@
 """What plans does about what others say, and when its own deadlines come."""
 
+from collections.abc import Callable
 from datetime import date
+from typing import TypeVar
 
-from services.plans import domain, reviews
+from services.plans import aftercare, changes, consents, domain, heard, offer, reviews, treatment
 from services.plans.domain import EpisodeState
 from shared.contracts import attendance, followup, intake
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision
+from shared.loops import DEADLINE, team_assigned
 from shared.runtime.reactions import Reactions, on
+from shared.runtime.work import STAFF_REACTIONS
+
+E = TypeVar("E", bound=Event)
+Rule = Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
+
+
+def _of_episode(rule: Rule[E]) -> Rule[E]:
+    """Nothing is done about an episode that should never have existed."""
+
+    def decided(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        return Decision(state) if state.void else rule(state, event, cause)
+
+    return decided
+
+
+def _of_treatment(rule: Rule[E]) -> Rule[E]:
+    """Nor about what is said of a treatment that was taken back: it was never this person's here."""
+
+    def decided(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        return Decision(state) if state.void or state.undone else rule(state, event, cause)
+
+    return decided
+
 
 REACTIONS = Reactions(
-    on(intake.LevelRecommended, domain.level_recommended),
-    on(intake.PatientAdmitted, domain.admitted),
-    on(intake.OrientationCompleted, domain.oriented),
-    on(attendance.SessionAttended, domain.session_attended),
-    on(attendance.AbsenceThresholdReached, reviews.absence_threshold_reached),
-    on(attendance.WeeklyHoursShortfallDetected, reviews.hours_short),
-    on(attendance.ScreenFailed, reviews.screen_failed),
-    on(attendance.ScreenNotProvided, reviews.screen_not_provided),
-    on(followup.OutreachEscalated, reviews.outreach_escalated),
-    on(followup.ReturnToUseReported, reviews.return_to_use_reported),
+    # the way in
+    on(intake.AssessmentCompleted, _of_episode(heard.assessed)),
+    on(intake.LevelRecommended, _of_episode(heard.level_recommended)),
+    on(intake.PlacementDecided, _of_episode(heard.placed)),
+    on(intake.PatientAdmitted, _of_episode(heard.admitted)),
+    on(intake.OrientationCompleted, _of_episode(heard.oriented)),
+    on(intake.ImminentDangerIdentified, _of_episode(reviews.danger_identified)),
+    # other places
+    on(intake.ReferralSent, _of_episode(changes.referral_sent)),
+    on(intake.PartnerReferralAccepted, _of_episode(changes.referral_accepted)),
+    on(intake.PartnerReferralRejected, _of_episode(changes.referral_rejected)),
+    on(intake.ReferralLoopClosed, _of_episode(changes.referral_closed)),
+    on(intake.ConsentGranted, consents.granted),
+    on(intake.ConsentRevoked, consents.revoked),
+    on(intake.ConsentExpired, consents.expired),
+    # sessions, hours, screens
+    on(attendance.GroupOpened, offer.group_opened),
+    on(attendance.GroupFilled, offer.group_filled),
+    on(attendance.GroupBelowMinimum, offer.group_below_minimum),
+    on(attendance.SessionScheduled, offer.session_scheduled),
+    on(attendance.SessionCancelled, offer.session_cancelled),
+    on(attendance.SessionAttended, _of_treatment(heard.session_attended)),
+    on(attendance.SessionMissed, _of_treatment(heard.session_missed)),
+    on(attendance.AttendanceCorrected, _of_treatment(heard.attendance_corrected)),
+    on(attendance.AbsenceThresholdReached, _of_treatment(reviews.absence_threshold_reached)),
+    on(attendance.WeeklyHoursEvaluated, _of_treatment(reviews.week_evaluated)),
+    on(attendance.WeeklyHoursShortfallDetected, _of_treatment(reviews.hours_short)),
+    on(attendance.ScreenNotProvided, _of_treatment(reviews.screen_not_provided)),
+    on(attendance.ScreenResulted, _of_treatment(reviews.screen_resulted)),
+    on(attendance.BreathTestRecorded, _of_treatment(reviews.breath_tested)),
+    on(attendance.ScreenInterpreted, _of_treatment(reviews.screen_interpreted)),
+    on(attendance.ScreenFailed, _of_treatment(reviews.screen_failed)),
+    on(attendance.MutualSupportLogged, _of_treatment(heard.support_logged)),
+    on(attendance.FamilySessionAttended, _of_treatment(heard.family_attended)),
+    # after a session, after the program
+    on(followup.CheckInCompleted, _of_treatment(reviews.checked_in)),
+    on(followup.OutreachEscalated, _of_treatment(reviews.outreach_escalated)),
+    on(followup.ReturnToUseReported, _of_treatment(reviews.return_to_use_reported)),
+    # mistakes, and who looks after whom
+    on(intake.EpisodeEnteredInError, _of_episode(heard.entered_in_error)),
+    on(intake.ReferralMerged, _of_episode(heard.merged)),
+    on(intake.AdmissionUndone, _of_episode(heard.admission_undone)),
+    on(intake.EpisodePersonCorrected, _of_episode(heard.person_corrected)),
+    on(intake.CareTeamAssigned, team_assigned),
+    *STAFF_REACTIONS,
 )
 
 
 def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Which rule a deadline belongs to."""
+    if name.startswith(DEADLINE):
+        return domain.escalate(state, name, cause)
     kind, _, detail = name.partition(":")
     match kind:
-        case "plan-due":
-            return domain.plan_due(state, cause)
         case "review-due":
-            return domain.review_due(state, date.fromisoformat(detail), cause)
-        case "review-overdue":
-            return domain.review_overdue(state, date.fromisoformat(detail), cause)
-        case "clinical-review":
-            return reviews.overdue(state, detail, cause)
+            return treatment.review_due(state, date.fromisoformat(detail), cause)
+        case "level-effective":
+            return changes.level_effective(state, cause)
+        case "aftercare-opens":
+            return aftercare.opens(state, cause)
         case _:
             raise ValueError(f"unknown deadline {kind}")

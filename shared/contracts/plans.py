@@ -98,6 +98,7 @@ class AncillaryKind(OpenEnum):
     ART_THERAPY = "art_therapy"
     VOCATIONAL = "vocational"
     HOUSING = "housing"
+    WHOLE_HEALTH = "whole_health"
     UNKNOWN = "unknown"
 
 
@@ -111,6 +112,7 @@ class ReviewTrigger(OpenEnum):
     HOURS = "hours"
     RISK = "risk"
     RETURN_TO_USE = "return_to_use"
+    ADHERENCE = "adherence"
     UNKNOWN = "unknown"
 
 
@@ -187,6 +189,8 @@ class ExpectedAnalyte(Value):
     """The last day it is expected; absent while the prescription runs."""
     verified: bool = Field(examples=[True])
     """Whether the prescription was checked with the prescriber."""
+    companion_of: AnalyteCode | None = Field(default=None, examples=["methadone"])
+    """The prescribed substance that the body turns into this one: it may show, and need not."""
 
 
 class CriterionResult(Value):
@@ -486,6 +490,10 @@ class AftercarePlanDrafted(PlansEvent, consumers=("followup",)):
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """The elements that are settled so far."""
+    complete: bool | None = Field(default=None, examples=[False])
+    """Whether everything that has to be settled before the person leaves is settled."""
+    first_appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-09T15:00:00Z"])
+    """The first appointment after discharge, where one is booked."""
 
 
 class GraduationApproved(PlansEvent, consumers=("followup",)):

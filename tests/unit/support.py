@@ -133,9 +133,14 @@ class Http:
         return self
 
     def post(self, path: str, body: Mapping[str, Any], *, key: str | None = None) -> Response:
+        return self.send("POST", path, body, key=key)
+
+    def send(
+        self, method: str, path: str, body: Mapping[str, Any], *, key: str | None = None
+    ) -> Response:
         self._keys += 1
         headers = {"Idempotency-Key": key or f"key {self._keys}"}
-        return self._client.post(path, json=dict(body), headers=headers)
+        return self._client.request(method, path, json=dict(body), headers=headers)
 
     def get(self, path: str) -> Response:
         return self._client.get(path)

@@ -18,11 +18,15 @@ GOAL = {
     "dimension": DIMENSION,
     "metric": "support-meetings",
     "unit": "per_week",
+    "baseline": 0,
     "target": 3,
     "due_on": "2026-06-01",
+    "owner": "patient",
+    "contributors": ["patient", "counselor"],
 }
 GROUP = {"modality": "group", "sessions_per_week": 3, "minutes_each": 180}
-DRAFT = {**OF, "goals": [GOAL, GOAL], "services": [GROUP]}
+ALONE = {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60}
+DRAFT = {**OF, "goals": [GOAL, GOAL], "services": [GROUP, ALONE]}
 LOWER = {"system": "asam", "edition": "4", "code": "1.5"}
 REVIEW = {**OF, "basis": "progressing", "decision": "continue"}
 STAFF = {"counselor", "clinician", "case_manager"}
@@ -58,8 +62,19 @@ def test_from_draft_to_graduation() -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "review-open")
     body = {**OF, "outcome": "amend"}
     assert http.post(f"/reviews/{review_id}/complete", body).status_code == 200
-    assert http.post(f"{HERE}/loc-changes", {"to_level": LOWER, "direction": "down"}).is_success
-    assert http.post(*graduate).status_code == 200
+    down = {"to_level": LOWER, "direction": "down"}
+    refused = http.post(f"{HERE}/loc-changes", down)
+    assert (refused.status_code, refused.json()["code"]) == (409, "step-down-criteria-not-met")
+    assert http.post(f"{HERE}/loc-changes", {**down, "although": "patient_choice"}).is_success
+    refused = http.post(*graduate)
+    assert (refused.status_code, refused.json()["code"]) == (409, "criteria-not-met")
+    for goal in goals:
+        measured = http.send("PATCH", f"/goals/{goal['goal_id']}", {**OF, "value": 3})
+        assert measured.json()["achieved"] is True
+    named = {**OF, "elements": ["triggers", "cravings", "strategies"]}
+    assert http.post(f"/plans/{plan_id}/relapse-prevention", named).json()["complete"] is True
+    criteria = {"criteria": [{"code": "supports-verified", "met": True}]}
+    assert http.post(f"{HERE}/graduate", criteria).status_code == 200
     view = http.get(HERE).json()
     assert (view["discharged"], view["plan"]["version"]) == ("graduated", 2)
     assert history.names[-1] == "episode-discharged"

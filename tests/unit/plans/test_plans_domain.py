@@ -7,13 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.plans.domain import ESCALATION
+from services.plans import care
 from services.plans.reactions import on_deadline
+from services.plans.tables import LOOPS
 from shared.contracts import intake, plans
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
 from shared.contracts.plans import DischargeKind, ReviewDecision
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 from tests.unit.plans.world import (
+    BASIS,
     DAY,
     LOWER,
     SAME,
@@ -63,7 +65,7 @@ class TestPlanDue:
         history = in_treatment().after(days=days)
         assert escalated(history) == steps
         roles = [event.owner_role for event in history.of(plans.LoopEscalated)]
-        assert roles == list(ESCALATION[: len(steps)])
+        assert roles == list(LOOPS[PlansLoop.TREATMENT_PLAN].owners[1 : len(steps) + 1])
 
     def test_each_step_says_when_the_next_one_comes(self) -> None:
         first, second, _ = in_treatment().after(days=30).of(plans.LoopEscalated)
@@ -73,21 +75,21 @@ class TestPlanDue:
     @pytest.mark.parametrize(("sessions", "steps"), [(1, []), (2, [1]), (3, [1])])
     def test_a_day_after_the_second_session(self, sessions: int, steps: list[int]) -> None:
         history = in_treatment().after(days=1)
-        for _ in range(sessions):
-            history.hear(attended())
+        for number in range(sessions):
+            history.hear(attended(f"session {number}"))
         assert escalated(history.after(days=1)) == steps
 
     def test_sessions_heard_before_the_admission_count_as_well(self) -> None:
         history = Plans(START + DAY)
-        history.hear_all([attended(), attended(), admitted(START)])
-        assert history.state.deadlines["plan-due"] == START + 2 * DAY
+        history.hear_all([attended("a"), attended("b"), admitted(START)])
+        assert history.deadline(PlansLoop.TREATMENT_PLAN) == START + 2 * DAY
 
     @pytest.mark.parametrize("days", [6.5, 7.5])
     def test_the_second_session_never_postpones_it(self, days: float) -> None:
         history = in_treatment().after(days=days)
-        before = history.state.deadlines["plan-due"]
-        history.hear_all([attended(), attended()])
-        assert history.state.deadlines["plan-due"] == before
+        before = history.deadline(PlansLoop.TREATMENT_PLAN)
+        history.hear_all([attended("a"), attended("b")])
+        assert history.deadline(PlansLoop.TREATMENT_PLAN) == before
 
     def test_a_plan_in_force_clears_it(self) -> None:
         history = in_treatment().after(days=8)
@@ -130,7 +132,7 @@ class TestSignatures:
         assert (signed[0] < signed[1]) is patient_first
         assert activated.next_review_on == date(2026, 4, 1)
         assert activated.plan_id == history.state.plan.plan_id
-        assert "plan-due" not in history.state.deadlines
+        assert PlansLoop.TREATMENT_PLAN not in history.open
 
     def test_not_before_orientation(self) -> None:
         history = in_treatment()
@@ -186,18 +188,22 @@ class TestReview:
         history.review()
         [reviewed] = history.of(plans.TreatmentPlanReviewed)
         assert (reviewed.version, reviewed.next_review_on) == (2, date(2026, 5, 5))
-        assert list(history.state.deadlines) == ["review-due:2026-05-05"]
+        assert [name for name in history.state.deadlines if name.startswith("review-due")] == [
+            "review-due:2026-05-05"
+        ]
+        assert history.open == []
         said = len(history.said)
         history.at(datetime(2026, 5, 4, tzinfo=UTC))
         assert len(history.said) == said
 
-    @pytest.mark.parametrize("decision", list(ReviewDecision))
+    @pytest.mark.parametrize("decision", list(BASIS))
     def test_no_next_date_when_the_episode_is_to_end(self, decision: ReviewDecision) -> None:
         history = with_plan()
         history.review(decision)
         ends = decision in (ReviewDecision.DISCHARGE, ReviewDecision.TRANSFER)
         assert (history.of(plans.TreatmentPlanReviewed)[0].next_review_on is None) is ends
-        assert bool(history.state.deadlines) is not ends
+        armed = any(name.startswith("review-due") for name in history.state.deadlines)
+        assert armed is not ends
 
     def test_only_of_a_plan_in_force(self) -> None:
         history = in_treatment()
@@ -219,15 +225,13 @@ class TestLevel:
         assert refusal(refused) == "level-unchanged"
 
     def test_expected_analytes_are_replaced_as_a_whole(self) -> None:
-        from services.plans import domain  # noqa: PLC0415 - only this rule is called by itself
-
         [old, new] = (
             plans.ExpectedAnalyte(code=code, from_on=START.date(), verified=True)
             for code in ("methadone", "buprenorphine")
         )
         history = with_plan()
         for analyte in (old, new):
-            history.command(lambda s, c, a=analyte: domain.set_expected_analytes(s, (a,), c))
+            history.command(lambda s, c, a=analyte: care.set_expected_analytes(s, (a,), c))
         assert history.state.expected == (new,)
         assert history.of(plans.ExpectedAnalytesUpdated)[-1].analytes == (new,)
 
@@ -236,7 +240,7 @@ class TestEnd:
     def test_graduation(self) -> None:
         history = with_plan().after(days=100)
         history.review()
-        history.graduate()
+        history.ready().graduate()
         assert history.names[-3:] == [
             "graduation-approved",
             "program-graduated",
@@ -250,7 +254,8 @@ class TestEnd:
         assert history.state.deadlines == {}
 
     @pytest.mark.parametrize(
-        "kind", [kind for kind in DischargeKind if kind is not DischargeKind.GRADUATED]
+        "kind",
+        [k for k in DischargeKind if k not in (DischargeKind.GRADUATED, DischargeKind.TRANSFERRED)],
     )
     def test_discharge_ends_what_waits(self, kind: DischargeKind) -> None:
         history = with_plan().after(days=31)
@@ -268,7 +273,7 @@ class TestEnd:
     @pytest.mark.parametrize("criteria", [UNMET, ()])
     def test_every_criterion_must_be_met(self, criteria: tuple[plans.CriterionResult, ...]) -> None:
         with pytest.raises(Refused) as refused:
-            with_plan().graduate(criteria)
+            with_plan().ready().graduate(criteria)
         assert refusal(refused) == "criteria-not-met"
 
     def test_not_without_a_plan_in_force(self) -> None:

@@ -47,9 +47,9 @@ def heard(events: Sequence[Event], *, again: int = 0) -> Plans:
 def promised(history: Plans) -> Any:
     """All but which of two facts with the same reason asked for the review, and so its id."""
     state = history.state
-    kept = state.model_dump(exclude={"reviews", "deadlines"})
-    asked = sorted((item.trigger, item.due_at) for item in state.reviews.values())
-    waits = sorted((name.partition(":")[0], at) for name, at in state.deadlines.items())
+    kept = state.model_dump(exclude={"reviews", "deadlines", "loops"})
+    asked = sorted((item.trigger, item.due_at, item.reassess) for item in state.reviews.values())
+    waits = sorted((loop.kind, loop.deadline_at, loop.step) for loop in state.loops.values())
     return kept, asked, waits
 
 
@@ -82,4 +82,4 @@ def test_every_review_asked_for_is_open_and_waited_for(
     history = heard(arrivals[0])
     asked = {event.review_id for event in history.of(plans.ClinicalReviewRequested)}
     assert asked == {key for key, item in history.state.reviews.items() if item.open}
-    assert {f"clinical-review:{key}" for key in asked} <= set(history.state.deadlines)
+    assert {f"loop:clinical_review:{key}" for key in asked} <= set(history.state.deadlines)

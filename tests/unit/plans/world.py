@@ -2,46 +2,77 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
-from services.plans import domain, reviews
+from services.plans import aftercare, care, changes, endings, goals, reviews, tables, treatment
 from services.plans.app import SERVICE
+from services.plans.changes import NewLevel, StepDownReason, Transfer
+from services.plans.domain import Deferral, Goal
+from services.plans.tables import Contributor, GoalOwner
 from shared.contracts import attendance, intake
-from shared.contracts.codes import Dimension, LevelOfCare, Modality
+from shared.contracts.codes import Dimension, LevelOfCare, Modality, PlansLoop
 from shared.contracts.plans import (
+    AncillaryKind,
+    CoOccurringCategory,
     CriterionResult,
     Direction,
     DischargeKind,
     GoalUnit,
-    PlannedGoal,
     PlannedService,
     ReviewBasis,
     ReviewDecision,
     ReviewOutcome,
 )
 from shared.runtime.record import Outcome
-from tests.unit.support import START, History, fact, uid
+from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 DAY = timedelta(days=1)
-GOALS = (
-    PlannedGoal(
-        goal_id=uid("goal"),
-        dimension=Dimension(edition="4", number=4),
-        metric="support-meetings",
-        unit=GoalUnit.PER_WEEK,
-        target=3,
-        due_on=START.date(),
-    ),
+D4 = Dimension(edition="4", number=4)
+D5 = Dimension(edition="4", number=5)
+GOAL = Goal(
+    goal_id=uid("goal"),
+    dimension=D4,
+    metric="support-meetings",
+    unit=GoalUnit.PER_WEEK,
+    baseline=0,
+    target=3,
+    due_on=START.date() + timedelta(days=60),
+    owner=GoalOwner.PATIENT,
+    contributors=(Contributor.PATIENT, Contributor.COUNSELOR),
 )
-SERVICES = (PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),)
-MET = (CriterionResult(code="goals-met", met=True),)
-UNMET = (*MET, CriterionResult(code="supports-verified", met=False))
+SERVICES = (
+    PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
+    PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
+)
+PLAN = treatment.NewPlan(goals=(GOAL,), services=SERVICES)
+MET = (CriterionResult(code="supports-verified", met=True),)
+UNMET = (CriterionResult(code="supports-verified", met=False),)
 LOWER = LevelOfCare(system="asam", edition="4", code="1.5")
 SAME = LevelOfCare(system="asam", edition="4", code="2.1")
+HIGHER = LevelOfCare(system="asam", edition="4", code="2.5")
+RESIDENTIAL = LevelOfCare(system="asam", edition="4", code="3.5")
+PARTNER, OTHER = "river-residential", "hill-residential"
+BASIS = {
+    ReviewDecision.CONTINUE: ReviewBasis.PROGRESSING,
+    ReviewDecision.UP: ReviewBasis.NOT_PROGRESSING,
+    ReviewDecision.DOWN: ReviewBasis.MET,
+    ReviewDecision.TRANSFER: ReviewBasis.NOT_PROGRESSING,
+    ReviewDecision.DISCHARGE: ReviewBasis.MET,
+}
+SETTLED = tuple(code for code in tables.AFTERCARE_NEEDED if code not in tables.AFTERCARE_BEGUN)
 
 
-def admitted(at: datetime = START) -> intake.PatientAdmitted:
-    return fact(intake.PatientAdmitted, admitted_at=at, time_zone="America/Chicago", level=SAME)
+def admitted(at: datetime = START, **changes: Any) -> intake.PatientAdmitted:
+    said = {
+        "admitted_at": at,
+        "time_zone": "America/Chicago",
+        "level": SAME,
+        "terms": None,
+        "length_weeks": 16,
+        **changes,
+    }
+    return fact(intake.PatientAdmitted, **said)
 
 
 class Plans(History):
@@ -50,42 +81,126 @@ class Plans(History):
     def __init__(self, now: datetime = START) -> None:
         super().__init__(SERVICE.source, SERVICE.kinds["episode"], SERVICE.reactions, now=now)
 
-    def draft(self) -> Outcome:
-        return self.command(lambda s, c: domain.draft(s, GOALS, SERVICES, c))
+    @property
+    def open(self) -> list[str]:
+        """The kinds of what is waited for."""
+        return sorted(loop.kind for loop in self.state.loops.values())
+
+    def deadline(self, kind: PlansLoop, loop_id: str = EPISODE_ID) -> datetime:
+        loop = self.state.loop(kind, loop_id)
+        assert loop is not None, kind
+        return loop.deadline_at
+
+    def draft(self, plan: treatment.NewPlan = PLAN) -> Outcome:
+        return self.command(lambda s, c: treatment.draft(s, plan, c))
 
     def sign(self, *, by_patient: bool, plan_id: str | None = None) -> Outcome:
         key = plan_id or self.state.plan.plan_id
-        return self.command(lambda s, c: domain.sign(s, key, by_patient=by_patient, cause=c))
+        return self.command(lambda s, c: treatment.sign(s, key, by_patient=by_patient, cause=c))
 
     def review(
-        self, decision: ReviewDecision = ReviewDecision.CONTINUE, plan_id: str | None = None
+        self,
+        decision: ReviewDecision = ReviewDecision.CONTINUE,
+        plan_id: str | None = None,
+        basis: ReviewBasis | None = None,
+        **more: Any,
     ) -> Outcome:
         key = plan_id or self.state.plan.plan_id
+        new = treatment.NewReview(basis=basis or BASIS[decision], decision=decision, **more)
+        return self.command(lambda s, c: treatment.review(s, key, new, c))
+
+    def complete(
+        self,
+        review_id: str,
+        outcome: ReviewOutcome = ReviewOutcome.INTENSIFY,
+        drivers: tuple[Dimension, ...] | None = None,
+    ) -> Outcome:
         return self.command(
-            lambda s, c: domain.review(s, key, ReviewBasis.PROGRESSING, decision, c)
+            lambda s, c: reviews.complete(s, review_id, outcome, c, drivers=drivers)
         )
 
-    def complete(self, review_id: str) -> Outcome:
-        return self.command(lambda s, c: reviews.complete(s, review_id, ReviewOutcome.AMEND, c))
+    def change_level(self, to_level: LevelOfCare = LOWER, **more: Any) -> Outcome:
+        admission = self.state.admission
+        found = Direction.DOWN
+        if admission is not None and admission.level != to_level:
+            found = tables.direction(admission.level, to_level)
+        said: dict[str, Any] = {"although": StepDownReason.CLINICAL_JUDGEMENT, "direction": found}
+        new = NewLevel(to_level=to_level, **{**said, **more})
+        return self.command(lambda s, c: changes.change_level(s, new, c))
 
-    def change_level(self, to_level: LevelOfCare = LOWER) -> Outcome:
-        return self.command(lambda s, c: domain.change_level(s, to_level, Direction.DOWN, c))
+    def transfer(self, **more: Any) -> Outcome:
+        said: dict[str, Any] = {
+            "referral_id": uid("outbound"),
+            "to_facility_id": PARTNER,
+            "to_level": RESIDENTIAL,
+            "consent_id": uid("consent"),
+            "handoff_at": self.now + DAY,
+        }
+        new = Transfer(**{**said, **more})
+        return self.command(lambda s, c: changes.transfer(s, new, c))
+
+    def first_contact(self, at: datetime | None = None) -> Outcome:
+        when = at or self.now
+        return self.command(lambda s, c: changes.first_contact(s, when, c))
 
     def graduate(self, criteria: tuple[CriterionResult, ...] = MET) -> Outcome:
-        return self.command(lambda s, c: domain.graduate(s, criteria, c))
+        return self.command(lambda s, c: endings.graduate(s, criteria, c))
 
     def discharge(self, kind: DischargeKind = DischargeKind.ADMINISTRATIVE) -> Outcome:
-        return self.command(lambda s, c: domain.discharge(s, kind, c))
+        return self.command(lambda s, c: endings.discharge(s, kind, c))
+
+    def measure(self, value: float = 3, goal_id: str = GOAL.goal_id) -> Outcome:
+        return self.change_goal(goal_id, value=value)
+
+    def change_goal(self, goal_id: str = GOAL.goal_id, **new: Any) -> Outcome:
+        return self.command(lambda s, c: goals.change(s, goal_id, goals.Change(**new), c))
+
+    def add_goal(self, goal: Goal, plan_id: str | None = None) -> Outcome:
+        key = plan_id or self.state.plan.plan_id
+        return self.command(lambda s, c: goals.add(s, key, goal, c))
+
+    def name_relapse_prevention(self, *elements: str) -> Outcome:
+        named = elements or tables.RELAPSE_PREVENTION
+        key = self.state.plan.plan_id
+        return self.command(lambda s, c: treatment.name_relapse_prevention(s, key, named, c))
+
+    def aftercare(
+        self,
+        elements: tuple[str, ...] = SETTLED,
+        not_needed: tuple[str, ...] = (),
+        first_appointment_at: datetime | None = START + 30 * DAY,
+    ) -> Outcome:
+        return self.command(
+            lambda s, c: aftercare.write(s, elements, not_needed, first_appointment_at, c)
+        )
+
+    def identify_need(
+        self, category: CoOccurringCategory = CoOccurringCategory.TRAUMA, *, enhanced: bool = True
+    ) -> Outcome:
+        return self.command(
+            lambda s, c: care.identify_need(s, category, enhanced=enhanced, cause=c)
+        )
+
+    def add_service(
+        self, kind: AncillaryKind = AncillaryKind.PSYCHIATRY, *, on_site: bool = True
+    ) -> Outcome:
+        return self.command(lambda s, c: care.add_service(s, kind, on_site=on_site, cause=c))
+
+    def ready(self) -> Plans:
+        """Everything that the house rules look at before someone graduates."""
+        self.measure()
+        self.name_relapse_prevention()
+        return self
 
 
-def in_treatment(now: datetime = START) -> Plans:
+def in_treatment(now: datetime = START, **changes: Any) -> Plans:
     history = Plans(now)
-    history.hear(admitted(now))
+    history.hear(admitted(now, **changes))
     return history
 
 
-def with_plan(now: datetime = START) -> Plans:
-    history = in_treatment(now)
+def with_plan(now: datetime = START, **changes: Any) -> Plans:
+    history = in_treatment(now, **changes)
     history.hear(fact(intake.OrientationCompleted))
     history.draft()
     history.sign(by_patient=True)
@@ -93,5 +208,50 @@ def with_plan(now: datetime = START) -> Plans:
     return history
 
 
-def attended() -> attendance.SessionAttended:
-    return fact(attendance.SessionAttended)
+def referred(history: Plans, referral_id: str = uid("outbound"), to: str = PARTNER) -> Plans:
+    history.hear(
+        fact(
+            intake.ReferralSent,
+            referral_id=referral_id,
+            target_facility_id=to,
+            target_level=RESIDENTIAL,
+            consent_id=uid("consent"),
+        )
+    )
+    return history
+
+
+def accepted(history: Plans, referral_id: str = uid("outbound")) -> Plans:
+    history.hear(fact(intake.PartnerReferralAccepted, referral_id=referral_id))
+    return history
+
+
+def attended(session: str = "session", starts_at: datetime = START) -> attendance.SessionAttended:
+    return fact(attendance.SessionAttended, session_id=uid(session), starts_at=starts_at)
+
+
+def failed(screen: str = "screen") -> attendance.ScreenFailed:
+    return fact(attendance.ScreenFailed, screen_id=uid(screen))
+
+
+def week(
+    starts_on: date, *, met: bool, offered: int = 540, prorated: bool = False
+) -> attendance.WeeklyHoursEvaluated:
+    return fact(
+        attendance.WeeklyHoursEvaluated,
+        week_starts_on=starts_on,
+        minutes_threshold=540,
+        minutes_offered=offered,
+        met=met,
+        prorated=prorated,
+    )
+
+
+def short(starts_on: date, *, projected: bool = False) -> attendance.WeeklyHoursShortfallDetected:
+    return fact(
+        attendance.WeeklyHoursShortfallDetected, week_starts_on=starts_on, projected=projected
+    )
+
+
+def deferral(dimension: Dimension) -> Deferral:
+    return Deferral(dimension=dimension, reason=tables.DeferralReason.STABILIZE_FIRST)

@@ -1,0 +1,91 @@
+"""Goals: added while the plan runs, measured, reached, changed or given up.
+
+A goal is reached when a measured value is at its target or beyond it, in the direction that leads from the baseline to
+the target. The latest measurement holds: a goal that is lost again is open again.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final, NamedTuple
+
+from services.plans import domain, treatment
+from services.plans.domain import EpisodeState, Goal, Plan
+from services.plans.tables import WithdrawnReason
+from shared.contracts import plans
+from shared.contracts.codes import PlansLoop
+from shared.contracts.plans import PlansEvent
+from shared.decision import Cause, Decision
+from shared.errors import Refused, Unknown
+
+GOALS_MAX: Final = 50
+
+
+class Change(NamedTuple):
+    """What is new about a goal; what is None stays."""
+
+    value: float | None = None
+    target: float | None = None
+    due_on: date | None = None
+    therapies: tuple[str, ...] | None = None
+    interventions: tuple[str, ...] | None = None
+    withdrawn: WithdrawnReason | None = None
+
+    @property
+    def amends(self) -> bool:
+        """Whether the plan itself is changed, not only measured."""
+        return any(item is not None for item in self[1:])
+
+
+def add(state: EpisodeState, plan_id: str, goal: Goal, cause: Cause) -> Decision[EpisodeState]:
+    """A further goal. While the plan is a draft, it is signed with the others."""
+    domain.in_treatment(state)
+    plan = domain.plan_of(state, plan_id)
+    treatment.smart(state, goal, cause)
+    if len(plan.goals) >= GOALS_MAX:
+        raise Refused("too-many-goals", "A plan holds at most fifty goals.")
+    state = state.but(plan=_unsigned(plan.model_copy(update={"goals": (*plan.goals, goal)})))
+    answer = {"goal_id": goal.goal_id}
+    if not plan.active:
+        return Decision(state, answer=answer)
+    added = plans.GoalAdded(goal_id=goal.goal_id, added_at=cause.now)
+    state, cleared = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    return Decision(state, (added, *cleared), answer=answer)
+
+
+def change(state: EpisodeState, goal_id: str, new: Change, cause: Cause) -> Decision[EpisodeState]:
+    """Measure a goal, or change it together with the patient."""
+    domain.in_treatment(state)
+    plan = state.plan
+    goal = None if plan is None else next((g for g in plan.goals if g.goal_id == goal_id), None)
+    if plan is None or goal is None:
+        raise Unknown("goal")
+    if goal.withdrawn is not None:
+        raise Refused("goal-withdrawn", "This goal is no longer pursued.", way_out="Add a new one.")
+    fields = {name: item for name, item in new._asdict().items() if item is not None}
+    after = goal.model_copy(update=fields)
+    if new.amends and after.withdrawn is None:
+        treatment.smart(state, after, cause)
+    after = after.model_copy(
+        update={"achieved": after.value is not None and after.reached(after.value)}
+    )
+    plan = domain.changed(plan, after)
+    state = state.but(plan=_unsigned(plan) if new.amends else plan)
+    if not plan.active:
+        return Decision(state, answer={"achieved": after.achieved})
+    events: list[PlansEvent] = [
+        plans.GoalUpdated(goal_id=goal_id, value=after.value, updated_at=cause.now)
+    ]
+    if after.achieved and not goal.achieved and after.withdrawn is None:
+        events.append(plans.GoalAchieved(goal_id=goal_id, value=after.value, achieved_at=cause.now))
+    if new.amends:
+        state, cleared = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+        events += cleared
+    return Decision(state, tuple(events), answer={"achieved": after.achieved})
+
+
+def _unsigned(plan: Plan) -> Plan:
+    """A signature on a draft is on what it said then."""
+    if plan.active:
+        return plan
+    return plan.model_copy(update={"patient_signed_at": None, "clinician_signed_at": None})
