@@ -15,7 +15,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from care import contracts, coverage, events, loops, programs
+from care import contracts, coverage, dead, events, loops, programs
+from care.ops import KEY, PORTS
 from shared.errors import CareError
 from shared.testing.backends import BackendError, start
 from shared.testing.issuer import DEVELOPER, LocalIssuer
@@ -31,14 +32,13 @@ app = typer.Typer(
     help="Event-driven care coordination for intensive outpatient programs.",
 )
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(dead.app, name="dead")
 app.add_typer(events.app, name="events")
 app.add_typer(programs.app, name="profiles")
 app.command("journey")(events.journey)
 app.command("coverage")(coverage.coverage)
 
 console = Console(stderr=True)
-PORTS = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
-KEY = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
 loops.register(app, lambda: LocalIssuer.kept_in(KEY))
 
 

@@ -223,13 +223,15 @@ _REQUIRED: Final = (
 def read_envelope(headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
     """Read the envelope from a record's headers and key.
 
-    Raises `EnvelopeError` with one of the codes `headers-undecodable`, `envelope-incomplete`,
+    Raises `EnvelopeError` with one of the codes `headers-undecodable`, `headers-repeated`, `envelope-incomplete`,
     `envelope-invalid` and `subject-mismatch`. Nothing of the record's content is in the message.
     """
     attributes: dict[str, str] = {}
     for name, raw in headers:
         if not name.startswith("ce_") or raw is None:
             continue
+        if name[3:] in attributes:
+            raise EnvelopeError("headers-repeated", "an attribute came twice")
         try:
             attributes[name[3:]] = raw.decode("utf-8")
         except UnicodeDecodeError:

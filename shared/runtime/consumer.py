@@ -12,33 +12,34 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
-from pydantic import ValidationError
 
-from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
-from shared.decision import Cause, Decision, State
-from shared.errors import CareError
+from shared.contracts.event import TOPICS, Envelope
+from shared.errors import CareError, Refused
 from shared.runtime.clock import Clock
-from shared.runtime.deadletters import letter
+from shared.runtime.deadletters import LINE_PARKED
 from shared.runtime.kafka import MAX_MESSAGE_BYTES
+from shared.runtime.limit import DeadLetterLimit
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactions import Reaction, Reactions
+from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import Reactor
-from shared.runtime.record import Line, Work
+from shared.runtime.reading import Raw, Reader
+from shared.runtime.record import Work
 from shared.runtime.relay import Relay
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.store import Store
 
-Raw = ConsumerRecord[bytes, bytes]
 WATCHED_SUBJECTS: Final = 50_000
+RESUMABLE: Final = ("dead-letter-limit", "history-removed")
+"""Why a consumer may have halted that a command can settle."""
 
 
 class Consumer(ConsumerRebalanceListener):
@@ -60,7 +61,7 @@ class Consumer(ConsumerRebalanceListener):
         self._reactor = reactor
         self._relay = relay
         self._store = store
-        self._clock = clock
+        self.reader: Final = Reader(reactions, clock)
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._backoff = Backoff()
@@ -71,6 +72,14 @@ class Consumer(ConsumerRebalanceListener):
         self._settings = settings
         self._group = service
         self._subscriber: Any = None
+        self._limit = DeadLetterLimit(
+            settings.dead_letters_in_a_row_max,
+            settings.dead_letters_in_window_max,
+            settings.dead_letter_window_seconds,
+        )
+        self._removed: dict[TopicPartition, int] = {}
+        self.halted: str | None = None
+        """Why nothing is heard until an operator decides; None in ordinary times."""
         self.healthy = True
 
     def attach(self, broker: KafkaBroker) -> None:
@@ -117,6 +126,10 @@ class Consumer(ConsumerRebalanceListener):
         await self._relay.room()
         async with self._busy:
             first = _firsts(records)
+            if self.halted is not None:  # partitions that came with a rebalance
+                self._rewind(first)
+                self._hold()
+                return
             try:
                 batch = await self._without_gaps(records, first)
                 await self._process(batch)
@@ -135,22 +148,24 @@ class Consumer(ConsumerRebalanceListener):
         await self._backoff.pause()
 
     async def _process(self, batch: Sequence[Raw]) -> None:
-        works: list[Work] = []
-        letters: list[dict[str, Any]] = []
-        for record in batch:
-            work, unreadable = self._read(record)
-            if work is not None:
-                works.append(work)
-            elif unreadable is not None:
-                letters.append(unreadable)
+        works, letters = self._read(batch)
         await self._store.add_letters(letters)
+        fates = [False] * len(letters)
         for outcome in await self._reactor.submit(works) if works else ():
             if outcome.error is not None:
                 raise outcome.error
             if outcome.status in ("parked", "forked"):
                 self._metrics.dead_letters.labels(outcome.reason).inc()
+            if outcome.reason != LINE_PARKED:
+                fates.append(outcome.status not in ("parked", "forked"))
         for row in letters:
             self._metrics.dead_letters.labels(row["reason"]).inc()
+        await self._account_for(batch)
+        if self._limit.reached(fates):
+            self.halt("dead-letter-limit")
+
+    async def _account_for(self, batch: Sequence[Raw]) -> None:
+        """All of it is saved or set aside: move on."""
         ends: dict[TopicPartition, int] = {}
         for record in batch:
             ends[TopicPartition(record.topic, record.partition)] = record.offset + 1
@@ -159,49 +174,21 @@ class Consumer(ConsumerRebalanceListener):
             await self._commit(ends)
             self._note_lag(ends, batch[-1].timestamp)
 
-    def _read(self, record: Raw) -> tuple[Work | None, dict[str, Any] | None]:
-        """Work for the reactor, or a dead letter, or neither for what nobody here wants."""
-        try:
-            envelope = _envelope(record)
-        except EnvelopeError as error:
-            return None, _set_aside(record, None, error.code)
-        self._watch(envelope)
-        reaction = self._reactions.find(envelope.fact)
-        if reaction is None:
-            self._metrics.events_skipped.labels(envelope.source).inc()
-            return None, None
-        if not envelope.subject.startswith(f"{reaction.event.SUBJECT}/"):
-            return None, _set_aside(record, envelope, "subject-kind-wrong")
-        return self._work(record, envelope, reaction), None
-
-    def _work(self, record: Raw, envelope: Envelope, reaction: Reaction) -> Work:
-        subject, event, unreadable = envelope.subject, None, None
-        value = record.value
-        if envelope.major != reaction.event.MAJOR:
-            unreadable = "major-unsupported"
-        elif value is None or len(value) > MAX_EVENT_BYTES:
-            unreadable = "data-invalid" if value is None else "too-large"
-        else:
-            try:
-                event = reaction.event.parse(value)
-                subject = reaction.subject(envelope, event)
-            except (ValidationError, ValueError, RecursionError):
-                unreadable = "data-invalid"
-        line = envelope.source.removeprefix("care.")
-        if subject != envelope.subject:
-            line = f"{line}|{envelope.subject}"
-        return Work(
-            subject=subject,
-            cause_id=envelope.id,
-            correlation_id=envelope.correlationid,
-            facility_id=envelope.facilityid,
-            now=self._clock.now(),
-            decide=_decide(reaction, event),
-            line=Line(line, envelope.sequence, envelope.id),
-            traceparent=envelope.traceparent,
-            letter=lambda: letter(record, envelope, line),
-            unreadable=unreadable,
-        )
+    def _read(self, batch: Sequence[Raw]) -> tuple[list[Work], list[dict[str, Any]]]:
+        """What a batch asks to be decided, and what of it can only be set aside."""
+        works: list[Work] = []
+        letters: list[dict[str, Any]] = []
+        for record in batch:
+            read = self.reader.read(record)
+            if read.envelope is not None:
+                self._watch(read.envelope)
+            if read.work is not None:
+                works.append(read.work)
+            elif read.letter is not None:
+                letters.append(read.letter)
+            elif read.envelope is not None:
+                self._metrics.events_skipped.labels(read.envelope.source).inc()
+        return works, letters
 
     def _watch(self, envelope: Envelope) -> None:
         """Say when a number is missing from a subject's stream. An alarm, never a stop."""
@@ -238,6 +225,11 @@ class Consumer(ConsumerRebalanceListener):
         skipped: set[TopicPartition] = set()
         for tp, offset in first.items():
             expected = self._expected[tp]
+            if offset != expected:
+                await self._still_the_same(tp, expected)
+            if self.halted is not None:
+                self._rewind(first)
+                return []
             if offset > expected and self._sought.get(tp) != expected:
                 self._metrics.offset_gaps.inc()
                 log.warning(
@@ -261,8 +253,81 @@ class Consumer(ConsumerRebalanceListener):
         committed = await asyncio.gather(*(self._kafka.committed(tp) for tp in partitions))
         beginnings = await self._kafka.beginning_offsets(list(partitions))
         for tp, offset in zip(partitions, committed, strict=True):
-            start = beginnings[tp] if offset is None else max(offset, beginnings[tp])
-            self._expected.setdefault(tp, start)
+            wanted = 0 if offset is None else offset
+            if wanted < beginnings[tp]:
+                self._miss(tp, wanted, beginnings[tp])
+            self._expected.setdefault(tp, max(wanted, beginnings[tp]))
+
+    async def _still_the_same(self, tp: TopicPartition, expected: int) -> None:
+        """A batch that begins elsewhere than it should: fetched again, skipped by the client, or another topic?"""
+        beginnings = await self._kafka.beginning_offsets([tp])
+        ends = await self._kafka.end_offsets([tp])
+        if ends[tp] < expected:
+            self.halt("topic-made-again")
+        elif expected < beginnings[tp]:
+            self._miss(tp, expected, beginnings[tp])
+
+    def _miss(self, tp: TopicPartition, wanted: int, beginning: int) -> None:
+        """Retention has removed what we had not heard. Only a person may decide to go on without it."""
+        if self._removed.get(tp, 0) >= beginning:
+            return  # accepted
+        log.critical(
+            "history.removed",
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=beginning,
+            offset_expected=wanted,
+        )
+        self._removed[tp] = beginning
+        self.halt("history-removed")
+
+    # --- halting ---------------------------------------------------------------------------------
+
+    def halt(self, code: str) -> None:
+        """Hear nothing more until an operator says so. Heartbeats go on, and the partitions are kept."""
+        if self.halted is None:
+            log.critical("consumer.halted", reason=code)
+        self.halted = code
+        self._metrics.halted.set(1)
+        self._hold()
+
+    async def resume(self, accept: str | None = None) -> str | None:
+        """Go on; returns why it had halted, None when it had not.
+
+        Raises `Refused` when it may only go on after a migration, or when a loss has to be accepted in so many words.
+        """
+        was = self.halted
+        if was is None:
+            return None
+        if was == "history-removed" and accept != was:
+            raise Refused(
+                was,
+                "Records that this service had not heard were removed from a topic.",
+                way_out="Bootstrap it (see the runbook), or resume with accept: history-removed.",
+            )
+        if was not in RESUMABLE:
+            raise Refused(was, "A topic is not what it was.", way_out="See the runbook: migrate.")
+        self.halted = None
+        self._limit.forget()
+        self._metrics.halted.set(0)
+        log.warning("consumer.resumed", reason=was)
+        kafka = self._joined
+        if kafka is not None:
+            async with self._busy:
+                held = kafka.assignment()
+                given_up = {tp: at for tp, at in self._removed.items() if tp in held}
+                for tp, beginning in given_up.items():
+                    self._expected[tp] = max(self._expected.get(tp, 0), beginning)
+                    kafka.seek(tp, self._expected[tp])
+                if was == "history-removed" and given_up:
+                    await self._commit({tp: self._expected[tp] for tp in given_up})
+                kafka.resume(*held)
+        return was
+
+    def _hold(self) -> None:
+        kafka = self._joined
+        if kafka is not None:
+            kafka.pause(*kafka.assignment())
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have the batch fetched again, from its beginning."""
@@ -306,13 +371,19 @@ class Consumer(ConsumerRebalanceListener):
         """Remember how far the topics reach now: deadlines wait until all of it has been heard."""
         self._target = None
         log.info("partitions.assigned", count=len(assigned))
+        if any(
+            tp.partition >= TOPICS[tp.topic].partitions for tp in assigned if tp.topic in TOPICS
+        ):
+            self.halt("topic-partitions-differ")
+        elif self.halted is not None:
+            self._hold()
 
     async def caught_up(self) -> bool:
         """Everything that was on the topics when the partitions were assigned has been applied."""
         kafka = self._joined
         assigned: set[TopicPartition] = set() if kafka is None else set(kafka.assignment())
-        if kafka is None or not assigned:
-            return False
+        if kafka is None or not assigned or self.halted is not None:
+            return False  # nothing may fire on stale knowledge
         if self._target is None:
             async with self._busy:  # partitions can't be revoked meanwhile
                 assigned = set(kafka.assignment())
@@ -323,6 +394,8 @@ class Consumer(ConsumerRebalanceListener):
                 if set(kafka.assignment()) != assigned:
                     return False
                 self._target = dict(ends)
+        if self.halted is not None:
+            return False
         return all(self._expected.get(tp, 0) >= end for tp, end in self._target.items())
 
     @property
@@ -350,32 +423,6 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def busy(self) -> bool:
         return self._busy.locked()
-
-
-def _set_aside(record: Raw, envelope: Envelope | None, reason: str) -> dict[str, Any]:
-    """A dead letter for what can't be put in order, and a line in the log."""
-    log.error(
-        "record.unreadable",
-        reason=reason,
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-    )
-    return letter(record, envelope) | {"reason": reason, "exception": None}
-
-
-def _envelope(record: Raw) -> Envelope:
-    envelope = read_envelope(record.headers, record.key)
-    if envelope.source != record.topic or not envelope.type.startswith(f"{record.topic}."):
-        raise EnvelopeError("source-mismatch", "not this topic's publisher")
-    return envelope
-
-
-def _decide(reaction: Reaction, event: Event | None) -> Any:
-    def decide(state: State, cause: Cause) -> Decision[State]:
-        return reaction.rule(state, event, cause)
-
-    return decide
 
 
 def _firsts(records: Sequence[Raw]) -> dict[TopicPartition, int]:

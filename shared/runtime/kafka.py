@@ -76,6 +76,27 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) ->
             raise error()
 
 
+async def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0 for one that is not there. Raises `Unavailable`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        present = set(await admin.list_topics())
+        wanted = sorted(names)
+        described: list[dict[str, Any]] = await admin.describe_topics(
+            [name for name in wanted if name in present]
+        )
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await admin.close()
+    found = {entry["topic"]: entry for entry in described}
+    if any(entry["error_code"] for entry in described):  # a broker or a leader is on its way
+        raise Unavailable("broker-unavailable", "Kafka does not describe a topic now.")
+    return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
+
+
 async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) -> dict[str, int]:
     """Partition counts, once the broker knows all of the topics."""
     for _ in range(100):

@@ -68,4 +68,7 @@ class Metrics:
         self.relay_waiting = Gauge(
             "care_relay_waiting", "Outboxes waiting in the relay.", registry=r
         )
+        self.halted = Gauge(
+            "care_consumer_halted", "1 while the consumer waits for an operator.", registry=r
+        )
         self.ready = Gauge("care_ready", "1 when ready for commands.", registry=r)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from shared.decision import Cause, Decision, HandoffBody, State
 from shared.errors import Unavailable
+from shared.runtime import deadletters
 from shared.runtime.clock import Clock
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
@@ -88,7 +89,7 @@ class Reactor:
                 record = records[subject]
                 for index in indexes:
                     fresh[index] = record.apply(works[index], self.source)
-            await self._store.add_letters(self._letters(works, fresh))
+            await self._store.add_letters(self._letters(works, fresh, records))
             changed = [record for record in records.values() if record.touched]
             lost = await self._store.save(changed, datetime.now(UTC))
             for subject, indexes in todo.items():
@@ -106,13 +107,23 @@ class Reactor:
             self._count(works[index], outcome)
         return [outcomes[index] for index in range(len(works))]
 
-    def _letters(self, works: Sequence[Work], fresh: Mapping[int, Outcome]) -> list[dict[str, Any]]:
-        """A parked row is written before its marker, so that a crash between them parks it again."""
+    def _letters(
+        self,
+        works: Sequence[Work],
+        fresh: Mapping[int, Outcome],
+        records: Mapping[str, Record],
+    ) -> list[dict[str, Any]]:
+        """A parked row is written before its marker, so that a crash between them parks it again.
+
+        What is being redriven has its row already.
+        """
+        wall = datetime.now(UTC)
         return [
-            letter() | {"reason": outcome.reason, "exception": outcome.exception}
+            deadletters.parked(work, outcome, records[work.subject], wall)
             for index, outcome in fresh.items()
             if outcome.status in ("parked", "forked")
-            and (letter := works[index].letter) is not None
+            and (work := works[index]).letter is not None
+            and work.mend is None
         ]
 
     def _saved(self, records: Iterable[Record]) -> None:
@@ -206,12 +217,13 @@ class Reactor:
     ) -> None:
         if before is not None:
             await asyncio.wait({before})
-        for outcome in await self.submit([self._handoff_work(subject, item) for item in items]):
+        for outcome in await self.submit([self.handoff_work(subject, item) for item in items]):
             if outcome.error is not None:  # a target's outbox is full: the sweep tries again
                 raise outcome.error
         await self._store.clear_handoffs({subject: items[-1]["number"]})
 
-    def _handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
+    def handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
+        """What an item that the record `subject` left means for the record that it is for."""
         decide, unreadable = self._handoff_rule(item)
         number: int = item["number"]
         return Work(
@@ -225,14 +237,7 @@ class Reactor:
             decide=decide,
             unreadable=unreadable,
             line=Line(f"self|{subject}", number, f"{item['cause_id']}#{number}"),
-            letter=lambda: {
-                "_id": f"handoff|{subject}|{number}",
-                "line": f"self|{subject}",
-                "subject": item["subject"],
-                "kind": "handoff",
-                "item": dict(item),
-                "first_seen": datetime.now(UTC),
-            },
+            letter=lambda: deadletters.handoff_letter(subject, item),
         )
 
     def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:

@@ -30,6 +30,8 @@ MAX_OUTBOX: Final = 1_000
 COMMANDS_KEPT: Final = 32
 DEADLINES_PER_SAVE: Final = 200
 DECIDE_ATTEMPTS: Final = 3
+DEADLINES: Final = "deadlines"
+"""The line of a record's own deadlines."""
 
 Decide = Callable[[State, Cause], Decision[State]]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -67,6 +69,17 @@ class CommandKey:
     revision: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Work that an operator takes out of the dead letters: it passes the marker of its own line.
+
+    When `discard` is set, nothing is decided: its number counts as applied, or the deadline named is forgotten.
+    """
+
+    discard: bool = False
+    deadline: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One thing to decide on one record: an event, a command, an item handed off, or the deadlines due."""
@@ -87,6 +100,7 @@ class Work:
     """Makes the dead letter that keeps the original, should this work have to be parked."""
     unreadable: str | None = None
     """A reason code when the item's identity is known but its content can't be used."""
+    mend: Mend | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,7 @@ class Outcome:
     """What became of one piece of work."""
 
     status: str
-    """applied | duplicate | replayed | refused | parked | forked"""
+    """applied | duplicate | replayed | refused | parked | forked | discarded"""
     error: CareError | None = None
     reason: str | None = None
     exception: str | None = None
@@ -138,7 +152,7 @@ class Record:
 
     def apply(self, work: Work, source: str) -> Outcome:
         """Decide one piece of work. On any outcome but `applied` the state is as it was."""
-        settled = self._known_already(work) or self._told_before(work)
+        settled = self._discard(work) or self._known_already(work) or self._told_before(work)
         if settled is not None:
             return settled
         try:
@@ -161,7 +175,9 @@ class Record:
             forked = work.line.sequence == number and work.line.id != known
             if work.line.sequence <= number and not forked:
                 return DUPLICATE  # also on a parked line: only what comes after waits there
-            if work.line.name in self.parked:
+            if work.line.name in self.parked and work.mend is None:
+                # Touched, so that its letter and a lifting of the marker can't pass each other unseen.
+                self.touched = True
                 return Outcome("parked", reason="line-parked")
             if forked:
                 return self._park(work, Outcome("forked", reason="history-forked"))
@@ -217,7 +233,8 @@ class Record:
             due = self.state.due
             if due is None or due > work.now:
                 break
-            name = min(n for n, at in self.state.deadlines.items() if at == due)
+            name = self.next_deadline
+            assert name is not None
             if on_deadline is None:
                 raise RuntimeError(f"no rule for the deadlines of {self.kind.state.__name__}")
             cause_id = derive_id(
@@ -299,10 +316,33 @@ class Record:
 
     def _park(self, work: Work, outcome: Outcome) -> Outcome:
         """Stop this sender's line at this record: what follows on it queues until it is mended."""
-        name = work.line.name if work.line is not None else "deadlines"
+        name = work.line.name if work.line is not None else DEADLINES
         self.parked[name] = outcome.reason or "unknown"
         self.touched = True
         return outcome
+
+    def _discard(self, work: Work) -> Outcome | None:
+        """Take note that an item has no effect: what comes after it may follow."""
+        mend = work.mend
+        if mend is None or not mend.discard:
+            return None
+        if work.line is None:
+            if mend.deadline not in self.state.deadlines:
+                return DUPLICATE
+            self.state = self.state.disarm(mend.deadline)
+            self.revision += 1
+        else:
+            if work.line.sequence <= self.applied.get(work.line.name, (0, ""))[0]:
+                return DUPLICATE
+            self.applied[work.line.name] = (work.line.sequence, work.line.id)
+            self.new_lines.add(work.line.name)
+        self.touched = True
+        return Outcome("discarded", revision=self.revision, sequence=self.next_sequence - 1)
+
+    def lift(self, line: str) -> None:
+        """Let a line go on. Only when none of its rows is left, looked at after this record was loaded."""
+        if self.parked.pop(line, None) is not None:
+            self.touched = True
 
     # --- reading and writing --------------------------------------------------------------------
 
@@ -314,7 +354,13 @@ class Record:
     @property
     def due(self) -> datetime | None:
         """When the timers must look at this record; None while its deadlines are parked."""
-        return None if "deadlines" in self.parked else self.state.due
+        return None if DEADLINES in self.parked else self.state.due
+
+    @property
+    def next_deadline(self) -> str | None:
+        """The name of the deadline that fires next."""
+        due = self.state.due
+        return min((n for n, at in self.state.deadlines.items() if at == due), default=None)
 
     def waiting_entries(self) -> list[dict[str, Any]]:
         """The whole waiting outbox, from its head: what a relay publishes."""

@@ -21,6 +21,7 @@ from shared.runtime.store import Store
 
 SUBJECTS_PER_ROUND: Final = 500
 REMEMBERED_SUBJECTS: Final = 100_000
+HELD_SECONDS: Final = 1.0
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -48,7 +49,12 @@ class Relay:
         self._room.set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._held = False
         self.healthy = True
+
+    def hold(self) -> None:
+        """Publish nothing more: the topic is not what it was. Outboxes wait in the store."""
+        self._held = True
 
     def offer(self, subject: str, entries: Entries) -> None:
         """Queue a record's whole waiting outbox. Never blocks: past the bound it is left to the sweep."""
@@ -78,6 +84,9 @@ class Relay:
         backoff = Backoff()
         while True:
             await self._wake.wait()
+            if self._held:
+                await asyncio.sleep(HELD_SECONDS)
+                continue
             try:
                 await self._round()
             except Unavailable as error:

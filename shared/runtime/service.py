@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -18,28 +18,30 @@ from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from starlette.exceptions import HTTPException
 
 from shared.contracts.event import TOPICS
-from shared.errors import CareError, ConfigurationError, Unavailable
+from shared.errors import CareError, ConfigurationError, TopicMismatch, Unavailable
 from shared.runtime import http, startup
 from shared.runtime.auth import Authenticator
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.consumer import Consumer
 from shared.runtime.kafka import KafkaPublisher
+from shared.runtime.letters import MongoLetters
 from shared.runtime.logs import configure, log, where
+from shared.runtime.mending import router as mending_router
 from shared.runtime.metrics import Metrics
+from shared.runtime.openapi import describe
 from shared.runtime.ops import router as ops_router
 from shared.runtime.programs import Programs
 from shared.runtime.programs import router as programs_router
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import HandoffRules, Reactor
 from shared.runtime.record import RecordKind
+from shared.runtime.redrive import Redriver
 from shared.runtime.relay import Relay
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.store import MongoStore
 from shared.runtime.timers import Sweeper, Timers
 from shared.runtime.work import router as work_router
-
-NOTE_TOPICS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class Runtime:
             store=self.store,
             clock=self.clock,
             metrics=self.metrics,
+        )
+        self.letters = MongoLetters(self.store.database)
+        self.redriver = Redriver(
+            self.store, self.letters, self.reactor, self.consumer.reader, self.clock
         )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
         self._sweeper = Sweeper(
@@ -165,6 +171,7 @@ class Runtime:
 
     async def _connect(self) -> None:
         await self.store.start()
+        await self.letters.start()
         heard = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
         await startup.check(
@@ -179,17 +186,31 @@ class Runtime:
 
     async def _note_topics(self) -> None:
         topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
+        bootstrap = self.settings.kafka_bootstrap
         while True:
-            await asyncio.sleep(NOTE_TOPICS_SECONDS)
-            with suppress(Unavailable):
-                ends = await startup.end_offsets(self.settings.kafka_bootstrap, topics)
-                await startup.note_topics(self.store, topics, ends)
+            await asyncio.sleep(self.settings.topics_check_seconds)
+            try:
+                await startup.check_partitions(bootstrap, topics)
+                await startup.check_topics(bootstrap, topics, self.store)
+            except Unavailable:
+                continue
+            except TopicMismatch as error:
+                self._refuse(error)
+                return
+
+    def _refuse(self, error: ConfigurationError) -> None:
+        """What was found at start is no longer so: hear and say nothing more, and tell everyone who asks."""
+        self.refusal = error
+        log.critical("run.refused", error_code=error.code)
+        self.relay.hold()
+        self.consumer.halt(error.code)
 
     async def stop(self) -> None:
         """Finish the batch and the commands in hand, publish what they said, then let go."""
         self._stopping = True
         if self._started:
             await self._broker.stop()
+        if self._started and self.refusal is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.shutdown_seconds):
                     await self.reactor.settle()
@@ -223,6 +244,11 @@ class Runtime:
         if reasons:
             raise Unavailable(reasons[0], "The service is not ready.", way_out="Retry shortly.")
 
+    def mendable(self) -> None:
+        """Raises `Unavailable` when dead letters can't be worked on. A halted consumer is no hindrance."""
+        if self.refusal is not None or not self._started or self._stopping:
+            raise Unavailable(self.not_ready()[0], "The service is not ready.", way_out="Retry.")
+
     def not_ready(self) -> list[str]:
         """Why this replica is not ready; empty when it is."""
         reasons: list[str] = []
@@ -233,6 +259,9 @@ class Runtime:
         if self._stopping:
             reasons.append("stopping")
         reasons += [f"{name}-failing" for name in sorted(self._failing)]
+        halted = self.consumer.halted
+        if halted is not None and halted not in reasons:
+            reasons.append(halted)
         if not self.consumer.healthy:
             reasons.append("consumer-waiting")
         if not self.relay.healthy:
@@ -274,10 +303,12 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     app.add_exception_handler(HTTPException, http.on_http_error)
     app.add_exception_handler(Exception, http.on_bug)
     app.include_router(ops_router)
+    app.include_router(mending_router)
     app.include_router(work_router)
     app.include_router(programs_router)
     for router in service.routers:
         app.include_router(router)
+    describe(app)
     return app
 
 

@@ -50,6 +50,13 @@ class ServiceSettings(BaseSettings):
     handoff_wait_seconds: float = Field(default=2.0, gt=0)
     """How long a command waits for its fan-out before it answers 202."""
     shutdown_seconds: float = Field(default=10.0, gt=0)
+    dead_letters_in_a_row_max: int = Field(default=100, ge=0)
+    """So many new dead letters in a row halt the consumer; 0 means no limit."""
+    dead_letters_in_window_max: int = Field(default=1_000, ge=0)
+    """So many new dead letters within the window halt the consumer; 0 means no limit."""
+    dead_letter_window_seconds: float = Field(default=60.0, gt=0)
+    topics_check_seconds: float = Field(default=10.0, gt=0)
+    """How often the topics are compared, in mid-run, with what they were."""
     otel: bool = False
     """Trace with OpenTelemetry; the exporter is configured by the usual OTEL_ variables."""
 

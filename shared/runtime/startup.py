@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.event import EnvelopeError, Topic, read_envelope
 from shared.errors import HistoryForked, TopicMismatch
-from shared.runtime.kafka import ensure_topics, read_tail, unavailable
+from shared.runtime.kafka import ensure_topics, partition_counts, read_tail, unavailable
 from shared.runtime.store import Store
 
 TAIL_RECORDS: Final = 50
@@ -27,6 +27,21 @@ async def check(
     await ensure_topics(bootstrap, topics, replication)
     await check_topics(bootstrap, topics, store)
     await check_fork(bootstrap, own, store)
+
+
+async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
+    """In mid-run: a topic that has gone, or has other partitions than the catalogue says, is not made again here.
+
+    Raises `TopicMismatch`.
+    """
+    named = {topic.name: topic for topic in topics}
+    for name, found in (await partition_counts(bootstrap, named)).items():
+        if found != named[name].partitions:
+            raise TopicMismatch(
+                "topic-partitions-differ" if found else "topic-missing",
+                f"{name} has {found} partitions; the catalogue says {named[name].partitions}.",
+                way_out="See the runbook: drain and migrate.",
+            )
 
 
 async def check_topics(bootstrap: str, topics: Iterable[Topic], store: Store) -> None:

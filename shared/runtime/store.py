@@ -96,7 +96,7 @@ class MongoStore:
 
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
-        with _translated():
+        with translated():
             await self._records.create_index([("waiting", ASCENDING)], sparse=True)
             await self._records.create_index([("handing", ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
@@ -104,7 +104,6 @@ class MongoStore:
                 {name for kind in self._kinds.values() for name in kind.state.MARKS}
             ):
                 await self._records.create_index([(f"marks.{mark}", ASCENDING)], sparse=True)
-            await self._letters.create_index([("line", ASCENDING), ("position.offset", ASCENDING)])
 
     async def close(self) -> None:
         await self._client.close()
@@ -112,7 +111,7 @@ class MongoStore:
     async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
         wanted = list(subjects)
         found: dict[str, Record] = {}
-        with _translated():
+        with translated():
             if len(wanted) == 1:
                 document = await self._records.find_one({"_id": wanted[0]})
                 documents = [] if document is None else [document]
@@ -130,7 +129,7 @@ class MongoStore:
         writes = [_write(record, wall) for record in records]
         if not writes:
             return set()
-        with _translated():
+        with translated():
             try:
                 await self._records.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
@@ -161,13 +160,13 @@ class MongoStore:
     async def _bulk(self, writes: Iterable[UpdateOne]) -> None:
         batch = list(writes)
         if batch:
-            with _translated():
+            with translated():
                 await self._records.bulk_write(batch, ordered=False)
 
     async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
         held = {"$in": list(buckets)}
         found: dict[str, Document] = {}
-        with _translated():
+        with translated():
             for mark in ("waiting", "handing"):
                 cursor = self._records.find({mark: {"$lt": before}, "bucket": held}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
@@ -178,7 +177,7 @@ class MongoStore:
         wanted: Document = {"due": {"$lte": now}}
         if len(buckets) < PARTITIONS:
             wanted["bucket"] = {"$in": list(buckets)}
-        with _translated():
+        with translated():
             documents = (
                 await self._records.find(wanted, {"_id": 1})
                 .sort("due", ASCENDING)
@@ -188,7 +187,7 @@ class MongoStore:
         return [document["_id"] for document in documents]
 
     async def next_due(self, until: datetime) -> datetime | None:
-        with _translated():
+        with translated():
             document = await self._records.find_one(
                 {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
             )
@@ -203,7 +202,7 @@ class MongoStore:
             at, subject = after
             wanted["$or"] = [{path: {"$gt": at}}, {path: at, "_id": {"$gt": subject}}]
         order = [(path, ASCENDING), ("_id", ASCENDING)]
-        with _translated():
+        with translated():
             documents = await self._records.find(wanted).sort(order).limit(limit).to_list()
         return [self._record(doc) for doc in documents if not _is_newer(doc, self._kinds)]
 
@@ -213,15 +212,15 @@ class MongoStore:
             for letter in letters
         ]
         if writes:
-            with _translated():
+            with translated():
                 await self._letters.bulk_write(writes, ordered=False)
 
     async def note(self, key: str) -> Document:
-        with _translated():
+        with translated():
             return await self._notes.find_one({"_id": key}) or {}
 
     async def set_note(self, key: str, values: Document) -> None:
-        with _translated():
+        with translated():
             await self._notes.update_one({"_id": key}, {"$set": values}, upsert=True)
 
     def collection(self, name: str) -> AsyncCollection[Document]:
@@ -321,7 +320,7 @@ def _lost_races(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
     return lost
 
 
-class _translated:  # noqa: N801 - reads as a phrase: `with _translated():`
+class translated:  # noqa: N801 - reads as a phrase: `with translated():`
     """Turn driver errors into `Unavailable`: nothing of the driver's message leaves this module."""
 
     def __enter__(self) -> None:

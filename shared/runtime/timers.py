@@ -16,6 +16,7 @@ from shared.contracts.event import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
 from shared.runtime.consumer import Consumer
+from shared.runtime.deadletters import deadline_letter
 from shared.runtime.logs import log
 from shared.runtime.reactor import Reactor
 from shared.runtime.record import Work
@@ -73,7 +74,7 @@ class Timers:
             subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
             if not subjects:
                 break
-            works = [_look_at(subject, now) for subject in subjects]
+            works = [look_at(subject, now) for subject in subjects]
             for outcome in await self._reactor.submit(works):
                 if outcome.error is not None:  # an outbox is full: wait, do not spin
                     raise outcome.error
@@ -81,7 +82,8 @@ class Timers:
         return True
 
 
-def _look_at(subject: str, now: datetime) -> Work:
+def look_at(subject: str, now: datetime) -> Work:
+    """The deadlines of one record that are due by `now`."""
     return Work(
         subject=subject,
         cause_id="",
@@ -89,14 +91,7 @@ def _look_at(subject: str, now: datetime) -> Work:
         facility_id="",
         now=now,
         decide=None,
-        letter=lambda: {
-            "_id": f"deadlines|{subject}",
-            "line": f"{subject}|deadlines",
-            "subject": subject,
-            "kind": "deadlines",
-            "redrivable": True,
-            "first_seen": datetime.now(UTC),
-        },
+        letter=deadline_letter,
     )
 
 

@@ -19,6 +19,8 @@ from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
 
 from shared.errors import Unavailable
+from shared.runtime.deadletters import OPEN
+from shared.runtime.letters import LineName, grouped
 from shared.runtime.record import Record, RecordKind
 from shared.runtime.relay import Entries
 from shared.runtime.store import (
@@ -94,6 +96,7 @@ class Disk:
     records: dict[str, bytes] = field(default_factory=dict[str, bytes])
     letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
     notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    audit: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def documents(self) -> list[Document]:
         """The records as MongoDB would give them back."""
@@ -246,6 +249,91 @@ class MemoryStore:
 
     def _add_letter(self, row: Document) -> None:
         self.disk.letters.setdefault(row["_id"], encoded(row))
+
+
+class MemoryLetters:
+    """`shared.runtime.letters.Letters` over a `Disk`."""
+
+    def __init__(self, disk: Disk, seam: Seam | None = None) -> None:
+        self.disk = disk
+        self.seam = seam or Seam()
+
+    async def groups(self) -> list[Document]:
+        [found] = await self.seam.call("groups", [self.disk.letter_documents])
+        return grouped(found)
+
+    async def page(
+        self, wanted: Mapping[str, Any], after: str | None, limit: int
+    ) -> list[Document]:
+        [found] = await self.seam.call("page", [lambda: self._rows(wanted)])
+        rows = sorted(found, key=lambda row: row["id"])
+        hidden = ("data", "key", "item")
+        return [
+            {name: value for name, value in row.items() if name not in hidden}
+            for row in rows
+            if after is None or row["id"] > after
+        ][:limit]
+
+    async def one(self, letter_id: str) -> Document | None:
+        [found] = await self.seam.call("one", [lambda: self._rows({"id": letter_id})])
+        return found[0] if found else None
+
+    async def line(self, line: LineName, limit: int) -> list[Document]:
+        wanted = {"subject": line[0], "line": line[1], "status": OPEN}
+        [found] = await self.seam.call("line", [lambda: self._rows(wanted)])
+        return sorted(found, key=lambda r: (r["sequence"], r["first_seen"], r["_id"]))[:limit]
+
+    async def behind(self, row: Mapping[str, Any]) -> int:
+        if row["line"] is None:
+            return 0
+        rows = await self.line((row["subject"], row["line"]), len(self.disk.letters))
+        return sum(other["sequence"] > row["sequence"] for other in rows)
+
+    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+        given = {**wanted, "status": OPEN, "redrivable": True}
+        [found] = await self.seam.call("lines", [lambda: self._rows(given)])
+        first: dict[LineName, datetime] = {}
+        for row in found:
+            line = (row["subject"], row["line"])
+            first[line] = min(row["first_seen"], first.get(line, row["first_seen"]))
+        return sorted(first, key=lambda line: (first[line], line))[:limit]
+
+    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
+        await self._change("failed_again", letter_id, values, attempts=1)
+
+    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+        await self._change("close", letter_id, {"status": status, "closed": dict(closed)})
+
+    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
+        await self._change("edit", letter_id, {"edited": edited})
+
+    async def write_down(self, entry: Document) -> None:
+        def write() -> None:
+            kept = self.disk.audit.get(entry["_id"])
+            self.disk.audit[entry["_id"]] = encoded(({} if kept is None else decoded(kept)) | entry)
+
+        await self.seam.call("write_down", [write])
+
+    async def written_down(self, limit: int) -> list[Document]:
+        entries = [decoded(raw) for raw in self.disk.audit.values()]
+        return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
+
+    def _rows(self, wanted: Mapping[str, Any]) -> list[Document]:
+        return [
+            row
+            for row in self.disk.letter_documents()
+            if all(row.get(name) == value for name, value in wanted.items())
+        ]
+
+    async def _change(
+        self, call: str, letter_id: str, values: Mapping[str, Any], attempts: int = 0
+    ) -> None:
+        def change() -> None:
+            for row in self._rows({"id": letter_id, "status": OPEN}):
+                more = {"attempts": row["attempts"] + attempts}
+                self.disk.letters[row["_id"]] = encoded(row | dict(values) | more)
+
+        await self.seam.call(call, [change])
 
 
 @dataclass(slots=True)

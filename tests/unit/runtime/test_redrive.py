@@ -1,0 +1,531 @@
+"""What operators do to dead letters: foreseen exactly, done in order, once, and harmless wherever it breaks off."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from mending import (
+    NOW,
+    WHO,
+    Life,
+    Marked,
+    Noted,
+    Rules,
+    Sheet,
+    World,
+    live,
+    subject,
+)
+from toy import differences
+
+from shared.contracts.event import MAX_EVENT_BYTES
+from shared.errors import Invalid, Refused, Unknown
+from shared.runtime import retry
+from shared.runtime.changes import changed_paths
+from shared.runtime.deadletters import REASONS, STATUSES
+from shared.runtime.redrive import Redriver
+from shared.testing.fakes import Seam, When
+
+SUBJECTS = [subject(n) for n in range(3)]
+BAD = Rules(broken=frozenset({3, 5}), refused=frozenset({4}))
+GOOD = Rules()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.0)
+
+
+async def heard(world: World, rules: Rules, *said: Any) -> Life:
+    """A process that has heard these records, and is quiet."""
+    await live(world, rules, lambda life: life.hear(*said))
+    return Life(world, rules)
+
+
+async def in_trouble() -> World:
+    """Two lines with three and two rows, one of them with a neighbour that is well."""
+    world = World()
+    one, two, well = SUBJECTS
+    said = [world.topics.say(Noted(amount=n), one) for n in (1, 3, 2, 6)]
+    said += [world.topics.say(Marked(amount=n), two) for n in (4, 1)]
+    said += [world.topics.say(Noted(amount=1), name) for name in (two, well)]
+    await heard(world, BAD, *said)
+    return world
+
+
+# --- what is kept ------------------------------------------------------------------------------------------
+
+
+async def test_a_row_says_where_it_belongs_why_and_how_often_it_was_tried() -> None:
+    world = await in_trouble()
+    rows = world.rows()
+    assert len(rows) == 5
+    assert {(row["subject"], row["line"]) for row in rows} == {
+        (SUBJECTS[0], "feed"),
+        (SUBJECTS[1], "other"),
+    }
+    by_reason = {row["reason"]: row for row in rows}
+    raised, refused, behind = (
+        by_reason[name] for name in ("decision-raised", "decision-refused", "line-parked")
+    )
+    assert (raised["exception"], refused["exception"]) == ("ValueError", "not-now")
+    assert "mending.note" in raised["where"]
+    assert [row["attempts"] for row in (raised, refused, behind)] == [1, 1, 0]
+    for row in rows:
+        assert row["reason"] in REASONS
+        assert row["status"] in STATUSES
+        assert row["redrivable"] is True
+        assert row["first_seen"] == row["last_seen"]
+        assert row["data"]
+        assert dict(row["headers"])["ce_id"].decode() == row["event_id"]
+
+
+async def test_like_failures_are_one_group_and_unlike_ones_are_not() -> None:
+    world = World()
+    said = [world.topics.say(Noted(amount=3), name) for name in SUBJECTS]
+    said += [world.topics.say(Marked(amount=3), SUBJECTS[0])]
+    said += [world.topics.say(Noted(amount=4), subject("refused"))]
+    said += [world.topics.say(Noted(amount=1), subject("unreadable"), data=b"[")]
+    life = await heard(world, BAD, *said)
+    groups = await life.letters.groups()
+    largest = groups[0]
+    assert (largest["reason"], largest["count"], largest["lines"]) == ("decision-raised", 3, 3)
+    assert len(groups) == 4
+    assert len({group["fingerprint"] for group in groups}) == 4
+
+
+async def test_handoffs_and_deadlines_have_rows_of_the_same_form() -> None:
+    world = World()
+    bad = Rules(deadline_broken=True, handoff_broken=True)
+    one = SUBJECTS[0]
+    said = [world.topics.say(Noted(amount=n), one) for n in (7, 8)]
+    await heard(world, bad, *said)
+    await live(world, bad, lambda life: life.fire(one))
+    handoff, deadline = sorted(world.rows(), key=lambda row: row["kind"], reverse=True)
+    assert (handoff["subject"], handoff["line"]) == (subject("neighbour"), f"self|{one}")
+    assert (deadline["subject"], deadline["line"]) == (one, "deadlines")
+    assert (handoff["type"], deadline["type"]) == ("PassOn", "deadline:review")
+    await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=100))
+    assert world.rows("open") == []
+    assert world.state(subject("neighbour")).passed_on == 8
+    assert world.state(one).total == 115
+    assert not any(d["parked"] for d in world.disk.documents())
+
+
+async def test_a_deadline_that_was_mended_and_fails_again_has_a_row_again() -> None:
+    """Rows that are closed stay: a second one must not hide behind the first."""
+    world, bad = World(), Rules(deadline_broken=True)
+    one = SUBJECTS[0]
+    for _ in range(2):
+        await heard(world, bad, world.topics.say(Noted(amount=7), one))
+        await live(world, bad, lambda life: life.fire(one))
+        assert len(world.rows("open")) == 1
+        await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=100))
+        assert world.rows("open") == []
+    assert len(world.rows()) == 2
+
+
+# --- foreseen and done ---------------------------------------------------------------------------------------
+
+FAILURES = 100
+
+
+def _random_feed(world: World, chance: random.Random) -> list[Any]:
+    said = []
+    for _ in range(chance.randint(3, 9)):
+        about = chance.choice(SUBJECTS)
+        event = chance.choice((Noted, Marked))(amount=chance.randint(1, 8))
+        spoilt = chance.choice((None, None, None, b"[", b'{"amount": "many"}'))
+        major = {"type": event.TYPE.replace(".v1", ".v2")} if chance.random() < 0.1 else {}
+        said.append(world.topics.say(event, about, data=spoilt, **major))
+    return said
+
+
+async def _one_row(life: Life, wanted: dict[str, str], row: str, *, well: bool) -> None:
+    progress = await life.redriver.redrive(wanted, WHO, limit=1, upto=row)
+    assert (progress.failed is None) == well
+
+
+@pytest.mark.parametrize("seed", range(FAILURES))
+async def test_what_is_foreseen_is_what_happens(seed: int) -> None:
+    """Whatever has failed, and whatever the next deploy mends of it: outcome, paths, events and their numbers."""
+    chance = random.Random(seed)
+    world, failing = World(), Rules(broken=frozenset({3, 5, 7}), refused=frozenset({4, 6}))
+    while not world.rows("open"):
+        await heard(world, failing, *_random_feed(world, chance))
+    mended = Rules(
+        broken=frozenset(n for n in failing.broken if chance.random() < 0.3),
+        refused=frozenset(n for n in failing.refused if chance.random() < 0.3),
+    )
+    life = Life(world, mended)
+    for line in await life.letters.lines({}, 100):
+        [head, *_] = await life.letters.line(line, 1)
+        before = world.ending()
+        steps = await life.redriver.preview(head["id"], behind=True)
+        assert world.ending() == before, "a preview writes nothing"
+        wanted = {"subject": line[0], "line": line[1]}
+        for step in steps:
+            was, said = world.state(line[0]), world.said().get(line[0], [])
+            await live(
+                world,
+                mended,
+                partial(_one_row, wanted=wanted, row=step["id"], well=step["outcome"] == "applied"),
+            )
+            [row] = [row for row in world.rows() if row["id"] == step["id"]]
+            if step["outcome"] == "applied":
+                assert row["status"] == "redriven"
+            else:
+                assert (row["status"], row["reason"]) == ("open", step["reason"])
+                assert (row["exception"], row["where"]) == (step["exception"], step["where"])
+            assert changed_paths(was, world.state(line[0])) == step["changed"]
+            now = world.said().get(line[0], [])[len(said) :]
+            assert now == [(str(e["sequence"]), e["id"], e["type"]) for e in step["events"]]
+
+
+async def test_a_preview_shows_no_values() -> None:
+    world = await in_trouble()
+    life = Life(world, GOOD)
+    [row] = [row for row in world.rows() if row["reason"] == "decision-raised"]
+    [step] = await life.redriver.preview(row["id"])
+    item = step["changed"][0].removeprefix("items.")
+    assert step["changed"] == [f"items.{item}", "tags[]", "total"]
+    assert len(await life.redriver.preview(row["id"], behind=True)) == 3
+    edited = await life.redriver.preview(row["id"], b'{"amount": 5}')
+    assert [event["type"] for event in edited[0]["events"]] == [
+        "care.mended.tallied.v1",
+        "care.mended.rounded.v1",
+    ]
+
+
+def test_keys_of_mappings_are_shown_only_when_they_are_ids() -> None:
+    before, known = Sheet(), subject("x").removeprefix("episode/")
+    after = before.but(items={"fentanyl": 1, known: 2}, tags=("a", "b"))
+    assert changed_paths(before, after) == ["items.*", f"items.{known}", "tags[]"]
+
+
+# --- in order, ramped, stopping, resuming --------------------------------------------------------------------
+
+
+async def test_a_redrive_goes_in_order_and_lifts_the_marker_at_the_end() -> None:
+    world = await in_trouble()
+    await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=100))
+    assert world.rows("open") == []
+    assert world.state(SUBJECTS[0]).total == 12
+    assert list(world.state(SUBJECTS[0]).items.values()) == [1, 3, 2, 6]
+    assert [d["parked"] for d in world.disk.documents()] == [{}, {}, {}]
+    again = world.topics.say(Noted(amount=1), SUBJECTS[0])
+    await heard(world, GOOD, again)
+    assert world.state(SUBJECTS[0]).total == 13
+
+
+async def test_it_stops_at_the_first_failure_and_goes_on_when_that_is_mended() -> None:
+    world = World()
+    said = [world.topics.say(Noted(amount=n), SUBJECTS[0]) for n in (3, 1, 5, 2)]
+    await heard(world, BAD, *said)
+    half = Rules(broken=frozenset({5}))
+    life = Life(world, half)
+    progress = await life.redriver.redrive({}, WHO, limit=100)
+    assert (progress.redriven, progress.stopped) == (2, "failed")
+    assert progress.failed is not None
+    assert progress.failed["sequence"] == 3
+    again = await life.redriver.redrive({}, WHO, limit=100)
+    assert (again.redriven, again.stopped) == (0, "failed")
+    [row] = [row for row in world.rows("open") if row["sequence"] == 3]
+    assert row["attempts"] == 2
+    assert row["last_seen"] > row["first_seen"]
+    await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=100))
+    assert list(world.state(SUBJECTS[0]).items.values()) == [3, 1, 5, 2]
+
+
+async def test_it_begins_with_one_then_ten_then_a_hundred() -> None:
+    world = World()
+    said = [world.topics.say(Noted(amount=3), subject(f"ramp {n}")) for n in range(230)]
+    await heard(world, BAD, *said)
+    life = Life(world, GOOD)
+    progress = await life.redriver.redrive({}, WHO, limit=150)
+    assert (progress.steps, progress.stopped) == ([1, 10, 100, 39], "limit")
+    progress = await life.redriver.redrive({}, WHO, limit=1_000)
+    assert (progress.steps, progress.stopped) == ([1, 10, 69], "done")
+
+
+async def test_only_what_was_asked_for_is_redriven() -> None:
+    world = await in_trouble()
+    life = Life(world, GOOD)
+    refused = next(row for row in world.rows() if row["reason"] == "decision-refused")
+    await life.redriver.redrive({"fingerprint": refused["fingerprint"]}, WHO, limit=100)
+    assert {row["subject"] for row in world.rows("open")} == {SUBJECTS[0]}
+    head = next(row for row in world.rows() if row["reason"] == "decision-raised")
+    line = {"subject": head["subject"], "line": head["line"]}
+    progress = await life.redriver.redrive(line, WHO, limit=100, upto=head["id"])
+    assert progress.redriven == 1
+    assert len(world.rows("open")) == 2
+
+
+async def test_who_did_what_when_and_why_is_written_down() -> None:
+    world = await in_trouble()
+    life = Life(world, GOOD)
+    await life.redriver.redrive({}, WHO, limit=100)
+    [entry] = await life.letters.written_down(10)
+    assert (entry["actor_id"], entry["why"], entry["action"]) == (WHO.actor_id, WHO.why, "redrive")
+    assert entry["result"]["redriven"] == 5
+    assert entry["at"] <= entry["ended_at"]
+    for row in world.rows():
+        assert (row["closed"]["by"], row["closed"]["why"]) == (WHO.actor_id, WHO.why)
+
+
+# --- discarding and correcting -------------------------------------------------------------------------------
+
+
+async def test_a_discarded_event_has_no_effect_and_its_line_goes_on() -> None:
+    world = await in_trouble()
+    life = Life(world, BAD)
+    head, second, _ = [row for row in world.rows() if row["subject"] == SUBJECTS[0]]
+    with pytest.raises(Refused) as refused:
+        await life.redriver.discard(second["id"], WHO)
+    assert refused.value.code == "not-first-in-line"
+    assert head["id"] in refused.value.way_out
+    assert (await life.redriver.discard(head["id"], WHO))["status"] == "discarded"
+    [document] = [d for d in world.disk.documents() if d["_id"] == SUBJECTS[0]]
+    assert document["applied"]["feed"] == [2, head["event_id"]]
+    line = {"subject": SUBJECTS[0], "line": "feed"}
+    await live(world, BAD, lambda life: life.redriver.redrive(line, WHO, limit=100))
+    assert list(world.state(SUBJECTS[0]).items.values()) == [1, 2, 6]
+    with pytest.raises(Refused) as closed:
+        await life.redriver.discard(head["id"], WHO)
+    assert closed.value.code == "already-closed"
+    assert {e["action"] for e in await life.letters.written_down(10)} == {"discard", "redrive"}
+
+
+async def test_a_discarded_deadline_is_disarmed_and_the_others_fire() -> None:
+    world, bad = World(), Rules(deadline_broken=True)
+    await heard(world, bad, world.topics.say(Noted(amount=7), SUBJECTS[0]))
+    await live(world, bad, lambda life: life.fire(SUBJECTS[0]))
+    [row] = world.rows("open")
+    await Life(world, bad).redriver.discard(row["id"], WHO)
+    assert world.state(SUBJECTS[0]).deadlines == {}
+    assert world.rows("open") == []
+    assert not any(d["parked"] for d in world.disk.documents())
+
+
+async def test_the_last_row_of_a_line_that_is_discarded_lifts_the_marker_of_a_bare_record() -> None:
+    """And leaves the record as unknown as it was."""
+    world = World()
+    about = subject("bare")
+    await heard(world, BAD, world.topics.say(Noted(amount=3), about))
+    [row] = world.rows("open")
+    life = Life(world, BAD)
+    await life.redriver.discard(row["id"], WHO)
+    record = (await life.store.load([about]))[about]
+    assert record.bare
+    assert record.parked == {}
+    await heard(world, BAD, world.topics.say(Noted(amount=2), about))
+    assert world.state(about).total == 2
+
+
+async def test_a_forked_history_is_settled_by_discarding_the_second_of_it() -> None:
+    world = World()
+    first, forked = (world.topics.say(Noted(amount=1), SUBJECTS[0]) for _ in range(2))
+    forked = replace(
+        forked,
+        headers=[(n, b"1" if n == "ce_sequence" else raw) for n, raw in forked.headers],
+    )
+    life = await heard(world, GOOD, first, forked)
+    [row] = world.rows("open")
+    assert row["reason"] == "history-forked"
+    progress = await life.redriver.redrive({}, WHO, limit=10)
+    assert progress.stopped == "failed"
+    assert (await life.redriver.discard(row["id"], WHO))["status"] == "discarded"
+    assert not any(d["parked"] for d in world.disk.documents())
+    assert world.state(SUBJECTS[0]).total == 1
+
+
+async def test_corrected_data_is_validated_and_the_original_kept_beside_it() -> None:
+    world = World()
+    spoilt = world.topics.say(Noted(amount=1), SUBJECTS[0], data=b'{"amount": "many"}')
+    life = await heard(world, GOOD, spoilt)
+    [row] = world.rows("open")
+    for wrong in (b"[", b'{"amount": "few"}', b"{}", b'{"amount":1,"x":"' + b"y" * MAX_EVENT_BYTES):
+        with pytest.raises(Invalid):
+            await life.redriver.edit(row["id"], wrong, WHO)
+    await life.redriver.edit(row["id"], b'{"amount": 2}', WHO)
+    await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=10))
+    [row] = world.rows()
+    assert (row["status"], bytes(row["data"])) == ("redriven", b'{"amount": "many"}')
+    assert bytes(row["edited"]["data"]) == b'{"amount": 2}'
+    assert world.state(SUBJECTS[0]).total == 2
+
+
+async def test_what_could_not_be_put_in_order_can_only_be_discarded() -> None:
+    world = World()
+    nobody = world.topics.say(Noted(amount=1), SUBJECTS[0], subject="somebody")
+    life = await heard(world, GOOD, nobody)
+    [row] = world.rows("open")
+    assert (row["redrivable"], row["line"], row["reason"]) == (False, None, "envelope-invalid")
+    for act in (
+        lambda: life.redriver.preview(row["id"]),
+        lambda: life.redriver.edit(row["id"], b"{}", WHO),
+    ):
+        with pytest.raises(Refused) as refused:
+            await act()
+        assert refused.value.code == "not-redrivable"
+    assert (await life.redriver.redrive({}, WHO, limit=10)).rows == 0
+    await life.redriver.discard(row["id"], WHO)
+    assert [r["status"] for r in world.rows()] == ["discarded"]
+    with pytest.raises(Unknown):
+        await life.redriver.discard(subject("x").removeprefix("episode/"), WHO)
+
+
+# --- wherever it breaks off ------------------------------------------------------------------------------------
+
+
+def _more(world: World) -> list[Any]:
+    """What the publishers say while the operator is at work; the same again when it is told again."""
+    feed = [world.topics.say(Noted(amount=2), SUBJECTS[0]) for _ in range(3)]
+    return [*feed, world.topics.say(Marked(amount=6), SUBJECTS[1])]
+
+
+async def _mended(seams: list[Seam], life: type[Life] = Life) -> tuple[dict[str, Any], int]:
+    """Two parked lines redriven while more is heard of them, in as many lives and tries as it takes."""
+    world = await in_trouble()
+    more = _more(world)
+
+    async def hear(process: Life) -> None:
+        for _ in range(process.seam.slow.get("hear", 0)):
+            await asyncio.sleep(0)
+        for record in more:
+            await process.hear(record)
+
+    async def act(process: Life) -> None:
+        hearing = hear(process)
+        redriving = process.redriver.redrive({}, WHO, limit=100)
+        done = await asyncio.gather(hearing, redriving, return_exceptions=True)
+        for one in done:
+            if isinstance(one, BaseException):
+                raise one
+        for _ in range(3):
+            await process.redriver.redrive({}, WHO, limit=100)
+
+    calls = await live(world, GOOD, act, seams, life)
+    return world.ending(), len(calls)
+
+
+async def _expected() -> tuple[dict[str, Any], int]:
+    ending, calls = await _mended([])
+    assert ending["open"] == []
+    assert ending["records"][SUBJECTS[0]]["state"]["total"] == 18
+    assert ending["records"][SUBJECTS[1]]["state"]["total"] == 12
+    assert not any(record["parked"] for record in ending["records"].values())
+    return ending, calls
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fatal", [True, False], ids=["the process dies", "the call fails"])
+async def test_a_redrive_that_breaks_off_anywhere_and_is_repeated_has_one_effect(
+    when: When, *, fatal: bool
+) -> None:
+    expected, calls = await _expected()
+    assert calls > 30
+    for at in range(1, calls + 1):
+        end, _ = await _mended([Seam(at=at, when=when, fatal=fatal)])
+        assert not differences(_order_free(end), _order_free(expected)), f"call {at}"
+
+
+def _order_free(ending: dict[str, Any]) -> dict[str, Any]:
+    """Lines of two publishers may be applied in either order: what is compared is each line's own."""
+    records = {}
+    for name, record in ending["records"].items():
+        state = dict(record["state"])
+        state["items"] = sorted(state["items"].values())
+        state["tags"] = sorted(state["tags"])
+        records[name] = record | {"state": state}
+    said = {name: [int(number) for number, _, _ in items] for name, items in ending["said"].items()}
+    return {
+        "records": records,
+        "said": {n: sorted(set(s)) for n, s in said.items()},
+        "open": ending["open"],
+    }
+
+
+class LiftsWithoutLooking(Redriver):
+    """Looks for rows before it loads the record, so that one may come in between."""
+
+    async def _lift(self, row: Any) -> None:
+        subject, line = row["subject"], row["line"]
+        others = [r for r in await self._letters.line((subject, line), 2) if r["id"] != row["id"]]
+        if others:
+            return
+        record = (await self._store.load([subject]))[subject]
+        record.lift(line)
+        await self._store.save([record], NOW)
+
+
+class ClosesFirst(Redriver):
+    """Closes the row before its line may go on."""
+
+    async def _finish(self, row: Any, status: str, who: Any) -> None:
+        closed = {"at": NOW, "by": who.actor_id, "why": who.why}
+        await self._letters.close(row["id"], status, closed)
+        await self._lift(row)
+
+
+class SkipsTheHead(Redriver):
+    """Redrives a line without keeping to its order."""
+
+    async def _rows(self, wanted: Any) -> Any:
+        rows: list[Any] = []
+        for line in await self._letters.lines(wanted, 100):
+            rows += reversed(await self._letters.line(line, 100))
+        for row in rows:
+            yield row
+
+
+@pytest.mark.parametrize("redriver", [ClosesFirst, SkipsTheHead])
+async def test_a_mistake_is_found(redriver: type[Redriver]) -> None:
+    expected, calls = await _expected()
+    life = type("Sabotaged", (Life,), {"REDRIVER": redriver})
+    for when in (When.AFTER, When.BEFORE):
+        for at in range(1, calls + 1):
+            try:
+                end, _ = await _mended([Seam(at=at, when=when, fatal=True)], life)
+            except AssertionError:
+                return
+            if differences(_order_free(end), _order_free(expected)):
+                return
+    pytest.fail("nothing in the table noticed")
+
+
+# --- while more is heard ---------------------------------------------------------------------------------------
+
+CALLS = ("load", "save", "add_letters", "line", "lines", "close", "write_down")
+
+
+def _slow(seed: int) -> Seam:
+    """Every kind of call takes its own time, so that the consumer and the redrive pass each other in another way."""
+    chance = random.Random(seed)
+    slow = {name: chance.randint(1, 12) for name in CALLS}
+    return Seam(slow=slow | {"hear": chance.randint(0, 400)})
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_nothing_slips_between_the_last_row_and_the_marker(seed: int) -> None:
+    expected, _ = await _expected()
+    end, _ = await _mended([_slow(seed)])
+    assert not differences(_order_free(end), _order_free(expected))
+
+
+async def test_a_marker_lifted_without_looking_again_is_found() -> None:
+    expected, _ = await _expected()
+    life = type("Sabotaged", (Life,), {"REDRIVER": LiftsWithoutLooking})
+    for seed in range(400):
+        try:
+            end, _ = await _mended([_slow(seed)], life)
+        except AssertionError:
+            return
+        if differences(_order_free(end), _order_free(expected)):
+            return
+    pytest.fail("no interleaving noticed")
