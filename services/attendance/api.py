@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from services.attendance import domain, screens, sessions
+from services.attendance import breath, domain, groups, screens, sessions, support, weeks
 from shared.contracts.attendance import (
     AttendanceStatus,
     CancelledBy,
-    Matrix,
-    NotProvidedKind,
+    CorrectionReason,
     Participation,
-    ScreenReason,
-    ScreenStage,
     SessionMode,
-    SpecimenValidity,
 )
 from shared.contracts.codes import (
-    AnalyteCode,
     EpisodeId,
     GroupId,
     Modality,
-    PanelCode,
     TopicCode,
 )
-from shared.errors import Invalid, NotYetKnown
-from shared.runtime.http import Body, Call, SubjectId, call_by
+from shared.contracts.plans import AncillaryKind
+from shared.errors import Invalid, NotYetKnown, Unknown
+from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
 router = APIRouter(tags=["attendance"])
 
 Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager", "nurse")]
-Clinician = Annotated[Call, call_by("clinician", "nurse")]
+Minutes = Annotated[int, Field(ge=0, le=480)]
+CALENDAR: Final = timedelta(days=366)
+"""How far back a session may be written down, and how far ahead it may be planned."""
 
 
 class ScheduleSession(Body):
@@ -43,13 +41,19 @@ class ScheduleSession(Body):
     starts_at: AwareDatetime
     minutes_planned: Annotated[int, Field(ge=15, le=480)]
     mode: SessionMode = SessionMode.ON_SITE
-    roster: Annotated[list[EpisodeId], Field(min_length=1, max_length=50)]
+    roster: Annotated[list[EpisodeId], Field(max_length=50)] = Field(default_factory=list[str])
+    """Who is expected; empty: everyone with a confirmed seat in the group."""
+    family_only: bool = False
+    """The family meets without the patient: no hours for the patient."""
+    service: AncillaryKind | None = None
+    """The ancillary service that the session is; it counts when the plan says so."""
 
 
 class RollLine(Body):
     episode_id: EpisodeId
     status: AttendanceStatus
-    minutes_present: Annotated[int, Field(ge=0, le=480)] = 0
+    minutes_present: Minutes | None = None
+    """Needed for who came late or left early; whoever attended was there all the time unless this says otherwise."""
     participation: Participation = Participation.NOT_RATED
 
 
@@ -57,44 +61,27 @@ class CallRoll(Body):
     entries: Annotated[list[RollLine], Field(min_length=1, max_length=50)]
 
 
+class CorrectAttendance(OfEpisode):
+    status: AttendanceStatus
+    minutes_present: Minutes | None = None
+    reason: CorrectionReason
+
+
 class CancelSession(Body):
     cancelled_by: CancelledBy
 
 
-class OrderScreen(Body):
-    episode_id: EpisodeId
-    matrix: Matrix = Matrix.URINE
-    panel: PanelCode
-    reason: ScreenReason = ScreenReason.RANDOM
-
-
-class OfScreen(Body):
-    episode_id: EpisodeId
-
-
-class CollectSpecimen(OfScreen):
-    observed: bool = False
-    temperature_in_range: bool | None = None
-
-
-class RecordResult(OfScreen):
-    stage: ScreenStage
-    validity: SpecimenValidity
-    positives: Annotated[tuple[AnalyteCode, ...], Field(max_length=50)] = ()
-
-
-class NotProvided(OfScreen):
-    kind: NotProvidedKind
-
-
 @router.post("/sessions", status_code=201)
 async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
-    """Schedule a session for the people on its roster. All of them must be admitted and known here."""
+    """Schedule a session for the people on its roster, or for everyone with a seat in its group.
+
+    All of them must be in care and known here; groups are open to who was oriented.
+    """
     if len(set(body.roster)) != len(body.roster):
         raise Invalid("roster-repeats", "Someone stands on the roster twice.")
-    for record in await call.records([f"episode/{episode}" for episode in body.roster]):
-        if not isinstance(record.state, domain.EpisodeState) or record.state.admission is None:
-            raise NotYetKnown("episode")
+    now: datetime = call.runtime.clock.now()
+    if not now - CALENDAR <= body.starts_at <= now + CALENDAR:
+        raise Invalid("session-too-far", "A session is at most a year away.")
     new = sessions.NewSession(
         group_id=body.group_id,
         modality=body.modality,
@@ -103,7 +90,16 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
         minutes_planned=body.minutes_planned,
         mode=body.mode,
         roster=tuple(body.roster),
+        family_only=body.family_only,
+        service=None if body.service is None else body.service.value,
     )
+    if body.group_id is not None:
+        group = await call.record(f"group/{body.group_id}")
+        new = groups.session_of(cast("groups.GroupState", group.state), new)
+    if not new.roster:
+        raise Invalid("roster-empty", "Nobody would come.", way_out="Name the roster.")
+    for record in await call.records([f"episode/{episode}" for episode in new.roster]):
+        sessions.may_be_booked(cast("domain.EpisodeState", record.state), new)
     return await call.execute(
         f"session/{call.new_id('session')}",
         lambda state, cause: sessions.schedule(state, new, cause),
@@ -121,11 +117,13 @@ async def read_session(call: Staff, session_id: SubjectId) -> Response:
 @router.post("/sessions/{session_id}/attendance")
 async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Response:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
+    if len({line.episode_id for line in body.entries}) != len(body.entries):
+        raise Invalid("roll-repeats", "The roll names someone twice.")
     entries = [
         sessions.RollEntry(
             episode_id=line.episode_id,
             status=line.status,
-            minutes_present=line.minutes_present,
+            minutes_present=sessions.minutes_of(line.status, line.minutes_present),
             participation=line.participation,
         )
         for line in body.entries
@@ -133,6 +131,21 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Respo
     return await call.execute(
         f"session/{session_id}",
         lambda state, cause: sessions.call_roll(state, entries, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/attendance/{session_id}/corrections")
+async def correct_attendance(
+    call: Staff, session_id: SubjectId, body: CorrectAttendance
+) -> Response:
+    """Correct what the roll said of one person. What was said stays; a week that was closed is evaluated again."""
+    minutes = sessions.minutes_of(body.status, body.minutes_present)
+    return await call.execute(
+        f"session/{session_id}",
+        lambda state, cause: sessions.correct(
+            state, body.episode_id, body.status, minutes, body.reason, cause
+        ),
         wait_for_handoffs=True,
     )
 
@@ -147,77 +160,45 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
     )
 
 
+@router.get("/episodes/{episode_id}/weeks/{day}")
+async def read_week(call: Staff, episode_id: SubjectId, day: date) -> Response:
+    """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
+    until: date = call.runtime.clock.now().date() + CALENDAR
+    return await call.read(
+        f"episode/{episode_id}", lambda state: weeks.view(state, day, until=until)
+    )
+
+
 @router.get("/episodes/{episode_id}")
 async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
-    return await call.read(f"episode/{episode_id}", _episode_view)
-
-
-@router.post("/screens", status_code=201)
-async def order_screen(call: Staff, body: OrderScreen) -> Response:
-    """Notify a person of a screen."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: screens.order(state, body.matrix, body.panel, body.reason, cause),
-        status=201,
-    )
-
-
-@router.post("/screens/{screen_id}/collect")
-async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpecimen) -> Response:
-    """Record that the specimen was taken and sealed."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: screens.collect(
-            state,
-            screen_id,
-            observed=body.observed,
-            temperature_in_range=body.temperature_in_range,
-            cause=cause,
-        ),
-    )
-
-
-@router.post("/screens/{screen_id}/not-provided")
-async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> Response:
-    """Record why there is no specimen."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: screens.not_provided(state, screen_id, body.kind, cause),
-    )
-
-
-@router.post("/screens/{screen_id}/results")
-async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -> Response:
-    """Record a result. It is interpreted by a clinician before anyone else hears what it means."""
-    positives = tuple(sorted(set(body.positives)))
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, _cause: screens.record_result(
-            state, screen_id, stage=body.stage, validity=body.validity, positives=positives
-        ),
-    )
-
-
-@router.post("/screens/{screen_id}/interpret")
-async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfScreen) -> Response:
-    """Interpret a result against what is prescribed."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: screens.interpret(state, screen_id, cause),
-    )
+    now = call.runtime.clock.now()
+    return await call.read(f"episode/{episode_id}", lambda state: _episode_view(state, now))
 
 
 def _session_view(state: sessions.SessionState) -> dict[str, Any]:
-    return state.model_dump(mode="json", exclude={"deadlines"})
+    view = state.model_dump(mode="json", exclude={"deadlines", "team", "void"})
+    if state.starts_at is None:
+        raise Unknown("session")
+    return view
 
 
-def _episode_view(state: domain.EpisodeState) -> dict[str, Any]:
+def _episode_view(state: domain.EpisodeState, now: datetime) -> dict[str, Any]:
     if state.admission is None:
         raise NotYetKnown("episode")
-    view = state.model_dump(mode="json", exclude={"deadlines", "screens", "expected"})
-    view["screens"] = {
-        key: {"matrix": screen.matrix, "closed": screen.closed}
-        for key, screen in state.screens.items()
+    kept_back = {
+        "deadlines",
+        "screens",
+        "expected",
+        "breath_tests",
+        "support",
+        "family",
+        "paid",
+        "draw",
     }
+    view = state.model_dump(mode="json", exclude=kept_back)
+    view["screens"] = screens.summary(state)
+    view["no_group_today"] = breath.no_group_today(state, now)
+    view["mutual_support"] = support.support_view(state, now)
+    view["family"] = support.family_view(state, now)
     return view

@@ -1,6 +1,16 @@
 """Attendance, put together. Decides nothing."""
 
-from services.attendance import api, domain, heard, sessions
+from services.attendance import (
+    api,
+    api_groups,
+    api_screens,
+    api_support,
+    domain,
+    groups,
+    heard,
+    incentives,
+    sessions,
+)
 from services.attendance.reactions import HANDOFFS, REACTIONS
 from shared.runtime.record import RecordKind
 from shared.runtime.service import Service, run
@@ -14,11 +24,13 @@ SERVICE = Service(
     kinds={
         "episode": RecordKind(domain.EpisodeState, heard.on_deadline),
         "session": RecordKind(sessions.SessionState, sessions.on_deadline, minted_here=True),
+        "group": RecordKind(groups.GroupState, groups.on_deadline, minted_here=True),
+        "person": RecordKind(incentives.LedgerState),
         **STAFF_KIND,
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,
-    routers=[api.router],
+    routers=[api.router, api_groups.router, api_screens.router, api_support.router],
 )
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-from services.attendance import absences, weeks
+from services.attendance import absences, incentives, seats, specimens, weeks
 from services.attendance.domain import (
     Admission,
     EpisodeState,
@@ -20,6 +20,7 @@ from services.attendance.domain import (
 )
 from services.attendance.hours import LevelFrom
 from shared.contracts import intake, plans
+from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
 from shared.contracts.event import Event
 from shared.contracts.terms import ProgramTerms
@@ -57,8 +58,8 @@ def admitted(
     )
     state = weeks.begun(state.but(admission=admission), cause)
     state = absences.begun(state)
-    state, said = weeks.reconsider(state, cause)
-    return Decision(state, said)
+    state, said = weeks.reconsider(seats.watch_level(state, cause), cause)
+    return Decision(state, said, seats.confirmations(state, cause))
 
 
 def oriented(
@@ -69,13 +70,14 @@ def oriented(
 
 
 def person_corrected(
-    state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
+    state: EpisodeState, event: intake.EpisodePersonCorrected, cause: Cause
 ) -> Decision[EpisodeState]:
     """What happened stands; whose it is changes."""
     if state.admission is None:
         return Decision(state)
     admission = state.admission.model_copy(update={"person_id": event.person_id})
-    return Decision(state.but(admission=admission))
+    ledgers = incentives.moved(state, event.person_id, cause)
+    return Decision(state.but(admission=admission), handoffs=ledgers)
 
 
 def entered_in_error(
@@ -97,7 +99,10 @@ def _nothing_left(
 ) -> Decision[EpisodeState]:
     state, cleared = all_done(state, reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
-    return Decision(EpisodeState(void=True, team=state.team), cleared, handoffs)
+    handoffs += incentives.taken_back(state, cause)
+    handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
+    void = EpisodeState(void=True, team=state.team, seats=state.seats)
+    return Decision(void, cleared, handoffs)
 
 
 def admission_undone(
@@ -106,8 +111,11 @@ def admission_undone(
     """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
     state, cleared = all_done(state, ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
+    handoffs += incentives.taken_back(state, cause)
+    handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
     before = EpisodeState(
         team=state.team,
+        seats=state.seats,
         waiting=state.waiting,
         discharged_at=state.discharged_at,
         graduated_at=state.graduated_at,
@@ -137,8 +145,9 @@ def level_changed(
     change = LevelFrom(level=event.to_level, effective_at=event.effective_at)
     others = [one for one in state.levels if one.effective_at != change.effective_at]
     levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
-    state, said = weeks.reconsider(state.but(levels=levels), cause)
-    return Decision(state, said)
+    state = seats.watch_level(state.but(levels=levels), cause)
+    state, said = weeks.reconsider(state, cause)
+    return Decision(state, said, seats.moved(state, cause))
 
 
 def expected_analytes_updated(
@@ -192,8 +201,12 @@ def discharged(
     )
     gone = {key: booking for key, booking in state.bookings.items() if key not in after}
     state, cleared = all_done(state.but(bookings=gone), ClearedReason.EPISODE_CLOSED)
-    state, said = weeks.reconsider(state.disarm(absences.SILENCE, "screen:*"), cause)
-    return Decision(state, (*said, *cleared), not_expected(cause.subject_id, after))
+    state, said = weeks.reconsider(state.disarm(absences.SILENCE, specimens.DUE), cause)
+    handoffs = (
+        *not_expected(cause.subject_id, after),
+        *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
+    )
+    return Decision(seats.watch_level(state, cause), (*said, *cleared), handoffs)
 
 
 # --- deadlines -------------------------------------------------------------------------------------------
@@ -208,6 +221,8 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
         return weeks.close_week(state, date.fromisoformat(detail), cause)
     if kind == "week-projection":
         return weeks.project_week(state, date.fromisoformat(detail), cause)
+    if kind == seats.LEVEL:
+        return seats.level_takes_effect(state, cause)
     if kind == absences.SILENCE:
         return Decision(state, (absences.threshold(state, cause.now),))
     raise ValueError(f"unknown deadline {kind}")

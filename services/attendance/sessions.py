@@ -19,8 +19,10 @@ from services.attendance.domain import (
     Booked,
     Corrected,
     Dropped,
+    EpisodeState,
     LeftRoster,
     RollCalled,
+    in_care,
 )
 from shared.contracts import attendance
 from shared.contracts.attendance import (
@@ -32,13 +34,15 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, Role, TopicCode, Value
 from shared.decision import Cause, Decision, Handoff
-from shared.errors import Refused, Unknown
+from shared.errors import Invalid, Refused, Unknown
 from shared.loops import DEADLINE, CareState, close_loop, miss, open_loop
 
 ROLL_WITHIN: Final = timedelta(hours=24)
 """A roll is called within a day of the session's end. House rule."""
 ROLL_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 ENDED: Final = "ended"
+WHOLE_DAY: Final = 24 * 60
+"""As many minutes as a session can have: whoever attended gets what was planned."""
 
 
 class Entry(Value):
@@ -99,6 +103,29 @@ class RollEntry(Value):
     status: AttendanceStatus
     minutes_present: int
     participation: Participation
+
+
+def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
+    """Whether a person can stand on this roster. Raises why not: not in care, or not oriented before a group."""
+    in_care(episode)
+    in_group = new.group_id is not None or new.modality is Modality.GROUP
+    if in_group and episode.oriented_at is None:
+        raise Refused(
+            "not-oriented",
+            "Groups are open to people who know the schedule and the rules.",
+            way_out="Complete the orientation in intake; if that was a moment ago, retry.",
+        )
+
+
+def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
+    """The minutes that a line of a roll means. Raises `Invalid` where it does not say them, or says too much."""
+    if status not in PRESENT:
+        if minutes_present:
+            raise Invalid("minutes-of-an-absence", "Nobody was there for these minutes.")
+        return 0
+    if minutes_present is None and status is not AttendanceStatus.ATTENDED:
+        raise Invalid("minutes-missing", "Say how many minutes the person was there.")
+    return WHOLE_DAY if minutes_present is None else minutes_present
 
 
 def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[SessionState]:

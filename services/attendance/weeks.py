@@ -8,7 +8,7 @@ Source: house rules of the domain reference, section 3 ("Hours accounting").
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from services.attendance import hours
 from services.attendance.domain import Admission, EpisodeState, done
@@ -17,7 +17,7 @@ from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceEvent
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
 from shared.decision import Cause, Decision, derive_id
-from shared.errors import NotYetKnown
+from shared.errors import NotYetKnown, Unknown
 from shared.loops import open_loop
 
 MAKE_UP_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR)
@@ -188,6 +188,37 @@ def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:
         key: booking
         for key, booking in state.bookings.items()
         if hours.week_of(booking.starts_at, zone) == monday
+    }
+
+
+def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
+    """A week as its person's counselor sees it: what it asks for, what it has, and how it would end as booked.
+
+    Raises `Unknown`: no day of that week belongs to the episode, or it lies too far ahead.
+    """
+    admission = _known(state)
+    begins = hours.local_day(admission.admitted_at, admission.time_zone)
+    left = state.left_at
+    ends = until if left is None else hours.local_day(left, admission.time_zone)
+    monday = day - timedelta(days=day.weekday())
+    if day > until or monday > ends or monday + timedelta(days=hours.DAYS_PER_WEEK) <= begins:
+        raise Unknown("week")
+    week, ours = totals(state, monday), bookings_of(state, monday)
+    services = () if state.prescribed is None else state.prescribed.services
+    return {
+        "week_starts_on": monday.isoformat(),
+        "closed": monday.isoformat() in state.weeks,
+        **week.model_dump(mode="json"),
+        "met": week.met,
+        "minutes_short": week.minutes_short,
+        "over_ceiling": week.over_ceiling,
+        "minutes_projected": max(week.minutes_credited, hours.projected_credit(ours.values())),
+        "minutes_prescribed": sum(
+            service.sessions_per_week * service.minutes_each
+            for service in services
+            if service.modality in hours.COUNTED
+        ),
+        "sessions": {key: booking.model_dump(mode="json") for key, booking in ours.items()},
     }
 
 
