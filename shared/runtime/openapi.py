@@ -5,15 +5,15 @@ Whoever calls carries a token; a command carries an Idempotency-Key and may carr
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 
 from shared.runtime.http import KEY_LENGTH_MAX
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
-_OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked by machines of the house, without a token."""
 PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "title": "Problem",
@@ -71,19 +71,36 @@ _IF_MATCH: Final[dict[str, Any]] = {
 }
 
 
-def describe(app: FastAPI) -> None:
-    """Have the application's document say what all operations share."""
+def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    """Have the application's document say what all operations share, and who may call each."""
     plain = app.openapi
+    roles = _roles(routers)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(plain())
+            app.openapi_schema = _described(plain(), roles)
         return app.openapi_schema
 
     app.openapi = openapi
 
 
-def _described(document: dict[str, Any]) -> dict[str, Any]:
+def _roles(routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
+    """By method and path, the roles that `call_by` lets in; empty: any."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                for dependency in route.dependant.dependencies:
+                    roles = getattr(dependency.call, "roles", None)
+                    if roles is not None:
+                        for method in route.methods or ():
+                            found[method.lower(), route.path] = sorted(roles)
+    return found
+
+
+def _described(
+    document: dict[str, Any], roles: Mapping[tuple[str, str], list[str]]
+) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
@@ -96,16 +113,17 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for method in _METHODS:
             if method in operations:
-                _describe(path, method, operations[method])
+                _describe(path, method, operations[method], roles.get((method, path)))
     return document
 
 
-def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
+def _describe(path: str, method: str, operation: dict[str, Any], roles: list[str] | None) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     responses["4XX"] = {"$ref": "#/components/responses/Refused"}
     responses["503"] = {"$ref": "#/components/responses/Waiting"}
-    if path not in _OPEN:
+    if roles is not None:
         operation["security"] = [{"token": []}]
+        operation["x-roles"] = roles
     if method != "get" and not path.startswith("/ops/"):
         operation.setdefault("parameters", []).extend([_KEY, _IF_MATCH])
