@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from pydantic import Field
 
 from services.attendance.hours import Booking, LevelFrom, WeekTotals
+from services.attendance.interpretation import Screen
+from services.attendance.kept import BreathTest, Draw, FamilyVisit, Paid, Support
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -137,18 +139,6 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
-class Screen(Value):
-    """One screen on its way from order to interpretation. Results stay here."""
-
-    matrix: attendance.Matrix
-    panel: str
-    window_ends_at: datetime
-    collected_at: datetime | None = None
-    positives: tuple[str, ...] = ()
-    validity: attendance.SpecimenValidity | None = None
-    closed: bool = False
-
-
 class EpisodeState(CareState):
     """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
@@ -176,6 +166,12 @@ class EpisodeState(CareState):
     ancillary: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Ancillary services of the plan, and whether their minutes count."""
     screens: dict[str, Screen] = Field(default_factory=dict[str, Screen])
+    draw: Draw | None = None
+    breath_tests: dict[str, BreathTest] = Field(default_factory=dict[str, BreathTest])
+    support: Support = Support()
+    family: tuple[FamilyVisit, ...] = ()
+    paid: dict[str, Paid] = Field(default_factory=dict[str, Paid])
+    """Rewards handed to the person's ledger, by what they were for."""
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
 
     @property

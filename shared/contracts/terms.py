@@ -10,7 +10,15 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from shared.contracts.codes import Code, Milestone, PanelCode, Population, Value, VersionCode
+from shared.contracts.codes import (
+    Cents,
+    Code,
+    Milestone,
+    PanelCode,
+    Population,
+    Value,
+    VersionCode,
+)
 
 Days = Annotated[int, Field(ge=1, le=3660)]
 Times = Annotated[int, Field(ge=1, le=50)]
@@ -42,6 +50,25 @@ BANDS: Final = (
 """9 hours for adults and 6 for adolescents at 2.1 (SAMHSA advisory of 2021); 20 hours at 2.5."""
 
 
+class IncentiveTerms(Value):
+    """What is rewarded, with how much, and up to where. House rules; the cap is SAMHSA's of January 2025."""
+
+    behaviors: tuple[Code, ...] = Field(default=("screen",), max_length=5, examples=[["screen"]])
+    """What is rewarded and nothing else: `screen` as expected, `attendance`, or both."""
+    base_cents: Cents = Field(default=250, examples=[250])
+    """What the first is worth."""
+    step_cents: Cents = Field(default=125, examples=[125])
+    """By how much each next one in a row is worth more."""
+    most_cents: Cents = Field(default=2_500, examples=[2500])
+    """What one is worth at most."""
+    restored_after: int = Field(default=3, ge=1, le=50, examples=[3])
+    """After this many in a row, what was reached before a reset is reached again."""
+    attendance_cents: Cents = Field(default=100, examples=[100])
+    """What an attended session is worth, where attendance is rewarded."""
+    cap_cents: Cents = Field(default=75_000, examples=[75000])
+    """The most that one person may earn in one calendar year; the smaller cap of the same guidance is 7500."""
+
+
 class ProgramTerms(Value):
     """One version of one program's terms."""
 
@@ -71,6 +98,16 @@ class ProgramTerms(Value):
     """Days of silence after which contact counts as lost. The door stays open."""
     screen_every_days: Days | None = 7
     """The longest time between screens in the first month; missing: none are asked for."""
+    screen_early_days: Days = 30
+    """How long the first month of screens lasts."""
+    screen_every_days_stable: Days | None = 30
+    """The longest time between screens after that, while none is an unexpected positive; missing: as in the beginning."""
+    breath_positive_mg_per_210l: int = Field(default=10, ge=1, le=400)
+    """From how many milligrams of alcohol per 210 litres of breath a test is positive; 10 is 0.010 g/210 L."""
+    incentives: IncentiveTerms | None = None
+    """What is rewarded; missing: the house rules."""
+    family_per_week: int = Field(default=0, ge=0, le=14)
+    """Family sessions asked for per week."""
     panels: tuple[PanelCode, ...] = Field(default=(), max_length=20, examples=[["urine-12"]])
     """The panels that may be ordered; empty: any."""
     mutual_support_per_week: int = Field(default=0, ge=0, le=14)

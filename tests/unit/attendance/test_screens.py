@@ -1,142 +1,50 @@
-"""Screens: what a result means against what is prescribed, what is said of it, and what is refused."""
+"""Screens: what is said of them, what is refused, which loops they open, and how the draw finds people."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
 
-from services.attendance import screens
-from services.attendance.domain import Screen
-from shared.contracts import attendance, plans
-from shared.contracts.attendance import (
-    Matrix,
-    NotProvidedKind,
-    ScreenClass,
-    ScreenReason,
-    ScreenStage,
-    SpecimenValidity,
-)
-from shared.contracts.plans import ExpectedAnalyte
+from services.attendance import screens, specimens
+from services.attendance.interpretation import UnableReason
+from shared.contracts import attendance, intake, plans
+from shared.contracts.attendance import NotProvidedKind, ScreenReason, SpecimenValidity
+from shared.contracts.terms import ProgramTerms
 from shared.errors import CareError, Refused, Unknown
-from tests.unit.attendance.world import Episode, local
+from tests.unit.attendance.screened import (
+    ABSENT,
+    DEFINITIVE,
+    DILUTE,
+    EXPECTED,
+    INVALID,
+    MONDAY,
+    NEGATIVE,
+    PRESUMPTIVE,
+    UNEXPECTED,
+    Screened,
+    a_report,
+    prescribed,
+)
+from tests.unit.attendance.world import DAY, HOUR
 from tests.unit.support import fact, uid
 
-COLLECTED = datetime(2026, 3, 10, 22, 0, tzinfo=UTC)
-NEGATIVE, INVALID = ScreenClass.NEGATIVE, ScreenClass.INVALID
-EXPECTED, UNEXPECTED = ScreenClass.EXPECTED_POSITIVE, ScreenClass.UNEXPECTED_POSITIVE
-ABSENT = ScreenClass.EXPECTED_ABSENT
+Step = Callable[[Screened], object]
 
 
-def prescribed(
-    code: str = "buprenorphine",
-    since: str = "2026-03-01",
-    until: str | None = None,
-    *,
-    verified: bool = True,
-) -> ExpectedAnalyte:
-    return ExpectedAnalyte(
-        code=code,
-        from_on=date.fromisoformat(since),
-        until_on=None if until is None else date.fromisoformat(until),
-        verified=verified,
-    )
+# --- what is said ----------------------------------------------------------------------------------------
 
 
-def a_screen(positives: list[str], validity: SpecimenValidity) -> Screen:
-    return Screen(
-        matrix=Matrix.URINE,
-        panel="urine-12",
-        window_ends_at=COLLECTED,
-        collected_at=COLLECTED,
-        positives=tuple(positives),
-        validity=validity,
-    )
-
-
-@pytest.mark.parametrize(
-    ("positives", "expected", "meaning"),
-    [
-        ([], [], NEGATIVE),
-        (["cocaine"], [], UNEXPECTED),
-        (["buprenorphine"], [prescribed()], EXPECTED),
-        ([], [prescribed()], ABSENT),
-        (["cocaine"], [prescribed()], UNEXPECTED),
-        (["buprenorphine", "cocaine"], [prescribed()], UNEXPECTED),
-        (["buprenorphine"], [prescribed(verified=False)], UNEXPECTED),
-        ([], [prescribed(verified=False)], NEGATIVE),
-        (["buprenorphine"], [prescribed(since="2026-03-11")], UNEXPECTED),
-        (["buprenorphine"], [prescribed(since="2026-03-10")], EXPECTED),
-        (["buprenorphine"], [prescribed(until="2026-03-10")], EXPECTED),
-        (["buprenorphine"], [prescribed(until="2026-03-09")], UNEXPECTED),
-        ([], [prescribed(until="2026-03-09")], NEGATIVE),
-        (["methadone", "eddp"], [prescribed("methadone"), prescribed("eddp")], EXPECTED),
-        (["methadone"], [prescribed("methadone"), prescribed("eddp")], ABSENT),
-        (["methadone"], [prescribed("buprenorphine")], UNEXPECTED),
-    ],
-)
-def test_what_a_valid_result_means(
-    positives: list[str], expected: list[ExpectedAnalyte], meaning: ScreenClass
-) -> None:
-    screen = a_screen(positives, SpecimenValidity.VALID)
-    assert screens.classify(screen, tuple(expected), COLLECTED) is meaning
-
-
-@pytest.mark.parametrize("positives", [[], ["cocaine"], ["buprenorphine"]])
-@pytest.mark.parametrize(
-    "validity", [v for v in SpecimenValidity if v is not SpecimenValidity.VALID]
-)
-def test_a_specimen_that_cannot_be_judged_is_never_positive(
-    validity: SpecimenValidity, positives: list[str]
-) -> None:
-    meaning = screens.classify(a_screen(positives, validity), (prescribed(),), COLLECTED)
-    assert meaning is INVALID
-
-
-# --- from order to interpretation ------------------------------------------------------------------------
-
-
-class Screened(Episode):
-    """An episode with one screen."""
-
-    def __init__(self) -> None:
-        super().__init__(local("2026-03-02 09:00"))
-        outcome = self.command(
-            lambda s, c: screens.order(s, Matrix.URINE, "urine-12", ScreenReason.RANDOM, c)
-        )
-        self.screen_id = outcome.answer["screen_id"]
-
-    def collect(self) -> None:
-        self.command(
-            lambda s, c: screens.collect(
-                s, self.screen_id, observed=False, temperature_in_range=True, cause=c
-            )
-        )
-
-    def result(self, *positives: str, validity: SpecimenValidity = SpecimenValidity.VALID) -> None:
-        self.command(
-            lambda s, _c: screens.record_result(
-                s,
-                self.screen_id,
-                stage=ScreenStage.DEFINITIVE,
-                validity=validity,
-                positives=positives,
-            )
-        )
-
-    def interpret(self) -> ScreenClass:
-        outcome = self.command(lambda s, c: screens.interpret(s, self.screen_id, c))
-        return ScreenClass(outcome.answer["classification"])
-
-    def not_provided(self, kind: NotProvidedKind = NotProvidedKind.REFUSED) -> None:
-        self.command(lambda s, c: screens.not_provided(s, self.screen_id, kind, c))
-
-
+@pytest.mark.fact("1.8")
+@pytest.mark.scenario(2)
 def test_an_unexpected_positive_is_said_in_a_fact_of_its_own_without_the_analyte() -> None:
     episode = Screened()
     episode.collect()
     episode.result("cocaine")
+    assert "screen-failed" not in episode.names, "only after interpretation"
     assert episode.interpret() is UNEXPECTED
     assert episode.names[-4:] == [
         "specimen-collected",
@@ -145,26 +53,26 @@ def test_an_unexpected_positive_is_said_in_a_fact_of_its_own_without_the_analyte
         "screen-failed",
     ]
     assert not any(b"cocaine" in event.data() for event in episode.said)
+    assert episode.open == []
 
 
 @pytest.mark.parametrize(
-    ("positives", "validity", "meaning"),
-    [
-        ([], SpecimenValidity.VALID, NEGATIVE),
-        (["cocaine"], SpecimenValidity.DILUTE, INVALID),
-        (["cocaine"], SpecimenValidity.SUBSTITUTED, INVALID),
-    ],
+    ("positives", "validity"),
+    [([], SpecimenValidity.VALID)]
+    + [(["cocaine"], v) for v in SpecimenValidity if v not in ("valid", "unknown")],
 )
 def test_nothing_else_is_called_a_failed_screen(
-    positives: list[str], validity: SpecimenValidity, meaning: ScreenClass
+    positives: list[str], validity: SpecimenValidity
 ) -> None:
     episode = Screened()
     episode.collect()
     episode.result(*positives, validity=validity)
-    assert episode.interpret() is meaning
+    assert episode.interpret() is (NEGATIVE if validity == "valid" else INVALID)
     assert "screen-failed" not in episode.names
 
 
+@pytest.mark.fact("0.5")
+@pytest.mark.scenario(3)
 def test_a_prescription_heard_before_the_interpretation_counts() -> None:
     episode = Screened()
     episode.collect()
@@ -172,17 +80,37 @@ def test_a_prescription_heard_before_the_interpretation_counts() -> None:
     episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
     assert episode.interpret() is EXPECTED
     assert "screen-failed" not in episode.names
+    assert episode.open == []
 
 
-def test_a_later_result_replaces_an_earlier_one() -> None:
+@pytest.mark.scenario(3)
+def test_a_missing_medicine_is_talked_about_in_private_and_nobody_else_is_told() -> None:
     episode = Screened()
+    episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
     episode.collect()
-    episode.result("cocaine")
     episode.result()
-    assert episode.interpret() is NEGATIVE
-    assert episode.names.count("screen-resulted") == 2
+    assert episode.interpret() is ABSENT
+    assert episode.open == ["adherence_review"]
+    said = list(episode.names)
+    episode.review_adherence()
+    assert (episode.open, episode.names) == ([], said)
 
 
+def test_an_adherence_review_that_nobody_holds_escalates_and_is_cleared() -> None:
+    episode = Screened()
+    episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
+    episode.collect()
+    episode.result()
+    episode.interpret()
+    episode.at(episode.now + specimens.ADHERENCE_WITHIN)
+    [escalated] = episode.of(attendance.LoopEscalated)
+    assert (escalated.loop, escalated.owner_role) == ("adherence_review", "clinical_supervisor")
+    episode.review_adherence()
+    [cleared] = episode.of(attendance.EscalationCleared)
+    assert (cleared.loop, cleared.reason) == ("adherence_review", "resolved")
+
+
+@pytest.mark.scenario(4)
 @pytest.mark.parametrize("kind", [k for k in NotProvidedKind if k != "unknown"])
 def test_no_specimen_is_never_use(kind: NotProvidedKind) -> None:
     episode = Screened()
@@ -190,68 +118,384 @@ def test_no_specimen_is_never_use(kind: NotProvidedKind) -> None:
     [event] = episode.of(attendance.ScreenNotProvided)
     assert event.kind is kind
     assert not {"screen-failed", "screen-interpreted", "screen-resulted"} & set(episode.names)
-    assert "screen:" not in "".join(episode.state.deadlines)
+    assert episode.open == []
 
 
-def test_a_specimen_that_is_late_is_a_nurses_and_not_a_refusal() -> None:
+@pytest.mark.parametrize("kind", [k for k in NotProvidedKind if k != "unknown"])
+@pytest.mark.parametrize("reason", [None, UnableReason.SHY_BLADDER, UnableReason.TRAUMA])
+def test_somebody_who_is_unable_is_asked_why_before_it_is_written_down(
+    kind: NotProvidedKind, reason: UnableReason | None
+) -> None:
     episode = Screened()
-    ordered_at = episode.now
-    episode.at(ordered_at + screens.WINDOW - timedelta(seconds=1))
-    assert not episode.of(attendance.LoopEscalated)
-    episode.at(ordered_at + screens.WINDOW)
-    [event] = episode.of(attendance.LoopEscalated)
-    assert (event.loop, event.loop_id, event.owner_role) == ("specimen", episode.screen_id, "nurse")
-    assert "screen-not-provided" not in episode.names
+
+    def say() -> None:
+        episode.command(lambda s, c: screens.not_provided(s, episode.screen_id, kind, reason, c))
+
+    if (kind == "unable") == (reason is not None):
+        say()
+        assert episode.screen.unable_reason is reason
+        return
+    with pytest.raises(CareError) as refused:
+        say()
+    assert (refused.value.code, refused.value.status) == ("unable-not-assessed", 422)
 
 
-def test_a_specimen_that_was_collected_is_not_late() -> None:
+# --- results twice and out of order ----------------------------------------------------------------------
+
+
+FIRST = a_report("cocaine", stage=PRESUMPTIVE, at=MONDAY + HOUR)
+AGAIN = a_report(stage=PRESUMPTIVE, at=MONDAY + 2 * HOUR)
+LAB = a_report("cocaine", at=MONDAY + 3 * HOUR)
+CORRECTED = a_report("fentanyl", at=MONDAY + 4 * HOUR)
+
+
+@pytest.mark.scenario(17)
+@pytest.mark.parametrize("reports", list(permutations([FIRST, AGAIN, LAB, CORRECTED])))
+def test_results_lead_to_the_same_in_any_order_and_twice(reports: tuple[Any, ...]) -> None:
     episode = Screened()
     episode.collect()
-    episode.at(episode.now + 2 * screens.WINDOW)
-    assert not episode.of(attendance.LoopEscalated)
+    episode.at(MONDAY + DAY)
+    for report in reports:
+        episode.report(report)
+        before = (episode.state, len(episode.names))
+        episode.report(report)
+        assert (episode.state, len(episode.names)) == before, "a duplicate changes nothing"
+    result = episode.screen.result
+    assert result is not None
+    assert (result.positives, episode.screen.stage) == (("fentanyl",), DEFINITIVE)
+    assert set(episode.screen.results) == {"presumptive", "definitive"}
+    assert episode.screen.results["presumptive"].positives == ()
+    assert episode.open == ["screen_interpretation"]
+    assert episode.interpret() is UNEXPECTED
+    assert episode.names.count("screen-failed") == 1
 
 
+@pytest.mark.scenario(17)
+@pytest.mark.parametrize("late", [FIRST, AGAIN, LAB], ids=["first", "again", "lab"])
+def test_what_is_outranked_says_nothing_and_reopens_nothing(late: Any) -> None:
+    episode = Screened()
+    episode.collect()
+    episode.at(MONDAY + DAY)
+    episode.report(CORRECTED)
+    episode.interpret()
+    said = list(episode.names)
+    episode.report(late)
+    assert (episode.names, episode.open) == (said, [])
+    assert episode.screen.closed
+
+
+@pytest.mark.scenario(17)
+def test_a_definitive_result_after_the_interpretation_is_interpreted_again() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine", stage=PRESUMPTIVE)
+    assert episode.interpret() is UNEXPECTED
+    episode.at(episode.now + DAY)
+    episode.result(stage=DEFINITIVE)
+    assert episode.open == ["screen_interpretation"]
+    assert episode.interpret() is NEGATIVE
+    told = [e.classification for e in episode.of(attendance.ScreenInterpreted)]
+    assert told == [UNEXPECTED, NEGATIVE]
+    assert episode.names.count("screen-failed") == 1
+    assert episode.open == []
+
+
+def test_a_definitive_result_that_says_the_same_is_interpreted_as_definitive() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine", stage=PRESUMPTIVE)
+    episode.interpret()
+    episode.result("cocaine", stage=DEFINITIVE)
+    assert not episode.screen.closed
+    assert episode.interpret() is UNEXPECTED
+
+
+def test_a_result_that_is_told_again_later_says_nothing_new() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine")
+    episode.interpret()
+    episode.at(episode.now + HOUR)
+    episode.result("cocaine")
+    assert episode.names.count("screen-resulted") == 1
+    assert episode.screen.closed
+
+
+@pytest.mark.parametrize("offset", [-HOUR, 2 * HOUR])
+def test_a_result_is_reported_after_the_collection_and_before_now(offset: timedelta) -> None:
+    episode = Screened()
+    episode.collect()
+    collected_at = episode.now
+    episode.at(collected_at + HOUR)
+    with pytest.raises(CareError) as refused:
+        episode.result(at=collected_at + offset)
+    assert (refused.value.code, refused.value.status) == ("reported-at-impossible", 422)
+
+
+def test_a_contested_result_waits_for_the_definitive_one() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine", stage=PRESUMPTIVE)
+    episode.ask_definitive()
+    assert episode.open == ["screen_result"]
+    with pytest.raises(Refused) as refused:
+        episode.interpret()
+    assert refused.value.code == "definitive-awaited"
+    episode.result()
+    assert episode.interpret() is NEGATIVE
+    assert "screen-failed" not in episode.names
+
+
+def test_a_clinical_review_sends_the_latest_presumptive_positive_to_the_laboratory() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine", stage=PRESUMPTIVE)
+    episode.interpret()
+    for outcome in plans.ReviewOutcome:
+        if outcome not in ("definitive_test", "unknown"):
+            episode.hear(fact(plans.ClinicalReviewCompleted, outcome=outcome))
+            assert episode.open == []
+    episode.hear(fact(plans.ClinicalReviewCompleted, outcome="definitive_test"), again=1)
+    assert episode.open == ["screen_result"]
+    episode.result()
+    assert episode.interpret() is NEGATIVE
+
+
+def test_a_review_finds_nothing_to_confirm_in_a_definitive_result() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine")
+    episode.interpret()
+    episode.hear(fact(plans.ClinicalReviewCompleted, outcome="definitive_test"))
+    assert (episode.open, episode.screen.closed) == ([], True)
+
+
+# --- loops -----------------------------------------------------------------------------------------------
+
+UNTIL_COLLECTED: list[Step] = [Screened.collect]
+LOOPS: list[tuple[list[Step], str, timedelta, str, Step]] = [
+    ([], "specimen", screens.WINDOW, "nurse", Screened.collect),
+    ([], "specimen", screens.WINDOW, "nurse", Screened.not_provided),
+    (
+        [Screened.collect],
+        "screen_result",
+        specimens.RESULT_WITHIN,
+        "clinical_supervisor",
+        Screened.result,
+    ),
+    (
+        [Screened.collect, Screened.result],
+        "screen_interpretation",
+        DAY,
+        "clinical_supervisor",
+        Screened.interpret,
+    ),
+]
+
+
+@pytest.mark.parametrize(("done", "kind", "within", "owner", "close"), LOOPS)
+def test_every_step_has_an_owner_a_deadline_and_an_escalation(
+    done: list[Step], kind: str, within: timedelta, owner: str, close: Step
+) -> None:
+    on_time, late = Screened(), Screened()
+    for episode in (on_time, late):
+        for step in done:
+            step(episode)
+        assert episode.open == [kind]
+    close(on_time)
+    assert kind not in on_time.open
+    assert not on_time.of(attendance.EscalationCleared)
+    began = late.now
+    late.at(began + within - timedelta(seconds=1))
+    assert not late.of(attendance.LoopEscalated)
+    late.at(began + within)
+    [event] = late.of(attendance.LoopEscalated)
+    assert (event.loop, event.loop_id, event.owner_role) == (kind, late.screen_id, owner)
+    assert "screen-not-provided" not in late.names
+    close(late)
+    [cleared] = late.of(attendance.EscalationCleared)
+    assert (cleared.loop, cleared.step_reached, cleared.reason) == (kind, 1, "resolved")
+
+
+@pytest.mark.parametrize(("done", "kind", "within", "owner", "close"), LOOPS)
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [
+        (fact(plans.EpisodeDischarged, discharged_at=MONDAY + 30 * DAY), "episode_closed"),
+        (fact(intake.EpisodeEnteredInError), "entered_in_error"),
+        (fact(intake.AdmissionUndone), "withdrawn"),
+    ],
+)
+def test_an_end_of_the_episode_closes_every_loop(
+    done: list[Step],
+    kind: str,
+    within: timedelta,
+    owner: str,
+    close: Step,
+    ends: Any,
+    reason: str,
+) -> None:
+    episode = Screened()
+    for step in done:
+        step(episode)
+    episode.at(episode.now + within)
+    episode.hear(ends)
+    [cleared] = episode.of(attendance.EscalationCleared)
+    assert (cleared.loop, cleared.reason) == (kind, reason)
+    assert episode.open == []
+    assert not [name for name in episode.state.deadlines if name.startswith("loop:")]
+
+
+def test_interpretation_waits_for_the_working_day() -> None:
+    episode = Screened(MONDAY + 4 * DAY)
+    episode.collect()
+    episode.result()
+    [loop] = episode.state.loops.values()
+    assert (loop.deadline_at - episode.now, loop.kind) == (3 * DAY, "screen_interpretation")
+
+
+@pytest.mark.scenario(4)
+@pytest.mark.parametrize("validity", [DILUTE, SpecimenValidity.INVALID])
+def test_a_dilute_specimen_is_repeated_within_48_hours(validity: SpecimenValidity) -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("cocaine", validity=validity)
+    first = episode.screen_id
+    loop = episode.state.loop(attendance.AttendanceLoop.SCREEN_RETEST, first)
+    assert loop.deadline_at == episode.now + timedelta(hours=48)
+    assert episode.interpret() is INVALID
+    assert episode.open == ["screen_retest"]
+    episode.at(episode.now + 2 * DAY)
+    [late] = episode.of(attendance.LoopEscalated)
+    assert (late.loop, late.owner_role) == ("screen_retest", "clinician")
+    episode.order(ScreenReason.RETEST)
+    assert episode.screen.retest_of == first
+    assert episode.open == ["screen_retest", "specimen"]
+    episode.collect()
+    assert episode.open == ["screen_result"]
+    [cleared] = episode.of(attendance.EscalationCleared)
+    assert (cleared.loop, cleared.loop_id) == ("screen_retest", first)
+    assert "screen-failed" not in episode.names
+
+
+@pytest.mark.parametrize(
+    ("kind", "waits"),
+    [("refused", False), ("unable", True), ("no_show", True), ("excused", True)],
+)
+def test_a_retest_that_was_not_given_is_still_waited_for_unless_it_was_refused(
+    kind: str, waits: bool
+) -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result(validity=DILUTE)
+    episode.interpret()
+    episode.order(ScreenReason.RETEST, episode.screen_id)
+    episode.not_provided(NotProvidedKind(kind))
+    assert episode.open == (["screen_retest"] if waits else [])
+
+
+def test_a_definitive_verdict_that_it_was_valid_after_all_needs_no_retest() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result(stage=PRESUMPTIVE, validity=DILUTE)
+    episode.result(stage=DEFINITIVE)
+    assert episode.open == ["screen_interpretation"]
+
+
+def test_a_result_after_the_discharge_is_kept_and_waits_for_nobody() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.hear(fact(plans.EpisodeDischarged, discharged_at=episode.now))
+    episode.at(episode.now + DAY)
+    episode.result("cocaine")
+    assert episode.open == []
+    assert episode.interpret() is UNEXPECTED
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+STEPS: dict[str, Step] = {
+    "collect": Screened.collect,
+    "hand_on": Screened.hand_on,
+    "result": Screened.result,
+    "other": lambda episode: episode.result("cocaine", at=episode.now),
+    "interpret": Screened.interpret,
+    "not_provided": Screened.not_provided,
+    "definitive": Screened.ask_definitive,
+    "presumptive": lambda episode: episode.result(stage=PRESUMPTIVE),
+    "adherence": Screened.review_adherence,
+}
 REFUSALS: list[tuple[list[str], str, str]] = [
     ([], "result", "specimen-not-collected"),
+    ([], "hand_on", "specimen-not-collected"),
     ([], "interpret", "screen-not-resulted"),
+    ([], "definitive", "screen-not-resulted"),
+    ([], "adherence", "nothing-missing"),
     (["collect"], "interpret", "screen-not-resulted"),
+    (["collect"], "definitive", "screen-not-resulted"),
     (["collect"], "collect", "specimen-already-collected"),
+    (["collect"], "not_provided", "specimen-already-collected"),
     (["not_provided"], "collect", "screen-closed"),
     (["not_provided"], "not_provided", "screen-closed"),
     (["not_provided"], "result", "screen-closed"),
+    (["not_provided"], "interpret", "screen-closed"),
+    (["not_provided"], "hand_on", "specimen-not-collected"),
+    (["collect", "result"], "definitive", "already-definitive"),
+    (["collect", "presumptive", "definitive"], "definitive", "definitive-awaited"),
+    (["collect", "presumptive", "definitive"], "interpret", "definitive-awaited"),
     (["collect", "result", "interpret"], "interpret", "screen-closed"),
-    (["collect", "result", "interpret"], "result", "screen-closed"),
+    (["collect", "result", "interpret"], "not_provided", "screen-closed"),
+    (["collect", "result", "interpret"], "adherence", "nothing-missing"),
 ]
 
 
 @pytest.mark.parametrize(("done", "then", "code"), REFUSALS)
 def test_what_is_refused_of_a_screen(done: list[str], then: str, code: str) -> None:
     episode = Screened()
-    steps: dict[str, Any] = {
-        name: getattr(episode, name) for name in ("collect", "result", "interpret", "not_provided")
-    }
     for step in done:
-        steps[step]()
-    said = list(episode.names)
+        STEPS[step](episode)
+    before = (episode.state, list(episode.names))
     with pytest.raises(Refused) as refused:
-        steps[then]()
+        STEPS[then](episode)
     assert refused.value.code == code
-    assert episode.names == said
+    assert (episode.state, episode.names) == before
 
 
-def test_a_screen_that_was_never_ordered_is_unknown() -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_a_screen_that_was_never_ordered_is_unknown(step: str) -> None:
     episode = Screened()
     episode.screen_id = uid("another")
-    for step in (episode.collect, episode.result, episode.interpret, episode.not_provided):
-        with pytest.raises(Unknown):
-            step()
+    with pytest.raises(Unknown):
+        STEPS[step](episode)
 
 
-def test_nobody_is_screened_who_has_left() -> None:
+@pytest.mark.parametrize("step", STEPS)
+def test_nothing_is_done_about_an_episode_entered_in_error(step: str) -> None:
+    episode = Screened()
+    episode.hear(fact(intake.EpisodeEnteredInError))
+    with pytest.raises(CareError) as refused:
+        STEPS[step](episode)
+    assert refused.value.code == "entered-in-error"
+
+
+@pytest.mark.parametrize("step", ["collect", "not_provided"])
+def test_nobody_is_screened_who_has_left(step: str) -> None:
     episode = Screened()
     episode.hear(fact(plans.EpisodeDischarged, discharged_at=episode.now))
-    with pytest.raises(CareError) as refused:
-        episode.command(
-            lambda s, c: screens.order(s, Matrix.URINE, "urine-12", ScreenReason.RANDOM, c)
-        )
-    assert refused.value.code == "episode-closed"
+    for act in (STEPS[step], Screened.order):
+        with pytest.raises(CareError) as refused:
+            act(episode)
+        assert refused.value.code == "episode-closed"
+
+
+def test_a_panel_that_the_program_does_not_have_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        Screened(terms=ProgramTerms(panels=("urine-5",)))
+    assert refused.value.code == "panel-not-offered"
+
+
+def test_a_retest_of_a_screen_that_was_never_ordered_is_unknown() -> None:
+    episode = Screened()
+    with pytest.raises(Unknown):
+        episode.order(ScreenReason.RETEST, uid("another"))
