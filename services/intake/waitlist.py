@@ -135,13 +135,14 @@ def group_changed(
 
 
 def seat_changed(state: LineState, body: SeatChanged, cause: Cause) -> Decision[LineState]:
-    """Somebody took a seat, or a seat is free again: then it is offered to the next, at once."""
+    """Somebody took a seat, or a seat is free again: then this one is offered to the next, at once."""
     others = tuple(e for e in state.holders if e != body.episode_id)
     kept = {key: who for key, who in state.kept.items() if who != body.episode_id}
     state = state.but(kept=kept).disarm(*(f"{KEPT}:{key}" for key in state.kept if key not in kept))
     if body.has_seat:
         return Decision(state.but(holders=(*others, body.episode_id)))
-    return _offer_what_is_free(state.but(holders=others), cause)
+    offered = _offer_what_is_free(state.but(holders=others), cause, most=1)
+    return Decision(_look_later(offered.state, cause), handoffs=offered.handoffs)
 
 
 def joined(state: LineState, body: LineJoined, cause: Cause) -> Decision[LineState]:
@@ -194,11 +195,13 @@ def _look_later(state: LineState, cause: Cause) -> LineState:
     return state.arm(LOOK, cause.now + SETTLES_WITHIN)
 
 
-def _offer_what_is_free(state: LineState, cause: Cause) -> Decision[LineState]:
+def _offer_what_is_free(
+    state: LineState, cause: Cause, *, most: int = LINE_MAX
+) -> Decision[LineState]:
     """One offer for each free seat, to those who wait longest."""
     if state.seats_max is None:
         return Decision(state)
-    called = state.queue[: max(0, state.free)]
+    called = state.queue[: max(0, min(state.free, most))]
     offers = tuple(
         Handoff(
             f"episode/{place.episode_id}",

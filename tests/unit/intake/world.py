@@ -226,7 +226,7 @@ class Intake(History):
         return {
             loop.kind: loop.deadline_at
             for loop in self.state.loops.values()
-            if loop.id == EPISODE_ID
+            if loop.id == self.record.subject.partition("/")[2]
         }
 
 
@@ -259,6 +259,8 @@ def consent(**changes: Any) -> consents.NewConsent:
     return consents.NewConsent.model_validate(
         {
             "kind": ConsentKind.SPECIFIC,
+            "discloser_id": FACILITY,
+            "statements": ("right_to_revoke",),
             "recipients": (PARTNER,),
             "categories": (InformationCategory.REFERRAL_STATUS,),
             "purpose": ConsentPurpose.CARE_COORDINATION,
