@@ -155,12 +155,14 @@ class Group:
         seen = await self.staff.sees("clinician", "plans", f"/episodes/{p.episode_id}")
         for review_id, review in sorted(seen["reviews"].items()):
             if review["open"]:
-                outcome = "intensify" if review["trigger"] == "screen" else "amend"
+                said: dict[str, Any] = {"episode_id": p.episode_id, "outcome": "intensify"}
+                if review["reassess"]:  # the level is looked at anew, and stays
+                    said["drivers"] = [{"edition": "3", "number": 5}]
                 await self.staff.does(
                     "clinician",
                     "plans",
                     f"/reviews/{review_id}/complete",
-                    {"episode_id": p.episode_id, "outcome": outcome},
+                    said,
                     who=p.label,
                     expects=says("plans", "clinical-review-completed", review_id=review_id),
                 )

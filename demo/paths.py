@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import time, timedelta
-from typing import Any
+from datetime import date, time, timedelta
+from typing import Any, Final
 
 from demo.aftercare import Aftercare
 from demo.groups import Group
 from demo.hours import CLINIC, DESK, FRIDAY, LEVEL, at, says
 from demo.population import Person
 from demo.world import Staff, World
+
+GOALS: Final = ((4, "goals-named"), (5, "sessions-attended"), (6, "support-meetings"))
+"""A goal for each dimension that may have set the level."""
+AFTERCARE: Final = [
+    "first-appointment",
+    "medication",
+    "triggers-and-coping",
+    "support-meetings",
+    "housing",
+    "work-or-school",
+    "family-role",
+    "naloxone",
+    "safe-channel",
+    "consents",
+]
 
 
 class PersonPath:
@@ -22,6 +37,7 @@ class PersonPath:
         self.staff = staff
         self.group = group
         self._plan_id = ""
+        self._goal_ids: list[str] = []
         self._day = person.arrives_on
 
     async def walk(self) -> None:
@@ -217,12 +233,17 @@ class PersonPath:
                 **episode,
                 "goals": [
                     {
-                        "dimension": {"edition": "3", "number": 5},
-                        "metric": "sessions-attended",
+                        "dimension": {"edition": "3", "number": number},
+                        "metric": metric,
                         "unit": "per_week",
+                        "baseline": 0,
                         "target": 3,
                         "due_on": (admitted_on + timedelta(days=60)).isoformat(),
+                        "owner": "patient",
+                        "contributors": ["patient", "counselor"],
+                        "therapies": ["cognitive-behavioral"],
                     }
+                    for number, metric in GOALS
                 ],
                 "services": [
                     {"modality": "group", "sessions_per_week": 3, "minutes_each": 180},
@@ -231,7 +252,7 @@ class PersonPath:
             },
             who=p.label,
         )
-        self._plan_id = drafted["plan_id"]
+        self._plan_id, self._goal_ids = drafted["plan_id"], drafted["goal_ids"]
         sign = f"/plans/{self._plan_id}/sign"
         await self.staff.does(
             "counselor", "plans", sign, {**episode, "by": "patient"}, who=f"{p.label}/patient"
@@ -264,6 +285,8 @@ class PersonPath:
                 who=p.label,
                 expects=says("plans", "treatment-plan-reviewed"),
             )
+        if p.leaves_after_days is None:
+            await self._towards_the_end(last_day)
         self._day = last_day
         await self._on(0)
         await self.group.complete_reviews(p)
@@ -280,7 +303,7 @@ class PersonPath:
             )
             return
         p.stage = "graduated"
-        criteria = [{"code": code, "met": True} for code in ("goals-met", "supports-verified")]
+        criteria = [{"code": "supports-verified", "met": True}]
         await self.staff.does(
             "clinician",
             "plans",
@@ -288,4 +311,42 @@ class PersonPath:
             {"criteria": criteria},
             who=p.label,
             expects=says("plans", "graduation-approved", "program-graduated", "episode-discharged"),
+        )
+
+    async def _towards_the_end(self, last_day: date) -> None:
+        """Ten days before: the goals are measured, and what comes after is settled."""
+        p, episode = self.person, {"episode_id": self.person.episode_id}
+        self._day = max(self._day, last_day - timedelta(days=10))
+        await self.world.until(at(self._day, DESK, p.time_zone))
+        for goal_id in self._goal_ids:
+            await self.staff.does(
+                "counselor",
+                "plans",
+                f"/goals/{goal_id}",
+                {**episode, "value": 3},
+                who=p.label,
+                expects=says("plans", "goal-updated", "goal-achieved", goal_id=goal_id),
+                method="PATCH",
+            )
+        await self.staff.does(
+            "counselor",
+            "plans",
+            f"/plans/{self._plan_id}/relapse-prevention",
+            {**episode, "elements": ["triggers", "cravings", "strategies"]},
+            who=p.label,
+        )
+        await self.staff.does(
+            "case_manager",
+            "plans",
+            f"/episodes/{p.episode_id}/aftercare-plan",
+            {
+                "elements": AFTERCARE,
+                "not_needed": ["legal-duties"],
+                "first_appointment_at": at(
+                    last_day + timedelta(days=5), CLINIC, p.time_zone
+                ).isoformat(),
+            },
+            who=p.label,
+            expects=says("plans", "aftercare-plan-drafted", complete=True),
+            method="PUT",
         )

@@ -274,18 +274,25 @@ class Flow:
 
 
 def plan(monday: date) -> dict[str, Any]:
-    """A plan of one goal and nine hours a week."""
+    """A plan with a goal for each driver, nine hours in the group and one alone a week."""
     return {
         "goals": [
             {
-                "dimension": {"edition": "3", "number": 5},
+                "dimension": {"edition": "3", "number": number},
                 "metric": "sessions-attended",
                 "unit": "per_week",
+                "baseline": 0,
                 "target": 3,
                 "due_on": (monday + timedelta(days=60)).isoformat(),
+                "owner": "patient",
+                "contributors": ["patient", "counselor"],
             }
+            for number in (4, 5)
         ],
-        "services": [{"modality": "group", "sessions_per_week": 3, "minutes_each": 180}],
+        "services": [
+            {"modality": "group", "sessions_per_week": 3, "minutes_each": 180},
+            {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60},
+        ],
     }
 
 

@@ -188,7 +188,8 @@ async def test_what_is_prescribed_is_expected_in_a_screen(flow: Flow) -> None:
     meanings = [f.data["classification"] for f in of(facts, "screen-interpreted")]
     assert meanings == ["expected_positive", "expected_absent"]
     assert not of(facts, "screen-failed", *REVIEWS)
-    assert (await flow.view("plans", patient))["reviews"] == {}
+    [review] = (await flow.view("plans", patient))["reviews"].values()
+    assert (review["trigger"], review["private"]) == ("adherence", True), "talked about in private"
     await flow.leaves(patient)
 
 
