@@ -12,9 +12,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.contracts.event import Topic as KafkaTopic
 from shared.errors import Unavailable
 from shared.runtime.kafka import KafkaPublisher, ensure_topics
+from shared.runtime.letters import MongoLetters
 from shared.runtime.store import Document, MongoStore, Store
 from shared.testing.backends import Backend
-from shared.testing.suites import KINDS, WALL, PublisherSuite, StoreSuite, say, subject
+from shared.testing.letters import LettersSuite
+from shared.testing.suites import (
+    KINDS,
+    WALL,
+    PublisherSuite,
+    StoreSuite,
+    say,
+    subject,
+)
 
 
 class TestMongoStore(StoreSuite):
@@ -42,6 +51,22 @@ class TestMongoStore(StoreSuite):
         with pytest.raises(Unavailable) as refused:
             await store.save(records, WALL)
         assert refused.value.code == "store-refused"
+
+
+class TestMongoLetters(LettersSuite):
+    @pytest.fixture
+    async def store(self, backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
+        store = MongoStore(backend.mongo_uri, f"{prefix}suite", KINDS)
+        await store.start()
+        yield store
+        await store.database.client.drop_database(store.database.name)
+        await store.close()
+
+    @pytest.fixture
+    async def letters(self, store: MongoStore) -> MongoLetters:
+        letters = MongoLetters(store.database)
+        await letters.start()
+        return letters
 
 
 class Reader:

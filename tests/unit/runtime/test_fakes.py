@@ -9,8 +9,24 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.runtime.store import Document, Store
-from shared.testing.fakes import MemoryPublisher, MemoryStore, MemoryTopic, Seam, When
-from shared.testing.suites import KINDS, WALL, PublisherSuite, StoreSuite, entry, say, subject
+from shared.testing.fakes import (
+    MemoryLetters,
+    MemoryPublisher,
+    MemoryStore,
+    MemoryTopic,
+    Seam,
+    When,
+)
+from shared.testing.letters import LettersSuite
+from shared.testing.suites import (
+    KINDS,
+    WALL,
+    PublisherSuite,
+    StoreSuite,
+    entry,
+    say,
+    subject,
+)
 
 
 class TestMemoryStore(StoreSuite):
@@ -21,6 +37,16 @@ class TestMemoryStore(StoreSuite):
     async def letters(self, store: Store) -> list[Document]:
         assert isinstance(store, MemoryStore)
         return store.disk.letter_documents()
+
+
+class TestMemoryLetters(LettersSuite):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore(KINDS)
+
+    @pytest.fixture
+    def letters(self, store: MemoryStore) -> MemoryLetters:
+        return MemoryLetters(store.disk)
 
 
 class Reader:
