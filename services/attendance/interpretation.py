@@ -225,9 +225,13 @@ def classify(
     if result.validity is not SpecimenValidity.VALID:
         return ScreenClass.INVALID
     day = screen.collected_at.astimezone(ZoneInfo(time_zone)).date()
-    prescribed = {a.code for a in expected if a.verified and _covers(a, day)}
+    current = [a for a in expected if a.verified and _covers(a, day)]
+    prescribed = {a.code for a in current if a.companion_of is None}
     called_for = prescribed | {METABOLITE[code] for code in prescribed if code in METABOLITE}
-    explained = called_for.union(*(EXPLAINED.get(code, frozenset()) for code in prescribed))
+    companions = {a.code for a in current}  # what plans says may show beside what is prescribed
+    explained = called_for.union(
+        companions, *(EXPLAINED.get(code, frozenset()) for code in prescribed)
+    )
     found, tested = set(result.positives), result.tested
     if found - explained:
         return ScreenClass.UNEXPECTED_POSITIVE

@@ -305,5 +305,7 @@ AFTERCARE_MAY_BE_NONE: Final = frozenset(
     {"medication", "legal-duties", "family-role", "work-or-school", "naloxone"}
 )
 """What some people do not need."""
-AFTERCARE_FURTHER: Final = frozenset({"individual-therapy", "community-resources", "peer-support"})
+AFTERCARE_FURTHER: Final = frozenset(
+    {"individual-therapy", "community-resources", "peer-support", "support-groups"}
+)
 """What may be added (1.7, 1.12, 4.8)."""

@@ -6,6 +6,7 @@ reference, section 3; jurisdictions differ widely.
 
 from __future__ import annotations
 
+import math
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -168,7 +169,7 @@ def _fit_to_sign(state: EpisodeState, plan: Plan) -> None:
             way_out="Add a goal for each driver, or say by a code why it has none yet.",
         )
     every = state.terms.individual_every_days
-    if every is not None and _individual_per_week(plan) < max(1, 7 // every):
+    if every is not None and _individual_per_week(plan) < math.ceil(7 / every):
         raise Refused(
             "individual-sessions-missing",
             "The plan has fewer individual sessions than the program asks for.",
