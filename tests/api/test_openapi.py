@@ -1,0 +1,208 @@
+"""Every operation of every service, called with what its OpenAPI document allows and with what it forbids.
+
+On the real services, with a real patient in treatment whose ids are mixed in, so that calls get past the first look-up.
+No answer is a 5xx; every refusal is problem+json with a machine code; what the document forbids is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator
+from importlib import import_module
+from itertools import count
+from random import Random
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.core import NotSet
+
+from shared.runtime.openapi import PROBLEM
+from shared.runtime.service import create_app
+from shared.runtime.settings import ServiceSettings
+from shared.testing.backends import Backend
+from shared.testing.stack import SERVICES
+from tests.flows.scene import FACILITY, MORNING, Flow, flowing
+
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+EXAMPLES: Final = {POSITIVE: 15, NEGATIVE: 8}
+ANSWER_SECONDS: Final = 20
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+MACHINES: Final = {"/healthz", "/readyz", "/metrics"}
+STEERS: Final = {("put", "/ops/clock")}
+"""Would move the clock of the whole stack: only what it forbids is tried."""
+KEYS = count()
+
+
+def _operations() -> Iterator[Any]:
+    for name in SERVICES:
+        app = create_app(import_module(f"services.{name}.app").SERVICE, ServiceSettings())
+        schema = schemathesis.openapi.from_dict(app.openapi())
+        for found in schema.get_all_operations():
+            operation = found.ok()
+            label = f"{name} {operation.method.upper()} {operation.path}"
+            yield pytest.param(name, operation, id=label)
+
+
+OPERATIONS = list(_operations())
+WITH_ROLES = [p for p in OPERATIONS if p.values[1].path not in MACHINES]
+
+
+class Stage:
+    """The stack, who calls it, and the ids that its answers have told."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.http = requests.Session()
+        self.ids: dict[str, list[str]] = {}
+        self._tokens: dict[str, str] = {}
+
+    def headers(self, role: str | None) -> dict[str, str]:
+        headers = {"Idempotency-Key": f"fuzz {next(KEYS)}"}
+        if role is not None:
+            if role not in self._tokens:
+                self._tokens[role] = self.flow.stack.issuer.token(FACILITY, role)
+            headers["Authorization"] = f"Bearer {self._tokens[role]}"
+        return headers
+
+    def learn(self, value: Any, name: str = "") -> None:
+        """Remember ids by the names under which they are told."""
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                self.learn(inner, key)
+        elif isinstance(value, list):
+            for inner in value:
+                self.learn(inner, name)
+        elif isinstance(value, str) and name.endswith("_id") and UUID.fullmatch(value):
+            known = self.ids.setdefault(name, [])
+            if value not in known and len(known) < 50:
+                known.append(value)
+
+    def mix_in(self, value: Any, luck: Random) -> Any:
+        """The same, with most ids replaced by ids of the same name that somebody has."""
+        if not isinstance(value, dict):
+            return value
+        mixed: dict[str, Any] = {}
+        for key, inner in value.items():
+            known = self.ids.get(key)
+            if known and isinstance(inner, str) and luck.random() < 0.8:
+                mixed[key] = luck.choice(known[:3] if luck.random() < 0.7 else known)
+            elif key == "roster" and isinstance(inner, list) and inner:
+                mixed[key] = self.ids["episode_id"][:1]
+            else:
+                mixed[key] = self.mix_in(inner, luck)
+        return mixed
+
+
+@pytest.fixture(scope="module")
+async def stage(backend: Backend) -> AsyncIterator[Stage]:
+    async with flowing(backend, f"o{uuid4().hex[:8]}_") as flow:
+        await flow.on(0, MORNING)
+        patient = await flow.admitted()
+        await flow.session(patient, at=flow.when(1, MORNING))
+        stage = Stage(flow)
+        for name, value in vars(patient).items():
+            stage.learn({name: value})
+        yield stage
+        stage.http.close()
+
+
+def _role(operation: Any, luck: Random) -> str | None:
+    if operation.path in MACHINES:
+        return None
+    allowed: list[str] = operation.definition.raw["x-roles"]
+    return luck.choice(allowed) if allowed else "clinician"
+
+
+def checked(operation: Any, answer: requests.Response) -> None:
+    """What holds of every answer."""
+    said = f"{answer.request.method} {answer.status_code}: {answer.text[:400]}"
+    assert answer.status_code < 500, said
+    documented = operation.definition.raw["responses"]
+    if answer.status_code < 400:
+        assert answer.status_code == 202 or str(answer.status_code) in documented, said
+        return
+    assert "4XX" in documented
+    assert answer.headers["Content-Type"] == "application/problem+json", said
+    body = answer.json()
+    assert set(PROBLEM["required"]) <= set(body) <= set(PROBLEM["properties"]), said
+    assert body["status"] == answer.status_code
+    assert CODE.fullmatch(body["code"]), said
+
+
+@pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=["allowed", "forbidden"])
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+async def test_no_call_breaks_a_service(
+    stage: Stage, service: str, operation: Any, mode: GenerationMode
+) -> None:
+    url = stage.flow.urls[service]
+    if mode is POSITIVE and (operation.method, operation.path) in STEERS:
+        return
+    if mode is NEGATIVE and not _can_be_forbidden(operation):
+        return
+
+    @settings(
+        max_examples=EXAMPLES[mode],
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        case=operation.as_strategy(generation_mode=mode),
+        luck=st.randoms(use_true_random=False),
+    )
+    def every(case: Any, luck: Random) -> None:
+        if mode is POSITIVE:
+            case.path_parameters = stage.mix_in(case.path_parameters, luck)
+            if not isinstance(case.body, NotSet):
+                case.body = stage.mix_in(case.body, luck)
+        case.headers.pop("Idempotency-Key", None)
+        if luck.random() < 0.8:
+            case.headers.pop("If-Match", None)
+        answer = case.call(
+            base_url=url,
+            session=stage.http,
+            headers=stage.headers(_role(operation, luck)),
+            timeout=ANSWER_SECONDS,
+        )
+        response = requests.Response()
+        response.status_code, response._content = answer.status_code, answer.content
+        response.headers.update({"Content-Type": answer.headers.get("content-type", [""])[0]})
+        response.request = requests.Request(case.method, url).prepare()
+        checked(operation, response)
+        if answer.status_code < 300 and answer.content[:1] == b"{":
+            stage.learn(answer.json())
+
+    every()
+
+
+def _can_be_forbidden(operation: Any) -> bool:
+    """Something of it can be wrong beside headers, which every operation has alike."""
+    return bool(operation.body) or bool(operation.path_parameters) or bool(operation.query)
+
+
+@pytest.mark.parametrize(("service", "operation"), WITH_ROLES)
+async def test_nobody_calls_without_a_token_or_the_role(
+    stage: Stage, service: str, operation: Any
+) -> None:
+    path = re.sub(r"\{[^}]+\}", lambda _: str(uuid4()), operation.path)
+    url = stage.flow.urls[service] + path
+
+    def call(role: str | None) -> requests.Response:
+        headers = stage.headers(role)
+        return stage.http.request(operation.method, url, headers=headers, timeout=ANSWER_SECONDS)
+
+    answer = call(None)
+    checked(operation, answer)
+    assert (answer.status_code, answer.json()["code"]) == (401, "token-required")
+    if operation.definition.raw["x-roles"]:
+        answer = call("gardener")
+        checked(operation, answer)
+        assert (answer.status_code, answer.json()["code"]) == (403, "role-not-allowed")
