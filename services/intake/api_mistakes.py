@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from services.intake import mistakes
+from services.intake.domain import EpisodeState
 from shared.contracts.codes import EpisodeId, PersonId
 from shared.contracts.intake import MistakeReason
 from shared.errors import Unknown
@@ -59,13 +60,13 @@ async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPe
 @router.post("/referrals/{episode_id}/merge")
 async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeReferral) -> Response:
     """This is a second referral of one person; the other episode goes on."""
-    record = await call.record(f"episode/{body.into_episode_id}")
-    if record.state.referral is None:
+    into = (await call.record(f"episode/{body.into_episode_id}")).state
+    if not isinstance(into, EpisodeState):
         raise Unknown("episode")
     other = mistakes.Other(
         episode_id=body.into_episode_id,
-        person_id=record.state.person_id,
-        open=record.state.closed_at is None and not record.state.void,
+        person_id=into.person_id,
+        open=into.closed_at is None and not into.void,
     )
     return await call.execute(
         f"episode/{episode_id}",

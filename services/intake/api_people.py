@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, cast
 from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
@@ -12,12 +13,19 @@ from pydantic import Field
 from services.intake import audit, identity
 from services.intake.api_log import PageQuery, log_page
 from services.intake.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
-from services.intake.identity import CONTACTS_MAX, Contact, Identity, Language, Name
+from services.intake.identity import (
+    CONTACTS_MAX,
+    Contact,
+    Identity,
+    IdentityState,
+    Language,
+    Name,
+)
 from shared.contracts.codes import Day
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
 from shared.runtime.http import Body, Call, SubjectId, call_by
-from shared.runtime.record import CommandKey, Work
+from shared.runtime.record import CommandKey, Decide, Work
 
 router = APIRouter(tags=["identity"])
 
@@ -56,7 +64,13 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
     """Write down who the person is, or correct it."""
     identity.permit(body.purpose, call.actor.role, writing=True)
     await call.record(f"person/{person_id}")
-    new = Identity(**dict(body.model_copy()) | {"contacts": tuple(body.contacts)})
+    new = Identity(
+        given_name=body.given_name,
+        family_name=body.family_name,
+        born_on=body.born_on,
+        contacts=tuple(body.contacts),
+        language=body.language,
+    )
     return await call.execute(
         f"identity/{person_id}",
         lambda state, cause: identity.write(state, new, body.purpose, cause),
@@ -73,9 +87,10 @@ async def read_identity(
     await call.record(f"person/{person_id}")
     await _note(call, f"accesses/{person_id}", purpose)
     record = await call.record(f"identity/{person_id}")
-    if record.state.identity is None:
+    state = record.state
+    if not isinstance(state, IdentityState) or state.identity is None:
         raise Unknown("identity")
-    answer = JSONResponse(identity_view(record.state, purpose), headers=NO_STORE)
+    answer = JSONResponse(identity_view(state.identity, state.personnel, purpose), headers=NO_STORE)
     answer.headers["ETag"] = f'"{record.revision}"'
     return answer
 
@@ -113,18 +128,17 @@ async def read_searches(
     return await log_page(call, f"searches/{staff_id}", "searches", page, audit.SearchLog())
 
 
-def identity_view(state: identity.IdentityState, purpose: AccessPurpose) -> dict[str, Any]:
+def identity_view(
+    known: Identity, personnel: Mapping[str, str], purpose: AccessPurpose
+) -> dict[str, Any]:
     """What is shown. The names of emergency personnel are shown for the review of what they were told."""
-    known = state.identity
-    if known is None:
-        return {}
     safe = known.safe_channel
     view = {
         **known.model_dump(mode="json"),
         "safe_channel": None if safe is None else safe.model_dump(mode="json"),
     }
     if purpose is AccessPurpose.PRIVACY_REVIEW:
-        view["emergency_personnel"] = dict(state.personnel)
+        view["emergency_personnel"] = dict(personnel)
     return view
 
 
@@ -146,7 +160,7 @@ async def _note(call: Call, subject: str, purpose: AccessPurpose) -> None:
             actor_id=call.actor.id,
             actor_role=call.actor.role,
             now=call.runtime.clock.now(),
-            decide=rule,  # pyright: ignore[reportArgumentType] - the rule of this kind of record
+            decide=cast("Decide", rule),
             command=CommandKey(reading, ""),
         )
     )

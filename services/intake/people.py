@@ -181,7 +181,7 @@ def permits(
 
 
 def _names(held: Consent, asked: Asked) -> bool:
-    by_class = asked.recipient_class in RECIPIENT_CLASSES and asked.recipient_class is not None
+    by_class = asked.recipient_class in RECIPIENT_CLASSES
     named = (
         asked.recipient_id not in RECIPIENT_CLASSES and asked.recipient_id in held.all_recipients
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from time import perf_counter
 from typing import Annotated, Any, Final, Self, cast
 
@@ -37,6 +38,8 @@ from shared.runtime.record import CommandKey, Outcome, Record, Work
 KEY_LENGTH_MAX: Final = 200
 DIGITS_MAX: Final = 18
 RETRY_AFTER_SECONDS: Final = "1"
+YEARS: Final = range(1880, 2200)
+"""Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
 UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
@@ -47,7 +50,7 @@ Reading = Callable[[Any], Mapping[str, Any]]
 class Body(BaseModel):
     """A command's body. What is not known is refused, so that a typing error changes nothing.
 
-    Code lists are open for readers of events but closed here: a caller writes.
+    Code lists are open for readers of events but closed here: a caller writes. A time is one of our times.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -58,6 +61,8 @@ class Body(BaseModel):
             items = cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
             if any(isinstance(item, OpenEnum) and item.name == "UNKNOWN" for item in items):
                 raise PydanticCustomError("code_not_listed", "a code is not on its list")
+            if any(isinstance(item, date) and item.year not in YEARS for item in items):
+                raise PydanticCustomError("time_out_of_range", "a time is out of any use")
         return self
 
 
@@ -204,6 +209,7 @@ def call_by(*roles: str) -> Any:
             )
         return Call(request, actor)
 
+    cast("Any", authenticated).roles = roles  # for the OpenAPI document
     return Depends(authenticated)
 
 

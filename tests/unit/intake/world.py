@@ -67,9 +67,11 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 """The facility has a program at each of these levels."""
 
 
-def receive(priority: Urgency = Urgency.ROUTINE) -> Rule:
+def receive(
+    priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
+) -> Rule:
     new = domain.NewReferral(
-        source_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
+        source_kind=source,
         source_facility_id=PARTNER,
         priority=priority,
         requested_level=None,
