@@ -1,13 +1,17 @@
 """Followup: nobody who stays away, or who has left, is forgotten.
 
-Owns    outreach during the program; after discharge the aftercare plan, its eight check-ins, return to use and
-        re-engagement.
-Hears   intake (admitted, outbound referrals), plans (aftercare plan, reviews, graduated, discharged), attendance
-        (attended, missed, absences, screen-failed).
-Says    outreach-escalated, contact-lost, aftercare-plan-activated, check-in-scheduled … check-in-missed,
-        aftercare-completed, return-to-use-reported, reengagement-started …, readmission-requested.
+Owns    outreach, from a referral that was turned away to the end of aftercare; after discharge the aftercare plan, its
+        first appointment and its check-ins, risks that come up, return to use and re-engagement; and that whoever was
+        assessed, or came out of an emergency department or a bed, is seen in time.
+Hears   intake (the way to the admission, partners, consents, care teams, mistakes), plans (plan, goals, reviews,
+        levels, transfer, graduation, discharge), attendance (attended, missed, corrected, absences, hours, screens).
+Says    outreach-escalated, contact-lost, aftercare-plan-activated and -agreed, check-in-scheduled … check-in-missed,
+        aftercare-completed, return-to-use-reported, reengagement-started …, readmission-requested,
+        transition-reported.
 
-Read `domain.py` for contact and outreach, `aftercare.py` for the year after discharge (`cadence.py` for its
-calendar, `risks.py` for risks to life), `reengagement.py` for the way back, `reactions.py` for what leads to what,
-`api.py` for HTTP.
+Read `domain.py` for the state, contact and silence, `outreach.py` for reaching out, `aftercare.py` for the year after
+discharge (`cadence.py` for its calendar, `checkins.py`, `appointments.py`, `risks.py`), `reengagement.py` for the way
+back, `measures.py` and `transitions.py` for the clocks, `heard.py` and `journey.py` for the episode's way as a whole,
+`mistakes.py` and `consents.py` for what is taken back and what may be told; `watch.py` for what is true after every
+decision, `reactions.py` for what leads to what, and `api*.py` for HTTP.
 """

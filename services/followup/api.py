@@ -1,29 +1,26 @@
-"""Followup over HTTP: outreach, check-ins, risks, return to use and re-engagement."""
+"""Followup over HTTP: one episode's outreach, risks, return to use and re-engagement, and how it stands."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from services.followup import aftercare, domain, reengagement, risks
-from shared.contracts.codes import Day, EpisodeId
+from services.followup import checkins, domain, journey, outreach, reengagement, risks
+from services.followup.watch import told
+from shared.contracts.codes import Day, FollowupLoop
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
-    Housing,
+    ReengagementCause,
     ReengagementOutcome,
     ReportedBy,
-    RiskFlag,
     SubstanceClass,
-    Support,
-    Taken,
-    UseSince,
-    Work,
 )
 from shared.errors import NotYetKnown
-from shared.runtime.http import Body, Call, SubjectId, call_by
+from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
 router = APIRouter(tags=["followup"])
 
@@ -36,22 +33,8 @@ class Attempt(Body):
     result: AttemptResult
 
 
-class OfEpisode(Body):
-    episode_id: EpisodeId
-
-
-class AttemptCheckIn(OfEpisode):
-    channel: Channel
-    result: AttemptResult
-
-
-class CompleteCheckIn(OfEpisode):
-    use_since: UseSince
-    medication_taken: Taken | None = None
-    housing: Housing | None = None
-    work: Work | None = None
-    support: Support | None = None
-    risk_flags: Annotated[tuple[RiskFlag, ...], Field(max_length=20)] = ()
+class AnswerRisk(OfEpisode):
+    how: risks.Answer = "seen_to"
 
 
 class ReportReturnToUse(OfEpisode):
@@ -59,6 +42,21 @@ class ReportReturnToUse(OfEpisode):
     substance_class: SubstanceClass
     overdose: bool
     occurred_on: Day | None = None
+
+
+class Reengage(OfEpisode):
+    """Either why the way back begins, or where it led."""
+
+    cause: ReengagementCause | None = Field(default=None, description="Begin, for this reason.")
+    outcome: ReengagementOutcome | None = Field(
+        default=None, description="Complete the one under way; the same as its own route."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.cause is None) == (self.outcome is None):
+            raise PydanticCustomError("cause_or_outcome", "give a cause or an outcome")
+        return self
 
 
 class CompleteReengagement(OfEpisode):
@@ -70,44 +68,16 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
     """Record an attempt to reach a person. `reached` ends the outreach."""
     return await call.execute(
         f"episode/{episode_id}",
-        lambda state, cause: domain.record_outreach(state, body.channel, body.result, cause),
-    )
-
-
-@router.post("/checkins/{check_in_id}/attempts")
-async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptCheckIn) -> Response:
-    """Record an attempt at a check-in. It stays open until it is completed or its window closes."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: aftercare.attempt(
-            state, check_in_id, body.channel, body.result, cause
-        ),
-    )
-
-
-@router.post("/checkins/{check_in_id}/complete")
-async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteCheckIn) -> Response:
-    """Record what the person said. A risk to life is answered with the id of the loop it opened."""
-    answers = aftercare.Answers(
-        use_since=body.use_since,
-        medication_taken=body.medication_taken,
-        housing=body.housing,
-        work=body.work,
-        support=body.support,
-        risk_flags=tuple(dict.fromkeys(body.risk_flags)),
-    )
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: aftercare.complete(state, check_in_id, answers, cause),
+        told(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
     )
 
 
 @router.post("/risk-responses/{loop_id}/complete")
-async def answer_risk(call: Clinician, loop_id: SubjectId, body: OfEpisode) -> Response:
-    """Say that a risk to life has been seen to."""
+async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> Response:
+    """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: risks.answer(state, loop_id, cause),
+        told(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
     )
 
 
@@ -116,24 +86,49 @@ async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response
     """Report a return to use. It opens a reassessment, and closes nothing."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: reengagement.report(
-            state,
-            body.reported_by,
-            body.substance_class,
-            overdose=body.overdose,
-            occurred_on=body.occurred_on,
-            cause=cause,
+        told(
+            lambda state, cause: reengagement.report(
+                state,
+                body.reported_by,
+                body.substance_class,
+                overdose=body.overdose,
+                occurred_on=body.occurred_on,
+                cause=cause,
+            )
         ),
     )
 
 
 @router.post("/reengagements")
-async def complete_reengagement(call: Staff, body: CompleteReengagement) -> Response:
+async def begin_reengagement(call: Staff, body: Reengage) -> Response:
+    """Begin the way back into care, or record where the one under way led."""
+    if body.cause is not None:
+        why = body.cause
+        return await call.execute(
+            f"episode/{body.episode_id}",
+            told(lambda state, cause: reengagement.start(state, why, cause)),
+        )
+    led = ReengagementOutcome.UNKNOWN if body.outcome is None else body.outcome
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(lambda state, cause: reengagement.complete(state, led, cause)),
+    )
+
+
+@router.post("/reengagements/{reengagement_id}/complete")
+async def complete_reengagement(
+    call: Staff, reengagement_id: SubjectId, body: CompleteReengagement
+) -> Response:
     """Record where a re-engagement led. `readmitted` asks intake for a new episode."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: reengagement.complete(state, body.outcome, cause),
+        told(
+            lambda state, cause: reengagement.complete(state, body.outcome, cause, reengagement_id)
+        ),
     )
+
+
+# --- questions ------------------------------------------------------------------------------------------
 
 
 @router.get("/episodes/{episode_id}")
@@ -147,25 +142,35 @@ def _view(state: domain.EpisodeState) -> dict[str, Any]:
         raise NotYetKnown("episode")
     view = state.model_dump(
         mode="json",
-        include={"contact_at", "discharge", "referrals_open", "reviews_open", "screens_failed"},
+        include={"discharge", "referrals", "screens_failed", "co_occurring", "screens_due"},
     )
-    tier = 0 if state.outreach is None else state.outreach.tier
+    loop, reach = state.outreach_loop, state.outreach
     return {
         **view,
+        "contact_at": None if state.contact_at is None else state.contact_at.isoformat(),
+        "referrals_open": list(state.referrals),
+        "reviews_open": list(state.reviews),
         "outreach": {
-            "open": state.outreach is not None,
-            "tier": tier,
-            "attempts": 0 if state.outreach is None else state.outreach.attempts,
-            "channels": () if state.outreach is None else state.outreach.channels,
-            "owner_role": None if state.outreach is None else domain.OWNERS[tier],
+            "open": reach is not None,
+            "tier": state.tier,
+            "attempts": 0 if reach is None else reach.attempts,
+            "channels": () if reach is None else reach.channels,
+            "owner_role": None if loop is None else loop.owner_role,
         },
-        "lost": state.lost is not None,
+        "lost": state.lost_at is not None,
         "readmitted": state.readmitted,
+        "next_episode_id": state.next_episode_id,
+        "prior_episode_id": state.admission.prior_episode_id,
         "aftercare": None if state.aftercare is None else _aftercare_view(state, state.aftercare),
-        "risks": {key: loop.steps for key, loop in state.risks.items()},
+        "agreed": None if state.agreed is None else state.agreed.model_dump(mode="json"),
+        "risks": {loop.id: loop.step for loop in state.loops_of(FollowupLoop.RISK_RESPONSE)},
+        "transitions": [one.model_dump(mode="json") for one in state.transitions],
         "reengagement": None
         if state.reengagement is None
-        else {"reassessment_due_at": state.reengagement.reassessment_due_at.isoformat()},
+        else {
+            "reengagement_id": state.reengagement.id,
+            "reassessment_due_at": state.reengagement.reassessment_due_at.isoformat(),
+        },
     }
 
 
@@ -178,17 +183,39 @@ def _aftercare_view(state: domain.EpisodeState, year: domain.Aftercare) -> dict[
                 "check_in_id": key,
                 **item.window.model_dump(mode="json"),
                 "attempts": item.attempts,
-                "state": _standing(state, item),
+                "channels": item.channels,
+                "state": checkins.standing(state, item),
             }
             for key, item in year.check_ins.items()
         ],
     }
 
 
-def _standing(state: domain.EpisodeState, item: domain.CheckIn) -> str:
-    """From the record alone, not from the clock: whether it is open follows from its times."""
-    if item.settled is not None:
-        return item.settled
-    if state.readmitted:
-        return "superseded"
-    return "attempting" if item.attempts else "scheduled"
+@router.get("/episodes/{episode_id}/journey")
+async def read_journey(call: Staff, episode_id: SubjectId) -> Response:
+    """Where the episode is on its way, what is awaited, who owns that, and whether it has stayed too long."""
+    now = call.runtime.clock.now()
+    return await call.read(
+        f"episode/{episode_id}", lambda state: {**journey_view(state, now), **_steps(state)}
+    )
+
+
+def journey_view(state: domain.EpisodeState, now: Any) -> dict[str, Any]:
+    """The present step of an episode."""
+    place = journey.place(state)
+    overdue = place.due_at is not None and place.due_at <= now
+    return {**place.model_dump(mode="json"), "overdue": overdue}
+
+
+def _steps(state: domain.EpisodeState) -> dict[str, Any]:
+    heard = sorted(state.path.items(), key=lambda step: (step[1], step[0]))
+    return {
+        **state.model_dump(
+            mode="json",
+            include={"referral", "referrals", "waitlist", "hours_short", "plan_review", "level"},
+        ),
+        "path": [{"step": step, "at": at.isoformat()} for step, at in heard],
+        "reviews": {key: "overdue" if late else "open" for key, late in state.reviews.items()},
+        "goals": {"achieved": sum(state.goals.values()), "of": len(state.goals)},
+        "next_episode_id": state.next_episode_id,
+    }

@@ -1,17 +1,20 @@
 """The calendar of aftercare: when the check-ins are due, when they open and until when they count.
 
 Anchored at discharge, in the facility's time zone: a week or half a year later means the same local time on that
-day, also when the clocks change in between. Source: house rule of the domain reference, section 3 ("Cadence").
+day, also when the clocks change in between. Which check-ins there are, and how long aftercare lasts, is pinned at
+admission by the program's terms. Source: house rule of the domain reference, section 3 ("Cadence").
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.contracts.codes import Milestone, Value
+from shared.contracts.terms import ProgramTerms
 
 OPENS_BEFORE: Final = timedelta(hours=24)
 CLOSES_AFTER: Final = timedelta(hours=72)
@@ -26,8 +29,17 @@ _DAYS: Final = {
     Milestone.DAYS_60: 60,
     Milestone.DAYS_90: 90,
 }
-_MONTHS: Final = {Milestone.MONTHS_6: 6, Milestone.MONTHS_12: 12}
-MILESTONES: Final = (*_HOURS, *_DAYS, *_MONTHS)
+_MONTHS: Final = {Milestone.MONTHS_6: 6, Milestone.MONTHS_9: 9, Milestone.MONTHS_12: 12}
+NOMINAL_DAYS: Final = {
+    Milestone.HOURS_72: 3,
+    **_DAYS,
+    Milestone.MONTHS_6: 182,
+    Milestone.MONTHS_9: 273,
+    Milestone.MONTHS_12: 365,
+}
+"""About how many days after discharge each check-in lies: their order, and which fit into how many days."""
+MILESTONES: Final = ProgramTerms().check_ins
+"""The calendar of the house rules: eight check-ins over a year."""
 
 
 class Window(Value):
@@ -39,19 +51,30 @@ class Window(Value):
     closes_at: datetime
 
 
-def windows(discharged_at: datetime, time_zone: str) -> tuple[Window, ...]:
+def within(check_ins: Iterable[Milestone], days: int) -> tuple[Milestone, ...]:
+    """The check-ins that aftercare of so many days has room for, each once, in the order of time."""
+    known = (milestone for milestone in set(check_ins) if milestone in NOMINAL_DAYS)
+    fitting = (milestone for milestone in known if NOMINAL_DAYS[milestone] <= days)
+    return tuple(sorted(fitting, key=lambda milestone: NOMINAL_DAYS[milestone]))
+
+
+def windows(
+    discharged_at: datetime, time_zone: str, milestones: tuple[Milestone, ...] = MILESTONES
+) -> tuple[Window, ...]:
     """The whole calendar, in order."""
-    return tuple(_window(milestone, discharged_at, time_zone) for milestone in MILESTONES)
+    return tuple(
+        _window(milestone, discharged_at, time_zone, last=milestone is milestones[-1])
+        for milestone in milestones
+    )
 
 
-def _window(milestone: Milestone, discharged_at: datetime, time_zone: str) -> Window:
+def _window(milestone: Milestone, discharged_at: datetime, time_zone: str, *, last: bool) -> Window:
     due_at = due(milestone, discharged_at, time_zone)
-    open_for = LAST_CLOSES_AFTER if milestone is MILESTONES[-1] else CLOSES_AFTER
     return Window(
         milestone=milestone,
         opens_at=due_at - OPENS_BEFORE,
         due_at=due_at,
-        closes_at=due_at + open_for,
+        closes_at=due_at + (LAST_CLOSES_AFTER if last else CLOSES_AFTER),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.followup import domain
-from services.followup.domain import EpisodeState, Loop, Reengagement
+from services.followup.domain import EpisodeState, Reengagement, Step
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role, Urgency
 from shared.contracts.followup import (
@@ -19,13 +19,19 @@ from shared.contracts.followup import (
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused
+from shared.loops import open_loop
 
 REASSESS_WITHIN: Final = timedelta(hours=72)
 REASSESS_WITHIN_AFTER_OVERDOSE: Final = timedelta(hours=24)
 """House rule, domain reference, section 3 ("Cadence")."""
 ESCALATE_EVERY: Final = timedelta(days=1)
-ESCALATION: Final = (Role.CLINICIAN, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
-"""Who owns a reassessment that did not take place in time; the last one keeps it."""
+OWNERS: Final = (
+    Role.CASE_MANAGER,
+    Role.CLINICIAN,
+    Role.CLINICAL_SUPERVISOR,
+    Role.PROGRAM_DIRECTOR,
+)
+"""Who owns a reassessment, and then one that did not take place in time; the last one keeps it."""
 
 
 def report(
@@ -39,6 +45,7 @@ def report(
 ) -> Decision[EpisodeState]:
     """The person used again. A second report moves the reassessment only to an earlier time."""
     admission = domain.reachable(state)
+    _not_taken_over(state)
     today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
     if occurred_on is not None and occurred_on > today:
         raise Invalid(
@@ -57,34 +64,89 @@ def report(
     if reported_by is ReportedBy.PATIENT:
         state, contact = domain.in_contact(state, cause.now)
         events += contact
-    due_at = cause.now + (REASSESS_WITHIN_AFTER_OVERDOSE if overdose else REASSESS_WITHIN)
+    within = REASSESS_WITHIN_AFTER_OVERDOSE if overdose else REASSESS_WITHIN
+    why = ReengagementCause.RETURN_TO_USE
+    state, started = _wait(state, why, cause.now + within, overdose=overdose, cause=cause)
+    return Decision(state, (*events, *started), answer=_answer(state))
+
+
+def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision[EpisodeState]:
+    """The way back begins for another reason: the person asked, was found again, or is at risk."""
+    domain.reachable(state)
+    _not_taken_over(state)
+    if state.reengagement is not None:
+        raise Refused(
+            "reengagement-under-way",
+            "A re-engagement is under way.",
+            way_out="Complete it, or work on it as it is.",
+        )
+    state, started = _wait(state, why, cause.now + REASSESS_WITHIN, overdose=False, cause=cause)
+    return Decision(state, started, answer=_answer(state))
+
+
+def _answer(state: EpisodeState) -> dict[str, str]:
     under_way = state.reengagement
-    if under_way is None or due_at < under_way.reassessment_due_at:
-        loop = (
-            Loop(loop_id=cause.derive_id("reengagement")) if under_way is None else under_way.loop
+    if under_way is None:
+        return {}
+    return {
+        "reengagement_id": under_way.id,
+        "reassessment_due_at": under_way.reassessment_due_at.isoformat(),
+    }
+
+
+def _wait(
+    state: EpisodeState,
+    why: ReengagementCause,
+    due_at: datetime,
+    *,
+    overdose: bool,
+    cause: Cause,
+) -> Step:
+    """Wait for a reassessment; one that is waited for already is only ever moved to an earlier time."""
+    before = state.reengagement
+    if before is not None and before.reassessment_due_at <= due_at:
+        more = {"overdose": before.overdose or overdose}
+        return state.but(reengagement=before.model_copy(update=more)), ()
+    loop_id = cause.derive_id("reengagement") if before is None else before.id
+    state = open_loop(
+        state,
+        FollowupLoop.REENGAGEMENT,
+        loop_id,
+        deadline_at=due_at,
+        owners=OWNERS,
+        cause=cause,
+    )
+    overdose = overdose or (before is not None and before.overdose)
+    under_way = Reengagement(id=loop_id, reassessment_due_at=due_at, overdose=overdose)
+    started = followup.ReengagementStarted(cause=why, reassessment_due_at=due_at)
+    return state.but(reengagement=under_way), (started,)
+
+
+def _not_taken_over(state: EpisodeState) -> None:
+    if state.readmitted:
+        raise Refused(
+            "episode-superseded",
+            "A later episode has taken over.",
+            way_out="Work on the later episode.",
         )
-        state = state.but(reengagement=Reengagement(loop=loop, reassessment_due_at=due_at))
-        state = state.arm("reengagement", due_at)
-        events.append(
-            followup.ReengagementStarted(
-                cause=ReengagementCause.RETURN_TO_USE, reassessment_due_at=due_at
-            )
-        )
-    else:
-        due_at = under_way.reassessment_due_at
-    answer = {"reassessment_due_at": due_at.isoformat()}
-    return Decision(state, tuple(events), answer=answer)
 
 
 def complete(
-    state: EpisodeState, outcome: ReengagementOutcome, cause: Cause
+    state: EpisodeState,
+    outcome: ReengagementOutcome,
+    cause: Cause,
+    reengagement_id: str | None = None,
 ) -> Decision[EpisodeState]:
-    """It is known where the way back led. A readmission is a new episode, which intake opens."""
+    """It is known where the way back led. A readmission is a new episode, which intake opens.
+
+    `reengagement_id` makes sure that it is this one; without it, it is the one under way.
+    """
     domain.reachable(state)
-    if state.reengagement is None:
+    under_way = state.reengagement
+    if under_way is None or reengagement_id not in (None, under_way.id):
         raise Refused(
             "no-reengagement",
-            "No re-engagement is under way.",
+            "No such re-engagement is under way.",
             way_out="Report the return to use first.",
         )
     readmitted = outcome is ReengagementOutcome.READMITTED
@@ -101,24 +163,11 @@ def complete(
         state, contact = domain.in_contact(state, cause.now)
         events += contact
     if readmitted:
-        events.append(followup.ReadmissionRequested(urgency=Urgency.URGENT))
+        urgency = Urgency.EMERGENT if under_way.overdose else Urgency.URGENT
+        events.append(followup.ReadmissionRequested(urgency=urgency))
     return Decision(state, tuple(events))
 
 
-def due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Nobody was reassessed in time."""
-    under_way = state.reengagement
-    if under_way is None:
-        return Decision(state)
-    loop = under_way.loop.model_copy(update={"steps": under_way.loop.steps + 1})
-    event = followup.LoopEscalated(
-        loop=FollowupLoop.REENGAGEMENT,
-        loop_id=loop.loop_id,
-        owner_role=ESCALATION[loop.steps - 1],
-        step=loop.steps,
-        deadline_at=cause.now + ESCALATE_EVERY,
-    )
-    state = state.but(reengagement=under_way.model_copy(update={"loop": loop}))
-    if loop.steps < len(ESCALATION):
-        state = state.arm("reengagement", cause.now + ESCALATE_EVERY)
-    return Decision(state, (event,))
+    return Decision(*domain.deadline_missed(state, name, ESCALATE_EVERY, cause))

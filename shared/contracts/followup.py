@@ -169,6 +169,16 @@ class ReengagementOutcome(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class TransitionKind(OpenEnum):
+    """Where a person came out of, so that they must be seen in time."""
+
+    ED_VISIT = "ed_visit"
+    INPATIENT_DISCHARGE = "inpatient_discharge"
+    RESIDENTIAL_DISCHARGE = "residential_discharge"
+    WM_DISCHARGE = "wm_discharge"
+    UNKNOWN = "unknown"
+
+
 class FollowupEvent(Event, source="care.followup"):
     """A fact that followup publishes."""
 
@@ -191,6 +201,26 @@ class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting"))
         default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
     )
     """The consents that partners may be told under."""
+
+
+class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
+    """The person and staff agreed what aftercare consists of; it outranks any draft, and may be agreed again.
+
+    Partners may tell the receiving places, reporting sees who left with a plan. Aftercare plan: > agreed.
+    """
+
+    aftercare_plan_id: AftercarePlanId
+    """The aftercare plan."""
+    elements: tuple[Code, ...] = Field(
+        min_length=1, max_length=50, examples=[["crisis-contacts", "support-meetings"]]
+    )
+    """What it consists of."""
+    consent_ids: tuple[ConsentId, ...] = Field(
+        default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
+    )
+    """The consents that partners may be told under."""
+    first_appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
+    """The first appointment after discharge, where one is booked."""
 
 
 class CheckInScheduled(FollowupEvent):
@@ -261,6 +291,8 @@ class CheckInMissed(FollowupEvent, consumers=("reporting",)):
     """The check-in."""
     attempts: Count
     """How often it was tried."""
+    channels: Count | None = Field(default=None, examples=[2])
+    """Over how many channels; absent where it was not counted."""
 
 
 class ContactLost(FollowupEvent, consumers=("partners", "reporting")):
@@ -331,6 +363,18 @@ class ReadmissionRequested(FollowupEvent, consumers=("intake",)):
 
     urgency: Urgency = Field(examples=["urgent"])
     """How fast the person has to be seen."""
+
+
+class TransitionReported(FollowupEvent, consumers=("reporting",)):
+    """The person was in an emergency department, or came out of a bed.
+
+    Reporting counts who was seen in time; followup opens a loop for it. No transition of the episode.
+    """
+
+    kind: TransitionKind = Field(examples=["ed_visit"])
+    """Where the person came out of."""
+    occurred_on: Day
+    """The day of the visit, or of the discharge from there."""
 
 
 class AftercareCompleted(FollowupEvent, consumers=("reporting",)):

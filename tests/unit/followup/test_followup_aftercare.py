@@ -9,6 +9,7 @@ import pytest
 from services.followup import aftercare, risks
 from services.followup.aftercare import Readmitted
 from services.followup.cadence import MILESTONES
+from services.followup.consents import Joined
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import AttemptResult, OutreachCause, ReportedBy, RiskFlag
@@ -21,13 +22,15 @@ from tests.unit.followup.world import (
     Followup,
     admitted,
     attended,
+    cleared,
     discharged,
     drafted,
+    escalated,
     in_aftercare,
     in_program,
     missed,
 )
-from tests.unit.support import START, fact, uid
+from tests.unit.support import EPISODE_ID, START, fact, uid
 
 FOLLOWED = [
     DischargeKind.GRADUATED,
@@ -42,10 +45,6 @@ NOT_FOLLOWED = [DischargeKind.DECEASED, DischargeKind.INCARCERATED]
 
 def tiers(history: Followup) -> list[int]:
     return [event.tier for event in history.of(followup.OutreachEscalated)]
-
-
-def cleared(history: Followup) -> list[tuple[FollowupLoop, int, ClearedReason]]:
-    return [(e.loop, e.step_reached, e.reason) for e in history.of(followup.EscalationCleared)]
 
 
 def refusal(refused: pytest.ExceptionInfo[Refused]) -> str:
@@ -83,7 +82,7 @@ class TestActivation:
         history = Followup().hear_all(facts[index] for index in order)
         assert history.names.count("check-in-scheduled") == 8
         assert history.state.aftercare.check_ins == in_aftercare().state.aftercare.check_ins
-        assert "missing-fact" not in history.state.deadlines
+        assert history.loops(FollowupLoop.MISSING_FACT) == []
 
     def test_without_a_draft_there_is_a_plan_all_the_same(self) -> None:
         history = in_program()
@@ -139,7 +138,7 @@ class TestMissingAdmission:
         assert history.after(hours=23).names == []
         history.after(hours=1)
         history.after(days=30)
-        steps = [(e.loop, e.step, e.owner_role) for e in history.of(followup.LoopEscalated)]
+        steps = [(e.loop, e.step, e.owner_role) for e in escalated(history)]
         assert steps == [
             (FollowupLoop.MISSING_FACT, 1, Role.OPERATOR),
             (FollowupLoop.MISSING_FACT, 2, Role.PROGRAM_DIRECTOR),
@@ -151,7 +150,7 @@ class TestMissingAdmission:
         history.after(hours=25).hear(admitted(START - DAY))
         assert cleared(history) == [(FollowupLoop.MISSING_FACT, 1, ClearedReason.RESOLVED)]
         assert history.names.count("check-in-scheduled") == 8
-        assert "missing-fact" not in history.state.deadlines
+        assert history.loops(FollowupLoop.MISSING_FACT) == []
 
     def test_heard_very_late_the_windows_that_closed_are_missed(self) -> None:
         history = Followup()
@@ -186,7 +185,8 @@ class TestCheckIn:
         assert history.complete(key).answer == {}
         assert history.check_ins[key].settled == "done"
         assert history.state.contact_at == history.now
-        assert f"check-in:{key}" not in history.state.deadlines
+        assert history.loops(FollowupLoop.CHECK_IN) == []
+        assert not any(key in name for name in history.state.deadlines)
 
     def test_opens_a_day_before_it_is_due(self) -> None:
         history = in_aftercare()
@@ -277,7 +277,7 @@ class TestMissedCheckIn:
         history.now = history.check_ins[key].window.closes_at + HOUR
         history.outreach()
         history.at(history.now)
-        assert history.names[-1] == "check-in-missed"
+        assert len(history.of(followup.CheckInMissed)) == 1
         assert history.state.outreach is None
 
     def test_the_row_is_counted_along_the_calendar(self) -> None:
@@ -308,8 +308,8 @@ class TestLost:
         history.after(days=100)
         assert len(history.of(followup.ContactLost)) == 1
         history.outreach()
-        assert history.state.lost is None
-        assert (FollowupLoop.LOST_CONTACT, 1, ClearedReason.RESOLVED) in cleared(history)
+        assert history.state.lost_at is None
+        assert (FollowupLoop.LOST_CONTACT, 2, ClearedReason.RESOLVED) in cleared(history)
 
     def test_silence_between_check_ins_that_were_kept_is_no_loss(self) -> None:
         history = in_aftercare()
@@ -364,10 +364,10 @@ class TestLost:
     )
     def test_what_counts_as_contact(self, how: object, found: bool) -> None:
         history = in_aftercare().after(days=40)
-        assert history.state.lost is not None
+        assert history.state.lost_at is not None
         assert callable(how)
         how(history)
-        assert (history.state.lost is None) is found
+        assert (history.state.lost_at is None) is found
         assert (history.state.outreach is None) is found
 
 
@@ -387,7 +387,10 @@ class TestCompletion:
         [completed] = history.of(followup.AftercareCompleted)
         assert (completed.check_ins_done, completed.check_ins_due) == (0, 8)
         assert history.state.outreach is None
-        assert cleared(history) == [(FollowupLoop.OUTREACH, 3, ClearedReason.EPISODE_CLOSED)]
+        over = ClearedReason.EPISODE_CLOSED
+        outreach, lost = cleared(history)
+        assert outreach == (FollowupLoop.OUTREACH, 3, over)
+        assert lost == (FollowupLoop.LOST_CONTACT, 2, over)
         assert len(history.of(followup.ContactLost)) == 1
         assert history.state.deadlines == {}
 
@@ -396,10 +399,12 @@ class TestCompletion:
         for index in range(7):
             history.complete(history.open_check_in(index))
         history.after(days=300)
-        assert history.names[-5:] == [
+        assert history.names[-7:] == [
             "check-in-missed",
+            "escalation-cleared",  # of the check-in, which the outreach takes over
             "outreach-escalated",
             "contact-lost",
+            "escalation-cleared",
             "escalation-cleared",
             "aftercare-completed",
         ]
@@ -407,8 +412,9 @@ class TestCompletion:
 
     def test_the_door_stays_open(self) -> None:
         history = in_aftercare().after(days=500)
+        assert history.state.lost_at is not None
         history.outreach()
-        assert history.state.lost is None
+        assert history.state.lost_at is None
         assert history.state.deadlines == {}
 
 
@@ -417,9 +423,9 @@ class TestRisk:
         ("flags", "opens"),
         [
             ([], False),
-            ([RiskFlag.CRAVING, RiskFlag.HOUSING_LOSS], False),
             ([RiskFlag.SUICIDE_RISK], True),
             ([RiskFlag.CRAVING, RiskFlag.OVERDOSE_RISK], True),
+            ([RiskFlag.VIOLENCE], True),
         ],
     )
     def test_a_risk_to_life_is_a_clinicians_at_once(
@@ -427,18 +433,20 @@ class TestRisk:
     ) -> None:
         history = in_aftercare()
         outcome = history.complete(history.open_check_in(0), *flags)
-        escalated = history.of(followup.LoopEscalated)
-        assert [(e.loop, e.step, e.owner_role) for e in escalated] == [
+        told = escalated(history)
+        assert [(e.loop, e.step, e.owner_role) for e in told] == [
             (FollowupLoop.RISK_RESPONSE, 1, Role.CLINICIAN)
         ] * opens
-        assert list(history.state.risks) == [e.loop_id for e in escalated]
+        assert [loop.id for loop in history.loops(FollowupLoop.RISK_RESPONSE)] == [
+            e.loop_id for e in told
+        ]
         assert ("risk_loop_id" in outcome.answer) is opens
 
     def test_goes_a_step_up_each_hour(self) -> None:
         history = in_aftercare()
         history.complete(history.open_check_in(0), RiskFlag.SUICIDE_RISK)
         history.after(days=1)
-        assert [e.owner_role for e in history.of(followup.LoopEscalated)] == list(risks.ESCALATION)
+        assert [e.owner_role for e in escalated(history)] == list(risks.OWNERS_TO_LIFE[1:])
 
     def test_is_answered_once(self) -> None:
         history = in_aftercare()
@@ -446,9 +454,9 @@ class TestRisk:
         loop_id = str(outcome.answer["risk_loop_id"])
         history.after(hours=1).answer_risk(loop_id)
         assert cleared(history) == [(FollowupLoop.RISK_RESPONSE, 2, ClearedReason.RESOLVED)]
-        assert history.state.risks == {}
+        assert history.loops(FollowupLoop.RISK_RESPONSE) == []
         history.after(hours=5)
-        assert len(history.of(followup.LoopEscalated)) == 2
+        assert len(escalated(history)) == 2
         with pytest.raises(Refused) as refused:
             history.answer_risk(loop_id)
         assert refusal(refused) == "no-such-risk"
@@ -458,24 +466,33 @@ class TestRisk:
             Followup().answer_risk(uid("risk"))
 
 
+BACK = Readmitted(episode_id=uid("later"), admitted_at=START)
+JOINED = Handoff(f"person/{admitted().person_id}", Joined(episode_id=EPISODE_ID))
+
+
 class TestReadmission:
     def test_an_admission_tells_the_episode_before(self) -> None:
         history = Followup()
         history.hear(admitted(prior=uid("prior")))
-        assert history.handing == [Handoff(f"episode/{uid('prior')}", Readmitted())]
-        assert in_program().handing == []
+        assert history.handing == [
+            Handoff(
+                f"episode/{uid('prior')}", Readmitted(episode_id=EPISODE_ID, admitted_at=START)
+            ),
+            JOINED,
+        ]
+        assert in_program().handing == [JOINED]
 
     def test_supersedes_what_remains_of_the_calendar(self) -> None:
         history = in_aftercare()
         history.complete(history.open_check_in(0))
         history.after(days=70)
-        assert history.state.lost is not None
-        history.handed(Readmitted())
+        assert history.state.lost_at is not None
+        history.handed(BACK)
         said = len(history.said)
         superseded = ClearedReason.SUPERSEDED
         assert cleared(history) == [
-            (FollowupLoop.LOST_CONTACT, 1, superseded),
             (FollowupLoop.OUTREACH, 3, superseded),
+            (FollowupLoop.LOST_CONTACT, 2, superseded),
         ]
         assert history.state.deadlines == {}
         assert len(history.after(days=400).said) == said
@@ -486,13 +503,13 @@ class TestReadmission:
     def test_ends_a_re_engagement_that_nobody_closed(self) -> None:
         history = in_aftercare()
         history.return_to_use()
-        history.after(hours=80).handed(Readmitted())
+        history.after(hours=80).handed(BACK)
         assert history.names[-2:] == ["reengagement-completed", "escalation-cleared"]
         assert history.state.reengagement is None
 
     def test_heard_before_the_discharge_nothing_is_scheduled(self) -> None:
         history = in_program()
-        history.handed(Readmitted())
+        history.handed(BACK)
         history.hear(discharged())
         assert history.names == []
         assert history.state.deadlines == {}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.followup.app import SERVICE
-from services.followup.domain import OWNERS
+from services.followup.outreach import OWNERS
 from shared.contracts.plans import DischargeKind
 from tests.unit.followup.world import (
     DAY,
@@ -95,7 +95,10 @@ def test_return_to_use_and_the_way_back() -> None:
     http = serve(in_aftercare().after(days=70))
     answer = http.post("/return-to-use", {**REPORT, "occurred_on": "2026-05-10"}).json()
     due_at = answer["reassessment_due_at"]
-    assert http.get(HERE).json()["reengagement"] == {"reassessment_due_at": due_at}
+    assert http.get(HERE).json()["reengagement"] == {
+        "reassessment_due_at": due_at,
+        "reengagement_id": answer["reengagement_id"],
+    }
     body = {"episode_id": EPISODE_ID, "outcome": "readmitted"}
     assert http.post("/reengagements", body).status_code == 200
     assert http.get(HERE).json()["reengagement"] is None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from services.followup.domain import NO_CONTACT
 from shared.contracts import attendance, followup, intake, plans
+from shared.contracts.codes import FollowupLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, ReengagementOutcome, ReportedBy, RiskFlag
 from shared.contracts.plans import DischargeKind
@@ -182,7 +183,7 @@ def losses_and_finds(history: Followup) -> None:
         or (isinstance(event, followup.EscalationCleared) and event.loop == "lost_contact")
     ]
     assert turns == [index % 2 == 0 for index in range(len(turns))]
-    assert bool(history.state.lost) is (len(turns) % 2 == 1)
+    assert bool(history.loops(FollowupLoop.LOST_CONTACT)) is (len(turns) % 2 == 1)
 
 
 def escalations_end_once(history: Followup) -> None:
@@ -190,13 +191,15 @@ def escalations_end_once(history: Followup) -> None:
     steps: dict[str, int] = {}
     for event in history.said:
         if isinstance(event, followup.LoopEscalated):
-            assert event.step == steps.get(event.loop_id, 0) + 1
+            first = 1 if event.loop is FollowupLoop.LOST_CONTACT else 0  # which `contact-lost` said
+            assert event.step == steps.get(event.loop_id, first) + 1
             steps[event.loop_id] = event.step
         elif isinstance(event, followup.EscalationCleared):
             assert event.step_reached == steps.pop(event.loop_id, event.step_reached)
             steps[event.loop_id] = -99
-    for loop_id in history.state.risks:
-        assert steps[loop_id] > 0
+    for loop in history.state.loops.values():
+        if loop.kind not in (FollowupLoop.OUTREACH, FollowupLoop.LOST_CONTACT):
+            assert steps.get(loop.id, 0) == loop.step
 
 
 programs = st.lists(
@@ -225,10 +228,11 @@ def test_whatever_happens_in_the_program_outreach_holds_together(
         act(history)
         state = history.state
         if state.outreach is None:
-            assert "outreach" not in state.deadlines
+            assert history.loops(FollowupLoop.OUTREACH) == []
         else:
             assert state.contact_at is None or state.contact_at < state.outreach.since
-            assert ("outreach" in state.deadlines) is (state.outreach.tier < 3)
+            [loop] = history.loops(FollowupLoop.OUTREACH)
+            assert (f"loop:{loop.key}" in state.deadlines) is (state.tier < 3)
     tiers = [e.tier for e in history.said if isinstance(e, followup.OutreachEscalated)]
     assert all(1 <= tier <= 3 for tier in tiers)
     history.hear(discharged(history.now, kind))

@@ -16,6 +16,7 @@ from tests.unit.followup.world import (
     Followup,
     admitted,
     attended,
+    cleared,
     discharged,
     in_program,
     missed,
@@ -30,15 +31,11 @@ def tiers(history: Followup) -> list[tuple[OutreachCause, int]]:
     return [(event.cause, event.tier) for event in history.of(followup.OutreachEscalated)]
 
 
-def cleared(history: Followup) -> list[tuple[FollowupLoop, int, ClearedReason]]:
-    return [(e.loop, e.step_reached, e.reason) for e in history.of(followup.EscalationCleared)]
-
-
 class TestMiss:
     def test_opens_an_outreach_quietly(self) -> None:
         history = in_program()
         history.hear(missed(START + HOUR))
-        assert history.state.outreach.tier == 0
+        assert history.state.tier == 0
         assert history.names == []
 
     @pytest.mark.parametrize("absence", [Absence.EXCUSED, Absence.UNKNOWN])
@@ -46,7 +43,7 @@ class TestMiss:
         history = in_program()
         history.hear(missed(START + HOUR, absence))
         assert history.state.outreach is None
-        assert "outreach" not in history.state.deadlines
+        assert history.loops(FollowupLoop.OUTREACH) == []
 
     @pytest.mark.parametrize(
         ("hours", "expected"),
@@ -120,7 +117,8 @@ class TestThreshold:
         history = in_program()
         history.after(days=7).hear(threshold(0, 7))
         assert tiers(history) == [(THRESHOLD, 3)]
-        assert "outreach" not in history.state.deadlines
+        [loop] = history.loops(FollowupLoop.OUTREACH)
+        assert f"loop:{loop.key}" not in history.state.deadlines, "the last owner keeps it"
 
     def test_who_was_reached_by_telephone_is_not_silent(self) -> None:
         history = in_program()
@@ -193,7 +191,7 @@ class TestSilence:
     @pytest.mark.parametrize(("days", "lost"), [(29, False), (30, True), (90, True)])
     def test_thirty_days_without_contact(self, days: int, lost: bool) -> None:
         history = in_program().after(days=days)
-        assert (history.state.lost is not None) is lost
+        assert (history.state.lost_at is not None) is lost
         assert [event.days_silent for event in history.of(followup.ContactLost)] == [30] * lost
 
     def test_counts_from_the_last_contact(self) -> None:
@@ -205,7 +203,7 @@ class TestSilence:
     def test_contact_reopens_and_the_count_begins_anew(self) -> None:
         history = in_program().after(days=40)
         history.hear(attended(history.now))
-        assert history.state.lost is None
+        assert history.state.lost_at is None
         assert cleared(history) == [(FollowupLoop.LOST_CONTACT, 1, ClearedReason.RESOLVED)]
         assert len(history.after(days=30).of(followup.ContactLost)) == 2
 
@@ -213,12 +211,12 @@ class TestSilence:
         history = in_program(START)
         history.hear(attended(START + DAY))
         history.after(days=31).hear(attended(START + HOUR))
-        assert history.state.lost is not None
+        assert history.state.lost_at is not None
 
     def test_a_late_roll_from_within_the_silence_shows_that_there_was_none(self) -> None:
         history = in_program(START)
         history.after(days=30).hear(attended(START + 20 * DAY))
-        assert history.state.lost is None
+        assert history.state.lost_at is None
         assert history.after(days=19).of(followup.ContactLost)[1:] == []
         assert len(history.after(days=1).of(followup.ContactLost)) == 2
 
@@ -233,18 +231,18 @@ class TestRemembered:
         history = in_program()
         history.hear(fact(intake.ReferralSent, referral_id=uid("out")))
         history.hear(fact(intake.ReferralLoopClosed, referral_id=uid("in")))
-        assert history.state.referrals_open == (uid("out"),)
+        assert list(history.state.referrals) == [uid("out")]
         history.hear(fact(intake.ReferralLoopClosed, referral_id=uid("out")))
-        assert history.state.referrals_open == ()
+        assert history.state.referrals == {}
 
     def test_reviews_until_they_are_done_or_the_episode_ends(self) -> None:
         history = in_program()
         for name in ("a", "b"):
             history.hear(fact(plans.ClinicalReviewRequested, review_id=uid(name)))
         history.hear(fact(plans.ClinicalReviewCompleted, review_id=uid("a")))
-        assert history.state.reviews_open == (uid("b"),)
+        assert history.state.reviews == {uid("b"): False}
         history.hear(discharged())
-        assert history.state.reviews_open == ()
+        assert history.state.reviews == {}
 
     def test_failed_screens_are_counted_and_say_nothing(self) -> None:
         history = in_program()

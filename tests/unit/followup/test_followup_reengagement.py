@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.followup.reactions import on_deadline
-from services.followup.reengagement import ESCALATION
+from services.followup.reengagement import OWNERS
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
 from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy
@@ -17,6 +17,11 @@ from tests.unit.followup.world import DAY, HOUR, Followup, in_aftercare, in_prog
 from tests.unit.support import START, cause
 
 OUTCOMES = [outcome for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"]
+
+
+def reassessments(history: Followup) -> list[followup.LoopEscalated]:
+    escalated = history.of(followup.LoopEscalated)
+    return [event for event in escalated if event.loop is FollowupLoop.REENGAGEMENT]
 
 
 class TestReport:
@@ -29,7 +34,7 @@ class TestReport:
         [started] = history.of(followup.ReengagementStarted)
         assert started.cause is ReengagementCause.RETURN_TO_USE
         assert started.reassessment_due_at == due_at
-        assert outcome.answer == {"reassessment_due_at": due_at.isoformat()}
+        assert outcome.answer["reassessment_due_at"] == due_at.isoformat()
 
     def test_resets_nothing(self) -> None:
         history = in_aftercare().after(days=70)
@@ -59,7 +64,8 @@ class TestReport:
             event.reassessment_due_at for event in history.of(followup.ReengagementStarted)
         )
         assert history.state.reengagement.reassessment_due_at == due_at
-        assert history.state.deadlines["reengagement"] == due_at
+        [loop] = history.loops(FollowupLoop.REENGAGEMENT)
+        assert history.state.deadlines[f"loop:{loop.key}"] == loop.deadline_at == due_at
 
     @pytest.mark.parametrize("by", list(ReportedBy))
     def test_only_the_person_is_contact(self, by: ReportedBy) -> None:
@@ -79,12 +85,12 @@ class TestDeadline:
     def test_goes_up_a_day_apart(self) -> None:
         history = in_aftercare()
         history.return_to_use(overdose=True)
-        assert history.after(hours=23).of(followup.LoopEscalated) == []
+        assert reassessments(history.after(hours=23)) == []
         history.after(hours=1)
         history.after(days=10)
-        steps = [(e.loop, e.step, e.owner_role) for e in history.of(followup.LoopEscalated)]
+        steps = [(e.loop, e.step, e.owner_role) for e in reassessments(history)]
         assert steps == [
-            (FollowupLoop.REENGAGEMENT, step, role) for step, role in enumerate(ESCALATION, 1)
+            (FollowupLoop.REENGAGEMENT, step, role) for step, role in enumerate(OWNERS[1:], 1)
         ]
 
     def test_a_sooner_due_time_does_not_forget_the_steps(self) -> None:
@@ -93,7 +99,7 @@ class TestDeadline:
         history.after(hours=73).return_to_use(overdose=True)
         assert len(history.of(followup.ReengagementStarted)) == 1, "it is overdue already"
         history.after(hours=23)
-        assert [e.step for e in history.of(followup.LoopEscalated)] == [1, 2]
+        assert [e.step for e in reassessments(history)] == [1, 2]
 
     def test_an_unknown_deadline_is_a_mistake(self) -> None:
         with pytest.raises(ValueError, match="unknown deadline"):
@@ -115,17 +121,19 @@ class TestComplete:
             assert history.names[-1] == "readmission-requested", "intake hears it last"
         reached = outcome is not ReengagementOutcome.UNREACHABLE
         assert (history.state.contact_at == history.now) is reached
-        assert "reengagement" not in history.state.deadlines
+        assert history.loops(FollowupLoop.REENGAGEMENT) == []
         assert history.state.reengagement is None
 
     def test_takes_back_what_was_escalated(self) -> None:
         history = in_aftercare()
         history.return_to_use()
         history.at(START + 4 * DAY + timedelta(hours=1)).reengage(ReengagementOutcome.OUTPATIENT)
-        [cleared] = history.of(followup.EscalationCleared)
+        [cleared] = [
+            e for e in history.of(followup.EscalationCleared) if e.loop is FollowupLoop.REENGAGEMENT
+        ]
         assert (cleared.loop, cleared.step_reached) == (FollowupLoop.REENGAGEMENT, 2)
         assert cleared.reason is ClearedReason.RESOLVED
-        assert {e.loop_id for e in history.of(followup.LoopEscalated)} == {cleared.loop_id}
+        assert {e.loop_id for e in reassessments(history)} == {cleared.loop_id}
 
     def test_the_year_goes_on(self) -> None:
         history = in_aftercare()

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.followup import aftercare, domain, reengagement, risks
+from services.followup import (
+    aftercare,
+    appointments,
+    checkins,
+    domain,
+    outreach,
+    reengagement,
+    risks,
+    transitions,
+)
 from services.followup.app import SERVICE
-from shared.contracts import attendance, intake, plans
+from services.followup.watch import told
+from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import Absence
+from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -16,9 +28,12 @@ from shared.contracts.followup import (
     ReportedBy,
     RiskFlag,
     SubstanceClass,
+    TransitionKind,
     UseSince,
 )
 from shared.contracts.plans import DischargeKind
+from shared.decision import Cause, Decision
+from shared.loops import Loop
 from shared.runtime.record import Outcome
 from tests.unit.support import START, History, fact, uid
 
@@ -41,7 +56,7 @@ def attended(at: datetime) -> attendance.SessionAttended:
 
 def missed(at: datetime, absence: Absence = Absence.NO_SHOW) -> attendance.SessionMissed:
     return fact(
-        attendance.SessionMissed, starts_at=at, session_id=uid(f"session {at}"), absence=absence
+        attendance.SessionMissed, starts_at=at, session_id=uid(f"missed {at}"), absence=absence
     )
 
 
@@ -91,20 +106,29 @@ class Followup(History):
         self.at(self.check_ins[key].window.due_at)
         return key
 
+    def tell(self, rule: Callable[[Any, Cause], Decision[domain.EpisodeState]]) -> Outcome:
+        """Give a command as the service's routes do."""
+        return self.command(told(rule))
+
     def outreach(
         self, result: AttemptResult = AttemptResult.REACHED, channel: Channel = Channel.CALL
     ) -> Outcome:
-        return self.command(lambda s, c: domain.record_outreach(s, channel, result, c))
+        return self.tell(lambda s, c: outreach.record(s, channel, result, c))
 
-    def attempt(self, key: str, result: AttemptResult = AttemptResult.NO_ANSWER) -> Outcome:
-        return self.command(lambda s, c: aftercare.attempt(s, key, Channel.CALL, result, c))
+    def attempt(
+        self,
+        key: str,
+        result: AttemptResult = AttemptResult.NO_ANSWER,
+        channel: Channel = Channel.CALL,
+    ) -> Outcome:
+        return self.tell(lambda s, c: checkins.attempt(s, key, channel, result, c))
 
     def complete(self, key: str, *flags: RiskFlag) -> Outcome:
-        answers = aftercare.Answers(use_since=UseSince.NONE, risk_flags=flags)
-        return self.command(lambda s, c: aftercare.complete(s, key, answers, c))
+        answers = checkins.Answers(use_since=UseSince.NONE, risk_flags=flags)
+        return self.tell(lambda s, c: checkins.complete(s, key, answers, c))
 
-    def answer_risk(self, loop_id: str) -> Outcome:
-        return self.command(lambda s, c: risks.answer(s, loop_id, c))
+    def answer_risk(self, loop_id: str, how: risks.Answer = "seen_to") -> Outcome:
+        return self.tell(lambda s, c: risks.answer(s, loop_id, how, c))
 
     def return_to_use(
         self,
@@ -113,7 +137,7 @@ class Followup(History):
         reported_by: ReportedBy = ReportedBy.PARTNER,
         **more: Any,
     ) -> Outcome:
-        return self.command(
+        return self.tell(
             lambda s, c: reengagement.report(
                 s,
                 reported_by,
@@ -124,8 +148,22 @@ class Followup(History):
             )
         )
 
+    def transition(self, kind: TransitionKind, on: date) -> Outcome:
+        return self.tell(lambda s, c: transitions.report(s, kind, on, c))
+
+    def agree(self, *elements: str, **more: Any) -> Outcome:
+        agreed = domain.Agreed(elements=elements, **more)
+        return self.tell(lambda s, c: aftercare.agree(s, agreed, c))
+
+    def appointment(self, outcome: appointments.Outcome) -> Outcome:
+        plan_id = self.state.aftercare.aftercare_plan_id
+        return self.tell(lambda s, c: appointments.report(s, plan_id, outcome, c))
+
+    def loops(self, kind: FollowupLoop) -> list[Loop]:
+        return list(self.state.loops_of(kind))
+
     def reengage(self, outcome: ReengagementOutcome) -> Outcome:
-        return self.command(lambda s, c: reengagement.complete(s, outcome, c))
+        return self.tell(lambda s, c: reengagement.complete(s, outcome, c))
 
 
 def in_program(now: datetime = START) -> Followup:
@@ -138,3 +176,21 @@ def in_aftercare(kind: DischargeKind = DischargeKind.GRADUATED, now: datetime = 
     history = Followup(now)
     history.hear_all([admitted(now - 100 * DAY), drafted(), discharged(now, kind)])
     return history
+
+
+BESIDES = (FollowupLoop.CHECK_IN, FollowupLoop.TIMELY_VISIT)
+"""Loops that run beside most stories; tests of their own look at them."""
+
+
+def cleared(history: Followup) -> list[tuple[FollowupLoop, int, ClearedReason]]:
+    """What was taken back, of the loops that a story is about."""
+    return [
+        (e.loop, e.step_reached, e.reason)
+        for e in history.of(followup.EscalationCleared)
+        if e.loop not in BESIDES
+    ]
+
+
+def escalated(history: Followup) -> list[Any]:
+    """What was escalated, of the loops that a story is about."""
+    return [e for e in history.of(followup.LoopEscalated) if e.loop not in BESIDES]

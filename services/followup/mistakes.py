@@ -1,0 +1,73 @@
+"""Mistakes, taken back by facts that every service hears. Pure; no clock, no ids, no I/O.
+
+What was never to be is forgotten whole: an episode that was entered in error keeps nothing but that, so that it is the
+same whatever else was heard of it, and when.
+"""
+
+from __future__ import annotations
+
+from services.followup import domain
+from services.followup.domain import EpisodeState, ReadmissionUndone
+from shared.contracts import intake
+from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.decision import Cause, Decision, Handoff
+
+
+def entered_in_error(
+    state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
+) -> Decision[EpisodeState]:
+    """Nothing of it is waited for, and nothing of it counts."""
+    return _void(state, ClearedReason.ENTERED_IN_ERROR, cause)
+
+
+def merged(
+    state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
+) -> Decision[EpisodeState]:
+    """Another episode of the same person goes on instead."""
+    return _void(state, ClearedReason.SUPERSEDED, cause)
+
+
+def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
+    if state.void:
+        return Decision(state)
+    handoffs = _frees_the_one_before(state, cause)
+    _, said = domain.end_everything(state, reason)
+    return Decision(EpisodeState(void=True), said, handoffs)
+
+
+def admission_undone(
+    state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is where they were before: what the admission began is forgotten, what happened is not."""
+    handoffs = _frees_the_one_before(state, cause)
+    kept = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
+    kinds = (kind for kind in FollowupLoop if kind not in kept)
+    state, said = domain.end(state, ClearedReason.WITHDRAWN, *kinds)
+    gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
+    state = state.but(
+        admission=None,
+        undone=True,
+        outreach=None,
+        lost_at=None,
+        reengagement=None,
+        aftercare=None,
+        level=None,
+        held=(),
+        path={key: at for key, at in state.path.items() if key not in gone},
+    )
+    deadlines = ("silence", "check-in:*", "check-in-opens:*", "aftercare-over")
+    return Decision(state.disarm(*deadlines), said, handoffs)
+
+
+def _frees_the_one_before(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+    prior = None if state.admission is None else state.admission.prior_episode_id
+    if prior is None:
+        return ()
+    return (Handoff(f"episode/{prior}", ReadmissionUndone(episode_id=cause.subject_id)),)
+
+
+def person_corrected(
+    state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
+) -> Decision[EpisodeState]:
+    """What happened stands; whose it is changes, and with it the consents that count."""
+    return Decision(state.but(person_id=event.person_id, consent_ids=()))
