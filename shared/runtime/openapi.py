@@ -106,6 +106,9 @@ def _described(
     schemas["Problem"] = PROBLEM
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)  # the framework's own, which nobody is answered with
+    for schema in schemas.values():
+        if "unknown" in schema.get("enum", ()):  # open for readers of events; a caller writes
+            schema["enum"] = [member for member in schema["enum"] if member != "unknown"]
     components["responses"] = _RESPONSES
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -7,7 +7,7 @@ No answer is a 5xx; every refusal is problem+json with a machine code; what the 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from importlib import import_module
 from itertools import count
 from random import Random
@@ -27,7 +27,7 @@ from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 from shared.testing.backends import Backend
 from shared.testing.stack import SERVICES
-from tests.flows.scene import FACILITY, MORNING, Flow, flowing
+from tests.flows.scene import FACILITY, MORNING, ZONE, Flow, Patient, flowing
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 EXAMPLES: Final = {POSITIVE: 15, NEGATIVE: 8}
@@ -37,6 +37,17 @@ CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 MACHINES: Final = {"/healthz", "/readyz", "/metrics"}
 STEERS: Final = {("put", "/ops/clock")}
 """Would move the clock of the whole stack: only what it forbids is tried."""
+ENDS: Final = re.compile(
+    r"(entered-in-error|merge|discharge|graduate|transfer|decline|undo|person|referrals/\{\w+\}/close)$"
+)
+"""After these an episode takes no more commands, so they get a patient of their own."""
+USUAL: Final = {
+    "program": "iop-evening",
+    "track": "evening",
+    "panel": "urine-12",
+    "time_zone": ZONE,
+}
+"""Values that a code's pattern alone would never hit upon."""
 KEYS = count()
 
 
@@ -61,6 +72,7 @@ class Stage:
         self.flow = flow
         self.http = requests.Session()
         self.ids: dict[str, list[str]] = {}
+        self.spent: dict[str, list[str]] = {}
         self._tokens: dict[str, str] = {}
 
     def headers(self, role: str | None) -> dict[str, str]:
@@ -84,31 +96,47 @@ class Stage:
             if value not in known and len(known) < 50:
                 known.append(value)
 
-    def mix_in(self, value: Any, luck: Random) -> Any:
+    def mix_in(self, value: Any, luck: Random, ids: Mapping[str, list[str]]) -> Any:
         """The same, with most ids replaced by ids of the same name that somebody has."""
+        if isinstance(value, list):
+            return [self.mix_in(inner, luck, ids) for inner in value]
         if not isinstance(value, dict):
             return value
         mixed: dict[str, Any] = {}
         for key, inner in value.items():
-            known = self.ids.get(key)
+            known = ids.get(key) or ([USUAL[key]] if key in USUAL else [])
             if known and isinstance(inner, str) and luck.random() < 0.8:
-                mixed[key] = luck.choice(known[:3] if luck.random() < 0.7 else known)
-            elif key == "roster" and isinstance(inner, list) and inner:
-                mixed[key] = self.ids["episode_id"][:1]
+                mixed[key] = luck.choice(known[:2] if luck.random() < 0.7 else known)
+            elif key in {"roster", "episode_ids"} and inner:
+                mixed[key] = ids["episode_id"][:1]
             else:
-                mixed[key] = self.mix_in(inner, luck)
+                mixed[key] = self.mix_in(inner, luck, ids)
         return mixed
+
+    async def people(self) -> None:
+        """Somebody in treatment, with what belongs to them; and somebody whose episode may be ended."""
+        flow = self.flow
+        patient, other, spent = [await flow.admitted() for _ in range(3)]
+        for one in (patient, other):
+            self.learn(vars(one))
+        self.spent = {name: [value] for name, value in vars(spent).items()}
+        session = await flow.session(patient, at=flow.when(1, MORNING))
+        self.learn({"session_id": session})
+        group = {"program": USUAL["program"], "track": USUAL["track"]}
+        self.learn(await flow.does("counselor", "attendance", "/groups", **group))
+        self.learn(await self.screened(patient))
+
+    async def screened(self, patient: Patient) -> dict[str, Any]:
+        body = {"episode_id": patient.episode_id, "panel": USUAL["panel"]}
+        return await self.flow.does("nurse", "attendance", "/screens", **body)
 
 
 @pytest.fixture(scope="module")
 async def stage(backend: Backend) -> AsyncIterator[Stage]:
     async with flowing(backend, f"o{uuid4().hex[:8]}_") as flow:
         await flow.on(0, MORNING)
-        patient = await flow.admitted()
-        await flow.session(patient, at=flow.when(1, MORNING))
         stage = Stage(flow)
-        for name, value in vars(patient).items():
-            stage.learn({name: value})
+        await stage.people()
         yield stage
         stage.http.close()
 
@@ -160,9 +188,11 @@ async def test_no_call_breaks_a_service(
     )
     def every(case: Any, luck: Random) -> None:
         if mode is POSITIVE:
-            case.path_parameters = stage.mix_in(case.path_parameters, luck)
+            ids = {**stage.ids, **stage.spent} if ENDS.search(operation.path) else stage.ids
+            case.path_parameters = stage.mix_in(case.path_parameters, luck, ids)
+            case.query = stage.mix_in(case.query, luck, ids)
             if not isinstance(case.body, NotSet):
-                case.body = stage.mix_in(case.body, luck)
+                case.body = stage.mix_in(case.body, luck, ids)
         case.headers.pop("Idempotency-Key", None)
         if luck.random() < 0.8:
             case.headers.pop("If-Match", None)
