@@ -225,4 +225,6 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
         return seats.level_takes_effect(state, cause)
     if kind == absences.SILENCE:
         return Decision(state, (absences.threshold(state, cause.now),))
+    if kind == specimens.DUE:
+        return specimens.came_due(state, cause)
     raise ValueError(f"unknown deadline {kind}")
