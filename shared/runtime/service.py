@@ -302,13 +302,10 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, http.on_invalid)
     app.add_exception_handler(HTTPException, http.on_http_error)
     app.add_exception_handler(Exception, http.on_bug)
-    app.include_router(ops_router)
-    app.include_router(mending_router)
-    app.include_router(work_router)
-    app.include_router(programs_router)
-    for router in service.routers:
+    routers = (ops_router, mending_router, work_router, programs_router, *service.routers)
+    for router in routers:
         app.include_router(router)
-    describe(app)
+    describe(app, routers)
     return app
 
 
