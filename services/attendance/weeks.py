@@ -163,12 +163,9 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     """What a week asks of this person, by the levels that hold in it and the days that belong to the episode."""
     admission = _known(state)
     zone, left = admission.time_zone, state.left_at
-    levels = [(hours.local_day(admission.admitted_at, zone), admission.level)]
-    levels += [
-        (hours.local_day(change.effective_at, zone), change.level)
-        for change in state.levels
-        if change.effective_at >= admission.admitted_at
-    ]
+    begins = hours.local_day(admission.admitted_at, zone)
+    changes = [(hours.local_day(one.effective_at, zone), one.level) for one in state.levels]
+    levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
     last_day = None if left is None else hours.local_day(left, zone)
     return hours.asks(levels, admission.population, admission.terms, monday, last_day)
 

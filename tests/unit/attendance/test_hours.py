@@ -8,11 +8,11 @@ import pytest
 
 from services.attendance import hours
 from services.attendance.hours import Booking
-from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality, Population
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HoursBand, ProgramTerms
 from tests.unit.attendance.world import (
+    DAY,
     HOUR,
     NO_SHOW,
     WEEK,
@@ -20,7 +20,6 @@ from tests.unit.attendance.world import (
     level,
     local,
 )
-from tests.unit.support import fact
 
 NY, CHICAGO = "America/New_York", "America/Chicago"
 MARCH_2, MARCH_9 = date(2026, 3, 2), date(2026, 3, 9)
@@ -136,6 +135,171 @@ def test_the_first_and_the_last_week_ask_for_their_days(
     assert (week.minutes_threshold, week.prorated) == (threshold, prorated)
 
 
+CHANGED = [
+    # levels by the day from which they hold, population, last day, threshold, prorated
+    ([("2026-01-05", "2.5"), ("2026-03-02", "2.1")], "adult", None, 540, False),
+    ([("2026-01-05", "2.5"), ("2026-03-03", "2.1")], "adult", None, 634, True),  # 1200 + 6 x 540
+    ([("2026-01-05", "2.5"), ("2026-03-05", "2.1")], "adult", None, 822, True),
+    ([("2026-01-05", "2.5"), ("2026-03-08", "2.1")], "adult", None, 1105, True),
+    ([("2026-01-05", "2.5"), ("2026-03-09", "2.1")], "adult", None, 1200, False),
+    ([("2026-01-05", "2.1"), ("2026-03-05", "2.5")], "adult", None, 917, True),
+    ([("2026-01-05", "2.1"), ("2026-03-05", "1")], "adult", None, 231, True),
+    ([("2026-01-05", "2.1"), ("2026-03-05", "1.5")], "adult", None, 231, True),
+    ([("2026-01-05", "1"), ("2026-03-05", "2.1")], "adult", None, 308, True),
+    ([("2026-01-05", "2.1"), ("2026-03-05", "2.1")], "adult", None, 540, False),  # lateral
+    ([("2026-03-03", "2.5"), ("2026-03-05", "2.1")], "adult", None, 651, True),  # admitted too
+    ([("2026-01-05", "2.5"), ("2026-03-04", "2.1")], "adult", "2026-03-06", 574, True),
+    ([("2026-01-05", "2.5"), ("2026-03-05", "2.1")], "adolescent", None, 720, True),
+    (
+        [("2026-01-05", "2.1"), ("2026-03-04", "2.5"), ("2026-03-06", "2.1")],
+        "adult",
+        None,
+        728,
+        True,
+    ),
+    ([("2026-01-05", "2.5"), ("2026-03-03", "2.1"), ("2026-03-03", "1")], "adult", None, 171, True),
+]
+
+
+@pytest.mark.parametrize(("levels", "population", "last", "threshold", "prorated"), CHANGED)
+@pytest.mark.scenario(6)
+def test_a_week_in_which_the_level_changes_asks_for_its_days_at_each(
+    levels: list[tuple[str, str]], population: str, last: str | None, threshold: int, prorated: bool
+) -> None:
+    since = [
+        (date.fromisoformat(day), level(code, "4" if code == "1.5" else "3"))
+        for day, code in levels
+    ]
+    until = None if last is None else date.fromisoformat(last)
+    week = hours.asks(since, Population(population), ProgramTerms(), MARCH_2, until)
+    assert (week.minutes_threshold, week.prorated) == (threshold, prorated)
+
+
+ADOLESCENTS = [
+    ("2026-03-02", None, 360),
+    ("2026-03-03", None, 308),
+    ("2026-03-05", None, 205),
+    ("2026-03-08", None, 51),
+    ("2026-01-05", "2026-03-04", 154),
+    ("2026-01-05", "2026-03-06", 257),
+]
+
+
+@pytest.mark.parametrize(("first", "last", "threshold"), ADOLESCENTS)
+def test_adolescents_have_hours_of_their_own(first: str, last: str | None, threshold: int) -> None:
+    week = asked((first, "2.1"), last=last, population=Population.ADOLESCENT)
+    assert week.minutes_threshold == threshold
+
+
+FIFTEEN = ProgramTerms(
+    bands=(
+        HoursBand(
+            level_code="2.1", population=Population.ADULT, minutes_floor=540, minutes_ceiling=900
+        ),
+        HoursBand(level_code="2.5", population=Population.ADULT, minutes_floor=1200),
+    )
+)
+CEILINGS = [
+    # terms, levels, planned minutes, ceiling, over it
+    (ProgramTerms(), [("2026-01-05", "2.1")], 1199, 1200, False),
+    (ProgramTerms(), [("2026-01-05", "2.1")], 1200, 1200, True),
+    (ProgramTerms(), [("2026-01-05", "2.1")], 1500, 1200, True),
+    (ProgramTerms(), [("2026-03-06", "2.1")], 540, 1200, False),  # three intensive days are not 2.5
+    (ProgramTerms(), [("2026-01-05", "2.5")], 2000, None, False),
+    (ProgramTerms(), [("2026-01-05", "2.1"), ("2026-03-05", "2.5")], 1300, None, False),
+    (ProgramTerms(), [("2026-01-05", "1")], 1300, None, False),
+    (FIFTEEN, [("2026-01-05", "2.1")], 899, 900, False),
+    (FIFTEEN, [("2026-01-05", "2.1")], 900, 900, True),
+]
+
+
+@pytest.mark.parametrize(("terms", "levels", "planned", "ceiling", "over"), CEILINGS)
+@pytest.mark.fact("0.2")
+def test_as_many_planned_hours_as_a_higher_level_has_are_flagged(
+    terms: ProgramTerms,
+    levels: list[tuple[str, str]],
+    planned: int,
+    ceiling: int | None,
+    over: bool,
+) -> None:
+    week = hours.totals([session(planned)], asked(*levels, terms=terms))
+    assert (week.minutes_ceiling, week.over_ceiling) == (ceiling, over)
+
+
+DST = [
+    # zone, Monday of the week in which the clocks change, hours of that week
+    ("America/New_York", "2026-03-02", 167),
+    ("America/New_York", "2026-10-26", 169),
+    ("America/Denver", "2026-03-02", 167),
+    ("America/Phoenix", "2026-03-02", 168),
+    ("America/Anchorage", "2026-10-26", 169),
+    ("Pacific/Honolulu", "2026-10-26", 168),
+    ("America/St_Johns", "2026-03-02", 167),
+    ("Europe/Berlin", "2026-03-23", 167),
+    ("Europe/Berlin", "2026-10-19", 169),
+    ("Australia/Sydney", "2026-09-28", 167),
+    ("Australia/Sydney", "2026-03-30", 169),
+    ("Australia/Lord_Howe", "2026-09-28", 167.5),
+    ("UTC", "2026-03-02", 168),
+]
+
+
+@pytest.mark.parametrize(("zone", "monday", "length"), DST)
+def test_a_session_of_three_hours_is_three_hours_also_when_the_clocks_change(
+    zone: str, monday: str, length: float
+) -> None:
+    begins = local(f"{monday} 00:00", zone)
+    episode = Episode(begins, time_zone=zone)
+    days = [date.fromisoformat(monday) + n * DAY for n in (0, 2, 6)]
+    held = [episode.book(local(f"{day} 18:00", zone)) for day in days]
+    for booked in held:
+        episode.at(booked.starts_at + 4 * HOUR)
+        episode.roll(booked)
+    closes = begins + timedelta(days=7)
+    assert closes.astimezone(UTC) - begins.astimezone(UTC) == timedelta(hours=length)
+    [week] = episode.at(closes).weeks()
+    assert (week.minutes_credited, week.minutes_threshold, week.met) == (540, 540, True)
+    assert week.week_starts_on == date.fromisoformat(monday)
+
+
+@pytest.mark.parametrize(
+    ("admitted_on", "monday", "threshold"),
+    [
+        ("2024-02-26", "2024-02-26", 540),
+        ("2024-02-29", "2024-02-26", 308),  # the day that a leap year has more
+        ("2024-03-01", "2024-02-26", 231),
+        ("2025-02-28", "2025-02-24", 231),
+        ("2024-12-31", "2024-12-30", 462),
+        ("2025-01-01", "2024-12-30", 385),
+        ("2026-12-31", "2026-12-28", 308),
+        ("2028-02-29", "2028-02-28", 462),
+    ],
+)
+def test_weeks_pass_over_leap_days_and_new_years(
+    admitted_on: str, monday: str, threshold: int
+) -> None:
+    week = asked((admitted_on, "2.1"), monday=date.fromisoformat(monday))
+    assert week.minutes_threshold == threshold
+
+
+@pytest.mark.parametrize(
+    ("modality", "family_only", "service_counts", "counts"),
+    [
+        *[(m, False, None, True) for m in sorted(hours.COUNTED)],
+        *[(m, False, None, False) for m in (Modality.WELLNESS, Modality.CASE_MANAGEMENT)],
+        (Modality.FAMILY, True, None, False),
+        (Modality.FAMILY, True, True, False),
+        (Modality.WELLNESS, False, True, True),
+        (Modality.MEDICATION, False, False, False),
+    ],
+)
+def test_what_counts_toward_the_hours(
+    modality: Modality, family_only: bool, service_counts: bool | None, counts: bool
+) -> None:
+    told = hours.counts(modality, family_only=family_only, service_counts=service_counts)
+    assert told is counts
+
+
 # --- totals: (modality, planned, status, present, cancelled by) per session ------------------------------
 
 Told = tuple[Modality, int, AttendanceStatus | None, int, CancelledBy | None]
@@ -202,231 +366,3 @@ def test_scheduled_offered_and_credited_are_different_things(
     assert (week.minutes_scheduled, week.minutes_offered, week.minutes_credited) == minutes
     assert (week.minutes_short, week.met) == (short, met)
     assert hours.projected_credit(bookings) == projected
-
-
-# --- weeks of a record ----------------------------------------------------------------------------------
-
-
-def test_credit_is_never_more_than_was_planned_nor_given_to_who_was_away() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    long, away = episode.book(local("2026-03-02 18:00")), episode.book(local("2026-03-04 18:00"))
-    excused = episode.book(local("2026-03-05 18:00"))
-    episode.at(local("2026-03-06 09:00"))
-    episode.roll(long, minutes=240)
-    episode.roll(away, NO_SHOW, minutes=180)
-    episode.roll(excused, AttendanceStatus.EXCUSED, minutes=180)
-    [attended] = episode.of(attendance.SessionAttended)
-    assert attended.minutes_credited == 180
-    [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert (week.minutes_scheduled, week.minutes_credited, week.met) == (540, 180, False)
-
-
-@pytest.mark.parametrize(
-    ("zone", "closes"), [(NY, "2026-03-09T04:00:00Z"), (CHICAGO, "2026-03-09T05:00:00Z")]
-)
-def test_a_week_closes_at_local_midnight_and_the_next_one_is_waited_for(
-    zone: str, closes: str
-) -> None:
-    episode = Episode(local("2026-03-02 09:00", zone), time_zone=zone)
-    sunday = episode.book(local("2026-03-08 23:00", zone), 60)
-    episode.at(datetime.fromisoformat(closes) - timedelta(seconds=1))
-    assert episode.weeks() == []
-    episode.roll(sunday)
-    [week] = episode.at(datetime.fromisoformat(closes)).weeks()
-    assert (week.week_starts_on, week.minutes_credited) == (MARCH_2, 60)
-    [_, following] = episode.at(datetime.fromisoformat(closes) + WEEK).weeks()
-    assert (following.week_starts_on, following.minutes_scheduled) == (MARCH_9, 0)
-    assert episode.state.bookings == {}
-
-
-@pytest.mark.parametrize(
-    ("present", "projected"),
-    [(180, []), (60, [(120, True)]), (0, [(180, True)])],
-)
-def test_the_middle_of_the_week_says_what_is_missing(
-    present: int, projected: list[tuple[int, bool]]
-) -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    monday = episode.book(local("2026-03-02 18:00"))
-    for day in (4, 5):
-        episode.book(local(f"2026-03-0{day} 18:00"))
-    episode.roll(monday, minutes=present)
-    episode.at(local("2026-03-04 19:59"))
-    assert episode.shortfalls() == []
-    assert episode.at(local("2026-03-04 20:00")).shortfalls() == projected
-
-
-def test_who_is_admitted_after_the_projection_is_first_projected_in_the_next_week() -> None:
-    episode = Episode(local("2026-03-05 09:00"))
-    assert "week-projection:2026-03-02" not in episode.state.deadlines
-    [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert (week.minutes_threshold, week.prorated) == (308, True)
-    assert "week-projection:2026-03-09" in episode.state.deadlines
-
-
-@pytest.mark.parametrize(
-    ("changes", "threshold"),
-    [
-        ({}, 540),
-        ({"population": Population.ADOLESCENT}, 360),
-        ({"level": level("2.5")}, 1200),
-        ({"level": level("2.5"), "population": Population.ADOLESCENT}, 1200),
-        ({"level": level("1")}, 0),
-    ],
-)
-def test_a_whole_week_asks_for_what_the_level_asks(
-    changes: dict[str, object], threshold: int
-) -> None:
-    episode = Episode(local("2026-03-02 09:00"), **changes)
-    [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert (week.minutes_threshold, week.prorated) == (threshold, False)
-
-
-def test_another_level_asks_for_other_hours_from_the_week_that_runs() -> None:
-    episode = Episode(local("2026-03-02 09:00"), level=level("2.5"))
-    episode.at(local("2026-03-10 09:00"))
-    effective_at = local("2026-03-09 00:00")
-    changed = fact(
-        plans.LevelOfCareChanged,
-        from_level=level("2.5"),
-        to_level=level(),
-        effective_at=effective_at,
-    )
-    episode.hear(changed)
-    weeks = episode.at(local("2026-03-16 00:00")).weeks()
-    assert [week.minutes_threshold for week in weeks] == [1200, 540]
-
-
-def test_the_last_week_is_counted_for_its_days_and_none_after_it() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = episode.book(local("2026-03-10 18:00"))
-    episode.at(local("2026-03-10 21:00"))
-    episode.roll(held)
-    left_at = local("2026-03-11 12:00")
-    episode.at(left_at).hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
-    [_, last] = episode.after(days=30).weeks()
-    assert (last.minutes_threshold, last.prorated, last.minutes_credited) == (231, True, 180)
-    assert episode.state.deadlines == {}
-
-
-def test_a_discharge_heard_before_the_old_week_was_closed_still_has_its_own_week() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    episode.now = left_at = local("2026-03-09 09:00")
-    episode.hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
-    weeks = episode.after(days=30).weeks()
-    assert [(week.week_starts_on, week.minutes_threshold) for week in weeks] == [
-        (MARCH_2, 540),
-        (MARCH_9, 77),
-    ]
-
-
-def test_a_shortfall_is_said_once_and_only_of_what_was_offered() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 4, 5)]
-    episode.at(local("2026-03-02 21:00")).roll(held[0], minutes=120)
-    episode.at(local("2026-03-04 19:00")).roll(held[1])
-    episode.drop(held[2], CancelledBy.PROGRAM)
-    assert episode.at(local("2026-03-09 00:00")).shortfalls() == [(240, True), (60, False)]
-    assert episode.after(days=1).shortfalls() == [(240, True), (60, False)]
-
-
-def test_a_session_is_in_the_week_in_which_it_begins() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    over_midnight = episode.book(local("2026-03-08 23:30"), 120)
-    episode.at(local("2026-03-08 23:45"))
-    episode.roll(over_midnight)
-    [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert week.minutes_credited == 120
-
-
-def test_the_hour_that_clocks_repeat_is_counted_as_it_passes() -> None:
-    """Two sessions at 01:30 on the first Sunday of November are two, an hour apart."""
-    episode = Episode(local("2026-10-26 09:00"))
-    first, second = (episode.book(local("2026-11-01 01:30", fold=n), 60) for n in (0, 1))
-    assert second.starts_at.astimezone(UTC) - first.starts_at.astimezone(UTC) == HOUR
-    episode.at(local("2026-11-01 03:00"))
-    episode.roll(first)
-    episode.roll(second)
-    [week] = episode.at(local("2026-11-02 00:00")).weeks()
-    assert week.minutes_credited == 120
-
-
-# --- what is known only after the week is over ----------------------------------------------------------
-
-
-def credited(episode: Episode) -> list[tuple[str, int, int, bool]]:
-    return [
-        (week.week_starts_on.isoformat(), week.minutes_offered, week.minutes_credited, week.met)
-        for week in episode.weeks()
-    ]
-
-
-def test_a_roll_that_is_called_after_its_week_is_over_still_counts_in_it() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 4, 6)]
-    episode.at(local("2026-03-06 21:00"))
-    episode.roll(held[0])
-    episode.roll(held[1])
-    episode.at(local("2026-03-09 09:00"))
-    assert credited(episode) == [("2026-03-02", 540, 360, False)]
-    assert episode.shortfalls() == [(180, False)]
-    episode.roll(held[2], again=2)
-    assert credited(episode)[1:] == [("2026-03-02", 540, 540, True)]
-    assert episode.names[-2:] == ["session-attended", "weekly-hours-evaluated"]
-    assert episode.state.bookings == {}
-    [_, _, following] = episode.at(local("2026-03-16 00:00")).weeks()
-    assert following.minutes_credited == 0, "nothing is counted in two weeks"
-
-
-def test_a_late_roll_that_mends_a_part_does_not_say_the_shortfall_again() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = episode.book(local("2026-03-06 18:00"))
-    episode.at(local("2026-03-09 09:00"))
-    episode.roll(held, minutes=60)
-    assert credited(episode)[1:] == [("2026-03-02", 180, 60, False)]
-    assert episode.shortfalls() == [(360, True), (180, False)]
-    assert episode.state.weeks["2026-03-02"].minutes_short == 120
-
-
-@pytest.mark.parametrize("status", [NO_SHOW, AttendanceStatus.EXCUSED])
-def test_a_late_roll_that_changes_no_minutes_evaluates_nothing_again(
-    status: AttendanceStatus,
-) -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = episode.book(local("2026-03-06 18:00"))
-    episode.at(local("2026-03-09 09:00"))
-    episode.roll(held, status)
-    assert credited(episode) == [("2026-03-02", 180, 0, False)]
-    assert episode.names[-1] == "session-missed"
-    assert episode.state.bookings == {}
-
-
-def test_a_session_that_is_cancelled_afterwards_is_no_longer_held_against_anyone() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = episode.book(local("2026-03-06 18:00"))
-    episode.at(local("2026-03-09 09:00"))
-    episode.drop(held, CancelledBy.PROGRAM)
-    assert credited(episode) == [("2026-03-02", 180, 0, False), ("2026-03-02", 0, 0, False)]
-    assert episode.shortfalls() == [(540 - 180, True), (180, False)]
-    assert episode.state.weeks["2026-03-02"].minutes_short == 0
-
-
-def test_a_session_that_is_written_down_afterwards_counts_in_its_week() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    episode.at(local("2026-03-10 09:00"))
-    held = episode.book(local("2026-03-06 18:00"))
-    episode.roll(held)
-    assert credited(episode) == [
-        ("2026-03-02", 0, 0, False),
-        ("2026-03-02", 180, 0, False),
-        ("2026-03-02", 180, 180, False),
-    ]
-    assert episode.shortfalls() == [(540, True), (180, False)]
-
-
-def test_what_does_not_count_evaluates_nothing_again() -> None:
-    episode = Episode(local("2026-03-02 09:00"))
-    held = episode.book(local("2026-03-06 18:00"), 60, Modality.WELLNESS)
-    episode.at(local("2026-03-09 09:00"))
-    episode.roll(held)
-    assert credited(episode) == [("2026-03-02", 0, 0, False)]

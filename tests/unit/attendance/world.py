@@ -21,8 +21,8 @@ NO_SHOW, EXCUSED = AttendanceStatus.NO_SHOW, AttendanceStatus.EXCUSED
 ATTENDED = AttendanceStatus.ATTENDED
 
 
-def level(code: str = "2.1") -> LevelOfCare:
-    return LevelOfCare.model_validate({"system": "asam", "edition": "3", "code": code})
+def level(code: str = "2.1", edition: str = "3") -> LevelOfCare:
+    return LevelOfCare.model_validate({"system": "asam", "edition": edition, "code": code})
 
 
 def local(text: str, zone: str = ZONE, *, fold: int = 0) -> datetime:
