@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.runtime.auth import Actor
 from shared.runtime.metrics import Metrics
+from shared.runtime.programs import Programs
 from shared.runtime.reactor import Reactor
 from shared.runtime.record import Line, Work
 from shared.runtime.relay import Relay
@@ -39,6 +40,7 @@ class Served:
             service.source, self.store, self.relay, self.clock, self.metrics, service.handoffs
         )
         self.settings = ServiceSettings()
+        self.programs = Programs.load()
         self._now = now
         self._keys = 0
         self._heard: dict[tuple[str, str], int] = {}
@@ -109,7 +111,7 @@ class Served:
             facility_id=facility_id,
             now=self._now,
             decide=lambda state, cause: reaction.rule(state, event, cause),
-            line=Line(event.SOURCE, number, event_id),
+            line=Line(event.SOURCE.removeprefix("care."), number, event_id),
         )
         [outcome] = await self.reactor.submit([work])
         assert outcome.status == "applied", outcome

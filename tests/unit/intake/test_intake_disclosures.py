@@ -1,0 +1,316 @@
+"""Disclosures: emergencies without consent, everything else with its ground, and the accounting of all of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.intake import audit
+from services.intake.app import SERVICE
+from shared.contracts import intake
+from shared.contracts.codes import ClearedReason, IntakeLoop
+from shared.contracts.intake import DisclosureBasis, EmergencyNature
+from tests.unit.served import Served, refused
+from tests.unit.support import START, uid
+
+REFERRAL = {"source_kind": "self", "priority": "routine"}
+CONSENT = {
+    "kind": "specific",
+    "discloser_id": "harbor-iop",
+    "recipients": ["river-clinic"],
+    "categories": ["attendance", "referral_status"],
+    "purpose": "care_coordination",
+    "effective_at": START.isoformat(),
+    "expires_on": "2026-06-30",
+    "statements": ["right_to_revoke"],
+    "signed_on": "2026-03-02",
+    "document_sha256": "9f" * 32,
+}
+
+
+class Case:
+    """A person, their episode, and what is told about them."""
+
+    def __init__(self, served: Served, told: dict[str, Any]) -> None:
+        self.served = served
+        self.person_id, self.episode_id = told["person_id"], told["episode_id"]
+
+    @property
+    def emergency(self) -> dict[str, Any]:
+        return {
+            "person_id": self.person_id,
+            "episode_id": self.episode_id,
+            "recipient_id": "harbor-ed",
+            "personnel_name": "Dr. Canary",
+            "personnel_role": "ed-physician",
+            "categories": ["medication", "screens"],
+            "discloser_id": uid("nurse"),
+            "disclosed_at": START.isoformat(),
+            "nature": "overdose",
+        }
+
+    @property
+    def ordinary(self) -> dict[str, Any]:
+        return {
+            "person_id": self.person_id,
+            "episode_id": self.episode_id,
+            "recipient_id": "river-clinic",
+            "categories": ["attendance"],
+            "discloser_id": uid("nurse"),
+            "disclosed_at": START.isoformat(),
+            "basis": "consent",
+            "purpose": "care_coordination",
+        }
+
+    async def in_emergency(self, **changes: Any) -> Any:
+        body = {**self.emergency, **changes}
+        return await self.served.acting_as("nurse").post(
+            "/disclosures/emergency", {k: v for k, v in body.items() if v is not None}
+        )
+
+    async def otherwise(self, **changes: Any) -> Any:
+        return await self.served.acting_as("nurse").post(
+            "/disclosures", {**self.ordinary, **changes}
+        )
+
+    async def consents(self) -> str:
+        told = await self.served.acting_as("intake_coordinator").does(
+            "/consents", {"person_id": self.person_id, **CONSENT}
+        )
+        consent_id: str = told["consent_id"]
+        return consent_id
+
+    async def accounting(self, **params: Any) -> list[dict[str, Any]]:
+        answer = await self.served.acting_as("privacy_officer").get(
+            "/disclosures", params={"person_id": self.person_id, **params}
+        )
+        assert answer.status_code == 200, answer.text
+        rows: list[dict[str, Any]] = answer.json()["disclosures"]
+        return rows
+
+    def said(self, event_type: type[Any]) -> list[Any]:
+        said = self.served.said(f"person/{self.person_id}")
+        return [event for event in said if isinstance(event, event_type)]
+
+
+@pytest.fixture
+async def case() -> Case:
+    served = Served(SERVICE).acting_as("intake_coordinator")
+    return Case(served, await served.does("/referrals", REFERRAL))
+
+
+# --- emergencies ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario(15)
+async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> None:
+    answer = await case.in_emergency()
+    assert answer.status_code == 201, answer.text
+    disclosure_id = answer.json()["disclosure_id"]
+    [made] = case.said(intake.EmergencyDisclosureMade)
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert made.disclosure_id == recorded.disclosure_id == disclosure_id, "one row, not two"
+    assert (made.nature, made.recipient_id) == (EmergencyNature.OVERDOSE, "harbor-ed")
+    assert (made.discloser_id, made.disclosed_at) == (uid("nurse"), START)
+    assert recorded.basis is DisclosureBasis.EMERGENCY
+    assert recorded.consent_id is None
+    [row] = await case.accounting()
+    assert row["personnel_id"] == made.personnel_id
+    assert (row["personnel_role"], row["nature"]) == ("ed-physician", "overdose")
+    [loop] = (await case.served.get("/loops", params={"kind": "emergency_disclosure"})).json()[
+        "loops"
+    ]
+    assert (loop["id"], loop["owner"]["role"]) == (disclosure_id, "privacy_officer")
+
+
+async def test_the_name_of_who_was_told_is_with_the_identity_alone(case: Case) -> None:
+    await case.in_emergency()
+    for document in case.served.disk.documents():
+        inside = "Dr. Canary" in str(document)
+        assert inside is (document["_id"] == f"identity/{case.person_id}"), document["_id"]
+    case.served.acting_as("intake_coordinator")
+    body = {"given_name": "A", "family_name": "B", "born_on": "1990-01-01"}
+    await case.served.put(f"/people/{case.person_id}/identity", body)
+    path = f"/people/{case.person_id}/identity"
+    case.served.acting_as("privacy_officer")
+    answer = await case.served.get(path, params={"purpose": "privacy_review"})
+    [row] = await case.accounting()
+    assert answer.json()["emergency_personnel"] == {row["personnel_id"]: "Dr. Canary"}
+    answer = await case.served.acting_as("nurse").get(path, params={"purpose": "emergency"})
+    assert "emergency_personnel" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        *("person_id", "episode_id", "recipient_id", "personnel_name", "personnel_role"),
+        *("categories", "discloser_id", "disclosed_at", "nature"),
+    ],
+)
+async def test_breaking_the_glass_asks_for_everything(case: Case, missing: str) -> None:
+    """42 CFR 2.51: to whom and where, by whom, when, why."""
+    refused(await case.in_emergency(**{missing: None}), 422, "request-invalid")
+    assert case.said(intake.EmergencyDisclosureMade) == []
+    assert await case.accounting() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"nature": "unknown"}, 422, "request-invalid"),
+        ({"nature": "boredom"}, 422, "request-invalid"),
+        ({"categories": []}, 422, "request-invalid"),
+        ({"recipient_id": "The Hospital"}, 422, "request-invalid"),
+        ({"disclosed_at": "2026-03-02T15:00:00"}, 422, "request-invalid"),
+        ({"disclosed_at": (START + timedelta(hours=1)).isoformat()}, 422, "disclosure-in-future"),
+        ({"episode_id": uid("other")}, 422, "episode-not-theirs"),
+        ({"person_id": uid("nobody")}, 404, "unknown-person"),
+        ({"why": "someone"}, 422, "request-invalid"),
+    ],
+)
+async def test_emergencies_that_were_none(
+    case: Case, changes: dict[str, Any], status: int, code: str
+) -> None:
+    refused(await case.in_emergency(**changes), status, code)
+    assert case.said(intake.DisclosureRecorded) == []
+
+
+async def test_nobody_outside_care_breaks_the_glass(case: Case) -> None:
+    for role in ("operator", "partner", "privacy_officer"):
+        answer = await case.served.acting_as(role).post("/disclosures/emergency", case.emergency)
+        refused(answer, 403, "role-not-allowed")
+
+
+@pytest.mark.parametrize("days", [0, 3])
+async def test_the_look_afterwards_closes_or_escalates(case: Case, days: int) -> None:
+    disclosure_id = (await case.in_emergency()).json()["disclosure_id"]
+    await case.served.after(days=days)
+    path, body = f"/disclosures/{disclosure_id}/review", {"episode_id": case.episode_id}
+    episode = f"episode/{case.episode_id}"
+    escalated = [
+        event.step
+        for event in case.served.said(episode)
+        if isinstance(event, intake.LoopEscalated) and event.loop is IntakeLoop.EMERGENCY_DISCLOSURE
+    ]
+    assert escalated == ([1, 2] if days else [])
+    refused(await case.served.acting_as("nurse").post(path, body), 403, "role-not-allowed")
+    case.served.acting_as("privacy_officer")
+    assert (await case.served.post(path, body)).status_code == 200
+    cleared = [
+        (event.step_reached, event.reason)
+        for event in case.served.said(episode)
+        if isinstance(event, intake.EscalationCleared) and event.loop_id == disclosure_id
+    ]
+    assert cleared == ([(2, ClearedReason.RESOLVED)] if days else [])
+    refused(await case.served.post(path, body), 404, "unknown-open-disclosure")
+
+
+async def test_the_look_afterwards_outlasts_the_episode(case: Case) -> None:
+    await case.in_emergency()
+    case.served.acting_as("intake_coordinator")
+    await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
+    state = case.served.state(f"episode/{case.episode_id}")
+    assert [loop.kind for loop in state.loops.values()] == [IntakeLoop.EMERGENCY_DISCLOSURE]
+
+
+async def test_a_repeated_emergency_is_one(case: Case) -> None:
+    served = case.served.acting_as("nurse")
+    answers = [
+        await served.post("/disclosures/emergency", case.emergency, key="once") for _ in range(3)
+    ]
+    assert len({answer.json()["disclosure_id"] for answer in answers}) == 1
+    assert len(await case.accounting()) == 1
+
+
+# --- every other ground ---------------------------------------------------------------------------------
+
+
+async def test_what_a_consent_allowed_is_accounted_for_and_relied_on(case: Case) -> None:
+    refused(await case.otherwise(), 403, "consent-missing")
+    consent_id = await case.consents()
+    assert (await case.otherwise(categories=["attendance", "referral_status"])).status_code == 201
+    [row] = await case.accounting()
+    assert (row["basis"], row["consent_id"]) == ("consent", consent_id)
+    await case.served.acting_as("intake_coordinator").does(
+        f"/consents/{consent_id}/revoke", {"person_id": case.person_id}
+    )
+    [revoked] = case.said(intake.ConsentRevoked)
+    assert revoked.in_reliance is True
+    assert len(await case.accounting()) == 1, "revoking recalls nothing"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"categories": ["attendance", "screens"]}, 403, "consent-missing"),
+        ({"purpose": "treatment"}, 403, "consent-missing"),
+        ({"recipient_id": "harbor-ed"}, 403, "consent-missing"),
+        ({"basis": "emergency"}, 422, "emergency-has-its-own-form"),
+        ({"basis": "court"}, 422, "order-mismatch"),
+        ({"order_on": "2026-03-01"}, 422, "order-mismatch"),
+        ({"basis": "unknown"}, 422, "request-invalid"),
+        ({"episode_id": uid("other")}, 422, "episode-not-theirs"),
+        ({"disclosed_at": "2026-03-03T15:00:00Z"}, 422, "disclosure-in-future"),
+        ({"disclosed_at": "2026-03-02T14:59:00Z"}, 403, "consent-missing"),
+    ],
+)
+async def test_disclosures_without_a_ground(
+    case: Case, changes: dict[str, Any], status: int, code: str
+) -> None:
+    await case.consents()
+    refused(await case.otherwise(**changes), status, code)
+    assert await case.accounting() == []
+    assert case.said(intake.DisclosureRecorded) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"basis": "qso"}, {"basis": "audit"}, {"basis": "court", "order_on": "2026-03-01"}]
+)
+async def test_other_grounds_need_no_consent(case: Case, changes: dict[str, Any]) -> None:
+    assert (await case.otherwise(**changes)).status_code == 201
+    assert [row["basis"] for row in await case.accounting()] == [changes["basis"]]
+
+
+async def test_what_was_told_before_a_revocation_may_be_written_down_after_it(case: Case) -> None:
+    consent_id = await case.consents()
+    await case.served.after(hours=1)
+    case.served.acting_as("intake_coordinator")
+    await case.served.does(f"/consents/{consent_id}/revoke", {"person_id": case.person_id})
+    await case.served.after(hours=1)
+    assert (await case.otherwise()).status_code == 201
+    late = (START + timedelta(minutes=61)).isoformat()
+    refused(await case.otherwise(disclosed_at=late), 403, "consent-missing")
+
+
+# --- the accounting -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [
+        ("privacy_officer", True),
+        ("clinician", True),
+        ("nurse", False),
+        ("intake_coordinator", False),
+        ("operator", False),
+        ("partner", False),
+    ],
+)
+async def test_who_reads_the_accounting(case: Case, role: str, *, may: bool) -> None:
+    params = {"person_id": case.person_id}
+    answer = await case.served.acting_as(role).get("/disclosures", params=params)
+    if may:
+        assert answer.json()["disclosures"] == []
+    else:
+        refused(answer, 403, "role-not-allowed")
+    stranger = case.served.acting_as(role, "x", "river-iop")
+    assert (await stranger.get("/disclosures", params=params)).status_code == 403
+
+
+async def test_the_accounting_drops_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "ENTRIES_PER_PAGE", 2)
+    told = [(await case.in_emergency()).json()["disclosure_id"] for _ in range(5)]
+    rows = [row for page in (1, 2, 3) for row in await case.accounting(page=page)]
+    assert [row["disclosure_id"] for row in rows] == told
