@@ -57,7 +57,7 @@ _SAID_ELSEWHERE: Final = frozenset(
         *("individual_every_days", "absences_review", "absences_conference", "exclusion_absences"),
         *("exclusion_days", "silent_days_conference", "silent_days_lost", "screen_every_days"),
         *("panels", "mutual_support_per_week", "clean_days", "graduation_criteria"),
-        *("aftercare_days", "check_ins"),
+        *("aftercare_days", "check_ins", "family_per_week"),
     }
 )
 """The terms for which a profile has parts of its own."""
@@ -207,6 +207,7 @@ class ProgramProfile(Part):
             screen_every_days=self.screens.every_days,
             panels=self.screens.panels,
             mutual_support_per_week=self.mutual_support.per_week,
+            family_per_week=0 if self.family is None else self.family.per_week,
             clean_days=self.graduation.clean_days,
             graduation_criteria=self.graduation.criteria,
             aftercare_days=self.aftercare.days,

@@ -8,22 +8,17 @@ from typing import Any
 
 import pytest
 
+from services.attendance.groups import GroupState, NewGroup, open_group, reserve
+from services.intake.admissions import _length as planned_weeks
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import Fellowship, Matrix
 from shared.contracts.codes import LEVEL_CODES, LevelOfCare, Milestone, Modality, Population
 from shared.contracts.plans import AncillaryKind
-from shared.errors import Invalid
-from shared.programs.fits import (
-    group_fits,
-    meeting_counts,
-    meetings_fit,
-    session_fits,
-    stay_fits,
-)
+from shared.errors import Invalid, Refused
 from shared.programs.parts import HOUSE, SECULAR
 from shared.programs.profile import ProgramProfile
 from shared.runtime.programs import Programs
-from tests.unit.support import FACILITY, START, History, fact, uid
+from tests.unit.support import FACILITY, START, History, cause, fact, uid
 
 TODAY = date(2026, 3, 2)
 PROGRAMS = Programs.load()
@@ -40,13 +35,6 @@ MATRIX = profile("matrix-family")
 DAILY = profile("daily-dual-diagnosis")
 NINE = profile("nine-step-path")
 ALL = (EVENING, STEP_DOWN, MATRIX, DAILY, NINE)
-
-
-def refused(code: str, rule: Any, *arguments: Any) -> None:
-    with pytest.raises(Invalid) as caught:
-        rule(*arguments)
-    assert caught.value.code == code
-    assert caught.value.way_out
 
 
 def admitted(of: ProgramProfile, **changes: Any) -> intake.PatientAdmitted:
@@ -114,7 +102,19 @@ def test_every_program_keeps_the_floor_of_the_level_above() -> None:
         assert band.minutes_floor == 1200
 
 
-# --- groups and sessions -----------------------------------------------------------------------------------
+# --- groups and sessions: the rules that attendance and intake ask the profile with ---------------------------
+
+
+def opened(of: ProgramProfile, **asked: Any) -> GroupState:
+    track = next(iter(track.code for track in of.tracks), "day")
+    new = NewGroup(program=of.program, track=track, **asked)
+    return open_group(GroupState(), new, of, cause(subject=f"group/{uid('group')}")).state
+
+
+def refused_group(of: ProgramProfile, **asked: Any) -> None:
+    with pytest.raises(Refused) as caught:
+        opened(of, **asked)
+    assert caught.value.code == "outside-program"
 
 
 @pytest.mark.fact("0.3")
@@ -124,20 +124,35 @@ def test_every_program_keeps_the_floor_of_the_level_above() -> None:
 )
 def test_a_group_has_two_to_twelve(least: int, most: int, fits: bool) -> None:
     if fits:
-        group_fits(EVENING, least, most)
+        group = opened(EVENING, seats_min=least, seats_max=most)
+        assert (group.seats_min, group.seats_max) == (least, most)
     else:
-        refused("group-size-not-of-program", group_fits, EVENING, least, most)
+        refused_group(EVENING, seats_min=least, seats_max=most)
 
 
-@pytest.mark.fact("1.4")
+@pytest.mark.fact("0.3")
+def test_the_thirteenth_finds_the_group_full() -> None:
+    group = opened(EVENING)
+    at = cause(subject=f"group/{uid('group')}")
+    for number in range(12):
+        group = reserve(group, uid(f"person {number}"), None, at).state
+    with pytest.raises(Refused, match="group-full"):
+        reserve(group, uid("the thirteenth"), None, at)
+
+
+@pytest.mark.fact("1.4", "3.8")
 @pytest.mark.parametrize(
-    ("minutes", "fits"), [(119, False), (120, True), (180, True), (181, False), (240, False)]
+    ("of", "minutes", "fits"),
+    [
+        *((STEP_DOWN, n, 120 <= n <= 180) for n in (60, 119, 120, 150, 180, 181, 240)),
+        *((DAILY, n, n <= 180) for n in (60, 180, 181, 240)),
+    ],
 )
-def test_a_group_lasts_two_to_three_hours(minutes: int, fits: bool) -> None:
+def test_a_group_lasts_so_long(of: ProgramProfile, minutes: int, fits: bool) -> None:
     if fits:
-        session_fits(STEP_DOWN, Modality.GROUP, minutes, "triggers")
+        assert opened(of, session_minutes=minutes).minutes_max == minutes
     else:
-        refused("session-length-not-of-program", session_fits, STEP_DOWN, Modality.GROUP, minutes)
+        refused_group(of, session_minutes=minutes)
 
 
 @pytest.mark.fact("1.4", "3.4")
@@ -150,43 +165,47 @@ def test_a_group_lasts_two_to_three_hours(minutes: int, fits: bool) -> None:
 )
 def test_groups_meet_so_often(of: ProgramProfile, per_week: int, fits: bool) -> None:
     if fits:
-        meetings_fit(of, per_week)
+        assert opened(of, sessions_per_week=per_week).sessions_per_week == per_week
     else:
-        refused("cadence-not-of-program", meetings_fit, of, per_week)
+        refused_group(of, sessions_per_week=per_week)
 
 
 @pytest.mark.fact("3.8")
-def test_three_hours_are_the_longest_session_and_three_of_them_a_full_week() -> None:
-    session_fits(DAILY, Modality.GROUP, 180)
-    refused("session-length-not-of-program", session_fits, DAILY, Modality.GROUP, 240)
-    session_fits(DAILY, Modality.INDIVIDUAL, 240)  # the limit is that of the groups
+def test_three_times_three_hours_are_a_full_week() -> None:
     band = DAILY.terms().band("2.1", ADULT)
     assert band is not None
-    assert DAILY.sessions.per_week_min == 3
+    assert (DAILY.sessions.per_week_min, DAILY.sessions.minutes_max) == (3, 180)
     assert band.minutes_floor == 3 * 180
     assert "individual" in DAILY.components
+
+
+@pytest.mark.fact("3.4")
+def test_it_meets_daily() -> None:
+    assert DAILY.days_per_week == 7
+    assert DAILY.sessions.per_week_max == 7
 
 
 @pytest.mark.fact("1.6")
 def test_twelve_topics_and_no_other() -> None:
     assert len(STEP_DOWN.topics) == len(set(STEP_DOWN.topics)) == 12
+    assert opened(STEP_DOWN).topics == STEP_DOWN.topics
     for topic in STEP_DOWN.topics:
-        session_fits(STEP_DOWN, Modality.PSYCHOEDUCATION, 120, topic)
-    refused("topic-not-of-program", session_fits, STEP_DOWN, Modality.GROUP, 120, "astrology")
+        opened(STEP_DOWN, topics=(topic,))
+    refused_group(STEP_DOWN, topics=("triggers", "astrology"))
 
 
-@pytest.mark.fact("4.6", "2.1")
+@pytest.mark.fact("4.6", "2.1", "4.5")
 @pytest.mark.parametrize(
     ("of", "topic"),
     [
-        *((NINE, topic) for topic in ("triggers", "cravings", "relapse-prevention")),
+        *((NINE, topic) for topic in ("triggers", "cravings", "relapse-prevention", "coping")),
         *((MATRIX, t) for t in ("early-recovery", "relapse-prevention", "family-education")),
         (MATRIX, "social-support"),
     ],
 )
 def test_these_are_taught(of: ProgramProfile, topic: str) -> None:
-    session_fits(of, Modality.PSYCHOEDUCATION, 90, topic)
-    refused("topic-not-of-program", session_fits, of, Modality.GROUP, 90, "astrology")
+    assert opened(of, topics=(topic,)).topics == (topic,)
+    refused_group(of, topics=("astrology",))
 
 
 @pytest.mark.fact("1.5", "2.5", "3.10")
@@ -199,9 +218,17 @@ def test_these_are_taught(of: ProgramProfile, topic: str) -> None:
 )
 def test_a_stay_of_so_many_weeks(of: ProgramProfile, weeks: int, fits: bool) -> None:
     if fits:
-        stay_fits(of, weeks, ADULT)
+        assert planned_weeks(weeks, of) == weeks
     else:
-        refused("length-not-of-program", stay_fits, of, weeks, ADULT)
+        with pytest.raises(Invalid, match="length-outside-program"):
+            planned_weeks(weeks, of)
+
+
+@pytest.mark.fact("2.6", "3.10")
+def test_a_length_that_nobody_says_is_not_made_up() -> None:
+    for of in (MATRIX, DAILY):
+        with pytest.raises(Invalid, match="length-missing"):
+            planned_weeks(None, of)
 
 
 @pytest.mark.fact("1.7", "3.4")
@@ -233,8 +260,7 @@ def test_components() -> None:
         *("family-education-group", "individual-session", "twelve-step-meeting"),
         *("smart-recovery", "medication-assisted-treatment"),
     }
-    assert meeting_counts(MATRIX, Fellowship.AA)
-    assert meeting_counts(MATRIX, Fellowship.SMART)
+    assert {Fellowship.AA, Fellowship.SMART} <= set(MATRIX.mutual_support.alternatives)
     [medication] = [s for s in MATRIX.services if s.modality is Modality.MEDICATION]
     assert medication.code == "medication-assisted-treatment"
 
@@ -244,6 +270,8 @@ def test_a_weekly_family_program_for_one_family_and_in_groups() -> None:
     family = MATRIX.family
     assert family is not None
     assert (family.per_week, family.group, family.individual) == (1, True, True)
+    assert MATRIX.terms().family_per_week == 1
+    assert STEP_DOWN.terms().family_per_week == 0
 
 
 @pytest.mark.fact("3.5")
@@ -291,8 +319,6 @@ def test_meetings_are_asked_for_and_nobody_is_forced_into_a_religious_one() -> N
     assert {Fellowship.AA, Fellowship.NA} <= set(support.alternatives)
     assert set(support.alternatives) & SECULAR
     assert support.opt_out
-    assert all(meeting_counts(STEP_DOWN, fellowship) for fellowship in support.alternatives)
-    assert not meeting_counts(STEP_DOWN, Fellowship.OTHER)
 
 
 @pytest.mark.fact("1.12")

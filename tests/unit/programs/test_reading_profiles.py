@@ -170,6 +170,7 @@ SAID: dict[str, tuple[str, object]] = {
         '[mutual_support]\nper_week = 2\nalternatives = ["smart"]',
         2,
     ),
+    "family_per_week": ("[family]\nper_week = 1", 1),
     "clean_days": ("[graduation]\nclean_days = 60", 60),
     "graduation_criteria": ('[graduation]\ncriteria = ["goals-met"]', ("goals-met",)),
     "aftercare_days": ("[aftercare]\ndays = 400", 400),
