@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos simulate up test test-fast check contracts asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate up test test-fast check contracts asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo: setup  ## A year and a half of a synthetic population, and the ledger (ARG
 
 chaos: setup  ## Kill, freeze and cut off everything at random, then account (ARGS="--kills 500 --seed 3")
 	@$(BIN)/python -m chaos $(ARGS)
+
+fuzz: setup  ## 100,000 malformed records and as many malformed bodies
+	@FUZZ=100000 $(BIN)/pytest -q tests/chaos/test_fuzz.py $(ARGS)
 
 simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--seeds 0:1000")
 	@$(BIN)/python -m chaos.simulation $(ARGS)

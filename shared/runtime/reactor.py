@@ -26,6 +26,8 @@ from shared.runtime.record import Decide, Line, Outcome, Record, Work, published
 from shared.runtime.relay import Relay
 from shared.runtime.store import Store
 
+OWN_LINE: Final = "self|"
+"""The lines on which records of the same service leave work for one another begin so."""
 RACES_MAX: Final = 20
 """How often work is decided again after losing a race before the caller is told to retry."""
 
@@ -132,12 +134,13 @@ class Reactor:
                 for event_type in published_types(record.new_events):
                     self._metrics.events_decided.labels(event_type).inc()
                 self._relay.offer(record.subject, record.waiting_entries())
+            elif self._relay.journal is not None:
+                self._relay.offer(record.subject, [])  # says nothing, but has to be copied
             if record.new_handoffs:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
     def _count(self, work: Work, outcome: Outcome) -> None:
-        kind = "command" if work.command else "deadline" if work.decide is None else "event"
-        self._metrics.outcomes.labels(kind, outcome.status).inc()
+        self._metrics.outcomes.labels(_kind(work), outcome.status).inc()
         if outcome.status in ("parked", "forked"):
             log.error(
                 "work.parked",
@@ -236,7 +239,7 @@ class Reactor:
             now=datetime.fromisoformat(item["now"]),
             decide=decide,
             unreadable=unreadable,
-            line=Line(f"self|{subject}", number, f"{item['cause_id']}#{number}"),
+            line=Line(f"{OWN_LINE}{subject}", number, f"{item['cause_id']}#{number}"),
             letter=lambda: deadletters.handoff_letter(subject, item),
         )
 
@@ -261,8 +264,10 @@ class Reactor:
         """Take up outboxes and handoffs that have waited since before `before` (wall time)."""
         stranded = await self._store.stranded(before, buckets, limit=500)
         for record in stranded:
-            if record.outbox:
+            if record.outbox or self._relay.journal is not None:
                 self._relay.offer(record.subject, record.outbox)
+            elif record.waiting is not None:  # for a journal that there was before
+                await self._store.clear_outboxes({record.subject: record.next_sequence - 1})
             if record.handoffs and record.subject not in self._handing:
                 self.hand_over(record.subject, record.handoffs)
         if stranded:
@@ -285,6 +290,15 @@ class Reactor:
                 tasks.append(self._drainer)
             if tasks:
                 await asyncio.wait(tasks)
+
+
+def _kind(work: Work) -> str:
+    """What the metric calls this piece of work."""
+    if work.command is not None:
+        return "command"
+    if work.line is None:
+        return "deadline"
+    return "handoff" if work.line.name.startswith(OWN_LINE) else "event"
 
 
 def _no_rule(_state: State, _cause: Cause) -> Decision[State]:
