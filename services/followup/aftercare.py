@@ -322,7 +322,7 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
         aftercare_plan_id=plan_id,
         elements=agreed.elements,
         consent_ids=agreed.consent_ids,
-        first_appointment_at=agreed.first_appointment_at,
+        appointment_at=agreed.first_appointment_at,
     )
     answer = {"aftercare_plan_id": plan_id, "missing": sorted(missing(state))}
     return Decision(state, (event, *ended), answer=answer)

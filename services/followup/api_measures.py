@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 from fastapi import APIRouter, Query, Response
 
 from services.followup import measures, transitions, watch
 from services.followup.api import journey_view
 from services.followup.api_aftercare import place_of
+from services.followup.domain import EpisodeState
 from services.followup.measures import Measure
 from shared.contracts.codes import Day
 from shared.contracts.followup import TransitionKind
@@ -69,9 +70,9 @@ async def read_measure(
         )
     now: datetime = call.runtime.clock.now()
     clocks = [
-        (clock, transitions.local_day(record.state, now))
-        async for record in _from(call, measure.value, watch.index_mark(first))
-        for clock in watch.clocks(record.state)
+        (clock, transitions.local_day(state, now))
+        async for state in _from(call, measure.value, watch.index_mark(first))
+        for clock in watch.clocks(state)
     ]
     counted = measures.tally(measure, clocks, first, last)
     return {
@@ -130,15 +131,15 @@ async def coming_sessions(call: Staff, limit: Limit = 50) -> dict[str, Any]:
     }
 
 
-async def _from(call: Call, mark: str, at: datetime) -> AsyncIterator[Record]:
-    """All records of the facility with a mark at or after an instant."""
+async def _from(call: Call, mark: str, at: datetime) -> AsyncIterator[EpisodeState]:
+    """All episodes of the facility with a mark at or after an instant."""
     place = (at - timedelta(milliseconds=1), "~")
     while True:
         records: list[Record] = await call.runtime.store.marked(
             mark, call.actor.facility_id, place, PAGE
         )
         for record in records:
-            yield record
+            yield cast("EpisodeState", record.state)
         if len(records) < PAGE:
             return
         place = (records[-1].state.marks()[mark], records[-1].subject)

@@ -5,6 +5,7 @@ Pure; no clock, no ids, no I/O. Where a fact names no time of its own, it is tak
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.followup import domain, outreach, transitions
@@ -118,7 +119,7 @@ def referral_overdue(
     return Decision(_outbound(state, event.referral_id, {"overdue": True}))
 
 
-def _outbound(state: EpisodeState, referral_id: str, more: dict[str, object]) -> EpisodeState:
+def _outbound(state: EpisodeState, referral_id: str, more: Mapping[str, object]) -> EpisodeState:
     known = state.referrals.get(referral_id)
     if known is None:
         return state

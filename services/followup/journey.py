@@ -113,14 +113,9 @@ def _before(state: EpisodeState) -> Place:
         if closed in path:
             owned = closed == "declined" and state.outreach is not None
             return _row(closed, path[closed]) if owned else Place(stage=closed, since=path[closed])
-    if "danger" in path:
-        return _row("danger", path["danger"])
-    if "waitlisted" in path:
-        expires = path.get("offer_expires")
-        if expires is not None:
-            return _row("offered", path["waitlisted"], until=expires)
-        return _row("waitlisted", path["waitlisted"])
-    for stage in ("ineligible", "eligible", "assessment"):
+    if "danger" not in path and "offer_expires" in path:
+        return _row("offered", path.get("waitlisted"), until=path["offer_expires"])
+    for stage in ("danger", "waitlisted", "ineligible", "eligible", "assessment"):
         if stage in path:
             return _row(stage, path[stage])
     if state.referral is None:
@@ -134,19 +129,27 @@ def _during(state: EpisodeState) -> Place:
     for stage in ("transferring", "change_recommended", "approved"):
         if stage in path:
             return _row(stage, path[stage])
+    away = _away(state)
+    if away is not None:
+        return away
+    if "planned" not in path:
+        return _row("admitted", None if admission is None else admission.admitted_at)
+    if not any(session.status == "attended" for session in state.sessions.values()):
+        return _row("planned", path["planned"])
+    return Place(stage="active", since=path["planned"])
+
+
+def _away(state: EpisodeState) -> Place | None:
+    """Whoever is lost, used again, or is being reached out to is followup's to bring back."""
     if state.lost_at is not None:
         return _ours("lost", state.lost_at, "contact", Role.CASE_MANAGER, None)
     if state.reengagement is not None:
         due_at = state.reengagement.reassessment_due_at
         return _ours("reengaging", None, "reassessment", Role.CASE_MANAGER, due_at)
-    if "planned" not in path:
-        return _row("admitted", None if admission is None else admission.admitted_at)
-    if not any(session.status == "attended" for session in state.sessions.values()):
-        return _row("planned", path["planned"])
-    if state.outreach_loop is not None:
-        loop = state.outreach_loop
-        return _ours("at_risk", loop.opened_at, "contact", loop.owner_role, loop.deadline_at)
-    return Place(stage="active", since=path["planned"])
+    loop = state.outreach_loop
+    if loop is None:
+        return None
+    return _ours("at_risk", loop.opened_at, "contact", loop.owner_role, loop.deadline_at)
 
 
 def _after(state: EpisodeState) -> Place:

@@ -202,7 +202,7 @@ def begin(
     )
 
 
-def due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+def due(state: EpisodeState, _name: str, cause: Cause) -> Decision[EpisodeState]:
     """Time has passed without contact: a tier up."""
     if state.outreach is None:
         return Decision(state)

@@ -1,6 +1,7 @@
 """What followup does about what others say, and when its own deadlines come."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Final
 
 from services.followup import (
     aftercare,
@@ -133,16 +134,22 @@ def _rule(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState
             raise ValueError(f"unknown deadline {kind}")
 
 
-def _loop_rule(kind: str) -> Any:
+LoopRule = Callable[[EpisodeState, str, Cause], Decision[EpisodeState]]
+
+
+def _loop_rule(kind: str) -> LoopRule:
     """What is done when a loop of a kind is not closed in time."""
-    return {
-        FollowupLoop.OUTREACH: lambda s, _n, c: outreach.due(s, c),
-        FollowupLoop.CHECK_IN: checkins.looked_at,
-        FollowupLoop.RISK_RESPONSE: risks.due,
-        FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
-        FollowupLoop.FIRST_APPOINTMENT: appointments.due,
-        FollowupLoop.REENGAGEMENT: reengagement.due,
-        FollowupLoop.LOST_CONTACT: domain.look_again,
-        FollowupLoop.TIMELY_VISIT: watch.clock_due,
-        FollowupLoop.MISSING_FACT: aftercare.loop_due,
-    }[FollowupLoop(kind)]
+    return LOOP_RULES[FollowupLoop(kind)]
+
+
+LOOP_RULES: Final[dict[FollowupLoop, LoopRule]] = {
+    FollowupLoop.OUTREACH: outreach.due,
+    FollowupLoop.CHECK_IN: checkins.looked_at,
+    FollowupLoop.RISK_RESPONSE: risks.due,
+    FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
+    FollowupLoop.FIRST_APPOINTMENT: appointments.due,
+    FollowupLoop.REENGAGEMENT: reengagement.due,
+    FollowupLoop.LOST_CONTACT: domain.look_again,
+    FollowupLoop.TIMELY_VISIT: watch.clock_due,
+    FollowupLoop.MISSING_FACT: aftercare.loop_due,
+}

@@ -219,7 +219,7 @@ class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
         default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
     )
     """The consents that partners may be told under."""
-    first_appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
+    appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
     """The first appointment after discharge, where one is booked."""
 
 
