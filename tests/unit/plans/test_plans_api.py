@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
 
 from services.plans.app import SERVICE
 from shared.contracts import attendance, intake
-from tests.unit.plans.world import Plans, attended, in_treatment, with_plan
+from tests.unit.plans.world import PARTNER, Plans, attended, in_treatment, week, with_plan
 from tests.unit.support import EPISODE_ID, Http, fact, uid
 
 HERE = f"/episodes/{EPISODE_ID}"
@@ -40,7 +41,42 @@ ROUTES: list[tuple[str, dict[str, Any], set[str]]] = [
     (f"{HERE}/graduate", {"criteria": [{"code": "goals-met", "met": True}]}, CLINICIANS),
     (f"{HERE}/discharge", {"kind": "administrative"}, CLINICIANS),
 ]
-EVERYONE = sorted(STAFF | CLINICIANS | {"nurse", "peer_specialist", "partner", "operator"})
+ARRANGERS = CLINICIANS | {"case_manager"}
+PRESCRIBERS = CLINICIANS | {"nurse"}
+TO = {
+    "referral_id": uid("outbound"),
+    "to_facility_id": PARTNER,
+    "to_level": {"system": "asam", "edition": "4", "code": "3.5"},
+    "consent_id": uid("consent"),
+    "handoff_at": "2026-03-04T15:00:00Z",
+}
+MEDICATION = {"code": "methadone", "from_on": "2026-03-01", "verified": True}
+NEW_ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
+    ("POST", f"/plans/{uid('x')}/goals", {**OF, **GOAL}, STAFF),
+    ("PATCH", f"/goals/{uid('x')}", {**OF, "value": 1}, STAFF),
+    (
+        "POST",
+        f"/plans/{uid('x')}/relapse-prevention",
+        {**OF, "elements": ["triggers"]},
+        STAFF,
+    ),
+    ("POST", f"{HERE}/co-occurring", {"category": "mood", "enhanced": True}, CLINICIANS),
+    ("POST", f"{HERE}/ancillary-services", {"kind": "yoga", "on_site": True}, STAFF),
+    ("PUT", f"{HERE}/medications", {"medications": [MEDICATION]}, PRESCRIBERS),
+    ("PUT", f"{HERE}/aftercare-plan", {"elements": ["housing"]}, STAFF),
+    ("POST", f"{HERE}/transfer", TO, ARRANGERS),
+    (
+        "POST",
+        f"{HERE}/transfer/first-contact",
+        {"first_contact_at": "2026-03-02T15:00:00Z"},
+        ARRANGERS,
+    ),
+    ("POST", f"{HERE}/weeks/2026-03-02/mended", {}, {"clinical_supervisor", "program_director"}),
+]
+IDS = [path.rpartition("/")[2] for _, path, *_ in NEW_ROUTES]
+EVERYONE = sorted(
+    STAFF | CLINICIANS | {"nurse", "peer_specialist", "partner", "operator"} | {"program_director"}
+)
 
 
 def test_from_draft_to_graduation() -> None:
@@ -106,3 +142,95 @@ def test_what_is_not_known_is_refused(path: str, body: dict[str, Any], _allowed:
     for name in body:
         short = {key: other for key, other in body.items() if key != name}
         assert http.post(path, short).status_code == 422, name
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), NEW_ROUTES, ids=IDS)
+class TestNewRoutes:
+    def test_who_may(self, method: str, path: str, body: dict[str, Any], allowed: set[str]) -> None:
+        http = Http(SERVICE, Plans())
+        for role in EVERYONE:
+            response = http.acting_as(role).send(method, path, body)
+            assert (response.status_code != 403) is (role in allowed), role
+
+    def test_illegal_input(
+        self, method: str, path: str, body: dict[str, Any], allowed: set[str]
+    ) -> None:
+        http = Http(SERVICE, with_plan(), min(allowed))
+        wrong: list[Any] = [{**body, "note": "free text"}] if body else []
+        for name in body:
+            wrong += [{**body, name: value} for value in ("No Code", -1e12, None, {"a": 1}, [[]])]
+        for given in wrong:
+            response = http.send(method, path, given)
+            nullable = any(v is None for v in given.values())
+            assert 400 <= response.status_code < 500 or nullable, given
+            if response.status_code >= 400:
+                assert response.headers["content-type"] == "application/problem+json"
+                assert response.json()["code"]
+                assert "No Code" not in response.text
+
+    def test_before_the_admission(
+        self, method: str, path: str, body: dict[str, Any], allowed: set[str]
+    ) -> None:
+        history = Plans()
+        history.hear(attended())
+        response = Http(SERVICE, history, min(allowed)).send(method, path, body)
+        assert (response.status_code, response.json()["code"]) == (409, "not-yet-known")
+
+    def test_of_an_episode_entered_in_error(
+        self, method: str, path: str, body: dict[str, Any], allowed: set[str]
+    ) -> None:
+        history = with_plan()
+        history.hear(fact(intake.EpisodeEnteredInError))
+        response = Http(SERVICE, history, min(allowed)).send(method, path, body)
+        assert (response.status_code, response.json()["code"]) == (409, "entered-in-error")
+
+
+UNLISTED: list[tuple[str, str, dict[str, Any], int, str]] = [
+    ("POST", "goals", {**GOAL, "therapies": ["crystals"]}, 422, "therapy-not-listed"),
+    ("POST", "goals", {**GOAL, "contributors": ["clinician"]}, 422, "patient-contribution-missing"),
+    ("POST", "goals", {**GOAL, "owner": "unknown"}, 422, "request-invalid"),
+    ("POST", "goals", {**GOAL, "target": 0}, 422, "goal-already-reached"),
+    ("POST", "goals", {**GOAL, "due_on": "2020-01-01"}, 422, "goal-due-in-the-past"),
+    ("POST", "reviews", {"basis": "met", "decision": "continue"}, 422, "decision-not-allowed"),
+    ("POST", "reviews", {"basis": "unknown", "decision": "continue"}, 422, "request-invalid"),
+    ("POST", "relapse-prevention", {"elements": ["hope"]}, 422, "element-not-listed"),
+]
+
+
+@pytest.mark.parametrize(("method", "step", "body", "status", "code"), UNLISTED)
+def test_what_the_rules_refuse_has_a_code(
+    method: str, step: str, body: dict[str, Any], status: int, code: str
+) -> None:
+    history = with_plan()
+    path = f"/plans/{history.state.plan.plan_id}/{step}"
+    response = Http(SERVICE, history).send(method, path, {**OF, **body})
+    assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_what_goes_with_the_plan() -> None:
+    history = with_plan()
+    http = Http(SERVICE, history)
+    added = http.post(f"/plans/{history.state.plan.plan_id}/goals", {**OF, **GOAL})
+    assert added.status_code == 201
+    goal = f"/goals/{added.json()['goal_id']}"
+    assert http.send("PATCH", goal, {**OF, "value": 2}).json()["achieved"] is False
+    assert http.send("PATCH", goal, {**OF, "target": 2}).json()["achieved"] is True
+    assert http.send("PATCH", goal, {**OF, "withdrawn": "replaced"}).status_code == 200
+    assert http.send("PATCH", goal, {**OF, "value": 2}).json()["code"] == "goal-withdrawn"
+    told = http.post(f"{HERE}/ancillary-services", {"kind": "medication", "on_site": True})
+    assert told.json()["counts_toward_hours"] is True
+    assert http.post(f"{HERE}/co-occurring", {"category": "mood", "enhanced": False}).is_success
+    assert http.send("PUT", f"{HERE}/medications", {"medications": [MEDICATION]}).is_success
+    assert [a.code for a in history.state.expected] == ["methadone", "eddp"]
+    told = http.send("PUT", f"{HERE}/aftercare-plan", {"elements": ["housing"]})
+    assert told.json()["version"] == 2
+    history.hear(week(date(2026, 3, 2), met=False, offered=0))
+    mended = f"{HERE}/weeks/2026-03-02/mended"
+    assert http.acting_as("program_director").post(mended, {}).status_code == 200
+    assert http.post(mended, {}).json()["code"] == "unknown-week"
+
+
+def test_the_table_of_continued_service_can_be_read() -> None:
+    table = Http(SERVICE, with_plan(), "peer_specialist").get("/tables/continued-service").json()
+    assert table["met"] == ["discharge", "down", "transfer"]
+    assert table["progressing"] == ["continue"]

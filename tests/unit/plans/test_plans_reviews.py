@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.plans.domain import Review
 from services.plans.reviews import next_working_day
-from shared.contracts import attendance, followup, plans
-from shared.contracts.attendance import NotProvidedKind
+from shared.contracts import attendance, followup, intake, plans
+from shared.contracts.attendance import (
+    BreathOutcome,
+    NotProvidedKind,
+    ScreenClass,
+    SpecimenValidity,
+)
+from shared.contracts.codes import ClearedReason
 from shared.contracts.event import Event
 from shared.contracts.followup import OutreachCause
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
 from shared.errors import Refused, Unknown
-from tests.unit.plans.world import DAY, Plans, failed, in_treatment, with_plan
+from tests.unit.plans.world import D5, DAY, Plans, failed, in_treatment, short, week, with_plan
 from tests.unit.support import START, fact, uid
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -40,9 +47,35 @@ TRIGGERS: list[tuple[Event, ReviewTrigger | None]] = [
     (outreach(OutreachCause.SESSION_MISSED, 3), ReviewTrigger.ABSENCE),
     (outreach(OutreachCause.CHECK_IN_MISSED, 3), None),
     (fact(followup.ReturnToUseReported), ReviewTrigger.RETURN_TO_USE),
+    *[
+        (fact(attendance.ScreenResulted, validity=validity), trigger)
+        for validity, trigger in (
+            (SpecimenValidity.VALID, None),
+            (SpecimenValidity.DILUTE, ReviewTrigger.VALIDITY),
+            (SpecimenValidity.SUBSTITUTED, ReviewTrigger.VALIDITY),
+            (SpecimenValidity.ADULTERATED, ReviewTrigger.VALIDITY),
+            (SpecimenValidity.INVALID, ReviewTrigger.VALIDITY),
+            (SpecimenValidity.UNKNOWN, None),
+        )
+    ],
+    *[
+        (fact(attendance.BreathTestRecorded, outcome=outcome), trigger)
+        for outcome, trigger in (
+            (BreathOutcome.NEGATIVE, None),
+            (BreathOutcome.RETEST, None),
+            (BreathOutcome.POSITIVE, ReviewTrigger.SCREEN),
+        )
+    ],
+    *[
+        (fact(attendance.ScreenInterpreted, classification=found), None)
+        for found in ScreenClass
+        if found is not ScreenClass.EXPECTED_ABSENT
+    ],
 ]
 
 
+@pytest.mark.fact("1.8")
+@pytest.mark.scenario(2)
 class TestRequest:
     @pytest.mark.parametrize(("event", "trigger"), TRIGGERS)
     def test_what_asks_for_one(self, event: Event, trigger: ReviewTrigger | None) -> None:
@@ -155,3 +188,170 @@ class TestIllegal:
         history.complete(history.of(plans.ClinicalReviewRequested)[0].review_id)
         history.after(hours=float(timedelta(days=1) / timedelta(hours=1))).ready().graduate()
         assert history.names[-1] == "episode-discharged"
+
+
+WEEKS = [date(2026, 3, 2), date(2026, 3, 9)]
+
+
+def open_reviews(history: Plans) -> list[Review]:
+    return [item for item in history.state.reviews.values() if item.open]
+
+
+class TestReassess:
+    @pytest.mark.parametrize(("days", "flagged"), [(0, True), (14, True), (14.5, False)])
+    def test_two_unexpected_positives_within_fourteen_days(
+        self, days: float, flagged: bool
+    ) -> None:
+        history = with_plan()
+        history.hear(failed("one"))
+        history.complete(history.of(plans.ClinicalReviewRequested)[0].review_id)
+        history.after(days=days).hear(failed("two"))
+        assert [item.reassess for item in open_reviews(history)] == [flagged]
+
+    def test_the_same_screen_twice_is_one_positive(self) -> None:
+        history = with_plan()
+        history.hear_all([failed(), failed()])
+        assert [item.reassess for item in open_reviews(history)] == [False]
+
+    @pytest.mark.parametrize("positive_first", [True, False])
+    def test_a_positive_and_absences_in_either_order(self, positive_first: bool) -> None:
+        events: list[Event] = [failed(), fact(attendance.AbsenceThresholdReached)]
+        history = with_plan().hear_all(events if positive_first else events[::-1])
+        assert [item.reassess for item in open_reviews(history)] == [True, True]
+
+    def test_absences_alone_do_not(self) -> None:
+        history = with_plan()
+        history.hear_all([fact(attendance.AbsenceThresholdReached)] * 3)
+        assert [item.reassess for item in open_reviews(history)] == [False]
+
+    @pytest.mark.parametrize("overdose", [True, False])
+    def test_any_overdose(self, overdose: bool) -> None:
+        history = with_plan()
+        history.hear(fact(followup.ReturnToUseReported, overdose=overdose))
+        assert [item.reassess for item in open_reviews(history)] == [overdose]
+
+    def test_whoever_completes_it_names_the_drivers(self) -> None:
+        history = with_plan()
+        history.hear(fact(followup.ReturnToUseReported, overdose=True))
+        [requested] = history.of(plans.ClinicalReviewRequested)
+        with pytest.raises(Refused) as refused:
+            history.complete(requested.review_id)
+        assert refused.value.code == "reassessment-missing"
+        history.complete(requested.review_id, drivers=(D5,))
+        assert history.state.drivers == (D5,)
+
+
+@pytest.mark.scenario(3)
+class TestAdherence:
+    def test_what_is_missing_is_talked_about_in_private(self) -> None:
+        history = with_plan()
+        said = len(history.said)
+        absent = fact(attendance.ScreenInterpreted, classification=ScreenClass.EXPECTED_ABSENT)
+        history.hear(absent)
+        [(review_id, item)] = history.state.reviews.items()
+        assert (item.trigger, item.private) == (ReviewTrigger.ADHERENCE, True)
+        history.complete(review_id)
+        assert len(history.said) == said, "nothing is published"
+
+    def test_late_it_goes_to_the_next_owner_without_saying_what_it_is(self) -> None:
+        history = with_plan()
+        history.hear(fact(attendance.ScreenInterpreted, classification=ScreenClass.EXPECTED_ABSENT))
+        history.after(days=2)
+        assert history.of(plans.ClinicalReviewOverdue) == []
+        assert history.of(plans.LoopEscalated)
+
+
+@pytest.mark.scenario(17)
+class TestSameThingTwice:
+    @pytest.mark.parametrize(
+        "event",
+        [
+            failed(),
+            fact(attendance.ScreenResulted, validity=SpecimenValidity.DILUTE),
+            fact(attendance.ScreenNotProvided, kind=NotProvidedKind.REFUSED),
+            fact(attendance.BreathTestRecorded, outcome=BreathOutcome.POSITIVE),
+        ],
+    )
+    def test_a_screen_is_looked_at_once(self, event: Event) -> None:
+        history = with_plan()
+        history.hear(event)
+        history.complete(history.of(plans.ClinicalReviewRequested)[0].review_id)
+        history.hear(event)
+        assert len(history.of(plans.ClinicalReviewRequested)) == 1
+
+    def test_a_retest_is_the_same_matter(self) -> None:
+        history = with_plan()
+        first = {"outcome": BreathOutcome.POSITIVE, "screen_id": uid("a"), "retest_of": None}
+        history.hear(fact(attendance.BreathTestRecorded, **first))
+        again = {"outcome": BreathOutcome.POSITIVE, "screen_id": uid("b"), "retest_of": uid("a")}
+        history.hear(fact(attendance.BreathTestRecorded, **again))
+        assert list(history.state.positives) == [uid("a")]
+
+
+@pytest.mark.fact("0.2")
+@pytest.mark.scenario(8)
+class TestHours:
+    def test_a_correction_that_mends_the_week_supersedes_the_review(self) -> None:
+        history = with_plan()
+        history.hear_all([week(WEEKS[0], met=False), short(WEEKS[0])])
+        [requested] = history.of(plans.ClinicalReviewRequested)
+        history.after(hours=30).hear(week(WEEKS[0], met=True))
+        [completed] = history.of(plans.ClinicalReviewCompleted)
+        assert (completed.review_id, completed.outcome) == (requested.review_id, ReviewOutcome.NONE)
+        [cleared] = history.of(plans.EscalationCleared)
+        assert cleared.reason is ClearedReason.SUPERSEDED
+        assert history.open == []
+
+    def test_one_of_two_weeks_is_not_enough(self) -> None:
+        history = with_plan()
+        history.hear_all([short(WEEKS[0]), short(WEEKS[1]), week(WEEKS[0], met=True)])
+        assert [item.weeks for item in open_reviews(history)] == [(WEEKS[1],)]
+        history.hear(week(WEEKS[1], met=True))
+        assert open_reviews(history) == []
+
+    def test_another_review_is_not_touched(self) -> None:
+        history = with_plan()
+        history.hear_all([failed(), short(WEEKS[0]), week(WEEKS[0], met=True)])
+        assert [item.trigger for item in open_reviews(history)] == [ReviewTrigger.SCREEN]
+
+    def test_what_the_program_did_not_offer_is_the_programs_matter(self) -> None:
+        history = with_plan()
+        history.hear(week(WEEKS[0], met=False, offered=360))
+        assert (history.open, history.of(plans.ClinicalReviewRequested)) == (["program_hours"], [])
+
+    @pytest.mark.parametrize("weeks", [1, 10])
+    def test_never_a_discharge(self, weeks: int) -> None:
+        history = with_plan()
+        for n in range(weeks):
+            monday = WEEKS[0] + timedelta(weeks=n)
+            history.hear_all([week(monday, met=False), short(monday)])
+        assert history.after(days=60).of(plans.EpisodeDischarged) == []
+
+
+@pytest.mark.scenario(15)
+class TestDanger:
+    def test_it_stops_what_is_scheduled_and_is_looked_at_within_hours(self) -> None:
+        history = with_plan()
+        history.change_level(effective_at=START + DAY)
+        history.hear(fact(intake.ImminentDangerIdentified))
+        [requested] = history.of(plans.ClinicalReviewRequested)
+        assert requested.due_at == START + timedelta(hours=4)
+        history.after(days=3)
+        assert history.of(plans.LevelOfCareChanged) == []
+
+    def test_before_the_admission_it_is_intakes(self) -> None:
+        history = Plans()
+        history.hear(fact(intake.ImminentDangerIdentified))
+        assert history.of(plans.ClinicalReviewRequested) == []
+
+    @pytest.mark.parametrize("danger_first", [True, False])
+    def test_with_a_risk_from_a_check_in_the_earlier_deadline_holds(
+        self, danger_first: bool
+    ) -> None:
+        events: list[Event] = [
+            fact(intake.ImminentDangerIdentified),
+            fact(followup.CheckInCompleted, risk_flags=(followup.RiskFlag.SUICIDE_RISK,)),
+        ]
+        history = with_plan().hear_all(events if danger_first else events[::-1])
+        [item] = open_reviews(history)
+        assert (item.due_at, item.reassess) == (START + timedelta(hours=4), True)
