@@ -10,7 +10,7 @@ from typing import Final
 
 from services.intake import domain
 from services.intake.domain import Admission, EpisodeState
-from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone
+from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
@@ -34,10 +34,10 @@ def entered_in_error(
 ) -> Decision[EpisodeState]:
     """The episode should never have existed. Nothing of it is waited for, and nothing more is done about it."""
     domain.standing(state)
-    ended = domain.void(state, cause, ClearedReason.ENTERED_IN_ERROR)
+    gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, cause)
     event = intake.EpisodeEnteredInError(reason=reason)
     return Decision(
-        ended.state, (event, *ended.events), (*ended.handoffs, *_not_readmitted(state, cause))
+        gone.state, (event, *gone.events), (*gone.handoffs, *_not_readmitted(state, cause))
     )
 
 
@@ -89,9 +89,9 @@ def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeSt
             "The other episode has ended.",
             way_out="Name an open episode, or close this referral.",
         )
-    ended = domain.void(state, cause, ClearedReason.SUPERSEDED)
+    gone = _nobodys(state, ClearedReason.SUPERSEDED, cause)
     event = intake.ReferralMerged(into_episode_id=other.episode_id)
-    return Decision(ended.state, (event, *ended.events), ended.handoffs)
+    return Decision(gone.state, (event, *gone.events), gone.handoffs)
 
 
 def undo_admission(
@@ -125,6 +125,16 @@ def readmission_undone(
     if state.void or state.readmission is None:
         return Decision(state)
     return Decision(domain.wait_for(state, IntakeLoop.READMISSION, cause))
+
+
+def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
+    """Nothing of it is waited for, and nobody of the staff holds it."""
+    void = domain.void(state, cause, reason)
+    released = tuple(
+        Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
+        for role, staff_id in state.team.items()
+    )
+    return Decision(void.state.but(team={}), void.events, (*void.handoffs, *released))
 
 
 def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
