@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.intake import domain
-from services.intake.domain import Admission, EpisodeState, Readmitted, Recommendation
+from services.intake.domain import Admission, EpisodeState, Recommendation
+from services.intake.handoffs import Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
 from shared.contracts.intake import GapReason, IntakeEvent, ReferralOutcome, WaitlistExit
@@ -36,7 +37,8 @@ def place(
             "No level is recommended.",
             way_out="Complete an assessment and have its recommendation signed first.",
         )
-    recommended, eligible = state.recommendation.level, state.recommendation.eligible
+    recommendation = state.recommendation
+    recommended = recommendation.level
     if actual.edition != recommended.edition:
         raise Invalid(
             "edition-differs",
@@ -57,7 +59,7 @@ def place(
         *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
         cause=cause,
     )
-    if not (eligible and actual.code in state.recommendation.offered):
+    if not (recommendation.eligible and actual.code in recommendation.offered):
         state, left, handoffs = domain.leave_line(state, WaitlistExit.REFERRED_ELSEWHERE, cause)
         return Decision(domain.send_on(state, cause), (event, *cleared, *left), handoffs)
     if state.waiting is None:

@@ -10,9 +10,9 @@ from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake import capacity, waitlist
+from services.intake import capacity, lines, waitlist
 from services.intake.api import Staff, Team
-from services.intake.waitlist import LineState
+from services.intake.lines import LineState
 from shared.contracts.codes import (
     CODE_PATTERN,
     Code,
@@ -80,12 +80,12 @@ class Capacity(Body):
 async def join(call: Staff, body: Join) -> Response:
     """Let somebody whom the program suits wait for a place. The place in the line follows within moments."""
     line = await _line(call, body.group_id, body.track or "")
-    if len(line.queue) >= waitlist.LINE_MAX:
+    if len(line.queue) >= lines.LINE_MAX:
         raise Refused("line-full", "The line is too long.", way_out="Refer the person on.")
     settings = call.runtime.settings
     track = line.track if body.track is None else body.track
     new = waitlist.NewWaiting(
-        line_id=waitlist.line_id(body.group_id, call.actor.facility_id, track),
+        line_id=lines.line_id(body.group_id, call.actor.facility_id, track),
         group_id=body.group_id,
         track=track,
         interim=body.interim_services,
@@ -205,7 +205,7 @@ async def _line(call: Call, group_id: str | None, track: str) -> LineState:
     if group_id is not None:
         state = (await call.record(f"group/{group_id}")).state
     else:
-        line_id = waitlist.line_id(None, call.actor.facility_id, track)
+        line_id = lines.line_id(None, call.actor.facility_id, track)
         state = await _state(call, f"group/{line_id}")
     return state if isinstance(state, LineState) else LineState(track=track)
 

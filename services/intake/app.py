@@ -12,9 +12,9 @@ from services.intake import (
     consents,
     domain,
     identity,
+    lines,
     people,
     staff,
-    waitlist,
 )
 from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
 from services.intake.settings import IntakeSettings
@@ -28,7 +28,7 @@ SERVICE = Service(
     kinds={
         "episode": RecordKind(domain.EpisodeState, on_deadline, minted_here=True),
         "person": RecordKind(people.PersonState, consents.on_deadline, minted_here=True),
-        "group": RecordKind(waitlist.LineState, waitlist.line_due),
+        "group": RecordKind(lines.LineState, lines.line_due),
         "partners": RecordKind(capacity.CapacityState, minted_here=True),
         "identity": RecordKind(identity.IdentityState, minted_here=True),
         "accesses": RecordKind(audit.AccessLog, minted_here=True),

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.intake import people
-from services.intake.domain import ReliedOn
+from services.intake.handoffs import ReliedOn
 from services.intake.people import (
     EXPIRY,
     RECIPIENT_CLASSES,

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import Field
 
+from services.intake.handoffs import EpisodeEnded, LineLeft
 from services.intake.levels import Derivation, Rating
 from shared import loops
 from shared.contracts import intake, plans
@@ -33,7 +34,7 @@ from shared.contracts.intake import (
     Severity,
     WaitlistExit,
 )
-from shared.decision import Cause, Decision, Handoff, HandoffBody
+from shared.decision import Cause, Decision, Handoff
 from shared.errors import Refused, Unknown
 from shared.loops import CareState, Loop
 
@@ -227,40 +228,6 @@ class EpisodeState(CareState):
     """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
     use_reports: tuple[UseReport, ...] = ()
-
-
-class EpisodeOpened(HandoffBody):
-    """To a person: you have an episode."""
-
-    episode_id: str
-
-
-class EpisodeEnded(HandoffBody):
-    """To a person: an episode of yours has ended."""
-
-    episode_id: str
-    ended_at: datetime
-
-
-class ReliedOn(HandoffBody):
-    """To a person: something was disclosed under this consent of yours."""
-
-    consent_id: str
-
-
-class LineLeft(HandoffBody):
-    """To a line: this person no longer waits in it."""
-
-    ticket: str
-    episode_id: str
-    taken: bool
-    """They accepted a place, which attendance will say they have."""
-
-
-class Readmitted(HandoffBody):
-    """To an episode: the person was admitted again, in another episode."""
-
-    episode_id: str
 
 
 # --- open loops: each has an owner, a deadline and an escalation -----------------------------------------

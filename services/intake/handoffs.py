@@ -1,10 +1,86 @@
-"""What mistakes and changes of staff leave for other records of intake. Not part of the contract."""
+"""What a record of intake leaves for another one. Not part of the contract."""
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
 from shared.decision import HandoffBody
+
+
+class EpisodeOpened(HandoffBody):
+    """To a person: you have an episode."""
+
+    episode_id: str
+
+
+class EpisodeEnded(HandoffBody):
+    """To a person: an episode of yours has ended."""
+
+    episode_id: str
+    ended_at: datetime
+
+
+class ReliedOn(HandoffBody):
+    """To a person: something was disclosed under this consent of yours."""
+
+    consent_id: str
+
+
+class LineLeft(HandoffBody):
+    """To a line: this person no longer waits in it."""
+
+    ticket: str
+    episode_id: str
+    taken: bool
+    """They accepted a place, which attendance will say they have."""
+
+
+class Readmitted(HandoffBody):
+    """To an episode: the person was admitted again, in another episode."""
+
+    episode_id: str
+
+
+class LineJoined(HandoffBody):
+    """To a line: this person waits in it from now on."""
+
+    ticket: str
+    episode_id: str
+    track: str
+    since: datetime
+    offer_lasts: timedelta
+
+
+class OfferMade(HandoffBody):
+    """To a line: staff offered this person a place out of turn."""
+
+    ticket: str
+    episode_id: str
+
+
+class Lined(HandoffBody):
+    """To an episode: this is your place in the line."""
+
+    ticket: str
+    position: int
+
+
+class PlaceOffered(HandoffBody):
+    """To an episode: a place is yours until then, if you accept it."""
+
+    ticket: str
+    offer_id: str
+    group_id: str | None
+    expires_at: datetime
+
+
+class SeatChanged(HandoffBody):
+    """To a group's line: this person has a seat, or no longer has one."""
+
+    episode_id: str
+    has_seat: bool
 
 
 class EpisodeLeft(HandoffBody):

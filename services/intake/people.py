@@ -12,8 +12,7 @@ from typing import Final
 
 from pydantic import Field
 
-from services.intake.domain import EpisodeEnded, EpisodeOpened
-from services.intake.handoffs import EpisodeJoined, EpisodeLeft
+from services.intake.handoffs import EpisodeEnded, EpisodeJoined, EpisodeLeft, EpisodeOpened
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
     ConsentExpiry,

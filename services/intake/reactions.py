@@ -1,6 +1,6 @@
 """What intake does about what others say, what its records leave for one another, and when deadlines come."""
 
-from services.intake import domain, heard, referrals, waitlist
+from services.intake import domain, handoffs, heard, lines, referrals, waitlist
 from services.intake.domain import EpisodeState
 from services.intake.reactions_people import PEOPLE_HANDOFFS
 from shared.contracts import attendance, followup, plans
@@ -10,9 +10,9 @@ from shared.runtime.reactions import Reactions, on
 from shared.runtime.reactor import HandoffRules
 
 REACTIONS = Reactions(
-    on(attendance.GroupOpened, waitlist.group_changed),
-    on(attendance.GroupFilled, waitlist.group_changed),
-    on(attendance.GroupBelowMinimum, waitlist.group_changed),
+    on(attendance.GroupOpened, lines.group_changed),
+    on(attendance.GroupFilled, lines.group_changed),
+    on(attendance.GroupBelowMinimum, lines.group_changed),
     on(attendance.SeatReserved, waitlist.seat_reserved),
     on(attendance.SeatReleased, waitlist.seat_released),
     on(plans.LevelOfCareChangeRecommended, heard.change_recommended),
@@ -26,13 +26,13 @@ REACTIONS = Reactions(
 HANDOFFS = HandoffRules(
     {
         **PEOPLE_HANDOFFS,
-        domain.Readmitted: heard.readmitted,
-        domain.LineLeft: waitlist.left,
-        waitlist.LineJoined: waitlist.joined,
-        waitlist.OfferMade: waitlist.offer_made,
-        waitlist.SeatChanged: waitlist.seat_changed,
-        waitlist.Lined: waitlist.lined,
-        waitlist.PlaceOffered: waitlist.offered,
+        handoffs.Readmitted: heard.readmitted,
+        handoffs.LineLeft: lines.left,
+        handoffs.LineJoined: lines.joined,
+        handoffs.OfferMade: lines.offer_made,
+        handoffs.SeatChanged: lines.seat_changed,
+        handoffs.Lined: waitlist.lined,
+        handoffs.PlaceOffered: waitlist.offered,
     }
 )
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from services.intake import audit, consents, disclosures, domain, handoffs, mistakes, people, staff
+from services.intake import audit, consents, disclosures, handoffs, mistakes, people, staff
 from shared.decision import HandoffBody
 
 PEOPLE_HANDOFFS: Final[Mapping[type[HandoffBody], Any]] = {
-    domain.EpisodeOpened: people.episode_opened,
-    domain.EpisodeEnded: people.episode_ended,
-    domain.ReliedOn: consents.relied_on,
+    handoffs.EpisodeOpened: people.episode_opened,
+    handoffs.EpisodeEnded: people.episode_ended,
+    handoffs.ReliedOn: consents.relied_on,
     handoffs.EpisodeLeft: people.episode_left,
     handoffs.EpisodeJoined: people.episode_joined,
     handoffs.ReadmissionUndone: mistakes.readmission_undone,

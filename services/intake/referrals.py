@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.intake import domain
-from services.intake.domain import EpisodeState, Outbound, ReliedOn
+from services.intake.domain import EpisodeState, Outbound
+from services.intake.handoffs import ReliedOn
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
 from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from services.intake import consents, people
 from services.intake.app import SERVICE
 from services.intake.consents import FORMS
-from services.intake.domain import EpisodeEnded, EpisodeOpened, ReliedOn
-from services.intake.handoffs import EpisodeJoined, EpisodeLeft
+from services.intake.handoffs import (
+    EpisodeEnded,
+    EpisodeJoined,
+    EpisodeLeft,
+    EpisodeOpened,
+    ReliedOn,
+)
 from services.intake.people import RECIPIENT_CLASSES, Asked, NewConsent, PersonState, Statement
 from shared.contracts import intake
 from shared.contracts.intake import (

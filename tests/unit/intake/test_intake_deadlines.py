@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.intake import inbound, referrals
-from services.intake.domain import Readmitted
+from services.intake.handoffs import Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Role, Urgency
 from shared.contracts.followup import ReengagementOutcome

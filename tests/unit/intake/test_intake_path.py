@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from services.intake import admissions, assessments, domain, inbound, referrals
-from services.intake.domain import EpisodeEnded, EpisodeOpened, EpisodeState, Readmitted
+from services.intake.domain import EpisodeState
+from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import CoOccurring, IntakeLoop, Urgency
 from shared.contracts.intake import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.domain import EpisodeEnded, EpisodeOpened, Readmitted, ReliedOn
+from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted, ReliedOn
 from shared.contracts import attendance, followup, plans
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome

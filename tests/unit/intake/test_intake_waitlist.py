@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.intake import domain, waitlist
-from services.intake.waitlist import SETTLES_WITHIN, LineState
+from services.intake import domain, lines, waitlist
+from services.intake.lines import SETTLES_WITHIN, LineState
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
@@ -296,7 +296,7 @@ def test_an_accepted_place_is_kept_until_the_seat_is_said_but_not_for_ever() -> 
     town["a"].hear(released())
     town.deliver()
     accepts(town["c"])
-    town.settled().after(waitlist.KEPT_FOR - HOUR)
+    town.settled().after(lines.KEPT_FOR - HOUR)
     assert offers(town, "d") == []
     town.after(2 * HOUR)
     assert offers(town, "d") == ["d"]

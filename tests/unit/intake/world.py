@@ -12,6 +12,7 @@ from services.intake import (
     consents,
     domain,
     eligibility,
+    handoffs,
     inbound,
     referrals,
     settings,
@@ -253,7 +254,7 @@ def at_stage(name: str) -> Intake:
 def person(*, episode: str = EPISODE.partition("/")[2]) -> Intake:
     """A person with one open episode."""
     history = Intake(PERSON)
-    history.hand(domain.EpisodeOpened(episode_id=episode), of="opened")
+    history.hand(handoffs.EpisodeOpened(episode_id=episode), of="opened")
     return history
 
 
