@@ -113,6 +113,15 @@ class OneRecord:
             for subject in subjects
         }
 
+    async def marked(
+        self, mark: str, facility_id: str, after: tuple[datetime, str] | None, limit: int
+    ) -> list[Record]:
+        record = self.history.record
+        at = record.state.marks().get(mark)
+        if at is None or facility_id != FACILITY or limit < 1:
+            return []
+        return [record] if after is None or (at, record.subject) > after else []
+
 
 def _bare(subject: str, kind: RecordKind) -> Record:
     return Record(subject, kind, kind.state())

@@ -24,6 +24,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
+    ReengagementCause,
     ReengagementOutcome,
     ReportedBy,
     RiskFlag,
@@ -162,8 +163,11 @@ class Followup(History):
     def loops(self, kind: FollowupLoop) -> list[Loop]:
         return list(self.state.loops_of(kind))
 
-    def reengage(self, outcome: ReengagementOutcome) -> Outcome:
-        return self.tell(lambda s, c: reengagement.complete(s, outcome, c))
+    def start(self, why: ReengagementCause) -> Outcome:
+        return self.tell(lambda s, c: reengagement.start(s, why, c))
+
+    def reengage(self, outcome: ReengagementOutcome, reengagement_id: str | None = None) -> Outcome:
+        return self.tell(lambda s, c: reengagement.complete(s, outcome, c, reengagement_id))
 
 
 def in_program(now: datetime = START) -> Followup:
