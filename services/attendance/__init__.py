@@ -1,10 +1,15 @@
 """Attendance: who was there, for how long, and what a screen says.
 
-Owns    sessions and their rosters; per episode the weekly hours, absences and screens.
-Hears   intake (admitted), plans (expected analytes, level changed, discharged).
+Owns    sessions and their rosters; groups and their seats; per episode the weekly hours, absences, screens, breath
+        tests, mutual support and the family's part; per person the ledger of incentives.
+Hears   intake (admitted), plans (expected analytes, reviews, level changed, discharged).
 Says    session-scheduled, session-attended, session-missed, weekly-hours-evaluated, weekly-hours-shortfall-detected,
-        absence-threshold-reached, screen-ordered … screen-interpreted, and screen-failed.
+        absence-threshold-reached, screen-ordered … screen-interpreted, and screen-failed, breath-test-recorded,
+        mutual-support-logged, family-session-attended, incentive-earned and incentive-reset; of groups, group-opened …
+        seat-released.
 
-Read `domain.py` for an episode, `hours.py` for the week, `sessions.py` for rolls, `screens.py` for screens;
-`reactions.py` for what leads to what, and `api.py` for HTTP.
+Read `domain.py` for an episode, `hours.py` and `weeks.py` for the week, `sessions.py` for rolls, `groups.py` for seats.
+Of screens, `panels.py` has the laboratory's tables, `interpretation.py` what a result means, `specimens.py` what is
+open, and `screens.py` each step; `breath.py`, `support.py` and `incentives.py` stand beside them. `heard.py` and
+`reactions.py` say what leads to what, and `api.py` with its neighbours is HTTP.
 """

@@ -45,6 +45,8 @@ Drawer = Annotated[
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 DRAW_MAX: Final = 500
+LABORATORY: Final = laboratory()
+"""Read as the service starts, so that a wrong table stops it then and not at a result."""
 
 
 class DrawScreens(Body):
@@ -226,10 +228,9 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
         measured=measured,
         reported_at=body.reported_at,
     )
-    table = laboratory()
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: screens.record_result(state, screen_id, report, table, cause),
+        lambda state, cause: screens.record_result(state, screen_id, report, LABORATORY, cause),
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tomllib
-from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,7 +16,6 @@ from services.attendance.panels import Laboratory
 from shared.errors import ConfigurationError
 
 
-@lru_cache(maxsize=1)
 def laboratory() -> Laboratory:
     """The laboratory's table. Raises `ConfigurationError` for a file that is missing or wrong."""
     path = os.environ.get("CARE_LABORATORY")
