@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Final, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from shared.contracts.codes import (
     Code,
@@ -134,9 +134,20 @@ class ProgramProfile(Part):
 
     @field_validator("hours")
     @classmethod
-    def _one_band_each(cls, hours: tuple[Hours, ...]) -> tuple[Hours, ...]:
+    def _reach_the_level(cls, hours: tuple[Hours, ...], info: ValidationInfo) -> tuple[Hours, ...]:
+        """One entry for each population, and none below what the level asks for: that would be another level."""
         if len({band.population for band in hours}) < len(hours):
             raise wrong("twice", "one entry for each population")
+        level: LevelOfCare | None = info.data.get("level")
+        for place, band in enumerate(hours):
+            usual = level and _usual(level.code, band.population)
+            if usual and band.minutes_floor < usual.minutes_floor:
+                raise wrong(
+                    "below_level",
+                    f"level {usual.level_code} asks for {usual.minutes_floor} minutes per week of "
+                    f"{band.population.value}s: a lower floor is another level",
+                    *(place, "minutes_floor"),
+                )
         return hours
 
     @field_validator("further")
@@ -156,15 +167,6 @@ class ProgramProfile(Part):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         rising(self.weeks_min, self.weeks_max, "length of stay", "weeks_max")
-        for place, band in enumerate(self.hours):
-            usual = _usual(self.level.code, band.population)
-            if usual is not None and band.minutes_floor < usual.minutes_floor:
-                raise wrong(
-                    "below_level",
-                    f"level {self.level.code} asks for {usual.minutes_floor} minutes per week of "
-                    f"{band.population.value}s: a lower floor is another level",
-                    *("hours", place, "minutes_floor"),
-                )
         planned = sum(phase.weeks or 0 for phase in self.phases)
         if self.weeks_max is not None and planned > self.weeks_max:
             raise wrong("too_long", "the phases last longer than the program", "phases")

@@ -12,6 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from care import cli, loops
+from shared.programs.read import ProfileInvalid
+from shared.runtime.service import create_app
+from shared.runtime.settings import ServiceSettings
 from shared.testing.issuer import LocalIssuer
 from tests.unit.support import History, Http, uid
 
@@ -53,6 +56,14 @@ def test_one_program_by_any_of_its_codes_with_its_terms() -> None:
     unknown = http().get("/programs/nothing")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown-program")
     assert http().get("/programs/No%20Code").status_code == 422
+
+
+def test_a_service_does_not_start_on_a_file_that_is_no_profile(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("program = 7")
+    service = import_module("services.attendance.app").SERVICE
+    with pytest.raises(ProfileInvalid) as caught:
+        create_app(service, ServiceSettings(programs=str(tmp_path)))
+    assert caught.value.way_out == "care profiles check bad.toml"
 
 
 # --- care profiles ------------------------------------------------------------------------------------------
