@@ -21,6 +21,8 @@ from shared.decision import Cause, Decision, State
 
 DEADLINE: Final = "loop:"
 """The deadlines of a record that belong to loops begin so."""
+STEPS_MAX: Final = 20
+"""How far an escalation is counted: a loop that is moved again and again stays within the contract."""
 LOOP_MARK: Final = "loop"
 """The mark of records with an open loop."""
 
@@ -144,7 +146,8 @@ def miss(state: C, name: str, *, again_after: timedelta, cause: Cause) -> tuple[
     Returns the loop as it is now, one step further.
     """
     loop = state.loops[name.removeprefix(DEADLINE)]
-    loop = loop.model_copy(update={"step": loop.step + 1, "deadline_at": cause.now + again_after})
+    step = min(loop.step + 1, STEPS_MAX)
+    loop = loop.model_copy(update={"step": step, "deadline_at": cause.now + again_after})
     state = _keep(state, loop)
     return (state if loop.at_last_owner else state.arm(DEADLINE + loop.key, loop.deadline_at)), loop
 

@@ -7,7 +7,7 @@ what one person has to do now: what their roles on care teams own, and what thos
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
@@ -19,8 +19,8 @@ from shared.errors import Forbidden, Invalid
 from shared.loops import LOOP_MARK, CareState, Loop
 from shared.runtime.http import Call, call_by
 from shared.runtime.reactions import on
-from shared.runtime.record import RecordKind
-from shared.runtime.store import Place
+from shared.runtime.record import Record, RecordKind
+from shared.runtime.store import Place, in_milliseconds
 
 router = APIRouter(tags=["open loops"])
 
@@ -71,10 +71,10 @@ async def open_loops(
         and (owner_role is None or loop.owner_role == owner_role)
         and (not overdue or loop.step > 0 or loop.deadline_at <= now)
     ]
-    answer: dict[str, Any] = {"loops": loops, "now": now.isoformat()}
+    answer: dict[str, Any] = {"loops": loops, "now": _in_utc(now)}
     if len(records) == limit:
-        last = records[-1]
-        answer["next"] = f"{last.state.marks()[LOOP_MARK].isoformat()}~{last.subject}"
+        at, subject = _place_of(records[-1])
+        answer["next"] = f"{_in_utc(at)}~{subject}"
     return answer
 
 
@@ -82,18 +82,20 @@ async def open_loops(
 async def work(
     call: Anyone, staff_id: StaffIdQuery = None, role: Code = None, limit: Limit = 100
 ) -> dict[str, Any]:
-    """What someone has to do now, the most urgent first. Without a question, the caller's own.
+    """What someone has to do now, the most urgent first. Without a question, the caller's own and their role's.
 
     A loop is on a person's list when the role that owns it is theirs for that episode, or is held by someone who is
     away and for whom they act. A loop whose role nobody in person holds is on the list of everyone with that role.
-    Somebody else's list is for supervisors.
+    Asked for a person, it answers what is theirs in person; asked for a role, what nobody in person has. The lists of
+    others are for supervisors.
     """
     own = staff_id in (None, call.actor.id) and role in (None, call.actor.role)
     if not own and call.actor.role not in SUPERVISORS:
         raise Forbidden(
             "not-your-work", "This is somebody else's work list.", way_out="Ask for your own."
         )
-    wanted = (staff_id or call.actor.id, role or call.actor.role)
+    asked = staff_id is not None or role is not None
+    wanted = (staff_id, role) if asked else (call.actor.id, call.actor.role)
     now = call.runtime.clock.now()
     items: list[dict[str, Any]] = []
     async for found in _pages(call):
@@ -104,17 +106,24 @@ async def work(
             for loop in _in_order(state)
             if _is_on_list(view := _view(subject, state, loop, staff, now), *wanted)
         ]
-        if len(items) >= limit:
+        items.sort(key=_urgency)
+        # A later page has only people whose first deadline is later; one of this page may have a later one as well.
+        reached = _in_utc(found[-1][1].marks()[LOOP_MARK])
+        if len(items) >= limit and items[limit - 1]["deadline_at"] <= reached:
             break
-    items.sort(key=lambda view: view["deadline_at"])
-    return {"staff_id": wanted[0], "role": wanted[1], "work": items[:limit], "now": now.isoformat()}
+    return {"staff_id": wanted[0], "role": wanted[1], "work": items[:limit], "now": _in_utc(now)}
 
 
-def _is_on_list(view: Mapping[str, Any], staff_id: str, role: str) -> bool:
+def _is_on_list(view: Mapping[str, Any], staff_id: str | None, role: str | None) -> bool:
+    """In person, when somebody in person acts; else by the role."""
     owner = view["owner"]
     if owner["acting_id"] is not None:
         return owner["acting_id"] == staff_id
     return owner["role"] == role
+
+
+def _urgency(view: Mapping[str, Any]) -> tuple[str, str, str]:
+    return view["deadline_at"], view["subject"], view["id"]
 
 
 async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
@@ -124,8 +133,12 @@ async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
         if not records:
             return
         yield [(record.subject, record.state) for record in records]
-        last = records[-1]
-        place = (last.state.marks()[LOOP_MARK], last.subject)
+        place = _place_of(records[-1])
+
+
+def _place_of(record: Record) -> Place:
+    """Where the store has put this record, which keeps milliseconds and rounds them up."""
+    return in_milliseconds(record.state.marks()[LOOP_MARK]), record.subject
 
 
 async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffState]:
@@ -162,8 +175,8 @@ def _view(
             "staff_id": holder,
             "acting_id": None if holder is None else acting(holder, staff, now),
         },
-        "opened_at": loop.opened_at.isoformat(),
-        "deadline_at": loop.deadline_at.isoformat(),
+        "opened_at": _in_utc(loop.opened_at),
+        "deadline_at": _in_utc(loop.deadline_at),
         "age_seconds": max(0, int((now - loop.opened_at).total_seconds())),
         "overdue": loop.step > 0 or loop.deadline_at <= now,
         "step": loop.step,
@@ -176,8 +189,13 @@ def _place(after: str | None) -> Place | None:
         return None
     moment, _, subject = after.partition("~")
     try:
-        return datetime.fromisoformat(moment), subject
-    except ValueError:
+        return datetime.fromisoformat(moment).astimezone(UTC), subject
+    except (ValueError, OverflowError):
         raise Invalid(
             "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
         ) from None
+
+
+def _in_utc(moment: datetime) -> str:
+    """As text that sorts as the times do, and passes through a URL as it is."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
