@@ -17,6 +17,7 @@ from rich.table import Table
 
 from care import contracts, coverage, dead, events, loops, programs
 from care.ops import KEY, PORTS
+from care.rebuild import rebuild_command
 from shared.errors import CareError
 from shared.testing.backends import BackendError, start
 from shared.testing.issuer import DEVELOPER, LocalIssuer
@@ -36,6 +37,7 @@ app.add_typer(dead.app, name="dead")
 app.add_typer(events.app, name="events")
 app.add_typer(programs.app, name="profiles")
 app.command("journey")(events.journey)
+app.command("rebuild")(rebuild_command)
 app.command("coverage")(coverage.coverage)
 
 console = Console(stderr=True)
@@ -43,11 +45,16 @@ loops.register(app, lambda: LocalIssuer.kept_in(KEY))
 
 
 @app.command(epilog="Example: `care up`, then open http://127.0.0.1:8001/docs")
-def up() -> None:
+def up(
+    first_port: Annotated[
+        int, typer.Option(envvar="CARE_FIRST_PORT", help="Of the first service; the others follow.")
+    ] = min(PORTS.values()),
+) -> None:
     """Start all services on the backend that is found, with one log stream. Ctrl-C stops all."""
+    ports = {name: first_port + place for place, name in enumerate(PORTS)}
     issuer = LocalIssuer.kept_in(KEY)
     try:
-        with start() as backend, services(backend, ports=PORTS, issuer=issuer) as stack:
+        with start() as backend, services(backend, ports=ports, issuer=issuer) as stack:
             table = Table("service", "pid", "API documentation")
             for process in stack.processes:
                 table.add_row(process.name, str(process.pid), f"{process.url}/docs")

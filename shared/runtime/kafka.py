@@ -19,6 +19,9 @@ from shared.runtime.relay import Entries
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """Above the largest event and its headers; consumers fetch at least as much."""
+JOURNAL_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""A whole record with its outbox, compressed, has to fit."""
+FOR_EVER: Final = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
 ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
@@ -31,10 +34,15 @@ def unavailable(error: Exception) -> Unavailable:
     )
 
 
-async def ensure_topics(bootstrap: str, topics: Iterable[Topic], replication: int = 1) -> None:
+async def ensure_topics(
+    bootstrap: str,
+    topics: Iterable[Topic],
+    replication: int = 1,
+    configs: Mapping[str, str] = FOR_EVER,
+) -> None:
     """Make the topics that are missing, and check that all have as many partitions as they must.
 
-    `replication` is the number of copies a topic is made with; an existing one keeps what it has.
+    `replication` is the number of copies a topic is made with, `configs` how; an existing one keeps what it has.
 
     Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
     """
@@ -44,7 +52,7 @@ async def ensure_topics(bootstrap: str, topics: Iterable[Topic], replication: in
         await admin.start()
         missing = set(wanted) - set(await admin.list_topics())
         for name in sorted(missing):
-            await _create(admin, wanted[name], replication)
+            await _create(admin, wanted[name], replication, configs)
         found = await _described(admin, wanted)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
@@ -60,12 +68,14 @@ async def ensure_topics(bootstrap: str, topics: Iterable[Topic], replication: in
             )
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) -> None:
+async def _create(
+    admin: AIOKafkaAdminClient, topic: Topic, replication: int, configs: Mapping[str, str]
+) -> None:
     new = NewTopic(
         topic.name,
         num_partitions=topic.partitions,
         replication_factor=replication,
-        topic_configs={"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+        topic_configs=dict(configs),
     )
     response: Any = await admin.create_topics([new])
     for _name, code, *_rest in response.topic_errors:
@@ -148,9 +158,12 @@ class KafkaPublisher:
     a gap in the producer's own numbers, after which only a new producer can go on.
     """
 
-    def __init__(self, bootstrap: str, topic: Topic) -> None:
+    def __init__(
+        self, bootstrap: str, topic: Topic, *, message_bytes_max: int = MAX_MESSAGE_BYTES
+    ) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
+        self._message_bytes_max = message_bytes_max
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, waiting: Mapping[str, Entries]) -> None:
@@ -197,7 +210,7 @@ class KafkaPublisher:
                 enable_idempotence=True,
                 linger_ms=2,
                 max_batch_size=256 * 1024,
-                max_request_size=MAX_MESSAGE_BYTES,
+                max_request_size=self._message_bytes_max,
                 request_timeout_ms=10_000,
             )
             try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from shared.errors import Unavailable
@@ -17,7 +17,7 @@ from shared.runtime.logs import log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import published_types
 from shared.runtime.retry import Backoff
-from shared.runtime.store import Store
+from shared.runtime.store import Document, Store
 
 SUBJECTS_PER_ROUND: Final = 500
 REMEMBERED_SUBJECTS: Final = 100_000
@@ -32,12 +32,24 @@ class Publisher(Protocol):
     async def publish(self, waiting: Mapping[str, Entries]) -> None: ...
 
 
+class Journal(Protocol):
+    """Where copies of records go. Raises `Unavailable` unless every copy was acknowledged."""
+
+    async def keep(self, documents: Iterable[Document]) -> None: ...
+
+
 class Relay:
     """A bounded queue of outboxes and the one task that publishes them."""
 
     def __init__(
-        self, store: Store, publisher: Publisher, metrics: Metrics, subjects_max: int
+        self,
+        store: Store,
+        publisher: Publisher,
+        metrics: Metrics,
+        subjects_max: int,
+        journal: Journal | None = None,
     ) -> None:
+        self.journal: Final = journal
         self._store = store
         self._publisher = publisher
         self._metrics = metrics
@@ -105,6 +117,37 @@ class Relay:
         batch = {
             subject: self._waiting[subject] for subject in list(self._waiting)[:SUBJECTS_PER_ROUND]
         }
+        if self.journal is None:
+            await self._publish(batch)
+            await self._store.clear_outboxes({s: e[-1]["sequence"] for s, e in batch.items() if e})
+        else:
+            await self._journal_and_publish(self.journal, batch)
+        for subject, entries in batch.items():
+            if self._waiting.get(subject) is entries:  # else it was offered again meanwhile
+                del self._waiting[subject]
+        self._metrics.relay_waiting.set(len(self._waiting))
+        if len(self._waiting) < self._subjects_max:
+            self._room.set()
+        if not self._waiting:
+            self._wake.clear()
+            self._idle.set()
+
+    async def _journal_and_publish(self, journal: Journal, batch: Mapping[str, Entries]) -> None:
+        """The copies first, so that the journal is never behind the topic; both as the records are now."""
+        documents = {d["_id"]: d for d in await self._store.documents(batch)}
+        await journal.keep(documents.values())
+        await self._publish({s: d.get("outbox", ()) for s, d in documents.items()})
+        versions: dict[str, int] = {s: d["version"] for s, d in documents.items()}
+        if await self._store.clear_journaled(versions) == len(versions):
+            return
+        for document in await self._store.documents(batch):
+            subject = document["_id"]
+            if document["version"] != versions.get(subject):
+                self._waiting[
+                    subject
+                ] = []  # our copy may stand after a newer one: write that again
+
+    async def _publish(self, batch: Mapping[str, Entries]) -> None:
         fresh = {
             subject: entries[_first_after(entries, self._published.get(subject, 0)) :]
             for subject, entries in batch.items()
@@ -115,16 +158,6 @@ class Relay:
                 self._remember(subject, entries[-1]["sequence"])
                 for event_type in published_types(entries):
                     self._metrics.events_published.labels(event_type).inc()
-        await self._store.clear_outboxes({s: e[-1]["sequence"] for s, e in batch.items() if e})
-        for subject, entries in batch.items():
-            if self._waiting.get(subject) is entries:  # else it was offered again meanwhile
-                del self._waiting[subject]
-        self._metrics.relay_waiting.set(len(self._waiting))
-        if len(self._waiting) < self._subjects_max:
-            self._room.set()
-        if not self._waiting:
-            self._wake.clear()
-            self._idle.set()
 
     def _remember(self, subject: str, sequence: int) -> None:
         self._published[subject] = sequence

@@ -23,7 +23,8 @@ from shared.runtime import http, startup
 from shared.runtime.auth import Authenticator
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.consumer import Consumer
-from shared.runtime.kafka import KafkaPublisher
+from shared.runtime.journal import COMPACTED, KafkaJournal, journal_topic
+from shared.runtime.kafka import KafkaPublisher, ensure_topics
 from shared.runtime.letters import MongoLetters
 from shared.runtime.logs import configure, log, where
 from shared.runtime.mending import router as mending_router
@@ -73,11 +74,25 @@ class Runtime:
         self.clock: Clock = SteppedClock() if settings.clock == "stepped" else Clock()
         self.metrics = Metrics()
         self.store = MongoStore(
-            settings.mongo_uri, f"{settings.database_prefix}{service.name}", service.kinds
+            settings.mongo_uri,
+            f"{settings.database_prefix}{service.name}",
+            service.kinds,
+            journaled=bool(settings.journal_key),
         )
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings.kafka_bootstrap, self._topic)
-        self.relay = Relay(self.store, self._publisher, self.metrics, settings.relay_subjects_max)
+        self._journal = (
+            KafkaJournal(settings.kafka_bootstrap, service.name, settings.journal_key)
+            if settings.journal_key
+            else None
+        )
+        self.relay = Relay(
+            self.store,
+            self._publisher,
+            self.metrics,
+            settings.relay_subjects_max,
+            self._journal,
+        )
         self.reactor = Reactor(
             service.source, self.store, self.relay, self.clock, self.metrics, service.handoffs
         )
@@ -177,6 +192,13 @@ class Runtime:
         await startup.check(
             settings.kafka_bootstrap, self._topic, heard, self.store, settings.kafka_replication
         )
+        if self._journal is not None:
+            await ensure_topics(
+                settings.kafka_bootstrap,
+                [journal_topic(self.service.name)],
+                settings.kafka_replication,
+                COMPACTED,
+            )
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_note("service", {"wanted": wanted})
         try:
@@ -219,6 +241,8 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._publisher.stop()
+        if self._journal is not None:
+            await self._journal.stop()
         await self.store.close()
         log.info("service.stopped")
 

@@ -43,6 +43,9 @@ class ServiceSettings(BaseSettings):
     batch_timeout_ms: int = Field(default=10, ge=1)
     session_timeout_ms: int = Field(default=10_000, ge=6_000)
     """How long Kafka waits for a silent consumer before its partitions move on."""
+    journal_key: str = ""
+    """32 bytes in base64: keep an encrypted copy of every record on the service's journal, from which a lost store is
+    rebuilt. Empty: no journal."""
     sweep_after_seconds: float = Field(default=5.0, gt=0)
     """An outbox or handoff that waits longer was left by a crash: any replica takes it up."""
     relay_subjects_max: int = Field(default=5_000, ge=1)

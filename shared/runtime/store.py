@@ -41,6 +41,14 @@ class Store(Protocol):
         """Forget events up to the given sequence, per subject. Neither version nor revision moves."""
         ...
 
+    async def documents(self, subjects: Iterable[str]) -> list[Document]:
+        """Records as they are kept, for the journal."""
+        ...
+
+    async def clear_journaled(self, versions: Mapping[str, int]) -> int:
+        """Forget the whole outbox and the mark of records that are still at the given version. Returns how many."""
+        ...
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         """Forget handoffs up to the given number, per subject."""
         ...
@@ -75,7 +83,9 @@ class Store(Protocol):
 class MongoStore:
     """`Store` on MongoDB through PyMongo's own asyncio client."""
 
-    def __init__(self, uri: str, database: str, kinds: Mapping[str, RecordKind]) -> None:
+    def __init__(
+        self, uri: str, database: str, kinds: Mapping[str, RecordKind], *, journaled: bool = False
+    ) -> None:
         # The driver need not retry writes: each is guarded, and whoever asked for it asks again.
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
             uri,
@@ -85,6 +95,7 @@ class MongoStore:
             connect=False,
         )
         self._kinds = kinds
+        self._journaled = journaled
         options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
         base = self._client.get_database(
             database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
@@ -126,7 +137,7 @@ class MongoStore:
         return found
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
-        writes = [_write(record, wall) for record in records]
+        writes = [_write(record, wall, journaled=self._journaled) for record in records]
         if not writes:
             return set()
         with translated():
@@ -147,6 +158,23 @@ class MongoStore:
             )
             for subject, last in published.items()
         )
+
+    async def documents(self, subjects: Iterable[str]) -> list[Document]:
+        with translated():
+            return await self._records.find({"_id": {"$in": list(subjects)}}).to_list()
+
+    async def clear_journaled(self, versions: Mapping[str, int]) -> int:
+        writes = [
+            UpdateOne(
+                {"_id": subject, "version": version},
+                {"$set": {"outbox": []}, "$unset": {"waiting": ""}},
+            )
+            for subject, version in versions.items()
+        ]
+        if not writes:
+            return 0
+        with translated():
+            return (await self._records.bulk_write(writes, ordered=False)).matched_count
 
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._bulk(
@@ -259,8 +287,11 @@ def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
     return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
 
 
-def _write(record: Record, wall: datetime) -> UpdateOne:
-    """The guarded change of one record: `$set` of what it is now, `$push` of what it adds."""
+def _write(record: Record, wall: datetime, *, journaled: bool = False) -> UpdateOne:
+    """The guarded change of one record: `$set` of what it is now, `$push` of what it adds.
+
+    With a journal, every save has to be copied: the record waits, whether it says something or not.
+    """
     due = record.due
     values: Document = {
         "version": record.version + 1,
@@ -272,7 +303,7 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
         "facility_id": record.facility_id,
         "bucket": partition_of(record.subject, PARTITIONS),
         "parked": record.parked,
-        "marks": {name: _in_milliseconds(at) for name, at in record.state.marks().items()},
+        "marks": {name: in_milliseconds(at) for name, at in record.state.marks().items()},
     }
     change: Document = {"$set": values}
     if record.version == 0:
@@ -281,13 +312,14 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
         for line in record.new_lines:
             values[f"applied.{line}"] = record.applied[line]
     if due is not None:
-        values["due"] = _in_milliseconds(due)
+        values["due"] = in_milliseconds(due)
     else:
         change["$unset"] = {"due": ""}
     # Set again even when it was set already: a relay may clear it between this load and this write.
     pushed: Document = {}
     if record.new_events:
         pushed["outbox"] = {"$each": record.new_events}
+    if record.new_events or journaled:
         values["waiting"] = record.waiting or wall
     if record.new_handoffs:
         pushed["handoffs"] = {"$each": record.new_handoffs}
@@ -299,7 +331,7 @@ def _write(record: Record, wall: datetime) -> UpdateOne:
     return UpdateOne({"_id": record.subject, "version": record.version}, change, upsert=True)
 
 
-def _in_milliseconds(due: datetime) -> datetime:
+def in_milliseconds(due: datetime) -> datetime:
     """MongoDB keeps milliseconds. Rounded up: a record found before its deadline can fire is found for ever."""
     rest = due.microsecond % 1_000
     return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)

@@ -110,9 +110,15 @@ class MemoryStore:
     """`shared.runtime.store.Store` over a `Disk`."""
 
     def __init__(
-        self, kinds: Mapping[str, RecordKind], disk: Disk | None = None, seam: Seam | None = None
+        self,
+        kinds: Mapping[str, RecordKind],
+        disk: Disk | None = None,
+        seam: Seam | None = None,
+        *,
+        journaled: bool = False,
     ) -> None:
         self._kinds = kinds
+        self._journaled = journaled
         self.disk = disk or Disk()
         self.seam = seam or Seam()
 
@@ -124,12 +130,29 @@ class MemoryStore:
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
         if not records:
             return set()
-        writes = [_write(record, wall) for record in records]
+        writes = [_write(record, wall, journaled=self._journaled) for record in records]
         written = await self.seam.call("save", [_later(self._upsert, write) for write in writes])
         return {record.subject for record, ok in zip(records, written, strict=True) if not ok}
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
         await self._clear("outbox", "waiting", "next_sequence", published)
+
+    async def documents(self, subjects: Iterable[str]) -> list[Document]:
+        wanted = set(subjects)
+        [found] = await self.seam.call("documents", [self.disk.documents])
+        return [document for document in found if document["_id"] in wanted]
+
+    async def clear_journaled(self, versions: Mapping[str, int]) -> int:
+        def clear(subject: str, version: int) -> int:
+            document = decoded(self.disk.records[subject])
+            if document["version"] != version:
+                return 0
+            apply_update(document, {"$set": {"outbox": []}, "$unset": {"waiting": ""}})
+            self.disk.records[subject] = encoded(document)
+            return 1
+
+        effects = [_later(clear, subject, version) for subject, version in versions.items()]
+        return sum(await self.seam.call("clear_journaled", effects)) if effects else 0
 
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._clear("handoffs", "handing", "next_handoff", done)
@@ -363,6 +386,29 @@ class MemoryPublisher:
         ]
         if effects:
             await self.seam.call("publish", effects)
+
+
+class MemoryJournal:
+    """`shared.runtime.journal.Journal` that keeps every copy."""
+
+    def __init__(self, copies: list[bytes] | None = None, seam: Seam | None = None) -> None:
+        self.copies: list[bytes] = [] if copies is None else copies
+        self.seam = seam or Seam()
+
+    async def keep(self, documents: Iterable[Document]) -> None:
+        effects = [_later(self.copies.append, encoded(document)) for document in documents]
+        if effects:
+            await self.seam.call("journal", effects)
+
+    def newest(self) -> dict[str, Document]:
+        """The copy with the highest version of each record."""
+        found: dict[str, Document] = {}
+        for raw in self.copies:
+            document = decoded(raw)
+            kept = found.get(document["_id"])
+            if kept is None or kept["version"] <= document["version"]:
+                found[document["_id"]] = document
+        return found
 
 
 def _later(function: Callable[..., T], *arguments: Any) -> Callable[[], T]:

@@ -67,6 +67,7 @@ def test_these_are_the_commands() -> None:
         "dead redrive",
         "dead resume",
         "dead show",
+        "rebuild",
         "events tail",
     }
 

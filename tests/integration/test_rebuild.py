@@ -1,0 +1,199 @@
+"""A store that is lost, or older than it should be, is refused, and made anew with the same state."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from bus import Bus, admin_of, bus_to, forget_topics, until
+from mended import Rules, Running, admission, episode, running, settings_of, settled
+from pymongo import AsyncMongoClient
+
+from shared.contracts import intake
+from shared.contracts.event import TOPICS
+from shared.errors import ConfigurationError, HistoryForked
+from shared.runtime.kafka import ensure_topics
+from shared.runtime.rebuild import check_stopped, rebuild, state_hash
+from shared.runtime.service import Runtime
+from shared.runtime.store import MongoStore
+from shared.testing.backends import Backend, Capability, require
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+async def bus(backend: Backend) -> AsyncIterator[Bus]:
+    require(backend, Capability.FAILOVER)
+    await forget_topics(backend)
+    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
+    async with bus_to(backend.kafka_bootstrap) as it:
+        yield it
+    await forget_topics(backend)
+
+
+@pytest.fixture
+async def store(backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
+    store = MongoStore(backend.mongo_uri, f"{prefix}plans", Rules().service.kinds)
+    yield store
+    await store.database.client.drop_database(store.database.name)
+    await store.close()
+
+
+async def _live_a_little(it: Running) -> list[str]:
+    """Events, commands that say something, and commands that no event tells of."""
+    names = await it.admit(6)
+    for name in names[:3]:
+        await it.heard(await it.bus.say(intake.LevelRecommended.example(), name, 2))
+    for name in names[2:]:
+        for _ in range(2):
+            answer = await it.ask("POST", "/notes", json={"episode_id": name[8:]})
+            assert answer.status_code == 200, answer.text
+    await settled(it)
+    return names
+
+
+async def _gone(backend: Backend) -> None:
+    """Wait until the group has no members."""
+
+    async def empty() -> bool:
+        try:
+            await check_stopped(backend.kafka_bootstrap, "plans")
+        except ConfigurationError:
+            return False
+        return True
+
+    await until(empty, what="an empty group")
+
+
+async def _rebuild(backend: Backend, store: MongoStore) -> Any:
+    return await rebuild(store, backend.kafka_bootstrap, "plans", KEY, ["care.intake"])
+
+
+async def _documents(store: MongoStore) -> list[dict[str, Any]]:
+    return await store.collection("records").find({}).to_list()
+
+
+async def _refusal(backend: Backend, prefix: str) -> str:
+    runtime = Runtime(Rules().service, settings_of(backend, prefix, journal_key=KEY))
+    await runtime.start()
+    try:
+        await until(lambda: runtime.refusal is not None, what="a refusal")
+        assert runtime.refusal is not None
+        return runtime.refusal.code
+    finally:
+        await runtime.stop()
+
+
+@pytest.mark.parametrize("loss", ["lost", "an older backup"])
+async def test_a_store_that_is_lost_or_older_is_refused_and_rebuilt_with_the_same_state(
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore, loss: str
+) -> None:
+    rules = Rules()
+    async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
+        early = await _live_a_little(it)
+        backup = await it.documents()
+        names = [*early, *await _live_a_little(it)]
+        answer = await it.ask("POST", "/notes", json={"episode_id": early[0][8:]})
+        assert answer.status_code == 200
+        await settled(it)
+        before = await it.documents()
+    async with AsyncMongoClient(backend.mongo_uri) as client:
+        await client.drop_database(f"{prefix}plans")
+    if loss == "an older backup":
+        await store.collection("records").insert_many(backup)
+    assert await _refusal(backend, prefix) == "history-forked"
+    await _gone(backend)
+    done = await _rebuild(backend, store)
+    assert done.records == len(names)
+    assert done.state_hash == state_hash(before) == state_hash(await _documents(store))
+    again = await _rebuild(backend, store)  # repeating it changes nothing more
+    assert again.state_hash == done.state_hash
+    async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
+        await it.admit()  # from the beginning to the end of the topic
+        assert state_hash(d for d in await it.documents() if d["_id"] in names) == done.state_hash
+        for name in names[:2]:
+            answer = await it.ask("POST", "/notes", json={"episode_id": name[8:]})
+            assert answer.status_code == 200, "numbers go on where they were"
+        await settled(it)
+
+
+async def test_while_it_runs_or_without_a_journal_nothing_is_touched(
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore
+) -> None:
+    async with running(backend, prefix, bus, Rules(), journal_key=KEY) as it:
+        await it.admit(2)
+        await settled(it)
+        with pytest.raises(ConfigurationError) as running_still:
+            await _rebuild(backend, store)
+        assert running_still.value.code == "service-running"
+    await _gone(backend)
+    async with running(backend, prefix, bus, Rules()) as it:  # the journal is off for a while
+        await it.admit(2)
+        await settled(it)
+        before = await it.documents()
+    await _gone(backend)
+    done = await _rebuild(backend, store)  # what the journal lacks, the store still has
+    assert done.state_hash == state_hash(before)
+    await store.collection("records").drop()
+    with pytest.raises(HistoryForked) as behind:
+        await _rebuild(backend, store)
+    assert behind.value.code == "journal-behind"
+    assert await _documents(store) == []
+
+
+async def test_a_parked_line_is_parked_again_with_its_rows(
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore
+) -> None:
+    rules, subject = Rules(broken=True), episode()
+    async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
+        await it.heard(await bus.say(admission(), subject, 1))
+        await it.heard(await bus.say(intake.LevelRecommended.example(), subject, 2))
+        await settled(it)
+    async with AsyncMongoClient(backend.mongo_uri) as client:
+        await client.drop_database(f"{prefix}plans")
+    await _gone(backend)
+    assert (await _rebuild(backend, store)).parked == 1
+    rules.broken = False
+    async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
+        await it.admit()
+
+        async def back() -> bool:
+            return (await it.ask("GET", "/ops/dead-letters")).json()["open"] == 2
+
+        await until(back, what="the rows of the parked line")
+        body = {"why": "rule-fixed", "everything": True}
+        done = await it.ask("POST", "/ops/dead-letters/redrive", json=body)
+        assert done.json()["redriven"] == 2
+        [document] = [d for d in await it.documents() if d["_id"] == subject]
+        assert (document["state"]["admitted"], document["state"]["recommended"]) == (1, 1)
+
+
+async def test_the_journal_holds_nothing_that_can_be_read(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    async with running(backend, prefix, bus, Rules(), journal_key=KEY) as it:
+        names = await it.admit(3)
+        await settled(it)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=backend.kafka_bootstrap,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition("care.plans.journal", n) for n in range(12)])
+            found: dict[str, bytes] = {}
+            async with asyncio.timeout(30):
+                while len(found) < len(names):
+                    for batch in (await consumer.getmany(timeout_ms=200)).values():
+                        found |= {record.key.decode(): record.value for record in batch}
+        finally:
+            await consumer.stop()
+    assert set(found) == set(names)
+    assert not any(b"admitted" in value or b"harbor" in value for value in found.values())
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        assert "care.plans.journal" in await admin.list_topics()
