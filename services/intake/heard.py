@@ -36,6 +36,19 @@ def change_recommended(
     return Decision(domain.send_on(state, cause))
 
 
+def level_changed(
+    state: EpisodeState, event: plans.LevelOfCareChanged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is at another level: nobody has to look for a place any more, and it is offered from now on."""
+    admission = state.admission
+    if state.void or state.closed_at is not None or admission is None:
+        return Decision(state)
+    offered = tuple(sorted({*admission.offered, event.to_level.code}))
+    state = state.but(admission=admission.model_copy(update={"offered": offered}))
+    state, cleared = domain.settle(state, IntakeLoop.OUTBOUND_REFERRAL, cause=cause)
+    return Decision(state, cleared)
+
+
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:

@@ -16,6 +16,7 @@ REACTIONS = Reactions(
     on(attendance.SeatReserved, waitlist.seat_reserved),
     on(attendance.SeatReleased, waitlist.seat_released),
     on(plans.LevelOfCareChangeRecommended, heard.change_recommended),
+    on(plans.LevelOfCareChanged, heard.level_changed),
     on(plans.EpisodeDischarged, heard.discharged),
     on(followup.ReadmissionRequested, heard.readmission_requested),
     on(followup.ReengagementStarted, heard.reengagement_started),

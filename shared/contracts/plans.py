@@ -428,10 +428,11 @@ class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup"))
     """The dimensions that ask for it."""
 
 
-class LevelOfCareChanged(PlansEvent, consumers=("attendance", "followup", "partners")):
+class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):
     """The person is at another level.
 
-    Attendance takes another threshold, partners may tell. Episode: change pending > active.
+    Attendance takes another threshold, intake looks for no place any more, partners may tell. Episode: change pending >
+    active.
     """
 
     from_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "2.5"}])

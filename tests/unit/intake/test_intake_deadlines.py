@@ -9,7 +9,7 @@ import pytest
 
 from services.intake import inbound, referrals
 from services.intake.handoffs import Readmitted
-from shared.contracts import intake
+from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Role, Urgency
 from shared.contracts.followup import ReengagementOutcome
 from shared.contracts.intake import GapReason, ReferralOutcome
@@ -29,6 +29,7 @@ from tests.unit.intake.world import (
     ended_with,
     findings,
     in_danger,
+    level,
     orient,
     place,
     receive,
@@ -36,7 +37,7 @@ from tests.unit.intake.world import (
     schedule,
     send,
 )
-from tests.unit.support import EPISODE_ID, START, uid
+from tests.unit.support import EPISODE_ID, START, fact, uid
 
 OWNERS = [Role.INTAKE_COORDINATOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR]
 
@@ -322,3 +323,65 @@ def test_where_else_the_way_back_led_ends_the_wait(
     assert cleared(history) == (
         [] if waits else [(IntakeLoop.READMISSION, 1, ClearedReason.WITHDRAWN)]
     )
+
+
+# --- another level --------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario(5)
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [("3.7", True), ("2.5", True), ("1", True), ("2.1", False)],
+)
+def test_a_level_that_the_program_does_not_offer_is_looked_for_elsewhere(
+    code: str, *, waits: bool
+) -> None:
+    history = at_stage("oriented")
+    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level(code)))
+    assert (history.due(IntakeLoop.OUTBOUND_REFERRAL) is not None) is waits
+    history.after(days=3)
+    assert len(escalated(history)) == (2 if waits else 0)
+
+
+@pytest.mark.parametrize("how", ["sent", "changed", "discharged"])
+def test_the_search_for_another_level_ends(how: str) -> None:
+    history = at_stage("oriented")
+    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level("1")))
+    history.after(days=2)
+    if how == "sent":
+        history.command(send())
+    elif how == "changed":
+        history.hear(fact(plans.LevelOfCareChanged, to_level=level("1")))
+    else:
+        history.hear(discharged())
+    assert history.due(IntakeLoop.OUTBOUND_REFERRAL) is None
+    [(loop, step, _)] = cleared(history)
+    assert (loop, step) == (IntakeLoop.OUTBOUND_REFERRAL, 1)
+
+
+def test_a_referral_sent_out_is_a_loop_with_owners_of_its_own() -> None:
+    history = at_stage("ineligible")
+    referral_id = sent(history)
+    history.after(days=4)
+    said = [(e.loop_id, e.owner_role) for e in history.of(intake.LoopEscalated)]
+    assert said == [(referral_id, owner) for owner in OWNERS]
+    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c))
+    [event] = [e for e in history.of(intake.EscalationCleared) if e.loop_id == referral_id]
+    assert event.step_reached == 3
+
+
+# --- the way back ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.scenario(11)
+@pytest.mark.parametrize(("hours", "due"), [(24, 24), (72, 72), (200, 72), (-5, 1)])
+def test_a_reassessment_has_its_time_and_never_more_than_three_days(hours: int, due: int) -> None:
+    history = at_stage("oriented")
+    history.hear(discharged())
+    by = START + hours * HOUR
+    history.hear(fact(followup.ReengagementStarted, reassessment_due_at=by))
+    assert history.due(IntakeLoop.READMISSION) == START + due * HOUR
+    history.hear(asked_back())
+    assert history.due(IntakeLoop.READMISSION) == START + due * HOUR
+    history.hand(Readmitted(episode_id=uid("next")))
+    assert history.waits == {}

@@ -115,6 +115,7 @@ EVENTS: dict[str, Event] = {
         if outcome.name != "UNKNOWN"
     },
     "step up": fact(plans.LevelOfCareChangeRecommended, to_level=level("3.7")),
+    "level changed": fact(plans.LevelOfCareChanged, to_level=level("1")),
     "same level": fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1")),
     "seat held": fact(
         attendance.SeatReserved, group_id=GROUP_ID, hold_expires_at=START + timedelta(hours=24)

@@ -36,6 +36,7 @@ EVENTS: list[Event] = [
     fact(followup.ReengagementStarted, reassessment_due_at=START + DAY),
     fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1")),
     fact(plans.LevelOfCareChangeRecommended, to_level=level("3.5")),
+    fact(plans.LevelOfCareChanged, to_level=level("2.5")),
     fact(attendance.SeatReserved),
     fact(attendance.SeatReleased),
     used_again(),
