@@ -25,6 +25,7 @@ class Aftercare:
         now = self.world.now
         assert now is not None
         seen = await self._calendar(now)
+        await self._agree(now)
         returns = None
         if p.returns_to_use_day is not None:
             returns = now + timedelta(days=p.returns_to_use_day)
@@ -45,6 +46,22 @@ class Aftercare:
             (item["check_in_id"], datetime.fromisoformat(item["due_at"]))
             for item in seen["aftercare"]["check_ins"]
         ]
+
+    async def _agree(self, now: datetime) -> None:
+        """What aftercare consists of, agreed with the person, and the first appointment of it kept."""
+        appointment_at = now + timedelta(days=2)
+        told = await self._followup(
+            "/aftercare-plans",
+            {
+                "elements": ["crisis-contacts", "support-meetings", "individual-therapy"],
+                "first_appointment_at": appointment_at.isoformat(),
+            },
+            "aftercare-plan-agreed",
+        )
+        await self.world.until(appointment_at + timedelta(hours=1))
+        await self._followup(
+            f"/aftercare-plans/{told['aftercare_plan_id']}/first-appointment", {"outcome": "kept"}
+        )
 
     async def _check_in(self, check_in_id: str, due_at: datetime) -> None:
         p = self.person

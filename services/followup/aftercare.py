@@ -40,6 +40,7 @@ ESCALATE_EVERY: Final = timedelta(days=1)
 MISSING_FACT_OWNERS: Final = (Role.SYSTEM, Role.OPERATOR, Role.PROGRAM_DIRECTOR)
 """Who looks for an admission that should have been heard of: a fact is late, not a person."""
 DAYS_HORIZON_MAX: Final = 1100
+APPOINTMENT_WITHIN: Final = timedelta(days=366)
 
 
 class Readmitted(HandoffBody):
@@ -304,6 +305,12 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
             "appointment-in-past",
             "The first appointment lies in the past.",
             way_out="Give an appointment that is still to come, or none.",
+        )
+    if at is not None and at > cause.now + APPOINTMENT_WITHIN:
+        raise Invalid(
+            "appointment-too-far",
+            "The first appointment lies more than a year ahead.",
+            way_out="Give the appointment that follows the discharge.",
         )
     if at is None and state.agreed is not None:
         before = state.agreed

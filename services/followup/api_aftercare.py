@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.followup import aftercare, appointments, checkins, domain
 from services.followup.transitions import zone
 from services.followup.watch import told
-from shared.contracts.codes import Code, ConsentId
+from shared.contracts.codes import Code, ConsentId, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -41,13 +42,14 @@ Reader = Annotated[
     ),
 ]
 PAGE: Final = 500
+YEARS: Final = (1900, 2200)
 
 
 class AgreePlan(OfEpisode):
     elements: Annotated[tuple[Code, ...], Field(min_length=1, max_length=50)]
     consent_ids: Annotated[tuple[ConsentId, ...], Field(max_length=50)] = ()
     channel: Channel = Channel.CALL
-    first_appointment_at: AwareDatetime | None = None
+    first_appointment_at: Timestamp | None = None
 
 
 class ReportAppointment(OfEpisode):
@@ -165,21 +167,22 @@ async def due_check_ins(
 def _by(due: str | None, now: datetime) -> datetime | date:
     if due is None:
         return now
-    try:
-        return date.fromisoformat(due)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(due)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    found: datetime | date | None = None
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with suppress(ValueError):
+            found = found or read(due)
+    instant = isinstance(found, datetime)
+    if (
+        found is None
+        or not YEARS[0] <= found.year <= YEARS[1]
+        or (instant and found.tzinfo is None)
+    ):
         raise Invalid(
             "due-invalid",
             "`due` is neither a day nor an instant with its offset.",
             way_out="Say 2026-03-09, or 2026-03-09T15:00:00Z.",
         )
-    return moment
+    return found
 
 
 def _end(by: datetime | date, state: domain.EpisodeState) -> datetime:

@@ -41,7 +41,10 @@ def _code(example: str, pattern: str = CODE_PATTERN) -> FieldInfo:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # at the ends of the calendar; pydantic reports a ValueError as invalid
+        raise ValueError("the moment is outside the calendar") from None
 
 
 # --- ids: opaque, and never derived from anything outside the product -------------------------

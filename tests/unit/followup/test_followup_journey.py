@@ -243,7 +243,9 @@ class TestVoid:
         said = len(history.said)
         history.hear(event)
         assert history.state == EpisodeState(void=True)
-        assert [e.reason for e in history.said[said:]] == [reason] * len(open_before)
+        taken_back = history.of(followup.EscalationCleared)[-len(open_before) :]
+        assert len(history.said) == said + len(open_before)
+        assert [e.reason for e in taken_back] == [reason] * len(open_before)
         assert len(history.after(days=400).said) == said + len(open_before)
         with pytest.raises(Refused) as refused:
             history.outreach()
