@@ -157,3 +157,60 @@ def test_thresholds_are_the_house_rule_unless_the_program_says_otherwise() -> No
     terms = ProgramTerms()
     numbers = (terms.absences_review, terms.absences_conference, terms.silent_days_conference)
     assert (*numbers, absences.RECENT.days) == (2, 3, 7, 14)
+
+
+# --- as the program says ---------------------------------------------------------------------------------
+
+STRICT = ProgramTerms(absences_review=1, absences_conference=4, silent_days_conference=3)
+LENIENT = ProgramTerms(absences_review=3, absences_conference=5, silent_days_conference=14)
+
+
+@pytest.mark.parametrize(
+    ("terms", "misses", "thresholds"),
+    [
+        (None, 5, [2, 3]),
+        (STRICT, 5, [1, 4]),
+        (STRICT, 1, [1]),
+        (LENIENT, 2, []),
+        (LENIENT, 5, [3, 5]),
+    ],
+)
+@pytest.mark.scenario(7)
+@pytest.mark.fact("1.9")
+def test_the_terms_of_the_admission_say_when_absences_call_for_somebody(
+    terms: ProgramTerms | None, misses: int, thresholds: list[int]
+) -> None:
+    episode = Episode(START, terms=terms)
+    for n in range(misses):
+        booked = episode.book(local("2026-02-02 18:00") + timedelta(days=n))
+        episode.now = booked.starts_at + timedelta(hours=4)
+        episode.roll(booked, NO_SHOW)
+    assert [reached for reached in episode.thresholds() if reached] == thresholds
+
+
+@pytest.mark.parametrize(("terms", "days"), [(None, 7), (STRICT, 3), (LENIENT, 14)])
+def test_the_terms_of_the_admission_say_how_long_silence_may_last(
+    terms: ProgramTerms | None, days: int
+) -> None:
+    episode = Episode(START, terms=terms)
+    assert silences(episode.at(START + timedelta(days=days, seconds=-1))) == []
+    assert silences(episode.at(START + timedelta(days=days))) == [days]
+
+
+@pytest.mark.scenario(7)
+@pytest.mark.parametrize("misses", range(1, 5))
+def test_coming_back_at_any_stage_ends_the_run(misses: int) -> None:
+    episode = after(*[NO_SHOW] * misses, ATTENDED, NO_SHOW)
+    assert episode.state.absences_consecutive == 1
+    assert episode.state.last_contact_at == local("2026-02-02 18:00") + timedelta(days=misses)
+
+
+def test_only_the_last_three_months_are_remembered_session_by_session() -> None:
+    episode = Episode(START)
+    for n in range(0, 200, 2):
+        booked = episode.book(local("2026-02-02 18:00") + timedelta(days=n), 60)
+        episode.now = booked.starts_at + timedelta(hours=2)
+        episode.roll(booked, NO_SHOW if n else ATTENDED)
+        episode.at(episode.now)
+    assert len(episode.state.seen) == absences.REMEMBERED.days // 2 + 2
+    assert episode.state.last_contact_at == local("2026-02-02 18:00"), "the last time is kept"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.attendance import domain
-from shared.contracts import attendance
+from services.attendance.app import SERVICE
+from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality
-from tests.unit.attendance.world import Episode, local
+from shared.contracts.event import Event
+from tests.unit.attendance.world import DAY, Episode, admission, local
+from tests.unit.support import History, fact, interleaved, uid
 
 START = local("2026-03-02 09:00")
 STATUSES = [s for s in AttendanceStatus if s is not AttendanceStatus.UNKNOWN]
@@ -105,3 +109,104 @@ def test_a_roll_without_its_booking_brings_it_along() -> None:
         episode.roll(booked)
     assert bare.state.bookings == told.state.bookings
     assert isinstance(booked, domain.Booked)
+
+
+# --- facts of several sources ----------------------------------------------------------------------------
+
+LEVEL_DOWN = {"system": "asam", "edition": "3", "code": "1"}
+LINES: dict[str, tuple[list[Event], list[Event]]] = {
+    "a whole course": (
+        [
+            fact(intake.WaitlistJoined),
+            fact(intake.WaitlistLeft),
+            admission(START),
+            fact(intake.OrientationCompleted),
+            fact(intake.CareTeamAssigned),
+        ],
+        [
+            fact(plans.TreatmentPlanActivated),
+            fact(plans.ExpectedAnalytesUpdated),
+            fact(plans.CoOccurringNeedIdentified),
+            fact(plans.AncillaryServiceAdded),
+            fact(plans.LevelOfCareChanged, to_level=LEVEL_DOWN, effective_at=START + 3 * DAY),
+            fact(plans.TreatmentPlanReviewed),
+            fact(plans.ProgramGraduated, graduated_at=START + 9 * DAY),
+            fact(plans.EpisodeDischarged, discharged_at=START + 10 * DAY),
+        ],
+    ),
+    "a transfer": (
+        [admission(START), fact(intake.OrientationCompleted)],
+        [
+            fact(plans.TransferInitiated),
+            fact(plans.TransferCompleted, first_contact_at=START + 2 * DAY),
+            fact(plans.EpisodeDischarged, discharged_at=START + 2 * DAY),
+        ],
+    ),
+    "an admission taken back and made again": (
+        [
+            admission(START),
+            fact(intake.OrientationCompleted),
+            fact(intake.AdmissionUndone),
+            admission(START + DAY, population="adolescent"),
+        ],
+        [
+            fact(plans.TreatmentPlanActivated),
+            fact(plans.LevelOfCareChanged, to_level=LEVEL_DOWN, effective_at=START + 3 * DAY),
+            fact(plans.AncillaryServiceAdded),
+        ],
+    ),
+    "entered in error": (
+        [admission(START), fact(intake.CareTeamAssigned), fact(intake.EpisodeEnteredInError)],
+        [
+            fact(plans.TreatmentPlanActivated),
+            fact(plans.LevelOfCareChanged),
+            fact(plans.EpisodeDischarged),
+        ],
+    ),
+    "merged into another": (
+        [admission(START), fact(intake.ReferralMerged)],
+        [fact(plans.ExpectedAnalytesUpdated), fact(plans.ProgramGraduated)],
+    ),
+    "somebody else's after all": (
+        [admission(START), fact(intake.EpisodePersonCorrected)],
+        [fact(plans.TreatmentPlanActivated), fact(plans.EpisodeDischarged)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+@given(data=st.data())
+def test_facts_of_two_sources_lead_to_the_same_in_any_order(name: str, data: st.DataObject) -> None:
+    """Each source's own order is kept; a session of the first evening is told somewhere in between."""
+    intakes, planned = LINES[name]
+    straight, mixed = bare(), bare()
+    straight.hear_all([*intakes, *planned])
+    for event in data.draw(interleaved(intakes, planned)):
+        mixed.hear(event, again=data.draw(st.integers(0, 1)))
+    later = START + timedelta(days=40)
+    assert mixed.at(later).state == straight.at(later).state
+    assert {e.NAME for e in mixed.said} == {e.NAME for e in straight.said}
+
+
+def bare() -> History:
+    return History(
+        SERVICE.source, SERVICE.kinds["episode"], SERVICE.reactions, SERVICE.handoffs, now=START
+    )
+
+
+@pytest.mark.parametrize(
+    "event_type", [intake.ConsentGranted, intake.ConsentRevoked, intake.ConsentExpired]
+)
+@pytest.mark.scenario(10)
+def test_treatment_does_not_depend_on_a_consent(event_type: type[Event]) -> None:
+    person = History(
+        SERVICE.source,
+        SERVICE.kinds["person"],
+        SERVICE.reactions,
+        SERVICE.handoffs,
+        subject=f"person/{uid('person')}",
+        now=START,
+    )
+    before = person.state
+    person.hear(fact(event_type))
+    assert (person.state, person.said) == (before, [])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from services.attendance import domain
-from shared.contracts import attendance
+from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import CancelledBy
 from shared.errors import CareError
-from tests.unit.attendance.world import ATTENDED, HOUR, NO_SHOW, Session
-from tests.unit.support import EPISODE_ID, START, uid
+from shared.loops import Loop
+from tests.unit.attendance.clinic import Clinic
+from tests.unit.attendance.world import ATTENDED, HOUR, NO_SHOW, Episode, Session
+from tests.unit.support import EPISODE_ID, START, fact, uid
 
 OTHER_ID = uid("other")
 
@@ -101,3 +105,278 @@ def test_a_cancellation_is_handed_to_everybody_with_whose_it_was() -> None:
 def test_a_roll_may_be_called_from_the_moment_the_session_begins() -> None:
     session = begun()
     assert session.call(**EVERYBODY).answer == {"entries": 2}
+
+
+# --- a roll that nobody calls ----------------------------------------------------------------------------
+
+
+def roll_loops(session: Session) -> list[Loop]:
+    return list(session.state.loops.values())
+
+
+def test_a_roll_is_somebodys_to_call_from_the_end_of_the_session() -> None:
+    session = scheduled()
+    session.at(START + 4 * HOUR - timedelta(seconds=1))
+    assert roll_loops(session) == []
+    session.at(START + 4 * HOUR)
+    [loop] = roll_loops(session)
+    assert (loop.kind, loop.owner_role) == ("roll_call", "counselor")
+    assert loop.deadline_at == START + 28 * HOUR
+    session.call(**EVERYBODY)
+    assert roll_loops(session) == []
+    assert session.state.deadlines == {}
+    assert session.names == ["session-scheduled"], "nobody was told, so nothing is taken back"
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda s: s.call(**EVERYBODY), "resolved"),
+        (lambda s: s.cancel(), "withdrawn"),
+        (lambda s: [s.handed(domain.LeftRoster(episode_id=e)) for e in EVERYBODY], "withdrawn"),
+    ],
+)
+def test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it(
+    end: Step, reason: str
+) -> None:
+    session = scheduled()
+    session.at(START + timedelta(days=6))
+    told = session.of(attendance.SessionLoopEscalated)
+    assert [(event.owner_role, event.step) for event in told] == [
+        ("clinical_supervisor", 1),
+        ("program_director", 2),
+    ]
+    end(session)
+    [cleared] = session.of(attendance.SessionEscalationCleared)
+    assert (cleared.loop_id, cleared.step_reached, cleared.reason) == (
+        told[0].loop_id,
+        2,
+        reason,
+    )
+    assert (session.state.loops, session.state.deadlines) == ({}, {})
+
+
+def test_whoever_has_left_is_not_asked_for_in_the_roll() -> None:
+    session = begun()
+    session.handed(domain.LeftRoster(episode_id=OTHER_ID))
+    assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: ATTENDED}).answer == {"entries": 1}
+
+
+def test_a_session_of_somebody_who_is_gone_is_told_so() -> None:
+    episode = Episode(START)
+    episode.hear(fact(plans.EpisodeDischarged, discharged_at=START + HOUR))
+    booked = episode.book(START + 2 * HOUR)
+    assert episode.state.bookings == {}
+    [told] = episode.handing
+    assert told.subject == f"session/{booked.session_id}"
+    assert told.body == domain.LeftRoster(episode_id=EPISODE_ID)
+    episode.roll(booked)
+    assert "session-attended" not in episode.names
+
+
+# --- over HTTP -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def clinic() -> AsyncIterator[Clinic]:
+    it = Clinic()
+    yield it
+    await it.client.aclose()
+
+
+def a_session(clinic: Clinic, *roster: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "modality": "individual",
+        "starts_at": (clinic.clock.now() + HOUR).isoformat(),
+        "minutes_planned": 60,
+        "roster": list(roster),
+        **changes,
+    }
+
+
+ROLLS = [
+    # line of the roll, minutes credited of 180, arrival or absence
+    ({"status": "attended"}, 180, "attended"),
+    ({"status": "attended", "minutes_present": 170}, 170, "attended"),
+    ({"status": "attended", "minutes_present": 480}, 180, "attended"),
+    ({"status": "late", "minutes_present": 150}, 150, "late"),
+    ({"status": "left_early", "minutes_present": 45}, 45, "left_early"),
+    ({"status": "left_early", "minutes_present": 0}, 0, "left_early"),
+    ({"status": "excused"}, 0, "excused"),
+    ({"status": "no_show"}, 0, "no_show"),
+    ({"status": "no_show", "minutes_present": 0}, 0, "no_show"),
+]
+
+
+@pytest.mark.parametrize(("line", "credited", "how"), ROLLS)
+@pytest.mark.parametrize("participation", ["active", "partial", "passive"])
+@pytest.mark.fact("1.9")
+async def test_everybody_is_credited_what_they_were_there_for(
+    clinic: Clinic, line: dict[str, Any], credited: int, how: str, participation: str
+) -> None:
+    person = await clinic.admit("person")
+    body = a_session(clinic, person, modality="group", minutes_planned=180)
+    session_id = (await clinic.post("/sessions", body)).json()["session_id"]
+    await clinic.after(hours=4)
+    entry = {"episode_id": person, "participation": participation, **line}
+    answer = await clinic.post(f"/sessions/{session_id}/attendance", {"entries": [entry]})
+    assert answer.status_code == 200, answer.text
+    *_, event = await clinic.said(f"episode/{person}")
+    if isinstance(event, attendance.SessionAttended):
+        assert (event.arrival, event.minutes_credited) == (how, credited)
+        assert event.participation == participation
+    else:
+        assert isinstance(event, attendance.SessionMissed)
+        assert event.absence == how
+    week = (await clinic.get(f"/episodes/{person}/weeks/2026-03-02")).json()
+    assert (week["minutes_credited"], week["minutes_offered"]) == (credited, 180)
+
+
+MODALITIES = [
+    ("group", {}, True),
+    ("individual", {}, True),
+    ("family", {}, True),
+    ("family", {"family_only": True}, False),
+    ("psychoeducation", {}, True),
+    ("medication", {}, True),
+    ("case_management", {}, False),
+    ("wellness", {}, False),
+]
+
+
+@pytest.mark.parametrize(("modality", "changes", "counts"), MODALITIES)
+@pytest.mark.parametrize("mode", ["onsite", "tele"])
+@pytest.mark.fact("0.5", "2.1", "3.8", "4.5")
+async def test_sessions_of_every_kind_and_place_say_whether_they_count(
+    clinic: Clinic, modality: str, changes: dict[str, Any], counts: bool, mode: str
+) -> None:
+    person = await clinic.admit("person")
+    body = a_session(clinic, person, modality=modality, mode=mode, **changes)
+    answer = await clinic.post("/sessions", body)
+    [event] = await clinic.said(answer.json()["subject"])
+    assert isinstance(event, attendance.SessionScheduled)
+    assert (event.counts_toward_hours, event.mode) == (counts, mode)
+    week = (await clinic.get(f"/episodes/{person}/weeks/2026-03-02")).json()
+    assert week["minutes_scheduled"] == (60 if counts else 0)
+
+
+@pytest.mark.fact("4.3")
+async def test_groups_are_open_to_who_was_oriented_and_single_sessions_to_everybody(
+    clinic: Clinic,
+) -> None:
+    person = await clinic.admit("new", oriented=False)
+    alone = await clinic.post("/sessions", a_session(clinic, person))
+    assert alone.status_code == 201
+    body = a_session(clinic, person, modality="group")
+    answer = await clinic.post("/sessions", body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-oriented")
+    now = clinic.clock.now()
+    await clinic.hear(person, fact(intake.OrientationCompleted, completed_at=now))
+    assert (await clinic.post("/sessions", body)).status_code == 201
+
+
+async def test_nobody_is_booked_who_is_not_in_care(clinic: Clinic) -> None:
+    gone, mistaken, undone = [await clinic.admit(n) for n in ("gone", "mistaken", "undone")]
+    now = clinic.clock.now()
+    await clinic.hear(gone, fact(plans.EpisodeDischarged, discharged_at=now))
+    await clinic.hear(mistaken, fact(intake.EpisodeEnteredInError))
+    await clinic.hear(undone, fact(intake.AdmissionUndone))
+    for person, code in (
+        (gone, "episode-closed"),
+        (mistaken, "entered-in-error"),
+        (undone, "not-yet-known"),
+        (uid("stranger"), "not-yet-known"),
+    ):
+        answer = await clinic.post("/sessions", a_session(clinic, person))
+        assert (answer.status_code, answer.json()["code"]) == (409, code)
+
+
+ILLEGAL: list[tuple[dict[str, Any], int, str]] = [
+    ({"roster": []}, 422, "roster-empty"),
+    ({"roster": ["me"]}, 422, "request-invalid"),
+    ({"minutes_planned": 14}, 422, "request-invalid"),
+    ({"minutes_planned": 481}, 422, "request-invalid"),
+    ({"modality": "unknown"}, 422, "request-invalid"),
+    ({"modality": "séance"}, 422, "request-invalid"),
+    ({"topic": "two words"}, 422, "request-invalid"),
+    ({"starts_at": "tomorrow"}, 422, "request-invalid"),
+    ({"starts_at": "2026-03-02T18:00:00"}, 422, "request-invalid"),
+    ({"starts_at": "0001-01-01T00:00:00+14:00"}, 422, "request-invalid"),
+    ({"starts_at": "9999-12-31T23:59:59-12:00"}, 422, "request-invalid"),
+    ({"starts_at": "2025-02-28T00:00:00Z"}, 422, "session-too-far"),
+    ({"starts_at": "2027-04-01T00:00:00Z"}, 422, "session-too-far"),
+    ({"group_id": uid("no group")}, 404, "unknown-group"),
+    ({"service": "astrology"}, 422, "request-invalid"),
+    ({"note": "free text"}, 422, "request-invalid"),
+]
+
+
+@pytest.mark.parametrize(("change", "status", "code"), ILLEGAL)
+async def test_a_session_that_makes_no_sense_is_refused_with_a_code(
+    clinic: Clinic, change: dict[str, Any], status: int, code: str
+) -> None:
+    person = await clinic.admit("person")
+    answer = await clinic.post("/sessions", {**a_session(clinic, person), **change})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    twice = await clinic.post("/sessions", a_session(clinic, person, person))
+    assert (twice.status_code, twice.json()["code"]) == (422, "roster-repeats")
+
+
+@pytest.mark.parametrize(
+    ("entries", "status", "code"),
+    [
+        ([], 422, "request-invalid"),
+        ([{"status": "late"}], 422, "minutes-missing"),
+        ([{"status": "no_show", "minutes_present": 5}], 422, "minutes-of-an-absence"),
+        ([{"status": "attended", "minutes_present": 481}], 422, "request-invalid"),
+        ([{"status": "unknown"}], 422, "request-invalid"),
+        ([{"status": "attended", "participation": "unknown"}], 422, "request-invalid"),
+        ([{"status": "attended"}, {"status": "no_show"}], 422, "roll-repeats"),
+        ([{"status": "attended", "episode_id": uid("stranger")}], 409, "roll-incomplete"),
+        ([{"status": "attended", "why": "free text"}], 422, "request-invalid"),
+    ],
+)
+async def test_a_roll_that_makes_no_sense_is_refused_with_a_code(
+    clinic: Clinic, entries: list[dict[str, Any]], status: int, code: str
+) -> None:
+    person = await clinic.admit("person")
+    session_id = (await clinic.post("/sessions", a_session(clinic, person))).json()["session_id"]
+    await clinic.after(hours=4)
+    body = {"entries": [{"episode_id": person, **entry} for entry in entries]}
+    answer = await clinic.post(f"/sessions/{session_id}/attendance", body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("day", "status", "code"),
+    [
+        ("2026-02-22", 404, "unknown-week"),
+        ("0001-01-01", 404, "unknown-week"),
+        ("9999-12-31", 404, "unknown-week"),
+        ("2027-12-31", 404, "unknown-week"),
+        ("monday", 422, "request-invalid"),
+        ("2026-02-30", 422, "request-invalid"),
+    ],
+)
+async def test_a_week_that_is_not_the_persons_cannot_be_read(
+    clinic: Clinic, day: str, status: int, code: str
+) -> None:
+    person = await clinic.admit("person")
+    answer = await clinic.get(f"/episodes/{person}/weeks/{day}")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    answer = await clinic.get(f"/episodes/{uid('stranger')}/weeks/2026-03-02")
+    assert (answer.status_code, answer.json()["code"]) == (409, "not-yet-known")
+
+
+@pytest.mark.fact("0.2")
+async def test_a_week_shows_what_is_asked_booked_and_prescribed(clinic: Clinic) -> None:
+    person = await clinic.admit("person")
+    await clinic.hear(person, fact(plans.TreatmentPlanActivated))
+    await clinic.post("/sessions", a_session(clinic, person, modality="group", minutes_planned=180))
+    week = (await clinic.get(f"/episodes/{person}/weeks/2026-03-08")).json()
+    asked = (week["minutes_threshold"], week["minutes_ceiling"], week["minutes_prescribed"])
+    assert asked == (540, 1200, 540)
+    assert (week["minutes_scheduled"], week["minutes_projected"]) == (180, 180)
+    assert (week["over_ceiling"], week["closed"], len(week["sessions"])) == (False, False, 1)
+    ahead = await clinic.get(f"/episodes/{person}/weeks/2026-06-01")
+    assert ahead.json()["minutes_scheduled"] == 0
