@@ -96,6 +96,24 @@ class Staff:
         )
         return answer
 
+    async def is_refused(
+        self,
+        role: str,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        who: str,
+        method: str = "POST",
+    ) -> str:
+        """Send one command that must be refused; returns the machine code of the refusal."""
+        answer = await self._world.command(
+            method, service, path, body, self._token(role), who, accept_problems=True
+        )
+        if "code" not in answer:
+            raise DemoError("accepted", f"{method} {path} should have been refused.")
+        return str(answer["code"])
+
     async def sees(self, role: str, service: str, path: str) -> dict[str, Any]:
         """Ask a question."""
         return await self._world.question(service, path, self._token(role))
@@ -301,14 +319,26 @@ class World:
     # --- HTTP ------------------------------------------------------------------------------------
 
     async def command(
-        self, method: str, service: str, path: str, body: Mapping[str, Any], token: str, who: str
+        self,
+        method: str,
+        service: str,
+        path: str,
+        body: Mapping[str, Any],
+        token: str,
+        who: str,
+        *,
+        accept_problems: bool = False,
     ) -> dict[str, Any]:
-        """One command with one key, repeated while the service is away or has not heard enough."""
+        """One command with one key, repeated while the service is away or has not heard enough.
+
+        With `accept_problems` a refusal is an answer; otherwise it raises `DemoError`.
+        """
         assert self.now is not None
         self.journal.requests += 1
         key = derive_id("demo", str(self._seed), who, method, path, self.now.isoformat())
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
-        return await self._answer(method, f"{self._urls[service]}{path}", body, headers)
+        url = f"{self._urls[service]}{path}"
+        return await self._answer(method, url, body, headers, accept_problems=accept_problems)
 
     async def question(self, service: str, path: str, token: str) -> dict[str, Any]:
         """One question, repeated while the service is away."""
@@ -316,7 +346,13 @@ class World:
         return await self._answer("GET", f"{self._urls[service]}{path}", None, headers)
 
     async def _answer(
-        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        *,
+        accept_problems: bool = False,
     ) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.tries_seconds
@@ -335,6 +371,8 @@ class World:
                 if "clock-not-set" in problem:
                     await self._tell_time(url)
                 if not self._passing(status, problem):
+                    if accept_problems:
+                        return json.loads(problem)
                     raise DemoError("refused", f"{method} {url}: {status} {problem}")
             if loop.time() > until:
                 raise DemoError("gave-up", f"{method} {url}: {problem}")
