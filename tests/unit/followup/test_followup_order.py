@@ -41,6 +41,14 @@ from_attendance = st.lists(
         moments.map(missed),
         st.tuples(st.integers(0, 4), st.integers(0, 9)).map(lambda pair: threshold(*pair)),
         st.just(fact(attendance.ScreenFailed)),
+        st.just(fact(attendance.WeeklyHoursShortfallDetected)),
+        st.tuples(moments, st.sampled_from(list(attendance.AttendanceStatus)[:-1])).map(
+            lambda pair: fact(
+                attendance.AttendanceCorrected,
+                session_id=attended(pair[0]).session_id,
+                status_after=pair[1],
+            )
+        ),
     ),
     max_size=8,
 )
@@ -49,6 +57,20 @@ from_intake = st.sampled_from(
         [admitted()],
         [admitted(), fact(intake.ReferralSent)],
         [fact(intake.ReferralSent), admitted(), fact(intake.ReferralLoopClosed)],
+        [
+            fact(intake.ReferralReceived, source_kind=intake.PartnerKind.RESIDENTIAL),
+            fact(intake.AssessmentScheduled, starts_at=START - 2 * DAY),
+            fact(intake.EligibilityDetermined, eligible=True),
+            fact(intake.WaitlistJoined),
+            fact(intake.WaitlistLeft),
+            admitted(),
+        ],
+        [
+            admitted(),
+            fact(intake.ReferralSent),
+            fact(intake.PartnerReferralRejected),
+            fact(intake.EpisodePersonCorrected),
+        ],
     ]
 )
 reviews = [
@@ -61,7 +83,14 @@ endings = st.one_of(
     st.just([fact(plans.ProgramGraduated, graduated_at=HEARD_AT), discharged(HEARD_AT)]),
     st.sampled_from(list(DischargeKind)).map(lambda kind: [discharged(HEARD_AT, kind)]),
 )
-from_plans = st.tuples(st.sampled_from([[], [drafted()]]), endings).map(
+courses: list[list[Event]] = [
+    [],
+    [drafted()],
+    [fact(plans.TreatmentPlanActivated), drafted(), fact(plans.GraduationApproved)],
+    [fact(plans.LevelOfCareChanged, effective_at=START + 5 * DAY)],
+    [fact(plans.TransferInitiated), fact(plans.TransferCompleted, first_contact_at=START + DAY)],
+]
+from_plans = st.tuples(st.sampled_from(courses), endings).map(
     lambda parts: [*parts[0], *reviews, *parts[1]]
 )
 
