@@ -149,6 +149,8 @@ def test_an_image_takes_one_service_and_no_tests() -> None:
         "deploy/compose/users.py",
         "shared/*.py",
         "shared/contracts/*.py",
+        "shared/programs/*.py",
+        "shared/programs/profiles/*.toml",
         "shared/runtime/*.py",
         "services/__init__.py",
         "services/${SERVICE}",

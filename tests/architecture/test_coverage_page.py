@@ -44,8 +44,9 @@ def test_every_test_that_the_page_names_is_there(shown: Shown) -> None:
     rows = re.findall(r"^\| (\d+\.\d+) \|", page(shown), re.MULTILINE)
     assert rows == NUMBERS
     for name in {name for ids in shown.facts.values() for name in ids}:
-        path, *_, function = name.split("::")
-        assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8"), name
+        path, *_, last = name.split("::")
+        if last != "runTest":  # of a state machine, which is made and not written
+            assert f"def {last}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
 def test_what_nobody_shows_or_knows_is_a_gap() -> None:

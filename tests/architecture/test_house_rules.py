@@ -137,10 +137,10 @@ def test_shared_and_one_service_run_alone(name: str, tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        f"import services, shared, services.{name}.app as app\n"
+        "import runpy, services, shared\n"
         f"assert services.__file__.startswith({str(tmp_path)!r})\n"
         f"assert shared.__file__.startswith({str(tmp_path)!r})\n"
-        "app.run(app.SERVICE, app.ServiceSettings())\n"
+        f"runpy.run_module('services.{name}.app', run_name='__main__')\n"
     )
     env = os.environ | {
         "KAFKA_BOOTSTRAP": NOBODY,

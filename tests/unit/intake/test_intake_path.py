@@ -49,6 +49,7 @@ from tests.unit.intake.world import (
 from tests.unit.support import EPISODE_ID, START, uid
 
 
+@pytest.mark.fact("4.1", "4.2", "4.3")
 def test_the_happy_path_is_said_step_by_step() -> None:
     history = at_stage("oriented")
     assert history.names == [
