@@ -175,7 +175,7 @@ class Episode(RuleBasedStateMachine):
     @rule(stale=st.booleans(), days=st.integers(1, 3))
     def line_offers(self, *, stale: bool, days: int) -> None:
         waiting = self.state.waiting
-        if stale or (waiting is not None and waiting.position is not None):
+        if stale or waiting is not None:
             offer = PlaceOffered(
                 ticket=uid("stale") if stale else ticket(self.state),
                 offer_id=uid("offer"),
