@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from care import contracts, coverage, dead, events, loops, programs
+from care import contracts, coverage, dead, events, loops, programs, topics
 from care.ops import KEY, PORTS
 from care.rebuild import rebuild_command
 from shared.errors import CareError
@@ -35,6 +35,7 @@ app = typer.Typer(
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead.app, name="dead")
 app.add_typer(events.app, name="events")
+app.add_typer(topics.app, name="topics")
 app.add_typer(programs.app, name="profiles")
 app.command("journey")(events.journey)
 app.command("rebuild")(rebuild_command)

@@ -81,6 +81,7 @@ class AIOKafkaProducer:
         timestamp_ms: int | None = ...,
         headers: Headers | None = ...,
     ) -> Future[RecordMetadata]: ...
+    async def flush(self) -> None: ...
     async def send_and_wait(
         self,
         topic: str,

@@ -68,6 +68,7 @@ def test_these_are_the_commands() -> None:
         "dead resume",
         "dead show",
         "rebuild",
+        "topics migrate",
         "events tail",
     }
 

@@ -1,0 +1,194 @@
+"""A topic brought back to what it must be, a stop that leaves nothing to do again, and a cold start that is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiokafka.admin import NewPartitions
+from bus import Bus, admin_of, bus_to, forget_topics, until
+from mended import Rules, Running, episode, running, settings_of, settled
+
+from shared.contracts import intake
+from shared.contracts.event import TOPICS
+from shared.errors import ConfigurationError
+from shared.runtime.kafka import ensure_topics
+from shared.runtime.migrate import ASIDE, Party, migrate
+from shared.runtime.rebuild import check_stopped
+from shared.runtime.service import Runtime
+from shared.runtime.store import MongoStore
+from shared.testing.backends import Backend, Capability, require
+
+INTAKE = TOPICS["care.intake"]
+
+
+@pytest.fixture
+async def bus(backend: Backend) -> AsyncIterator[Bus]:
+    require(backend, Capability.FAILOVER)
+    await forget_topics(backend)
+    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
+    async with bus_to(backend.kafka_bootstrap) as it:
+        yield it
+    await forget_topics(backend)
+
+
+@pytest.fixture
+async def parties(backend: Backend, prefix: str) -> AsyncIterator[list[Party]]:
+    kinds = Rules().service.kinds
+    stores = {n: MongoStore(backend.mongo_uri, f"{prefix}{n}", kinds) for n in ("intake", "plans")}
+    yield [Party("intake", stores["intake"], []), Party("plans", stores["plans"], ["care.intake"])]
+    for store in stores.values():
+        await store.database.client.drop_database(store.database.name)
+        await store.close()
+
+
+async def _gone(backend: Backend) -> None:
+    async def empty() -> bool:
+        try:
+            await check_stopped(backend.kafka_bootstrap, "plans")
+        except ConfigurationError:
+            return False
+        return True
+
+    await until(empty, what="an empty group")
+
+
+async def _states(it: Running) -> dict[str, Any]:
+    return {d["_id"]: (d["state"], d["applied"], d["next_sequence"]) for d in await it.documents()}
+
+
+@pytest.mark.parametrize("interrupted", [None, "aside", "back"])
+async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
+    backend: Backend,
+    bus: Bus,
+    prefix: str,
+    parties: list[Party],
+    interrupted: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(backend, prefix, bus, Rules()) as it:
+        names = await it.admit(8)
+        for name in names:
+            await it.heard(await bus.say(intake.LevelRecommended.example(), name, 2))
+        await settled(it)
+        before = await _states(it)
+        with pytest.raises(ConfigurationError) as still:
+            await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+        assert still.value.code == "service-running"
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        await admin.create_partitions({"care.intake": NewPartitions(16)})
+    runtime = Runtime(Rules().service, settings_of(backend, prefix))
+    await runtime.start()
+    await until(lambda: runtime.refusal is not None, what="a refusal")
+    await runtime.stop()
+    await _gone(backend)
+    if interrupted is not None:
+        note = parties[0].store.set_note
+
+        async def broken(key: str, values: dict[str, Any]) -> None:
+            await note(key, values)
+            if values.get("phase") == interrupted:
+                raise OSError("power cut")
+
+        monkeypatch.setattr(parties[0].store, "set_note", broken)
+        with pytest.raises(OSError, match="power cut"):
+            await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+        monkeypatch.undo()
+    count = await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+    assert count == 2 * len(names)
+    async with running(backend, prefix, bus, Rules()) as it:
+        assert await _states(it) == before
+        for name in names:
+            await it.heard(await bus.say(intake.LevelRecommended.example(), name, 3))
+        await settled(it)
+        after = await _states(it)
+        assert [s[0]["recommended"] for s in after.values()] == [2] * len(names)
+        duplicates = it.runtime.metrics.registry.get_sample_value(
+            "care_work_total", {"kind": "event", "status": "duplicate"}
+        )
+        assert not duplicates, "positions are where they were"
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        assert f"care.intake{ASIDE}" not in await admin.list_topics()
+
+
+async def test_what_was_not_heard_is_not_migrated_away(
+    backend: Backend, bus: Bus, prefix: str, parties: list[Party]
+) -> None:
+    async with running(backend, prefix, bus, Rules()) as it:
+        await it.admit(2)
+        await settled(it)
+    await bus.say(intake.LevelRecommended.example(), episode(), 1)
+    await _gone(backend)
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        await admin.create_partitions({"care.intake": NewPartitions(16)})
+    with pytest.raises(ConfigurationError) as undrained:
+        await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+    assert undrained.value.code == "not-drained"
+
+
+async def test_a_topic_that_was_made_again_is_taken_as_it_is(
+    backend: Backend, bus: Bus, prefix: str, parties: list[Party]
+) -> None:
+    async with running(backend, prefix, bus, Rules(), topics_check_seconds=0.2) as it:
+        names = await it.admit(4)
+
+        async def noted() -> bool:
+            return sum((await it.runtime.store.note("topic:care.intake")).get("ends", ())) == 4
+
+        await until(noted, what="a note")
+    await _gone(backend)
+    async with admin_of(backend.kafka_bootstrap) as admin:
+        await admin.delete_topics(["care.intake"])
+    assert await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None) == 0
+    async with running(backend, prefix, bus, Rules()) as it:
+        for name in names:
+            await it.heard(await bus.say(intake.LevelRecommended.example(), name, 2))
+        await settled(it)
+        assert {d["state"]["recommended"] for d in await it.documents()} == {1}
+
+
+async def test_a_clean_stop_under_load_leaves_nothing_to_be_told_again(
+    backend: Backend, bus: Bus, prefix: str, record_property: Callable[[str, object], None]
+) -> None:
+    """Not one record is heard twice, by count; how long stops and cold starts took is recorded, not judged."""
+    loop = asyncio.get_running_loop()
+    rules, subjects = Rules(), [episode() for _ in range(300)]
+    telling = asyncio.create_task(_tell(bus, subjects))
+    took: list[float] = []
+    duplicates = applied = 0.0
+    try:
+        for _ in range(4):
+            began = loop.time()
+            async with running(backend, prefix, bus, rules, batch_records=7) as it:
+                took.append(loop.time() - began)
+                had = it.runtime.metrics
+                known = len(await it.documents())
+                await until(lambda: it.runtime.consumer.busy or telling.done(), what="a batch")
+                began = loop.time()
+            took.append(loop.time() - began)
+            value = had.registry.get_sample_value
+            duplicates += value("care_work_total", {"kind": "event", "status": "duplicate"}) or 0.0
+            applied += value("care_work_total", {"kind": "event", "status": "applied"}) or 0.0
+            assert known <= len(subjects)
+    finally:
+        await telling
+    async with running(backend, prefix, bus, rules) as it:
+
+        async def all_heard() -> bool:
+            return len(await it.documents()) == len(subjects)
+
+        await until(all_heard, what="hearing the rest", limit_s=60)
+        value = it.runtime.metrics.registry.get_sample_value
+        duplicates += value("care_work_total", {"kind": "event", "status": "duplicate"}) or 0.0
+        applied += value("care_work_total", {"kind": "event", "status": "applied"}) or 0.0
+    record_property("seconds_of_starts_and_stops", [round(seconds, 2) for seconds in took])
+    assert duplicates == 0
+    assert applied == len(subjects)
+
+
+async def _tell(bus: Bus, subjects: list[str]) -> None:
+    for name in subjects:
+        await bus.say(intake.PatientAdmitted.example(), name, 1)
+        await asyncio.sleep(0.02)
