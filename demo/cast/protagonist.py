@@ -281,6 +281,16 @@ class Protagonist:
         )
         return str(told["screen_id"])
 
+    async def open_review(self, trigger: str) -> str:
+        """The clinical review that is open for this reason."""
+        seen = await self.sees("clinician", "plans", f"/episodes/{self.episode_id}")
+        [review_id] = [
+            key
+            for key, review in seen["reviews"].items()
+            if review["open"] and review["trigger"] == trigger
+        ]
+        return str(review_id)
+
     # --- the end, and the year after -----------------------------------------------------------------
 
     async def graduates(self, day: int) -> None:

@@ -1,0 +1,18 @@
+"""All stories, in the order of their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from demo.cast import screens
+from demo.cast.company import Story
+
+STORIES: Final[Mapping[int, Story]] = {
+    story.number: story
+    for story in sorted(
+        (*screens.STORIES,),
+        key=lambda story: story.number,
+    )
+}
+"""The cast, by the number of the scenario in the domain reference."""
