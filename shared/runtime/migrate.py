@@ -1,6 +1,6 @@
 """Drain and migrate: bring a topic, and every service that holds positions on it, back to what the catalogue says.
 
-For a topic that was given other partitions, or was made again. All services are stopped, and everything on the topic has
+For a topic that was given other partitions, or was made again. All services are stopped; everything on the topic has
 been heard. The records are laid aside on another topic, the topic is made anew, they are brought back in the order of
 each key, and the services' positions are set to its end. A finished phase is noted, so that all of it can be repeated.
 """

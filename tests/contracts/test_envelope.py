@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from shared.contracts import intake, publish
 from shared.contracts.event import Envelope, EnvelopeError, format_time, read_envelope
 
-CODES = {"headers-undecodable", "envelope-incomplete", "envelope-invalid", "subject-mismatch"}
+CODES = {
+    "headers-undecodable",
+    "headers-repeated",
+    "envelope-incomplete",
+    "envelope-invalid",
+    "subject-mismatch",
+}
 
 GOOD: dict[str, Any] = publish.example_of(intake.PatientAdmitted)
 HEADERS: dict[str, bytes] = {name: value.encode() for name, value in GOOD["headers"].items()}
@@ -165,3 +171,18 @@ def test_what_is_written_is_what_is_read(uuid: UUID, sequence: int, time: dateti
     assert (envelope.subject, envelope.sequence, envelope.time) == (subject, sequence, time)
     written = {name: value.encode() for name, value in envelope.headers().items()}
     assert written == HEADERS | changed
+
+
+@pytest.mark.parametrize("name", [*REQUIRED, "ce_traceparent", "ce_tenant"])
+@pytest.mark.parametrize("same", [True, False])
+def test_an_attribute_that_comes_twice_is_refused(name: str, *, same: bool) -> None:
+    """Readers would differ in which of the two they believe."""
+    headers = [*({"ce_tenant": b"x", "ce_traceparent": b"y"} | HEADERS).items()]
+    value = dict(headers)[name]
+    with pytest.raises(EnvelopeError) as refused:
+        read_envelope([*headers, (name, value if same else b"another")], KEY)
+    assert refused.value.code == "headers-repeated"
+
+
+def test_what_is_no_attribute_may_come_twice() -> None:
+    assert read_envelope([*HEADERS.items(), ("baggage", b"a"), ("baggage", b"b")], KEY)
