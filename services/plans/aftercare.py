@@ -89,5 +89,5 @@ def _drafted(state: EpisodeState) -> plans.AftercarePlanDrafted:
         version=state.aftercare.version,
         elements=state.aftercare.elements,
         complete=state.aftercare.complete,
-        first_appointment_at=state.aftercare.first_appointment_at,
+        appointment_at=state.aftercare.first_appointment_at,
     )

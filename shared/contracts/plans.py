@@ -493,7 +493,7 @@ class AftercarePlanDrafted(PlansEvent, consumers=("followup",)):
     """The elements that are settled so far."""
     complete: bool | None = Field(default=None, examples=[False])
     """Whether everything that has to be settled before the person leaves is settled."""
-    first_appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-09T15:00:00Z"])
+    appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-09T15:00:00Z"])
     """The first appointment after discharge, where one is booked."""
 
 
