@@ -157,7 +157,7 @@ class TestAftercare:
         drafted = history.of(plans.AftercarePlanDrafted)
         assert [event.version for event in drafted] == [1, 2, 3]
         assert [event.complete for event in drafted] == [False, False, True]
-        assert drafted[-1].first_appointment_at == START + 30 * DAY
+        assert drafted[-1].appointment_at == START + 30 * DAY
         assert {event.aftercare_plan_id for event in drafted} == {history.state.aftercare_plan_id}
 
     @pytest.mark.parametrize("code", sorted(tables.AFTERCARE_MAY_BE_NONE))
