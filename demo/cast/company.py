@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ class Stage:
     people: dict[str, Protagonist] = field(default_factory=dict[str, Protagonist])
     ids: dict[str, str] = field(default_factory=dict[str, str])
     """Ids that came up on the way (screens, groups, consents), by a name of the story's own."""
+    _lives: list[Task[None]] = field(default_factory=list[Task[None]])
 
     def __post_init__(self) -> None:
         self.staff = Staff(self.world, FACILITY)
@@ -28,6 +30,10 @@ class Stage:
         one = Protagonist(f"story-{self.number}/{label}", self.world, self.staff)
         self.people[label] = one
         return one
+
+    def beside(self, path: Awaitable[None]) -> None:
+        """Let somebody else of the story live their part meanwhile; nobody waits for them."""
+        self._lives.append(self.world.live(path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from demo.cast import screens
+from demo.cast import consents, screens
 from demo.cast.company import Story
 
 STORIES: Final[Mapping[int, Story]] = {
     story.number: story
     for story in sorted(
-        (*screens.STORIES,),
+        (*screens.STORIES, *consents.STORIES),
         key=lambda story: story.number,
     )
 }

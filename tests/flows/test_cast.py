@@ -42,3 +42,34 @@ async def test_story_2_unexpected_positive(cast: Played) -> None:
     asked = [f.data["trigger"] for f in of(facts, "clinical-review-requested")]
     assert asked.count("screen") == 1
     assert "referral-sent" not in names(facts)
+
+
+@pytest.mark.scenario(10)
+async def test_story_10_consent_revoked_mid_way(cast: Played) -> None:
+    jo, ids = cast.person(10, "jo"), cast.stages[10].ids
+    facts = cast.facts(10, "jo", also=[f"person/{jo.person_id}"])
+    assert in_order(
+        facts, "consent-granted", "disclosure-recorded", "consent-revoked", "session-attended"
+    )
+    [revoked] = of(facts, "consent-revoked")
+    assert revoked.data["consent_id"] == ids["consent"]
+    assert revoked.data["in_reliance"]
+    assert ids["told_again"] == ids["referred_out"] == "consent-missing"
+    assert "referral-sent" not in names(facts)
+    [told] = of(facts, "disclosure-recorded")
+    assert ids["accounted"] == told.data["disclosure_id"] == ids["disclosure"]
+    after = [f for f in of(facts, "weekly-hours-evaluated") if f.data["minutes_credited"]]
+    assert [f.data["minutes_credited"] for f in after] == [540, 540]
+
+
+@pytest.mark.scenario(10)
+async def test_story_10_a_court_and_a_day(cast: Played) -> None:
+    kit, lee = cast.person(10, "kit"), cast.person(10, "lee")
+    assert cast.stages[10].ids["early"] == "consent-irrevocable"
+    court = cast.facts(10, "kit", also=[f"person/{kit.person_id}"])
+    assert in_order(court, "consent-granted", "consent-expired", "episode-discharged")
+    assert "consent-revoked" not in names(court)
+    dated = cast.facts(10, "lee", also=[f"person/{lee.person_id}"])
+    assert in_order(dated, "consent-granted", "consent-expired", "episode-discharged")
+    [expired] = of(dated, "consent-expired")
+    assert expired.data["consent_id"] == cast.stages[10].ids["dated"]
