@@ -254,9 +254,11 @@ class Protagonist:
 
     async def week(self, first_day: int, minutes: Sequence[int] = (180, 180, 180)) -> None:
         """A week of groups on Monday, Wednesday and Thursday evenings, from the Monday `first_day`."""
-        for day, present in zip((0, 2, 3), minutes, strict=False):
-            session_id = await self.has_session(first_day + day, time(18))
-            await self.on(first_day + day, time(21))
+        days = [first_day + day for day, _ in zip((0, 2, 3), minutes, strict=False)]
+        # All at once, ahead: a week is looked at on Wednesday by what is booked in it.
+        sessions = [await self.has_session(day, time(18)) for day in days]
+        for day, session_id, present in zip(days, sessions, minutes, strict=False):
+            await self.on(day, time(21))
             status = "attended" if present else "no_show"
             await self.attends(session_id, present, status)
 

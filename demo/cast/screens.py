@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import time
+from typing import Any, Final
+
 from demo.cast.company import Stage, Story
+from demo.cast.protagonist import Protagonist
+
+CHAIN: Final = ("storage", "courier", "laboratory")
+"""Through whose hands a specimen goes after the collector's."""
+NOON: Final = time(12)
+DILUTE: Final = {"creatinine_mg_dl": 9.0, "specific_gravity": 1.0011, "ph": 6.8}
 
 
 async def unexpected_positive(stage: Stage) -> None:
@@ -10,18 +20,209 @@ async def unexpected_positive(stage: Stage) -> None:
     ana = stage.person("ana")
     await ana.on(0)
     await ana.is_in_treatment()
+    await ana.week(0)
     await ana.on(7)
     stage.ids["screen"] = await ana.is_screened(["cocaine"])
-    review_id = stage.ids["review"] = await ana.open_review("screen")
-    await ana.does(
+    stage.ids["review"] = await reviewed(ana, "screen", "intensify")
+    # Intensify is a promise: an individual session more in the same week.
+    extra = await ana.has_session(8, time(17), 60, modality="individual")
+    await ana.on(8, time(18))
+    await ana.attends(extra, 60)
+    stage.ids["stage"] = (await ana.sees("clinician", "intake", f"/episodes/{ana.episode_id}"))[
+        "stage"
+    ]
+    await ana.leaves()
+    await ana.on(14)
+
+
+async def prescribed(stage: Stage) -> None:
+    """3: A prescribed substance is expected; when it is missing, that is talked about in private."""
+    ben = stage.person("ben")
+    await ben.on(0)
+    await ben.is_in_treatment()
+    await ben.does(
         "clinician",
         "plans",
-        f"/reviews/{review_id}/complete",
-        {**ana.of, "outcome": "intensify"},
-        "clinical-review-completed",
-        review_id=review_id,
+        f"/episodes/{ben.episode_id}/expected-analytes",
+        {
+            "analytes": [
+                {
+                    "code": "buprenorphine",
+                    "from_on": ben.now.date().isoformat(),
+                    "verified": True,
+                }
+            ]
+        },
+        "expected-analytes-updated",
+        method="PUT",
     )
-    await ana.leaves()
+    await ben.week(0)
+    for label, day in (("first", 7), ("second", 10)):
+        await ben.on(day)
+        stage.ids[label] = await ben.is_screened(["buprenorphine"])
+        await rewarded(ben, stage.ids[label])
+    await ben.on(14)
+    stage.ids["missing"] = await ben.is_screened([])
+    await rewarded(ben, stage.ids["missing"])
+    talk = {**ben.of}
+    path = f"/screens/{stage.ids['missing']}/adherence-review"
+    await ben.does("clinician", "attendance", path, talk)
+    stage.ids["review"] = await reviewed(ben, "adherence", "none", said=False)
+    await ben.on(17)
+    stage.ids["last"] = await ben.is_screened(["buprenorphine"])
+    await rewarded(ben, stage.ids["last"])
+    await ben.leaves()
 
 
-STORIES = (Story(2, "Unexpected positive", unexpected_positive),)
+async def dilute_or_refused(stage: Stage) -> None:
+    """4: A dilute specimen is taken again within two days; a refusal is a refusal and never use."""
+    cleo, drew, eli = (stage.person(label) for label in ("cleo", "drew", "eli"))
+    for day, one in enumerate((cleo, drew, eli)):
+        await one.on(day)
+        await one.is_in_treatment()
+    await dilute_then_negative(stage, cleo)
+    await earns_then_refuses(stage, drew)
+    await blows_twice(stage, eli)
+    for one in (cleo, drew, eli):
+        await one.leaves()
+
+
+async def dilute_then_negative(stage: Stage, cleo: Protagonist) -> None:
+    """Too thin to say anything: another specimen the next day, and a clinician asks why."""
+    await cleo.on(7)
+    stage.ids["dilute"] = await collected(cleo)
+    await cleo.after(hours=20)
+    await resulted(cleo, stage.ids["dilute"], measured=DILUTE)
+    await reviewed(cleo, "validity", "none")
+    await cleo.after(hours=24)
+    stage.ids["retest"] = await collected(cleo, reason="retest", retest_of=stage.ids["dilute"])
+    await cleo.after(hours=20)
+    await resulted(cleo, stage.ids["retest"], validity="valid")
+
+
+async def earns_then_refuses(stage: Stage, drew: Protagonist) -> None:
+    """Two rewards, the second worth more; a refusal sets the next one back, and is looked at as what it is."""
+    for label, day in (("negative", 14), ("negative again", 17)):
+        await drew.on(day)
+        stage.ids[label] = await drew.is_screened()
+        await rewarded(drew, stage.ids[label])
+    await drew.on(21)
+    for choice in ("smart", "aa"):
+        meeting = {**drew.of, "attended_on": drew.now.date().isoformat(), "fellowship": choice}
+        path, body = "/mutual-support", {**meeting, "verification": "signed"}
+        fact = "mutual-support-logged"
+        await drew.does("peer_specialist", "attendance", path, body, fact, fellowship=choice)
+    family = await drew.has_session(21, time(17), 60, modality="family")
+    await drew.on(21, time(18))
+    await drew.attends(family, 60)
+    sister = {
+        "session_id": family,
+        "attendee_id": drew.assessment_id,  # any opaque id
+        "kind": "education",
+        "minutes_attended": 60,
+        "patient_present": True,
+    }
+    await drew.does(
+        "counselor",
+        "attendance",
+        "/family-sessions",
+        {**drew.of, **sister},
+        "family-session-attended",
+        session_id=family,
+    )
+    await drew.on(22, NOON)
+    order = {**drew.of, "panel": "urine-12", "reason": "random"}
+    told = await drew.does("nurse", "attendance", "/screens", order, "screen-ordered")
+    stage.ids["refused"] = told["screen_id"]
+    path = f"/screens/{told['screen_id']}/not-provided"
+    await drew.does(
+        "nurse",
+        "attendance",
+        path,
+        {**drew.of, "kind": "refused"},
+        "screen-not-provided",
+        kind="refused",
+    )
+    await reviewed(drew, "refusal", "intensify")
+    await drew.on(24)
+    stage.ids["after"] = await drew.is_screened()
+    await rewarded(drew, stage.ids["after"])
+
+
+async def blows_twice(stage: Stage, eli: Protagonist) -> None:
+    """A first positive breath test says nothing yet; only the second, after fifteen minutes, does."""
+    for label, day, second in (("mouthwash", 28, "0.000"), ("drink", 30, "0.031")):
+        await eli.on(day, time(17, 15))
+        first = await blows(eli, "0.045", "retest")
+        await eli.after(minutes=20)
+        outcome = "negative" if second == "0.000" else "positive"
+        stage.ids[label] = await blows(eli, second, outcome, retest_of=first)
+    home = {**eli.of, "transport": "ride_arranged", "withdrawal_signs": "none"}
+    await eli.does("nurse", "attendance", f"/breath-tests/{stage.ids['drink']}/departure", home)
+    await reviewed(eli, "screen", "intensify")
+
+
+async def blows(one: Protagonist, value: str, outcome: str, **more: Any) -> str:
+    """One breath test after a quarter of an hour under somebody's eyes."""
+    told = await one.does(
+        "nurse",
+        "attendance",
+        "/breath-tests",
+        {
+            **one.of,
+            "value_g_per_210l": value,
+            "device_id": "fuel-cell-2",
+            "observed_minutes": 15,
+            **more,
+        },
+        "breath-test-recorded",
+        outcome=outcome,
+    )
+    return str(told["screen_id"])
+
+
+async def collected(one: Protagonist, **order: Any) -> str:
+    """A screen with its whole chain of custody, from the collector to the laboratory."""
+    body = {**one.of, "panel": "urine-12", "reason": "random", **order}
+    told = await one.does("nurse", "attendance", "/screens", body, "screen-ordered")
+    screen_id = str(told["screen_id"])
+    taken = {**one.of, "observed": False, "temperature_f": 94.5}
+    path = f"/screens/{screen_id}"
+    await one.does("nurse", "attendance", f"{path}/collect", taken, "specimen-collected")
+    for number, holder in enumerate(CHAIN, start=2):
+        link = {**one.of, "holder": holder, "custody_sequence": number}
+        await one.does("nurse", "attendance", f"{path}/custody", link, "custody-transferred")
+    return screen_id
+
+
+async def resulted(one: Protagonist, screen_id: str, **result: Any) -> None:
+    """The laboratory's result, and what a clinician makes of it."""
+    path = f"/screens/{screen_id}"
+    body: Mapping[str, Any] = {**one.of, "stage": "definitive", **result}
+    await one.does("nurse", "attendance", f"{path}/results", body, "screen-resulted")
+    await one.does("clinician", "attendance", f"{path}/interpret", one.of, "screen-interpreted")
+
+
+async def rewarded(one: Protagonist, screen_id: str) -> None:
+    """The program keeps its promise at once."""
+    body = {**one.of, "behavior": "screen", "reference_id": screen_id}
+    await one.does("counselor", "attendance", "/incentives", body)
+
+
+async def reviewed(one: Protagonist, trigger: str, outcome: str, *, said: bool = True) -> str:
+    """A clinician completes the open review; of a private one nothing is said."""
+    review_id = await one.open_review(trigger)
+    path, body = f"/reviews/{review_id}/complete", {**one.of, "outcome": outcome}
+    if said:
+        fact = "clinical-review-completed"
+        await one.does("clinician", "plans", path, body, fact, review_id=review_id)
+    else:
+        await one.does("clinician", "plans", path, body)
+    return review_id
+
+
+STORIES = (
+    Story(2, "Unexpected positive", unexpected_positive),
+    Story(3, "Prescribed buprenorphine", prescribed),
+    Story(4, "Dilute or refused", dilute_or_refused),
+)
