@@ -174,8 +174,14 @@ class Protagonist:
             "orientation-completed",
         )
 
-    async def has_a_plan(self) -> None:
-        """Drafted with the person, signed by both."""
+    async def has_a_plan(
+        self,
+        goals: Sequence[tuple[int, str]] = GOALS,
+        *,
+        edition: str = "3",
+        therapies: Sequence[str] = ("cognitive-behavioral",),
+    ) -> None:
+        """Drafted with the person, signed by both; a goal is a dimension and what is measured."""
         due_on = (self.now + timedelta(days=60)).date().isoformat()
         told = await self.does(
             "counselor",
@@ -185,7 +191,7 @@ class Protagonist:
                 **self.of,
                 "goals": [
                     {
-                        "dimension": {"edition": "3", "number": number},
+                        "dimension": {"edition": edition, "number": number},
                         "metric": metric,
                         "unit": "per_week",
                         "baseline": 0,
@@ -193,9 +199,9 @@ class Protagonist:
                         "due_on": due_on,
                         "owner": "patient",
                         "contributors": ["patient", "counselor"],
-                        "therapies": ["cognitive-behavioral"],
+                        "therapies": list(therapies),
                     }
-                    for number, metric in GOALS
+                    for number, metric in goals
                 ],
                 "services": [
                     {"modality": "group", "sessions_per_week": 3, "minutes_each": 180},

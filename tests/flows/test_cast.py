@@ -73,3 +73,63 @@ async def test_story_10_a_court_and_a_day(cast: Played) -> None:
     assert in_order(dated, "consent-granted", "consent-expired", "episode-discharged")
     [expired] = of(dated, "consent-expired")
     assert expired.data["consent_id"] == cast.stages[10].ids["dated"]
+
+
+@pytest.mark.scenario(12)
+async def test_story_12_transfer_to_a_partner(cast: Played) -> None:
+    stage = cast.stages[12]
+    facts = cast.facts(12)
+    assert in_order(
+        facts,
+        "treatment-plan-reviewed",
+        "referral-sent",
+        "partner-referral-rejected",
+        "referral-loop-closed",
+        "referral-sent",
+        "partner-referral-accepted",
+        "transfer-initiated",
+        "session-attended",
+        "transfer-completed",
+        "episode-discharged",
+        "referral-loop-closed",
+    )
+    [rejected] = of(facts, "partner-referral-rejected")
+    assert (rejected.data["referral_id"], rejected.data["reason"]) == (stage.ids["first"], "no_bed")
+    assert stage.ids["refused"] == "referral-not-accepted"
+    closed = {f.data["referral_id"]: f.data["outcome"] for f in of(facts, "referral-loop-closed")}
+    assert closed[stage.ids["first"]] == "declined"
+    assert closed[stage.ids["second"]] == "admitted"
+    [moved], [ended] = of(facts, "transfer-completed"), of(facts, "episode-discharged")
+    assert ended.data["kind"] == "transferred"
+    kept = [f.data for f in of(facts, "session-attended")][-1]
+    assert kept["session_id"] == stage.ids["session"]
+    assert kept["starts_at"] < moved.data["first_contact_at"]
+    assert kept["minutes_credited"] == 180, "this program's until somebody else has seen them"
+
+
+@pytest.mark.scenario(13)
+async def test_story_13_withdrawal_care_first(cast: Played) -> None:
+    stage = cast.stages[13]
+    facts = cast.facts(13, "mia")
+    assert in_order(
+        facts,
+        "assessment-completed",
+        "eligibility-determined",
+        "referral-sent",
+        "partner-referral-accepted",
+        "referral-loop-closed",
+        "referral-loop-closed",
+    )
+    [found] = of(facts, "eligibility-determined")
+    assert "withdrawal-management-needed" in found.data["unmet"]
+    closed = {f.data["referral_id"]: f.data["outcome"] for f in of(facts, "referral-loop-closed")}
+    assert closed[stage.ids["sent"]] == "admitted"
+    assert not of(facts, "patient-admitted")
+    back = cast.facts(13, "mia, back")
+    assert in_order(
+        back, "referral-received", "level-recommended", "patient-admitted", "session-attended"
+    )
+    day = stage.ids["left_detox_on"]
+    seen = await stage.staff.sees("clinician", "followup", f"/measures/fui?from={day}&to={day}")
+    parts = seen["parts"]
+    assert parts["within_7"]["numerator"] == parts["within_30"]["numerator"] >= 1
