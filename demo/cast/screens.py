@@ -76,19 +76,17 @@ async def prescribed(stage: Stage) -> None:
 
 async def dilute_or_refused(stage: Stage) -> None:
     """4: A dilute specimen is taken again within two days; a refusal is a refusal and never use."""
-    cleo, drew, eli = (stage.person(label) for label in ("cleo", "drew", "eli"))
-    for day, one in enumerate((cleo, drew, eli)):
-        await one.on(day)
-        await one.is_in_treatment()
-    await dilute_then_negative(stage, cleo)
-    await earns_then_refuses(stage, drew)
-    await blows_twice(stage, eli)
-    for one in (cleo, drew, eli):
-        await one.leaves()
+    stage.beside(dilute_then_negative(stage))
+    stage.beside(blows_twice(stage))
+    await earns_then_refuses(stage)
 
 
-async def dilute_then_negative(stage: Stage, cleo: Protagonist) -> None:
-    """Too thin to say anything: another specimen the next day, and a clinician asks why."""
+async def dilute_then_negative(stage: Stage) -> None:
+    """4: Too thin to say anything: another specimen the next day, and a clinician asks why."""
+    cleo = stage.person("cleo")
+    await cleo.on(0)
+    await cleo.is_in_treatment()
+    await cleo.week(0)
     await cleo.on(7)
     stage.ids["dilute"] = await collected(cleo)
     await cleo.after(hours=20)
@@ -98,68 +96,97 @@ async def dilute_then_negative(stage: Stage, cleo: Protagonist) -> None:
     stage.ids["retest"] = await collected(cleo, reason="retest", retest_of=stage.ids["dilute"])
     await cleo.after(hours=20)
     await resulted(cleo, stage.ids["retest"], validity="valid")
+    await cleo.leaves()
 
 
-async def earns_then_refuses(stage: Stage, drew: Protagonist) -> None:
-    """Two rewards, the second worth more; a refusal sets the next one back, and is looked at as what it is."""
-    for label, day in (("negative", 14), ("negative again", 17)):
+async def earns_then_refuses(stage: Stage) -> None:
+    """4: Two rewards, the second worth more; a refusal sets the next one back, and is looked at as what it is."""
+    drew = stage.person("drew")
+    await drew.on(0)
+    await drew.is_in_treatment()
+    await drew.week(0)
+    for label, day in (("negative", 4), ("negative again", 7)):
         await drew.on(day)
         stage.ids[label] = await drew.is_screened()
         await rewarded(drew, stage.ids[label])
-    await drew.on(21)
-    for choice in ("smart", "aa"):
-        meeting = {**drew.of, "attended_on": drew.now.date().isoformat(), "fellowship": choice}
-        path, body = "/mutual-support", {**meeting, "verification": "signed"}
+    await drew.on(9)
+    await goes_to_meetings(drew)
+    stage.ids["family"] = await comes_with_family(drew, 9)
+    await drew.on(10, NOON)
+    order = {**drew.of, "panel": "urine-12", "reason": "random"}
+    told = await drew.does("nurse", "attendance", "/screens", order, "screen-ordered")
+    stage.ids["refused"] = told["screen_id"]
+    refused = {**drew.of, "kind": "refused"}
+    path, fact = f"/screens/{told['screen_id']}/not-provided", "screen-not-provided"
+    await drew.does("nurse", "attendance", path, refused, fact, kind="refused")
+    await reviewed(drew, "refusal", "intensify")
+    await drew.on(14)
+    stage.ids["after"] = await drew.is_screened()
+    await rewarded(drew, stage.ids["after"])
+    seen = await drew.sees("case_manager", "followup", f"/episodes/{drew.episode_id}")
+    stage.ids["failed"] = str(seen["screens_failed"])
+    await drew.leaves()
+
+
+async def goes_to_meetings(one: Protagonist) -> None:
+    """One secular meeting and one of the twelve steps, on one day."""
+    for fellowship in ("smart", "aa"):
+        body = {
+            **one.of,
+            "attended_on": one.now.date().isoformat(),
+            "fellowship": fellowship,
+            "verification": "signed",
+        }
         fact = "mutual-support-logged"
-        await drew.does("peer_specialist", "attendance", path, body, fact, fellowship=choice)
-    family = await drew.has_session(21, time(17), 60, modality="family")
-    await drew.on(21, time(18))
-    await drew.attends(family, 60)
-    sister = {
-        "session_id": family,
-        "attendee_id": drew.assessment_id,  # any opaque id
+        await one.does(
+            "peer_specialist", "attendance", "/mutual-support", body, fact, fellowship=fellowship
+        )
+
+
+async def comes_with_family(one: Protagonist, day: int) -> str:
+    """A family session with the patient: its minutes are hours, and the visit is counted apart."""
+    session_id = await one.has_session(day, time(17), 60, modality="family")
+    await one.on(day, time(18))
+    await one.attends(session_id, 60)
+    visit = {
+        **one.of,
+        "session_id": session_id,
+        "attendee_id": one.assessment_id,  # any opaque id
         "kind": "education",
         "minutes_attended": 60,
         "patient_present": True,
     }
-    await drew.does(
-        "counselor",
-        "attendance",
-        "/family-sessions",
-        {**drew.of, **sister},
-        "family-session-attended",
-        session_id=family,
-    )
-    await drew.on(22, NOON)
-    order = {**drew.of, "panel": "urine-12", "reason": "random"}
-    told = await drew.does("nurse", "attendance", "/screens", order, "screen-ordered")
-    stage.ids["refused"] = told["screen_id"]
-    path = f"/screens/{told['screen_id']}/not-provided"
-    await drew.does(
-        "nurse",
-        "attendance",
-        path,
-        {**drew.of, "kind": "refused"},
-        "screen-not-provided",
-        kind="refused",
-    )
-    await reviewed(drew, "refusal", "intensify")
-    await drew.on(24)
-    stage.ids["after"] = await drew.is_screened()
-    await rewarded(drew, stage.ids["after"])
+    fact = "family-session-attended"
+    await one.does("counselor", "attendance", "/family-sessions", visit, fact, kind="education")
+    return session_id
 
 
-async def blows_twice(stage: Stage, eli: Protagonist) -> None:
-    """A first positive breath test says nothing yet; only the second, after fifteen minutes, does."""
-    for label, day, second in (("mouthwash", 28, "0.000"), ("drink", 30, "0.031")):
+async def blows_twice(stage: Stage) -> None:
+    """4: A first positive breath test says nothing yet; only the second, after fifteen minutes, does."""
+    eli = stage.person("eli")
+    await eli.on(0)
+    await eli.is_in_treatment()
+    await eli.week(0)
+    for label, day, second in (("mouthwash", 7, "0.000"), ("drink", 9, "0.031")):
+        group = await eli.has_session(day, time(18))
         await eli.on(day, time(17, 15))
         first = await blows(eli, "0.045", "retest")
         await eli.after(minutes=20)
-        outcome = "negative" if second == "0.000" else "positive"
-        stage.ids[label] = await blows(eli, second, outcome, retest_of=first)
-    home = {**eli.of, "transport": "ride_arranged", "withdrawal_signs": "none"}
-    await eli.does("nurse", "attendance", f"/breath-tests/{stage.ids['drink']}/departure", home)
+        sober = second == "0.000"
+        stage.ids[label] = await blows(
+            eli, second, "negative" if sober else "positive", retest_of=first
+        )
+        if not sober:
+            seen = await eli.sees("nurse", "attendance", f"/episodes/{eli.episode_id}")
+            stage.ids["no group"] = str(seen["no_group_today"])
+            home = {**eli.of, "transport": "ride_arranged", "withdrawal_signs": "none"}
+            path = f"/breath-tests/{stage.ids[label]}/departure"
+            await eli.does("nurse", "attendance", path, home)
+        await eli.on(day, time(21))
+        await eli.attends(group, 180, "attended" if sober else "excused")
     await reviewed(eli, "screen", "intensify")
+    await eli.leaves()
+    await eli.on(14)
 
 
 async def blows(one: Protagonist, value: str, outcome: str, **more: Any) -> str:

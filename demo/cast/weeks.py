@@ -1,0 +1,176 @@
+"""Stories of weeks: sessions missed and somebody reaching out, hours that fall short, and hours never offered."""
+
+from __future__ import annotations
+
+from datetime import time, timedelta
+from typing import Final
+
+from demo.cast.company import Stage, Story
+from demo.cast.protagonist import BEGINS_ON, Protagonist
+from demo.cast.screens import reviewed
+
+MON, TUE, WED, THU, FRI = range(7, 12)
+"""The days of the second week, which is whole for everybody."""
+EVENING: Final = time(18)
+END: Final = time(21)
+BEFORE_THE_DAY_IS_OVER: Final = time(20, 30)
+"""A roll that is called before the day that outreach has is over."""
+WEEK: Final = (BEGINS_ON + timedelta(days=7)).isoformat()
+
+
+# --- 7 ---------------------------------------------------------------------------------------------------
+
+
+async def no_show(stage: Stage) -> None:
+    """7: A miss is followed up within a day; two, a review; three, a conference; coming back ends it at any stage."""
+    stage.beside(reached_the_next_day(stage))
+    stage.beside(back_after_two(stage))
+    stage.beside(silent_for_a_week(stage))
+    await back_after_three(stage)
+
+
+async def reached_the_next_day(stage: Stage) -> None:
+    """7: Called in the morning, reached at noon: nothing escalates."""
+    uma = stage.person("uma")
+    await _first_week(uma, 0)
+    await _comes(uma, MON, END, 0)
+    await uma.on(TUE, time(10))
+    await _reaches_out(uma, "call", "no_answer")
+    await uma.on(TUE, time(12))
+    await _reaches_out(uma, "sms", "reached")
+    for day in (WED, THU):
+        await _comes(uma, day, BEFORE_THE_DAY_IS_OVER, 180)
+    await _leaves_on_friday(uma)
+
+
+async def back_after_two(stage: Stage) -> None:
+    """7: Nobody calls in time; after two in a row a clinician does, and a review asks what keeps the person away."""
+    vic = stage.person("vic")
+    await _first_week(vic, 1)
+    await _comes(vic, MON, END, 0)
+    await _comes(vic, WED, BEFORE_THE_DAY_IS_OVER, 0)
+    await _comes(vic, THU, BEFORE_THE_DAY_IS_OVER, 180)
+    stage.ids["review"] = await reviewed(vic, "absence", "intensify")
+    await _leaves_on_friday(vic)
+
+
+async def back_after_three(stage: Stage) -> None:
+    """7: Three in a row: a retention conference, and the person comes back on the day after."""
+    wes = stage.person("wes")
+    await _first_week(wes, 2)
+    await _comes(wes, MON, END, 0)
+    for day in (WED, THU):
+        await _comes(wes, day, BEFORE_THE_DAY_IS_OVER, 0)
+    seen = await wes.sees("case_manager", "followup", f"/episodes/{wes.episode_id}")
+    stage.ids["conference"] = seen["outreach"]["owner_role"]
+    await _comes(wes, FRI, BEFORE_THE_DAY_IS_OVER, 180)
+    await reviewed(wes, "absence", "intensify")
+    await wes.leaves()
+    await wes.on(14)
+
+
+async def silent_for_a_week(stage: Stage) -> None:
+    """7: No session was missed, and still nothing was heard for seven days: a welfare contact."""
+    xia = stage.person("xia")
+    await _first_week(xia, 3)
+    await xia.on(FRI, time(10))
+    await _reaches_out(xia, "call", "reached")
+    await reviewed(xia, "absence", "none")
+    await xia.leaves()
+
+
+async def _first_week(one: Protagonist, minutes: int) -> None:
+    """In treatment, and there all week. People of one story begin minutes apart."""
+    await one.on(0, time(9, minutes))
+    await one.is_in_treatment()
+    await one.week(0)
+
+
+async def _comes(one: Protagonist, day: int, roll_at: time, minutes: int) -> None:
+    """One evening's group, and whether the person was there."""
+    await one.on(day)
+    session_id = await one.has_session(day, EVENING)
+    await one.on(day, roll_at)
+    await one.attends(session_id, minutes, "attended" if minutes else "no_show")
+
+
+async def _reaches_out(one: Protagonist, channel: str, result: str) -> None:
+    path, body = f"/episodes/{one.episode_id}/outreach", {"channel": channel, "result": result}
+    await one.does("counselor", "followup", path, body)
+
+
+async def _leaves_on_friday(one: Protagonist) -> None:
+    await one.on(FRI)
+    await one.leaves()
+    await one.on(14)
+
+
+# --- 8 ---------------------------------------------------------------------------------------------------
+
+
+async def below_nine_hours(stage: Stage) -> None:
+    """8: Foreseen on Wednesday and mended on Friday; not mended, and reviewed; never offered, and nobody's fault."""
+    stage.beside(not_mended(stage))
+    stage.beside(never_offered(stage))
+    await mended(stage)
+
+
+async def mended(stage: Stage) -> None:
+    """8: 420 minutes are foreseen on Wednesday; a make-up is booked, and the week ends with 540."""
+    yul = stage.person("yul")
+    await _short_on_monday(yul, 0)
+    make_up = await yul.has_session(FRI, EVENING, 120)
+    await yul.on(FRI, time(20))
+    await yul.attends(make_up, 120)
+    await yul.on(14)
+    await yul.leaves()
+
+
+async def not_mended(stage: Stage) -> None:
+    """8: Half of the make-up: 480 minutes, 60 short, a review, and no discharge."""
+    zoe = stage.person("zoe")
+    await _short_on_monday(zoe, 1)
+    make_up = await zoe.has_session(FRI, EVENING, 120)
+    await zoe.on(FRI, time(20))
+    await zoe.attends(make_up, 60, "late")
+    await zoe.on(14)
+    stage.ids["review"] = await reviewed(zoe, "hours", "intensify")
+    await zoe.leaves()
+
+
+async def never_offered(stage: Stage) -> None:
+    """8: The program cancels Thursday: 360 are offered and credited, which is the program's matter."""
+    abe = stage.person("abe")
+    await abe.on(0, time(9, 2))
+    await abe.is_in_treatment()
+    await abe.week(0)
+    await abe.on(MON)
+    sessions = [await abe.has_session(day, EVENING) for day in (MON, WED, THU)]
+    for day, session_id in zip((MON, WED), sessions, strict=False):
+        await abe.on(day, END)
+        await abe.attends(session_id)
+    await abe.on(THU, time(12))
+    path, body = f"/sessions/{sessions[-1]}/cancel", {"cancelled_by": "program"}
+    await abe.does("counselor", "attendance", path, body, "session-cancelled")
+    await abe.on(14)
+    path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/mended"
+    await abe.does("program_director", "plans", path)
+    await abe.leaves()
+
+
+async def _short_on_monday(one: Protagonist, minutes: int) -> None:
+    """An hour of three on Monday, all of Wednesday; the Thursday to come. Thursday is attended too."""
+    await one.on(0, time(9, minutes))
+    await one.is_in_treatment()
+    await one.week(0)
+    await one.on(MON)
+    sessions = [await one.has_session(day, EVENING) for day in (MON, WED, THU)]
+    for day, session_id, present in zip((MON, WED, THU), sessions, (60, 180, 180), strict=True):
+        await one.on(day, END)
+        await one.attends(session_id, present, "attended" if present == 180 else "left_early")
+
+
+STORIES = (
+    Story(7, "No-show", no_show),
+    Story(8, "Hours below nine", below_nine_hours),
+)
