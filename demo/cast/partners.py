@@ -94,6 +94,19 @@ async def ends(one: Protagonist, referral_id: str, outcome: str) -> None:
     )
 
 
+async def is_closed(one: Protagonist, outcome: str = "declined") -> None:
+    """The referral to us ends without an admission."""
+    await one.does(
+        "intake_coordinator",
+        "intake",
+        f"/referrals/{one.episode_id}/close",
+        {"outcome": outcome},
+        "referral-loop-closed",
+        referral_id=one.episode_id,
+        outcome=outcome,
+    )
+
+
 async def is_handed_over(
     one: Protagonist,
     referral_id: str,
@@ -167,7 +180,7 @@ async def second_partner(stage: Stage) -> None:
     await _has_room(ray, FULL_HOUSE, 3, hours_ago=10)
     known = await ray.sees("case_manager", "intake", f"/partners/capacity?kind={DAY_HOSPITAL}")
     [listed] = [one for one in known["capacity"] if one["partner_id"] == FULL_HOUSE]
-    assert listed["places_free"] == 3 and listed["stale"], "listed, and marked as too old"
+    assert (listed["places_free"], listed["stale"]) == (3, True), "listed, and marked as too old"
     level, consent_id = asam("2.5"), await lets_know(ray, FULL_HOUSE, OPEN_HOUSE)
     stage.ids["consent"] = consent_id
     first = stage.ids["first"] = await asks(ray, FULL_HOUSE, DAY_HOSPITAL, consent_id, level)
@@ -219,9 +232,7 @@ async def withdrawal_care_first(stage: Stage) -> None:
     await answers(mia, sent, "accepted", appointment_at=mia.when(1).isoformat())
     await mia.on(1, time(12))
     await ends(mia, sent, "admitted")
-    close = f"/referrals/{mia.episode_id}/close"
-    closed = {"outcome": "declined"}
-    await mia.does("intake_coordinator", "intake", close, closed, "referral-loop-closed")
+    await is_closed(mia)
 
     back = stage.person("mia, back")
     await back.on(8)
