@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from demo.cast import consents, screens
+from demo.cast import consents, graduation, levels, partners, places, returns, screens, weeks
 from demo.cast.company import Story
 
 STORIES: Final[Mapping[int, Story]] = {
     story.number: story
     for story in sorted(
-        (*screens.STORIES, *consents.STORIES),
+        (
+            *screens.STORIES,
+            *consents.STORIES,
+            *returns.STORIES,
+            *levels.STORIES,
+            *partners.STORIES,
+            *places.STORIES,
+            *graduation.STORIES,
+            *weeks.STORIES,
+        ),
         key=lambda story: story.number,
     )
 }

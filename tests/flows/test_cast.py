@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from datetime import datetime
 from uuid import uuid4
 
 import pytest
@@ -133,3 +134,103 @@ async def test_story_13_withdrawal_care_first(cast: Played) -> None:
     seen = await stage.staff.sees("clinician", "followup", f"/measures/fui?from={day}&to={day}")
     parts = seen["parts"]
     assert parts["within_7"]["numerator"] == parts["within_30"]["numerator"] >= 1
+
+
+@pytest.mark.scenario(11)
+@pytest.mark.fact("3.12", "4.9")
+async def test_story_11_return_to_use_and_readmission(cast: Played) -> None:
+    ray, again, ids = cast.person(11, "ray"), cast.person(11, "ray-again"), cast.stages[11].ids
+    facts = cast.facts(11)
+    assert in_order(
+        facts,
+        "program-graduated",
+        "aftercare-plan-activated",
+        "check-in-completed",
+        "return-to-use-reported",
+        "reengagement-started",
+        "assessment-completed",
+        "reengagement-completed",
+        "readmission-requested",
+        "patient-admitted",
+    )
+    first, second = of(facts, "patient-admitted")
+    assert second.subject == again.subject
+    assert second.data["prior_episode_id"] == ray.episode_id
+    assert second.data["person_id"] == first.data["person_id"]
+    assert ids["superseded"] == "check-in-superseded"
+    assert ids["left"].split() == ["done"] * 5 + ["superseded"] * 3
+    assert "check-in-missed" not in names(cast.facts(11, "ray"))
+    [left, anew] = of(facts, "episode-discharged")
+    due = [
+        datetime.fromisoformat(f.data["due_at"])
+        for f in of(facts, "check-in-scheduled")
+        if f.data["milestone"] == "months_12"
+    ]
+    for discharge, last in zip((left, anew), due, strict=True):
+        since = datetime.fromisoformat(discharge.data["discharged_at"])
+        assert (last.date() - since.date()).days == 365
+
+
+@pytest.mark.scenario(15)
+@pytest.mark.fact("1.13")
+async def test_story_15_imminent_danger_during_a_check_in(cast: Played) -> None:
+    sam, ids = cast.person(15, "sam"), cast.stages[15].ids
+    facts = cast.facts(15, "sam", also=[f"person/{sam.person_id}"])
+    assert in_order(
+        facts,
+        "check-in-completed",
+        "loop-escalated",
+        "emergency-disclosure-made",
+        "disclosure-recorded",
+        "escalation-cleared",
+        "transition-reported",
+        "loop-escalated",
+        "escalation-cleared",
+    )
+    [made] = of(facts, "emergency-disclosure-made")
+    assert made.data["disclosure_id"] == ids["disclosure"]
+    assert made.data["nature"] == "overdose"
+    assert "Quill" not in "".join(str(f.data) for f in cast.heard)
+    raised = {f.data["loop"]: f for f in of(facts, "loop-escalated")}
+    cleared = {f.data["loop"]: f.data["reason"] for f in of(facts, "escalation-cleared")}
+    assert cleared.keys() == raised.keys() >= {"risk_response", "timely_visit"}
+    assert cleared["risk_response"] == cleared["timely_visit"] == "resolved"
+    at_once = raised["risk_response"]
+    assert at_once.headers["ce_time"] == of(facts, "check-in-completed")[0].headers["ce_time"]
+    assert ids["seen"] == "1"
+
+
+@pytest.mark.scenario(15)
+async def test_story_15_danger_stops_an_assessment(cast: Played) -> None:
+    facts = cast.facts(15, "mika")
+    assert in_order(facts, "assessment-completed", "imminent-danger-identified")
+    assert [f.data["kind"] for f in of(facts, "transition-reported")] == ["ed_visit"]
+    assert not of(facts, "level-recommended", "eligibility-determined", "patient-admitted")
+
+
+@pytest.mark.scenario(16)
+@pytest.mark.fact("3.12")
+async def test_story_16_lost_contact(cast: Played) -> None:
+    facts = cast.facts(16)
+    assert in_order(
+        facts,
+        "check-in-completed",
+        *["check-in-attempted"] * 3,
+        "check-in-missed",
+        "outreach-escalated",
+        "contact-lost",
+        "escalation-cleared",
+        "reengagement-started",
+        "reengagement-completed",
+        "check-in-completed",
+        "aftercare-completed",
+    )
+    missed = of(facts, "check-in-missed")[0]
+    assert (missed.data["attempts"], missed.data["channels"]) == (3, 2)
+    [lost] = of(facts, "contact-lost")
+    assert lost.data["days_silent"] >= 30
+    [found] = [f for f in of(facts, "escalation-cleared") if f.data["loop"] == "lost_contact"]
+    assert found.data["reason"] == "resolved"
+    [year] = of(facts, "aftercare-completed")
+    assert year.data["check_ins_due"] == 8
+    assert year.data["check_ins_done"] == len(of(facts, "check-in-completed"))
