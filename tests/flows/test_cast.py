@@ -234,3 +234,41 @@ async def test_story_16_lost_contact(cast: Played) -> None:
     [year] = of(facts, "aftercare-completed")
     assert year.data["check_ins_due"] == 8
     assert year.data["check_ins_done"] == len(of(facts, "check-in-completed"))
+
+
+@pytest.mark.scenario(9)
+async def test_story_9_group_full(cast: Played) -> None:
+    stage = cast.stages[9]
+    group, pair = f"group/{stage.ids['group']}", f"group/{stage.ids['pair']}"
+    of_group = cast.facts(9, also={group, pair})
+    [filled] = [f for f in of(of_group, "group-filled") if f.subject == group][:1]
+    assert filled.data["seats_taken"] == filled.data["seats_max"] == 12
+    reserved = [
+        f for f in of(of_group, "seat-reserved") if f.data["group_id"] == stage.ids["group"]
+    ]
+    assert [f.data["seats_left"] for f in reserved[:12]] == list(range(11, -1, -1))
+    assert len({f.subject for f in reserved[:12]}) == 12
+    people = {label: stage.people[label] for label in ("fay", "gil", "hew")}
+    for label, one in people.items():
+        assert stage.ids[f"{one.label}/refused"] == "group-full", label
+    joined = [of(cast.facts(9, label), "waitlist-joined")[0].data["position"] for label in people]
+    assert joined == [1, 2, 3]
+
+    fay, gil, hew = (cast.facts(9, label) for label in people)
+    accepted = ("waitlist-joined", "waitlist-offered", "seat-reserved", "waitlist-left")
+    assert in_order(fay, *accepted)
+    assert in_order(hew, *accepted)
+    assert in_order(gil, *accepted, "waitlist-joined")
+    left = {
+        label: of(facts, "waitlist-left")[0].data["reason"]
+        for label, facts in zip(people, (fay, gil, hew), strict=True)
+    }
+    assert left == {"fay": "accepted", "gil": "expired", "hew": "accepted"}
+    assert stage.ids["too_late"] == "unknown-waiting"
+    for facts in (fay, hew):
+        [offer] = of(facts, "waitlist-offered")
+        held, taken = of(facts, "seat-reserved")
+        assert held.data["hold_expires_at"] == offer.data["offer_expires_at"]
+        assert "hold_expires_at" not in taken.data, "for good"
+    [below] = of(of_group, "group-below-minimum")
+    assert (below.subject, below.data["seats_taken"]) == (pair, 1)
