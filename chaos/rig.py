@@ -23,9 +23,10 @@ from rich.console import Console
 
 from chaos.faults import Harm, Schedule, Victim
 from chaos.proxy import Proxy
-from demo.ledger import Ledger, gather, judge
+from demo.ledger import Ledger, judge
 from demo.population import population
 from demo.run import live_through
+from demo.witnesses import gather
 from demo.world import World
 from shared.contracts.event import TOPICS
 from shared.errors import CareError

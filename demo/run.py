@@ -23,9 +23,10 @@ from rich.text import Text
 
 from demo.groups import Group
 from demo.hours import DESK, at
-from demo.ledger import Ledger, gather, judge
+from demo.ledger import Ledger, judge
 from demo.paths import PersonPath
 from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, population
+from demo.witnesses import gather
 from demo.world import Staff, World
 from shared.testing.backends import Backend
 from shared.testing.stack import SERVICES, Stack, services

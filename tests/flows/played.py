@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from demo.cast.company import Stage
 from demo.cast.protagonist import Protagonist
 from demo.cast.stories import STORIES
-from demo.ledger import Heard, Ledger, judge, read_topics
+from demo.ledger import Ledger, judge
+from demo.witnesses import Heard, read_topics
 from shared.testing.backends import Backend
 from tests.flows.scene import TELLING_ORDER, Flow, flowing
 

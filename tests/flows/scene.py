@@ -10,7 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from demo.hours import LEVEL, says
-from demo.ledger import Evidence, Heard, Ledger, gather, judge, read_topics
+from demo.ledger import Ledger, judge
+from demo.witnesses import Evidence, Heard, gather, read_topics
 from demo.world import Staff, World
 from shared.testing.backends import Backend
 from shared.testing.stack import SERVICES, Stack, services

@@ -9,7 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from pymongo import AsyncMongoClient
 
-from demo.ledger import Heard, judge
+from demo.ledger import judge
+from demo.witnesses import Heard
 from shared.contracts.event import TOPICS
 from shared.runtime.partitions import partition_of
 from shared.testing.backends import Backend

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from demo.groups import Group
-from demo.ledger import Heard
 from demo.paths import PersonPath
 from demo.population import Person
+from demo.witnesses import Heard
 from demo.world import DemoError
 from tests.flows.scene import (
     EVENING,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from demo.ledger import Evidence, Heard, Kept, Ledger, judge, outcomes
+from demo.ledger import Ledger, judge, outcomes
+from demo.witnesses import Evidence, Heard, Kept
 from demo.world import Accepted
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
