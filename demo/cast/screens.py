@@ -20,17 +20,17 @@ async def unexpected_positive(stage: Stage) -> None:
     ana = stage.person("ana")
     await ana.on(0)
     await ana.is_in_treatment()
-    await ana.week(0)
-    await ana.on(7)
+    stage.beside(comes_every_week(ana, 2))
+    await ana.on(8)
     stage.ids["screen"] = await ana.is_screened(["cocaine"])
     stage.ids["review"] = await reviewed(ana, "screen", "intensify")
-    # Intensify is a promise: an individual session more in the same week.
-    extra = await ana.has_session(8, time(17), 60, modality="individual")
-    await ana.on(8, time(18))
+    # What was decided is done: one more session alone, in the same week.
+    extra = await ana.has_session(10, time(17), 60, modality="individual")
+    await ana.on(10, time(18))
     await ana.attends(extra, 60)
-    stage.ids["stage"] = (await ana.sees("clinician", "intake", f"/episodes/{ana.episode_id}"))[
-        "stage"
-    ]
+    await ana.on(11)
+    seen = await ana.sees("clinician", "intake", f"/episodes/{ana.episode_id}")
+    stage.ids["still"] = seen["stage"]
     await ana.leaves()
     await ana.on(14)
 
@@ -56,22 +56,22 @@ async def prescribed(stage: Stage) -> None:
         "expected-analytes-updated",
         method="PUT",
     )
-    await ben.week(0)
-    for label, day in (("first", 7), ("second", 10)):
+    stage.beside(comes_every_week(ben, 3))
+    for label, day in (("first", 4), ("second", 8)):
         await ben.on(day)
         stage.ids[label] = await ben.is_screened(["buprenorphine"])
         await rewarded(ben, stage.ids[label])
-    await ben.on(14)
+    await ben.on(15)
     stage.ids["missing"] = await ben.is_screened([])
     await rewarded(ben, stage.ids["missing"])
-    talk = {**ben.of}
     path = f"/screens/{stage.ids['missing']}/adherence-review"
-    await ben.does("clinician", "attendance", path, talk)
+    await ben.does("clinician", "attendance", path, ben.of)
     stage.ids["review"] = await reviewed(ben, "adherence", "none", said=False)
-    await ben.on(17)
-    stage.ids["last"] = await ben.is_screened(["buprenorphine"])
-    await rewarded(ben, stage.ids["last"])
+    await ben.on(18)
+    stage.ids["again"] = await ben.is_screened(["buprenorphine"])
+    await rewarded(ben, stage.ids["again"])
     await ben.leaves()
+    await ben.on(21)
 
 
 async def dilute_or_refused(stage: Stage) -> None:
@@ -86,17 +86,19 @@ async def dilute_then_negative(stage: Stage) -> None:
     cleo = stage.person("cleo")
     await cleo.on(0)
     await cleo.is_in_treatment()
-    await cleo.week(0)
-    await cleo.on(7)
+    stage.beside(comes_every_week(cleo, 2))
+    await cleo.on(8)
     stage.ids["dilute"] = await collected(cleo)
     await cleo.after(hours=20)
     await resulted(cleo, stage.ids["dilute"], measured=DILUTE)
     await reviewed(cleo, "validity", "none")
-    await cleo.after(hours=24)
+    await cleo.on(9, NOON)
     stage.ids["retest"] = await collected(cleo, reason="retest", retest_of=stage.ids["dilute"])
     await cleo.after(hours=20)
     await resulted(cleo, stage.ids["retest"], validity="valid")
+    await cleo.on(11)
     await cleo.leaves()
+    await cleo.on(14)
 
 
 async def earns_then_refuses(stage: Stage) -> None:
@@ -104,12 +106,12 @@ async def earns_then_refuses(stage: Stage) -> None:
     drew = stage.person("drew")
     await drew.on(0)
     await drew.is_in_treatment()
-    await drew.week(0)
-    for label, day in (("negative", 4), ("negative again", 7)):
+    stage.beside(comes_every_week(drew, 2))
+    for label, day in (("negative", 4), ("negative again", 8)):
         await drew.on(day)
         stage.ids[label] = await drew.is_screened()
         await rewarded(drew, stage.ids[label])
-    await drew.on(9)
+    await drew.on(9, time(10))
     await goes_to_meetings(drew)
     stage.ids["family"] = await comes_with_family(drew, 9)
     await drew.on(10, NOON)
@@ -120,12 +122,20 @@ async def earns_then_refuses(stage: Stage) -> None:
     path, fact = f"/screens/{told['screen_id']}/not-provided", "screen-not-provided"
     await drew.does("nurse", "attendance", path, refused, fact, kind="refused")
     await reviewed(drew, "refusal", "intensify")
-    await drew.on(14)
+    await drew.on(11)
     stage.ids["after"] = await drew.is_screened()
     await rewarded(drew, stage.ids["after"])
     seen = await drew.sees("case_manager", "followup", f"/episodes/{drew.episode_id}")
     stage.ids["failed"] = str(seen["screens_failed"])
     await drew.leaves()
+    await drew.on(14)
+
+
+async def comes_every_week(one: Protagonist, weeks: int) -> None:
+    """All groups of the first weeks, whatever else happens in them."""
+    for number in range(weeks):
+        await one.on(7 * number)
+        await one.week(7 * number)
 
 
 async def goes_to_meetings(one: Protagonist) -> None:
@@ -185,6 +195,10 @@ async def blows_twice(stage: Stage) -> None:
         await eli.on(day, time(21))
         await eli.attends(group, 180, "attended" if sober else "excused")
     await reviewed(eli, "screen", "intensify")
+    last = await eli.has_session(10, time(18))
+    await eli.on(10, time(21))
+    await eli.attends(last)
+    await eli.on(11)
     await eli.leaves()
     await eli.on(14)
 

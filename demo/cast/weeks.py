@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import time, timedelta
 from typing import Final
 
@@ -9,12 +10,12 @@ from demo.cast.company import Stage, Story
 from demo.cast.protagonist import BEGINS_ON, Protagonist
 from demo.cast.screens import reviewed
 
-MON, TUE, WED, THU, FRI = range(7, 12)
+MON, TUE, WED, THU, FRI, SAT = range(7, 13)
 """The days of the second week, which is whole for everybody."""
 EVENING: Final = time(18)
 END: Final = time(21)
-BEFORE_THE_DAY_IS_OVER: Final = time(20, 30)
-"""A roll that is called before the day that outreach has is over."""
+ROLLS: Final = {MON: END, WED: time(20, 30), THU: time(20, 10), FRI: time(13)}
+"""When rolls are called: each before the day that outreach has since the last one is over."""
 WEEK: Final = (BEGINS_ON + timedelta(days=7)).isoformat()
 
 
@@ -32,66 +33,77 @@ async def no_show(stage: Stage) -> None:
 async def reached_the_next_day(stage: Stage) -> None:
     """7: Called in the morning, reached at noon: nothing escalates."""
     uma = stage.person("uma")
-    await _first_week(uma, 0)
-    await _comes(uma, MON, END, 0)
+    groups = await _begins(uma, 0)
+    await _roll(uma, groups, MON, 0)
     await uma.on(TUE, time(10))
     await _reaches_out(uma, "call", "no_answer")
     await uma.on(TUE, time(12))
     await _reaches_out(uma, "sms", "reached")
     for day in (WED, THU):
-        await _comes(uma, day, BEFORE_THE_DAY_IS_OVER, 180)
+        await _roll(uma, groups, day, 180)
     await _leaves_on_friday(uma)
 
 
 async def back_after_two(stage: Stage) -> None:
     """7: Nobody calls in time; after two in a row a clinician does, and a review asks what keeps the person away."""
     vic = stage.person("vic")
-    await _first_week(vic, 1)
-    await _comes(vic, MON, END, 0)
-    await _comes(vic, WED, BEFORE_THE_DAY_IS_OVER, 0)
-    await _comes(vic, THU, BEFORE_THE_DAY_IS_OVER, 180)
-    stage.ids["review"] = await reviewed(vic, "absence", "intensify")
+    groups = await _begins(vic, 1)
+    for day in (MON, WED):
+        await _roll(vic, groups, day, 0)
+    await vic.on(THU, time(10))
+    await reviewed(vic, "absence", "intensify")
+    await _roll(vic, groups, THU, 180)
     await _leaves_on_friday(vic)
 
 
 async def back_after_three(stage: Stage) -> None:
     """7: Three in a row: a retention conference, and the person comes back on the day after."""
     wes = stage.person("wes")
-    await _first_week(wes, 2)
-    await _comes(wes, MON, END, 0)
-    for day in (WED, THU):
-        await _comes(wes, day, BEFORE_THE_DAY_IS_OVER, 0)
+    groups = await _begins(wes, 2)
+    for day in (MON, WED):
+        await _roll(wes, groups, day, 0)
+    await wes.on(THU, time(10))
+    await reviewed(wes, "absence", "intensify")
+    await _roll(wes, groups, THU, 0)
     seen = await wes.sees("case_manager", "followup", f"/episodes/{wes.episode_id}")
     stage.ids["conference"] = seen["outreach"]["owner_role"]
-    await _comes(wes, FRI, BEFORE_THE_DAY_IS_OVER, 180)
+    await wes.on(FRI)
+    groups[FRI] = await wes.has_session(FRI, time(10))
+    await _roll(wes, groups, FRI, 180)
     await reviewed(wes, "absence", "intensify")
-    await wes.leaves()
-    await wes.on(14)
+    await _leaves_on_friday(wes)
 
 
 async def silent_for_a_week(stage: Stage) -> None:
-    """7: No session was missed, and still nothing was heard for seven days: a welfare contact."""
+    """7: Every absence is excused, and still nobody saw the person for seven days: a welfare contact."""
     xia = stage.person("xia")
-    await _first_week(xia, 3)
-    await xia.on(FRI, time(10))
+    groups = await _begins(xia, 3)
+    for day in groups:
+        await xia.on(day, ROLLS[day])
+        await xia.attends(groups[day], status="excused")
+    await xia.on(SAT, time(10))
     await _reaches_out(xia, "call", "reached")
     await reviewed(xia, "absence", "none")
     await xia.leaves()
+    await xia.on(14)
 
 
-async def _first_week(one: Protagonist, minutes: int) -> None:
-    """In treatment, and there all week. People of one story begin minutes apart."""
+async def _begins(one: Protagonist, minutes: int) -> dict[int, str]:
+    """In treatment, there all week and on Friday too, and booked for the next. People begin minutes apart."""
     await one.on(0, time(9, minutes))
     await one.is_in_treatment()
     await one.week(0)
+    alone = await one.has_session(4, EVENING, 60, modality="individual")
+    await one.on(4, time(19))
+    await one.attends(alone, 60)
+    await one.on(MON)
+    return {day: await one.has_session(day, EVENING) for day in (MON, WED, THU)}
 
 
-async def _comes(one: Protagonist, day: int, roll_at: time, minutes: int) -> None:
-    """One evening's group, and whether the person was there."""
-    await one.on(day)
-    session_id = await one.has_session(day, EVENING)
-    await one.on(day, roll_at)
-    await one.attends(session_id, minutes, "attended" if minutes else "no_show")
+async def _roll(one: Protagonist, groups: Mapping[int, str], day: int, minutes: int) -> None:
+    """The roll of one day's group: there, or nobody knows where."""
+    await one.on(day, ROLLS[day])
+    await one.attends(groups[day], minutes, "attended" if minutes else "no_show")
 
 
 async def _reaches_out(one: Protagonist, channel: str, result: str) -> None:
@@ -153,9 +165,18 @@ async def never_offered(stage: Stage) -> None:
     path, body = f"/sessions/{sessions[-1]}/cancel", {"cancelled_by": "program"}
     await abe.does("counselor", "attendance", path, body, "session-cancelled")
     await abe.on(14)
+    stage.ids["before"] = await _waits_for_hours(abe)
     path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/mended"
     await abe.does("program_director", "plans", path)
+    stage.ids["after"] = await _waits_for_hours(abe)
     await abe.leaves()
+
+
+async def _waits_for_hours(one: Protagonist) -> str:
+    """Whose the loop of hours not offered is; empty when there is none."""
+    seen = await one.sees("clinician", "plans", f"/episodes/{one.episode_id}")
+    loops = [loop for loop in seen["loops"].values() if loop["kind"] == "program_hours"]
+    return loops[0]["owners"][loops[0]["step"]] if loops else ""
 
 
 async def _short_on_monday(one: Protagonist, minutes: int) -> None:
