@@ -153,6 +153,7 @@ async def step_down(stage: Stage) -> None:
         supports_verified=True,
         appointment_session_id=next_one,
     )
+    await _days(ida, 14, (180,))
     await ida.on(18, time(18))
     await ida.attends(next_one, 60)
     await ida.on(28)
@@ -267,6 +268,8 @@ async def _has_integrated_care(one: Protagonist, category: str) -> None:
         **service,
     )
     await one.has_a_plan(GOALS_TOGETHER, therapies=TOGETHER)
+    plan = (await one.sees("clinician", "plans", at))["plan"]
+    assert {therapy for goal in plan["goals"] for therapy in goal["therapies"]} == {*TOGETHER}
 
 
 async def _unstable(stage: Stage) -> None:

@@ -245,6 +245,10 @@ async def withdrawal_care_first(stage: Stage) -> None:
     await back.has_a_plan()
     await back.week(14)
     await back.on(21)
+    day = stage.ids["left_detox_on"]
+    question = f"/measures/fui?from={day}&to={day}"
+    parts = (await back.sees("clinician", "followup", question))["parts"]
+    stage.ids["seen"] = " ".join(name for name, part in parts.items() if part["numerator"])
     await back.leaves()
 
 
