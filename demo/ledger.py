@@ -10,12 +10,20 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from demo.witnesses import Document, Evidence, Heard, Kept
 from demo.world import Accepted
+from shared.contracts import CATALOGUE
 
 EXAMPLES_MAX: Final = 20
+UNCOUNTED: Final = frozenset({"case_management", "wellness"})
+"""Kinds of session that give no hours."""
+VOIDING: Final = frozenset(
+    {"care.intake.episode-entered-in-error.v1", "care.intake.referral-merged.v1"}
+)
+"""After these an episode is as if it had never been."""
 
 
 @dataclass(slots=True)
@@ -33,6 +41,12 @@ class Ledger:
     outcomes: str = ""
     """A hash over all facts but their numbering: equal for equal outcomes, whatever crashed."""
     events_by_type: dict[str, int] = field(default_factory=dict[str, int])
+    """Every type of the catalogue, also those that were not heard at all."""
+
+    @property
+    def unheard(self) -> list[str]:
+        """The types of the catalogue that nobody said."""
+        return sorted(name for name, count in self.events_by_type.items() if not count)
 
     @property
     def clean(self) -> bool:
@@ -61,6 +75,7 @@ class Ledger:
             "redelivered": self.redelivered,
             "outcomes": self.outcomes,
             "events_by_type": dict(sorted(self.events_by_type.items())),
+            "unheard": self.unheard,
             "evidence": {name: found[:EXAMPLES_MAX] for name, found in findings.items() if found},
         }
 
@@ -70,7 +85,7 @@ def judge(evidence: Evidence) -> Ledger:
     ledger = Ledger(commands=len(evidence.accepted))
     facts = _first_occurrences(evidence.heard, ledger)
     ledger.events = len(facts)
-    ledger.events_by_type = dict(Counter(fact.type for fact in facts))
+    ledger.events_by_type = dict.fromkeys(CATALOGUE, 0) | Counter(fact.type for fact in facts)
     ledger.dead_letters = sum(kept.dead_letters for kept in evidence.kept.values())
     ledger.outcomes = outcomes(facts)
     _numbering(facts, evidence.kept, ledger)
@@ -203,15 +218,17 @@ def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
     """A person's credited minutes over all weeks are those of the sessions they attended and that count.
 
     A week may be evaluated again, when something about it was known late: then the latest evaluation holds, and says
-    something that the one before did not.
+    something that the one before did not. A correction puts other minutes in place of those that the roll gave.
     """
-    not_counted = {"case_management", "wellness"}
+    counts = _countings(facts)
     attended: Counter[str] = Counter()
     weeks: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.sequence):
-        if fact.type == "care.attendance.session-attended.v1":
-            if fact.data["modality"] not in not_counted:
-                attended[fact.subject] += fact.data["minutes_credited"]
+    for fact in _that_stand(facts):
+        session_id = str(fact.data.get("session_id"))
+        if fact.type == "care.attendance.session-attended.v1" and counts[session_id]:
+            attended[fact.subject] += fact.data["minutes_credited"]
+        elif fact.type == "care.attendance.attendance-corrected.v1" and counts[session_id]:
+            attended[fact.subject] += fact.data["minutes_after"] - fact.data["minutes_before"]
         elif fact.type == "care.attendance.weekly-hours-evaluated.v1":
             week = (fact.subject, fact.data["week_starts_on"])
             if weeks.get(week) == fact.data:
@@ -225,6 +242,44 @@ def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
             ledger.doubled.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
         if evaluated[subject] < attended[subject]:
             ledger.lost.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
+
+
+def _countings(facts: Iterable[Heard]) -> Mapping[str, bool]:
+    """Whether a session's minutes count, by its id: as it was scheduled, or else by its kind."""
+    by_kind: dict[str, bool] = {}
+    scheduled: dict[str, bool] = {}
+    for fact in facts:
+        if fact.type == "care.attendance.session-scheduled.v1":
+            session_id = fact.subject.removeprefix("session/")
+            scheduled[session_id] = fact.data["counts_toward_hours"]
+        elif "session_id" in fact.data and "modality" in fact.data:
+            by_kind[fact.data["session_id"]] = fact.data["modality"] not in UNCOUNTED
+    return defaultdict(bool, by_kind | scheduled)
+
+
+def _that_stand(facts: Iterable[Heard]) -> list[Heard]:
+    """What attendance said and still holds, in its order.
+
+    Nothing counts of an episode that was entered in error or merged into another, and nothing of one whose admission
+    was undone that was said until then.
+    """
+    until: dict[str, datetime] = {}
+    void: set[str] = set()
+    ours: list[Heard] = []
+    for fact in facts:
+        if fact.type in VOIDING:
+            void.add(fact.subject)
+        elif fact.type == "care.intake.admission-undone.v1":
+            until[fact.subject] = max(fact.time, until.get(fact.subject, fact.time))
+        elif fact.topic == "care.attendance":
+            ours.append(fact)
+    stands = (
+        fact
+        for fact in ours
+        if fact.subject not in void
+        and (fact.subject not in until or fact.time > until[fact.subject])
+    )
+    return sorted(stands, key=lambda fact: fact.sequence)
 
 
 def _stuck(evidence: Evidence, ledger: Ledger) -> None:

@@ -45,6 +45,10 @@ class Heard:
         return int(self.headers["ce_sequence"])
 
     @property
+    def time(self) -> datetime:
+        return datetime.fromisoformat(self.headers["ce_time"])
+
+    @property
     def id(self) -> str:
         return self.headers["ce_id"]
 

@@ -12,11 +12,14 @@ import pytest
 from demo.ledger import Ledger, judge, outcomes
 from demo.witnesses import Evidence, Heard, Kept
 from demo.world import Accepted
+from shared.contracts import CATALOGUE
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 EPISODE = "episode/1"
 OTHER = "episode/2"
 SESSION = "session-1"
+WALK = "session-3"
+"""A session that gives no hours."""
 WANTED = {
     "plans": frozenset({"care.attendance.session-attended.v1"}),
     "followup": frozenset(
@@ -73,6 +76,46 @@ def week(starts_on: str, minutes: int) -> dict[str, Any]:
     return {"week_starts_on": starts_on, "minutes_credited": minutes}
 
 
+def correct(run: Run, before: int, after: int, session_id: str = SESSION) -> None:
+    run.say(
+        "attendance",
+        "attendance-corrected",
+        session_id=session_id,
+        minutes_before=before,
+        minutes_after=after,
+    )
+
+
+def attend(
+    run: Run,
+    session_id: str,
+    modality: str,
+    minutes: int,
+    *,
+    counts: bool | None = None,
+    subject: str = EPISODE,
+    hours: int = 0,
+) -> None:
+    """A session attended; with `counts` it was scheduled by hand and says whether it counts."""
+    if counts is not None:
+        scheduled = {"modality": modality, "counts_toward_hours": counts}
+        run.say("attendance", "session-scheduled", f"session/{session_id}", **scheduled)
+    told = {"session_id": session_id, "modality": modality, "minutes_credited": minutes}
+    later(run, "session-attended", subject, hours=hours, **told)
+
+
+def later(run: Run, name: str, subject: str = EPISODE, /, *, hours: int, **data: Any) -> None:
+    """A fact of attendance, some hours after the others."""
+    fact = run.say("attendance", name, subject, **data)
+    run.heard[-1] = run.retold(fact, time=(NOW + timedelta(hours=hours)).isoformat())
+
+
+def undo(run: Run) -> None:
+    """The admission is undone an hour after everything else."""
+    fact = run.say("intake", "admission-undone")
+    run.heard[-1] = run.retold(fact, time=(NOW + timedelta(hours=1)).isoformat())
+
+
 def _record() -> dict[str, Any]:
     return {"next_sequence": 1, "applied": {}, "outbox": [], "handoffs": [], "due": None}
 
@@ -96,7 +139,7 @@ def run() -> Run:
         "attendance",
         "session-attended",
         OTHER,
-        session_id=SESSION,
+        session_id=WALK,
         modality="wellness",
         minutes_credited=60,
     )
@@ -118,8 +161,8 @@ def run() -> Run:
             f"session/{SESSION}",
             1,
             tuple(
-                ("care.attendance.session-attended.v1", subject, {"session_id": SESSION})
-                for subject in (EPISODE, OTHER)
+                ("care.attendance.session-attended.v1", subject, {"session_id": session_id})
+                for subject, session_id in ((EPISODE, SESSION), (OTHER, WALK))
             ),
         ),
     ]
@@ -133,6 +176,9 @@ def test_a_run_without_a_fault_is_clean(run: Run) -> None:
     assert (ledger.events, ledger.commands, ledger.redelivered) == (9, 2, 0)
     assert ledger.events_by_type["care.attendance.session-attended.v1"] == 2
     assert sum(ledger.events_by_type.values()) == 9
+    assert ledger.events_by_type.keys() == CATALOGUE.keys(), "a count for every type"
+    assert len(ledger.unheard) == len(CATALOGUE) - 7
+    assert ledger.report()["unheard"] == ledger.unheard
 
 
 def test_delivery_at_least_once_is_no_finding(run: Run) -> None:
@@ -249,10 +295,40 @@ def minutes_in_no_week(run: Run) -> None:
     run.say(
         "attendance",
         "session-attended",
-        session_id="session-3",
+        session_id="session-4",
         modality="individual",
         minutes_credited=120,
     )
+
+
+@fault("lost", f"{EPISODE}: 180 minutes of 240")
+def minutes_corrected_in_no_week(run: Run) -> None:
+    correct(run, 180, 240)
+
+
+@fault("doubled", f"{EPISODE}: 180 minutes of 90")
+def minutes_taken_back_in_no_week(run: Run) -> None:
+    correct(run, 180, 90)
+
+
+@fault("lost", f"{EPISODE}: 180 minutes of 300")
+def minutes_of_a_miss_that_was_none_in_no_week(run: Run) -> None:
+    correct(run, 0, 120, session_id="session-2")
+
+
+@fault("doubled", f"{EPISODE}: 240 minutes of 180")
+def minutes_of_a_family_session_without_the_person(run: Run) -> None:
+    """A kind of session that counts, but this one was not for the patient."""
+    attend(run, "session-5", "family", 60, counts=False)
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-11", 60))
+
+
+@fault("doubled", f"{EPISODE}: 300 minutes of 180")
+def minutes_from_before_an_admission_was_undone(run: Run) -> None:
+    """What was attended before is forgotten; here a week after still counts it."""
+    undo(run)
+    attend(run, "session-6", "group", 180, hours=2)
+    later(run, "weekly-hours-evaluated", hours=3, **week("2026-05-11", 300))
 
 
 @fault("doubled", f"{EPISODE}: 2 times the roll entry of session-2")
@@ -321,6 +397,43 @@ def test_a_fault_is_found_and_nothing_else(run: Run, planted: str) -> None:
     report = ledger.report()
     assert {kind: report[kind] for kind in expected} == {k: len(v) for k, v in expected.items()}
     assert report["evidence"] == expected
+
+
+def test_corrected_minutes_that_are_in_their_week_are_no_finding(run: Run) -> None:
+    correct(run, 180, 60)
+    correct(run, 0, 90, session_id="session-2")
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", 150))
+    assert run.judged().clean, run.judged().findings()
+
+
+@pytest.mark.parametrize(("modality", "counts"), [("case_management", True), ("family", False)])
+def test_how_a_session_was_scheduled_says_whether_it_counts(
+    run: Run, modality: str, counts: bool
+) -> None:
+    attend(run, "session-5", modality, 60, counts=counts)
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-11", 60 * counts))
+    assert run.judged().clean, run.judged().findings()
+
+
+@pytest.mark.parametrize("mistake", ["episode-entered-in-error", "referral-merged"])
+def test_of_an_episode_that_never_was_no_minutes_are_owed(run: Run, mistake: str) -> None:
+    attend(run, "session-5", "group", 180)  # in a week that will never be evaluated
+    assert not run.judged().clean
+    run.say("intake", mistake)
+    assert run.judged().clean, run.judged().findings()
+    run.say("intake", mistake, OTHER)
+    attend(run, "session-6", "group", 180, subject="episode/3")
+    assert run.judged().lost == ["episode/3: 0 minutes of 180"], "of others they are"
+
+
+def test_of_an_admission_that_was_undone_only_what_came_after_is_owed(run: Run) -> None:
+    attend(run, "session-5", "group", 180)
+    undo(run)
+    assert run.judged().clean, run.judged().findings()
+    attend(run, "session-6", "group", 120, hours=2)
+    assert run.judged().lost == [f"{EPISODE}: 0 minutes of 120"]
+    later(run, "weekly-hours-evaluated", hours=3, **week("2026-05-04", 120))
+    assert run.judged().clean, run.judged().findings()
 
 
 def test_a_dead_letter_is_not_clean(run: Run) -> None:
