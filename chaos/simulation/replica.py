@@ -132,7 +132,7 @@ class Replica:
         parts, metrics, clock = world.parts, Metrics(), VirtualClock()
         self.store = parts.store(toy.KINDS, world.disk, self.wire)
         self.relay = parts.relay(self.store, Publisher(world.log, self.wire), metrics, 100)
-        self.reactor = parts.reactor(toy.OWN, self.store, self.relay, clock, metrics, toy.HANDOFFS)
+        self.reactor = parts.reactor(toy.OWN, self.store, self.relay, metrics, toy.HANDOFFS)
         self.consumer = parts.consumer(
             service="toy",
             settings=SETTINGS,

@@ -19,7 +19,6 @@ from typing import Any, Final
 from shared.decision import Cause, Decision, HandoffBody, State
 from shared.errors import Unavailable
 from shared.runtime import deadletters
-from shared.runtime.clock import Clock
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import Decide, Line, Outcome, Record, Work, published_types
@@ -57,14 +56,12 @@ class Reactor:
         source: str,
         store: Store,
         relay: Relay,
-        clock: Clock,
         metrics: Metrics,
         handoffs: HandoffRules,
     ) -> None:
         self.source: Final = source
         self._store = store
         self._relay = relay
-        self._clock = clock
         self._metrics = metrics
         self._handoffs = handoffs
         self._pending: list[tuple[Work, asyncio.Future[Outcome]]] = []

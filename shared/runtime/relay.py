@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from shared.errors import Unavailable
-from shared.runtime.logs import log, where
+from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import published_types
 from shared.runtime.retry import Backoff
@@ -92,7 +92,10 @@ class Relay:
         return self._idle.is_set()
 
     async def run(self) -> None:
-        """Publish for ever. While the broker or the store is away, wait and try the same again."""
+        """Publish for ever. While the broker or the store is away, wait and try the same again.
+
+        What nobody foresaw is raised, and whoever runs this begins it again: what waits here is kept.
+        """
         backoff = Backoff()
         while True:
             await self._wake.wait()
@@ -104,10 +107,6 @@ class Relay:
             except Unavailable as error:
                 self.healthy = False
                 log.warning("relay.waiting", error_code=error.code)
-                await backoff.pause()
-            except Exception as error:  # noqa: BLE001 - a relay that ends would stop the service silently
-                self.healthy = False
-                log.error("relay.failed", exception=type(error).__name__, where=where(error))
                 await backoff.pause()
             else:
                 self.healthy = True

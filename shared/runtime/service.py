@@ -94,7 +94,7 @@ class Runtime:
             self._journal,
         )
         self.reactor = Reactor(
-            service.source, self.store, self.relay, self.clock, self.metrics, service.handoffs
+            service.source, self.store, self.relay, self.metrics, service.handoffs
         )
         self.consumer = Consumer(
             service=service.name,

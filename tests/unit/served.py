@@ -37,7 +37,7 @@ class Served:
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.clock: Any = self
         self.reactor = Reactor(
-            service.source, self.store, self.relay, self.clock, self.metrics, service.handoffs
+            service.source, self.store, self.relay, self.metrics, service.handoffs
         )
         self.settings = ServiceSettings()
         self.programs = Programs.load()

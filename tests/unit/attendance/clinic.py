@@ -43,9 +43,7 @@ class Clinic:
         self.clock.step_to(now)
         metrics = Metrics()
         relay = Relay(self.store, MemoryPublisher(), metrics, 10_000)
-        self.reactor = Reactor(
-            SERVICE.source, self.store, relay, self.clock, metrics, SERVICE.handoffs
-        )
+        self.reactor = Reactor(SERVICE.source, self.store, relay, metrics, SERVICE.handoffs)
         self.app = create_app(SERVICE, ServiceSettings())
         self.app.state.runtime = SimpleNamespace(
             accepting=lambda: None,

@@ -257,7 +257,7 @@ class Life:
         metrics, clock = Metrics(), StillClock()
         publisher = MemoryPublisher(world.topic, self.seam)
         self.relay = Relay(self.store, publisher, metrics, 100)
-        self.reactor = self.REACTOR(OWN, self.store, self.relay, clock, metrics, rules.handoffs)
+        self.reactor = self.REACTOR(OWN, self.store, self.relay, metrics, rules.handoffs)
         self.reader = Reader(rules.reactions, clock)
         self.redriver = self.REDRIVER(self.store, self.letters, self.reactor, self.reader, clock)
 

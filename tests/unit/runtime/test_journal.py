@@ -13,7 +13,6 @@ from toy import KINDS, Life, differences, play
 
 from shared.errors import ConfigurationError
 from shared.runtime import retry
-from shared.runtime.clock import Clock
 from shared.runtime.journal import Seal
 from shared.runtime.metrics import Metrics
 from shared.runtime.rebuild import state_hash
@@ -56,9 +55,7 @@ class Journaled(Life):
         publisher.behind = self.behind
         publisher.journal = self.journal_type(self.copies, seam)
         self.relay = Relay(self.store, publisher, metrics, 100, publisher.journal)
-        self.reactor = self.REACTOR(
-            toy.SOURCE, self.store, self.relay, Clock(), metrics, toy.HANDOFFS
-        )
+        self.reactor = self.REACTOR(toy.SOURCE, self.store, self.relay, metrics, toy.HANDOFFS)
 
 
 async def _lived(seams: Sequence[Seam] = ()) -> tuple[dict[str, Any], str, str, int]:

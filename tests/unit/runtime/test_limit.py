@@ -132,7 +132,7 @@ class Running:
             service="mended",
             settings=ServiceSettings.model_validate(settings),
             reactions=rules.reactions,
-            reactor=Reactor("care.mended", self.store, relay, clock, self.metrics, rules.handoffs),
+            reactor=Reactor("care.mended", self.store, relay, self.metrics, rules.handoffs),
             relay=relay,
             store=self.store,
             clock=clock,

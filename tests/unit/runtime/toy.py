@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Unavailable
-from shared.runtime.clock import Clock
 from shared.runtime.metrics import Metrics
 from shared.runtime.reactor import HandoffRules, Reactor
 from shared.runtime.record import CommandKey, Line, RecordKind, Work
@@ -250,7 +249,7 @@ class Life:
         self.store = self.STORE(KINDS, world.disk, seam)
         metrics = Metrics()
         self.relay = self.RELAY(self.store, MemoryPublisher(world.topic, seam), metrics, 100)
-        self.reactor = self.REACTOR(SOURCE, self.store, self.relay, Clock(), metrics, HANDOFFS)
+        self.reactor = self.REACTOR(SOURCE, self.store, self.relay, metrics, HANDOFFS)
 
     async def run(self) -> None:
         """Work off the script from the last committed position, for as long as the process lives."""
