@@ -381,8 +381,10 @@ def _as(role: str, facility: str = FACILITY, **how: Any) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 async def known(attendance: Attendance) -> dict[str, str]:
-    """An admitted episode, and a session that lies ahead with it on the roster."""
+    """An admitted and oriented episode, and a session that lies ahead with it on the roster."""
     subject = await attendance.admitted()
+    oriented = intake.OrientationCompleted.example()
+    await attendance.heard(await attendance.bus.say(oriented, subject, 2))
     answer = await attendance.http.post(
         "/sessions", json=_session(subject), headers=_as("counselor")
     )
