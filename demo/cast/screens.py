@@ -30,7 +30,7 @@ async def unexpected_positive(stage: Stage) -> None:
     await ana.attends(extra, 60)
     await ana.on(11)
     seen = await ana.sees("clinician", "intake", f"/episodes/{ana.episode_id}")
-    stage.ids["still"] = seen["stage"]
+    stage.ids["stage"] = seen["stage"]
     await ana.leaves()
     await ana.on(14)
 
@@ -66,7 +66,10 @@ async def prescribed(stage: Stage) -> None:
     await rewarded(ben, stage.ids["missing"])
     path = f"/screens/{stage.ids['missing']}/adherence-review"
     await ben.does("clinician", "attendance", path, ben.of)
-    stage.ids["review"] = await reviewed(ben, "adherence", "none", said=False)
+    seen = await ben.sees("clinician", "plans", f"/episodes/{ben.episode_id}")
+    [review] = seen["reviews"].values()
+    stage.ids["review"] = review["trigger"] + (", private" if review["private"] else "")
+    await reviewed(ben, "adherence", "none", said=False)
     await ben.on(18)
     stage.ids["again"] = await ben.is_screened(["buprenorphine"])
     await rewarded(ben, stage.ids["again"])
