@@ -13,7 +13,7 @@ HOSPITAL: Final = "st-marys-emergency"
 
 
 async def returns_to_use(stage: Stage) -> None:
-    """11: Return to use on day 70: reassessed within days, readmitted as an episode of its own that continues the first."""
+    """11: Return to use on day 70: reassessed within days, readmitted as an episode that continues the first."""
     ray = stage.person("ray")
     await ray.on(0)
     await ray.is_in_treatment(weeks=3)

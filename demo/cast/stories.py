@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from demo.cast import consents, graduation, levels, partners, places, returns, screens, weeks
+from demo.cast import (
+    consents,
+    corrections,
+    graduation,
+    levels,
+    partners,
+    places,
+    returns,
+    screens,
+    weeks,
+)
 from demo.cast.company import Story
 
 STORIES: Final[Mapping[int, Story]] = {
@@ -14,6 +24,7 @@ STORIES: Final[Mapping[int, Story]] = {
         (
             *screens.STORIES,
             *consents.STORIES,
+            *corrections.STORIES,
             *returns.STORIES,
             *levels.STORIES,
             *partners.STORIES,

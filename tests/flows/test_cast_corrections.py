@@ -1,0 +1,111 @@
+"""What comes late, twice or wrong, people on duty, and the vocabulary as a whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from demo.cast.stories import STORIES
+from tests.flows.conftest import ONLY
+from tests.flows.played import Played
+from tests.flows.scene import in_order, names, of
+
+pytestmark = pytest.mark.timeout(400)
+"""Whichever test comes first waits for the play."""
+
+
+@pytest.mark.scenario(17)
+@pytest.mark.fact("1.8")
+async def test_story_17_results_twice_and_out_of_order(cast: Played) -> None:
+    facts, screen_id = cast.facts(17), cast.stages[17].ids["screen"]
+    ours = [f for f in facts if f.data.get("screen_id") == screen_id]
+    assert names(ours) == [
+        "screen-ordered",
+        "specimen-collected",
+        "custody-transferred",
+        "screen-resulted",
+        "screen-interpreted",
+    ]
+    [resulted] = of(ours, "screen-resulted")
+    assert resulted.data["stage"] == "definitive"
+    [interpreted] = of(ours, "screen-interpreted")
+    assert interpreted.data["classification"] == "negative"
+
+
+@pytest.mark.scenario(17)
+@pytest.mark.fact("0.2")
+async def test_story_17_a_correction_reopens_a_closed_week(cast: Played) -> None:
+    facts, ids = cast.facts(17), cast.stages[17].ids
+    assert in_order(
+        facts,
+        "weekly-hours-evaluated",
+        "attendance-corrected",
+        "weekly-hours-evaluated",
+    )
+    [corrected] = of(facts, "attendance-corrected")
+    assert corrected.data["session_id"] == ids["missed"]
+    weeks = of(facts, "weekly-hours-evaluated")
+    first = weeks[0].data["week_starts_on"]
+    before, after = [f.data for f in weeks if f.data["week_starts_on"] == first]
+    assert (before["minutes_credited"], before["met"]) == (360, False)
+    assert (after["minutes_credited"], after["met"]) == (540, True)
+    assert names(facts).count("mutual-support-logged") == 1
+
+
+@pytest.mark.scenario(17)
+async def test_story_17_a_roll_that_nobody_called_is_asked_for(cast: Played) -> None:
+    late = cast.stages[17].ids["late"]
+    session = cast.facts(17, "nia", also=[f"session/{late}"])
+    assert in_order(
+        session,
+        "session-loop-escalated",
+        "session-escalation-cleared",
+        "session-attended",
+        "weekly-hours-evaluated",
+    )
+    [cleared] = of(session, "session-escalation-cleared")
+    assert cleared.data["loop"] == "roll_call"
+
+
+async def test_story_18_a_deputy_then_a_colleague_has_the_work(cast: Played) -> None:
+    ids, facts = cast.stages[18].ids, cast.facts(18, "uma")
+    assert "outreach" in ids["deputy"].split()
+    assert "outreach" not in ids["away"].split()
+    assert ids["back"] == ids["deputy"] == ids["colleague"]
+    teams = [f.data["staff_id"] for f in of(facts, "care-team-assigned")]
+    assert len(teams) == len(set(teams)) == 2
+
+
+async def test_story_18_what_never_existed_is_taken_back_everywhere(cast: Played) -> None:
+    facts = cast.facts(18, "ola")
+    assert in_order(facts, "session-attended", "episode-entered-in-error")
+    assert cast.stages[18].ids["void"].split() == ["entered-in-error"] * 4
+    last = of(facts, "episode-entered-in-error")[0].headers["ce_time"]
+    later = [f for f in facts if f.headers["ce_time"] > last]
+    assert not [f for f in later if f.topic != "care.intake"]
+
+
+async def test_story_18_a_person_is_corrected_and_a_referral_merged(cast: Played) -> None:
+    pia, quin, ids = cast.person(18, "pia"), cast.person(18, "quin"), cast.stages[18].ids
+    facts = cast.facts(18, "pia", "quin")
+    assert in_order(facts, "episode-person-corrected", "referral-merged", "episode-discharged")
+    assert ids["different"] == "different-persons"
+    [corrected] = of(facts, "episode-person-corrected")
+    assert corrected.subject == pia.subject
+    assert corrected.data["was_person_id"] == ids["was"]
+    assert corrected.data["person_id"] == quin.person_id
+    [merged] = of(facts, "referral-merged")
+    assert (merged.subject, merged.data["into_episode_id"]) == (quin.subject, pia.episode_id)
+
+
+async def test_story_18_an_admission_is_undone(cast: Played) -> None:
+    facts = cast.facts(18, "rob")
+    assert in_order(
+        facts, "patient-admitted", "admission-undone", "patient-admitted", "episode-discharged"
+    )
+    assert cast.stages[18].ids["before"] == "placed"
+
+
+@pytest.mark.skipif(bool(ONLY), reason="only the whole cast says everything")
+async def test_the_cast_says_every_type_of_the_catalogue(cast: Played) -> None:
+    assert set(cast.stages) == set(STORIES)
+    assert not cast.ledger.unheard
