@@ -138,8 +138,20 @@ def test_data_lives_in_named_volumes() -> None:
     assert CONTAINERS["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
     assert CONTAINERS["mongo"]["volumes"] == ["mongo:/data/db", "mongo-key:/data/configdb"]
     assert set(COMPOSE["volumes"]) == {"kafka", "mongo", "mongo-key"}
-    assert not any("volumes" in CONTAINERS[name] for name in SERVICES)
     assert CONTAINERS["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_keeps_nothing_and_reads_what_the_facility_says_of_itself(name: str) -> None:
+    assert CONTAINERS[name]["volumes"] == [
+        "${CARE_FACILITY_FILES:-./deploy/compose/facility}:/facility:ro"
+    ]
+    settings = CONTAINERS[name]["environment"]
+    assert settings["CARE_PROGRAMS"] == "/facility/programs"
+    assert (ROOT / "deploy" / "compose" / "facility" / "programs").is_dir()
+    # An empty value would be a path or a key that is none, so these are handed on only when somebody set them.
+    for variable in ("CARE_JOURNAL_KEY", "CARE_LEVEL_RULES", "CARE_LABORATORY"):
+        assert settings.get(variable) is None
 
 
 def test_an_image_takes_one_service_and_no_tests() -> None:
