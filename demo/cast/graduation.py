@@ -38,7 +38,7 @@ async def happy_path(stage: Stage) -> None:
         await _week(ina, number)
     stage.beside(_last_weeks(ina))
     await ina.graduates(LAST_DAY)
-    await _year_after(ina)
+    stage.ids["check-ins"] = ", ".join(await _year_after(ina))
 
 
 def _level() -> dict[str, str]:
@@ -108,8 +108,8 @@ async def _between_sessions(ina: Protagonist, number: int) -> None:
         )
 
 
-async def _year_after(ina: Protagonist) -> None:
-    """What was planned is agreed, the first appointment is kept, and every check-in is answered."""
+async def _year_after(ina: Protagonist) -> set[str]:
+    """What was planned is agreed, the first appointment is kept, and every check-in answered; how they stand then."""
     await ina.after(hours=8)
     calendar = await ina.check_ins()
     appointment_at = ina.when(LAST_DAY + 5, time(17))
@@ -128,6 +128,7 @@ async def _year_after(ina: Protagonist) -> None:
     await ina.does("case_manager", "followup", path, {**ina.of, "outcome": "kept"})
     for check_in in later:
         await ina.checks_in(check_in)
+    return {check_in["state"] for check_in in await ina.check_ins()}
 
 
 STORIES = (Story(1, "Happy path", happy_path),)

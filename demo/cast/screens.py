@@ -31,6 +31,8 @@ async def unexpected_positive(stage: Stage) -> None:
     await ana.on(11)
     seen = await ana.sees("clinician", "intake", f"/episodes/{ana.episode_id}")
     stage.ids["stage"] = seen["stage"]
+    known = await ana.sees("case_manager", "followup", f"/episodes/{ana.episode_id}")
+    stage.ids["reviews open"] = str(len(known["reviews_open"]))
     await ana.leaves()
     await ana.on(14)
 

@@ -1,4 +1,4 @@
-"""The seventeen scenarios of the domain reference, as the fixed cast lives them."""
+"""The scenarios of the domain reference, as the fixed cast lives them; more of them in `test_cast_*.py`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,6 @@ pytestmark = pytest.mark.timeout(400)
 
 async def test_the_account_of_all_stories_is_clean(cast: Played) -> None:
     assert cast.ledger.clean, cast.ledger.report()
-
-
-@pytest.mark.scenario(2)
-async def test_story_2_unexpected_positive(cast: Played) -> None:
-    facts = cast.facts(2)
-    assert in_order(
-        facts,
-        "screen-resulted",
-        "screen-interpreted",
-        "screen-failed",
-        "clinical-review-requested",
-        "clinical-review-completed",
-    )
-    asked = [f.data["trigger"] for f in of(facts, "clinical-review-requested")]
-    assert asked.count("screen") == 1
-    assert "referral-sent" not in names(facts)
 
 
 @pytest.mark.scenario(10)

@@ -14,7 +14,8 @@ REVIEWS = ("clinical-review-requested", "clinical-review-completed")
 
 def meanings(cast: Played, number: int, label: str) -> list[str]:
     """How somebody's screens were interpreted, in order."""
-    return [f.data["classification"] for f in of(cast.facts(number, label), ScreenInterpreted.NAME)]
+    facts = of(cast.facts(number, label), "screen-interpreted")
+    return [f.data["classification"] for f in facts]
 
 
 def earned_cents(cast: Played, number: int, label: str) -> list[int]:
@@ -48,6 +49,7 @@ async def test_story_2_unexpected_positive(cast: Played) -> None:
     [completed] = of(facts, "clinical-review-completed")
     assert completed.data["outcome"] == "intensify"
     assert ids["stage"] == "oriented", "still in treatment, days after"
+    assert ids["reviews open"] == "0"
     assert failed.data.keys() == {"screen_id", "matrix", "reviewer_id"}, "what was found stays"
     told = ("disclosure-recorded", "referral-sent", "clinical-review-overdue", "loop-escalated")
     assert not of(cast.facts(2, also=[f"person/{cast.person(2, 'ana').person_id}"]), *told)

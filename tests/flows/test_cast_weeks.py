@@ -135,6 +135,7 @@ async def test_story_1_a_year_of_check_ins(cast: Played) -> None:
     assert timedelta(days=364) < year < timedelta(days=367)
     [over] = of(facts, "aftercare-completed")
     assert (over.data["check_ins_done"], over.data["check_ins_due"]) == (8, 8)
+    assert cast.stages[1].ids["check-ins"] == "done"
 
 
 # --- 7: missed sessions -----------------------------------------------------------------------------------
