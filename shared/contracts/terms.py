@@ -101,7 +101,7 @@ class ProgramTerms(Value):
     screen_early_days: Days = 30
     """How long the first month of screens lasts."""
     screen_every_days_stable: Days | None = 30
-    """The longest time between screens after that, while none is an unexpected positive; missing: as in the beginning."""
+    """The longest time between screens after that, while no positive is unexpected; missing: as in the beginning."""
     breath_positive_mg_per_210l: int = Field(default=10, ge=1, le=400)
     """From how many milligrams of alcohol per 210 litres of breath a test is positive; 10 is 0.010 g/210 L."""
     incentives: IncentiveTerms | None = None

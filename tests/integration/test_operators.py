@@ -184,7 +184,7 @@ async def test_the_limit_halts_loudly_and_a_command_resumes(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
     rules = Rules(broken=True)
-    limits = {"dead_letters_in_a_row_max": 10, "batch_records": 5}
+    limits: dict[str, Any] = {"dead_letters_in_a_row_max": 10, "batch_records": 5}
     async with running(backend, prefix, bus, rules, **limits) as it:
         names = [episode() for _ in range(60)]
         for name in names:

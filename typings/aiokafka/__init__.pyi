@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from aiokafka.abc import ConsumerRebalanceListener
 
@@ -15,6 +15,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 class ConsumerRecord(Generic[KT, VT]):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     topic: str
     partition: int
     offset: int

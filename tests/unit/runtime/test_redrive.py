@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -476,7 +477,7 @@ class ClosesFirst(Redriver):
 class SkipsTheHead(Redriver):
     """Redrives a line without keeping to its order."""
 
-    async def _rows(self, wanted: Any) -> Any:
+    async def _rows(self, wanted: Any) -> AsyncIterator[Any]:
         rows: list[Any] = []
         for line in await self._letters.lines(wanted, 100):
             rows += reversed(await self._letters.line(line, 100))
