@@ -28,9 +28,10 @@ def discharged(
 def change_recommended(
     state: EpisodeState, event: plans.LevelOfCareChangeRecommended, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Another level would suit the person better. One that their program does not offer has to be found elsewhere."""
+    """Another level would suit the person better. Where their program does not go on with them, it has to be found."""
     admission = state.admission
-    here = admission is not None and event.to_level.code in admission.offered
+    offered = admission is not None and event.to_level.code in admission.offered
+    here = offered or event.effective_at is not None
     if state.void or state.closed_at is not None or admission is None or here:
         return Decision(state)
     return Decision(domain.send_on(state, cause))

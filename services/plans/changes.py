@@ -78,6 +78,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         from_level=admission.level,
         to_level=new.to_level,
         drivers=state.drivers if new.drivers is None else new.drivers,
+        effective_at=None if new.elsewhere else effective_at,
     )
     state = state.but(drivers=recommended.drivers, level_change=None).disarm("level-effective")
     if new.elsewhere:

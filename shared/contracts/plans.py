@@ -415,7 +415,8 @@ class ClinicalReviewCompleted(PlansEvent, consumers=("attendance", "followup")):
 class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup")):
     """Another level would suit the person better.
 
-    Intake looks for a place, followup keeps contact meanwhile. Episode: active > change pending.
+    Intake looks for a place unless the program goes on, followup keeps contact meanwhile. Episode: active > change
+    pending.
     """
 
     direction: Direction = Field(examples=["up"])
@@ -426,6 +427,8 @@ class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup"))
     """The recommended level."""
     drivers: Drivers
     """The dimensions that ask for it."""
+    effective_at: Timestamp | None = Field(default=None, examples=["2026-03-09T07:00:00Z"])
+    """From when it holds where this program goes on with the person; absent when a place is to be found elsewhere."""
 
 
 class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):

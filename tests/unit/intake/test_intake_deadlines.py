@@ -337,16 +337,29 @@ def test_a_level_that_the_program_does_not_offer_is_looked_for_elsewhere(
     code: str, *, waits: bool
 ) -> None:
     history = at_stage("oriented")
-    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level(code)))
+    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level(code), effective_at=None))
     assert (history.due(IntakeLoop.OUTBOUND_REFERRAL) is not None) is waits
     history.after(days=3)
     assert len(escalated(history)) == (2 if waits else 0)
 
 
+@pytest.mark.scenario(6)
+@pytest.mark.parametrize("code", ["2.5", "1"])
+def test_nobody_looks_elsewhere_for_who_stays_in_the_program(code: str) -> None:
+    history = at_stage("oriented")
+    stays_from = history.now + timedelta(days=7)
+    history.hear(
+        fact(plans.LevelOfCareChangeRecommended, to_level=level(code), effective_at=stays_from)
+    )
+    history.after(days=8)
+    assert history.due(IntakeLoop.OUTBOUND_REFERRAL) is None
+    assert escalated(history) == []
+
+
 @pytest.mark.parametrize("how", ["sent", "changed", "discharged"])
 def test_the_search_for_another_level_ends(how: str) -> None:
     history = at_stage("oriented")
-    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level("1")))
+    history.hear(fact(plans.LevelOfCareChangeRecommended, to_level=level("1"), effective_at=None))
     history.after(days=2)
     if how == "sent":
         history.command(send())

@@ -114,9 +114,11 @@ EVENTS: dict[str, Event] = {
         for outcome in ReengagementOutcome
         if outcome.name != "UNKNOWN"
     },
-    "step up": fact(plans.LevelOfCareChangeRecommended, to_level=level("3.7")),
+    "step up": fact(plans.LevelOfCareChangeRecommended, to_level=level("3.7"), effective_at=None),
     "level changed": fact(plans.LevelOfCareChanged, to_level=level("1")),
-    "same level": fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1")),
+    "same level": fact(
+        plans.LevelOfCareChangeRecommended, to_level=level("2.1"), effective_at=None
+    ),
     "seat held": fact(
         attendance.SeatReserved, group_id=GROUP_ID, hold_expires_at=START + timedelta(hours=24)
     ),

@@ -174,7 +174,8 @@ class TestLevelChange:
         history.review(ReviewDecision.DOWN)
         at = START + 3 * DAY
         history.change_level(effective_at=at)
-        assert len(history.of(plans.LevelOfCareChangeRecommended)) == 1
+        [recommended] = history.of(plans.LevelOfCareChangeRecommended)
+        assert recommended.effective_at == at, "the program goes on: nobody looks for another place"
         history.at(at - timedelta(seconds=1))
         assert history.of(plans.LevelOfCareChanged) == []
         assert (history.state.admission.level, history.open) == (SAME, ["level_change"])
