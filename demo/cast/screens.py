@@ -66,8 +66,6 @@ async def prescribed(stage: Stage) -> None:
     await ben.on(15)
     stage.ids["missing"] = await ben.is_screened([])
     await rewarded(ben, stage.ids["missing"])
-    path = f"/screens/{stage.ids['missing']}/adherence-review"
-    await ben.does("clinician", "attendance", path, ben.of)
     seen = await ben.sees("clinician", "plans", f"/episodes/{ben.episode_id}")
     [review] = seen["reviews"].values()
     stage.ids["review"] = review["trigger"] + (", private" if review["private"] else "")

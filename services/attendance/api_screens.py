@@ -253,15 +253,6 @@ async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisod
     )
 
 
-@router.post("/screens/{screen_id}/adherence-review")
-async def adherence_review(call: Clinician, screen_id: SubjectId, body: OfEpisode) -> Response:
-    """Record that a missing medicine was talked about, in private. Nothing else follows from it."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: screens.adherence_reviewed(state, screen_id, cause),
-    )
-
-
 @router.get("/screens/{screen_id}")
 async def read_screen(call: Clinician, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
     """One screen for those who interpret it: its chain, its results and what was made of them."""

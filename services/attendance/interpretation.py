@@ -125,7 +125,6 @@ class Screen(Value):
     not_provided_at: datetime | None = None
     unable_reason: UnableReason | None = None
     interpreted: Interpretation | None = None
-    adherence_reviewed_at: datetime | None = None
 
     @property
     def stage(self) -> ScreenStage | None:

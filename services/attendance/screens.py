@@ -311,18 +311,6 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
     return Decision(state, (*facts, *said), sent, {"classification": meaning})
 
 
-def adherence_reviewed(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """Somebody talked with the person about a medicine that was missing. Private: nothing follows from it."""
-    known(state)
-    screen = of(state, screen_id)
-    made = screen.interpreted
-    if made is None or made.classification is not ScreenClass.EXPECTED_ABSENT:
-        raise Refused("nothing-missing", "No prescribed medicine was missing in this screen.")
-    reviewed = screen.model_copy(update={"adherence_reviewed_at": cause.now})
-    state, said, sent = settle(state, screen_id, reviewed, cause)
-    return Decision(state, said, sent)
-
-
 # --- the draw --------------------------------------------------------------------------------------------
 
 LOTS: Final = 1_000_000

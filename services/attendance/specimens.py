@@ -33,8 +33,6 @@ DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
 RETEST_WITHIN: Final = timedelta(hours=48)
 """From a specimen that was dilute to another one. Domain reference, scenario 4."""
-ADHERENCE_WITHIN: Final = timedelta(hours=48)
-"""From a missing medicine to a private talk about it. House rule."""
 _SATURDAY: Final = 5
 
 OWNERS: Final[Mapping[AttendanceLoop, tuple[Role, ...]]] = {
@@ -46,7 +44,6 @@ OWNERS: Final[Mapping[AttendanceLoop, tuple[Role, ...]]] = {
         Role.PROGRAM_DIRECTOR,
     ),
     AttendanceLoop.SCREEN_RETEST: (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR),
-    AttendanceLoop.ADHERENCE_REVIEW: (Role.CLINICIAN, Role.CLINICAL_SUPERVISOR),
 }
 """Whose each loop of a screen is, and whose after each missed deadline. House rule."""
 
@@ -97,7 +94,7 @@ def _wanted(
     if screen.collected_at is None:
         return {AttendanceLoop.SPECIMEN: screen.window_ends_at}
     wanted: dict[AttendanceLoop, datetime] = {}
-    result, made = screen.result, screen.interpreted
+    result = screen.result
     if result is None:
         wanted[AttendanceLoop.SCREEN_RESULT] = now + RESULT_WITHIN
     elif screen.awaits_definitive:
@@ -106,13 +103,6 @@ def _wanted(
         wanted[AttendanceLoop.SCREEN_INTERPRETATION] = _working_day_later(now, state)
     if result is not None and result.validity in _JUDGED_AGAIN and not _retested(state, screen_id):
         wanted[AttendanceLoop.SCREEN_RETEST] = now + RETEST_WITHIN
-    if (
-        made is not None
-        and screen.is_interpreted
-        and made.classification is ScreenClass.EXPECTED_ABSENT
-        and screen.adherence_reviewed_at is None
-    ):
-        wanted[AttendanceLoop.ADHERENCE_REVIEW] = now + ADHERENCE_WITHIN
     return wanted
 
 

@@ -280,6 +280,7 @@ class AttendanceLoop(OpenEnum):
     SCREEN_INTERPRETATION = "screen_interpretation"
     SCREEN_RETEST = "screen_retest"
     SCREEN_DUE = "screen_due"
+    # Nobody waits for it here: the private review of a missing medicine is a clinical review, which plans owns.
     ADHERENCE_REVIEW = "adherence_review"
     SAFE_DEPARTURE = "safe_departure"
     MISSING_FACT = "missing_fact"

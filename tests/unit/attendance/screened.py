@@ -118,9 +118,6 @@ class Screened(Episode):
         reason = interpretation.DefinitiveReason.CONTESTED
         self.command(lambda s, c: screens.ask_definitive(s, self.screen_id, reason, c))
 
-    def review_adherence(self) -> None:
-        self.command(lambda s, c: screens.adherence_reviewed(s, self.screen_id, c))
-
     def not_provided(self, kind: NotProvidedKind = NotProvidedKind.REFUSED) -> None:
         reason = UnableReason.SHY_BLADDER if kind is NotProvidedKind.UNABLE else None
         self.command(lambda s, c: screens.not_provided(s, self.screen_id, kind, reason, c))

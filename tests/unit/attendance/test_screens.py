@@ -84,30 +84,14 @@ def test_a_prescription_heard_before_the_interpretation_counts() -> None:
 
 
 @pytest.mark.scenario(3)
-def test_a_missing_medicine_is_talked_about_in_private_and_nobody_else_is_told() -> None:
+def test_a_missing_medicine_is_no_failed_screen_and_waits_for_nobody_here() -> None:
     episode = Screened()
     episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
     episode.collect()
     episode.result()
     assert episode.interpret() is ABSENT
-    assert episode.open == ["adherence_review"]
-    said = list(episode.names)
-    episode.review_adherence()
-    assert (episode.open, episode.names) == ([], said)
-
-
-def test_an_adherence_review_that_nobody_holds_escalates_and_is_cleared() -> None:
-    episode = Screened()
-    episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
-    episode.collect()
-    episode.result()
-    episode.interpret()
-    episode.at(episode.now + specimens.ADHERENCE_WITHIN)
-    [escalated] = episode.of(attendance.LoopEscalated)
-    assert (escalated.loop, escalated.owner_role) == ("adherence_review", "clinical_supervisor")
-    episode.review_adherence()
-    [cleared] = episode.of(attendance.EscalationCleared)
-    assert (cleared.loop, cleared.reason) == ("adherence_review", "resolved")
+    assert episode.open == [], "the private talk is a review of the plan, with its owner there"
+    assert "screen-failed" not in episode.names
 
 
 @pytest.mark.scenario(4)
@@ -424,14 +408,12 @@ STEPS: dict[str, Step] = {
     "not_provided": Screened.not_provided,
     "definitive": Screened.ask_definitive,
     "presumptive": lambda episode: episode.result(stage=PRESUMPTIVE),
-    "adherence": Screened.review_adherence,
 }
 REFUSALS: list[tuple[list[str], str, str]] = [
     ([], "result", "specimen-not-collected"),
     ([], "hand_on", "specimen-not-collected"),
     ([], "interpret", "screen-not-resulted"),
     ([], "definitive", "screen-not-resulted"),
-    ([], "adherence", "nothing-missing"),
     (["collect"], "interpret", "screen-not-resulted"),
     (["collect"], "definitive", "screen-not-resulted"),
     (["collect"], "collect", "specimen-already-collected"),
@@ -446,7 +428,6 @@ REFUSALS: list[tuple[list[str], str, str]] = [
     (["collect", "presumptive", "definitive"], "interpret", "definitive-awaited"),
     (["collect", "result", "interpret"], "interpret", "screen-closed"),
     (["collect", "result", "interpret"], "not_provided", "screen-closed"),
-    (["collect", "result", "interpret"], "adherence", "nothing-missing"),
 ]
 
 

@@ -106,10 +106,7 @@ async def test_a_dilute_specimen_and_a_missing_medicine_and_somebody_unable() ->
     await served.does(f"/screens/{again['screen_id']}/not-provided", unable)
     assert "screen-failed" not in served.names()
     await served.hear(EPISODE, fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
-    absent = await screened(served)
-    kinds = {loop["kind"] for loop in (await served.get("/loops")).json()["loops"]}
-    assert kinds == {"screen_retest", "adherence_review"}
-    await served.does(f"/screens/{absent}/adherence-review", OF)
+    await screened(served)
     kinds = {loop["kind"] for loop in (await served.get("/loops")).json()["loops"]}
     assert kinds == {"screen_retest"}
 
@@ -196,7 +193,6 @@ ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
     ("POST", f"/screens/{X}/results", RESULT, set()),
     ("POST", f"/screens/{X}/definitive", {**OF, "reason": "contested"}, {"few"}),
     ("POST", f"/screens/{X}/interpret", OF, {"few"}),
-    ("POST", f"/screens/{X}/adherence-review", OF, {"few"}),
     ("POST", "/breath-tests", BREATH, set()),
     ("POST", f"/breath-tests/{X}/departure", HOME, set()),
     ("POST", "/mutual-support", MEETING, {"peer_specialist"}),

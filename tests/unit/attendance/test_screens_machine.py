@@ -134,10 +134,6 @@ class Screens(RuleBasedStateMachine):
         assert ("screen-failed" in names) == wrong
         self.failed_should += [screen_id] if wrong else []
 
-    @rule(screen_id=screen_ids)
-    def review_adherence(self, screen_id: str) -> None:
-        self.do(screens.adherence_reviewed, screen_id)
-
     @rule(on=st.booleans())
     def prescribe(self, on: bool) -> None:
         self.expected = (prescribed(),) if on else ()
