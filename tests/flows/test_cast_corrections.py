@@ -105,6 +105,59 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
     assert cast.stages[18].ids["before"] == "placed"
 
 
+async def test_story_19_a_review_that_was_late(cast: Played) -> None:
+    facts, ids = cast.facts(19, "vera"), cast.stages[19].ids
+    assert in_order(
+        facts,
+        "goal-added",
+        "treatment-plan-review-due",
+        "treatment-plan-review-overdue",
+        "loop-escalated",
+        "treatment-plan-reviewed",
+        "escalation-cleared",
+    )
+    [late] = of(facts, "treatment-plan-review-overdue")
+    assert late.data["days_overdue"] == 3
+    assert "plan_review:" in ids["review"]
+    assert "plan_review:" not in ids["reviewed"]
+
+
+async def test_story_19_a_partner_that_does_not_answer(cast: Played) -> None:
+    facts, ids = cast.facts(19, "xia"), cast.stages[19].ids
+    assert in_order(
+        facts,
+        "referral-sent",
+        "referral-loop-overdue",
+        "referral-loop-closed",
+        "escalation-cleared",
+    )
+    hours = [f.data["hours_open"] for f in of(facts, "referral-loop-overdue")]
+    assert hours == sorted(hours)
+    assert hours[0] == 48
+    assert "outbound_referral:" in ids["asked"]
+    assert not ids["ended"]
+
+
+async def test_story_19_a_group_and_a_referral_that_nobody_looked_at(cast: Played) -> None:
+    group = cast.facts(19, "yan", also=[f"group/{cast.stages[19].ids['group']}"])
+    assert in_order(
+        group,
+        "group-opened",
+        "group-below-minimum",
+        "group-loop-escalated",
+        "group-escalation-cleared",
+    )
+    referral = cast.facts(19, "wes")
+    assert in_order(
+        referral,
+        "referral-received",
+        "loop-escalated",
+        "referral-declined",
+        "referral-loop-closed",
+        "escalation-cleared",
+    )
+
+
 @pytest.mark.skipif(bool(ONLY), reason="only the whole cast says everything")
 async def test_the_cast_says_every_type_of_the_catalogue(cast: Played) -> None:
     assert set(cast.stages) == set(STORIES)
