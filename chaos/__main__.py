@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 
 from chaos.rig import ChaosError, Options, Verdict, rampage
-from demo.run import table
+from demo.picture import table
 from shared.errors import CareError
 from shared.testing.backends import BackendError
 
@@ -28,11 +28,13 @@ def main(
         Path | None, typer.Option("--json", help="Write the verdict here.")
     ] = None,
     logs: Annotated[Path | None, typer.Option(help="Keep data and logs here.")] = None,
+    *,
+    cast: Annotated[bool, typer.Option(help="The fixed cast's stories beside the people.")] = True,
 ) -> None:
     """Kill, freeze, starve and cut off everything at random, and account for every event."""
     console = Console(stderr=True)
     logging.disable(logging.CRITICAL)  # the client's own words about a broker that was just killed
-    options = Options(kills, seed, episodes)
+    options = Options(kills, seed, episodes, cast=cast)
     began = monotonic()
     with TemporaryDirectory(prefix="care-chaos-") as temporary:
         directory = logs or Path(temporary)

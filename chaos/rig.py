@@ -23,6 +23,8 @@ from rich.console import Console
 
 from chaos.faults import Harm, Schedule, Victim
 from chaos.proxy import Proxy
+from demo.cast.company import Story
+from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
 from demo.population import population
 from demo.run import live_through
@@ -59,6 +61,13 @@ class Options:
     episodes: int = 0
     """How many people; 0: as many as the kills need."""
     prefix: str = "care_"
+    cast: bool = True
+    """Whether the fixed cast lives its stories beside the people."""
+
+    @property
+    def stories(self) -> Mapping[int, Story]:
+        """Who is in the cast."""
+        return STORIES if self.cast else {}
 
     @property
     def people(self) -> int:
@@ -196,7 +205,7 @@ class Rig:
         effects: list[int] = []
         try:
             people = population(self.options.people, self.options.seed)
-            load = asyncio.create_task(live_through(world, people))
+            load = asyncio.create_task(live_through(world, people, self.options.stories))
             rounds = asyncio.create_task(self._rounds(world, load, effects))
             await asyncio.gather(load, rounds)
             assert world.now is not None

@@ -38,7 +38,7 @@ class PersonPath:
         self.group = group
         self._plan_id = ""
         self._goal_ids: list[str] = []
-        self._day = person.arrives_on
+        self._day = self._admitted_on = person.arrives_on
 
     async def walk(self) -> None:
         """From referral to the end of a year of follow-up."""
@@ -217,12 +217,11 @@ class PersonPath:
             },
             "orientation-completed",
         )
-        p.stage = "admitted"
+        p.stage, self._admitted_on = "admitted", self._day
 
     async def _plan(self) -> None:
         """Drafted with the person, signed by both; a late one has been escalated by then."""
         p = self.person
-        admitted_on = self._day
         await self._on(9 if p.plan_signed_late else 2)
         episode = {"episode_id": p.episode_id}
         drafted = await self.staff.does(
@@ -238,7 +237,7 @@ class PersonPath:
                         "unit": "per_week",
                         "baseline": 0,
                         "target": 3,
-                        "due_on": (admitted_on + timedelta(days=60)).isoformat(),
+                        "due_on": (self._admitted_on + timedelta(days=60)).isoformat(),
                         "owner": "patient",
                         "contributors": ["patient", "counselor"],
                         "therapies": ["cognitive-behavioral"],
@@ -270,8 +269,7 @@ class PersonPath:
     async def _treatment(self) -> None:
         """Plan reviews every thirty days until the person graduates or leaves."""
         p = self.person
-        days = p.leaves_after_days or 7 * p.length_weeks
-        last_day = self._day + timedelta(days=days)
+        last_day = self._last_day()
         while (review_on := self._day + timedelta(days=30)) < last_day:
             self._day = review_on
             late = 4 if p.luck.random() < 0.1 else 0
@@ -312,6 +310,19 @@ class PersonPath:
             who=p.label,
             expects=says("plans", "graduation-approved", "program-graduated", "episode-discharged"),
         )
+
+    def _last_day(self) -> date:
+        """The day the person graduates or leaves: counted from the admission, but not before there is a plan.
+
+        Who is gone before day 30 does not wait for a working day beyond it.
+        """
+        days = self.person.leaves_after_days
+        if days is None:
+            return self._admitted_on + timedelta(weeks=self.person.length_weeks)
+        last_day = self._admitted_on + timedelta(days=days)
+        while last_day.weekday() > FRIDAY:
+            last_day -= timedelta(days=1)
+        return max(last_day, self._day + timedelta(days=1))
 
     async def _towards_the_end(self, last_day: date) -> None:
         """Ten days before: the goals are measured, and what comes after is settled."""

@@ -26,6 +26,9 @@ GONE_BEFORE_DAY_30: Final = 0.37
 USED_WITHIN_A_YEAR: Final = 0.54
 ENGAGED_AGAIN: Final = 0.714
 ACKNOWLEDGED_AT_ONCE: Final = 0.65
+WITHDRAWAL_CARE_FIRST: Final = 0.08
+STAY_WEEKS: Final = range(6, 17)
+"""How long somebody stays who graduates."""
 
 
 @dataclass(slots=True)
@@ -87,10 +90,10 @@ def _person(number: int, seed: int) -> Person:
         source_kind=luck.choice(["self", "court", "residential", "emergency_department"]),
         priority=luck.choices(["routine", "urgent", "emergent"], [70, 25, 5])[0],
         adolescent=luck.random() < 0.08,
-        needs_withdrawal_care=luck.random() < 0.08,
+        needs_withdrawal_care=luck.random() < WITHDRAWAL_CARE_FIRST,
         acknowledged_at_once=luck.random() < ACKNOWLEDGED_AT_ONCE,
         plan_signed_late=luck.random() < 0.1,
-        length_weeks=luck.randint(6, 16),
+        length_weeks=luck.choice(STAY_WEEKS),
         leaves_after_days=luck.randint(8, 29) if leaves else None,
         leaves_how=luck.choice(["against_advice", "lost_contact", "administrative"]),
         attends=luck.uniform(0.75, 0.99),

@@ -1,4 +1,4 @@
-"""The demo, all of it together: backend, services, population, clock, and the ledger at the end."""
+"""The demo, all of it together: backend, services, population and cast, clock, and the ledger at the end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,14 +18,16 @@ from rich.console import Console
 from rich.console import Group as Lines
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from rich.text import Text
 
+from demo.cast.company import Stage, Story
+from demo.cast.stories import STORIES
 from demo.groups import Group
 from demo.hours import DESK, at
 from demo.ledger import Ledger, judge
 from demo.paths import PersonPath
 from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, population
+from demo.rates import Rate, rates
 from demo.witnesses import gather
 from demo.world import Staff, World
 from shared.testing.backends import Backend
@@ -48,6 +50,23 @@ class Options:
     kill: Sequence[str] = ()
     """Services to be killed with -9 in mid-run, each on three days."""
     prefix: str = "care_"
+    cast: bool = True
+    """Whether the fixed cast lives its stories beside the population; without it some events never come up."""
+
+    @property
+    def stories(self) -> Mapping[int, Story]:
+        """Who is in the cast."""
+        return STORIES if self.cast else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What a run leaves."""
+
+    world: World
+    ledger: Ledger
+    rates: Sequence[Rate]
+    """Of the sampled population alone."""
 
 
 @dataclass(slots=True)
@@ -91,7 +110,7 @@ class Show:
         )
 
 
-async def act(stack: Stack, options: Options, console: Console) -> tuple[World, Ledger]:
+async def act(stack: Stack, options: Options, console: Console) -> Lived:
     """Live through the whole time, then make the ledger."""
     people = population(options.episodes, options.seed)
     world = World(stack.urls, stack.issuer, stack.backend.kafka_bootstrap, options.seed)
@@ -108,7 +127,7 @@ async def act(stack: Stack, options: Options, console: Console) -> tuple[World, 
 
             world.on_step = on_step
             async with _watched(stack, show):
-                await live_through(world, people)
+                await live_through(world, people, options.stories)
         assert world.now is not None
         evidence = await gather(
             stack.backend.kafka_bootstrap,
@@ -118,13 +137,18 @@ async def act(stack: Stack, options: Options, console: Console) -> tuple[World, 
             world.journal.accepted,
             world.now,
         )
-        return world, judge(evidence)
+        return Lived(world, judge(evidence), rates(evidence.heard))
     finally:
         await world.close()
 
 
-async def live_through(world: World, people: Sequence[Person]) -> None:
-    """Have everybody live their whole path; returns when nobody has anything left to do."""
+async def live_through(
+    world: World, people: Sequence[Person], stories: Mapping[int, Story] = STORIES
+) -> None:
+    """Have everybody live their whole path, and the cast its stories beside them, on one clock.
+
+    Returns when nobody has anything left to do. The cast has a facility of its own, so neither disturbs the other.
+    """
     groups = _groups(world, people)
     last = BEGINS_ON + timedelta(days=PROGRAM_DAYS)
     begin = min(at(BEGINS_ON, DESK, zone) for zone in FACILITIES.values())
@@ -133,6 +157,7 @@ async def live_through(world: World, people: Sequence[Person]) -> None:
         world.live(PersonPath(p, world, groups[p.number].staff, groups[p.number]).walk())
         for p in people
     ]
+    lives += [world.live(story.play(Stage(n, world))) for n, story in stories.items()]
     await asyncio.sleep(0)  # everybody goes to wait for their first instant
     try:
         await world.run(begin)
@@ -200,26 +225,3 @@ async def _watched(stack: Stack, show: Show) -> AsyncGenerator[None]:
 def stage(backend: Backend, log_dir: Path | None = None):  # noqa: ANN201 - a context manager of Stack
     """The four services with a stepped clock on this backend."""
     return services(backend, log_dir=log_dir, clock="stepped", sweep_after_seconds="2")
-
-
-def table(ledger: Ledger, seconds: float) -> Table:
-    """The ledger for people."""
-    shown = Table(title="Ledger", show_header=False, title_justify="left")
-    shown.add_column(justify="left")
-    shown.add_column(justify="right")
-    rows: list[tuple[str, int, bool]] = [
-        ("events", ledger.events, False),
-        ("accepted commands", ledger.commands, False),
-        ("delivered again (harmless)", ledger.redelivered, False),
-        ("lost", len(ledger.lost), True),
-        ("doubled", len(ledger.doubled), True),
-        ("stuck", len(ledger.stuck), True),
-        ("out of order", len(ledger.out_of_order), True),
-        ("dead letters", ledger.dead_letters, True),
-    ]
-    for name, count, bad in rows:
-        style = ("bold red" if count else "bold green") if bad else ""
-        shown.add_row(name, Text(f"{count:,}", style=style))
-    shown.add_row("wall seconds", f"{seconds:,.0f}")
-    shown.add_row("outcomes", ledger.outcomes[:16])
-    return shown

@@ -21,7 +21,7 @@ SEED = 3335
 async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
     """One run on topics and databases of its own. And how often a service was started again."""
     await forget_topics(backend)
-    options = run.Options(EPISODES, SEED, kill, prefix=f"k{uuid4().hex[:8]}_")
+    options = run.Options(EPISODES, SEED, kill, prefix=f"k{uuid4().hex[:8]}_", cast=False)
     with services(
         backend,
         clock="stepped",
@@ -30,8 +30,8 @@ async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
         database_prefix=options.prefix,
     ) as stack:
         before = {process.pid for process in stack.processes}
-        _, ledger = await run.act(stack, options, Console(quiet=True))
-        return ledger, len({process.pid for process in stack.processes} - before)
+        lived = await run.act(stack, options, Console(quiet=True))
+        return lived.ledger, len({process.pid for process in stack.processes} - before)
 
 
 @pytest.mark.timeout(300)
