@@ -48,7 +48,7 @@ async def test_story_5_step_up(cast: Played) -> None:
     assert closed[sent.data["referral_id"]] == "admitted"
     [moved], [released] = of(facts, "transfer-completed"), of(facts, "seat-released")
     assert (released.data["group_id"], released.data["reason"]) == (stage.ids["group"], "moved")
-    assert released.headers["ce_causationid"] != "", moved
+    assert released.headers["ce_time"] == moved.headers["ce_time"], "not before somebody has them"
     assert not of(facts, "level-of-care-changed"), "no level of this program"
 
 
@@ -89,6 +89,7 @@ async def test_story_6_step_down(cast: Played) -> None:
 
 
 @pytest.mark.scenario(9)
+@pytest.mark.fact("0.3")
 async def test_story_9_group_full(cast: Played) -> None:
     stage = cast.stages[9]
     group, pair = f"group/{stage.ids['group']}", f"group/{stage.ids['pair']}"
@@ -122,6 +123,11 @@ async def test_story_9_group_full(cast: Played) -> None:
         held, taken = of(facts, "seat-reserved")
         assert held.data["hold_expires_at"] == offer.data["offer_expires_at"]
         assert "hold_expires_at" not in taken.data, "for good"
+    given_back = of(cast.facts(9, "seat-1"), "seat-released") + of(gil, "seat-released")[:1]
+    assert [f.data["reason"] for f in given_back] == ["withdrawn", "hold_expired"]
+    offered = [of(facts, "waitlist-offered")[0] for facts in (fay, hew)]
+    times = [[f.headers["ce_time"] for f in one] for one in (given_back, offered)]
+    assert times[0] == times[1], "a seat that falls free is offered at once, to one"
     [below] = of(of_group, "group-below-minimum")
     assert (below.subject, below.data["seats_taken"]) == (pair, 1)
 
