@@ -1,4 +1,4 @@
-"""The first page of each service is what the code is: what it keeps of others, says, answers, and where to read on."""
+"""What a newcomer reads is what the code is: the first page of each service, and the tables of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 from fastapi.routing import APIRoute
 
-from shared.contracts.event import CATALOGUE
+from shared.contracts.codes import AttendanceLoop, FollowupLoop, IntakeLoop, PlansLoop
+from shared.contracts.event import CATALOGUE, OpenEnum
 from shared.runtime.service import Service
 from shared.testing.stack import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+LOOPS: dict[str, type[OpenEnum]] = {
+    "intake": IntakeLoop,
+    "plans": PlansLoop,
+    "attendance": AttendanceLoop,
+    "followup": FollowupLoop,
+}
 
 
 def _page(name: str) -> dict[str, str]:
@@ -58,3 +66,35 @@ def test_it_says_where_to_read_every_part(name: str) -> None:
     assert [one for one in sorted(named) if not list(directory.glob(one))] == [], "no such file"
     modules = {path.name for path in directory.glob("*.py")} - {"__init__.py", "app.py"}
     assert [one for one in sorted(modules) if not any(fnmatch(one, n) for n in named)] == []
+
+
+def test_the_picture_has_an_arrow_for_each_topic_that_is_heard() -> None:
+    section = ARCHITECTURE.partition("## Who tells whom")[2].partition("\n## ")[0]
+    drawn = set(re.findall(r"^    (\w+) -->\|[^|]+\| (\w+)$", section, re.MULTILINE))
+    heard = {
+        (topic.removeprefix("care."), name)
+        for name in SERVICES
+        for topic in _service(name).reactions.topics
+    }
+    assert drawn == heard
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_kind_of_open_loop_is_listed(name: str) -> None:
+    row = re.search(rf"^\| {name} \| ((?:`\w+` ?)+) \|$", ARCHITECTURE, re.MULTILINE)
+    assert row is not None
+    listed = re.findall(r"`(\w+)`", row[1])
+    assert listed == [kind.value for kind in LOOPS[name] if kind.name != "UNKNOWN"]
+
+
+def test_stored_fields_that_are_promised_are_written() -> None:
+    section = ARCHITECTURE.partition("### Stored fields")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+`) \|", section, re.MULTILINE)
+    promised = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    runtime = ROOT / "shared" / "runtime"
+    written = "".join(
+        (runtime / f"{name}.py").read_text(encoding="utf-8")
+        for name in ("store", "deadletters", "letters")
+    )
+    assert len(promised) > 20
+    assert [name for name in sorted(promised) if f'"{name}"' not in written] == []
