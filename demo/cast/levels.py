@@ -254,11 +254,11 @@ async def _has_integrated_care(one: Protagonist, category: str) -> None:
     assert await one.is_assessed({**FOR_IOP, "3": 2}, co_occurring="enhanced")
     await one.is_admitted()
     at = f"/episodes/{one.episode_id}"
-    need = {"category": category, "enhanced": True}
+    need: dict[str, Any] = {"category": category, "enhanced": True}
     await one.does(
         "clinician", "plans", f"{at}/co-occurring", need, "co-occurring-need-identified", **need
     )
-    service = {"kind": "psychiatry", "on_site": False}
+    service: dict[str, Any] = {"kind": "psychiatry", "on_site": False}
     await one.does(
         "counselor",
         "plans",
