@@ -1,0 +1,189 @@
+"""The field: servers, fresh topics and stores, and the contestants as processes that are watched from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from pymongo import AsyncMongoClient
+
+from bench.recording import ATTENDANCE, Recording, Sent
+from shared.contracts.event import PARTITIONS, TOPICS
+from shared.errors import CareError
+from shared.runtime.kafka import ensure_topics
+from shared.runtime.record import Record
+from shared.runtime.store import MongoStore
+from shared.testing.backends import Backend, BackendError
+from shared.testing.backends.process import spawn, tail
+from shared.testing.stack import ServiceProcess
+from services.plans.app import SERVICE
+
+OUTPUT: Final = "care.plans"
+PREFIX: Final = "bench_"
+BATCH_BYTES: Final = 900_000
+TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+class BenchError(CareError):
+    """A contestant does not do its work, so nothing can be said of its speed."""
+
+
+# --- processes ----------------------------------------------------------------------------------------
+
+
+class Contestant:
+    """One process (and whatever it starts), by what the system says of it."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = command
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = spawn(self._command, log=self.log, env=self._env)
+
+    def stop(self) -> None:
+        """Ask it to stop; it has nothing to lose."""
+        process = self._process
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def pid(self) -> int:
+        process = self._process
+        if process is None or process.poll() is not None:
+            raise BenchError("contestant-died", f"{self.name} ended:\n{tail(self.log)}")
+        return process.pid
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far, its children's included."""
+        return sum(cpu_seconds(pid) for pid in [self.pid, *_children(self.pid)])
+
+    def peak_memory_mib(self) -> float:
+        return sum(_peak_mib(pid) for pid in [self.pid, *_children(self.pid)])
+
+    def memory_mib(self) -> float:
+        return sum(_peak_mib(pid, "VmRSS") for pid in [self.pid, *_children(self.pid)])
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has used so far, with its threads and the children it has waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(int(ticks) for ticks in fields[11:15]) / TICKS
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in path.read_text(encoding="ascii").split():
+                found += [int(child), *_children(int(child))]
+    return found
+
+
+def _peak_mib(pid: int, what: str = "VmHWM") -> float:
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith(f"{what}:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+# --- servers ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Field:
+    """Where the contestants run: one broker, one store."""
+
+    backend: Backend
+    directory: Path
+
+    @property
+    def store_name(self) -> str:
+        """The store with its version; a stand-in is called one."""
+        return self.backend.mongo_name
+
+    def servers_cpu(self) -> tuple[float, float] | None:
+        """CPU seconds of broker and store so far; None where they run elsewhere."""
+        servers = (self.backend.kafka_server, self.backend.mongo_server)
+        pids = [server.pid for server in servers if server is not None]
+        known = [pid for pid in pids if pid is not None]
+        if len(known) != 2:
+            return None
+        return cpu_seconds(known[0]), cpu_seconds(known[1])
+
+    async def fresh(self, recording: Recording, partitions: int = PARTITIONS) -> None:
+        """Topics without records, and a store with what plans keeps before the recording begins."""
+        await self._empty_topics()
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self.backend.mongo_uri)
+        async with client:
+            for name in await client.list_database_names():
+                if name.startswith(PREFIX):
+                    await client.drop_database(name)
+            by_hand = [_by_hand(kept) for kept in recording.kept]
+            for at in range(0, len(by_hand), 1000):
+                await client[f"{PREFIX}hand"]["records"].insert_many(by_hand[at : at + 1000])
+
+    async def seed_ours(self, recording: Recording) -> None:
+        """The same records as the service itself keeps them."""
+        store = MongoStore(self.backend.mongo_uri, f"{PREFIX}plans", SERVICE.kinds)
+        await store.start()
+        for at in range(0, len(recording.kept), 500):
+            await store.save(recording.kept[at : at + 500], datetime.now(UTC))
+        await store.close()
+
+    async def _empty_topics(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.backend.kafka_bootstrap)
+        await admin.start()
+        try:
+            present = [t for t in await admin.list_topics() if not t.startswith("__")]
+            if present:
+                await admin.delete_topics(present)
+            while any(not t.startswith("__") for t in await admin.list_topics()):
+                await asyncio.sleep(0.05)
+        finally:
+            await admin.close()
+        await ensure_topics(self.backend.kafka_bootstrap, TOPICS.values())
+
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "KAFKA_BOOTSTRAP": self.backend.kafka_bootstrap,
+            "MONGO_URI": self.backend.mongo_uri,
+            "BENCH_DATABASE": f"{PREFIX}hand",
+            "CARE_DATABASE_PREFIX": PREFIX,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+
+def _by_hand(kept: Record) -> dict[str, Any]:
+    """The record as somebody would keep it who needs no guards."""
+    return {
+        "_id": kept.subject,
+        "facility_id": kept.facility_id,
+        "next_sequence": kept.next_sequence,
+        "state": kept.state.model_dump(mode="json"),
+    }
