@@ -8,9 +8,10 @@ Says    of groups: group-opened, group-filled, group-below-minimum, seat-reserve
         session-scheduled, session-cancelled, session-attended, session-missed, attendance-corrected,
         absence-threshold-reached; of weeks: weekly-hours-evaluated, weekly-hours-shortfall-detected; of screens:
         screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
-        breath-test-recorded, screen-interpreted, screen-failed; beside them: mutual-support-logged,
-        family-session-attended, incentive-earned, incentive-reset; of open loops: loop-escalated, escalation-cleared,
-        session-loop-escalated, session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
+        breath-test-recorded, screen-interpreted, screen-failed; beside them: mutual-support-requirement-set,
+        mutual-support-logged, family-session-attended, incentive-earned, incentive-reset; of open loops:
+        loop-escalated, escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
+        group-escalation-cleared.
 Asked   /groups /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions /incentives
 
 Read `domain.py` for an episode, `hours.py` and `weeks.py` for the week, `absences.py` for misses and silence,
