@@ -115,7 +115,7 @@ async def for_a_court(stage: Stage) -> None:
     kit = stage.person("kit")
     await kit.on(0, time(10))
     await kit.is_in_treatment(court_involved=True)
-    form = {
+    form: dict[str, Any] = {
         "kind": "cjs",
         "purpose": "monitoring",
         "expires_on": None,

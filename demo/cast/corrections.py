@@ -67,7 +67,7 @@ async def _results_out_of_order(nia: Protagonist) -> str:
     reported = nia.now
     await nia.after(hours=20)
     first = {"stage": "presumptive", "validity": "valid", "positives": ["cocaine"]}
-    second = {"stage": "definitive", "validity": "valid", "positives": []}
+    second: dict[str, Any] = {"stage": "definitive", "validity": "valid", "positives": []}
     for result, hours in ((second, 10), (first, 0), (second, 10)):
         told_at = (reported + timedelta(hours=hours)).isoformat()
         body = {**nia.of, **result, "reported_at": told_at}

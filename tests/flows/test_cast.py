@@ -84,7 +84,6 @@ async def test_story_11_return_to_use_and_readmission(cast: Played) -> None:
 
 
 @pytest.mark.scenario(15)
-@pytest.mark.fact("1.13")
 async def test_story_15_imminent_danger_during_a_check_in(cast: Played) -> None:
     sam, ids = cast.person(15, "sam"), cast.stages[15].ids
     facts = cast.facts(15, "sam", also=[f"person/{sam.person_id}"])

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.mark.scenario(17)
-@pytest.mark.fact("1.8")
 async def test_story_17_results_twice_and_out_of_order(cast: Played) -> None:
     facts, screen_id = cast.facts(17), cast.stages[17].ids["screen"]
     ours = [f for f in facts if f.data.get("screen_id") == screen_id]
