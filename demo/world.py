@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -241,7 +241,7 @@ class World:
         return acted
 
     async def _set_clock(self, instant: datetime) -> None:
-        self.now = instant
+        self.now = instant.astimezone(UTC)  # two people may name one instant in different zones
         await asyncio.gather(*(self._put_clock(name) for name in self._urls))
 
     async def _put_clock(self, service: str) -> None:

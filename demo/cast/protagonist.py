@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from demo.hours import DESK, LEVEL, at, says
 from demo.paths import AFTERCARE, GOALS
@@ -49,8 +50,9 @@ class Protagonist:
 
     @property
     def now(self) -> datetime:
+        """The time on the facility's wall."""
         assert self.world.now is not None
-        return self.world.now
+        return self.world.now.astimezone(ZoneInfo(ZONE))
 
     def when(self, day: int, hour: time = DESK) -> datetime:
         """A local time on a day of the story."""
@@ -62,7 +64,7 @@ class Protagonist:
 
     async def after(self, **units: float) -> None:
         """Let some time pass."""
-        await self.world.until(self.now + timedelta(**units))
+        await self.world.until(self.now.astimezone(UTC) + timedelta(**units))
 
     async def does(
         self,
