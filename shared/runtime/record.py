@@ -27,7 +27,8 @@ from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
 MAX_OUTBOX: Final = 1_000
-COMMANDS_KEPT: Final = 32
+COMMANDS_KEPT: Final = 64
+"""A repeated command is known while fewer newer ones were made on its record: more than fifty at once."""
 DEADLINES_PER_SAVE: Final = 200
 DECIDE_ATTEMPTS: Final = 3
 DEADLINES: Final = "deadlines"
