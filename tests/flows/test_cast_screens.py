@@ -9,6 +9,7 @@ import pytest
 from tests.flows.played import Played
 from tests.flows.scene import in_order, names, of
 
+pytestmark = pytest.mark.timeout(400)
 REVIEWS = ("clinical-review-requested", "clinical-review-completed")
 
 
@@ -150,6 +151,8 @@ async def test_story_4_meetings_and_family(cast: Played) -> None:
     facts, ids = cast.facts(4, "drew"), cast.stages[4].ids
     meetings = of(facts, "mutual-support-logged")
     assert [f.data["fellowship"] for f in meetings] == ["smart", "aa"]
+    [choice] = of(facts, "mutual-support-requirement-set")
+    assert choice.data["opted_out"] is False
     [visit] = of(facts, "family-session-attended")
     assert (visit.data["session_id"], visit.data["kind"]) == (ids["family"], "education")
     [credited] = [f for f in of(facts, "session-attended") if f.data["session_id"] == ids["family"]]
