@@ -142,7 +142,16 @@ async def comes_every_week(one: Protagonist, weeks: int) -> None:
 
 
 async def goes_to_meetings(one: Protagonist) -> None:
-    """One secular meeting and one of the twelve steps, on one day."""
+    """The person's own choice, then one secular meeting and one of the twelve steps, on one day."""
+    await one.does(
+        "peer_specialist",
+        "attendance",
+        f"/episodes/{one.episode_id}/mutual-support",
+        {"alternatives": ["aa", "smart"]},
+        "mutual-support-requirement-set",
+        method="PUT",
+        opted_out=False,
+    )
     for fellowship in ("smart", "aa"):
         body = {
             **one.of,

@@ -24,6 +24,7 @@ from shared.contracts.codes import (
 )
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
+from shared.programs.profile import ProgramProfile
 from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
 router = APIRouter(tags=["attendance"])
@@ -99,13 +100,38 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     if not new.roster:
         raise Invalid("roster-empty", "Nobody would come.", way_out="Name the roster.")
     for record in await call.records([f"episode/{episode}" for episode in new.roster]):
-        sessions.may_be_booked(cast("domain.EpisodeState", record.state), new)
+        episode = cast("domain.EpisodeState", record.state)
+        sessions.may_be_booked(episode, new)
+        if body.group_id is None:
+            _has_topic(call, episode, new.topic)
     return await call.execute(
         f"session/{call.new_id('session')}",
         lambda state, cause: sessions.schedule(state, new, cause),
         status=201,
         wait_for_handoffs=True,
     )
+
+
+def _has_topic(call: Call, episode: domain.EpisodeState, topic: str | None) -> None:
+    """A session without a group talks about what the person's program lists, where it lists anything.
+
+    The profile is the one of the day of admission. A group's sessions are held to the group's own topics.
+    """
+    admission = episode.admission
+    if topic is None or admission is None:
+        return
+    try:
+        profile: ProgramProfile = call.runtime.programs.current(
+            call.actor.facility_id, admission.program, admission.admitted_at.date()
+        )
+    except Unknown:  # a program that is no longer described lists nothing
+        return
+    if profile.topics and topic not in profile.topics:
+        raise Invalid(
+            "topic-not-offered",
+            "The program does not have this topic.",
+            way_out="Choose from the program's profile: GET /programs/{program}.",
+        )
 
 
 @router.get("/sessions/{session_id}")

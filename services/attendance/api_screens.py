@@ -274,6 +274,7 @@ async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
         f"episode/{body.episode_id}",
         lambda state, cause: breath.record(state, reading, cause),
         status=201,
+        wait_for_handoffs=True,
     )
 
 

@@ -1,7 +1,8 @@
 """Breath tests: a second look before anything is said of a positive one, and a safe way home. Pure, like all rules.
 
 The value and the device stay here; what travels is negative, to be repeated, or positive. A first positive is only
-ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. Source: domain reference,
+ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. A confirmed one sets the next
+reward back to its base, by the same rule as an unexpected positive of a screen. Source: domain reference,
 section 3 ("Breath"): observed for 15 minutes, negative below 0.010 g/210 L; 0.020 and 0.040 are transport rules' marks.
 """
 
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from services.attendance.domain import EpisodeState, done, in_care
 from services.attendance.kept import BreathTest, Transport, WithdrawalSigns
+from services.attendance.specimens import reset, row_of
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
 from shared.contracts.codes import AttendanceLoop, Role, Value
@@ -65,7 +67,9 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
         outcome=outcome,
         retest_of=reading.retest_of,
     )
+    before = row_of(state)
     state = _with(state, test_id, test)
+    sent = reset(state, before, cause)
     said: tuple[attendance.AttendanceEvent, ...] = (
         attendance.BreathTestRecorded(
             screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
@@ -93,7 +97,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
             cause=cause,
         )
     answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
-    return Decision(state, said, answer=answer)
+    return Decision(state, said, sent, answer)
 
 
 def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from services.attendance import interpretation, ladder
+from services.attendance import ladder, specimens
 from services.attendance.domain import PRESENT, EpisodeState, in_care
 from services.attendance.kept import Earned, Paid, TakenOut, WentBack
 from shared.contracts import attendance
@@ -96,7 +96,7 @@ def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: Incent
     screen = state.screens.get(of)
     if screen is None:
         raise Unknown("screen")
-    cents = ladder.worth_of(of, interpretation.row(state.screens), terms)
+    cents = ladder.worth_of(of, specimens.row_of(state), terms)
     if cents is None or not screen.is_interpreted:
         raise Refused(
             "behavior-not-shown",

@@ -251,13 +251,17 @@ _AS_WANTED: Final = frozenset(
 )
 
 
-def row(screens: Mapping[str, Screen]) -> tuple[tuple[str, bool], ...]:
+def row(
+    screens: Mapping[str, Screen], against: Iterable[tuple[datetime, str]] = ()
+) -> tuple[tuple[str, bool], ...]:
     """The screens that count for or against an incentive, by id, in the order of their specimens.
+
+    `against` are other tests that count against it, with their times: confirmed positive breath tests.
 
     Nothing unexpected found counts for it, whether a prescribed medicine was found or not: a missing medicine is no
     punishment. An unexpected positive and a refusal count against it; everything else leaves the row as it is.
     """
-    placed: list[tuple[datetime, str, bool]] = []
+    placed: list[tuple[datetime, str, bool]] = [(at, key, False) for at, key in against]
     for screen_id, screen in screens.items():
         if screen.not_provided is NotProvidedKind.REFUSED and screen.not_provided_at is not None:
             placed.append((screen.not_provided_at, screen_id, False))

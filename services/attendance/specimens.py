@@ -17,6 +17,7 @@ from services.attendance.interpretation import Screen
 from services.attendance.kept import WentBack
 from shared.contracts.attendance import (
     AttendanceEvent,
+    BreathOutcome,
     NotProvidedKind,
     ScreenClass,
     SpecimenValidity,
@@ -52,20 +53,21 @@ _JUDGED_AGAIN: Final = frozenset({SpecimenValidity.DILUTE, SpecimenValidity.INVA
 
 Said = tuple[AttendanceEvent, ...]
 Sent = tuple[Handoff, ...]
+Row = tuple[tuple[str, bool], ...]
 
 
 def settle(
     state: EpisodeState, screen_id: str, screen: Screen, cause: Cause
 ) -> tuple[EpisodeState, Said, Sent]:
     """Keep a screen as it now stands, and with it every loop and the ladder of rewards that follow from it."""
-    before = interpretation.row(state.screens)
+    before = row_of(state)
     state = with_screen(state, screen_id, screen)
     state, said = _watch(state, screen_id, cause)
     if screen.retest_of is not None:
         state, more = _watch(state, screen.retest_of, cause)
         said += more
     state, more = watch_interval(state, cause)
-    return state, (*said, *more), _reset(state, before, cause)
+    return state, (*said, *more), reset(state, before, cause)
 
 
 def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> tuple[EpisodeState, Said]:
@@ -124,12 +126,22 @@ def _working_day_later(now: datetime, state: EpisodeState) -> datetime:
     return later.astimezone(now.tzinfo)
 
 
-def _reset(state: EpisodeState, before: tuple[tuple[str, bool], ...], cause: Cause) -> Sent:
+def row_of(state: EpisodeState) -> Row:
+    """What counts for or against the next reward. A confirmed positive breath test counts as an unexpected positive."""
+    positive = [
+        (test.tested_at, key)
+        for key, test in state.breath_tests.items()
+        if test.outcome is BreathOutcome.POSITIVE
+    ]
+    return interpretation.row(state.screens, positive)
+
+
+def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
     """Whoever takes part in rewards is told when the next one starts from its base again."""
     if not state.paid or state.admission is None or state.left_at is not None:
         return ()
     terms = state.terms.incentives or IncentiveTerms()
-    worth = ladder.worth_next(interpretation.row(state.screens), terms)
+    worth = ladder.worth_next(row_of(state), terms)
     if worth >= ladder.worth_next(before, terms):
         return ()
     zone = ZoneInfo(state.admission.time_zone)

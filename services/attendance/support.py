@@ -75,7 +75,7 @@ def choose(
 
     Courts treat a compelled religious program without a secular option as a violation (domain reference, section 3).
     """
-    in_care(state)
+    admission = in_care(state)
     if not opted_out and not SECULAR.intersection(alternatives):
         raise Invalid(
             "no-secular-alternative",
@@ -84,7 +84,13 @@ def choose(
         )
     chosen = tuple(sorted(set(alternatives)))
     support = state.support.model_copy(update={"opted_out": opted_out, "alternatives": chosen})
-    return Decision(state.but(support=support))
+    if support == state.support:
+        return Decision(state)
+    event = attendance.MutualSupportRequirementSet(
+        opted_out=opted_out,
+        meetings_per_week=0 if opted_out else admission.terms.mutual_support_per_week,
+    )
+    return Decision(state.but(support=support), (event,))
 
 
 def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:

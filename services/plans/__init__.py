@@ -15,8 +15,8 @@ Says    of the plan: treatment-plan-activated, goal-added, goal-updated, goal-ac
 Asked   /plans /goals /reviews /episodes /groups /tables
 
 Read `tables.py` for what a clinician may want to check or change, `domain.py` for what is kept and waited for, then
-`treatment.py` (plan and plan reviews), `goals.py`, `care.py` (what goes with the plan), `offer.py` (what there is to
-plan with), `reviews.py` (clinical reviews), `changes.py` (level and transfer) and `consents.py` (what a hand-over
-needs), `aftercare.py`, `endings.py` (criteria, graduation, discharge), `heard.py` (admission, sessions, mistakes),
-`reactions.py` for what leads to what, `api*.py` for HTTP.
+`treatment.py` (plan and plan reviews), `amendments.py`, `goals.py`, `care.py` (what goes with the plan), `offer.py`
+(what there is to plan with), `reviews.py` (clinical reviews), `changes.py` (level and transfer) and `consents.py`
+(what a hand-over needs), `aftercare.py`, `endings.py` (criteria, graduation, discharge), `heard.py` (admission,
+sessions, mistakes), `reactions.py` for what leads to what, `api*.py` for HTTP.
 """

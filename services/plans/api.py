@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from services.plans import care, domain, goals, reviews, tables, treatment
+from services.plans import amendments, care, domain, goals, reviews, tables, treatment
 from services.plans.domain import Deferral, Goal
 from services.plans.offer import GroupState
 from services.plans.tables import (
@@ -29,7 +29,8 @@ from shared.contracts.plans import (
     ReviewOutcome,
 )
 from shared.decision import derive_id
-from shared.errors import NotYetKnown
+from shared.errors import NotYetKnown, Unknown
+from shared.programs.profile import ProgramProfile
 from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
 router = APIRouter(tags=["plans"])
@@ -93,6 +94,10 @@ class SignPlan(OfEpisode):
     by: Literal["patient", "clinician"]
 
 
+class AmendPlan(OfEpisode):
+    services: Annotated[list[PlannedService], Field(min_length=1, max_length=20)]
+
+
 class RelapsePrevention(OfEpisode):
     elements: Annotated[tuple[Code, ...], Field(min_length=1, max_length=20)]
 
@@ -146,9 +151,10 @@ async def draft_plan(call: Staff, body: DraftPlan) -> Response:
         deferred=tuple(Deferral(dimension=d.dimension, reason=d.reason) for d in body.deferred),
         stage=body.stage,
     )
+    therapies = await _therapies(call, body.episode_id)
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: treatment.draft(state, new, cause),
+        lambda state, cause: treatment.draft(state, new, cause, therapies=therapies),
         status=201,
     )
 
@@ -157,9 +163,10 @@ async def draft_plan(call: Staff, body: DraftPlan) -> Response:
 async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> Response:
     """Add a goal, which the person has a part in."""
     goal = body.goal(call.new_id("goal"))
+    therapies = await _therapies(call, body.episode_id)
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: goals.add(state, plan_id, goal, cause),
+        lambda state, cause: goals.add(state, plan_id, goal, cause, therapies=therapies),
         status=201,
     )
 
@@ -175,20 +182,57 @@ async def change_goal(call: Staff, goal_id: SubjectId, body: ChangeGoal) -> Resp
         interventions=body.interventions,
         withdrawn=body.withdrawn,
     )
+    therapies = await _therapies(call, body.episode_id)
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: goals.change(state, goal_id, new, cause),
+        lambda state, cause: goals.change(state, goal_id, new, cause, therapies=therapies),
     )
+
+
+async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
+    """What the person's program lists, as its profile was on the day of admission; empty where it lists nothing."""
+    episode = (await call.record(f"episode/{episode_id}")).state
+    admission = episode.admission if isinstance(episode, domain.EpisodeState) else None
+    if admission is None:
+        return frozenset()
+    try:
+        profile: ProgramProfile = call.runtime.programs.current(
+            call.actor.facility_id, admission.program, admission.admitted_at.date()
+        )
+    except Unknown:  # a program that is no longer described lists nothing
+        return frozenset()
+    return frozenset(profile.therapies)
 
 
 @router.post("/plans/{plan_id}/sign")
 async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> Response:
-    """Record a signature. The plan is in force when patient and clinician have signed."""
+    """Record a signature. The plan, or its amendment, is in force when patient and clinician have signed."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        lambda state, cause: treatment.sign(
+        lambda state, cause: amendments.sign(
             state, plan_id, by_patient=body.by == "patient", cause=cause
         ),
+    )
+
+
+@router.post("/plans/{plan_id}/amend")
+async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> Response:
+    """Draft the next version of a plan in force, with other services. Both sign it with POST /plans/{plan_id}/sign.
+
+    Until then the version before stays in force. A draft that waits already is replaced.
+    """
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: amendments.amend(state, plan_id, tuple(body.services), cause),
+    )
+
+
+@router.post("/plans/{plan_id}/amend/withdraw")
+async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -> Response:
+    """Give up an amendment that is not signed by both; the plan stays as it is."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: amendments.withdraw(state, plan_id, cause),
     )
 
 

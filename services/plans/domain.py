@@ -60,6 +60,7 @@ class Admission(Value):
     person_id: str
     length_weeks: int
     terms: ProgramTerms
+    program: str = ""
 
 
 class Goal(PlannedGoal):
@@ -105,6 +106,15 @@ class Plan(Value):
     clinician_signed_at: AwareDatetime | None = None
     active: bool = False
     next_review_on: date | None = None
+
+
+class Amendment(Value):
+    """Other services for a plan in force. They hold when both have signed, and the plan's version before until then."""
+
+    amendment_id: str
+    services: tuple[PlannedService, ...]
+    patient_signed_at: AwareDatetime | None = None
+    clinician_signed_at: AwareDatetime | None = None
 
 
 class Review(Value):
@@ -200,6 +210,8 @@ class EpisodeState(CareState):
     outbound: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
 
     plan: Plan | None = None
+    amendment: Amendment | None = None
+    """What waits to be signed while the plan is in force."""
     reviews: dict[str, Review] = Field(default_factory=dict[str, Review])
     needs: tuple[Need, ...] = ()
     ancillary: tuple[Ancillary, ...] = ()
@@ -224,6 +236,8 @@ class EpisodeState(CareState):
     weeks: dict[str, Week] = Field(default_factory=dict[str, Week])
     support_on: tuple[date, ...] = ()
     """Days of mutual-support meetings."""
+    support_opted_out: bool = False
+    """The person goes to no meetings, by their own choice."""
     family_sessions: int = 0
 
     @property

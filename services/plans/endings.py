@@ -48,7 +48,12 @@ def hours_met(state: EpisodeState, _cause: Cause) -> bool:
 
 
 def support_logged(state: EpisodeState, cause: Cause) -> bool:
-    """As many mutual-support meetings in four weeks as the program asks for, of any fellowship; at least one."""
+    """As many mutual-support meetings in four weeks as the program asks for, of any fellowship; at least one.
+
+    None are asked of a person who opted out: nobody is made to go (domain reference, section 3, "Mutual support").
+    """
+    if state.support_opted_out:
+        return True
     since = domain.local_day(state, cause.now) - timedelta(weeks=SUPPORT_WEEKS)
     logged = sum(day > since for day in state.support_on)
     return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_per_week)
@@ -185,6 +190,11 @@ def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[Epis
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
     closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
     state = state.but(
-        discharged=kind, reviews=closed, level_change=None, transfer=None, deadlines={}
+        discharged=kind,
+        reviews=closed,
+        amendment=None,
+        level_change=None,
+        transfer=None,
+        deadlines={},
     )
     return Decision(state, (*cleared, event))

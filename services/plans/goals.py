@@ -37,11 +37,18 @@ class Change(NamedTuple):
         return any(item is not None for item in self[1:])
 
 
-def add(state: EpisodeState, plan_id: str, goal: Goal, cause: Cause) -> Decision[EpisodeState]:
+def add(
+    state: EpisodeState,
+    plan_id: str,
+    goal: Goal,
+    cause: Cause,
+    *,
+    therapies: treatment.Therapies = None,
+) -> Decision[EpisodeState]:
     """A further goal. While the plan is a draft, it is signed with the others."""
     domain.in_treatment(state)
     plan = domain.plan_of(state, plan_id)
-    treatment.smart(state, goal, cause)
+    treatment.smart(state, goal, cause, therapies=therapies)
     if len(plan.goals) >= GOALS_MAX:
         raise Refused("too-many-goals", "A plan holds at most fifty goals.")
     state = state.but(plan=_unsigned(plan.model_copy(update={"goals": (*plan.goals, goal)})))
@@ -53,7 +60,14 @@ def add(state: EpisodeState, plan_id: str, goal: Goal, cause: Cause) -> Decision
     return Decision(state, (added, *cleared), answer=answer)
 
 
-def change(state: EpisodeState, goal_id: str, new: Change, cause: Cause) -> Decision[EpisodeState]:
+def change(
+    state: EpisodeState,
+    goal_id: str,
+    new: Change,
+    cause: Cause,
+    *,
+    therapies: treatment.Therapies = None,
+) -> Decision[EpisodeState]:
     """Measure a goal, or change it together with the patient."""
     domain.in_treatment(state)
     plan = state.plan
@@ -65,7 +79,7 @@ def change(state: EpisodeState, goal_id: str, new: Change, cause: Cause) -> Deci
     fields = {name: item for name, item in new._asdict().items() if item is not None}
     after = goal.model_copy(update=fields)
     if new.amends and after.withdrawn is None:
-        treatment.smart(state, after, cause)
+        treatment.smart(state, after, cause, therapies=therapies)
     after = after.model_copy(
         update={"achieved": after.value is not None and after.reached(after.value)}
     )

@@ -64,6 +64,7 @@ def admitted(
         person_id=event.person_id,
         length_weeks=event.length_weeks,
         terms=event.terms or ProgramTerms(),
+        program=event.program,
     )
     state = state.but(admission=admission, undone=False)
     state, cleared = domain.settle(state, PlansLoop.MISSING_FACT, cause)
@@ -133,6 +134,13 @@ def support_logged(
     """Meetings count toward goals and graduation, whichever the fellowship; never toward hours (1.11, 2.1)."""
     days = tuple(sorted((*state.support_on, event.attended_on))[-SUPPORT_KEPT:])
     return Decision(state.but(support_on=days))
+
+
+def support_required(
+    state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Whoever opted out is asked for no meetings (domain reference, section 3, "Mutual support")."""
+    return Decision(state.but(support_opted_out=event.opted_out))
 
 
 def family_attended(

@@ -69,6 +69,7 @@ REACTIONS = Reactions(
     on(attendance.ScreenInterpreted, _of_treatment(reviews.screen_interpreted)),
     on(attendance.ScreenFailed, _of_treatment(reviews.screen_failed)),
     on(attendance.MutualSupportLogged, _of_treatment(heard.support_logged)),
+    on(attendance.MutualSupportRequirementSet, _of_treatment(heard.support_required)),
     on(attendance.FamilySessionAttended, _of_treatment(heard.family_attended)),
     # after a session, after the program
     on(followup.CheckInCompleted, _of_treatment(reviews.checked_in)),

@@ -88,7 +88,12 @@ def screen_resulted(
 def screen_interpreted(
     state: EpisodeState, event: attendance.ScreenInterpreted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A prescribed substance that is missing is talked about in private; it is no offence. Nothing is published."""
+    """A prescribed substance that is missing is talked about in private; it is no offence. Nothing is published.
+
+    A specimen that a clinician can't judge is looked at once, whether its result said so already or not.
+    """
+    if event.classification is ScreenClass.INVALID:
+        return _request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
     if event.classification is not ScreenClass.EXPECTED_ABSENT:
         return Decision(state)
     return _request(state, ReviewTrigger.ADHERENCE, cause, about=event.screen_id, private=True)

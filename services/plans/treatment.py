@@ -29,6 +29,10 @@ DECIDED: Final = (PlansLoop.LEVEL_CHANGE, PlansLoop.TRANSFER, PlansLoop.DISCHARG
 """What a review may have decided; the next one decides anew."""
 
 
+Therapies = frozenset[str] | None
+"""What the person's program lists; None, or nothing: it says nothing of therapies."""
+
+
 class NewPlan(Value):
     """What a draft says."""
 
@@ -80,13 +84,17 @@ def expect_plan(state: EpisodeState, cause: Cause) -> EpisodeState:
 # --- commands ---------------------------------------------------------------------------------------------
 
 
-def draft(state: EpisodeState, new: NewPlan, cause: Cause) -> Decision[EpisodeState]:
+def draft(
+    state: EpisodeState, new: NewPlan, cause: Cause, *, therapies: Therapies = None
+) -> Decision[EpisodeState]:
     """Write down goals and services. Nothing is in force until both have signed."""
     domain.in_treatment(state)
     if _active(state):
-        raise Refused("plan-active", "A plan is in force.", way_out="Review it to change it.")
+        raise Refused(
+            "plan-active", "A plan is in force.", way_out="Amend it, or change its goals."
+        )
     for goal in new.goals:
-        smart(state, goal, cause)
+        smart(state, goal, cause, therapies=therapies)
     plan = Plan(
         plan_id=cause.derive_id("plan"),
         version=1,
@@ -99,8 +107,10 @@ def draft(state: EpisodeState, new: NewPlan, cause: Cause) -> Decision[EpisodeSt
     return Decision(state.but(plan=plan), answer=answer)
 
 
-def smart(state: EpisodeState, goal: Goal, cause: Cause) -> None:
+def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies = None) -> None:
     """A goal is specific, measurable, and the patient's own. Raises what it lacks.
+
+    Its therapies are those that the program lists, or, where it lists none, those of the table.
 
     Domain reference, section 3 (SMART goal) and fact 1.10: the patient contributes to every goal.
     """
@@ -114,7 +124,13 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause) -> None:
         raise Invalid("goal-already-reached", "The goal's target is where the person is already.")
     if goal.due_on < domain.local_day(state, cause.now):
         raise Invalid("goal-due-in-the-past", "The goal's day has passed.")
-    if not domain.known(goal.therapies, tables.THERAPIES):
+    if therapies and not domain.known(goal.therapies, therapies):
+        raise Invalid(
+            "therapy-not-offered",
+            "The program does not offer this therapy.",
+            way_out="Choose from the program's profile: GET /programs/{program}.",
+        )
+    if not therapies and not domain.known(goal.therapies, tables.THERAPIES):
         raise Invalid("therapy-not-listed", "A therapy is not on the list.")
     if not domain.known(goal.interventions, tables.INTERVENTIONS):
         raise Invalid("intervention-not-listed", "An intervention is not on the list.")
@@ -134,14 +150,23 @@ def sign(
             "Nobody signs a plan before orientation.",
             way_out="Complete the orientation first.",
         )
-    _fit_to_sign(state, plan)
+    fit_to_sign(state, plan)
     signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
     plan = plan.model_copy(update=signed)
     if plan.patient_signed_at is None or plan.clinician_signed_at is None:
         return Decision(state.but(plan=plan))
     plan = plan.model_copy(update={"active": True})
     state = domain.schedule_review(state.but(early_sessions={}), plan, cause)
-    activated = plans.TreatmentPlanActivated(
+    state, cleared = domain.settle(state, PlansLoop.TREATMENT_PLAN, cause)
+    return Decision(state, (activated(state), *cleared))
+
+
+def activated(state: EpisodeState) -> plans.TreatmentPlanActivated:
+    """The plan as it came into force."""
+    plan = state.plan
+    if plan is None:
+        raise ValueError("there is no plan")
+    return plans.TreatmentPlanActivated(
         plan_id=plan.plan_id,
         version=plan.version,
         goals=tuple(goal.published() for goal in plan.goals),
@@ -150,11 +175,9 @@ def sign(
         clinician_signed_at=_signed(plan.clinician_signed_at),
         next_review_on=_next_review(state),
     )
-    state, cleared = domain.settle(state, PlansLoop.TREATMENT_PLAN, cause)
-    return Decision(state, (activated, *cleared))
 
 
-def _fit_to_sign(state: EpisodeState, plan: Plan) -> None:
+def fit_to_sign(state: EpisodeState, plan: Plan) -> None:
     """What a plan has to hold before anyone signs it. Raises what it lacks.
 
     Drivers become plan problems (domain reference, section 2, rule 7); individual sessions come as often as the

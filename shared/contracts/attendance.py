@@ -595,6 +595,18 @@ class MutualSupportLogged(AttendanceEvent, consumers=("plans",)):
     """How it was verified."""
 
 
+class MutualSupportRequirementSet(AttendanceEvent, consumers=("plans",)):
+    """The person chose what mutual support is asked of them: fellowships of their own choice, or none at all.
+
+    Plans asks for no meetings at the end of who opted out. The latest choice holds; opting out has no consequence.
+    """
+
+    opted_out: bool = Field(examples=[True])
+    """Whether the person goes to no meetings, by their own choice."""
+    meetings_per_week: int = Field(ge=0, le=14, examples=[0])
+    """Meetings per week that are asked for now."""
+
+
 class FamilySessionAttended(AttendanceEvent, consumers=("plans",)):
     """A family member or other supporter took part in a session.
 

@@ -145,6 +145,9 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.loop-escalated.v1": _ESCALATION,
     "care.attendance.loop-escalated.v1": _ESCALATION,
     "care.attendance.session-loop-escalated.v1": _ESCALATION,
+    "care.attendance.mutual-support-requirement-set.v1": (
+        "nobody is compelled to a fellowship: who opts out must not fail the program's support log"
+    ),
     "care.attendance.group-loop-escalated.v1": _ESCALATION,
     "care.followup.loop-escalated.v1": _ESCALATION,
     "care.intake.escalation-cleared.v1": _CLEARANCE,

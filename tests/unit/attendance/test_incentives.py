@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance import incentives, ladder
+from services.attendance import breath, incentives, ladder
 from services.attendance.app import SERVICE
 from services.attendance.incentives import TargetBehavior
 from services.attendance.kept import Earned, TakenOut, WentBack
@@ -163,6 +163,30 @@ def test_a_refusal_goes_back_and_no_other_missing_specimen_does(kind: str, goes_
     assert any(isinstance(body, WentBack) for body in episode.told) is goes_back
     episode.screened()
     assert episode.earn() == (250 if goes_back else 375)
+
+
+@pytest.mark.fact("1.8")
+@pytest.mark.parametrize(("second", "goes_back"), [(0, False), (75, True)])
+def test_a_confirmed_positive_breath_test_goes_back_like_an_unexpected_positive(
+    second: int, goes_back: bool
+) -> None:
+    episode = Rewarded()
+    episode.earn()
+    episode.at(episode.now + timedelta(days=1))
+    blown = episode.command(lambda s, c: breath.record(s, reading(80), c)).answer["screen_id"]
+    assert not [body for body in episode.told if isinstance(body, WentBack)], "not yet confirmed"
+    episode.at(episode.now + breath.RETEST_AFTER)
+    episode.command(lambda s, c: breath.record(s, reading(second, of=blown), c))
+    assert any(isinstance(body, WentBack) for body in episode.told) is goes_back
+    episode.at(episode.now + timedelta(days=1))
+    episode.screened()
+    assert episode.earn() == (250 if goes_back else 375)
+
+
+def reading(mg: int, *, of: str | None = None) -> breath.Reading:
+    return breath.Reading(
+        mg_per_210l=mg, device_id="fuel-cell-2", observed_minutes=15, retest_of=of
+    )
 
 
 def test_a_dilute_specimen_neither_earns_nor_resets() -> None:

@@ -380,3 +380,32 @@ async def test_a_week_shows_what_is_asked_booked_and_prescribed(clinic: Clinic) 
     assert (week["over_ceiling"], week["closed"], len(week["sessions"])) == (False, False, 1)
     ahead = await clinic.get(f"/episodes/{person}/weeks/2026-06-01")
     assert ahead.json()["minutes_scheduled"] == 0
+
+
+# --- what a session may be about -------------------------------------------------------------------------
+
+
+@pytest.mark.fact("1.6", "2.1", "4.6")
+@pytest.mark.parametrize(
+    ("program", "topic", "code"),
+    [
+        ("community-step-down", "grief-and-loss", None),
+        ("community-step-down", "social-support", "topic-not-offered"),
+        ("matrix-family", "social-support", None),
+        ("evening-groups", "anything", None),
+        ("a-program-of-old", "anything", None),
+    ],
+)
+async def test_a_session_alone_is_about_what_the_person_s_program_lists(
+    clinic: Clinic, program: str, topic: str, code: str | None
+) -> None:
+    episode_id = await clinic.admit("ann", program=program)
+    body = {
+        "modality": "individual",
+        "topic": topic,
+        "starts_at": clinic.clock.now().isoformat(),
+        "minutes_planned": 60,
+        "roster": [episode_id],
+    }
+    answer = await clinic.post("/sessions", body)
+    assert answer.json().get("code") == code

@@ -104,7 +104,11 @@ def test_nobody_is_made_to_go_to_a_religious_meeting(
     assert episode.view["opted_out"] is opted_out
     assert episode.view["asked_per_week"] == (0 if opted_out else 2)
     assert episode.view["met"] is opted_out
-    assert not episode.said
+    [event] = episode.said
+    assert isinstance(event, attendance.MutualSupportRequirementSet)
+    assert (event.opted_out, event.meetings_per_week) == (opted_out, 0 if opted_out else 2)
+    episode.choose(*alternatives, opted_out=opted_out)
+    assert episode.said == [event], "the same choice is no news"
 
 
 @pytest.mark.parametrize("day", ["2026-03-01", "2026-03-05"])

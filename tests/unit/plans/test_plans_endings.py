@@ -78,6 +78,13 @@ CASES: list[tuple[str, str, Prepared, bool]] = [
     ("support-log", "none", lambda _: None, False),
     ("support-log", "a secular one", lambda h: h.hear(meeting()), True),
     ("support-log", "one of any kind", lambda h: h.hear(meeting(0, Fellowship.AA)), True),
+    ("support-log", "opted out", lambda h: h.hear(opted(out=True)), True),
+    (
+        "support-log",
+        "opted in again",
+        lambda h: h.hear_all([opted(out=True), opted(out=False)]),
+        False,
+    ),
     ("support-log", "long ago", lambda h: (h.hear(meeting()), h.after(days=28)), False),
     ("family-session", "none", lambda _: None, False),
     ("family-session", "one", lambda h: h.hear(fact(attendance.FamilySessionAttended)), True),
@@ -89,6 +96,10 @@ CASES: list[tuple[str, str, Prepared, bool]] = [
     ("appointment-booked", "no", lambda _: None, False),
     ("appointment-booked", "yes", lambda h: h.aftercare(("first-appointment",)), True),
 ]
+
+
+def opted(*, out: bool) -> attendance.MutualSupportRequirementSet:
+    return fact(attendance.MutualSupportRequirementSet, opted_out=out)
 
 
 def positive(history: Plans) -> None:

@@ -69,8 +69,12 @@ TRIGGERS: list[tuple[Event, ReviewTrigger | None]] = [
     *[
         (fact(attendance.ScreenInterpreted, classification=found), None)
         for found in ScreenClass
-        if found is not ScreenClass.EXPECTED_ABSENT
+        if found not in (ScreenClass.EXPECTED_ABSENT, ScreenClass.INVALID)
     ],
+    (
+        fact(attendance.ScreenInterpreted, classification=ScreenClass.INVALID),
+        ReviewTrigger.VALIDITY,
+    ),
 ]
 
 
@@ -96,6 +100,14 @@ class TestRequest:
         history.discharge()
         history.hear(event)
         assert history.of(plans.ClinicalReviewRequested) == []
+
+    def test_a_specimen_that_cannot_be_judged_is_looked_at_once(self) -> None:
+        history = with_plan()
+        history.hear(fact(attendance.ScreenResulted, validity=SpecimenValidity.DILUTE))
+        [requested] = history.of(plans.ClinicalReviewRequested)
+        history.complete(requested.review_id)
+        history.hear(fact(attendance.ScreenInterpreted, classification=ScreenClass.INVALID))
+        assert history.of(plans.ClinicalReviewRequested) == [requested]
 
     def test_one_open_per_reason(self) -> None:
         history = with_plan()

@@ -1,0 +1,98 @@
+"""A plan in force that gets other services: drafted as its next version, signed anew by both, in force only then.
+
+Goals are added and changed one by one (`goals.py`); what is scheduled for the person is changed here. Until both have
+signed, the version before stays in force, and somebody is to see to the signatures. Source: fact 1.10, the patient's
+part in the plan, and the domain reference, section 3 ("Plan timelines").
+"""
+
+from __future__ import annotations
+
+from services.plans import domain, treatment
+from services.plans.domain import Amendment, EpisodeState, Plan
+from shared.contracts.codes import ClearedReason, PlansLoop
+from shared.contracts.plans import PlannedService
+from shared.decision import Cause, Decision
+from shared.errors import Refused, Unknown
+
+
+def amend(
+    state: EpisodeState, plan_id: str, services: tuple[PlannedService, ...], cause: Cause
+) -> Decision[EpisodeState]:
+    """Draft the plan's next version with other services. A draft that waits already is replaced by this one."""
+    domain.in_treatment(state)
+    plan = _in_force(state, plan_id)
+    if services == plan.services:
+        raise Refused("amendment-changes-nothing", "These are the services of the plan in force.")
+    treatment.fit_to_sign(state, plan.model_copy(update={"services": services}))
+    state, cleared = _settled(state, cause, ClearedReason.SUPERSEDED)
+    amendment = Amendment(amendment_id=cause.derive_id("amendment"), services=services)
+    state = domain.wait_for(
+        state.but(amendment=amendment),
+        PlansLoop.TREATMENT_PLAN,
+        cause,
+        loop_id=amendment.amendment_id,
+    )
+    answer = {"amendment_id": amendment.amendment_id, "version": plan.version + 1}
+    return Decision(state, cleared, answer=answer)
+
+
+def sign(
+    state: EpisodeState, plan_id: str, *, by_patient: bool, cause: Cause
+) -> Decision[EpisodeState]:
+    """Sign the draft, or the amendment of a plan in force; with both signatures it is what holds."""
+    domain.in_treatment(state)
+    plan = domain.plan_of(state, plan_id)
+    amendment = state.amendment
+    if not plan.active or amendment is None:
+        return treatment.sign(state, plan_id, by_patient=by_patient, cause=cause)
+    treatment.fit_to_sign(state, plan.model_copy(update={"services": amendment.services}))
+    signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
+    amendment = amendment.model_copy(update=signed)
+    state = state.but(amendment=amendment)
+    if amendment.patient_signed_at is None or amendment.clinician_signed_at is None:
+        return Decision(state)
+    state, cleared = _settled(state, cause, ClearedReason.RESOLVED)
+    state, amended = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    plan = plan.model_copy(
+        update={
+            "version": plan.version + 1,
+            "services": amendment.services,
+            "patient_signed_at": amendment.patient_signed_at,
+            "clinician_signed_at": amendment.clinician_signed_at,
+        }
+    )
+    state = state.but(plan=plan)
+    if plan.next_review_on is None:  # the last review decided an end that did not come
+        state = domain.schedule_review(state, plan, cause)
+    return Decision(state, (treatment.activated(state), *cleared, *amended))
+
+
+def withdraw(state: EpisodeState, plan_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """The amendment is given up: the plan in force stays as it is."""
+    domain.in_treatment(state)
+    _in_force(state, plan_id)
+    if state.amendment is None:
+        raise Unknown("amendment")
+    state, cleared = _settled(state, cause, ClearedReason.WITHDRAWN)
+    return Decision(state, cleared)
+
+
+def _settled(state: EpisodeState, cause: Cause, reason: ClearedReason) -> domain.Step:
+    """No signature of an amendment is waited for any more."""
+    if state.amendment is None:
+        return state, ()
+    loop_id = state.amendment.amendment_id
+    return domain.settle(
+        state.but(amendment=None), PlansLoop.TREATMENT_PLAN, cause, loop_id=loop_id, reason=reason
+    )
+
+
+def _in_force(state: EpisodeState, plan_id: str) -> Plan:
+    plan = domain.plan_of(state, plan_id)
+    if not plan.active:
+        raise Refused(
+            "plan-not-active",
+            "Only a plan in force is amended.",
+            way_out="Draft the plan anew; nobody has signed it for good.",
+        )
+    return plan
