@@ -20,6 +20,8 @@ class Mood(StrEnum):
     """Every chunk comes late."""
     HALF_OPEN = "half_open"
     """Connections stay open and nothing arrives."""
+    DEAF = "deaf"
+    """What is asked arrives; the answer is lost, and the connection with it."""
 
 
 class Proxy:
@@ -72,16 +74,22 @@ class Proxy:
             return
         self._writers |= {writer, far_writer}
         try:
-            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+            await asyncio.gather(
+                self._pump(reader, far_writer), self._pump(far_reader, writer, answers=True)
+            )
         finally:
             for end in (writer, far_writer):
                 self._writers.discard(end)
                 end.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool = False
+    ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while chunk := await reader.read(CHUNK_BYTES):
                 await self._fine.wait()
+                if self._mood is Mood.DEAF and answers:
+                    break
                 if self._mood is Mood.SLOW:
                     await asyncio.sleep(self.DELAY_SECONDS)
                 writer.write(chunk)
