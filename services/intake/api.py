@@ -230,6 +230,8 @@ async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recom
     """Sign the recommended level, for one program or any of the facility. The answer says whether it suits now.
 
     `answers` are the program's eligibility codes, yes or no; a clinician may override what is unmet, with a reason.
+    Without a `program` only the level is held against the levels that the facility's programs have: no program's
+    conditions are asked for, and none is refused for. Name the program as soon as one is applied to.
     """
     application = _application(call, body)
     return await call.execute(
