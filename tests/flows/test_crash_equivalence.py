@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from statistics import median
 from uuid import uuid4
 
 import pytest
 from rich.console import Console
 
 from demo import run
-from demo.ledger import Ledger
+from demo.population import population
 from shared.testing.backends import Backend, Capability, require
 from shared.testing.stack import services
 from tests.integration.bus import forget_topics
@@ -18,7 +19,7 @@ SEED = 3335
 """Four people of one group within fifty days: two graduate, two leave early, somebody returns to use."""
 
 
-async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
+async def lived(backend: Backend, *kill: str) -> tuple[run.Lived, int]:
     """One run on topics and databases of its own. And how often a service was started again."""
     await forget_topics(backend)
     options = run.Options(EPISODES, SEED, kill, prefix=f"k{uuid4().hex[:8]}_", cast=False)
@@ -31,7 +32,7 @@ async def lived(backend: Backend, *kill: str) -> tuple[Ledger, int]:
     ) as stack:
         before = {process.pid for process in stack.processes}
         lived = await run.act(stack, options, Console(quiet=True))
-        return lived.ledger, len({process.pid for process in stack.processes} - before)
+        return lived, len({process.pid for process in stack.processes} - before)
 
 
 @pytest.mark.timeout(300)
@@ -46,7 +47,30 @@ async def test_a_killed_service_changes_nothing(
     undisturbed, _ = await lived(backend)
     killed, restarted = await lived(backend, "attendance", "plans")
     assert restarted == 2
-    assert undisturbed.clean, undisturbed.report()
-    assert killed.clean, killed.report()
-    assert killed.events_by_type == undisturbed.events_by_type
-    assert killed.outcomes == undisturbed.outcomes
+    calm, shaken = undisturbed.ledger, killed.ledger
+    assert calm.clean, calm.report()
+    assert shaken.clean, shaken.report()
+    assert shaken.events_by_type == calm.events_by_type
+    assert shaken.outcomes == calm.outcomes
+    assert killed.rates == undisturbed.rates
+    assert_as_drawn(undisturbed)
+
+
+def assert_as_drawn(lived: run.Lived) -> None:
+    """What the topics tell of these people is what was drawn for them: the rates measure what they say they do."""
+    people = population(EPISODES, SEED)
+    assert not any(p.needs_withdrawal_care for p in people), "everybody is admitted"
+    gone = [p for p in people if p.leaves_after_days is not None]
+    used = [p for p in people if p.returns_to_use_day is not None]
+    found = {rate.name: rate.value for rate in lived.rates}
+    stay = found.pop("stay_of_graduates_median")
+    assert found == {
+        "acknowledged_within_30_minutes": sum(p.acknowledged_at_once for p in people) / EPISODES,
+        "sent_for_withdrawal_care": 0,
+        "gone_before_day_30": len(gone) / EPISODES,
+        "used_within_12_months": len(used) / EPISODES,
+        "engaged_again": sum(p.engages_again for p in used) / len(used),
+    }
+    weeks = median(p.length_weeks for p in people if p not in gone)
+    assert stay is not None
+    assert -0.1 < stay - weeks < 0.3, "to the hour of a working day near it"
