@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,17 @@ def test_every_file_that_is_named_is_there(path: Path) -> None:
 @page
 def test_every_test_that_is_named_is_there(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    everything = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("test_*.py"))
+    everything = _tests()
     names = set(re.findall(r"\b(test_\w+)\b(?![.*/])", text))
     files = {p.stem for p in (ROOT / "tests").rglob("test_*.py")}
     assert [n for n in sorted(names - files) if f"def {n}(" not in everything] == []
     classes = set(re.findall(r"`(Test\w+)", text))
     assert [n for n in sorted(classes) if not re.search(rf"class {n}\b", everything)] == []
+
+
+@cache
+def _tests() -> str:
+    return "".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("test_*.py"))
 
 
 @page

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -61,14 +62,16 @@ def _written(default: object) -> str:
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def _read_elsewhere() -> set[str]:
+@cache
+def _read_elsewhere() -> frozenset[str]:
     """What is asked of the environment without a settings class."""
-    return {
-        name
+    texts = (
+        path.read_text(encoding="utf-8")
         for package in ("shared", "services", "care", "demo")
         for path in (ROOT / package).rglob("*.py")
-        for name in _asked(ast.parse(path.read_text(encoding="utf-8")))
-    } - NOT_OURS
+    )
+    asking = (text for text in texts if "os.environ" in text or "os.getenv" in text)
+    return frozenset(name for text in asking for name in _asked(ast.parse(text))) - NOT_OURS
 
 
 def _asked(tree: ast.Module) -> Iterator[str]:
