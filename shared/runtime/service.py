@@ -118,6 +118,7 @@ class Runtime:
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
+        self._topics_seen = True
         self._started = False
         self._stopping = False
         self.refusal: ConfigurationError | None = None
@@ -209,16 +210,25 @@ class Runtime:
     async def _note_topics(self) -> None:
         topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
         bootstrap = self.settings.kafka_bootstrap
+        backoff = Backoff()
         while True:
-            await asyncio.sleep(self.settings.topics_check_seconds)
+            if self._topics_seen:
+                await asyncio.sleep(self.settings.topics_check_seconds)
+            else:
+                await backoff.pause()
             try:
                 await startup.check_partitions(bootstrap, topics)
                 await startup.check_topics(bootstrap, topics, self.store)
-            except Unavailable:
-                continue
+            except Unavailable as error:
+                # With nothing to publish, nobody else would notice that Kafka is away.
+                self._topics_seen = False
+                log.warning("topics.waiting", error_code=error.code)
             except TopicMismatch as error:
                 self._refuse(error)
                 return
+            else:
+                self._topics_seen = True
+                backoff.reset()
 
     def _refuse(self, error: ConfigurationError) -> None:
         """What was found at start is no longer so: hear and say nothing more, and tell everyone who asks."""
@@ -290,6 +300,8 @@ class Runtime:
             reasons.append("consumer-waiting")
         if not self.relay.healthy:
             reasons.append("relay-waiting")
+        if not self._topics_seen:
+            reasons.append("topics-waiting")
         clock_unset = isinstance(self.clock, SteppedClock) and not self.clock.set
         if clock_unset:
             reasons.append("clock-not-set")

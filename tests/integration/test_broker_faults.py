@@ -1,4 +1,4 @@
-"""Apache Kafka that is slow, loses its answers, is killed and comes back with its data, and refuses what is too large."""
+"""Apache Kafka that is slow, loses answers, is killed and comes back with its data, and refuses what is too large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from bus import Bus, bus_to, forget_topics, headers_of, until
 from mended import Rules, admission, episode, running
 from told import Commands, counted, once, published, telling, whole
@@ -115,7 +115,7 @@ async def test_a_broker_that_is_killed_comes_back_with_its_data_and_everything_g
         ):
             await until(lambda: counted(it, "applied") > len(known), what="the first work")
             await asyncio.to_thread(own.server.kill)
-            await until(it.reasons, what="red readiness")
+            await until(it.reasons, what="red readiness", limit_s=60)
             for document in await it.documents():
                 whole(document)
             await asyncio.to_thread(own.server.start)
@@ -140,7 +140,8 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
         def __init__(self, **settings: Any) -> None:
             nonlocal made
             made += 1
-            super().__init__(**settings | {"enable_idempotence": idempotent})
+            chosen: dict[str, Any] = settings | {"enable_idempotence": idempotent}
+            super().__init__(**chosen)
 
     monkeypatch.setattr(kafka, "AIOKafkaProducer", Producer)
     event, subject = plans.GoalUpdated.example(), episode()
@@ -210,7 +211,7 @@ async def test_sizes_at_and_over_the_limits(
         )
         await producer.start()
         try:
-            with pytest.raises(MessageSizeTooLargeError):
+            with pytest.raises(KafkaError, match="MessageSizeTooLarge|too large|larger"):
                 await producer.send_and_wait("care.intake", b"x" * (MAX_MESSAGE_BYTES + 1))
         finally:
             await producer.stop()
