@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -205,19 +206,21 @@ class Envelope:
 
 
 _REQUIRED: Final = (
-    "id",
-    "source",
-    "type",
-    "subject",
-    "sequence",
-    "time",
-    "correlationid",
-    "causationid",
-    "facilityid",
-    "actorrole",
-    "sensitivity",
-    "dataschema",
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_subject",
+    "ce_sequence",
+    "ce_time",
+    "ce_correlationid",
+    "ce_causationid",
+    "ce_facilityid",
+    "ce_actorrole",
+    "ce_sensitivity",
+    "ce_dataschema",
 )
+"""The attributes that every event has, in the order in which `read_envelope` takes them."""
 
 
 def read_envelope(headers: Iterable[tuple[str, bytes | None]], key: bytes | None) -> Envelope:
@@ -226,44 +229,56 @@ def read_envelope(headers: Iterable[tuple[str, bytes | None]], key: bytes | None
     Raises `EnvelopeError` with one of the codes `headers-undecodable`, `headers-repeated`, `envelope-incomplete`,
     `envelope-invalid` and `subject-mismatch`. Nothing of the record's content is in the message.
     """
-    attributes: dict[str, str] = {}
-    for name, raw in headers:
-        if not name.startswith("ce_") or raw is None:
-            continue
-        if name[3:] in attributes:
-            raise EnvelopeError("headers-repeated", "an attribute came twice")
-        try:
-            attributes[name[3:]] = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
-    missing = [name for name in ("specversion", *_REQUIRED) if not attributes.get(name)]
-    if missing:
+    ours = [(name, raw) for name, raw in headers if raw is not None and name.startswith("ce_")]
+    try:
+        attributes = {name: raw.decode() for name, raw in ours}
+    except UnicodeDecodeError:
+        raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
+    if len(attributes) < len(ours):
+        raise EnvelopeError("headers-repeated", "an attribute came twice")
+    known = [attributes.pop(name, "") for name in _REQUIRED]
+    if not all(known):
+        missing = [name for name, text in zip(_REQUIRED, known, strict=True) if not text]
         raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}")
-    if attributes.pop("specversion") != SPECVERSION:
+    specversion, event_id, source, event_type, subject, sequence, at, *more = known
+    if specversion != SPECVERSION:
         raise EnvelopeError("envelope-invalid", "specversion is not 1.0")
-    known = {name: attributes.pop(name) for name in _REQUIRED}
-    if not _SUBJECT.fullmatch(known["subject"]):
+    if not _is_subject(subject):
         raise EnvelopeError("envelope-invalid", "subject is not kind/uuid")
-    if key is None or key != known["subject"].encode():
+    if key is None or key != subject.encode():
         raise EnvelopeError("subject-mismatch", "the key is not the subject")
-    if not _TYPE.fullmatch(known["type"]):
+    if not _is_type(event_type):
         raise EnvelopeError("envelope-invalid", "type is not care.<service>.<fact>.v<major>")
+    correlation_id, causation_id, facility_id, actor_role, sensitivity, schema = more
     return Envelope(
-        id=known["id"],
-        source=known["source"],
-        type=known["type"],
-        subject=known["subject"],
-        sequence=_sequence(known["sequence"]),
-        time=_time(known["time"]),
-        correlationid=known["correlationid"],
-        causationid=known["causationid"],
-        facilityid=known["facilityid"],
-        actorrole=known["actorrole"],
-        sensitivity=known["sensitivity"],
-        dataschema=known["dataschema"],
-        traceparent=attributes.pop("traceparent", None),
-        extensions=attributes,
+        id=event_id,
+        source=source,
+        type=event_type,
+        subject=subject,
+        sequence=_sequence(sequence),
+        time=_time(at),
+        correlationid=correlation_id,
+        causationid=causation_id,
+        facilityid=facility_id,
+        actorrole=actor_role,
+        sensitivity=sensitivity,
+        dataschema=schema,
+        traceparent=attributes.pop("ce_traceparent", None),
+        extensions={name[3:]: text for name, text in attributes.items()},
     )
+
+
+# The same subjects and types come again and again.
+
+
+@lru_cache(maxsize=16_384)
+def _is_subject(text: str) -> bool:
+    return _SUBJECT.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1_024)
+def _is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text) is not None
 
 
 _SEQUENCE_DIGITS_MAX: Final = 18

@@ -9,7 +9,7 @@ with the same id and sequence, and consumers ignore the second.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,11 +83,12 @@ class Reactor:
             todo[work.subject].append(index)
         for _ in range(RACES_MAX):
             records = await self._store.load(todo)
-            fresh: dict[int, Outcome] = {}
-            for subject, indexes in todo.items():
-                record = records[subject]
-                for index in indexes:
-                    fresh[index] = record.apply(works[index], self.source)
+            fresh = self._fold(works, todo, records, measured=False)
+            large = [subject for subject in todo if records[subject].too_large]
+            if large:  # seldom: once more, to tell what is too much from what was not
+                records |= await self._store.load(large)
+                again = {subject: todo[subject] for subject in large}
+                fresh |= self._fold(works, again, records, measured=True)
             await self._store.add_letters(self._letters(works, fresh, records))
             changed = [record for record in records.values() if record.touched]
             lost = await self._store.save(changed, datetime.now(UTC))
@@ -102,9 +103,25 @@ class Reactor:
         else:
             raise Unavailable("too-busy", "The record is changing too fast.", way_out="Retry.")
         self._metrics.save_seconds.observe(perf_counter() - started)
-        for index, outcome in outcomes.items():
-            self._count(works[index], outcome)
+        self._count(works, outcomes)
         return [outcomes[index] for index in range(len(works))]
+
+    def _fold(
+        self,
+        works: Sequence[Work],
+        todo: Mapping[str, Sequence[int]],
+        records: Mapping[str, Record],
+        *,
+        measured: bool,
+    ) -> dict[int, Outcome]:
+        """Decide all of it, in memory. Measuring a record costs as much as deciding: done once, at the end."""
+        fresh: dict[int, Outcome] = {}
+        for subject, indexes in todo.items():
+            record = records[subject]
+            record.measured = measured
+            for index in indexes:
+                fresh[index] = record.apply(works[index], self.source)
+        return fresh
 
     def _letters(
         self,
@@ -136,18 +153,24 @@ class Reactor:
             if record.new_handoffs:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
-    def _count(self, work: Work, outcome: Outcome) -> None:
-        self._metrics.outcomes.labels(_kind(work), outcome.status).inc()
-        if outcome.status in ("parked", "forked"):
-            log.error(
-                "work.parked",
-                subject=work.subject,
-                reason=outcome.reason,
-                exception=outcome.exception,
-                where=outcome.where,
-                correlation_id=work.correlation_id,
-                cause_id=work.cause_id,
-            )
+    def _count(self, works: Sequence[Work], outcomes: Mapping[int, Outcome]) -> None:
+        counted = Counter((_kind(works[n]), outcome.status) for n, outcome in outcomes.items())
+        for (kind, status), count in counted.items():
+            self._metrics.outcomes.labels(kind, status).inc(count)
+        for index, outcome in outcomes.items():
+            if outcome.status in ("parked", "forked"):
+                self._say_parked(works[index], outcome)
+
+    def _say_parked(self, work: Work, outcome: Outcome) -> None:
+        log.error(
+            "work.parked",
+            subject=work.subject,
+            reason=outcome.reason,
+            exception=outcome.exception,
+            where=outcome.where,
+            correlation_id=work.correlation_id,
+            cause_id=work.cause_id,
+        )
 
     # --- one at a time: a command ----------------------------------------------------------------
 

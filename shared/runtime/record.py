@@ -148,6 +148,8 @@ class Record:
     new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_lines: set[str] = field(default_factory=set[str])
     touched: bool = False
+    measured: bool = True
+    """Whether every decision is measured. Whoever folds a batch may measure its end first: see `too_large`."""
 
     # --- the fold -------------------------------------------------------------------------------
 
@@ -276,10 +278,7 @@ class Record:
             for i, event in enumerate(decision.events)
         ]
         if decision.state is not self.state:
-            if (
-                len(decision.state.__pydantic_serializer__.to_json(decision.state))
-                > MAX_RECORD_BYTES
-            ):
+            if self.measured and _too_large(decision.state):
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
             if decision.state != self.state:
                 self.revision += 1
@@ -340,6 +339,11 @@ class Record:
         self.touched = True
         return Outcome("discarded", revision=self.revision, sequence=self.next_sequence - 1)
 
+    @property
+    def too_large(self) -> bool:
+        """Whether the state has outgrown its limit: which of the decisions made it so is for a measured fold to say."""
+        return self.touched and _too_large(self.state)
+
     def lift(self, line: str) -> None:
         """Let a line go on. Only when none of its rows is left, looked at after this record was loaded."""
         if self.parked.pop(line, None) is not None:
@@ -378,6 +382,10 @@ def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decis
             if attempt + 1 == attempts:
                 raise
     raise AssertionError("attempts is at least 1")
+
+
+def _too_large(state: State) -> bool:
+    return len(state.__pydantic_serializer__.to_json(state)) > MAX_RECORD_BYTES
 
 
 def _parked(reason: str, error: Exception) -> Outcome:
