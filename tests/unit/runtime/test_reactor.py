@@ -25,6 +25,7 @@ from toy import (
     poison,
 )
 
+from shared.decision import Decision
 from shared.errors import NotYetKnown, Refused, Unavailable
 from shared.runtime import record as record_module
 from shared.runtime import retry
@@ -314,3 +315,26 @@ async def test_an_unset_clock_decides_nothing(running: Running) -> None:
     with pytest.raises(Refused):
         running.clock.step_to(START - timedelta(seconds=1))
     await _stop(task)
+
+
+async def test_of_a_batch_only_what_makes_a_record_too_large_is_parked(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grow(letters: int) -> Callable[..., Any]:
+        return lambda state, _cause: Decision(state.but(seen=("x" * letters,)))
+
+    monkeypatch.setattr(record_module, "MAX_RECORD_BYTES", 200)
+    feed, subject, other = Feed(), EPISODES[0], EPISODES[1]
+    works = [
+        feed.says(subject, add(1)),
+        feed.says(other, grow(100)),
+        feed.says(subject, grow(300), line="another"),
+        feed.says(subject, add(1)),
+    ]
+    outcomes = await running.reactor.submit(works)
+    assert [o.status for o in outcomes] == ["applied", "applied", "parked", "applied"]
+    assert outcomes[2].exception == "record-too-large"
+    assert (await running.state(subject)).total == 2
+    await running.quiet()
+    published = [about for about, _headers, _data in running.publisher.topic.records]
+    assert published.count(subject) == 3  # 1, 2, and that 2 is even: nothing twice
