@@ -16,10 +16,10 @@ Says    of the way in: referral-received, referral-acknowledged, referral-declin
 Asked   /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners /consents
         /disclosures /people /staff
 
-Read `domain.py` for the episode and its open loops; `inbound.py`, `assessments.py` and `admissions.py` for the path;
-`levels.py` and `rules/demo.toml` for how a level is found, `eligibility.py` for whom a program suits; `lines.py` and
-`waitlist.py` for waiting; `consents.py` and `referrals.py` for what may go out; `capacity.py` for what partners take;
-`people.py`, `identity.py`, `audit.py`, `disclosures.py`, `mistakes.py` and `staff.py` for people; `heard.py` for what
-others say, `handoffs.py` for what one record leaves another, `reactions*.py` for what leads to what, `settings.py` for
-what can be set, `api*.py` for HTTP.
+Read `steps.py` and `domain.py` for the episode and its open loops; `inbound.py`, `assessments.py` and `admissions.py`
+for the path; `levels.py` and `rules/demo.toml` for how a level is found, `eligibility.py` for whom a program suits;
+`lines.py` and `waitlist.py` for waiting; `consents.py` and `referrals.py` for what may go out; `capacity.py` for what
+partners take; `people.py`, `identity.py`, `audit.py`, `disclosures.py`, `mistakes.py` and `staff.py` for people;
+`heard.py` for what others say, `handoffs.py` for what one record leaves another, `reactions*.py` for what leads to
+what, `settings.py` for what can be set, `api*.py` for HTTP.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.intake import domain
-from services.intake.domain import Admission, EpisodeState, Recommendation
+from services.intake.domain import EpisodeState
 from services.intake.handoffs import Readmitted
+from services.intake.steps import Admission, Recommendation
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
 from shared.contracts.intake import GapReason, IntakeEvent, ReferralOutcome, WaitlistExit

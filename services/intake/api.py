@@ -1,8 +1,7 @@
-"""Intake over HTTP: referrals in and out, assessments, admission. Consents are in `api_consents.py`."""
+"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `api_outbound.py`."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -16,14 +15,12 @@ from services.intake import (
     domain,
     eligibility,
     inbound,
-    people,
-    referrals,
     settings,
+    steps,
 )
 from shared.contracts.codes import (
     AsamEdition,
     Code,
-    ConsentId,
     CoOccurring,
     EpisodeId,
     FacilityId,
@@ -41,10 +38,9 @@ from shared.contracts.intake import (
     OverrideReason,
     PartnerKind,
     ReferralOutcome,
-    RejectionReason,
     Severity,
 )
-from shared.errors import Invalid, Unknown
+from shared.errors import Invalid
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 
@@ -135,26 +131,6 @@ class CompleteOrientation(Body):
     part2_notice_at: AwareDatetime
 
 
-class SendReferral(OfEpisode):
-    target_kind: PartnerKind
-    target_facility_id: FacilityId
-    target_level: LevelOfCare | None = None
-    consent_id: ConsentId
-    respond_within_hours: Annotated[int, Field(ge=1, le=720)]
-
-
-class PartnerAccepted(OfEpisode):
-    appointment_at: AwareDatetime | None = None
-
-
-class PartnerRejected(OfEpisode):
-    reason: RejectionReason | None = None
-
-
-class CloseOutbound(OfEpisode):
-    outcome: ReferralOutcome
-
-
 # --- the inbound referral -------------------------------------------------------------------------------
 
 
@@ -164,7 +140,7 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     if body.person_id is not None:
         await call.record(f"person/{body.person_id}")
     person_id = body.person_id or call.new_id("person")
-    new = domain.NewReferral(**body.model_dump(exclude={"person_id"}))
+    new = steps.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
         f"episode/{call.new_id('episode')}",
         lambda state, cause: inbound.receive(state, new, person_id, cause),
@@ -282,59 +258,6 @@ async def read_episode(call: Team, episode_id: SubjectId) -> Response:
     return await call.read(f"episode/{episode_id}", episode_view)
 
 
-# --- referrals to partners ------------------------------------------------------------------------------
-
-
-@router.post("/outbound-referrals", status_code=201)
-async def send_referral(call: Staff, body: SendReferral) -> Response:
-    """Ask a partner to take the person, under a consent that names the partner."""
-    held = await _consents_of(call, body.episode_id)
-    new = referrals.NewOutbound(
-        target_kind=body.target_kind,
-        target_facility_id=body.target_facility_id,
-        target_level=body.target_level,
-        consent_id=body.consent_id,
-        respond_within=timedelta(hours=body.respond_within_hours),
-    )
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: referrals.send(
-            state,
-            new,
-            permitted=people.permits(held, new.consent_id, new.target_facility_id, cause.now),
-            cause=cause,
-        ),
-        status=201,
-    )
-
-
-@router.post("/outbound-referrals/{referral_id}/accepted")
-async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAccepted) -> Response:
-    """The partner will take the person. This closes nothing."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: referrals.accepted(state, referral_id, body.appointment_at, cause),
-    )
-
-
-@router.post("/outbound-referrals/{referral_id}/rejected")
-async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRejected) -> Response:
-    """The partner will not take the person."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: referrals.rejected(state, referral_id, body.reason, cause),
-    )
-
-
-@router.post("/outbound-referrals/{referral_id}/close")
-async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutbound) -> Response:
-    """Say what became of a referral to a partner."""
-    return await call.execute(
-        f"episode/{body.episode_id}",
-        lambda state, cause: referrals.close(state, referral_id, body.outcome, cause),
-    )
-
-
 def _rules_of(call: Call) -> Path | None:
     path: Path | None = getattr(call.runtime.settings, "level_rules", None)
     return path
@@ -358,15 +281,6 @@ def _application(call: Call, body: Recommend) -> eligibility.Application:
     )
     levels = tuple(sorted({profile.level.code for profile in programs}))
     return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
-
-
-async def _consents_of(call: Call, episode_id: str) -> dict[str, people.Consent]:
-    """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
-    episode = await call.record(f"episode/{episode_id}")
-    if not isinstance(episode.state, domain.EpisodeState):
-        raise Unknown("episode")
-    person = await call.record(f"person/{episode.state.person_id}")
-    return person.state.consents if isinstance(person.state, people.PersonState) else {}
 
 
 async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from services.intake import domain, eligibility, levels
-from services.intake.domain import Assessment, EpisodeState, Recommendation
+from services.intake.domain import EpisodeState
 from services.intake.eligibility import Application
 from services.intake.levels import Derivation, Need, Rating, RuleTable
+from services.intake.steps import Assessment, Recommendation
 from shared.contracts import intake
 from shared.contracts.codes import (
     AsamEdition,

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from services.intake import domain
-from services.intake.domain import EpisodeState, UseReport
+from services.intake.domain import EpisodeState
 from services.intake.handoffs import Readmitted
+from services.intake.steps import UseReport
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
 from shared.contracts.followup import ReengagementOutcome

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.intake import domain
-from services.intake.domain import EpisodeState, NewReferral, Referral
+from services.intake.domain import EpisodeState
 from services.intake.handoffs import EpisodeOpened
+from services.intake.steps import NewReferral, Referral
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop
 from shared.contracts.intake import DeclineReason, ReferralOutcome

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from services.intake import domain
-from services.intake.domain import Admission, EpisodeState
+from services.intake.domain import EpisodeState
 from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
+from services.intake.steps import Admission
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason

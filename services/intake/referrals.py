@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.intake import domain
-from services.intake.domain import EpisodeState, Outbound
+from services.intake.domain import EpisodeState
 from services.intake.handoffs import ReliedOn
+from services.intake.steps import Outbound
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
 from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.intake import domain
-from services.intake.domain import OFFER, EpisodeState, PlaceOffer, Seat, Waiting
+from services.intake.domain import OFFER, EpisodeState
 from services.intake.handoffs import Lined, LineJoined, OfferMade, PlaceOffered, SeatChanged
+from services.intake.steps import PlaceOffer, Seat, Waiting
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import WaitlistExit

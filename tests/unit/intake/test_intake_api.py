@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from services.intake import api, api_consents, api_waitlist
+from services.intake import api, api_consents, api_outbound, api_waitlist
 from tests.unit.intake.world import STAGES, at_stage, grant, person
 from tests.unit.support import EPISODE_ID, uid
 
@@ -137,7 +137,7 @@ def test_consents_are_listed_by_id() -> None:
 
 def test_the_routes_of_the_path_and_of_waiting() -> None:
     app = FastAPI()
-    for router in (api.router, api_waitlist.router):
+    for router in (api.router, api_outbound.router, api_waitlist.router):
         app.include_router(router)
     routes = {
         f"{method.upper()} {path}"

@@ -10,12 +10,12 @@ from services.intake import (
     admissions,
     assessments,
     consents,
-    domain,
     eligibility,
     handoffs,
     inbound,
     referrals,
     settings,
+    steps,
 )
 from services.intake.app import SERVICE
 from services.intake.domain import EpisodeState
@@ -71,7 +71,7 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 def receive(
     priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
 ) -> Rule:
-    new = domain.NewReferral(
+    new = steps.NewReferral(
         source_kind=source,
         source_facility_id=PARTNER,
         priority=priority,
