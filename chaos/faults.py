@@ -70,9 +70,9 @@ class Schedule:
         self.chance = random.Random(f"chaos/{self.seed}")  # noqa: S311 - a seeded schedule is the point
 
     def round(self, kills_left: int) -> list[Strike]:
-        """The next round: two to five kills of different processes, and often some other harm beside them."""
+        """The next round: three to six kills of different processes, and some other harm beside them."""
         chance = self.chance
-        wanted = min(kills_left, chance.randint(2, min(5, len(self.services))))
+        wanted = min(kills_left, chance.randint(3, min(6, len(self.services))))
         targets: list[str] = []
         for server in self.servers:
             if len(targets) < wanted and chance.random() < SERVER_SHARE:
