@@ -43,6 +43,12 @@ class ServiceProcess:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def ended_well(self) -> bool:
+        """Whether it was asked to end and did, to its last word; the server gives its signal on when it is done."""
+        ended = None if self._process is None else self._process.poll()
+        return ended in (0, -signal.SIGTERM) and "service.stopped" in tail(self.log)
+
     def start(self) -> None:
         """Start the process; `wait_ready` says when it takes commands."""
         command = [sys.executable, "-m", f"services.{self.name}.app"]

@@ -211,7 +211,7 @@ async def test_sizes_at_and_over_the_limits(
         )
         await producer.start()
         try:
-            with pytest.raises(KafkaError, match="MessageSizeTooLarge|too large|larger"):
+            with pytest.raises(KafkaError, match=r"MessageSizeTooLarge|too large|larger"):
                 await producer.send_and_wait("care.intake", b"x" * (MAX_MESSAGE_BYTES + 1))
         finally:
             await producer.stop()
