@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from demo.cast.company import Stage, Story
+from demo.cast.protagonist import PROGRAMS
 from demo.cast.stories import STORIES
 from demo.groups import Group
 from demo.hours import DESK, at
@@ -224,4 +225,10 @@ async def _watched(stack: Stack, show: Show) -> AsyncGenerator[None]:
 
 def stage(backend: Backend, log_dir: Path | None = None):  # noqa: ANN201 - a context manager of Stack
     """The four services with a stepped clock on this backend."""
-    return services(backend, log_dir=log_dir, clock="stepped", sweep_after_seconds="2")
+    return services(
+        backend,
+        log_dir=log_dir,
+        clock="stepped",
+        sweep_after_seconds="2",
+        programs=str(PROGRAMS),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from demo.world import Staff, World
 FACILITY: Final = "summit-iop"
 ZONE: Final = "America/Denver"
 PROGRAM: Final = "iop-evening"
+PROGRAMS: Final = Path(__file__).parent / "programs"
+"""The cast's facility has a program of its own, beside those that ship."""
 BEGINS_ON: Final = date(2026, 1, 5)
 """A Monday; every story counts its days from here."""
 FOR_IOP: Final = {"1": 0, "2": 1, "3": 1, "4": 2, "5": 2, "6": 1}

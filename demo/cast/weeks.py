@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import time, timedelta
-from typing import Final
+from typing import Any, Final
 
 from demo.cast.company import Stage, Story
 from demo.cast.protagonist import BEGINS_ON, Protagonist
@@ -12,6 +12,8 @@ from demo.cast.screens import reviewed
 
 MON, TUE, WED, THU, FRI, SAT = range(7, 13)
 """The days of the second week, which is whole for everybody."""
+BACK: Final = 18
+"""The day after a pause of a week that begins on the second Thursday."""
 EVENING: Final = time(18)
 END: Final = time(21)
 ROLLS: Final = {MON: END, WED: time(20, 30), THU: time(20, 10), FRI: time(13)}
@@ -27,6 +29,7 @@ async def no_show(stage: Stage) -> None:
     stage.beside(reached_the_next_day(stage))
     stage.beside(back_after_two(stage))
     stage.beside(silent_for_a_week(stage))
+    stage.beside(paused_for_a_week(stage))
     await back_after_three(stage)
 
 
@@ -88,10 +91,34 @@ async def silent_for_a_week(stage: Stage) -> None:
     await xia.on(14)
 
 
-async def _begins(one: Protagonist, minutes: int) -> dict[int, str]:
+async def paused_for_a_week(stage: Stage) -> None:
+    """7: In a program that pauses after three misses: no group for a week, a call, and the return is somebody's."""
+    pia = stage.person("pia")
+    groups = await _begins(pia, 4, program="structured-evenings")
+    for day in (MON, WED, THU):
+        await _roll(pia, groups, day, 0)
+    await pia.on(FRI, time(10))
+    asked = {
+        "modality": "group",
+        "starts_at": pia.when(14, EVENING).isoformat(),
+        "minutes_planned": 180,
+        "roster": [pia.episode_id],
+    }
+    stage.ids["refused"] = await pia.is_refused("counselor", "attendance", "/sessions", asked)
+    await _reaches_out(pia, "call", "reached")
+    groups[BACK] = await pia.has_session(BACK, EVENING)
+    seen = await pia.sees("clinician", "attendance", f"/episodes/{pia.episode_id}")
+    stage.ids["waits"] = ", ".join(sorted(loop["kind"] for loop in seen["loops"].values()))
+    await pia.on(BACK, END)
+    await pia.attends(groups[BACK])
+    await pia.leaves()
+    await pia.on(21)
+
+
+async def _begins(one: Protagonist, minutes: int, **admission: Any) -> dict[int, str]:
     """In treatment, there all week and on Friday too, and booked for the next. People begin minutes apart."""
     await one.on(0, time(9, minutes))
-    await one.is_in_treatment()
+    await one.is_in_treatment(**admission)
     await one.week(0)
     alone = await one.has_session(4, EVENING, 60, modality="individual")
     await one.on(4, time(19))

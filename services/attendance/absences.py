@@ -14,7 +14,7 @@ from typing import Final
 from services.attendance.domain import PRESENT, EpisodeState, Seen
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus
-from shared.decision import Cause
+from shared.decision import Cause, Decision
 
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
@@ -64,6 +64,11 @@ def listen(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]
     if SILENCE not in state.deadlines:
         return state, ()  # it was said when it began
     return state.disarm(SILENCE), (threshold(state, cause.now),)
+
+
+def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """Nobody has seen the person for as long as the program waits."""
+    return Decision(state, (threshold(state, cause.now),))
 
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, cast
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from services.attendance import breath, domain, groups, screens, sessions, support, weeks
+from services.attendance import breath, domain, groups, pauses, screens, sessions, support, weeks
 from shared.contracts.attendance import (
     AttendanceStatus,
     CancelledBy,
@@ -30,6 +30,7 @@ from shared.runtime.http import Body, Call, OfEpisode, SubjectId, call_by
 router = APIRouter(tags=["attendance"])
 
 Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager", "nurse")]
+Lifter = Annotated[Call, call_by("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
 """How far back a session may be written down, and how far ahead it may be planned."""
@@ -72,6 +73,10 @@ class CancelSession(Body):
     cancelled_by: CancelledBy
 
 
+class LiftPause(Body):
+    pass
+
+
 @router.post("/sessions", status_code=201)
 async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     """Schedule a session for the people on its roster, or for everyone with a seat in its group.
@@ -97,6 +102,8 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     if body.group_id is not None:
         group = await call.record(f"group/{body.group_id}")
         new = groups.session_of(cast("groups.GroupState", group.state), new)
+    if body.group_id is not None and not body.roster:
+        new = await _without_paused(call, new)
     if not new.roster:
         raise Invalid("roster-empty", "Nobody would come.", way_out="Name the roster.")
     for record in await call.records([f"episode/{episode}" for episode in new.roster]):
@@ -132,6 +139,19 @@ def _has_topic(call: Call, episode: domain.EpisodeState, topic: str | None) -> N
             "The program does not have this topic.",
             way_out="Choose from the program's profile: GET /programs/{program}.",
         )
+
+
+async def _without_paused(call: Call, new: sessions.NewSession) -> sessions.NewSession:
+    """Everyone with a seat is expected, except who is paused."""
+    episodes = await call.records([f"episode/{episode}" for episode in new.roster])
+    there = tuple(
+        record.subject.partition("/")[2]
+        for record in episodes
+        if not domain.is_paused(
+            cast("domain.EpisodeState", record.state), new.starts_at, new.modality
+        )
+    )
+    return new.model_copy(update={"roster": there})
 
 
 @router.get("/sessions/{session_id}")
@@ -200,6 +220,12 @@ async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
     now = call.runtime.clock.now()
     return await call.read(f"episode/{episode_id}", lambda state: _episode_view(state, now))
+
+
+@router.post("/episodes/{episode_id}/pause/lift")
+async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> Response:
+    """Let a person who is paused come to groups again, before the pause is over."""
+    return await call.execute(f"episode/{episode_id}", pauses.lift)
 
 
 def _session_view(state: sessions.SessionState) -> dict[str, Any]:

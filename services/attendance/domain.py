@@ -21,6 +21,7 @@ from shared.contracts.attendance import (
     CancelledBy,
     CorrectionReason,
     Participation,
+    PauseEnd,
 )
 from shared.contracts.codes import (
     AttendanceLoop,
@@ -139,6 +140,21 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
+class Pause(Value):
+    """A time in which the person is in no group, by the program's terms."""
+
+    since: datetime
+    until: datetime
+    ended: PauseEnd | None = None
+    """How it ended; None while it lasts."""
+
+
+CLOSED_IN_PAUSE: Final = frozenset(
+    {Modality.GROUP, Modality.PSYCHOEDUCATION, Modality.FAMILY, Modality.WELLNESS}
+)
+"""What a pause keeps a person from. Individual sessions, medication and case management are never withheld."""
+
+
 class EpisodeState(CareState):
     """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
@@ -157,6 +173,8 @@ class EpisodeState(CareState):
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
     seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
     """What rolls said of the last three months, by session."""
+    pauses: tuple[Pause, ...] = ()
+    """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
     waiting: Waiting | None = None
@@ -186,6 +204,11 @@ class EpisodeState(CareState):
     def terms(self) -> ProgramTerms:
         """What the program asks of this person; the house rules until the admission is known."""
         return ProgramTerms() if self.admission is None else self.admission.terms
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause that lasts."""
+        return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None
 
     @property
     def last_contact_at(self) -> datetime | None:
@@ -238,6 +261,13 @@ def expects(state: EpisodeState, moment: datetime) -> bool:
         return False
     gone = state.left_at
     return gone is None or moment <= gone
+
+
+def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
+    """Whether a session of this kind begins in a pause of the person's."""
+    return modality in CLOSED_IN_PAUSE and any(
+        pause.since < starts_at < pause.until for pause in state.pauses
+    )
 
 
 # --- open loops -----------------------------------------------------------------------------------------

@@ -5,11 +5,11 @@ Facts of two sources come in any order, so each is kept as it is, and what follo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from services.attendance import absences, incentives, seats, specimens, weeks
+from services.attendance import absences, incentives, pauses, seats, specimens, weeks
 from services.attendance.domain import (
     Admission,
     EpisodeState,
@@ -210,7 +210,9 @@ def discharged(
     )
     gone = {key: booking for key, booking in state.bookings.items() if key not in after}
     state, cleared = all_done(state.but(bookings=gone), ClearedReason.EPISODE_CLOSED)
-    state, said = weeks.reconsider(state.disarm(absences.SILENCE, specimens.DUE), cause)
+    state, said = weeks.reconsider(
+        state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
+    )
     handoffs = (
         *not_expected(cause.subject_id, after),
         *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
@@ -226,14 +228,21 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
     if name.startswith(DEADLINE):
         return on_loop_deadline(state, name, cause)
     kind, _, detail = name.partition(":")
-    if kind == "week-close":
-        return weeks.close_week(state, date.fromisoformat(detail), cause)
-    if kind == "week-projection":
-        return weeks.project_week(state, date.fromisoformat(detail), cause)
-    if kind == seats.LEVEL:
-        return seats.level_takes_effect(state, cause)
-    if kind == absences.SILENCE:
-        return Decision(state, (absences.threshold(state, cause.now),))
-    if kind == specimens.DUE:
-        return specimens.came_due(state, cause)
+    if kind in OF_A_WEEK:
+        return OF_A_WEEK[kind](state, date.fromisoformat(detail), cause)
+    if kind in OF_THE_EPISODE:
+        return OF_THE_EPISODE[kind](state, cause)
     raise ValueError(f"unknown deadline {kind}")
+
+
+OF_A_WEEK: Final[Mapping[str, Callable[[EpisodeState, date, Cause], Decision[EpisodeState]]]] = {
+    "week-close": weeks.close_week,
+    "week-projection": weeks.project_week,
+}
+OF_THE_EPISODE: Final[Mapping[str, Callable[[EpisodeState, Cause], Decision[EpisodeState]]]] = {
+    seats.LEVEL: seats.level_takes_effect,
+    absences.SILENCE: absences.fell_silent,
+    specimens.DUE: specimens.came_due,
+    pauses.OVER: pauses.over,
+}
+"""Which rule each deadline belongs to."""

@@ -144,18 +144,21 @@ def asks(
     terms: ProgramTerms,
     monday: date,
     last_day: date | None,
+    pauses: Sequence[tuple[date, date]] = (),
 ) -> WeekAsks:
     """What a week asks for: each day of it that belongs to the episode asks a seventh of its level's floor.
 
     `levels` are the days from which levels hold, the earliest first; the first of them is the day of admission.
-    `last_day` is the last local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is
+    `last_day` is the last local day, inclusive; None while the episode runs. Days between the two of a pause ask for
+    nothing, because nothing is offered on them. Minutes are rounded down. The ceiling is
     the highest of the week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
     days = [monday + timedelta(days=n) for n in range(DAYS_PER_WEEK)]
     bands: list[HoursBand | None] = []
     for day in days:
         at_day = [level for since, level in levels if since <= day]
-        if at_day and (last_day is None or day <= last_day):
+        paused = any(since < day < until for since, until in pauses)
+        if at_day and not paused and (last_day is None or day <= last_day):
             bands.append(terms.band(at_day[-1].code, population))
     floors = [0 if band is None else band.minutes_floor for band in bands]
     ceilings = [None if band is None else band.minutes_ceiling for band in bands]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.attendance import absences, hours, weeks
+from services.attendance import absences, hours, pauses, weeks
 from services.attendance.domain import (
     PRESENT,
     Booked,
@@ -18,6 +18,7 @@ from services.attendance.domain import (
     EpisodeState,
     RollCalled,
     expects,
+    is_paused,
     not_expected,
 )
 from services.attendance.hours import Booking
@@ -38,7 +39,7 @@ _ABSENCES: Final = {
 
 def booked(state: EpisodeState, body: Booked, cause: Cause) -> Decision[EpisodeState]:
     """A session stands in the person's week; a session of someone who is gone is told so."""
-    if not expects(state, body.starts_at):
+    if not expects(state, body.starts_at) or is_paused(state, body.starts_at, body.modality):
         return Decision(state, (), not_expected(cause.subject_id, (body.session_id,)))
     state, said = weeks.put(state, body.session_id, None, _booking(state, body), cause)
     return Decision(state, said)
@@ -55,8 +56,10 @@ def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[Episod
 
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
-    """Credit the minutes, or count the absence."""
+    """Credit the minutes, or count the absence. Nobody is absent from what a pause keeps them from."""
     if not expects(state, body.booked.starts_at):
+        return Decision(state)
+    if body.status not in PRESENT and is_paused(state, body.booked.starts_at, body.booked.modality):
         return Decision(state)
     before = state.bookings.get(body.session_id) or _booking(state, body.booked)
     there = body.status in PRESENT
@@ -84,7 +87,8 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
             modality=before.modality,
             absence=_ABSENCES[body.status],
         )
-    return Decision(state, (event, *evaluated, *reached))
+    state, said, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
 
 
 def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
@@ -108,7 +112,8 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
     state, reached = absences.saw(state, body.session_id, known.starts_at, body.status_after, cause)
-    return Decision(state, (event, *evaluated, *reached))
+    state, said, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
 
 
 def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) -> int:

@@ -323,12 +323,13 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
 
     Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
-    about any other day, so that there is nothing to keep secret. One draw a day; who has left is in none.
+    about any other day, so that there is nothing to keep secret. One draw a day; none for who has left or is paused.
     """
     admission = in_care(state)
     today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
     days = every_days(state, cause.now)
-    if days is None or (state.draw is not None and state.draw.last_on >= today):
+    drawn = state.draw is not None and state.draw.last_on >= today
+    if days is None or drawn or state.pause is not None:
         return Decision(state, answer={"drawn": False})
     since = cause.now if state.draw is None else state.draw.since
     state, said = watch_interval(state.but(draw=Draw(since=since, last_on=today)), cause)

@@ -23,6 +23,7 @@ from services.attendance.domain import (
     LeftRoster,
     RollCalled,
     in_care,
+    is_paused,
 )
 from shared.contracts import attendance
 from shared.contracts.attendance import (
@@ -106,8 +107,14 @@ class RollEntry(Value):
 
 
 def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
-    """Whether a person can stand on this roster. Raises why not: not in care, or not oriented before a group."""
+    """Whether a person can stand on this roster. Raises why not: not in care, paused, not oriented before a group."""
     in_care(episode)
+    if is_paused(episode, new.starts_at, new.modality):
+        raise Refused(
+            "participation-paused",
+            "The person is in no group until their pause is over.",
+            way_out="See them alone, book a session after the pause, or have the pause lifted.",
+        )
     in_group = new.group_id is not None or new.modality is Modality.GROUP
     if in_group and episode.oriented_at is None:
         raise Refused(

@@ -212,6 +212,8 @@ def came_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """No draw has found the person for the longest time: a nurse orders a screen, at a moment of their own."""
     if state.left_at is not None or state.void:
         return Decision(state)
+    if state.pause is not None:  # the person is away by the program's own doing
+        return Decision(state.arm(DUE, max(state.pause.until, cause.now + timedelta(minutes=1))))
     state = open_loop(
         state,
         AttendanceLoop.SCREEN_DUE,

@@ -26,6 +26,7 @@ MAKE_UP_WITHIN: Final = timedelta(hours=24)
 """The least time somebody has to book a make-up. House rule."""
 
 Said = tuple[AttendanceEvent, ...]
+Step = tuple[EpisodeState, Said]
 
 
 def begun(state: EpisodeState, cause: Cause) -> EpisodeState:
@@ -167,7 +168,10 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     changes = [(hours.local_day(one.effective_at, zone), one.level) for one in state.levels]
     levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
     last_day = None if left is None else hours.local_day(left, zone)
-    return hours.asks(levels, admission.population, admission.terms, monday, last_day)
+    pauses = [
+        (hours.local_day(p.since, zone), hours.local_day(p.until, zone)) for p in state.pauses
+    ]
+    return hours.asks(levels, admission.population, admission.terms, monday, last_day, pauses)
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:

@@ -148,6 +148,23 @@ def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause
     return Decision(state)
 
 
+def paused(state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause) -> Heard:
+    """Somebody tells the person in person, within a day, unless they were reached since. Attendance owns the return."""
+    if state.undone and state.admission is None:
+        return Decision(state)  # of an admission that was taken back
+    state = _on_path(state, paused=event.paused_at, resumes=event.resumes_at)
+    reached = state.contact_at is not None and state.contact_at >= event.paused_at
+    if reached or state.outreach is not None or state.discharge is not None:
+        return Decision(state)
+    why, within = OutreachCause.ABSENCE_THRESHOLD, outreach.REACH_WITHIN
+    return Decision(outreach.begin(state, why, event.paused_at, cause, within=within))
+
+
+def resumed(state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause) -> Heard:
+    """The person may come again."""
+    return Decision(_on_path(state, ("paused", "resumes")))
+
+
 # --- plans ----------------------------------------------------------------------------------------------
 
 

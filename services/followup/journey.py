@@ -76,6 +76,7 @@ ROWS: Final = {
     "transferring": Row(
         awaiting="first_contact", service="plans", role=Role.CASE_MANAGER, within=1 * DAY
     ),
+    "paused": Row(awaiting="return", service="attendance", role=Role.COUNSELOR, within=21 * DAY),
     "approved": Row(awaiting="graduation", service="plans", role=Role.CLINICIAN, within=14 * DAY),
     "declined": Row(awaiting="other_care", service="followup", role=Role.COUNSELOR, within=7 * DAY),
 }
@@ -132,6 +133,8 @@ def _during(state: EpisodeState) -> Place:
     away = _away(state)
     if away is not None:
         return away
+    if "paused" in path:
+        return _row("paused", path["paused"], until=path["resumes"])
     if "planned" not in path:
         return _row("admitted", None if admission is None else admission.admitted_at)
     if not any(session.status == "attended" for session in state.sessions.values()):

@@ -44,6 +44,7 @@ def admission_undone(
     kinds = (kind for kind in FollowupLoop if kind not in kept)
     state, said = domain.end(state, ClearedReason.WITHDRAWN, *kinds)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
+    gone += ("paused", "resumes")
     state = state.but(
         admission=None,
         undone=True,

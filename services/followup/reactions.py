@@ -75,6 +75,8 @@ REACTIONS = Reactions(
     on(attendance.SessionMissed, outreach.held_back(attendance.SessionMissed)),
     on(attendance.AttendanceCorrected, outreach.held_back(attendance.AttendanceCorrected)),
     on(attendance.AbsenceThresholdReached, outreach.held_back(attendance.AbsenceThresholdReached)),
+    on(attendance.ParticipationPaused, heard.paused),
+    on(attendance.ParticipationResumed, heard.resumed),
     on(attendance.WeeklyHoursShortfallDetected, heard.hours_short),
     on(attendance.ScreenOrdered, heard.screen_ordered),
     on(attendance.ScreenInterpreted, heard.screen_interpreted),

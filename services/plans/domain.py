@@ -233,6 +233,8 @@ class EpisodeState(CareState):
     """Unexpected positives by screen."""
     absent_at: AwareDatetime | None = None
     """When absences last added up."""
+    paused_until: AwareDatetime | None = None
+    """The person is in no group until then; None when they are not paused."""
     weeks: dict[str, Week] = Field(default_factory=dict[str, Week])
     support_on: tuple[date, ...] = ()
     """Days of mutual-support meetings."""

@@ -61,6 +61,8 @@ REACTIONS = Reactions(
     on(attendance.SessionMissed, _of_treatment(heard.session_missed)),
     on(attendance.AttendanceCorrected, _of_treatment(heard.attendance_corrected)),
     on(attendance.AbsenceThresholdReached, _of_treatment(reviews.absence_threshold_reached)),
+    on(attendance.ParticipationPaused, _of_treatment(reviews.participation_paused)),
+    on(attendance.ParticipationResumed, _of_treatment(reviews.participation_resumed)),
     on(attendance.WeeklyHoursEvaluated, _of_treatment(reviews.week_evaluated)),
     on(attendance.WeeklyHoursShortfallDetected, _of_treatment(reviews.hours_short)),
     on(attendance.ScreenNotProvided, _of_treatment(reviews.screen_not_provided)),

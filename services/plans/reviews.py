@@ -119,6 +119,22 @@ def absence_threshold_reached(
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
+def participation_paused(
+    state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
+) -> Decision[EpisodeState]:
+    """Keeping somebody out of groups is never the end of it: what keeps the person away is looked at."""
+    state = state.but(absent_at=cause.now, paused_until=event.resumes_at)
+    decision = _request(state, ReviewTrigger.ABSENCE, cause)
+    return Decision(_reassess(decision.state, cause), decision.events)
+
+
+def participation_resumed(
+    state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The person may come again. The review goes on."""
+    return Decision(state.but(paused_until=None))
+
+
 def outreach_escalated(
     state: EpisodeState, event: followup.OutreachEscalated, cause: Cause
 ) -> Decision[EpisodeState]:

@@ -219,6 +219,15 @@ class Verification(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class PauseEnd(OpenEnum):
+    """How a pause ended."""
+
+    OVER = "over"
+    LIFTED = "lifted"
+    CORRECTED = "corrected"
+    UNKNOWN = "unknown"
+
+
 class GroupCapacity(Value):
     """The seats of a group, which is the event's subject."""
 
@@ -415,6 +424,33 @@ class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
     """Unexcused absences within the last 14 days."""
     days_silent: Count
     """Whole days without any contact."""
+
+
+class ParticipationPaused(AttendanceEvent, consumers=("plans", "followup")):
+    """The person is in no group for a while, because unexcused absences reached what the program's terms say.
+
+    Plans reviews it, followup sees to it that the person hears it from somebody. Only where a program has such a
+    policy. Episode: active > paused; ended by `ParticipationResumed`.
+    """
+
+    absences_unexcused: Count = Field(examples=[6])
+    """Unexcused absences since the admission, or since the last pause."""
+    paused_at: Timestamp
+    """From when on."""
+    resumes_at: Timestamp = Field(examples=["2026-03-23T15:00:00Z"])
+    """When the person may come again, unless somebody lifts the pause before."""
+
+
+class ParticipationResumed(AttendanceEvent, consumers=("plans", "followup")):
+    """The person may come to groups again.
+
+    Retracts `ParticipationPaused`: plans and followup stop waiting for it. Episode: paused > active.
+    """
+
+    resumed_at: Timestamp
+    """From when on."""
+    reason: PauseEnd = Field(examples=["over"])
+    """Whether its time was over, somebody lifted it, or an absence that led to it was none."""
 
 
 class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "reporting")):

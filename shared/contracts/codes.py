@@ -283,6 +283,7 @@ class AttendanceLoop(OpenEnum):
     # Nobody waits for it here: the private review of a missing medicine is a clinical review, which plans owns.
     ADHERENCE_REVIEW = "adherence_review"
     SAFE_DEPARTURE = "safe_departure"
+    RETURN_AFTER_PAUSE = "return_after_pause"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 

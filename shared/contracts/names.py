@@ -119,6 +119,7 @@ REASONS: Final[dict[str, str]] = {
 _ESCALATION = "every open loop has an owner, a deadline and an escalation"
 _DUTY = "an open loop is owned by a person on duty; an owner who is away is no owner"
 _MISTAKE = "a mistake is compensated by a fact that every service hears, never by an edit"
+_PAUSE = "some programs pause who misses too often: supported, and never a default"
 _CLEARANCE = "every escalation has a retracting fact"
 
 ADDITIONS: Final[dict[str, str]] = {
@@ -145,6 +146,8 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.loop-escalated.v1": _ESCALATION,
     "care.attendance.loop-escalated.v1": _ESCALATION,
     "care.attendance.session-loop-escalated.v1": _ESCALATION,
+    "care.attendance.participation-paused.v1": _PAUSE,
+    "care.attendance.participation-resumed.v1": _PAUSE,
     "care.attendance.mutual-support-requirement-set.v1": (
         "nobody is compelled to a fellowship: who opts out must not fail the program's support log"
     ),

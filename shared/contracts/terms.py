@@ -89,7 +89,7 @@ class ProgramTerms(Value):
     absences_conference: Times = 3
     """Unexcused absences in a row that call for a retention conference."""
     exclusion_absences: Times | None = None
-    """Unexcused absences after which the person is paused; missing: nobody is ever excluded."""
+    """Unexcused absences after which the person is in no group for a while; missing: nobody is ever paused."""
     exclusion_days: Days | None = None
     """How long such a pause lasts."""
     silent_days_conference: Days = 7

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from demo.cast.protagonist import PROGRAMS
 from demo.hours import LEVEL, says
 from demo.ledger import Ledger, judge
 from demo.witnesses import Evidence, Heard, gather, read_topics
@@ -42,6 +43,7 @@ async def flowing(
         database_prefix=prefix,
         sweep_after_seconds="2",
         session_timeout_ms="6000",
+        programs=str(PROGRAMS),
     ) as stack:
         flow = Flow(stack, prefix)
         try:

@@ -211,6 +211,30 @@ async def test_story_7_seven_silent_days_call_for_a_welfare_contact(cast: Played
     assert ("outreach", "resolved") in loops, "a call is contact"
 
 
+@pytest.mark.scenario(7)
+async def test_story_7_a_program_that_pauses_keeps_an_owner_of_the_return(cast: Played) -> None:
+    facts, ids = cast.facts(7, "pia"), cast.stages[7].ids
+    [paused] = of(facts, "participation-paused")
+    assert paused.data["absences_unexcused"] == 3
+    assert ids["refused"] == "participation-paused"
+    assert "return_after_pause" in ids["waits"]
+    [resumed] = of(facts, "participation-resumed")
+    assert (resumed.data["reason"], resumed.data["resumed_at"]) == (
+        "over",
+        paused.data["resumes_at"],
+    )
+    assert in_order(
+        facts,
+        "participation-paused",
+        "participation-resumed",
+        "session-attended",
+        "episode-discharged",
+    )
+    assert "absence" in {f.data["trigger"] for f in of(facts, "clinical-review-requested")}
+    asked = [week.data["minutes_threshold"] for week in of(facts, "weekly-hours-evaluated")]
+    assert asked == [540, 540 * 4 // 7, 540 * 2 // 7], "days of the pause ask for nothing"
+
+
 # --- 8: hours ---------------------------------------------------------------------------------------------
 
 

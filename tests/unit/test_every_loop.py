@@ -137,6 +137,13 @@ OPENED: list[Row] = [
         ("test_breath.py::test_whoever_is_positive_is_seen_home",),
     ),
     (
+        AttendanceLoop.RETURN_AFTER_PAUSE,
+        "pauses.py",
+        (
+            "test_pauses.py::test_the_return_is_somebodys_and_the_first_session_after_the_pause_ends_it",
+        ),
+    ),
+    (
         FollowupLoop.OUTREACH,
         "outreach.py",
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.followup import journey
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import Absence
 from shared.contracts.codes import ClearedReason, FollowupLoop
@@ -271,3 +272,54 @@ class TestIllegal:
         history.hear(admitted())
         assert history.after(days=3).outreach().answer == {"tier": 0, "open": False}
         assert history.state.contact_at == history.now
+
+
+class TestPause:
+    """A program that keeps somebody out of groups tells them in person."""
+
+    PAUSED = fact(
+        attendance.ParticipationPaused, paused_at=START + HOUR, resumes_at=START + 14 * DAY
+    )
+    RESUMED = fact(attendance.ParticipationResumed, resumed_at=START + 14 * DAY)
+
+    def test_somebody_reaches_out_within_a_day(self) -> None:
+        history = in_program(START - DAY).after(hours=1)
+        history.hear(self.PAUSED)
+        assert [loop.kind for loop in history.loops(FollowupLoop.OUTREACH)] == ["outreach"]
+        history.after(days=1)
+        assert tiers(history) == [(MISSED, 1)]
+        history.outreach(AttemptResult.REACHED)
+        assert history.loops(FollowupLoop.OUTREACH) == []
+
+    def test_an_outreach_that_is_open_goes_on_and_contact_since_needs_none(self) -> None:
+        chased = in_program(START - DAY)
+        chased.hear(missed(START))
+        [loop] = chased.loops(FollowupLoop.OUTREACH)
+        chased.hear(self.PAUSED)
+        assert chased.loops(FollowupLoop.OUTREACH) == [loop]
+        reached = in_program(START - DAY)
+        reached.hear_all([attended(START + 2 * HOUR), self.PAUSED])
+        assert reached.loops(FollowupLoop.OUTREACH) == []
+
+    def test_where_the_person_is_meanwhile(self) -> None:
+        history = in_program(START - DAY)
+        history.hear_all([attended(START + 2 * HOUR), self.PAUSED])
+        place = journey.place(history.state)
+        assert (place.stage, place.service, place.due_at) == (
+            "paused",
+            "attendance",
+            START + 14 * DAY,
+        )
+        history.hear(self.RESUMED)
+        assert journey.place(history.state).stage != "paused"
+
+    @pytest.mark.parametrize("paused_first", [True, False])
+    def test_an_end_or_an_undone_admission_leaves_nothing_in_either_order(
+        self, *, paused_first: bool
+    ) -> None:
+        for end in (discharged(START + 2 * HOUR), fact(intake.AdmissionUndone)):
+            history = in_program(START - DAY)
+            facts = [self.PAUSED, end] if paused_first else [end, self.PAUSED]
+            history.hear_all(facts)
+            assert history.loops(FollowupLoop.OUTREACH) == []
+            assert journey.place(history.state).stage != "paused"

@@ -34,6 +34,8 @@ def outreach(cause: OutreachCause, tier: int) -> followup.OutreachEscalated:
 TRIGGERS: list[tuple[Event, ReviewTrigger | None]] = [
     (fact(attendance.ScreenFailed), ReviewTrigger.SCREEN),
     (fact(attendance.AbsenceThresholdReached), ReviewTrigger.ABSENCE),
+    (fact(attendance.ParticipationPaused), ReviewTrigger.ABSENCE),
+    (fact(attendance.ParticipationResumed), None),
     (fact(attendance.WeeklyHoursShortfallDetected, projected=False), ReviewTrigger.HOURS),
     (fact(attendance.WeeklyHoursShortfallDetected, projected=True), None),
     (fact(attendance.ScreenNotProvided, kind=NotProvidedKind.REFUSED), ReviewTrigger.REFUSAL),
@@ -108,6 +110,17 @@ class TestRequest:
         history.complete(requested.review_id)
         history.hear(fact(attendance.ScreenInterpreted, classification=ScreenClass.INVALID))
         assert history.of(plans.ClinicalReviewRequested) == [requested]
+
+    def test_a_pause_is_known_until_it_ends_and_with_a_positive_asks_for_a_new_level(self) -> None:
+        history = with_plan()
+        history.hear(failed())
+        paused = fact(attendance.ParticipationPaused)
+        history.hear(paused)
+        assert history.state.paused_until == paused.resumes_at
+        assert all(item.reassess for item in history.state.reviews.values())
+        history.hear(fact(attendance.ParticipationResumed))
+        assert history.state.paused_until is None
+        assert len([item for item in history.state.reviews.values() if item.open]) == 2
 
     def test_one_open_per_reason(self) -> None:
         history = with_plan()
