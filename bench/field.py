@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +26,7 @@ from shared.runtime.kafka import ensure_topics
 from shared.runtime.record import Record
 from shared.runtime.store import MongoStore
 from shared.testing.backends import Backend, BackendError
-from shared.testing.backends.process import spawn, tail
+from shared.testing.backends.process import free_port, spawn, tail
 from shared.testing.stack import ServiceProcess
 from services.plans.app import SERVICE
 
@@ -119,6 +120,7 @@ class Field:
 
     backend: Backend
     directory: Path
+    port: int = field(default_factory=free_port)
 
     @property
     def store_name(self) -> str:
@@ -167,12 +169,18 @@ class Field:
             await admin.close()
         await ensure_topics(self.backend.kafka_bootstrap, TOPICS.values())
 
-    def environment(self) -> dict[str, str]:
+    def environment(self, name: str) -> dict[str, str]:
+        """What a contestant is told: addresses, and an empty directory where it may keep state of its own."""
+        state = self.directory / "state" / name
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
         return {
             **os.environ,
             "KAFKA_BOOTSTRAP": self.backend.kafka_bootstrap,
             "MONGO_URI": self.backend.mongo_uri,
             "BENCH_DATABASE": f"{PREFIX}hand",
+            "BENCH_STATE": str(state),
+            "CARE_PORT": str(self.port),
             "CARE_DATABASE_PREFIX": PREFIX,
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",

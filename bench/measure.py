@@ -72,7 +72,7 @@ async def turn(
     contestant = Contestant(
         entry.name,
         (python, *entry.command),
-        ground.environment(),
+        ground.environment(entry.name),
         ground.directory / f"{entry.name}.log",
     )
     guess = capacity or entry.guess_per_second

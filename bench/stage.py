@@ -16,7 +16,7 @@ from shared.contracts.event import PARTITIONS
 OUTPUT = "care.plans"
 BATCH_BYTES = 512 * 1024
 TICK_SECONDS = 0.002
-SILENCE_SECONDS = 45.0
+SILENCE_SECONDS = 30.0
 """A contestant that has no effect for so long does not do its work."""
 
 
