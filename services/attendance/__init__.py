@@ -4,14 +4,14 @@ Owns    sessions and their rosters; groups and their seats; per episode the week
         tests, mutual support and the family's part; per person the ledger of incentives.
 Hears   intake (waiting list, admitted, oriented, care team, who is away, consents, mistakes), plans (plan and its
         reviews, expected analytes, care beside it, clinical reviews, level changed, transfer, graduation, discharge).
-Says    of groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; of sessions: session-
-        scheduled, session-cancelled, session-attended, session-missed, attendance-corrected, absence-threshold-reached,
-        participation-paused, participation-resumed; of weeks: weekly-hours-evaluated, weekly-hours-shortfall-detected;
-        of screens: screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
-        breath-test-recorded, screen-interpreted, screen-failed; beside them: mutual-support-requirement-set, mutual-
-        support-logged, family-session-attended, incentive-earned, incentive-reset; of open loops: loop-escalated,
-        escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated, group-escalation-
-        cleared.
+Says    of groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; of sessions:
+        session-scheduled, session-cancelled, session-attended, session-missed, attendance-corrected,
+        absence-threshold-reached, participation-paused, participation-resumed; of weeks: weekly-hours-evaluated,
+        weekly-hours-shortfall-detected; of screens: screen-ordered, specimen-collected, custody-transferred,
+        screen-not-provided, screen-resulted, breath-test-recorded, screen-interpreted, screen-failed; beside them:
+        mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
+        incentive-reset; of open loops: loop-escalated, escalation-cleared, session-loop-escalated,
+        session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
 Asked   /groups /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions /incentives
 
 Read `domain.py` for an episode, `hours.py` and `weeks.py` for the week, `absences.py` for misses and silence,
