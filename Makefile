@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate bench bench-quick bench-full up test test-fast check contracts coverage asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,15 @@ fuzz: setup  ## 100,000 malformed records and as many malformed bodies
 
 simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--seeds 0:1000")
 	@$(BIN)/python -m chaos.simulation $(ARGS)
+
+bench: setup  ## Floor, ours, naive and the peers; writes bench/results.json and docs/performance.md (ARGS="--rounds 3")
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: setup  ## Floor, ours and naive; fails when a ratio has fallen by a fifth
+	@$(BIN)/python -m bench --quick $(ARGS)
+
+bench-full: setup  ## How it grows: replicas, partitions, subjects, batches, sizes, a million events (no time limit)
+	@$(BIN)/python -m bench --full $(ARGS)
 
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)

@@ -6,29 +6,26 @@ import asyncio
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from pymongo import AsyncMongoClient
 
-from bench.recording import ATTENDANCE, Recording, Sent
-from shared.contracts.event import PARTITIONS, TOPICS
+from bench.recording import Recording
+from services.plans.app import SERVICE
+from shared.contracts.event import TOPICS
 from shared.errors import CareError
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.record import Record
+from shared.runtime.service import Service
 from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, BackendError
+from shared.testing.backends import Backend
 from shared.testing.backends.process import free_port, spawn, tail
-from shared.testing.stack import ServiceProcess
-from services.plans.app import SERVICE
 
 OUTPUT: Final = "care.plans"
 PREFIX: Final = "bench_"
@@ -136,38 +133,17 @@ class Field:
             return None
         return cpu_seconds(known[0]), cpu_seconds(known[1])
 
-    async def fresh(self, recording: Recording, partitions: int = PARTITIONS) -> None:
+    async def fresh(self, recording: Recording, *, ours: bool) -> None:
         """Topics without records, and a store with what plans keeps before the recording begins."""
-        await self._empty_topics()
+        await clear(self.backend)
+        if ours:
+            await seed(self.backend, SERVICE, recording.kept)
+            return
+        by_hand = [_by_hand(kept) for kept in recording.kept]
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self.backend.mongo_uri)
         async with client:
-            for name in await client.list_database_names():
-                if name.startswith(PREFIX):
-                    await client.drop_database(name)
-            by_hand = [_by_hand(kept) for kept in recording.kept]
             for at in range(0, len(by_hand), 1000):
                 await client[f"{PREFIX}hand"]["records"].insert_many(by_hand[at : at + 1000])
-
-    async def seed_ours(self, recording: Recording) -> None:
-        """The same records as the service itself keeps them."""
-        store = MongoStore(self.backend.mongo_uri, f"{PREFIX}plans", SERVICE.kinds)
-        await store.start()
-        for at in range(0, len(recording.kept), 500):
-            await store.save(recording.kept[at : at + 500], datetime.now(UTC))
-        await store.close()
-
-    async def _empty_topics(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.backend.kafka_bootstrap)
-        await admin.start()
-        try:
-            present = [t for t in await admin.list_topics() if not t.startswith("__")]
-            if present:
-                await admin.delete_topics(present)
-            while any(not t.startswith("__") for t in await admin.list_topics()):
-                await asyncio.sleep(0.05)
-        finally:
-            await admin.close()
-        await ensure_topics(self.backend.kafka_bootstrap, TOPICS.values())
 
     def environment(self, name: str) -> dict[str, str]:
         """What a contestant is told: addresses, and an empty directory where it may keep state of its own."""
@@ -185,6 +161,39 @@ class Field:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
+
+
+async def clear(backend: Backend) -> None:
+    """Empty topics, and no database of an earlier turn."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=backend.kafka_bootstrap)
+    await admin.start()
+    try:
+        present = await _topics(admin)
+        if present:
+            await admin.delete_topics(present)
+        while await _topics(admin):  # noqa: ASYNC110 - the broker does not say when
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(backend.mongo_uri)
+    async with client:
+        for name in await client.list_database_names():
+            if name.startswith(PREFIX):
+                await client.drop_database(name)
+
+
+async def _topics(admin: AIOKafkaAdminClient) -> list[str]:
+    return [name for name in await admin.list_topics() if not name.startswith("__")]
+
+
+async def seed(backend: Backend, service: Service, kept: Sequence[Record]) -> None:
+    """Records as the service itself keeps them."""
+    store = MongoStore(backend.mongo_uri, f"{PREFIX}{service.name}", service.kinds)
+    await store.start()
+    for at in range(0, len(kept), 500):
+        await store.save(kept[at : at + 500], datetime.now(UTC))
+    await store.close()
 
 
 def _by_hand(kept: Record) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What has to be decided, by hand on plain dictionaries: the same work for floor, naive and the peers.
 
-Standard library only, because each peer runs in an environment of its own. It is what somebody would write who wants the
-same effects as the rules of plans and nothing else: no types, no validation, no guard against repeats.
+Standard library only, because each peer runs in an environment of its own. It is what somebody would write who wants
+the same effects as the rules of plans and nothing else: no types, no validation, no guard against repeats.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Out = tuple[str, dict[str, Any]]
 Headers = list[tuple[str, bytes]]
 
 
-def decide(
+def decide(  # noqa: C901, PLR0911, PLR0912 - a table in the form of a match
     state: Doc, fact: str, data: Doc, event_id: str, now: datetime
 ) -> tuple[set[str], list[Out]]:
     """Change `state` for one fact. Returns the names of the fields that changed, and what is to be published."""

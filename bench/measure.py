@@ -1,94 +1,81 @@
-"""One contestant's turn, and what is made of several."""
+"""One contestant's turn, and what several turns come to."""
 
 from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from time import perf_counter
 from typing import Any, Final
 
-from bench.field import ROOT, BenchError, Contestant, Field
+from bench.contestants import Entry
+from bench.field import ROOT, Contestant, Field
+from bench.peers import environment_of
 from bench.recording import Recording
 from bench.stage import Stage, stage
 
 LOADS: Final = (0.2, 0.5, 0.8)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Who takes part: what it is, how it is started, and about how fast it is (which sizes its slices)."""
-
-    name: str
-    what: str
-    command: tuple[str, ...]
-    guess_per_second: float
-    environment: Callable[[], str] | None = None
-    """Makes its own environment and returns the path of its Python; None: this project's."""
+"""Shares of a contestant's own capacity."""
+SERVERS: Final[tuple[str, ...]] = ("broker", "store")
 
 
 @dataclass(slots=True)
 class Turn:
-    """What was seen in one turn."""
+    """What was seen of one contestant in one turn."""
 
     events: int
     seconds: float
     cpu_seconds: float
-    broker_cpu_seconds: float | None
-    store_cpu_seconds: float | None
-    peak_memory_mib: float
-    repeats: int
+    servers_cpu_seconds: Mapping[str, float] | None
+    peak_memory_mib: float = 0.0
+    repeats: int = 0
     latencies: dict[float, list[float]] = field(default_factory=dict[float, list[float]])
 
     @property
     def per_second(self) -> float:
+        """How fast the backlog went."""
         return self.events / self.seconds
 
     @property
     def per_cpu_second(self) -> float:
+        """How many events a second of its own processor time was good for."""
         return self.events / self.cpu_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long a turn takes."""
+    """How long the parts of a turn take, about."""
 
     backlog_seconds: float
     paced_seconds: float = 0.0
     warm_events: int = 1_500
 
 
-async def turn(
-    ground: Field, recording: Recording, entry: Entry, plan: Plan, capacity: float | None = None
-) -> Turn:
-    """Fresh topics and stores; warm up; a backlog as fast as it goes; then, paced, at shares of its capacity."""
+async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) -> Turn:
+    """Fresh topics and store; warm up; a backlog as fast as it goes; then at shares of that speed."""
     recording.rewind()
-    await ground.fresh(recording)
-    if entry.name == "ours":
-        await ground.seed_ours(recording)
-    python = sys.executable if entry.environment is None else entry.environment()
+    await ground.fresh(recording, ours=entry.name == "ours")
+    python = sys.executable if entry.peer is None else environment_of(entry.peer)
     contestant = Contestant(
         entry.name,
-        (python, *entry.command),
-        ground.environment(entry.name),
+        (python, *(str(ROOT / a) if a.endswith(".py") else a for a in entry.command)),
+        {**ground.environment(entry.name), **entry.settings},
         ground.directory / f"{entry.name}.log",
     )
-    guess = capacity or entry.guess_per_second
     contestant.start()
     try:
         async with stage(ground.backend.kafka_bootstrap) as on:
-            warm = min(plan.warm_events, int(guess * 3))
-            await on.at_once(recording.take(warm))
+            await on.at_once(recording.take(min(plan.warm_events, int(entry.guess_per_second * 3))))
             await on.all_seen()
-            seen = await _backlog(
-                ground, recording, contestant, on, int(guess * plan.backlog_seconds)
-            )
+            count = int(entry.guess_per_second * plan.backlog_seconds)
+            seen = await _backlog(ground, recording.take(count), contestant, on)
             if plan.paced_seconds:
                 for load in LOADS:
-                    rate = (capacity or seen.per_second) * load
-                    seen.latencies[load] = await _paced(recording, on, rate, plan.paced_seconds)
+                    rate = seen.per_second * load
+                    records = recording.take(max(100, int(rate * plan.paced_seconds)))
+                    await on.paced(records, rate)
+                    await on.all_seen()
+                    seen.latencies[load] = list(on.latencies)
             seen.peak_memory_mib = contestant.peak_memory_mib()
             seen.repeats = on.repeats
             return seen
@@ -97,27 +84,87 @@ async def turn(
 
 
 async def _backlog(
-    ground: Field, recording: Recording, contestant: Contestant, on: Stage, count: int
+    ground: Field, records: Sequence[Any], contestant: Contestant, on: Stage
 ) -> Turn:
-    records = recording.take(count)
-    servers, cpu = ground.servers_cpu(), contestant.cpu_seconds()
+    before, cpu = ground.servers_cpu(), contestant.cpu_seconds()
     began = await on.at_once(records)
     ended = await on.all_seen()
     cpu = contestant.cpu_seconds() - cpu
     after = ground.servers_cpu()
-    used = (
-        (None, None)
-        if servers is None or after is None
-        else (
-            after[0] - servers[0],
-            after[1] - servers[1],
-        )
+    used: dict[str, float] | None = None
+    if before is not None and after is not None:
+        used = {name: after[n] - before[n] for n, name in enumerate(SERVERS)}
+    return Turn(len(records), ended - began, cpu, used)
+
+
+# --- what turns come to -------------------------------------------------------------------------------
+
+
+def summary(turns: Sequence[Turn]) -> dict[str, Any]:
+    """One contestant's object for the results. The middle of its turns; latencies of all of them together."""
+
+    def middle(values: Sequence[float]) -> float:
+        return statistics.median(values)
+
+    per_1000 = middle([1000 * t.cpu_seconds / t.events for t in turns])
+    told: dict[str, Any] = {
+        "events_per_second": round(middle([t.per_second for t in turns]), 1),
+        "events_per_cpu_second": round(middle([t.per_cpu_second for t in turns]), 1),
+        "cpu_seconds_per_1000_events": round(per_1000, 5),
+        "peak_memory_mib": round(max(t.peak_memory_mib for t in turns), 1),
+    }
+    servers = [t.servers_cpu_seconds for t in turns if t.servers_cpu_seconds is not None]
+    for name in SERVERS if servers else ():
+        shares = [1000 * s[name] / t.events for s, t in zip(servers, turns, strict=True)]
+        told[f"{name}_cpu_seconds_per_1000_events"] = round(middle(shares), 5)
+    if servers:
+        whole = [
+            1000 * (t.cpu_seconds + sum(s.values())) / t.events
+            for s, t in zip(servers, turns, strict=True)
+        ]
+        told["cpu_seconds_per_1000_events_with_servers"] = round(middle(whole), 5)
+    by_load: dict[str, Any] = {}
+    for load in LOADS:
+        found = sorted(value for t in turns for value in t.latencies.get(load, ()))
+        if found:
+            by_load[f"{load:.0%}"] = {**_percentiles(found), "samples": len(found)}
+    half = by_load.get("50%")
+    told["latency_seconds"] = (
+        {"p50": None, "p99": None, "p999": None}
+        if half is None
+        else {name: half[name] for name in ("p50", "p99", "p999")}
     )
-    return Turn(len(records), ended - began, cpu, *used, 0.0, 0)
+    told["latency_seconds_by_load"] = by_load
+    told["turns"] = len(turns)
+    told["effects_missing"] = 0  # a turn with a missing effect ends the run
+    told["effects_repeated"] = sum(t.repeats for t in turns)
+    return told
 
 
-async def _paced(recording: Recording, on: Stage, rate: float, seconds: float) -> list[float]:
-    records = recording.take(max(100, int(rate * seconds)))
-    await on.paced(records, rate)
-    await on.all_seen()
-    return list(on.latencies)
+def nothing(reason: str) -> dict[str, Any]:
+    """The object of a contestant that can't be measured here."""
+    return {
+        "events_per_second": None,
+        "events_per_cpu_second": None,
+        "latency_seconds": {"p50": None, "p99": None, "p999": None},
+        "peak_memory_mib": None,
+        "reason": reason,
+    }
+
+
+def _percentiles(found: Sequence[float]) -> dict[str, float]:
+    def at(share: float) -> float:
+        return round(found[min(len(found) - 1, int(share * len(found)))], 5)
+
+    return {"p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
+
+
+def ratios(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    """Ours to everybody else, in events per second of the contestant's own processor time."""
+    ours = results["ours"]["events_per_cpu_second"]
+    found: dict[str, float | None] = {}
+    for name, told in results.items():
+        if name != "ours":
+            theirs = told["events_per_cpu_second"]
+            found[f"ours_to_{name}"] = None if not theirs or not ours else round(ours / theirs, 3)
+    return found

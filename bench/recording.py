@@ -1,8 +1,8 @@
 """The recorded input: what attendance says of a population in treatment, and the plans that are in force by then.
 
-People come one after another and stay for some weeks; each has sessions, weekly hours and screens, in the order of their
-own time, interleaved with everybody else's as on the real topic. Made from a seed with the published event classes, so
-that every contestant hears the same bytes. What it must lead to is found by running the rules of plans over it.
+People come one after another and stay for some weeks; each has sessions, weekly hours and screens, in the order of
+their own time, interleaved with everybody else's as on the real topic. Made from a seed with the published event
+classes, so that every contestant hears the same bytes. What it must lead to is found by running the rules of plans.
 """
 
 from __future__ import annotations
@@ -16,26 +16,20 @@ from itertools import islice
 from random import Random
 from typing import Any, Final
 
-from services.plans import treatment
+from bench.people import FACILITY, apply, copy_of, in_treatment
 from services.plans.app import SERVICE
-from services.plans.domain import Goal
-from services.plans.tables import Contributor, GoalOwner
-from shared.contracts import attendance, intake
-from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
+from shared.contracts import attendance
+from shared.contracts.codes import Modality
 from shared.contracts.event import PARTITIONS, Envelope, Event
-from shared.contracts.plans import GoalUnit, PlannedService
-from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, derive_id
+from shared.decision import derive_id
 from shared.runtime.partitions import partition_of
-from shared.runtime.record import CommandKey, Decide, Line, Record, Work, published_types
+from shared.runtime.record import Line, Record, published_types
 
-FACILITY: Final = "harbor-iop"
 ATTENDANCE: Final = "care.attendance"
 PEOPLE_AT_ONCE: Final = 300
 STAY_WEEKS: Final = (2, 6)
 EVENTS_PER_WEEK: Final = 9.5
 WEEK: Final = timedelta(days=7)
-LEVEL: Final = LevelOfCare(system="asam", edition="4", code="2.1")
 
 Told = tuple[datetime, str, Event]
 """One fact as it is told: when, about whom, what."""
@@ -275,114 +269,6 @@ def _week(day: date, minutes: int) -> Event:
     )
 
 
-# --- the records before the recording -----------------------------------------------------------------
-
-
-def in_treatment(subject: str, at: datetime, now: datetime) -> Record:
-    """What plans keeps of somebody who was admitted at `at` and whose plan both have signed."""
-    kind = SERVICE.kinds["episode"]
-    kept = Record(subject, kind, kind.state(), facility_id=FACILITY)
-    for number, event in enumerate((_admitted(subject, at), _oriented(at)), start=1):
-        reaction = SERVICE.reactions.find(event.TYPE.rpartition(".v")[0])
-        assert reaction is not None
-        event_id = derive_id("bench", subject, "intake", str(number))
-        line = Line("intake", number, event_id)
-        _apply(kept, event_id, now, lambda s, c, e=event, r=reaction: r.rule(s, e, c), line=line)
-    key = derive_id("bench", subject, "plan")
-    _apply(kept, key, now, lambda s, c: treatment.draft(s, _plan(subject, now), c), key=key)
-    for by_patient in (True, False):
-        key = derive_id("bench", subject, "sign", str(by_patient))
-
-        def sign(state: Any, cause: Cause, *, by_patient: bool = by_patient) -> Any:
-            plan_id = state.plan.plan_id
-            return treatment.sign(state, plan_id, by_patient=by_patient, cause=cause)
-
-        _apply(kept, key, now, sign, key=key)
-    kept.new_events.clear()  # they were published long ago
-    return kept
-
-
-def _apply(
-    kept: Record,
-    cause_id: str,
-    now: datetime,
-    decide: Decide,
-    *,
-    line: Line | None = None,
-    key: str | None = None,
-) -> None:
-    work = Work(
-        subject=kept.subject,
-        cause_id=cause_id,
-        correlation_id=cause_id,
-        facility_id=FACILITY,
-        now=now,
-        decide=decide,
-        line=line,
-        command=None if key is None else CommandKey(key, key),
-    )
-    outcome = kept.apply(work, SERVICE.source)
-    if outcome.status != "applied":
-        raise RuntimeError(f"the bench's own history is not applied: {outcome}")
-
-
-def _admitted(subject: str, at: datetime) -> intake.PatientAdmitted:
-    return intake.PatientAdmitted(
-        person_id=derive_id("bench", subject, "person"),
-        level=LEVEL,
-        population=Population.ADULT,
-        admitted_at=at,
-        court_involved=False,
-        program="iop-adult",
-        length_weeks=104,  # so that no deadline comes while the bench runs
-        time_zone="America/New_York",
-        terms=ProgramTerms(version="2026.1"),
-    )
-
-
-def _oriented(at: datetime) -> intake.OrientationCompleted:
-    return intake.OrientationCompleted(
-        completed_at=at, rules_accepted=("attendance", "screens"), part2_notice_at=at
-    )
-
-
-def _plan(subject: str, now: datetime) -> treatment.NewPlan:
-    goals = tuple(
-        Goal(
-            goal_id=derive_id("bench", subject, "goal", str(n)),
-            dimension=Dimension(edition="4", number=n),
-            metric="support-meetings",
-            unit=GoalUnit.PER_WEEK,
-            baseline=0,
-            target=3,
-            due_on=now.date() + timedelta(days=60),
-            owner=GoalOwner.PATIENT,
-            contributors=(Contributor.PATIENT, Contributor.COUNSELOR),
-        )
-        for n in (3, 4, 5)
-    )
-    services = (
-        PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
-        PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
-    )
-    return treatment.NewPlan(goals=goals, services=services)
-
-
-def _copy(kept: Record) -> Record:
-    """The record as it is now: what comes later must not change it."""
-    return Record(
-        subject=kept.subject,
-        kind=kept.kind,
-        state=kept.state,
-        revision=kept.revision,
-        next_sequence=kept.next_sequence,
-        facility_id=kept.facility_id,
-        applied=dict(kept.applied),
-        new_commands=list(kept.new_commands),
-        touched=True,
-    )
-
-
 # --- from facts to records of the topic ---------------------------------------------------------------
 
 
@@ -398,7 +284,7 @@ class _Recorder:
     def write(self, at: datetime, subject: str, event: Event, *, stranger: bool = False) -> Sent:
         if subject not in self._records and not stranger:
             self._records[subject] = in_treatment(subject, at, self._now)
-            self.kept.append(_copy(self._records[subject]))
+            self.kept.append(copy_of(self._records[subject]))
         self._numbers[subject] += 1
         sequence = self._numbers[subject]
         event_id = derive_id("bench", subject, "attendance", str(sequence))
@@ -428,7 +314,8 @@ class _Recorder:
         if reaction is None:
             return ()
         line = Line("attendance", sequence, event_id)
-        _apply(kept, event_id, self._now, lambda s, c: reaction.rule(s, event, c), line=line)
+        rule = reaction.rule
+        apply(SERVICE, kept, event_id, self._now, lambda s, c: rule(s, event, c), line=line)
         types = tuple(published_types(kept.new_events))
         kept.new_events.clear()
         return types

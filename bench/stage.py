@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from time import perf_counter
+from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -13,10 +14,10 @@ from bench.field import BenchError
 from bench.recording import ATTENDANCE, Sent, effects_of
 from shared.contracts.event import PARTITIONS
 
-OUTPUT = "care.plans"
-BATCH_BYTES = 512 * 1024
-TICK_SECONDS = 0.002
-SILENCE_SECONDS = 30.0
+OUTPUT: Final = "care.plans"
+BATCH_BYTES: Final = 512 * 1024
+TICK_SECONDS: Final = 0.002
+SILENCE_SECONDS: Final = 30.0
 """A contestant that has no effect for so long does not do its work."""
 
 
@@ -24,7 +25,7 @@ class Stage:
     """One producer of the input and one reader of the output, for one contestant's turn."""
 
     def __init__(self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
-        self._producer = producer
+        self._producer = cast("Any", producer)  # batches made by hand are not in our stubs
         self._consumer = consumer
         self._waiting: set[tuple[str, str]] = set()
         self._sent_at: dict[str, float] = {}
@@ -82,8 +83,8 @@ class Stage:
         await asyncio.gather(*sent)
         return began
 
-    def _batches(self, records: Sequence[Sent]):
-        builders = {p: self._producer.create_batch() for p in range(PARTITIONS)}
+    def _batches(self, records: Sequence[Sent]) -> Iterator[tuple[int, Any]]:
+        builders: dict[int, Any] = {p: self._producer.create_batch() for p in range(PARTITIONS)}
         for sent in records:
             builder = builders[sent.partition]
             key, at = sent.subject.encode(), None

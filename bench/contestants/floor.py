@@ -12,8 +12,9 @@ import os
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from bench.handwork import INPUT, OUTPUT, Doc, decide, fact_of, published, texts, utc_now
 from pymongo import AsyncMongoClient, UpdateOne, WriteConcern
+
+from bench.handwork import INPUT, OUTPUT, Doc, decide, fact_of, published, texts, utc_now
 
 BATCH = 500
 

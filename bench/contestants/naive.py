@@ -1,4 +1,4 @@
-"""Naive: what most people write. A FastStream subscriber for each message: find one, update one, publish in the handler.
+"""Naive: what most people write. A FastStream subscriber per message: find one, update one, publish in the handler.
 
 FastStream's defaults, but that it begins at the earliest record; so a failure in the handler loses the message.
 """
@@ -10,10 +10,11 @@ import json
 import os
 from typing import Any
 
-from bench.handwork import INPUT, OUTPUT, Doc, decide, fact_of, published, utc_now
 from faststream import FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
 from pymongo import AsyncMongoClient, WriteConcern
+
+from bench.handwork import INPUT, OUTPUT, Doc, decide, fact_of, published, utc_now
 
 broker = KafkaBroker(os.environ["KAFKA_BOOTSTRAP"], logger=None)
 app = FastStream(broker, logger=None)

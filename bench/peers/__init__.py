@@ -26,7 +26,17 @@ def environment_of(peer: str) -> str:
         return str(python)
     _run([str(UV), "venv", "-q", "--clear", "--python", sys.executable, str(home)])
     _run(
-        [str(UV), "pip", "install", "-q", "--python", str(python), "--require-hashes", "-r", str(lock)]
+        [
+            str(UV),
+            "pip",
+            "install",
+            "-q",
+            "--python",
+            str(python),
+            "--require-hashes",
+            "-r",
+            str(lock),
+        ]
     )
     ready.touch()
     return str(python)

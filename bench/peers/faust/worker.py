@@ -1,4 +1,4 @@
-"""Faust-streaming in its documented set-up: an agent over the topic, state in a table (RocksDB, with a changelog topic).
+"""Faust-streaming in its documented set-up: an agent over the topic, state in a table (RocksDB and a changelog topic).
 
 Faust keeps its state beside the process instead of in a database, so this peer makes no round trip to the store at all.
 `exactly_once` is its documented guarantee for state; it is left at the default, `at_least_once`, which is faster.
@@ -28,7 +28,7 @@ app = faust.App(
 )
 facts = app.topic(INPUT, key_serializer="raw", value_serializer="raw", allow_empty=True)
 effects = app.topic(OUTPUT, key_serializer="raw", value_serializer="raw")
-records = app.Table("records", partitions=12, key_type=str, value_type=dict)
+records = app.Table("records", partitions=12)
 
 
 @app.agent(facts)

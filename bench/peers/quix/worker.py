@@ -1,7 +1,7 @@
 """Quix Streams in its documented set-up: a stateful function over a stream, state in RocksDB with a changelog topic.
 
 Quix keeps its state beside the process instead of in a database, so this peer makes no round trip to the store at all.
-BENCH_GUARANTEE names the guarantee: `exactly-once` is the one that ours gives, `at-least-once` the default and the faster.
+BENCH_GUARANTEE names the guarantee: `exactly-once`, as ours, or the default, `at-least-once`.
 """
 
 from __future__ import annotations

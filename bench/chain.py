@@ -1,0 +1,135 @@
+"""From end to end over three services: an interpreted screen, the review that it asks for, and who is shown it.
+
+A clinician interprets a result at attendance (HTTP); attendance says that the screen is an unexpected positive; plans
+opens a clinical review and says so; followup shows it as open. Measured from just before the command to the moment at
+which followup's record has the review, with so many commands a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any, Final
+
+import aiohttp
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+
+from bench.field import PREFIX, BenchError, clear, cpu_seconds, seed
+from bench.people import FACILITY, followed, in_treatment, screen_of, screened
+from services.attendance.app import SERVICE as ATTENDANCE
+from services.followup.app import SERVICE as FOLLOWUP
+from services.plans.app import SERVICE as PLANS
+from shared.contracts.codes import Role
+from shared.decision import derive_id
+from shared.testing.backends import Backend
+from shared.testing.stack import services
+
+PER_SECOND: Final = 300
+SECONDS: Final = 8
+WARM_SECONDS: Final = 3
+LOOK_SECONDS: Final = 0.01
+PATIENCE_SECONDS: Final = 60.0
+NAMES: Final = ("attendance", "plans", "followup")
+
+Row = dict[str, Any]
+
+
+async def chain(backend: Backend, per_second: int = PER_SECOND) -> dict[str, Any]:
+    """Measure it. Raises `BenchError` when a review does not come."""
+    await clear(backend)
+    now = datetime.now(UTC)
+    at = now - timedelta(days=20)
+    warm = per_second * WARM_SECONDS
+    people = [
+        f"episode/{derive_id('bench', 'chain', str(n))}" for n in range(warm + per_second * SECONDS)
+    ]
+    waiting = [screened(subject, at, now) for subject in people]
+    screens = {kept.subject: screen_of(kept) for kept in waiting}
+    await seed(backend, ATTENDANCE, waiting)
+    await seed(backend, PLANS, [in_treatment(subject, at, now) for subject in people])
+    await seed(backend, FOLLOWUP, [followed(subject, at, now) for subject in people])
+    client: AsyncMongoClient[Row] = AsyncMongoClient(backend.mongo_uri)
+    with services(backend, names=NAMES, database_prefix=PREFIX) as stack:
+        token = stack.issuer.token(FACILITY, Role.CLINICIAN.value)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with client, aiohttp.ClientSession(headers=headers) as http:
+            run = _Run(http, stack.urls["attendance"], client[f"{PREFIX}followup"]["records"])
+            for url in stack.urls.values():
+                await run.ready(url)
+            await run.told({s: screens[s] for s in people[:warm]}, per_second)
+            pids = [process.pid for process in stack.processes if process.pid is not None]
+            before = sum(cpu_seconds(pid) for pid in pids)
+            found = sorted(await run.told({s: screens[s] for s in people[warm:]}, per_second))
+            used = sum(cpu_seconds(pid) for pid in pids) - before
+    return {
+        "events_per_second": per_second,
+        "samples": len(found),
+        "p50": round(statistics.median(found), 4),
+        "p99": round(found[int(0.99 * len(found))], 4),
+        "p999": round(found[int(0.999 * len(found))], 4),
+        "looked_every_seconds": LOOK_SECONDS,
+        "services_cpu_seconds_per_1000": round(1000 * used / len(found), 3),
+    }
+
+
+class _Run:
+    """Commands at a steady pace, and a look at followup's records for what has arrived."""
+
+    def __init__(
+        self, http: aiohttp.ClientSession, url: str, records: AsyncCollection[Row]
+    ) -> None:
+        self._http = http
+        self._url = url
+        self._records = records
+        self._sent: dict[str, float] = {}
+        self._took: list[float] = []
+
+    async def ready(self, url: str) -> None:
+        """Wait until a service takes commands."""
+        until = perf_counter() + PATIENCE_SECONDS
+        while perf_counter() < until:
+            async with self._http.get(f"{url}/readyz") as answer:
+                if answer.status == 200:
+                    return
+            await asyncio.sleep(0.1)
+        raise BenchError("not-ready", "A service does not become ready.")
+
+    async def told(self, screens: Mapping[str, str], per_second: float) -> Sequence[float]:
+        """Interpret these screens; returns how long each review took to be shown."""
+        self._took = []
+        looking = asyncio.create_task(self._look(len(screens)))
+        began = perf_counter()
+        commands: list[asyncio.Task[None]] = []
+        for number, (subject, screen_id) in enumerate(screens.items()):
+            await asyncio.sleep(max(0.0, began + number / per_second - perf_counter()))
+            commands.append(asyncio.create_task(self._interpret(subject, screen_id)))
+        await asyncio.gather(*commands)
+        await looking
+        return self._took
+
+    async def _interpret(self, subject: str, screen_id: str) -> None:
+        self._sent[subject] = perf_counter()
+        body = {"episode_id": subject.partition("/")[2]}
+        url = f"{self._url}/screens/{screen_id}/interpret"
+        async with self._http.post(
+            url, json=body, headers={"Idempotency-Key": screen_id}
+        ) as answer:
+            if answer.status >= 400:
+                raise BenchError("refused", f"{answer.status} {await answer.text()}")
+
+    async def _look(self, count: int) -> None:
+        until = perf_counter() + PATIENCE_SECONDS
+        while len(self._took) < count:
+            asked = list(self._sent)[:200]
+            shown = {"_id": {"$in": asked}, "state.reviews": {"$ne": {}}}
+            if asked:
+                found = await self._records.find(shown, {"_id": 1}).to_list()
+                now = perf_counter()
+                self._took += [now - self._sent.pop(row["_id"]) for row in found]
+            if perf_counter() > until:
+                raise BenchError("effects-missing", f"{len(self._sent)} reviews are not shown.")
+            await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,154 @@
+"""What a run says: `bench/results.json`, a picture, and the tables of `docs/performance.md`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from bench.field import ROOT
+
+RESULTS: Final = ROOT / "bench" / "results.json"
+PAGE: Final = ROOT / "docs" / "performance.md"
+PICTURE: Final = ROOT / "docs" / "performance.svg"
+BEGIN: Final = "<!-- made by `make bench`: {name} -->"
+END: Final = "<!-- end of {name} -->"
+TARGETS: Final[Mapping[str, tuple[str, float]]] = {
+    "ours_to_floor": ("at least", 0.60),
+    "ours_to_naive": ("at least", 10.0),
+    "ours_to_faust_streaming": ("at least", 1.0),
+    "ours_to_quix_streams": ("at least", 1.0),
+    "ours_to_inbox_outbox": ("at least", 1.0),
+}
+DROP_MAX: Final = 0.20
+"""A ratio may fall by so much against the committed one."""
+GUARDED: Final = ("ours_to_floor", "ours_to_naive")
+
+
+def write(results: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Write all three."""
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    PICTURE.write_text(_picture(results, names), encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in (
+        ("the ground", _ground(results)),
+        ("the table", table(results, names)),
+        ("the targets", _targets(results)),
+    ):
+        page = _replaced(page, name, text)
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def _replaced(page: str, name: str, text: str) -> str:
+    begin, end = BEGIN.format(name=name), END.format(name=name)
+    before, _, rest = page.partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"{PAGE.name} has no place for {name}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
+
+
+def table(results: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A line for each contestant."""
+    head = "events/s", "events per CPU s", "CPU s per 1,000, and with servers"
+    waits = "p50 / p99 / p99.9 at 20 %", "at 50 %", "at 80 %", "MiB"
+    lines = [f"| | {' | '.join((*head, *waits))} |", "|---" + "|---:" * 7 + "|"]
+    for name in names:
+        told = results[name]
+        if told["events_per_second"] is None:
+            lines.append(f"| {name} | not measured: {told['reason']} | | | | | | |")
+            continue
+        loads = told["latency_seconds_by_load"]
+        cells = [_latency(loads.get(load)) for load in ("20%", "50%", "80%")]
+        whole = told.get("cpu_seconds_per_1000_events_with_servers")
+        cpu = f"{told['cpu_seconds_per_1000_events']:.3f}, " + (
+            "-" if whole is None else f"{whole:.3f}"
+        )
+        lines.append(
+            f"| {name} | {told['events_per_second']:,.0f} | {told['events_per_cpu_second']:,.0f} | {cpu} |"
+            f" {' | '.join(cells)} | {told['peak_memory_mib']:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _latency(found: Mapping[str, float] | None) -> str:
+    if found is None:
+        return "-"
+    return " / ".join(f"{1000 * found[name]:,.0f}" for name in ("p50", "p99", "p999")) + " ms"
+
+
+def _ground(results: Mapping[str, Any]) -> str:
+    about = results["about"]
+    return (
+        f"Broker: {about['broker']}. Store: {about['store']}. {about['cores']} cores, Python {about['python']}. "
+        f"{about['rounds']} rounds, interleaved; recording of {about['recorded_events']:,} events about "
+        f"{about['recorded_subjects']:,} people (seed {about['seed']})."
+    )
+
+
+def _targets(results: Mapping[str, Any]) -> str:
+    lines = ["| target | wanted | seen | |", "|---|---:|---:|---|"]
+    for name, (_, wanted) in TARGETS.items():
+        seen = results["ratios"].get(name)
+        verdict = "not measured" if seen is None else "holds" if seen >= wanted else "missed"
+        lines.append(
+            f"| {name} | ≥ {wanted:g} | {'-' if seen is None else f'{seen:.2f}'} | {verdict} |"
+        )
+    ours = results["ours"]["latency_seconds"]["p99"]
+    floor = results["floor"]["latency_seconds"]["p99"]
+    if ours and floor:
+        lines.append(_line("p99 at 50 % to floor's", 3.0, ours / floor))
+    lines.append(_line("peak memory, MiB", 150, results["ours"]["peak_memory_mib"]))
+    chain = results.get("chain")
+    if chain is not None:
+        lines.append(_line("three services at 300 events/s, p99 ms", 100, 1000 * chain["p99"]))
+    return "\n".join(lines)
+
+
+def _line(name: str, most: float, seen: float) -> str:
+    return f"| {name} | ≤ {most:g} | {seen:.2f} | {'holds' if seen <= most else 'missed'} |"
+
+
+# --- the picture --------------------------------------------------------------------------------------
+
+
+def _picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
+    """Bars on a plain background: events per second of the contestant's own processor time."""
+    bars = [(name, results[name]["events_per_cpu_second"]) for name in names]
+    most = max(value for _, value in bars if value)
+    step, left, width = 34, 150, 470
+    high = step * len(bars) + 50
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {high}" font-family="sans-serif" font-size="13">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        '<text x="10" y="22" font-weight="bold">Events per second of the client\'s CPU time</text>',
+    ]
+    for number, (name, value) in enumerate(bars):
+        y = 40 + number * step
+        colour = "#1f6f5c" if name == "ours" else "#9aa5b1"
+        parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+        if value:
+            long = max(1.0, width * value / most)
+            parts.append(
+                f'<rect x="{left}" y="{y}" width="{long:.0f}" height="20" fill="{colour}"/>'
+            )
+            parts.append(f'<text x="{left + long + 6:.0f}" y="{y + 15}">{value:,.0f}</text>')
+        else:
+            parts.append(f'<text x="{left}" y="{y + 15}" fill="#666666">not measured</text>')
+    return "\n".join([*parts, "</svg>\n"])
+
+
+# --- the guard ----------------------------------------------------------------------------------------
+
+
+def fallen(seen: Mapping[str, float | None], path: Path = RESULTS) -> list[str]:
+    """The ratios that fell too far below the committed ones, each as a sentence."""
+    committed = json.loads(path.read_text(encoding="utf-8"))["ratios"]
+    found: list[str] = []
+    for name in GUARDED:
+        now, then = seen.get(name), committed.get(name)
+        if now is not None and then is not None and now < (1 - DROP_MAX) * then:
+            found.append(f"{name} is {now:.3f}; the committed one is {then:.3f}")
+    return found
