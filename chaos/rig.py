@@ -24,6 +24,7 @@ from rich.console import Console
 from chaos.faults import Harm, Schedule, Victim
 from chaos.proxy import Proxy
 from demo.cast.company import Story
+from demo.cast.protagonist import PROGRAMS
 from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
 from demo.population import population
@@ -166,6 +167,7 @@ class Rig:
             "CARE_SWEEP_AFTER_SECONDS": "2",
             "CARE_SESSION_TIMEOUT_MS": "6000",
             "CARE_DATABASE_PREFIX": self.options.prefix,
+            "CARE_PROGRAMS": str(PROGRAMS),
         }
         return ServiceProcess(name, free_port(), env, directory / f"{name}-{number}.log")
 
