@@ -17,6 +17,10 @@ from shared.testing.backends import Backend
 from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, Flow, Patient, flowing, name
 
 
+LISTENERS = ("intake", "plans", "followup")
+"""Who hears attendance."""
+
+
 @pytest.fixture
 async def played(backend: Backend, prefix: str) -> tuple[Flow, Patient]:
     """A day of one patient; the services have stopped since, so that what is tampered with stays so."""
@@ -52,11 +56,15 @@ async def test_what_is_tampered_with_is_found(
     try:
         assert await found() == {}
         evidence = await flow.evidence()
-        [attended] = [fact for fact in evidence.heard if name(fact) == "session-attended"]
+        wanted = evidence.kept["plans"].wanted
+        last = max(
+            (f for f in evidence.heard if f.subject == patient.subject and f.type in wanted),
+            key=lambda f: (f.topic == "care.attendance", f.sequence),
+        )
         [scheduled] = [fact for fact in evidence.heard if name(fact) == "session-scheduled"]
 
         await change("plans", patient.subject, {"$unset": {"applied.attendance": ""}})
-        lost = f"care.attendance.session-attended.v1 {patient.subject} #{attended.sequence}"
+        lost = f"{last.type} {patient.subject} #{last.sequence}"
         expected = {"lost": [f"{lost}: plans has applied up to 0"]}
         assert await found() == expected
 
@@ -69,15 +77,16 @@ async def test_what_is_tampered_with_is_found(
             f"care.attendance.session-scheduled.v1 {scheduled.subject} #1: number taken by two facts"
         ]
         # The services have stopped, so whoever hears attendance is behind by what is published now.
-        expected["stuck"] += ["plans: 1 records behind", "followup: 1 records behind"]
+        expected["stuck"] += [f"{service}: 1 records behind" for service in LISTENERS]
         assert await found() == expected
 
         await change("followup", patient.subject, {"$inc": {"next_sequence": 1}})
-        expected["lost"].insert(0, f"care.followup {patient.subject} #1: not on the topic")
+        taken = evidence.kept["followup"].records[patient.subject]["next_sequence"]
+        expected["lost"].insert(0, f"care.followup {patient.subject} #{taken}: not on the topic")
         assert await found() == expected
 
         await publish(backend, scheduled)  # the very same once more is what "at least once" means
-        expected["stuck"][1:] = ["plans: 2 records behind", "followup: 2 records behind"]
+        expected["stuck"][1:] = [f"{service}: 2 records behind" for service in LISTENERS]
         assert await found() == expected
     finally:
         await client.close()
