@@ -16,7 +16,6 @@ from shared.runtime.partitions import partition_of
 from shared.testing.backends import Backend
 from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, Flow, Patient, flowing, name
 
-
 LISTENERS = ("intake", "plans", "followup")
 """Who hears attendance."""
 
