@@ -44,7 +44,7 @@ from shared.testing.stack import SERVICES, ServiceProcess
 REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}
 """Two of the services run twice, so that groups rebalance and records are raced for."""
 PATIENCE_SECONDS: Final = 600.0
-PROGRESS_WITHIN_SECONDS: Final = 120.0
+PROGRESS_WITHIN_SECONDS: Final = 240.0
 EFFECTS_MIN: Final = 5
 """Events that must be published between two rounds: proof that the stack had come back to work."""
 
