@@ -51,6 +51,8 @@ def screened(subject: str, at: datetime, now: datetime) -> Record:
         stage=ScreenStage.DEFINITIVE, validity=SpecimenValidity.VALID, positives=("cocaine",)
     )
     screen_id, tests = screen_of(kept), laboratory()
+    taken = screens.Collection(temperature_in_range=True)
+    _command(ATTENDANCE, kept, now, "collect", lambda s, c: screens.collect(s, screen_id, taken, c))
     _command(
         ATTENDANCE,
         kept,

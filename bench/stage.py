@@ -129,7 +129,10 @@ async def stage(bootstrap: str) -> AsyncGenerator[Stage]:
         bootstrap_servers=bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES
     )
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what is not committed is no effect
     )
     await producer.start()
     await consumer.start()
