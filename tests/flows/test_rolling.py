@@ -83,7 +83,7 @@ async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
         world = World(stack.urls, stack.issuer, backend.kafka_bootstrap, SEED)
         rolling = _Rolling(stack)
         try:
-            load = asyncio.create_task(run.live_through(world, population(EPISODES, SEED)))
+            load = asyncio.create_task(run.live_through(world, population(EPISODES, SEED), {}))
             await asyncio.gather(load, rolling.run(load))
             assert world.now is not None
             accepted = world.journal.accepted
