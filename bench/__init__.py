@@ -2,7 +2,6 @@
 
     python -m bench            all contestants, the picture and the page (about a quarter of an hour)
     python -m bench --quick    floor, ours and naive only; compares ratios with the committed ones
-    python -m bench --full     growth: replicas, partitions, subjects, hot records, batch sizes, state sizes, memory
 
 `recording.py` makes the input once from a seed, with the published event classes. `handwork.py` is what has to be
 decided, written by hand on plain dictionaries: floor, naive and the peers do exactly that. Ours is the real service
