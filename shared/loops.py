@@ -18,6 +18,7 @@ from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, Role, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import Cause, Decision, State
+from shared.errors import Refused
 
 DEADLINE: Final = "loop:"
 """The deadlines of a record that belong to loops begin so."""
@@ -98,6 +99,12 @@ class CareState(State):
 
 
 C = TypeVar("C", bound=CareState)
+
+
+def must_stand(state: CareState, *, way_out: str = "Work with the person's other episode.") -> None:
+    """Raise `Refused` when the episode was entered in error: nothing more is done about it."""
+    if state.void:
+        raise Refused("entered-in-error", "This episode was entered in error.", way_out=way_out)
 
 
 def open_loop(

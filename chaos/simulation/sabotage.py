@@ -14,7 +14,7 @@ from shared.runtime.store import Document, Store
 from shared.testing.fakes import MemoryStore, apply_update, decoded, encoded
 
 
-class _NoVersionCheck(MemoryStore):
+class NoVersionCheck(MemoryStore):
     """Writes whatever the version is."""
 
     def _upsert(self, write: Any) -> bool:
@@ -26,7 +26,7 @@ class _NoVersionCheck(MemoryStore):
         return True
 
 
-class _NoAppliedSequence(MemoryStore):
+class NoAppliedSequence(MemoryStore):
     """Does not remember what was applied."""
 
     async def load(self, subjects: Any) -> dict[str, Record]:
@@ -36,7 +36,7 @@ class _NoAppliedSequence(MemoryStore):
         return found
 
 
-class _OnlyNewEvents(Reactor):
+class OnlyNewEvents(Reactor):
     """Relays what a save added, not the whole waiting outbox."""
 
     def _saved(self, records: Any) -> None:
@@ -78,7 +78,7 @@ class _NoSweep(Reactor):
         return 0
 
 
-class _ForgetsAnswers(MemoryStore):
+class ForgetsAnswers(MemoryStore):
     """Does not remember which commands were answered."""
 
     async def load(self, subjects: Any) -> dict[str, Record]:
@@ -103,14 +103,14 @@ class _ClearsAll(MemoryStore):
 
 
 GUARDS: Final[Mapping[str, Parts]] = {
-    "version-check": Parts(store=_NoVersionCheck),
-    "applied-sequence": Parts(store=_NoAppliedSequence),
-    "whole-outbox": Parts(reactor=_OnlyNewEvents),
+    "version-check": Parts(store=NoVersionCheck),
+    "applied-sequence": Parts(store=NoAppliedSequence),
+    "whole-outbox": Parts(reactor=OnlyNewEvents),
     "offset-after-save": Parts(consumer=_OffsetBeforeSave),
     "fork-check": Parts(check_fork=_no_fork_check),
     "line-parking": Parts(reactor=_NoLineParking),
     "sweep": Parts(reactor=_NoSweep),
-    "remembered-answers": Parts(store=_ForgetsAnswers),
+    "remembered-answers": Parts(store=ForgetsAnswers),
     "outbox-cleared-up-to": Parts(store=_ClearsAll),
 }
 """Parts of which one guard is missing, by the guard's name."""

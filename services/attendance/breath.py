@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from services.attendance.domain import EpisodeState, done, in_care
+from services.attendance.domain import EpisodeState, done, in_care, known
 from services.attendance.kept import BreathTest, Transport, WithdrawalSigns
 from services.attendance.specimens import reset, row_of
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
 from shared.contracts.codes import AttendanceLoop, Role, Value
 from shared.decision import Cause, Decision
-from shared.errors import Invalid, NotYetKnown, Refused, Unknown
+from shared.errors import Invalid, Refused, Unknown
 from shared.loops import open_loop
 
 OBSERVED_MINUTES: Final = 15
@@ -137,10 +137,7 @@ def departed(
     _cause: Cause,
 ) -> Decision[EpisodeState]:
     """The person is on a safe way home, and was looked at for withdrawal."""
-    if state.void:
-        raise Refused("entered-in-error", "This episode was entered in error.")
-    if state.admission is None:
-        raise NotYetKnown("episode")
+    known(state)
     test = state.breath_tests.get(test_id)
     if test is None:
         raise Unknown("screen")

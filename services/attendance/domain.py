@@ -34,7 +34,7 @@ from shared.contracts.codes import (
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, Handoff, HandoffBody
 from shared.errors import NotYetKnown, Refused
-from shared.loops import CareState, Loop, close_loop, close_loops, miss
+from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand
 
 LOOK_AGAIN: Final = timedelta(hours=24)
 """After a missed deadline the next owner has this long. House rule."""
@@ -240,19 +240,20 @@ PRESENT: Final = frozenset(
 E = TypeVar("E", bound=EpisodeState)
 
 
-def in_care(state: EpisodeState) -> Admission:
-    """The admission of a person who is in care: what every command on an episode begins with."""
-    if state.void:
-        raise Refused(
-            "entered-in-error",
-            "This episode was entered in error.",
-            way_out="Work with the person's other episode.",
-        )
+def known(state: EpisodeState) -> Admission:
+    """The admission of an episode that stands, ended or not: a specimen may still be on its way when it ends."""
+    must_stand(state)
     if state.admission is None:
         raise NotYetKnown("episode")
+    return state.admission
+
+
+def in_care(state: EpisodeState) -> Admission:
+    """The admission of a person who is in care: what every command on an episode begins with."""
+    admission = known(state)
     if state.left_at is not None:
         raise Refused("episode-closed", "The episode has ended.")
-    return state.admission
+    return admission
 
 
 def expects(state: EpisodeState, moment: datetime) -> bool:

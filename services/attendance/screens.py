@@ -13,7 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from services.attendance import interpretation
-from services.attendance.domain import EpisodeState, in_care
+from services.attendance.domain import EpisodeState, in_care, known
 from services.attendance.interpretation import (
     Custody,
     DefinitiveReason,
@@ -27,7 +27,6 @@ from services.attendance.panels import Laboratory
 from services.attendance.specimens import (
     Said,
     every_days,
-    known,
     settle,
     watch_interval,
     with_screen,

@@ -18,7 +18,7 @@ from shared.contracts.codes import AttendanceLoop, Role
 from shared.contracts.intake import WaitlistExit
 from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
 from shared.errors import Refused
-from shared.loops import open_loop
+from shared.loops import must_stand, open_loop
 
 SEAT_OWNERS: Final = (Role.INTAKE_COORDINATOR, Role.PROGRAM_DIRECTOR)
 SEAT_WITHIN: Final = timedelta(hours=24)
@@ -77,12 +77,7 @@ class SeatMissing(HandoffBody):
 
 def may_have_one(state: EpisodeState) -> None:
     """Whether a seat can be kept for this person. Raises why not."""
-    if state.void:
-        raise Refused(
-            "entered-in-error",
-            "This episode was entered in error.",
-            way_out="Work with the person's other episode.",
-        )
+    must_stand(state)
     if gone(state) is not None:
         raise Refused("episode-closed", "The person is not in this program any more.")
 

@@ -12,7 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.attendance import interpretation, ladder
-from services.attendance.domain import Admission, EpisodeState, done
+from services.attendance.domain import EpisodeState, done
 from services.attendance.interpretation import Screen
 from services.attendance.kept import WentBack
 from shared.contracts.attendance import (
@@ -25,7 +25,6 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AttendanceLoop, Role
 from shared.contracts.terms import IncentiveTerms
 from shared.decision import Cause, Decision, Handoff, derive_id
-from shared.errors import NotYetKnown, Refused
 from shared.loops import open_loop
 
 RESULT_WITHIN: Final = timedelta(hours=72)
@@ -226,15 +225,6 @@ def came_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 
 
 # --- what every rule about a screen begins with ------------------------------------------------------------
-
-
-def known(state: EpisodeState) -> Admission:
-    """The admission of an episode that stands, ended or not: a specimen may still be on its way when it ends."""
-    if state.void:
-        raise Refused("entered-in-error", "This episode was entered in error.")
-    if state.admission is None:
-        raise NotYetKnown("episode")
-    return state.admission
 
 
 def with_screen(state: EpisodeState, screen_id: str, screen: Screen) -> EpisodeState:

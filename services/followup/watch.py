@@ -18,8 +18,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import FollowupEvent
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, derive_id
-from shared.errors import Refused
-from shared.loops import close_loops, open_loop
+from shared.loops import close_loops, must_stand, open_loop
 
 OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
 """Who sees to it that the person is seen in time; the supervisor for the last two days."""
@@ -47,12 +46,7 @@ def told(command: Command) -> Command:
     """A rule for commands: on an episode entered in error there are none."""
 
     def decide(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-        if state.void:
-            raise Refused(
-                "entered-in-error",
-                "This episode was entered in error.",
-                way_out="Work on the person's other episode.",
-            )
+        must_stand(state)
         return _watched(command(state, cause), cause)
 
     return decide

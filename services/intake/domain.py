@@ -38,7 +38,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Refused, Unknown
-from shared.loops import CareState, Loop
+from shared.loops import CareState, Loop, must_stand
 
 ACKNOWLEDGE_WITHIN: Final = {
     Urgency.EMERGENT: timedelta(minutes=30),
@@ -253,12 +253,7 @@ def known(state: EpisodeState) -> Referral:
 def standing(state: EpisodeState) -> Referral:
     """The referral of an episode that was not entered in error."""
     referral = known(state)
-    if state.void:
-        raise Refused(
-            "entered-in-error",
-            "This episode was entered in error.",
-            way_out="Receive a new referral instead.",
-        )
+    must_stand(state, way_out="Receive a new referral instead.")
     return referral
 
 

@@ -44,7 +44,7 @@ from shared.contracts.plans import (
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 from shared.errors import NotYetKnown, Refused, Unknown
-from shared.loops import CareState, Loop, close_loop, close_loops, miss, open_loop
+from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand, open_loop
 
 MORNING: Final = time(9, 0)
 """The local hour at which a day's deadlines come."""
@@ -349,12 +349,7 @@ def in_treatment(state: EpisodeState) -> Admission:
 
 def in_record(state: EpisodeState) -> None:
     """Raise when the episode should never have existed."""
-    if state.void:
-        raise Refused(
-            "entered-in-error",
-            "This episode was entered in error.",
-            way_out="Use the episode that is right; nothing more is done in this one.",
-        )
+    must_stand(state, way_out="Use the episode that is right; nothing more is done in this one.")
 
 
 def plan_of(state: EpisodeState, plan_id: str) -> Plan:

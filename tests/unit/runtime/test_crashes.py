@@ -13,11 +13,17 @@ from typing import Any
 import pytest
 from toy import Life, Work, differences, play
 
+from chaos.simulation.sabotage import (
+    ForgetsAnswers,
+    NoAppliedSequence,
+    NoVersionCheck,
+    OnlyNewEvents,
+)
 from shared.runtime import retry
 from shared.runtime.reactor import Reactor
 from shared.runtime.record import Record
 from shared.runtime.relay import Relay
-from shared.testing.fakes import MemoryStore, Seam, When, apply_update, decoded, encoded
+from shared.testing.fakes import MemoryStore, Seam, When, decoded, encoded
 
 
 @pytest.fixture(autouse=True)
@@ -90,17 +96,6 @@ async def test_everything_told_twice_by_a_process_that_dies_changes_nothing() ->
 # --- sabotage: each of these mistakes must be found by the same table -------------------------------------
 
 
-class OnlyNewEvents(Reactor):
-    """Relays what this save added, not the whole waiting outbox."""
-
-    def _saved(self, records: Any) -> None:
-        for record in records:
-            if record.new_events:
-                self._relay.offer(record.subject, record.new_events)
-            if record.new_handoffs:
-                self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
-
-
 class ClearsBeforePublishing(Relay):
     async def _round(self) -> None:
         waiting = {subject: e[-1]["sequence"] for subject, e in self._waiting.items() if e}
@@ -128,37 +123,6 @@ class OnlyNewHandoffs(Reactor):
                 self._relay.offer(record.subject, record.waiting_entries())
             if record.new_handoffs:
                 self.hand_over(record.subject, record.new_handoffs)
-
-
-class Unguarded(MemoryStore):
-    """Writes whatever the version is."""
-
-    def _upsert(self, write: Any) -> bool:
-        raw = self.disk.records.get(write._filter["_id"])
-        document = dict(write._filter) if raw is None else decoded(raw)
-        apply_update(document, write._doc)
-        self.disk.records[write._filter["_id"]] = encoded(document)
-        return True
-
-
-class NoInbox(MemoryStore):
-    """Does not remember what was applied."""
-
-    async def load(self, subjects: Any) -> dict[str, Record]:
-        found = await super().load(subjects)
-        for record in found.values():
-            record.applied.clear()
-        return found
-
-
-class NoAnswers(MemoryStore):
-    """Does not remember which commands were answered."""
-
-    async def load(self, subjects: Any) -> dict[str, Record]:
-        found = await super().load(subjects)
-        for record in found.values():
-            record.commands.clear()
-        return found
 
 
 class ClearsAll(MemoryStore):
@@ -211,9 +175,9 @@ SABOTAGES: dict[str, type[Life]] = {
     "relays only new events": _life(REACTOR=OnlyNewEvents),
     "clears before publishing": _life(RELAY=ClearsBeforePublishing),
     "clears handoffs before they are applied": _life(REACTOR=ClearsHandoffsFirst),
-    "no guard on saving": _life(STORE=Unguarded),
-    "no inbox": _life(STORE=NoInbox),
-    "no remembered commands": _life(STORE=NoAnswers),
+    "no guard on saving": _life(STORE=NoVersionCheck),
+    "no inbox": _life(STORE=NoAppliedSequence),
+    "no remembered commands": _life(STORE=ForgetsAnswers),
     "clears newer events too": _life(STORE=ClearsAll),
     "no sweep": _life(REACTOR=Forgets),
     "no waiting mark": _life(STORE=MarkLost),
