@@ -110,11 +110,11 @@ class Verdict:
 class _PatientWorld(World):
     """The demo's driver, for a broker that may be away when it looks."""
 
-    async def _ends(self) -> dict[str, int]:
+    async def ends(self) -> dict[str, int]:
         while True:
             try:
                 async with asyncio.timeout(10):
-                    return await super()._ends()
+                    return await super().ends()
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(0.2)
 
@@ -207,6 +207,7 @@ class Rig:
         effects: list[int] = []
         try:
             people = population(self.options.people, self.options.seed)
+            await published(world)  # connects, once for the load and the rounds
             load = asyncio.create_task(live_through(world, people, self.options.stories))
             rounds = asyncio.create_task(self._rounds(world, load, effects))
             await asyncio.gather(load, rounds)
@@ -246,20 +247,17 @@ class Rig:
 
     async def _progress(self, world: World, load: asyncio.Task[None]) -> int:
         """Wait until the stack works again: events are published and commands accepted. Returns the new events."""
-        events, accepted = await self._published(), len(world.journal.accepted)
+        events, accepted = await published(world), len(world.journal.accepted)
         try:
             async with asyncio.timeout(PROGRESS_WITHIN_SECONDS):
                 while not load.done():
-                    new = await self._published() - events
+                    new = await published(world) - events
                     if new >= EFFECTS_MIN and len(world.journal.accepted) > accepted:
                         return new
                     await asyncio.sleep(0.1)
         except TimeoutError:
             raise ChaosError("no-progress", "Nothing happened after a round of faults.") from None
-        return await self._published() - events
-
-    async def _published(self) -> int:
-        return sum((await ends(self.bootstrap)).values())
+        return await published(world) - events
 
     async def _replay(self) -> int:
         """Say again, as they stand on the topic, the last events of some subjects, as an at-least-once producer may."""
@@ -267,6 +265,11 @@ class Rig:
             return await replay(self.bootstrap, self.harm.chance)
         except (KafkaError, OSError, TimeoutError):
             return 0  # the broker was just being killed
+
+
+async def published(world: World) -> int:
+    """How many events there are."""
+    return sum((await world.ends()).values())
 
 
 async def ends(bootstrap: str) -> dict[TopicPartition, int]:

@@ -189,7 +189,6 @@ class World:
 
     async def run(self, begin: datetime) -> None:
         """Step from instant to instant until nobody has anything left to do, and no deadline is near."""
-        await self._listen()
         instant: datetime | None = begin
         next_due: datetime | None = begin
         while instant is not None:
@@ -205,7 +204,6 @@ class World:
 
     async def step_to(self, instant: datetime) -> None:
         """Step by hand: through every deadline on the way to `instant`, and until all is quiet there."""
-        await self._listen()
         due = instant if self.now is None else await self.quiet(instant)
         while self.now is None or self.now < instant:
             await self._set_clock(instant if due is None else min(instant, due))
@@ -268,7 +266,7 @@ class World:
             self.looks += 1
             answers = await asyncio.gather(*(self._flow(name, horizon) for name in open_names))
             flows |= dict(zip(open_names, answers, strict=True))
-            ends = await self._ends()
+            ends = await self.ends()
             self.records = sum(ends.values())
             open_names = [name for name, flow in flows.items() if not self._is_quiet(flow, ends)]
             if open_names and loop.time() > until:
@@ -308,7 +306,9 @@ class World:
             await self._put_clock(service)
         return flow
 
-    async def _ends(self) -> dict[str, int]:
+    async def ends(self) -> dict[str, int]:
+        """How far every partition reaches, by `topic/partition`."""
+        await self._listen()
         assert self._kafka is not None
         partitions = [
             TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
