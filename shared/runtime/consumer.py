@@ -28,6 +28,7 @@ from shared.runtime.kafka import MAX_MESSAGE_BYTES
 from shared.runtime.limit import DeadLetterLimit
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
+from shared.runtime.offsets import mend_offset_fetch
 from shared.runtime.reactions import Reactions
 from shared.runtime.reactor import Reactor
 from shared.runtime.reading import Raw, Reader
@@ -84,6 +85,7 @@ class Consumer(ConsumerRebalanceListener):
 
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
+        mend_offset_fetch()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,
