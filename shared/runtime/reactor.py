@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import perf_counter
@@ -19,6 +19,7 @@ from typing import Any, Final
 from shared.decision import Cause, Decision, HandoffBody, State
 from shared.errors import Unavailable
 from shared.runtime import deadletters
+from shared.runtime.hot import HotRecords
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import Decide, Line, Outcome, Record, Work, published_types
@@ -27,6 +28,7 @@ from shared.runtime.store import Store
 
 OWN_LINE: Final = "self|"
 """The lines on which records of the same service leave work for one another begin so."""
+HOT_RECORDS_MAX: Final = 1_000
 RACES_MAX: Final = 20
 """How often work is decided again after losing a race before the caller is told to retry."""
 
@@ -58,12 +60,14 @@ class Reactor:
         relay: Relay,
         metrics: Metrics,
         handoffs: HandoffRules,
+        hot_records_max: int = HOT_RECORDS_MAX,
     ) -> None:
         self.source: Final = source
         self._store = store
         self._relay = relay
         self._metrics = metrics
         self._handoffs = handoffs
+        self._hot = HotRecords(hot_records_max, relay.published_until)
         self._pending: list[tuple[Work, asyncio.Future[Outcome]]] = []
         self._drainer: asyncio.Task[None] | None = None
         self._handing: dict[str, asyncio.Task[None]] = {}
@@ -81,8 +85,11 @@ class Reactor:
         todo: dict[str, list[int]] = defaultdict(list)
         for index, work in enumerate(works):
             todo[work.subject].append(index)
+        numbered = all(work.line is not None and work.mend is None for work in works)
         for _ in range(RACES_MAX):
-            records = await self._store.load(todo)
+            records = self._hot.take(todo) if numbered else {}
+            cold = [subject for subject in todo if subject not in records]
+            records |= await self._store.load(cold) if cold else {}
             fresh = self._fold(works, todo, records, measured=False)
             large = [subject for subject in todo if records[subject].too_large]
             if large:  # seldom: once more, to tell what is too much from what was not
@@ -98,6 +105,7 @@ class Reactor:
             self._saved([record for record in changed if record.subject not in lost])
             if not lost:
                 break
+            self._hot.forget(lost)
             self._metrics.races_lost.inc(len(lost))
             todo = {subject: todo[subject] for subject in lost}
         else:
@@ -142,7 +150,8 @@ class Reactor:
             and work.mend is None
         ]
 
-    def _saved(self, records: Iterable[Record]) -> None:
+    def _saved(self, records: Sequence[Record]) -> None:
+        self._hot.keep(records)
         for record in records:
             if record.new_events:
                 for event_type in published_types(record.new_events):

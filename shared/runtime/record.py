@@ -147,6 +147,8 @@ class Record:
     new_handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_lines: set[str] = field(default_factory=set[str])
+    stored: State | None = None
+    """The state as it is in the store, so that only what differs is written; None: all of it has to be."""
     touched: bool = False
     measured: bool = True
     """Whether every decision is measured. Whoever folds a batch may measure its end first: see `too_large`."""
@@ -370,6 +372,43 @@ class Record:
     def waiting_entries(self) -> list[dict[str, Any]]:
         """The whole waiting outbox, from its head: what a relay publishes."""
         return [*self.outbox, *self.new_events]
+
+    def settled(self) -> Record:
+        """This record after its save, once its events are published: without commands, which nobody asks it for."""
+        settled = self.copy()
+        settled.version, settled.stored = self.version + 1, self.state
+        return settled
+
+    def copy(self) -> Record:
+        """The same record, to be changed on its own; of its lists, what the inbox is made of."""
+        return Record(
+            subject=self.subject,
+            kind=self.kind,
+            state=self.state,
+            version=self.version,
+            revision=self.revision,
+            next_sequence=self.next_sequence,
+            next_handoff=self.next_handoff,
+            facility_id=self.facility_id,
+            applied=dict(self.applied),
+            parked=dict(self.parked),
+            stored=self.stored,
+        )
+
+    def changed_state(self) -> dict[str, Any]:
+        """The fields of the state that a save has to write, as they are stored, by path.
+
+        A rule replaces what it changes (states are immutable), so that a field that is the same object is the same.
+        """
+        before = self.stored
+        if before is None:
+            return {"state": self.state.model_dump(mode="json")}
+        was, now = vars(before), vars(self.state)
+        changed = {name for name, value in now.items() if value is not was.get(name)}
+        if not changed:
+            return {}
+        dumped = self.state.model_dump(mode="json", include=changed)
+        return {f"state.{name}": value for name, value in dumped.items()}
 
 
 def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decision[State]:

@@ -79,6 +79,10 @@ class Relay:
         self._wake.set()
         self._metrics.relay_waiting.set(len(self._waiting))
 
+    def published_until(self, subject: str) -> int:
+        """The last sequence of this subject that this process has seen acknowledged; 0 when it has seen none."""
+        return self._published.get(subject, 0)
+
     async def room(self) -> None:
         """Wait until the queue is below its bound. Consumers call it before they fetch more."""
         await self._room.wait()

@@ -1,7 +1,8 @@
 """The store: one collection of records, one of dead letters, one of bookkeeping. MongoDB behind a small protocol.
 
-Each save is one unordered bulk of single-document writes, each guarded by its record's version: a stale
-guard makes the upsert collide on `_id`, so that E11000 names exactly the records that lost a race.
+Each save is one unordered bulk of single-document writes, each guarded by its record's version. A new record that
+somebody else wrote first collides on `_id` (E11000); when fewer records matched than were written, one look tells
+which.
 """
 
 from __future__ import annotations
@@ -140,14 +141,31 @@ class MongoStore:
         writes = [_write(record, wall, journaled=self._journaled) for record in records]
         if not writes:
             return set()
+        lost: set[str] = set()
         with translated():
             try:
-                await self._records.bulk_write(writes, ordered=False)
+                written = (await self._records.bulk_write(writes, ordered=False)).matched_count
             except BulkWriteError as error:
-                return _lost_races(error, records)
+                lost = _lost_births(error, records)
+                written = int((error.details or {})["nMatched"])
             except DuplicateKeyError:
                 return {record.subject for record in records}
-        return set()
+            guarded = [record for record in records if record.version]
+            if written != len(guarded):
+                lost |= await self._overtaken(guarded)
+        return lost
+
+    async def _overtaken(self, records: Sequence[Record]) -> set[str]:
+        """Which of these are not as our save leaves them.
+
+        One that was written again since is among them, for we can't tell: deciding again finds our work applied.
+        """
+        wanted = {record.subject: record.version + 1 for record in records}
+        found = await self._records.find(
+            {"_id": {"$in": list(wanted)}}, {"_id": 1, "version": 1}
+        ).to_list()
+        ours = {row["_id"] for row in found if row["version"] == wanted[row["_id"]]}
+        return wanted.keys() - ours
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
         # A record that was saved again meanwhile is left: that save's relay clears both.
@@ -261,13 +279,15 @@ class MongoStore:
             raise Unavailable(
                 "record-is-newer", "A newer version of this service has written this record."
             )
-        state = document["state"]
+        kept = document["state"]
         for version in range(schema, kind.state.SCHEMA):
-            state = kind.upcasters[version](state)
+            kept = kind.upcasters[version](kept)
+        state = kind.state.model_validate(kept)
         return Record(
             subject=document["_id"],
             kind=kind,
-            state=kind.state.model_validate(state),
+            state=state,
+            stored=state if schema == kind.state.SCHEMA else None,
             version=document["version"],
             revision=document["revision"],
             next_sequence=document["next_sequence"],
@@ -288,8 +308,9 @@ def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
 
 
 def _write(record: Record, wall: datetime, *, journaled: bool = False) -> UpdateOne:
-    """The guarded change of one record: `$set` of what it is now, `$push` of what it adds.
+    """The guarded change of one record: `$set` of what has changed, `$push` of what it adds.
 
+    Only a record that is not there yet is inserted: what is left of one whose store was lost meanwhile would be torn.
     With a journal, every save has to be copied: the record waits, whether it says something or not.
     """
     due = record.due
@@ -297,7 +318,7 @@ def _write(record: Record, wall: datetime, *, journaled: bool = False) -> Update
         "version": record.version + 1,
         "revision": record.revision,
         "schema": record.kind.state.SCHEMA,
-        "state": record.state.model_dump(mode="json"),
+        **record.changed_state(),
         "next_sequence": record.next_sequence,
         "next_handoff": record.next_handoff,
         "facility_id": record.facility_id,
@@ -328,7 +349,8 @@ def _write(record: Record, wall: datetime, *, journaled: bool = False) -> Update
         pushed["commands"] = {"$each": record.new_commands, "$slice": -COMMANDS_KEPT}
     if pushed:
         change["$push"] = pushed
-    return UpdateOne({"_id": record.subject, "version": record.version}, change, upsert=True)
+    guard = {"_id": record.subject, "version": record.version}
+    return UpdateOne(guard, change, upsert=record.version == 0)
 
 
 def in_milliseconds(due: datetime) -> datetime:
@@ -337,8 +359,8 @@ def in_milliseconds(due: datetime) -> datetime:
     return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)
 
 
-def _lost_races(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
-    """The records whose guard was stale. Anything else that failed is an error of its own."""
+def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
+    """The new records that somebody else has written first. Anything else that failed is an error of its own."""
     details = cast("Mapping[str, Any]", error.details or {})
     failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
     lost: set[str] = set()

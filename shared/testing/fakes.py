@@ -212,11 +212,13 @@ class MemoryStore:
         return cast("Any", MongoStore)._record(self, document)  # noqa: SLF001 - read as MongoDB's is
 
     def _upsert(self, write: UpdateOne) -> bool:
-        """Do one guarded upsert; False when its guard was stale (E11000 on `_id`)."""
+        """Do one guarded write; False when its guard was stale."""
         spec = cast("Any", write)
         guard: Document = spec._filter  # noqa: SLF001 - the driver's request has no other face
         subject: str = guard["_id"]
         raw = self.disk.records.get(subject)
+        if raw is None and not spec._upsert:  # noqa: SLF001
+            return False
         document = dict(guard) if raw is None else decoded(raw)
         if any(document.get(name) != value for name, value in guard.items()):
             return False
@@ -357,6 +359,19 @@ class MemoryLetters:
                 self.disk.letters[row["_id"]] = encoded(row | dict(values) | more)
 
         await self.seam.call(call, [change])
+
+
+class CarefulStore(MemoryStore):
+    """Finds rules that change a state in place: only fields that were replaced are written."""
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        lost = await super().save(records, wall)
+        for record in (record for record in records if record.subject not in lost):
+            kept = decoded(self.disk.records[record.subject])
+            whole = _stored(record.state.model_dump(mode="json"))
+            if kept["version"] == record.version + 1 and kept["state"] != whole:
+                raise AssertionError(f"not all of the state of {record.subject} was written")
+        return lost
 
 
 @dataclass(slots=True)

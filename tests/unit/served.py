@@ -21,7 +21,7 @@ from shared.runtime.record import Line, Work
 from shared.runtime.relay import Relay
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
-from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic
+from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic
 from tests.unit.support import FACILITY, START, uid
 
 
@@ -33,7 +33,7 @@ class Served:
         self.disk = Disk()
         self.topic = MemoryTopic()
         self.metrics = Metrics()
-        self.store = MemoryStore(service.kinds, self.disk)
+        self.store = CarefulStore(service.kinds, self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.clock: Any = self
         self.reactor = Reactor(

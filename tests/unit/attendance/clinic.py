@@ -24,7 +24,7 @@ from shared.runtime.relay import Relay
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import look_at
-from shared.testing.fakes import MemoryPublisher, MemoryStore
+from shared.testing.fakes import CarefulStore, MemoryPublisher
 from tests.unit.attendance.world import ZONE, admission
 from tests.unit.support import FACILITY, START, Caller, fact, uid
 
@@ -38,7 +38,7 @@ class Clinic:
     """One facility's attendance service."""
 
     def __init__(self, now: datetime = START) -> None:
-        self.store = MemoryStore(SERVICE.kinds)
+        self.store = CarefulStore(SERVICE.kinds)
         self.clock = SteppedClock()
         self.clock.step_to(now)
         metrics = Metrics()
