@@ -1,8 +1,8 @@
 """The store: one collection of records, one of dead letters, one of bookkeeping. MongoDB behind a small protocol.
 
 Each save is one unordered bulk of single-document writes, each guarded by its record's version. A new record that
-somebody else wrote first collides on `_id` (E11000); when fewer records matched than were written, one look tells
-which.
+somebody else wrote first collides on `_id` (E11000); when fewer records matched than were written, one look at who
+carries this save's id tells which.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol, cast
 
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -138,7 +139,8 @@ class MongoStore:
         return found
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
-        writes = [_write(record, wall, journaled=self._journaled) for record in records]
+        save = ObjectId()
+        writes = [_write(record, wall, save, journaled=self._journaled) for record in records]
         if not writes:
             return set()
         lost: set[str] = set()
@@ -152,20 +154,17 @@ class MongoStore:
                 return {record.subject for record in records}
             guarded = [record for record in records if record.version]
             if written != len(guarded):
-                lost |= await self._overtaken(guarded)
+                lost |= await self._overtaken(guarded, save)
         return lost
 
-    async def _overtaken(self, records: Sequence[Record]) -> set[str]:
-        """Which of these are not as our save leaves them.
+    async def _overtaken(self, records: Sequence[Record], save: ObjectId) -> set[str]:
+        """Which of these are not as this save leaves them.
 
         One that was written again since is among them, for we can't tell: deciding again finds our work applied.
         """
-        wanted = {record.subject: record.version + 1 for record in records}
-        found = await self._records.find(
-            {"_id": {"$in": list(wanted)}}, {"_id": 1, "version": 1}
-        ).to_list()
-        ours = {row["_id"] for row in found if row["version"] == wanted[row["_id"]]}
-        return wanted.keys() - ours
+        subjects = [record.subject for record in records]
+        ours = self._records.find({"_id": {"$in": subjects}, "save": save}, {"_id": 1})
+        return set(subjects) - {row["_id"] for row in await ours.to_list()}
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
         # A record that was saved again meanwhile is left: that save's relay clears both.
@@ -307,7 +306,7 @@ def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
     return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
 
 
-def _write(record: Record, wall: datetime, *, journaled: bool = False) -> UpdateOne:
+def _write(record: Record, wall: datetime, save: ObjectId, *, journaled: bool = False) -> UpdateOne:
     """The guarded change of one record: `$set` of what has changed, `$push` of what it adds.
 
     Only a record that is not there yet is inserted: what is left of one whose store was lost meanwhile would be torn.
@@ -316,6 +315,7 @@ def _write(record: Record, wall: datetime, *, journaled: bool = False) -> Update
     due = record.due
     values: Document = {
         "version": record.version + 1,
+        "save": save,
         "revision": record.revision,
         "schema": record.kind.state.SCHEMA,
         **record.changed_state(),

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
 
 import bson
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
 
@@ -130,7 +131,8 @@ class MemoryStore:
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
         if not records:
             return set()
-        writes = [_write(record, wall, journaled=self._journaled) for record in records]
+        save = ObjectId()
+        writes = [_write(record, wall, save, journaled=self._journaled) for record in records]
         written = await self.seam.call("save", [_later(self._upsert, write) for write in writes])
         return {record.subject for record, ok in zip(records, written, strict=True) if not ok}
 
