@@ -21,7 +21,7 @@ from shared.runtime.record import Line, Work
 Raw = ConsumerRecord[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """What a record turned out to be: work, or a dead letter, or neither when nobody here wants it."""
 

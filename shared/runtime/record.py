@@ -52,7 +52,7 @@ class RecordKind:
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """The place of one item in the order of one sender: applied once, in order, and never twice."""
 
@@ -81,7 +81,7 @@ class Mend:
     deadline: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for every event, and freezing doubles what that costs
 class Work:
     """One thing to decide on one record: an event, a command, an item handed off, or the deadlines due."""
 
@@ -104,7 +104,7 @@ class Work:
     mend: Mend | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What became of one piece of work."""
 
