@@ -98,7 +98,12 @@ class Runtime:
             self._journal,
         )
         self.reactor = Reactor(
-            service.source, self.store, self.relay, self.metrics, service.handoffs
+            service.source,
+            self.store,
+            self.relay,
+            self.metrics,
+            service.handoffs,
+            settings.hot_records_max,
         )
         self.consumer = Consumer(
             service=service.name,
