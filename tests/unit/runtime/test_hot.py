@@ -1,0 +1,180 @@
+"""Records at hand: they spare reads, are never older than they may be, and are forgotten when somebody else wrote."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from toy import ALL, EPISODES, HANDOFFS, KINDS, SESSION, SOURCE, Feed, add, arm, command, gather
+
+from shared.runtime import retry
+from shared.runtime.hot import HotRecords
+from shared.runtime.metrics import Metrics
+from shared.runtime.reactor import Reactor
+from shared.runtime.record import Record, Work
+from shared.runtime.relay import Relay
+from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam
+
+ONE, TWO = EPISODES[0], EPISODES[1]
+
+
+class Replica:
+    """One process over a disk and a topic that others share."""
+
+    def __init__(self, disk: Disk, topic: MemoryTopic, hot_records_max: int = 10) -> None:
+        self.seam = Seam()
+        self.store = CarefulStore(KINDS, disk, self.seam)
+        self.metrics = Metrics()
+        self.relay = Relay(self.store, MemoryPublisher(topic, self.seam), self.metrics, 100)
+        self.reactor = Reactor(
+            SOURCE, self.store, self.relay, self.metrics, HANDOFFS, hot_records_max
+        )
+
+    async def hears(self, *works: Work) -> list[str]:
+        done = [outcome.status for outcome in await self.reactor.submit(works)]
+        await self.quiet()
+        return done
+
+    async def quiet(self) -> None:
+        await self.reactor.settle()
+        await self.relay.flushed()
+
+    async def state(self, subject: str) -> Any:
+        return (await self.store.load([subject]))[subject].state
+
+    @property
+    def loads(self) -> int:
+        return self.seam.calls.count("load")
+
+
+@pytest.fixture
+async def replicas(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Replica, Replica]]:
+    monkeypatch.setattr(retry, "FIRST_SECONDS", 0.0)
+    disk, topic = Disk(), MemoryTopic()
+    both = Replica(disk, topic), Replica(disk, topic)
+    relays = [asyncio.create_task(replica.relay.run()) for replica in both]
+    yield both
+    for relay in relays:
+        relay.cancel()
+    await asyncio.gather(*relays, return_exceptions=True)
+
+
+Replicas = tuple[Replica, Replica]
+
+
+async def test_the_second_event_about_a_person_reads_nothing(replicas: Replicas) -> None:
+    here, _ = replicas
+    feed = Feed()
+    assert await here.hears(feed.says(ONE, add(1))) == ["applied"]
+    assert await here.hears(feed.says(ONE, add(2)), feed.says(ONE, add(3))) == ["applied"] * 2
+    assert here.loads == 1
+    assert (await here.state(ONE)).total == 6
+
+
+async def test_what_another_replica_wrote_is_found_out_and_nothing_is_lost(
+    replicas: Replicas,
+) -> None:
+    here, there = replicas
+    feed = Feed()
+    works = [feed.says(ONE, add(n)) for n in range(1, 7)]
+    for number, work in enumerate(works):
+        replica = (here, there)[number % 2]
+        assert await replica.hears(work) == ["applied"]
+        assert await replica.hears(work) == ["duplicate"]
+    assert (await here.state(ONE)).total == 21
+    assert await here.hears(*works) == ["duplicate"] * 6
+    assert here.metrics.races_lost._value.get() > 0
+
+
+async def test_commands_and_deadlines_look_at_the_store(replicas: Replicas) -> None:
+    here, there = replicas
+    feed = Feed()
+    await here.hears(feed.says(ONE, add(1)))
+    await there.hears(feed.says(ONE, arm))
+    outcome = await here.reactor.execute(command(ONE, add(1), "key"))
+    assert outcome.status == "applied"
+    assert here.metrics.races_lost._value.get() == 0
+    before = here.loads
+    due = (await here.state(ONE)).due
+    assert due is not None
+    work = command(ONE, add(0), "unused")
+    work.decide, work.command, work.now = None, None, due
+    await here.hears(work)
+    assert here.loads > before + 1
+    assert "first:x" in (await here.state(ONE)).seen
+
+
+async def test_a_record_whose_events_wait_is_read_from_the_store(replicas: Replicas) -> None:
+    here, _ = replicas
+    feed = Feed()
+    here.relay.hold()
+    await here.reactor.submit([feed.says(ONE, add(1))])
+    await here.reactor.submit([feed.says(ONE, add(2))])
+    assert here.loads == 2
+    kept = here.store.disk.documents()[0]
+    assert [entry["sequence"] for entry in kept["outbox"]] == [1, 2]
+
+
+async def test_a_record_that_hands_work_over_is_read_from_the_store(replicas: Replicas) -> None:
+    here, _ = replicas
+    feed = Feed()
+    await here.hears(feed.says(SESSION, gather([ONE])))
+    await here.hears(feed.says(SESSION, gather([TWO])))
+    assert here.loads >= 3
+    assert await here.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL) == 0
+
+
+async def test_nothing_is_kept_when_there_is_no_room() -> None:
+    here = Replica(Disk(), MemoryTopic(), hot_records_max=0)
+    relay = asyncio.create_task(here.relay.run())
+    feed = Feed()
+    for _ in range(3):
+        assert await here.hears(feed.says(ONE, add(1))) == ["applied"]
+    assert here.loads == 3
+    relay.cancel()
+    await asyncio.gather(relay, return_exceptions=True)
+
+
+def record(subject: str, version: int = 1) -> Record:
+    kind = KINDS[subject.partition("/")[0]]
+    return Record(subject, kind, kind.state(), version=version)
+
+
+def test_the_longest_unused_is_forgotten_first() -> None:
+    hot = HotRecords(2, lambda _subject: 0)
+    hot.keep([record(ONE), record(TWO)])
+    hot.take([ONE])
+    hot.keep([record(EPISODES[2])])
+    assert hot.take([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
+
+
+def test_an_older_save_that_returns_late_does_not_replace_a_newer_one() -> None:
+    hot = HotRecords(2, lambda _subject: 0)
+    hot.keep([record(ONE, version=7)])
+    hot.keep([record(ONE, version=6)])
+    assert hot.take([ONE])[ONE].version == 8
+
+
+def test_whoever_takes_a_record_changes_a_copy() -> None:
+    hot = HotRecords(2, lambda _subject: 0)
+    hot.keep([record(ONE)])
+    hot.take([ONE])[ONE].applied["feed"] = (9, "x")
+    hot.take([ONE])[ONE].parked["feed"] = "data-invalid"
+    taken = hot.take([ONE])[ONE]
+    assert (taken.applied, taken.parked) == ({}, {})
+
+
+async def test_a_record_that_vanished_from_the_store_is_not_written_in_part(
+    replicas: Replicas,
+) -> None:
+    here, _ = replicas
+    feed = Feed()
+    await here.hears(feed.says(ONE, add(5)))
+    here.store.disk.records.clear()
+    assert await here.hears(feed.says(ONE, add(2))) == ["applied"]
+    assert (
+        here.store.disk.documents()[0]["state"]["total"] == 2
+    )  # decided on what is there: nothing
