@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from shared.contracts.attendance import ScreenStage, SpecimenValidity
 from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
 from shared.contracts.terms import ProgramTerms
-from shared.decision import derive_id
+from shared.decision import Cause, Decision, derive_id
 from shared.runtime.record import CommandKey, Decide, Line, Record, Work
 from shared.runtime.service import Service
 
@@ -108,7 +108,13 @@ def _admitted(service: Service, subject: str, at: datetime, now: datetime) -> Re
     return kept
 
 
-def _command(service: Service, kept: Record, now: datetime, name: str, decide: Any) -> None:
+def _command(
+    service: Service,
+    kept: Record,
+    now: datetime,
+    name: str,
+    decide: Callable[[Any, Cause], Decision[Any]],
+) -> None:
     key = derive_id("bench", kept.subject, name)
     apply(service, kept, key, now, decide, key=key)
 

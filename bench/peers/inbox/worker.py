@@ -86,7 +86,8 @@ async def main() -> None:
     await producer.start()
     await consumer.start()
     publishing = asyncio.create_task(relay(producer))
-    async for record in consumer:
+    while True:
+        record = await consumer.getone()
         await heard(record)
         await consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1})
         if publishing.done():
