@@ -62,10 +62,10 @@ async def chain(backend: Backend, per_second: int = PER_SECOND) -> dict[str, Any
             for url in stack.urls.values():
                 await run.ready(url)
             await run.told({s: screens[s] for s in people[:warm]}, per_second)
-            pids = {
+            servers = {"broker": backend.kafka_server, "store": backend.mongo_server}
+            pids: dict[str, list[int | None]] = {
                 "services": [process.pid for process in stack.processes],
-                "broker": [backend.kafka_server and backend.kafka_server.pid],
-                "store": [backend.mongo_server and backend.mongo_server.pid],
+                **{name: [None if s is None else s.pid] for name, s in servers.items()},
                 "driver": [os.getpid()],
             }
             before, began = _used(pids), perf_counter()
@@ -139,7 +139,7 @@ class _Run:
         until = perf_counter() + PATIENCE_SECONDS
         while len(self._took) < count:
             asked = list(self._sent)[:200]
-            shown = {"_id": {"$in": asked}, "state.reviews": {"$ne": {}}}
+            shown: Row = {"_id": {"$in": asked}, "state.reviews": {"$ne": {}}}
             if asked:
                 found = await self._records.find(shown, {"_id": 1}).to_list()
                 now = perf_counter()

@@ -81,7 +81,8 @@ class Mend:
     deadline: str = ""
 
 
-@dataclass(slots=True, kw_only=True)  # not frozen: one is made for every event, and freezing doubles what that costs
+# Not frozen: one is made for every event, and freezing doubles what that costs.
+@dataclass(slots=True, kw_only=True)
 class Work:
     """One thing to decide on one record: an event, a command, an item handed off, or the deadlines due."""
 
