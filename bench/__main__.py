@@ -25,7 +25,7 @@ from shared.testing.backends import Backend, start
 
 SEED = 1
 WHOLE = Plan(backlog_seconds=4.0, paced_seconds=4.0)
-SHORT = Plan(backlog_seconds=4.0)
+SHORT = Plan(backlog_seconds=3.0)
 
 
 def main() -> int:
@@ -50,12 +50,14 @@ def main() -> int:
             results["chain"] = asyncio.run(chain(backend))
     names = [entry.name for entry in entries]
     if "ours" in names:
-        results["ratios"] = ratios({name: results[name] for name in names})
+        told = {name: results[name] for name in names}
+        results["ratios"] = ratios(told)
+        results["ratios_of_the_best"] = ratios(told, "events_per_cpu_second_best")
         print(report.table(results, names))
         print(*(f"{name}: {value}" for name, value in results["ratios"].items()), sep="\n")
     if options.quick:
-        fallen = report.fallen(results["ratios"])
-        print(*fallen, sep="\n", file=sys.stderr)
+        fallen = report.fallen(results["ratios_of_the_best"])
+        print(*fallen or ["no ratio has fallen"], sep="\n")
         return 1 if fallen else 0
     if not options.only:
         report.write(results, names)
@@ -71,7 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0, help="how often each has its turn")
     parser.add_argument("--only", nargs="*", help="some contestants only; nothing is written")
     options = parser.parse_args()
-    options.rounds = options.rounds or (2 if options.quick else 3)
+    options.rounds = options.rounds or 3
     return options
 
 

@@ -110,6 +110,7 @@ def summary(turns: Sequence[Turn]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "events_per_second": round(middle([t.per_second for t in turns]), 1),
         "events_per_cpu_second": round(middle([t.per_cpu_second for t in turns]), 1),
+        "events_per_cpu_second_best": round(max(t.per_cpu_second for t in turns), 1),
         "cpu_seconds_per_1000_events": round(per_1000, 5),
         "peak_memory_mib": round(max(t.peak_memory_mib for t in turns), 1),
     }
@@ -159,12 +160,14 @@ def _percentiles(found: Sequence[float]) -> dict[str, float]:
     return {"p50": at(0.5), "p99": at(0.99), "p999": at(0.999)}
 
 
-def ratios(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+def ratios(
+    results: Mapping[str, Mapping[str, Any]], figure: str = "events_per_cpu_second"
+) -> dict[str, float | None]:
     """Ours to everybody else, in events per second of the contestant's own processor time."""
-    ours = results["ours"]["events_per_cpu_second"]
+    ours = results["ours"][figure]
     found: dict[str, float | None] = {}
     for name, told in results.items():
         if name != "ours":
-            theirs = told["events_per_cpu_second"]
+            theirs = told.get(figure)
             found[f"ours_to_{name}"] = None if not theirs or not ours else round(ours / theirs, 3)
     return found

@@ -144,8 +144,11 @@ def _picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def fallen(seen: Mapping[str, float | None], path: Path = RESULTS) -> list[str]:
-    """The ratios that fell too far below the committed ones, each as a sentence."""
-    committed = json.loads(path.read_text(encoding="utf-8"))["ratios"]
+    """The ratios that fell too far below the committed ones, each as a sentence.
+
+    Of each contestant's best turns: what else the machine does can only make a turn worse.
+    """
+    committed = json.loads(path.read_text(encoding="utf-8"))["ratios_of_the_best"]
     found: list[str] = []
     for name in GUARDED:
         now, then = seen.get(name), committed.get(name)
