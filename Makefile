@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate bench bench-quick up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate bench bench-quick bench-full up test test-fast check contracts coverage asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench: setup  ## Floor, ours, naive and the peers; writes bench/results.json and
 
 bench-quick: setup  ## Floor, ours and naive; fails when a ratio has fallen by a fifth
 	@$(BIN)/python -m bench --quick $(ARGS)
+
+bench-full: setup  ## How ours grows; writes bench/growth.json, docs/growth.svg and docs/performance.md (ARGS="--only batch --whole")
+	@$(BIN)/python -m bench.growth $(ARGS)
 
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +18,10 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient
 from pymongo import AsyncMongoClient
 
+from bench.contestants import OURS
 from bench.recording import Recording
 from services.plans.app import SERVICE
-from shared.contracts.event import TOPICS
+from shared.contracts.event import PARTITIONS, TOPICS
 from shared.errors import CareError
 from shared.runtime.kafka import ensure_topics
 from shared.runtime.record import Record
@@ -31,6 +34,8 @@ OUTPUT: Final = "care.plans"
 PREFIX: Final = "bench_"
 BATCH_BYTES: Final = 900_000
 TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+ASSIGN_LOOKS: Final = 300
+ASSIGN_LOOK_SECONDS: Final = 0.2
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -204,3 +209,47 @@ def _by_hand(kept: Record) -> dict[str, Any]:
         "next_sequence": kept.next_sequence,
         "state": kept.state.model_dump(mode="json"),
     }
+
+
+# --- ours, more than once -----------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def running(
+    ground: Field, replicas: int = 1, settings: Mapping[str, str] | None = None
+) -> AsyncGenerator[Sequence[Contestant]]:
+    """Replicas of ours, from when they have shared out all partitions, as their logs say. All of them end."""
+    environment = {**ground.environment("ours"), **(settings or {})}
+    ours = [
+        Contestant(
+            f"replica {n}",
+            (sys.executable, *OURS.command),
+            {**environment, "CARE_PORT": str(free_port())},
+            ground.directory / f"replica-{n}.log",
+        )
+        for n in range(replicas)
+    ]
+    wanted, held = PARTITIONS * len(SERVICE.reactions.topics), [0]
+    try:
+        for replica in ours:
+            replica.log.unlink(missing_ok=True)
+            replica.start()
+        for _ in range(ASSIGN_LOOKS):
+            held = [_held(replica.log) for replica in ours if replica.pid]
+            if all(held) and sum(held) == wanted:
+                break
+            await asyncio.sleep(ASSIGN_LOOK_SECONDS)
+        else:
+            raise BenchError("not-assigned", f"Of {wanted} partitions the replicas hold {held}.")
+        yield ours
+    finally:
+        for replica in ours:
+            replica.stop()
+
+
+def _held(log: Path) -> int:
+    """How many partitions a replica was given last."""
+    for line in reversed(log.read_text(encoding="utf-8").splitlines()):
+        if '"partitions.assigned"' in line and line.endswith("}"):
+            return int(json.loads(line)["count"])
+    return 0
