@@ -20,8 +20,9 @@ from bench.contestants import ALL, OWN, Entry
 from bench.field import BenchError, Field
 from bench.measure import Plan, Turn, nothing, ratios, summary, turn
 from bench.peers import PeerUnavailable
+from bench.rebuilt import rebuild
 from bench.recording import Recording, record
-from shared.testing.backends import Backend, start
+from shared.testing.backends import Backend, Capability, start
 
 SEED = 1
 WHOLE = Plan(backlog_seconds=4.0, paced_seconds=4.0)
@@ -48,6 +49,8 @@ def main() -> int:
         results["about"] = _about(backend, recording, options.rounds)
         if not options.quick:
             results["chain"] = asyncio.run(chain(backend))
+        if not options.quick and backend.can(Capability.FAILOVER):  # it asks who is in the group
+            results["rebuild"] = asyncio.run(rebuild(backend, recording))
     names = [entry.name for entry in entries]
     if "ours" in names:
         told = {name: results[name] for name in names}

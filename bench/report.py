@@ -104,6 +104,11 @@ def _targets(results: Mapping[str, Any]) -> str:
     chain = results.get("chain")
     if chain is not None:
         lines.append(_line("three services at 300 events/s, p99 ms", 100, 1000 * chain["p99"]))
+    rebuilt = results.get("rebuild")
+    if rebuilt is not None:
+        same = "state hash equal" if rebuilt["state_hash_equal"] else "state hash differs"
+        seen = f"{rebuilt['events_per_second']:,.0f} events/s"
+        lines.append(f"| rebuild from the journal | - | {seen} | {same} |")
     return "\n".join(lines)
 
 
