@@ -12,6 +12,7 @@ import heapq
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +30,7 @@ TRIES_SECONDS: Final = 90.0
 """How long a command is repeated while a service is away, or has not heard of its subject yet."""
 QUIET_WITHIN_SECONDS: Final = 120.0
 CLOCK: Final = "/ops/clock"
+TOLD_WITHIN: Final = aiohttp.ClientTimeout(total=1)
 
 
 class DemoError(CareError):
@@ -382,8 +384,21 @@ class World:
         raise AssertionError("counts for ever")
 
     async def _tell_time(self) -> None:
-        """Who was started again does not know the time: the service asked, or one that it has to hear from first."""
-        await asyncio.gather(*(self._put_clock(name) for name in self._urls))
+        """Who was started again does not know the time: the service asked, or one that it has to hear from first.
+
+        Told once, to whoever is there now; nobody waits here for those who are away.
+        """
+        assert self.now is not None
+        now, headers = self.now.isoformat(), {"Authorization": f"Bearer {self._operator}"}
+
+        async def tell(base: str) -> None:
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with self._http().put(
+                    f"{base}{CLOCK}", json={"now": now}, headers=headers, timeout=TOLD_WITHIN
+                ):
+                    pass
+
+        await asyncio.gather(*(tell(base) for base in self._urls.values()))
 
     @staticmethod
     def _passing(status: int, problem: str) -> bool:
