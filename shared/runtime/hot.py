@@ -14,6 +14,9 @@ from typing import Final
 
 from shared.runtime.record import Record
 
+BYTES_MAX: Final = 16 * 1024 * 1024
+"""The most that the states kept may come to, as JSON: some times as much in memory."""
+
 
 class HotRecords:
     """The records written last, as they are in the store; the longest unused is forgotten first."""
@@ -24,6 +27,7 @@ class HotRecords:
         self._published = published
         self._kept: OrderedDict[str, Record] = OrderedDict()
         self._waiting: set[str] = set()
+        self._bytes = 0
 
     def take(self, subjects: Iterable[str]) -> dict[str, Record]:
         """Those of these subjects that are kept, each to be changed at will.
@@ -52,16 +56,17 @@ class HotRecords:
             if record.handoffs or record.new_handoffs:
                 self.forget([subject])
                 continue
+            self.forget([subject])
             self._kept[subject] = record.settled()
-            self._kept.move_to_end(subject)
+            self._bytes += record.state_bytes
             if record.outbox or record.new_events:
                 self._waiting.add(subject)
-        while len(self._kept) > self._records_max:
-            subject, _ = self._kept.popitem(last=False)
-            self._waiting.discard(subject)
+        while len(self._kept) > self._records_max or self._bytes > BYTES_MAX:
+            self.forget([next(iter(self._kept))])
 
     def forget(self, subjects: Iterable[str]) -> None:
         """Read these from the store the next time."""
         for subject in subjects:
-            self._kept.pop(subject, None)
+            record = self._kept.pop(subject, None)
+            self._bytes -= 0 if record is None else record.state_bytes
             self._waiting.discard(subject)

@@ -150,6 +150,8 @@ class Record:
     new_lines: set[str] = field(default_factory=set[str])
     stored: State | None = None
     """The state as it is in the store, so that only what differs is written; None: all of it has to be."""
+    state_bytes: int = 0
+    """The size of the state as JSON, when it was last measured."""
     touched: bool = False
     measured: bool = True
     """Whether every decision is measured. Whoever folds a batch may measure its end first: see `too_large`."""
@@ -281,7 +283,7 @@ class Record:
             for i, event in enumerate(decision.events)
         ]
         if decision.state is not self.state:
-            if self.measured and _too_large(decision.state):
+            if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
             if decision.state != self.state:
                 self.revision += 1
@@ -345,7 +347,9 @@ class Record:
     @property
     def too_large(self) -> bool:
         """Whether the state has outgrown its limit: which of the decisions made it so is for a measured fold to say."""
-        return self.touched and _too_large(self.state)
+        if self.touched:
+            self.state_bytes = _size(self.state)
+        return self.state_bytes > MAX_RECORD_BYTES
 
     def lift(self, line: str) -> None:
         """Let a line go on. Only when none of its rows is left, looked at after this record was loaded."""
@@ -394,6 +398,7 @@ class Record:
             applied=dict(self.applied),
             parked=dict(self.parked),
             stored=self.stored,
+            state_bytes=self.state_bytes,
         )
 
     def changed_state(self) -> dict[str, Any]:
@@ -424,8 +429,8 @@ def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decis
     raise AssertionError("attempts is at least 1")
 
 
-def _too_large(state: State) -> bool:
-    return len(state.__pydantic_serializer__.to_json(state)) > MAX_RECORD_BYTES
+def _size(state: State) -> int:
+    return len(state.__pydantic_serializer__.to_json(state))
 
 
 def _parked(reason: str, error: Exception) -> Outcome:

@@ -11,7 +11,7 @@ import pytest
 from toy import ALL, EPISODES, HANDOFFS, KINDS, SESSION, SOURCE, Feed, add, arm, command, gather
 
 from shared.runtime import retry
-from shared.runtime.hot import HotRecords
+from shared.runtime.hot import BYTES_MAX, HotRecords
 from shared.runtime.metrics import Metrics
 from shared.runtime.reactor import Reactor
 from shared.runtime.record import Record, Work
@@ -149,6 +149,29 @@ def test_the_longest_unused_is_forgotten_first() -> None:
     hot.take([ONE])
     hot.keep([record(EPISODES[2])])
     assert hot.take([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
+
+
+def test_large_states_take_the_room_of_many() -> None:
+    hot = HotRecords(100, lambda _subject: 0)
+    large = [record(subject) for subject in EPISODES[:3]]
+    for one in large:
+        one.state_bytes = BYTES_MAX // 2
+    hot.keep(large)
+    assert hot.take(EPISODES[:3]).keys() == set(EPISODES[1:3])
+    large[2].version, large[2].state_bytes = 2, BYTES_MAX
+    hot.keep([large[2]])
+    assert hot.take(EPISODES[:3]).keys() == {EPISODES[2]}
+    large[2].version, large[2].state_bytes = 3, BYTES_MAX + 1
+    hot.keep([large[2]])
+    assert hot.take(EPISODES[:3]) == {}
+
+
+async def test_states_are_measured_as_they_are_kept(replicas: Replicas) -> None:
+    here, _ = replicas
+    taken = Feed().says(ONE, add(1))
+    await here.hears(taken)
+    kept = here.reactor._hot.take([ONE])[ONE]
+    assert kept.state_bytes == len(kept.state.model_dump_json())
 
 
 def test_an_older_save_that_returns_late_does_not_replace_a_newer_one() -> None:
