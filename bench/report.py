@@ -123,7 +123,7 @@ def _picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
     """Bars on a plain background: events per second of the contestant's own processor time."""
     bars = [(name, results[name]["events_per_cpu_second"]) for name in names]
     most = max(value for _, value in bars if value)
-    step, left, width = 34, 150, 470
+    step, left, width = 34, 200, 430
     high = step * len(bars) + 50
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {high}" font-family="sans-serif" font-size="13">',
