@@ -142,7 +142,8 @@ class World:
         self._seed = seed
         self._bootstrap = bootstrap
         self._client: aiohttp.ClientSession | None = None
-        self._operator = issuer.token("operations", "operator", derive_id("demo", "operator"))
+        operator = issuer.token("operations", "operator", derive_id("demo", "operator"))
+        self._as_operator = {"Authorization": f"Bearer {operator}"}
         self._agenda: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._ties = itertools.count()
         self._awake = 0
@@ -251,7 +252,7 @@ class World:
             "PUT",
             f"{self._urls[service]}{CLOCK}",
             {"now": self.now.isoformat()},
-            {"Authorization": f"Bearer {self._operator}"},
+            self._as_operator,
         )
 
     async def quiet(self, ahead: datetime | None = None) -> datetime | None:
@@ -303,7 +304,7 @@ class World:
             "GET",
             f"{self._urls[service]}/ops/flow?{query}",
             None,
-            {"Authorization": f"Bearer {self._operator}"},
+            self._as_operator,
         )
         if flow["now"] is None:  # it was restarted, and does not know the time yet
             await self._put_clock(service)
@@ -359,7 +360,9 @@ class World:
     ) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         until = loop.time() + self.tries_seconds
-        for tries in itertools.count(1):
+        tries = 0
+        while True:
+            tries += 1
             problem = "no answer"
             try:
                 async with self._http().request(
@@ -381,7 +384,6 @@ class World:
             await asyncio.sleep(0.1)
             if not url.endswith(CLOCK) and ("clock-not-set" in problem or tries % 10 == 0):
                 await self._tell_time()
-        raise AssertionError("counts for ever")
 
     async def _tell_time(self) -> None:
         """Who was started again does not know the time: the service asked, or one that it has to hear from first.
@@ -389,12 +391,12 @@ class World:
         Told once, to whoever is there now; nobody waits here for those who are away.
         """
         assert self.now is not None
-        now, headers = self.now.isoformat(), {"Authorization": f"Bearer {self._operator}"}
+        time = {"now": self.now.isoformat()}
 
         async def tell(base: str) -> None:
             with suppress(aiohttp.ClientError, TimeoutError):
                 async with self._http().put(
-                    f"{base}{CLOCK}", json={"now": now}, headers=headers, timeout=TOLD_WITHIN
+                    f"{base}{CLOCK}", json=time, headers=self._as_operator, timeout=TOLD_WITHIN
                 ):
                     pass
 

@@ -91,7 +91,7 @@ class Reactor:
             cold = [subject for subject in todo if subject not in records]
             records |= await self._store.load(cold) if cold else {}
             fresh = self._fold(works, todo, records, measured=False)
-            large = [subject for subject in todo if records[subject].too_large]
+            large = [subject for subject in todo if records[subject].outgrown()]
             if large:  # seldom: once more, to tell what is too much from what was not
                 records |= await self._store.load(large)
                 again = {subject: todo[subject] for subject in large}

@@ -154,7 +154,7 @@ class Record:
     """The size of the state as JSON, when it was last measured."""
     touched: bool = False
     measured: bool = True
-    """Whether every decision is measured. Whoever folds a batch may measure its end first: see `too_large`."""
+    """Whether every decision is measured. Whoever folds a batch may measure its end first: see `outgrown`."""
 
     # --- the fold -------------------------------------------------------------------------------
 
@@ -344,9 +344,8 @@ class Record:
         self.touched = True
         return Outcome("discarded", revision=self.revision, sequence=self.next_sequence - 1)
 
-    @property
-    def too_large(self) -> bool:
-        """Whether the state has outgrown its limit: which of the decisions made it so is for a measured fold to say."""
+    def outgrown(self) -> bool:
+        """Measure a changed state; whether it has outgrown its limit. Which decision did it, a measured fold says."""
         if self.touched:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
