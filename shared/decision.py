@@ -8,9 +8,10 @@ always leads to the same decisions, and a preview of a decision is exact.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, Generic, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -27,8 +28,7 @@ def derive_id(*parts: str) -> str:
     return str(uuid5(_NAMESPACE, "/".join(parts)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(NamedTuple):
     """Why, when, where and by whom something is decided."""
 
     id: str
@@ -112,8 +112,7 @@ S = TypeVar("S", bound=State)
 S_co = TypeVar("S_co", bound=State, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[S_co]):
+class Decision(NamedTuple, Generic[S_co]):
     """The next state, the facts to publish about this subject, and work for neighbouring records.
 
     `answer` is what the caller of a command is told beside the record's revision and sequence; it is
@@ -123,4 +122,4 @@ class Decision(Generic[S_co]):
     state: S_co
     events: tuple[Event, ...] = ()
     handoffs: tuple[Handoff, ...] = ()
-    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    answer: Mapping[str, Any] = MappingProxyType({})

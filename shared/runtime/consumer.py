@@ -168,9 +168,8 @@ class Consumer(ConsumerRebalanceListener):
 
     async def _account_for(self, batch: Sequence[Raw]) -> None:
         """All of it is saved or set aside: move on."""
-        ends: dict[TopicPartition, int] = {}
-        for record in batch:
-            ends[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        last = {(record.topic, record.partition): record.offset for record in batch}
+        ends = {TopicPartition(*place): offset + 1 for place, offset in last.items()}
         self._expected |= ends
         if batch:
             await self._commit(ends)
@@ -428,10 +427,8 @@ class Consumer(ConsumerRebalanceListener):
 
 
 def _firsts(records: Sequence[Raw]) -> dict[TopicPartition, int]:
-    first: dict[TopicPartition, int] = {}
-    for record in records:
-        first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-    return first
+    first = {(record.topic, record.partition): record.offset for record in reversed(records)}
+    return {TopicPartition(*place): offset for place, offset in first.items()}
 
 
 async def _as_it_is(records: tuple[Raw, ...]) -> KafkaMessage:

@@ -285,7 +285,9 @@ class Record:
         if decision.state is not self.state:
             if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
-            if decision.state != self.state:
+            if vars(decision.state) != vars(
+                self.state
+            ):  # of one class: pydantic need not compare the rest
                 self.revision += 1
             self.state = decision.state
         for item in decision.handoffs:

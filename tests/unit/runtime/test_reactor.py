@@ -145,7 +145,7 @@ async def test_a_handoff_to_a_record_that_can_take_no_more_is_kept(
     await running.quiet()
     monkeypatch.setattr(record_module, "MAX_OUTBOX", 0)
     work = command(SESSION, gather(EPISODES[:1]), "gather")
-    quiet = replace(work, decide=lambda s, c: replace(gather(EPISODES[:1])(s, c), events=()))
+    quiet = replace(work, decide=lambda s, c: gather(EPISODES[:1])(s, c)._replace(events=()))
     await running.reactor.execute(quiet)
     await running.reactor.settle()
     [session] = [d for d in running.store.disk.documents() if d["_id"] == SESSION]
