@@ -227,7 +227,7 @@ _REQUIRED: Final = (
 """The attributes that every event has, in the order in which `read_envelope` takes them."""
 
 
-_READ_BY_NAME: Final = frozenset((*_REQUIRED, "ce_traceparent"))
+_OURS: Final = {*_REQUIRED, "ce_traceparent", "content-type"}
 _required: Final = itemgetter(*_REQUIRED)
 
 Headers = Collection[tuple[str, bytes | None]]
@@ -277,8 +277,9 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
         known = [raw.decode() for raw in _required(given)]
         trace = given.get("ce_traceparent")
         traceparent = None if trace is None else trace.decode()
-        others = [n for n in given.keys() - _READ_BY_NAME if n.startswith("ce_")]
-        extensions = {n[3:]: given[n].decode() for n in others} if others else NO_EXTENSIONS
+        extensions = NO_EXTENSIONS
+        if others := given.keys() - _OURS:
+            extensions = {n[3:]: given[n].decode() for n in others if n.startswith("ce_")}
     except UnicodeDecodeError:
         raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
     except KeyError:

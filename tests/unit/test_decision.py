@@ -1,0 +1,30 @@
+"""What decisions are made of: ids that follow from their parts, and states that differ in some fields."""
+
+from uuid import UUID, uuid5
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.plans.domain import EpisodeState
+from shared.decision import derive_id
+
+NAMESPACE = UUID("6f1d3f6e-55c5-5b0c-9a55-2f6c0f0f7a11")
+"""Never another: every id ever published follows from it."""
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_a_derived_id_is_a_uuid_of_version_5(parts: list[str]) -> None:
+    encodable = [part.encode("utf-8", "replace").decode() for part in parts]
+    assert derive_id(*encodable) == str(uuid5(NAMESPACE, "/".join(encodable)))
+
+
+@given(st.fixed_dictionaries({}, optional={"sessions_attended": st.integers(), "void": st.none()}))
+def test_a_changed_state_is_what_pydantic_would_copy(changes: dict[str, int | None]) -> None:
+    before = EpisodeState(team={"clinician": "a"}, family_sessions=2)
+    after, copied = before.but(**changes), before.model_copy(update=changes)
+    assert after == copied
+    assert vars(after) == vars(copied)
+    assert after.model_fields_set == copied.model_fields_set
+    assert after.__pydantic_extra__ == copied.__pydantic_extra__
+    assert before == EpisodeState(team={"clinician": "a"}, family_sessions=2)
+    assert before.model_fields_set == {"team", "family_sessions"}
