@@ -26,35 +26,46 @@ from services.followup.app import SERVICE as FOLLOWUP
 from services.plans.app import SERVICE as PLANS
 from shared.contracts.codes import Role
 from shared.decision import derive_id
+from shared.runtime.record import Record
+from shared.runtime.service import Service
+from shared.runtime.store import MongoStore
 from shared.testing.backends import Backend
 from shared.testing.stack import services
 
 PER_SECOND: Final = 300
+SLOWER: Final = (30, 100)
 SECONDS: Final = 8
 WARM_SECONDS: Final = 3
 LOOK_SECONDS: Final = 0.01
+LOOK_AT: Final = 50
+"""Of those that wait, the first: looking at all of a long queue would slow down what it waits for."""
 PATIENCE_SECONDS: Final = 60.0
-NAMES: Final = ("attendance", "plans", "followup")
+ALONE_ROUNDS: Final = 100
+ALONE_TOGETHER: Final = 10
+SERVICES: Final = (ATTENDANCE, PLANS, FOLLOWUP)
 
 Row = dict[str, Any]
 
 
-async def chain(backend: Backend, per_second: int = PER_SECOND) -> dict[str, Any]:
-    """Measure it. Raises `BenchError` when a review does not come."""
-    await clear(backend)
-    now = datetime.now(UTC)
-    at = now - timedelta(hours=1)  # so that no deadline comes meanwhile
+async def chain(backend: Backend) -> dict[str, Any]:
+    """Measure it at the rate that is the target and at lower ones, and what the store could do of it by itself.
+
+    Raises `BenchError` when a review does not come.
+    """
+    found = await _at(backend, PER_SECOND)
+    found["slower"] = [await _at(backend, per_second) for per_second in SLOWER]
+    found["store_alone_per_second"] = await _store_alone(backend)
+    return found
+
+
+async def _at(backend: Backend, per_second: int) -> dict[str, Any]:
     warm = per_second * WARM_SECONDS
-    people = [
-        f"episode/{derive_id('bench', 'chain', str(n))}" for n in range(warm + per_second * SECONDS)
-    ]
-    waiting = [screened(subject, at, now) for subject in people]
-    screens = {kept.subject: screen_of(kept) for kept in waiting}
-    await seed(backend, ATTENDANCE, waiting)
-    await seed(backend, PLANS, [in_treatment(subject, at, now) for subject in people])
-    await seed(backend, FOLLOWUP, [followed(subject, at, now) for subject in people])
+    kept = await _seeded(backend, warm + per_second * SECONDS)
+    screens = {record.subject: screen_of(record) for record in kept["attendance"]}
+    people = list(screens)
     client: AsyncMongoClient[Row] = AsyncMongoClient(backend.mongo_uri)
-    with services(backend, names=NAMES, database_prefix=PREFIX) as stack:
+    names = [service.name for service in SERVICES]
+    with services(backend, names=names, database_prefix=PREFIX) as stack:
         token = stack.issuer.token(FACILITY, Role.CLINICIAN.value)
         headers = {"Authorization": f"Bearer {token}"}
         async with client, aiohttp.ClientSession(headers=headers) as http:
@@ -81,6 +92,54 @@ async def chain(backend: Backend, per_second: int = PER_SECOND) -> dict[str, Any
         "cores_used": {name: round((after[name] - before[name]) / took, 2) for name in before},
         "seconds": round(took, 1),
     }
+
+
+async def _seeded(backend: Backend, count: int) -> dict[str, list[Record]]:
+    """So many people whose screens wait for an interpretation, as each service keeps them."""
+    await clear(backend)
+    now = datetime.now(UTC)
+    at = now - timedelta(hours=1)  # so that no deadline comes meanwhile
+    people = [f"episode/{derive_id('bench', 'chain', str(n))}" for n in range(count)]
+    kept = {
+        "attendance": [screened(subject, at, now) for subject in people],
+        "plans": [in_treatment(subject, at, now) for subject in people],
+        "followup": [followed(subject, at, now) for subject in people],
+    }
+    for service in SERVICES:
+        await seed(backend, service, kept[service.name])
+    return kept
+
+
+async def _store_alone(backend: Backend) -> float:
+    """How many commands a second the store could take if it had nothing to do but their writes.
+
+    Each is three saves and two emptied outboxes; here, as many of them at once as the services write at this rate.
+    """
+    kept = await _seeded(backend, ALONE_ROUNDS * ALONE_TOGETHER)
+
+    async def write(service: Service) -> None:
+        store = MongoStore(backend.mongo_uri, f"{PREFIX}{service.name}", service.kinds)
+        for at in range(0, len(kept[service.name]), ALONE_TOGETHER):
+            records = kept[service.name][at : at + ALONE_TOGETHER]
+            for record in records:
+                record.version, record.stored = 1, record.state
+                record.new_events = [] if service is FOLLOWUP else [_entry(record.next_sequence)]
+                record.next_sequence += len(record.new_events)
+            lost = await store.save(records, datetime.now(UTC))
+            if lost:
+                raise BenchError("race-lost", "Somebody else writes to the bench's store.")
+            if service is not FOLLOWUP:
+                await store.clear_outboxes({r.subject: r.next_sequence - 1 for r in records})
+        await store.close()
+
+    began = perf_counter()
+    await asyncio.gather(*(write(service) for service in SERVICES))
+    return round(ALONE_ROUNDS * ALONE_TOGETHER / (perf_counter() - began), 1)
+
+
+def _entry(sequence: int) -> Row:
+    """As large as an outbox entry is."""
+    return {"sequence": sequence, "headers": {f"ce_{n}": "x" * 36 for n in range(13)}, "data": b"x"}
 
 
 def _used(pids: Mapping[str, Sequence[int | None]]) -> dict[str, float]:
@@ -138,7 +197,7 @@ class _Run:
     async def _look(self, count: int) -> None:
         until = perf_counter() + PATIENCE_SECONDS
         while len(self._took) < count:
-            asked = list(self._sent)[:200]
+            asked = list(self._sent)[:LOOK_AT]
             shown: Row = {"_id": {"$in": asked}, "state.reviews": {"$ne": {}}}
             if asked:
                 found = await self._records.find(shown, {"_id": 1}).to_list()

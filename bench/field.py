@@ -150,6 +150,14 @@ class Field:
             for at in range(0, len(by_hand), 1000):
                 await client[f"{PREFIX}hand"]["records"].insert_many(by_hand[at : at + 1000])
 
+    async def saves(self) -> int:
+        """How often the records of ours were written so far: their versions count it."""
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self.backend.mongo_uri)
+        async with client:
+            records = client[f"{PREFIX}{SERVICE.name}"]["records"]
+            versions = await records.find({}, {"version": 1}).to_list()
+        return sum(record["version"] for record in versions)
+
     def environment(self, name: str) -> dict[str, str]:
         """What a contestant is told: addresses, and an empty directory where it may keep state of its own."""
         state = self.directory / "state" / name

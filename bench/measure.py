@@ -29,6 +29,8 @@ class Turn:
     servers_cpu_seconds: Mapping[str, float] | None
     peak_memory_mib: float = 0.0
     repeats: int = 0
+    saves: int = 0
+    """How often a record was written, where records count it."""
     latencies: dict[float, list[float]] = field(default_factory=dict[float, list[float]])
 
     @property
@@ -86,15 +88,17 @@ async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) ->
 async def _backlog(
     ground: Field, records: Sequence[Any], contestant: Contestant, on: Stage
 ) -> Turn:
+    saves = await ground.saves()
     before, cpu = ground.servers_cpu(), contestant.cpu_seconds()
     began = await on.at_once(records)
     ended = await on.all_seen()
     cpu = contestant.cpu_seconds() - cpu
     after = ground.servers_cpu()
+    saves = await ground.saves() - saves
     used: dict[str, float] | None = None
     if before is not None and after is not None:
         used = {name: after[n] - before[n] for n, name in enumerate(SERVERS)}
-    return Turn(len(records), ended - began, cpu, used)
+    return Turn(len(records), ended - began, cpu, used, saves=saves)
 
 
 # --- what turns come to -------------------------------------------------------------------------------
@@ -124,6 +128,8 @@ def summary(turns: Sequence[Turn]) -> dict[str, Any]:
             for s, t in zip(servers, turns, strict=True)
         ]
         told["cpu_seconds_per_1000_events_with_servers"] = round(middle(whole), 5)
+    if all(t.saves for t in turns):
+        told["events_per_write"] = round(middle([t.events / t.saves for t in turns]), 2)
     by_load: dict[str, Any] = {}
     for load in LOADS:
         found = sorted(value for t in turns for value in t.latencies.get(load, ()))

@@ -52,25 +52,35 @@ def _replaced(page: str, name: str, text: str) -> str:
 
 def table(results: Mapping[str, Any], names: Sequence[str]) -> str:
     """A line for each contestant."""
-    head = "events/s", "events per CPU s", "CPU s per 1,000, and with servers"
+    head = "events/s", "events per CPU s", "CPU ms per event: own + store + broker", "store's share"
     waits = "p50 / p99 / p99.9 at 20 %", "at 50 %", "at 80 %", "MiB"
-    lines = [f"| | {' | '.join((*head, *waits))} |", "|---" + "|---:" * 7 + "|"]
+    lines = [f"| | {' | '.join((*head, *waits))} |", "|---" + "|---:" * 8 + "|"]
     for name in names:
         told = results[name]
         if told["events_per_second"] is None:
-            lines.append(f"| {name} | not measured: {told['reason']} | | | | | | |")
+            lines.append(f"| {name} | not measured: {told['reason']} | | | | | | | |")
             continue
         loads = told["latency_seconds_by_load"]
         cells = [_latency(loads.get(load)) for load in ("20%", "50%", "80%")]
-        whole = told.get("cpu_seconds_per_1000_events_with_servers")
-        cpu = f"{told['cpu_seconds_per_1000_events']:.3f}, " + (
-            "-" if whole is None else f"{whole:.3f}"
-        )
+        cpu, share = _cpu(told)
         lines.append(
-            f"| {name} | {told['events_per_second']:,.0f} | {told['events_per_cpu_second']:,.0f} | {cpu} |"
+            f"| {name} | {told['events_per_second']:,.0f} | {told['events_per_cpu_second']:,.0f} | {cpu} | {share} |"
             f" {' | '.join(cells)} | {told['peak_memory_mib']:.0f} |"
         )
+    factor = results.get("ours", {}).get("events_per_write")
+    if factor is not None:
+        lines += ["", f"Ours wrote a record once for every {factor:.1f} events."]
     return "\n".join(lines)
+
+
+def _cpu(told: Mapping[str, Any]) -> tuple[str, str]:
+    """What an event costs, by who spends it, and how much of that is the store's."""
+    own = f"{told['cpu_seconds_per_1000_events']:.3f}"
+    whole = told.get("cpu_seconds_per_1000_events_with_servers")
+    if whole is None:
+        return own, "-"
+    store, broker = (told[f"{name}_cpu_seconds_per_1000_events"] for name in ("store", "broker"))
+    return f"{own} + {store:.3f} + {broker:.3f}", f"{store / whole:.0%}"
 
 
 def _latency(found: Mapping[str, float] | None) -> str:
@@ -104,6 +114,11 @@ def _targets(results: Mapping[str, Any]) -> str:
     chain = results.get("chain")
     if chain is not None:
         lines.append(_line("three services at 300 events/s, p99 ms", 100, 1000 * chain["p99"]))
+        for slower in chain["slower"]:
+            at = f"the same at {slower['events_per_second']} events/s, p99 ms"
+            lines.append(f"| {at} | - | {1000 * slower['p99']:.0f} | |")
+        alone = f"{chain['store_alone_per_second']:,.0f} events/s"
+        lines.append(f"| the same writes by the store alone | - | {alone} | |")
     rebuilt = results.get("rebuild")
     if rebuilt is not None:
         same = "state hash equal" if rebuilt["state_hash_equal"] else "state hash differs"

@@ -14,8 +14,8 @@ from typing import Final
 
 from shared.runtime.record import Record
 
-BYTES_MAX: Final = 16 * 1024 * 1024
-"""The most that the states kept may come to, as JSON: some times as much in memory."""
+BYTES_MAX: Final = 2 * 1024 * 1024
+"""The most that the states kept may come to, as JSON: about six times as much in memory."""
 
 
 class HotRecords:

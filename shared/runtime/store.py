@@ -130,7 +130,8 @@ class MongoStore:
                 documents = [] if document is None else [document]
             else:
                 documents = await self._records.find({"_id": {"$in": wanted}}).to_list()
-        for document in documents:
+        while documents:  # each is let go as its record is made: a batch of all of both would be large
+            document = documents.pop()
             found[document["_id"]] = self._record(document)
         for subject in wanted:
             if subject not in found:
