@@ -130,8 +130,7 @@ class MongoStore:
                 documents = [] if document is None else [document]
             else:
                 documents = await self._records.find({"_id": {"$in": wanted}}).to_list()
-        while documents:  # each is let go as its record is made: a batch of all of both would be large
-            document = documents.pop()
+        for document in documents:
             found[document["_id"]] = self._record(document)
         for subject in wanted:
             if subject not in found:
