@@ -42,7 +42,7 @@ bench: setup  ## Floor, ours, naive and the peers; writes bench/results.json and
 bench-quick: setup  ## Floor, ours and naive; fails when a ratio has fallen by a fifth
 	@$(BIN)/python -m bench --quick $(ARGS)
 
-bench-full: setup  ## How ours grows; writes bench/growth.json, docs/growth.svg and docs/performance.md (ARGS="--only batch --whole")
+bench-full: setup  ## How ours grows; writes bench/growth.json, docs/growth.svg and docs/performance.md (ARGS="--only batch", "--short")
 	@$(BIN)/python -m bench.growth $(ARGS)
 
 up: setup  ## All services on the backend that is found; Ctrl-C stops them

@@ -225,8 +225,6 @@ _REQUIRED: Final = (
     "ce_dataschema",
 )
 """The attributes that every event has, in the order in which `read_envelope` takes them."""
-
-
 _OURS: Final = {*_REQUIRED, "ce_traceparent", "content-type"}
 _required: Final = itemgetter(*_REQUIRED)
 
@@ -250,7 +248,7 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
         raise EnvelopeError("subject-mismatch", "the key is not the subject")
     if not _is_type(event_type):
         raise EnvelopeError("envelope-invalid", "type is not care.<service>.<fact>.v<major>")
-    return Envelope(  # by place: by name it takes twice as long, and this is done for every event that is heard
+    return Envelope(  # by place: this is done for every event that is heard, and takes half as long as by name
         event_id,
         source,
         event_type,

@@ -14,6 +14,7 @@ from typing import Final
 
 from shared.runtime.record import Record
 
+RECORDS_MAX: Final = 1_000
 BYTES_MAX: Final = 2 * 1024 * 1024
 """The most that the states kept may come to, as JSON: about six times as much in memory."""
 

@@ -18,8 +18,7 @@ from typing import Any, Final
 
 from shared.decision import Cause, Decision, HandoffBody, State
 from shared.errors import Unavailable
-from shared.runtime import deadletters
-from shared.runtime.hot import HotRecords
+from shared.runtime import deadletters, hot
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.record import Decide, Line, Outcome, Record, Work, published_types
@@ -28,7 +27,6 @@ from shared.runtime.store import Store
 
 OWN_LINE: Final = "self|"
 """The lines on which records of the same service leave work for one another begin so."""
-HOT_RECORDS_MAX: Final = 1_000
 RACES_MAX: Final = 20
 """How often work is decided again after losing a race before the caller is told to retry."""
 
@@ -60,14 +58,14 @@ class Reactor:
         relay: Relay,
         metrics: Metrics,
         handoffs: HandoffRules,
-        hot_records_max: int = HOT_RECORDS_MAX,
+        hot_records_max: int = hot.RECORDS_MAX,
     ) -> None:
         self.source: Final = source
         self._store = store
         self._relay = relay
         self._metrics = metrics
         self._handoffs = handoffs
-        self._hot = HotRecords(hot_records_max, relay.published_until)
+        self._hot = hot.HotRecords(hot_records_max, relay.published_until)
         self._pending: list[tuple[Work, asyncio.Future[Outcome]]] = []
         self._drainer: asyncio.Task[None] | None = None
         self._handing: dict[str, asyncio.Task[None]] = {}

@@ -285,9 +285,8 @@ class Record:
         if decision.state is not self.state:
             if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
-            if vars(decision.state) != vars(
-                self.state
-            ):  # of one class: pydantic need not compare the rest
+            # Both are of this record's class: their fields are all that can differ.
+            if vars(decision.state) != vars(self.state):
                 self.revision += 1
             self.state = decision.state
         for item in decision.handoffs:
