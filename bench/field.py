@@ -20,6 +20,8 @@ from pymongo import AsyncMongoClient
 
 from bench.contestants import OURS
 from bench.recording import Recording
+from demo.ledger import Ledger, judge
+from demo.witnesses import gather
 from services.plans.app import SERVICE
 from shared.contracts.event import PARTITIONS, TOPICS
 from shared.errors import CareError
@@ -36,6 +38,8 @@ BATCH_BYTES: Final = 900_000
 TICKS: Final = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 ASSIGN_LOOKS: Final = 300
 ASSIGN_LOOK_SECONDS: Final = 0.2
+LEDGER_LOOKS: Final = 10
+LEDGER_LOOK_SECONDS: Final = 1.0
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -157,6 +161,24 @@ class Field:
             records = client[f"{PREFIX}{SERVICE.name}"]["records"]
             versions = await records.find({}, {"version": 1}).to_list()
         return sum(record["version"] for record in versions)
+
+    async def ledger(self) -> Ledger:
+        """The account of ours, of whom all effects were seen: nothing is lost, doubled, stuck or out of order.
+
+        Its last outboxes are being emptied and its last offsets committed. Raises `BenchError` when it is not clean by
+        and by.
+        """
+        names, ledger = [SERVICE.name], Ledger()
+        for _ in range(LEDGER_LOOKS):
+            now = datetime.now(UTC)
+            evidence = await gather(
+                self.backend.kafka_bootstrap, self.backend.mongo_uri, PREFIX, names, (), now
+            )
+            ledger = judge(evidence, whole=False)
+            if ledger.clean:
+                return ledger
+            await asyncio.sleep(LEDGER_LOOK_SECONDS)
+        raise BenchError("ledger-not-clean", f"Ours: {ledger.report()}")
 
     def environment(self, name: str) -> dict[str, str]:
         """What a contestant is told: addresses, and an empty directory where it may keep state of its own."""

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bench.contestants import Entry
+from bench.contestants import OURS, Entry
 from bench.field import ROOT, Contestant, Field
 from bench.peers import environment_of
 from bench.recording import Recording
 from bench.stage import Stage, stage
+from demo.ledger import Ledger
 
 LOADS: Final = (0.2, 0.5, 0.8)
 """Shares of a contestant's own capacity."""
@@ -31,6 +32,8 @@ class Turn:
     repeats: int = 0
     saves: int = 0
     """How often a record was written, where records count it."""
+    ledger: Ledger | None = None
+    """The account of all that was told and said, where it can be kept."""
     latencies: dict[float, list[float]] = field(default_factory=dict[float, list[float]])
 
     @property
@@ -56,7 +59,7 @@ class Plan:
 async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) -> Turn:
     """Fresh topics and store; warm up; a backlog as fast as it goes; then at shares of that speed."""
     recording.rewind()
-    await ground.fresh(recording, ours=entry.name == "ours")
+    await ground.fresh(recording, ours=entry is OURS)
     python = sys.executable if entry.peer is None else environment_of(entry.peer)
     contestant = Contestant(
         entry.name,
@@ -80,6 +83,8 @@ async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) ->
                     seen.latencies[load] = list(on.latencies)
             seen.peak_memory_mib = contestant.peak_memory_mib()
             seen.repeats = on.repeats
+            if entry is OURS:
+                seen.ledger = await ground.ledger()
             return seen
     finally:
         contestant.stop()
@@ -142,10 +147,26 @@ def summary(turns: Sequence[Turn]) -> dict[str, Any]:
         else {name: half[name] for name in ("p50", "p99", "p999")}
     )
     told["latency_seconds_by_load"] = by_load
+    ledgers = [t.ledger for t in turns if t.ledger is not None]
+    if ledgers:
+        told["ledger"] = _account(ledgers)
     told["turns"] = len(turns)
     told["effects_missing"] = 0  # a turn with a missing effect ends the run
     told["effects_repeated"] = sum(t.repeats for t in turns)
     return told
+
+
+def _account(ledgers: Sequence[Ledger]) -> dict[str, int]:
+    """The ledgers of all turns together."""
+    findings = {
+        name: sum(len(ledger.findings()[name]) for ledger in ledgers)
+        for name in ledgers[0].findings()
+    }
+    return {
+        "events": sum(ledger.events for ledger in ledgers),
+        **findings,
+        "dead_letters": sum(ledger.dead_letters for ledger in ledgers),
+    }
 
 
 def nothing(reason: str) -> dict[str, Any]:

@@ -146,9 +146,10 @@ def apply(
 
 
 def _of_old(kept: Record) -> Record:
-    """What it said was published long ago, and what it handed on was applied."""
+    """What it handed on was applied, and what it said was on topics that are gone: it counts from one again."""
     kept.new_events.clear()
     kept.new_handoffs.clear()
+    kept.next_sequence = 1
     return kept
 
 

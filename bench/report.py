@@ -69,8 +69,19 @@ def table(results: Mapping[str, Any], names: Sequence[str]) -> str:
         )
     factor = results.get("ours", {}).get("events_per_write")
     if factor is not None:
-        lines += ["", f"Ours wrote a record once for every {factor:.1f} events."]
+        lines += [
+            "",
+            f"Ours wrote a record once for every {factor:.1f} events. {_account(results)}",
+        ]
     return "\n".join(lines)
+
+
+def _account(results: Mapping[str, Any]) -> str:
+    """What the ledger says of ours, after all of its turns."""
+    account = dict(results["ours"]["ledger"])
+    events = account.pop("events")
+    found = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in account.items())
+    return f"The ledger over the {events:,} events heard and said in its turns: {found}."
 
 
 def _cpu(told: Mapping[str, Any]) -> tuple[str, str]:

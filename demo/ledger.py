@@ -80,8 +80,12 @@ class Ledger:
         }
 
 
-def judge(evidence: Evidence) -> Ledger:
-    """Compare the witnesses."""
+def judge(evidence: Evidence, *, whole: bool = True) -> Ledger:
+    """Compare the witnesses.
+
+    `whole`: the topics tell everybody's history to its end, so that the minutes of a week have to be those of its
+    sessions.
+    """
     ledger = Ledger(commands=len(evidence.accepted))
     facts = _first_occurrences(evidence.heard, ledger)
     ledger.events = len(facts)
@@ -91,7 +95,9 @@ def judge(evidence: Evidence) -> Ledger:
     _numbering(facts, evidence.kept, ledger)
     _commands(evidence.accepted, facts, ledger)
     _effects(facts, evidence.kept, ledger)
-    _sums(facts, ledger)
+    _once(facts, ledger)
+    if whole:
+        _minutes(facts, ledger)
     _stuck(evidence, ledger)
     return ledger
 
@@ -192,8 +198,8 @@ def _effects(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -
                 ledger.lost.append(f"{_name(fact)}: {service} has applied up to {number}")
 
 
-def _sums(facts: Sequence[Heard], ledger: Ledger) -> None:
-    """Domain sums, computed anew from the topics: minutes, rolls, reviews and check-ins."""
+def _once(facts: Sequence[Heard], ledger: Ledger) -> None:
+    """What there may be only one of, counted anew from the topics: rolls, reviews and check-ins."""
     rolls: Counter[tuple[str, str]] = Counter()
     reviews: Counter[tuple[str, str]] = Counter()
     check_ins: Counter[tuple[str, str]] = Counter()
@@ -211,7 +217,6 @@ def _sums(facts: Sequence[Heard], ledger: Ledger) -> None:
         for (subject, detail), count in counted.items():
             if count > 1:
                 ledger.doubled.append(f"{subject}: {count} times the {what} of {detail}")
-    _minutes(facts, ledger)
 
 
 def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
