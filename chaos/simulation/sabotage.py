@@ -29,8 +29,8 @@ class NoVersionCheck(MemoryStore):
 class NoAppliedSequence(MemoryStore):
     """Does not remember what was applied."""
 
-    async def load(self, subjects: Any) -> dict[str, Record]:
-        found = await super().load(subjects)
+    async def load(self, subjects: Any, *, commands: bool = True) -> dict[str, Record]:
+        found = await super().load(subjects, commands=commands)
         for record in found.values():
             record.applied.clear()
         return found
@@ -81,8 +81,8 @@ class _NoSweep(Reactor):
 class ForgetsAnswers(MemoryStore):
     """Does not remember which commands were answered."""
 
-    async def load(self, subjects: Any) -> dict[str, Record]:
-        found = await super().load(subjects)
+    async def load(self, subjects: Any, *, commands: bool = True) -> dict[str, Record]:
+        found = await super().load(subjects, commands=commands)
         for record in found.values():
             record.commands.clear()
         return found

@@ -87,11 +87,11 @@ class Reactor:
         for _ in range(RACES_MAX):
             records = self._hot.take(todo) if numbered else {}
             cold = [subject for subject in todo if subject not in records]
-            records |= await self._store.load(cold) if cold else {}
+            records |= await self._store.load(cold, commands=not numbered) if cold else {}
             fresh = self._fold(works, todo, records, measured=False)
             large = [subject for subject in todo if records[subject].outgrown()]
             if large:  # seldom: once more, to tell what is too much from what was not
-                records |= await self._store.load(large)
+                records |= await self._store.load(large, commands=not numbered)
                 again = {subject: todo[subject] for subject in large}
                 fresh |= self._fold(works, again, records, measured=True)
             await self._store.add_letters(self._letters(works, fresh, records))

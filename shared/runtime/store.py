@@ -31,8 +31,11 @@ Place = tuple[datetime, str]
 class Store(Protocol):
     """What the runtime asks of a store. Every method raises `Unavailable` when the store is away."""
 
-    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
-        """The records of these subjects; one not kept yet comes as a bare record."""
+    async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
+        """The records of these subjects; one not kept yet comes as a bare record.
+
+        Without `commands`, those that were answered are left out: only another command asks for them.
+        """
         ...
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
@@ -121,15 +124,16 @@ class MongoStore:
     async def close(self) -> None:
         await self._client.close()
 
-    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+    async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)
+        fields = None if commands else {"commands": 0}
         found: dict[str, Record] = {}
         with translated():
             if len(wanted) == 1:
-                document = await self._records.find_one({"_id": wanted[0]})
+                document = await self._records.find_one({"_id": wanted[0]}, fields)
                 documents = [] if document is None else [document]
             else:
-                documents = await self._records.find({"_id": {"$in": wanted}}).to_list()
+                documents = await self._records.find({"_id": {"$in": wanted}}, fields).to_list()
         for document in documents:
             found[document["_id"]] = self._record(document)
         for subject in wanted:

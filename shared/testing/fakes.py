@@ -123,9 +123,12 @@ class MemoryStore:
         self.disk = disk or Disk()
         self.seam = seam or Seam()
 
-    async def load(self, subjects: Iterable[str]) -> dict[str, Record]:
+    async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)
         [found] = await self.seam.call("load", [lambda: self._load(wanted)])
+        if not commands:
+            for record in found.values():
+                record.commands.clear()
         return found
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:

@@ -212,6 +212,24 @@ class StoreSuite:
         found = await self._one(store, name)
         assert list(found.commands) == [f"key-{n}" for n in range(5, COMMANDS_KEPT + 5)]
 
+    async def test_what_is_saved_without_its_commands_keeps_them(self, store: Store) -> None:
+        names = [subject("asked"), subject("asked too")]
+
+        def answer(record: Record) -> None:
+            key = CommandKey("key", "hash")
+            record.apply(work(record.subject, lambda s, _: Decision(s), command=key), SOURCE)
+
+        for name in names:
+            await self._saved(store, name, answer)
+        for some in (names[:1], names):
+            found = await store.load(some, commands=False)
+            assert [record.commands for record in found.values()] == [{}] * len(some)
+            for record in found.values():
+                count_up(record)
+            assert await store.save(list(found.values()), WALL) == set()
+        after = await store.load(names)
+        assert [list(after[name].commands) for name in names] == [["key"], ["key"]]
+
     # --- guards ------------------------------------------------------------------------------------
 
     async def test_a_stale_guard_names_exactly_the_records_that_lost(self, store: Store) -> None:

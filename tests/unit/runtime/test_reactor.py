@@ -112,6 +112,20 @@ async def test_one_commands_failure_is_not_its_neighbours(running: Running) -> N
     assert (await running.state(EPISODES[1])).total == 1
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_command_is_known_after_events_were_heard(
+    running: Running, *, together: bool
+) -> None:
+    """Events are decided without the commands that a record remembers; both may come in one batch."""
+    work, feed = command(EPISODES[0], add(1), "key"), Feed()
+    await running.reactor.execute(work)
+    heard = feed.says(EPISODES[0], add(2))
+    batches = [[heard, work]] if together else [[heard], [work]]
+    outcomes = [outcome for batch in batches for outcome in await running.reactor.submit(batch)]
+    assert [outcome.status for outcome in outcomes] == ["applied", "replayed"]
+    assert (await running.state(EPISODES[0])).total == 3
+
+
 async def test_a_command_whose_save_was_not_confirmed_is_answered_when_repeated(
     running: Running,
 ) -> None:
