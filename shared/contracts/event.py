@@ -299,7 +299,7 @@ def _once(headers: Headers) -> dict[str, bytes]:
 # The same subjects and types come again and again.
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _is_subject(text: str) -> bool:
     return _SUBJECT.fullmatch(text) is not None
 

@@ -38,7 +38,7 @@ from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.store import Store
 
-WATCHED_SUBJECTS: Final = 10_000
+WATCHED_SUBJECTS: Final = 5_000
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
 """Why a consumer may have halted that a command can settle."""
 

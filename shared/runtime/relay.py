@@ -20,7 +20,7 @@ from shared.runtime.retry import Backoff
 from shared.runtime.store import Document, Store
 
 SUBJECTS_PER_ROUND: Final = 500
-REMEMBERED_SUBJECTS: Final = 10_000
+REMEMBERED_SUBJECTS: Final = 5_000
 HELD_SECONDS: Final = 1.0
 
 Entries = Sequence[Mapping[str, Any]]
