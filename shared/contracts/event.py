@@ -180,11 +180,11 @@ class Envelope(NamedTuple):
     @property
     def fact(self) -> str:
         """The type without its major version: `care.intake.assessment-completed`."""
-        return self.type.rpartition(".v")[0]
+        return _parts(self.type)[0]
 
     @property
     def major(self) -> int:
-        return int(self.type.rpartition(".v")[2])
+        return _parts(self.type)[1]
 
     def headers(self) -> dict[str, str]:
         """CloudEvents' Kafka protocol binding, binary mode."""
@@ -276,7 +276,8 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
         trace = given.get("ce_traceparent")
         traceparent = None if trace is None else trace.decode()
         extensions = NO_EXTENSIONS
-        if others := given.keys() - _OURS:
+        if not _OURS.issuperset(given):
+            others = given.keys() - _OURS
             extensions = {n[3:]: given[n].decode() for n in others if n.startswith("ce_")}
     except UnicodeDecodeError:
         raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
@@ -309,6 +310,13 @@ def _is_type(text: str) -> bool:
     return _TYPE.fullmatch(text) is not None
 
 
+@lru_cache(maxsize=1_024)
+def _parts(event_type: str) -> tuple[str, int]:
+    """The fact and its major version."""
+    fact, _, major = event_type.rpartition(".v")
+    return fact, int(major)
+
+
 _SEQUENCE_DIGITS_MAX: Final = 18
 """Keeps a sequence within 64 bits."""
 
@@ -316,9 +324,10 @@ _SEQUENCE_DIGITS_MAX: Final = 18
 def _sequence(text: str) -> int:
     # isascii: str.isdigit alone accepts digits of other scripts.
     digits = text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS_MAX
-    if not (digits and int(text) >= 1):
+    sequence = int(text) if digits else 0
+    if sequence < 1:
         raise EnvelopeError("envelope-invalid", "sequence is not a positive integer")
-    return int(text)
+    return sequence
 
 
 def _time(text: str) -> datetime:
