@@ -39,6 +39,8 @@ from shared.runtime.settings import ServiceSettings
 from shared.runtime.store import Store
 
 WATCHED_SUBJECTS: Final = 5_000
+LOOK_AGAIN_MS: Final = 500
+"""How long an idle consumer waits before it asks its client again. What arrives meanwhile wakes it at once."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
 """Why a consumer may have halted that a command can settle."""
 
@@ -92,7 +94,7 @@ class Consumer(ConsumerRebalanceListener):
             group_id=self._group,
             batch=True,
             max_records=settings.batch_records,
-            batch_timeout_ms=settings.batch_timeout_ms,
+            batch_timeout_ms=LOOK_AGAIN_MS,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             listener=self,

@@ -42,7 +42,6 @@ class ServiceSettings(BaseSettings):
     log_level: str = "info"
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The most records that one batch takes from Kafka."""
-    batch_timeout_ms: int = Field(default=10, ge=1)
     session_timeout_ms: int = Field(default=10_000, ge=6_000)
     """How long Kafka waits for a silent consumer before its partitions move on."""
     journal_key: str = ""
