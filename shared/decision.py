@@ -74,9 +74,10 @@ class State(BaseModel):
     def but(self, **changes: Any) -> Self:
         """This state with some fields replaced. Values are trusted: rules build them from valid parts."""
         # What `model_copy` does, without what it does for extra fields and private attributes: a state has neither.
-        after = object.__new__(type(self))
+        after, known = object.__new__(type(self)), self.model_fields_set
+        known = known if known.issuperset(changes) else known | changes.keys()
         _set(after, "__dict__", {**vars(self), **changes})
-        _set(after, "__pydantic_fields_set__", self.model_fields_set | changes.keys())
+        _set(after, "__pydantic_fields_set__", known)
         _set(after, "__pydantic_extra__", None)
         _set(after, "__pydantic_private__", None)
         return after

@@ -338,7 +338,7 @@ def _time(text: str) -> datetime:
     if time.tzinfo is None:
         raise EnvelopeError("envelope-invalid", "time has no offset")
     try:
-        return time.astimezone(UTC)
+        return time if time.tzinfo is UTC else time.astimezone(UTC)
     except OverflowError:  # year 1 or 9999 with an offset that leads out of the calendar
         raise EnvelopeError("envelope-invalid", "time is out of range") from None
 

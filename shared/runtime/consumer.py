@@ -64,7 +64,8 @@ class Consumer(ConsumerRebalanceListener):
         self._reactor = reactor
         self._relay = relay
         self._store = store
-        self.reader: Final = Reader(reactions, clock)
+        self.reader: Final = Reader(reactions)
+        self._clock = clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._backoff = Backoff()
@@ -181,8 +182,9 @@ class Consumer(ConsumerRebalanceListener):
         """What a batch asks to be decided, and what of it can only be set aside."""
         works: list[Work] = []
         letters: list[dict[str, Any]] = []
+        now = self._clock.now()
         for record in batch:
-            read = self.reader.read(record)
+            read = self.reader.read(record, now)
             if read.envelope is not None:
                 self._watch(read.envelope)
             if read.work is not None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
 from shared.decision import Cause, Decision, State
-from shared.runtime.clock import Clock
 from shared.runtime.deadletters import letter, unreadable
 from shared.runtime.logs import log
 from shared.runtime.reactions import Reaction, Reactions
@@ -21,8 +19,7 @@ from shared.runtime.record import Line, Work
 Raw = ConsumerRecord[bytes, bytes]
 
 
-@dataclass(slots=True)
-class Read:
+class Read(NamedTuple):
     """What a record turned out to be: work, or a dead letter, or neither when nobody here wants it."""
 
     envelope: Envelope | None = None
@@ -33,11 +30,11 @@ class Read:
 class Reader:
     """Reads records by a service's reaction table. Never raises for anything that a record may hold."""
 
-    def __init__(self, reactions: Reactions, clock: Clock) -> None:
+    def __init__(self, reactions: Reactions) -> None:
         self._reactions = reactions
-        self._clock = clock
 
-    def read(self, record: Raw) -> Read:
+    def read(self, record: Raw, now: datetime) -> Read:
+        """What this is, and what it asks to be decided at `now` (domain time)."""
         try:
             envelope = _envelope(record)
         except EnvelopeError as error:
@@ -47,7 +44,7 @@ class Reader:
             return Read(envelope)
         if not envelope.subject.startswith(f"{reaction.event.SUBJECT}/"):
             return Read(envelope, letter=_set_aside(record, envelope, "subject-kind-wrong"))
-        return Read(envelope, self._work(record, envelope, reaction))
+        return Read(envelope, self._work(record, envelope, reaction, now))
 
     def event_class(self, event_type: str) -> type[Event] | None:
         """The class that this service reads a type with; None when it does not read it."""
@@ -56,7 +53,7 @@ class Reader:
             reaction.event if reaction is not None and event_type == reaction.event.TYPE else None
         )
 
-    def _work(self, record: Raw, envelope: Envelope, reaction: Reaction) -> Work:
+    def _work(self, record: Raw, envelope: Envelope, reaction: Reaction, now: datetime) -> Work:
         subject, event, reason = envelope.subject, None, None
         value = record.value
         if envelope.major != reaction.event.MAJOR:
@@ -77,7 +74,7 @@ class Reader:
             cause_id=envelope.id,
             correlation_id=envelope.correlationid,
             facility_id=envelope.facilityid,
-            now=self._clock.now(),
+            now=now,
             decide=_decide(reaction, event),
             line=Line(line, envelope.sequence, envelope.id),
             traceparent=envelope.traceparent,

@@ -318,7 +318,7 @@ class Redriver:
         elif row["kind"] == "handoff":
             work = self._reactor.handoff_work(row["from_subject"], row["item"])
         else:
-            read = self._reader.read(deadletters.original(row))
+            read = self._reader.read(deadletters.original(row), self._clock.now())
             if read.work is None:
                 return None
             work = read.work

@@ -258,12 +258,12 @@ class Life:
         publisher = MemoryPublisher(world.topic, self.seam)
         self.relay = Relay(self.store, publisher, metrics, 100)
         self.reactor = self.REACTOR(OWN, self.store, self.relay, metrics, rules.handoffs)
-        self.reader = Reader(rules.reactions, clock)
+        self.reader = Reader(rules.reactions)
         self.redriver = self.REDRIVER(self.store, self.letters, self.reactor, self.reader, clock)
 
     async def hear(self, *records: ConsumerRecord[bytes, bytes]) -> None:
         """As the consumer does with a batch."""
-        reads = [self.reader.read(record) for record in records]
+        reads = [self.reader.read(record, NOW) for record in records]
         await self.store.add_letters([read.letter for read in reads if read.letter is not None])
         works = [read.work for read in reads if read.work is not None]
         for outcome in await self.reactor.submit(works):
