@@ -105,7 +105,7 @@ class Consumer(ConsumerRebalanceListener):
             heartbeat_interval_ms=settings.session_timeout_ms // 4,
             rebalance_timeout_ms=60_000,
             max_poll_interval_ms=300_000,
-            fetch_max_bytes=8 * MAX_MESSAGE_BYTES,
+            fetch_max_bytes=2 * MAX_MESSAGE_BYTES,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             parser=_as_it_is,
             decoder=_undecoded,
