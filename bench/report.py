@@ -104,7 +104,8 @@ def _ground(results: Mapping[str, Any]) -> str:
     about = results["about"]
     return (
         f"Broker: {about['broker']}. Store: {about['store']}. {about['cores']} cores, Python {about['python']}. "
-        f"{about['rounds']} rounds, interleaved, and for floor and ours {results['ours']['turns']} turns in all; recording of {about['recorded_events']:,} events about "
+        f"{about['rounds']} rounds, interleaved, and for floor and ours {results['ours']['turns']} turns in all; "
+        f"recording of {about['recorded_events']:,} events about "
         f"{about['recorded_subjects']:,} people (seed {about['seed']})."
     )
 
