@@ -89,12 +89,13 @@ def _results(
     """Everybody's turns, interleaved, so that whatever the machine does meanwhile it does to all."""
     turns: dict[str, list[Turn]] = {entry.name: [] for entry in entries}
     away: dict[str, str] = {}
-    again = AGAIN if plan.paced_seconds else 0
-    for number in range(1, rounds + again + 1):
-        late = number > rounds
-        part = replace(plan, paced_seconds=0) if late else plan
-        for entry in entries:
-            if entry.name in away or (late and entry not in (FLOOR, OURS)):
+    schedule = [(plan, entries)] * rounds
+    if plan.paced_seconds:
+        closest = [entry for entry in entries if entry in (FLOOR, OURS)]
+        schedule += [(replace(plan, paced_seconds=0.0), closest)] * AGAIN
+    for number, (part, taking_part) in enumerate(schedule, start=1):
+        for entry in taking_part:
+            if entry.name in away:
                 continue
             began = perf_counter()
             try:

@@ -158,15 +158,9 @@ def summary(turns: Sequence[Turn]) -> dict[str, Any]:
 
 def _account(ledgers: Sequence[Ledger]) -> dict[str, int]:
     """The ledgers of all turns together."""
-    findings = {
-        name: sum(len(ledger.findings()[name]) for ledger in ledgers)
-        for name in ledgers[0].findings()
-    }
-    return {
-        "events": sum(ledger.events for ledger in ledgers),
-        **findings,
-        "dead_letters": sum(ledger.dead_letters for ledger in ledgers),
-    }
+    reports = [ledger.report() for ledger in ledgers]
+    names = "events", *ledgers[0].findings(), "dead_letters"
+    return {name: sum(report[name] for report in reports) for name in names}
 
 
 def nothing(reason: str) -> dict[str, Any]:
