@@ -154,7 +154,7 @@ def _next_working_day(now: datetime) -> datetime:
 
 
 def _derived(*parts: str) -> str:
-    return str(uuid5(_NAMESPACE, "/".join(parts)))
+    return str(uuid5(_NAMESPACE, "".join([f"{len(part)}:{part}," for part in parts])))
 
 
 # --- the wire -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord
 
 from shared.contracts.event import Envelope
-from shared.decision import derive_id
+from shared.decision import derive_id, join_parts
 from shared.runtime.record import DEADLINES, Outcome, Record, Work
 
 OPEN: Final = "open"
@@ -55,7 +55,7 @@ REASONS: Final = {
 def letter(record: ConsumerRecord[bytes, bytes], envelope: Envelope | None) -> dict[str, Any]:
     """The original of an event: bytes and headers, position, and what is known of its identity."""
     return {
-        "_id": f"{record.topic}/{record.partition}/{record.offset}",
+        "_id": join_parts(record.topic, str(record.partition), str(record.offset)),
         "kind": "event",
         "type": None if envelope is None else envelope.type,
         "event_id": None if envelope is None else envelope.id,
@@ -96,7 +96,7 @@ def original(row: Mapping[str, Any]) -> ConsumerRecord[bytes, bytes]:
 def handoff_letter(source_subject: str, item: Mapping[str, Any]) -> dict[str, Any]:
     """The original of an item that one record left for another."""
     return {
-        "_id": f"handoff|{source_subject}|{item['number']}",
+        "_id": join_parts("handoff", source_subject, str(item["number"])),
         "kind": "handoff",
         "type": item["body_type"],
         "from_subject": source_subject,
@@ -126,7 +126,7 @@ def parked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> dict
         name = record.next_deadline or ""
         # The version: the same deadline, mended and armed again, may fail again.
         row |= {
-            "_id": f"{DEADLINES}|{work.subject}|{record.version}",
+            "_id": join_parts(DEADLINES, work.subject, str(record.version)),
             "deadline": name,
             "type": f"deadline:{name.rpartition(':')[0] or name}",
         }
@@ -164,5 +164,5 @@ def fingerprint(
     reason: str, item_type: str | None, exception: str | None, where: str | None
 ) -> str:
     """Groups like failures: the same reason, type, exception and place in the code."""
-    parts = "\n".join((reason, item_type or "", exception or "", where or ""))
+    parts = join_parts(reason, item_type or "", exception or "", where or "")
     return hashlib.sha256(parts.encode()).hexdigest()[:16]

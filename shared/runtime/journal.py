@@ -25,6 +25,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared.contracts.event import PARTITIONS, Topic
+from shared.decision import join_parts
 from shared.errors import ConfigurationError
 from shared.runtime.kafka import JOURNAL_MESSAGE_BYTES, KafkaPublisher, unavailable
 from shared.runtime.store import Document
@@ -78,7 +79,7 @@ class Seal:
         return cast("Any", bson).decode(zlib.decompress(plain), _OPTIONS)
 
     def _bound_to(self, subject: str, version: int) -> bytes:
-        return f"{self._service}|{subject}|{version}".encode()
+        return join_parts(self._service, subject, str(version)).encode()
 
 
 def journal_topic(service: str) -> Topic:
