@@ -23,7 +23,7 @@ from bench.measure import Plan, Turn, nothing, ratios, summary, turn
 from bench.peers import PeerUnavailable
 from bench.rebuilt import rebuild
 from bench.recording import Recording, record
-from shared.testing.backends import Backend, Capability, start
+from shared.devtools.backends import Backend, Capability, start
 
 SEED = 1
 WHOLE = Plan(backlog_seconds=4.0, paced_seconds=4.0)

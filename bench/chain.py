@@ -26,11 +26,11 @@ from services.followup.app import SERVICE as FOLLOWUP
 from services.plans.app import SERVICE as PLANS
 from shared.contracts.codes import Role
 from shared.decision import derive_id
-from shared.runtime.record import Record
+from shared.devtools.backends import Backend
+from shared.devtools.stack import services
+from shared.runtime.core.record import Record
+from shared.runtime.core.store import MongoStore
 from shared.runtime.service import Service
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend
-from shared.testing.stack import services
 
 PER_SECOND: Final = 300
 SLOWER: Final = (30, 100)

@@ -24,13 +24,13 @@ from demo.ledger import Ledger, judge
 from demo.witnesses import gather
 from services.plans.app import SERVICE
 from shared.contracts.event import PARTITIONS, TOPICS
+from shared.devtools.backends import Backend
+from shared.devtools.backends.process import free_port, spawn, tail
 from shared.errors import CareError
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.record import Record
+from shared.runtime.core.record import Record
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Service
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend
-from shared.testing.backends.process import free_port, spawn, tail
 
 OUTPUT: Final = "care.plans"
 PREFIX: Final = "bench_"

@@ -31,14 +31,14 @@ from bench.recording import Recording, Sent, record
 from bench.report import PAGE
 from bench.stage import stage
 from services.plans.app import SERVICE
-from services.plans.domain import Review
+from services.plans.episode_state import Review
 from shared.contracts.attendance import SessionAttended
 from shared.contracts.event import PARTITIONS
 from shared.contracts.plans import ReviewTrigger
 from shared.decision import derive_id
-from shared.runtime.partitions import partition_of
-from shared.runtime.record import Record
-from shared.testing.backends import start
+from shared.devtools.backends import start
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.record import Record
 
 RESULTS: Final = ROOT / "bench" / "growth.json"
 PICTURE: Final = ROOT / "docs" / "growth.svg"

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.attendance import screens
 from services.attendance.app import SERVICE as ATTENDANCE
-from services.attendance.interpretation import Report
-from services.attendance.laboratory import laboratory
+from services.attendance.laboratory.interpretation import Report
+from services.attendance.screening import screens
+from services.attendance.settings import laboratory
 from services.followup.app import SERVICE as FOLLOWUP
-from services.plans import treatment
+from services.plans import treatment_plan
 from services.plans.app import SERVICE as PLANS
-from services.plans.domain import Goal
+from services.plans.episode_state import Goal
 from services.plans.tables import Contributor, GoalOwner
 from shared.contracts import intake
 from shared.contracts.attendance import ScreenStage, SpecimenValidity
@@ -21,7 +21,7 @@ from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, derive_id
-from shared.runtime.record import CommandKey, Decide, Line, Record, Work
+from shared.runtime.core.record import CommandKey, Decide, Line, Record, Work
 from shared.runtime.service import Service
 
 FACILITY: Final = "harbor-iop"
@@ -31,12 +31,12 @@ LEVEL: Final = LevelOfCare(system="asam", edition="4", code="2.1")
 def in_treatment(subject: str, at: datetime, now: datetime) -> Record:
     """What plans keeps of somebody who was admitted at `at` and whose plan both have signed."""
     kept = _admitted(PLANS, subject, at, now)
-    _command(PLANS, kept, now, "plan", lambda s, c: treatment.draft(s, _plan(subject, now), c))
+    _command(PLANS, kept, now, "plan", lambda s, c: treatment_plan.draft(s, _plan(subject, now), c))
     for by_patient in (True, False):
 
         def sign(state: Any, cause: Any, by_patient: bool = by_patient) -> Any:  # noqa: FBT001
             plan_id = state.plan.plan_id
-            return treatment.sign(state, plan_id, by_patient=by_patient, cause=cause)
+            return treatment_plan.sign(state, plan_id, by_patient=by_patient, cause=cause)
 
         _command(PLANS, kept, now, f"sign {by_patient}", sign)
     return _of_old(kept)
@@ -168,7 +168,7 @@ def copy_of(kept: Record) -> Record:
     )
 
 
-def _plan(subject: str, now: datetime) -> treatment.NewPlan:
+def _plan(subject: str, now: datetime) -> treatment_plan.NewPlan:
     goals = tuple(
         Goal(
             goal_id=derive_id("bench", subject, "goal", str(n)),
@@ -187,4 +187,4 @@ def _plan(subject: str, now: datetime) -> treatment.NewPlan:
         PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
         PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
     )
-    return treatment.NewPlan(goals=goals, services=services)
+    return treatment_plan.NewPlan(goals=goals, services=services)

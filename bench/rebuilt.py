@@ -25,13 +25,13 @@ from bench.field import PREFIX, BenchError, Contestant, Field, clear
 from bench.recording import Recording
 from bench.stage import stage
 from services.plans.app import SERVICE
+from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError
-from shared.runtime import rebuild as runtime
-from shared.runtime.journal import journal_topic
-from shared.runtime.record import Record
-from shared.runtime.startup import end_offsets
-from shared.runtime.store import Document, MongoStore
-from shared.testing.backends import Backend
+from shared.runtime.core.record import Record
+from shared.runtime.core.store import Document, MongoStore
+from shared.runtime.kafka.startup_checks import end_offsets
+from shared.runtime.recovery import rebuild as runtime
+from shared.runtime.recovery.journal import journal_topic
 
 EVENTS: Final = 20_000
 DATABASE: Final = f"{PREFIX}{SERVICE.name}"

@@ -22,8 +22,8 @@ from shared.contracts import attendance
 from shared.contracts.codes import Modality
 from shared.contracts.event import PARTITIONS, Envelope, Event
 from shared.decision import derive_id
-from shared.runtime.partitions import partition_of
-from shared.runtime.record import Line, Record, published_types
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.record import Line, Record, published_types
 
 ATTENDANCE: Final = "care.attendance"
 PEOPLE_AT_ONCE: Final = 300

@@ -18,10 +18,10 @@ from rich.table import Table
 from care import contracts, coverage, dead, events, loops, programs, topics
 from care.ops import KEY, PORTS
 from care.rebuild import rebuild_command
+from shared.devtools.backends import BackendError, start
+from shared.devtools.issuer import DEVELOPER, LocalIssuer
+from shared.devtools.stack import SERVICES, Stack, services
 from shared.errors import CareError
-from shared.testing.backends import BackendError, start
-from shared.testing.issuer import DEVELOPER, LocalIssuer
-from shared.testing.stack import SERVICES, Stack, services
 
 if TYPE_CHECKING:
     from demo.run import Options

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.contracts.event import TOPICS, Envelope, EnvelopeError, read_envelope
-from shared.runtime.partitions import partition_of
+from shared.runtime.core.partitions import partition_of
 
 app = typer.Typer(no_args_is_help=True, help="Watch events as they are published.")
 console = Console()

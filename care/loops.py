@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from shared.testing.issuer import DEVELOPER, LocalIssuer
+from shared.devtools.issuer import DEVELOPER, LocalIssuer
 
 console = Console()
 PAGES_MAX: Final = 1_000

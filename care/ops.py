@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import typer
 
-from shared.testing.issuer import LocalIssuer
+from shared.devtools.issuer import LocalIssuer
 
 PORTS: Final = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
 KEY: Final = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"

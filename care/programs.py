@@ -14,7 +14,7 @@ from rich.table import Table
 from shared.errors import CareError
 from shared.programs.profile import ProgramProfile
 from shared.programs.read import ProfileInvalid
-from shared.runtime.programs import Programs, read_file
+from shared.runtime.http.programs import Programs, read_file
 
 app = typer.Typer(no_args_is_help=True, help="Programs as data: check, list and show profiles.")
 console = Console()

@@ -11,10 +11,10 @@ import typer
 
 from care.ops import PORTS, Json
 from shared.errors import CareError
-from shared.runtime.rebuild import Rebuilt, rebuild, state_hash
+from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.recovery.rebuild import Rebuilt, rebuild, state_hash
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.store import MongoStore, translated
 
 
 def rebuild_command(

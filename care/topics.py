@@ -12,10 +12,10 @@ import typer
 from care.ops import PORTS
 from shared.contracts.event import TOPICS, Topic
 from shared.errors import CareError
-from shared.runtime.migrate import Party, migrate
+from shared.runtime.core.store import MongoStore
+from shared.runtime.recovery.migrate import Party, migrate
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.store import MongoStore
 
 app = typer.Typer(no_args_is_help=True, help="Topics: migrate one that is not what it was.")
 

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from chaos.rig import ChaosError, Options, Verdict, rampage
 from demo.picture import table
+from shared.devtools.backends import BackendError
 from shared.errors import CareError
-from shared.testing.backends import BackendError
 
 
 def main(

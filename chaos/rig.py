@@ -32,14 +32,14 @@ from demo.run import live_through
 from demo.witnesses import gather
 from demo.world import World
 from shared.contracts.event import TOPICS
+from shared.devtools.backends import BackendError
+from shared.devtools.backends.kafka import apache_server
+from shared.devtools.backends.process import ServerProcess, free_port
+from shared.devtools.backends.store import store_server, store_uri
+from shared.devtools.issuer import LocalIssuer
+from shared.devtools.stack import SERVICES, ServiceProcess
 from shared.errors import CareError
-from shared.runtime.kafka import MAX_MESSAGE_BYTES
-from shared.testing.backends import BackendError
-from shared.testing.backends.kafka import apache_server
-from shared.testing.backends.process import ServerProcess, free_port
-from shared.testing.backends.store import store_server, store_uri
-from shared.testing.issuer import LocalIssuer
-from shared.testing.stack import SERVICES, ServiceProcess
+from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 
 REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}
 """Two of the services run twice, so that groups rebalance and records are raced for."""

@@ -31,8 +31,8 @@ from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, popul
 from demo.rates import Rate, rates
 from demo.witnesses import gather
 from demo.world import Staff, World
-from shared.testing.backends import Backend
-from shared.testing.stack import SERVICES, Stack, services
+from shared.devtools.backends import Backend
+from shared.devtools.stack import SERVICES, Stack, services
 
 PROGRAM_DAYS: Final = 28 + 21 + 16 * 7 + 14
 """From the first arrival to the last possible graduation."""

@@ -23,8 +23,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.event import TOPICS
 from shared.decision import derive_id
+from shared.devtools.issuer import LocalIssuer
 from shared.errors import CareError
-from shared.testing.issuer import LocalIssuer
 
 TRIES_SECONDS: Final = 90.0
 """How long a command is repeated while a service is away, or has not heard of its subject yet."""

@@ -1,6 +1,6 @@
 """The tree of errors. Everything raised on purpose is a `CareError` with a machine-readable code.
 
-Errors that a caller can act on carry the HTTP status and a way out; `shared.runtime.http` turns them
+Errors that a caller can act on carry the HTTP status and a way out; `shared.runtime.http.call` turns them
 into problem+json. Messages never contain what the caller sent.
 """
 

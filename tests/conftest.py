@@ -11,7 +11,7 @@ import pytest
 import pytest_socket
 from hypothesis import HealthCheck, settings
 
-from shared.testing.backends import Backend, Capability, start
+from shared.devtools.backends import Backend, Capability, start
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")

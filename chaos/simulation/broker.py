@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from shared.contracts.event import PARTITIONS
-from shared.runtime.partitions import partition_of
+from shared.runtime.core.partitions import partition_of
 
 SESSION_SECONDS: Final = 10.0
 REBALANCE_SECONDS: Final = 60.0

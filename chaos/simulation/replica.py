@@ -10,25 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from chaos.simulation import toy
-from chaos.simulation.broker import Log, Member
+from chaos.simulation.broker import Group, Log, Member
 from shared.contracts.event import PARTITIONS, Topic
 from shared.errors import Unavailable
-from shared.runtime import startup
 from shared.runtime.clock import Clock
-from shared.runtime.consumer import Consumer
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.relay import Entries, Relay
+from shared.runtime.core.store import Store
+from shared.runtime.kafka import startup_checks
+from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactor import Reactor
-from shared.runtime.relay import Entries, Relay
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.store import Store
 from shared.runtime.timers import Timers
-from shared.testing.fakes import MemoryStore, Seam, away
-
-if TYPE_CHECKING:
-    from chaos.simulation.world import World
+from shared.testing.fakes import Disk, MemoryStore, Seam, away
 
 START: Final = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 BATCH: Final = 20
@@ -48,7 +45,7 @@ class Parts:
     relay: type[Relay] = Relay
     reactor: type[Reactor] = Reactor
     consumer: type[Consumer] = Consumer
-    check_fork: Callable[[str, Topic, Store], Awaitable[None]] = startup.check_fork
+    check_fork: Callable[[str, Topic, Store], Awaitable[None]] = startup_checks.check_fork
 
 
 class VirtualClock(Clock):
@@ -122,10 +119,21 @@ class Publisher:
                 await self._wire.call("publish", [append])
 
 
+class Surroundings(Protocol):
+    """What a replica meets outside itself: the log, the group, the disk, and the parts that it is made of."""
+
+    seed: int
+    harm: bool
+    parts: Parts
+    disk: Disk
+    log: Log
+    group: Group
+
+
 class Replica:
     """One process of the service: the real parts on simulated wires."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: Surroundings, name: str) -> None:
         self.world = world
         self.wire = Wire(random.Random(f"{world.seed}/{name}"), self._died)
         self.wire.harm = world.harm

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from chaos.simulation.replica import Parts
 from shared.contracts.event import Topic
-from shared.runtime.consumer import Consumer
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import Outcome, Record, Work
-from shared.runtime.store import Document, Store
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import Outcome, Record, Work
+from shared.runtime.core.store import Document, Store
+from shared.runtime.kafka.consumer import Consumer
 from shared.testing.fakes import MemoryStore, apply_update, decoded, encoded
 
 

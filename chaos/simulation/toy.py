@@ -12,9 +12,9 @@ from typing import Final
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State
-from shared.runtime.reactions import Reactions, on
-from shared.runtime.reactor import HandoffRules
-from shared.runtime.record import RecordKind
+from shared.runtime.core.reactions import Reactions, on
+from shared.runtime.core.reactor import HandoffRules
+from shared.runtime.core.record import RecordKind
 
 OWN: Final = "care.toy"
 INPUTS: Final = ("care.north", "care.south")

@@ -19,8 +19,8 @@ from chaos.simulation.replica import START, Dead, Parts, Replica
 from shared.contracts.event import Envelope, Event, Topic
 from shared.decision import derive_id
 from shared.errors import HistoryForked, Unavailable
-from shared.runtime import startup
-from shared.runtime.record import CommandKey, Work
+from shared.runtime.core.record import CommandKey, Work
+from shared.runtime.kafka import startup_checks
 from shared.testing.fakes import Disk, MemoryStore
 
 FACILITY: Final = "harbor-iop"
@@ -218,7 +218,7 @@ class World:
         for replica in self.replicas:
             replica.kill()
         newest, self.disk = self.disk, backup
-        with patch.object(startup, "read_tail", self._tail):
+        with patch.object(startup_checks, "read_tail", self._tail):
             try:
                 await self.parts.check_fork("", Topic(toy.OWN), MemoryStore(toy.KINDS, backup))
             except HistoryForked:

@@ -17,8 +17,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 repo=$(cd "$here/../.." && pwd)
 work=${1:-${TMPDIR:-/tmp}/throughcare-standins}
 python=${PYTHON:-$repo/.venv/bin/python}
-kafka_tag=${KAFKA_IMAGE:-$("$python" -m shared.testing.backends.images kafka)}
-mongo_tag=${MONGO_IMAGE:-$("$python" -m shared.testing.backends.images mongo)}
+kafka_tag=${KAFKA_IMAGE:-$("$python" -m shared.devtools.backends.images kafka)}
+mongo_tag=${MONGO_IMAGE:-$("$python" -m shared.devtools.backends.images mongo)}
 python_tag=${PYTHON_IMAGE:-python:3.11-slim}
 
 . /etc/os-release
@@ -49,7 +49,7 @@ docker tag throughcare-standin-base "$python_tag"
 rm -rf "$work/kafka"
 mkdir -p "$work/kafka"
 cp "$here"/kafka/* "$work/kafka/"
-jars=$("$python" -m shared.testing.backends.images jars)
+jars=$("$python" -m shared.devtools.backends.images jars)
 cp -r "$jars" "$work/kafka/libs"
 jlink=$(dirname "$(readlink -f "$(command -v javac)")")/jlink
 "$jlink" --strip-debug --no-header-files --no-man-pages --output "$work/kafka/java" --add-modules \
@@ -60,7 +60,7 @@ docker build -q -t "$kafka_tag" "$work/kafka"
 rm -rf "$work/mongo"
 mkdir -p "$work/mongo"
 cp "$here"/mongo/* "$work/mongo/"
-store=$("$python" -m shared.testing.backends.images store)
+store=$("$python" -m shared.devtools.backends.images store)
 "$python" -m pip install -q --no-compile --target "$work/mongo/site" "$store"
 docker build -q -t "$mongo_tag" "$work/mongo"
 

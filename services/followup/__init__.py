@@ -1,21 +1,29 @@
-"""Followup: nobody who stays away, or who has left, is forgotten.
+"""Followup: outreach to whoever stays away or has left, and a year of aftercare.
 
-Owns    outreach, from a referral that was turned away to the end of aftercare; after discharge the aftercare plan, its
-        first appointment and its check-ins, risks that come up, return to use and re-engagement; and that whoever was
-        assessed, or came out of an emergency department or a bed, is seen in time.
-Hears   intake (the way to the admission, partners, consents, care teams, who is away, mistakes), plans (plan, goals,
-        reviews, levels, transfer, graduation, discharge), attendance (sessions, corrections, absences, hours, screens).
-Says    of reaching out: outreach-escalated, contact-lost; of aftercare: aftercare-plan-activated,
-        aftercare-plan-agreed, check-in-scheduled, check-in-attempted, check-in-completed, check-in-missed,
-        aftercare-completed; of the way back: return-to-use-reported, reengagement-started, reengagement-completed,
-        readmission-requested; of where people come from: transition-reported; of open loops: loop-escalated,
-        escalation-cleared.
-Asked   /episodes /journeys /aftercare-plans /checkins /risk-responses /return-to-use /reengagements /transitions
-        /measures /sessions
+Owns        per episode: outreach, from a declined referral to the end of aftercare; after discharge the aftercare plan,
+            its first appointment and its check-ins, risks, return to use and re-engagement; and the clocks that say by
+            when a person must be seen.
+Subscribes  intake (the path to admission, partners, consents, care teams, staff absences, mistakes), plans (plan,
+            goals, reviews, levels, transfer, graduation, discharge), attendance (sessions, corrections, absences,
+            hours, screens).
+Publishes   outreach: outreach-escalated, contact-lost; aftercare: aftercare-plan-activated, aftercare-plan-agreed,
+            check-in-scheduled, check-in-attempted, check-in-completed, check-in-missed, aftercare-completed; the way
+            back: return-to-use-reported, reengagement-started, reengagement-completed, readmission-requested; where
+            people come from: transition-reported; open loops: loop-escalated, escalation-cleared.
+HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /return-to-use /reengagements /transitions
+            /measures /sessions
 
-Read `domain.py` for the state, contact and silence, `outreach.py` for reaching out, `aftercare.py` for the year after
-discharge (`cadence.py` for its calendar, `checkins.py`, `appointments.py`, `risks.py`), `reengagement.py` for the way
-back, `measures.py` and `transitions.py` for the clocks, `heard.py` and `journey.py` for the episode's way as a whole,
-`sessions.py` for what somebody is expected at, `mistakes.py` and `consents.py` for what is taken back and what may be
-told; `watch.py` for what is true after every decision, `reactions.py` for what leads to what, and `api*.py` for HTTP.
+Read on in:
+
+`episode/`           the state of an episode, contact and silence (`episode/episode_state.py`), the check-in calendar,
+                     consents, upcoming sessions
+`outreach/`          reaching out, tier by tier; return to use and re-engagement
+`aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
+`measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
+`journey.py`         where an episode is on its path, what comes next, and who owns that
+`event_handlers.py`  rules for other services' events along that path
+`mistakes.py`        what was entered in error, and how it is taken back
+`invariants.py`      what holds after every decision, whatever led to it
+`reactions.py`       which event, handoff or deadline runs which rule
+`api/`               routes and request bodies
 """

@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.followup import checkins, domain
-from services.followup.domain import EpisodeState
+from services.followup.aftercare import check_ins
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import EpisodeState
 from shared.contracts.codes import Role, Value
 
 DAY: Final = timedelta(days=1)
@@ -159,7 +160,7 @@ def _after(state: EpisodeState) -> Place:
     """From discharge on."""
     left, year = state.discharge, state.aftercare
     since = None if left is None else left.discharged_at
-    if left is not None and left.kind in domain.NO_CONTACT:
+    if left is not None and left.kind in episode_state.NO_CONTACT:
         return Place(stage="ended", since=since)
     if year is None:
         return _ours("discharged", since, "admission_fact", Role.OPERATOR, None)
@@ -169,7 +170,7 @@ def _after(state: EpisodeState) -> Place:
     if state.reengagement is not None:
         due_at = state.reengagement.reassessment_due_at
         return _ours("reengaging", None, "reassessment", Role.CASE_MANAGER, due_at)
-    waiting = [item.window for item in checkins.check_ins(state).values() if not item.settled]
+    waiting = [item.window for item in check_ins.check_ins(state).values() if not item.settled]
     closes_at = waiting[0].closes_at if waiting else None
     stage = "aftercare" if state.lost_at is None else "lost"
     return _ours(stage, state.lost_at or since, "check_in", Role.CASE_MANAGER, closes_at)

@@ -6,8 +6,8 @@ same whatever else was heard of it, and when.
 
 from __future__ import annotations
 
-from services.followup import domain
-from services.followup.domain import EpisodeState, ReadmissionUndone
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.decision import Cause, Decision, Handoff
@@ -31,7 +31,7 @@ def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[
     if state.void:
         return Decision(state)
     handoffs = _frees_the_one_before(state, cause)
-    _, said = domain.end_everything(state, reason)
+    _, said = episode_state.end_everything(state, reason)
     return Decision(EpisodeState(void=True), said, handoffs)
 
 
@@ -42,7 +42,7 @@ def admission_undone(
     handoffs = _frees_the_one_before(state, cause)
     kept = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
     kinds = (kind for kind in FollowupLoop if kind not in kept)
-    state, said = domain.end(state, ClearedReason.WITHDRAWN, *kinds)
+    state, said = episode_state.end(state, ClearedReason.WITHDRAWN, *kinds)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.but(

@@ -3,33 +3,23 @@
 from collections.abc import Callable
 from typing import Final
 
-from services.followup import (
-    aftercare,
-    appointments,
-    checkins,
-    consents,
-    domain,
-    heard,
-    mistakes,
-    outreach,
-    reengagement,
-    risks,
-    sessions,
-    watch,
-)
-from services.followup.domain import EpisodeState
+from services.followup import event_handlers, invariants, mistakes
+from services.followup.aftercare import aftercare, appointments, check_ins, risks
+from services.followup.episode import consents, episode_state, upcoming_sessions
+from services.followup.episode.episode_state import EpisodeState
+from services.followup.outreach import outreach, reengagement
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import FollowupLoop
 from shared.contracts.event import Event
 from shared.decision import Cause, Decision
 from shared.loops import team_assigned
-from shared.runtime.reactions import Reaction, Reactions
-from shared.runtime.reactions import on as row
-from shared.runtime.reactor import HandoffRules
-from shared.runtime.work import STAFF_REACTIONS
+from shared.runtime.core.reactions import Reaction, Reactions
+from shared.runtime.core.reactions import on as row
+from shared.runtime.core.reactor import HandoffRules
+from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 
-def on(event: type[Event], rule: watch.Rule) -> Reaction:
+def on(event: type[Event], rule: invariants.Rule) -> Reaction:
     """A row about an episode. Whose it is may become known by it: the person's record is told."""
 
     def decide(state: EpisodeState, event: Event, cause: Cause) -> Decision[EpisodeState]:
@@ -38,26 +28,26 @@ def on(event: type[Event], rule: watch.Rule) -> Reaction:
         handoffs = (*decision.handoffs, *joining)
         return Decision(decision.state, decision.events, handoffs, decision.answer)
 
-    return Reaction(event, watch.heard(decide))
+    return Reaction(event, invariants.heard(decide))
 
 
 REACTIONS = Reactions(
     # from the referral to the admission
-    on(intake.ReferralReceived, heard.referral_received),
-    on(intake.ReferralDeclined, heard.referral_declined),
-    on(intake.AssessmentScheduled, heard.assessment_scheduled),
-    on(intake.ImminentDangerIdentified, heard.danger_identified),
-    on(intake.EligibilityDetermined, heard.eligibility_determined),
-    on(intake.WaitlistJoined, heard.waitlist_joined),
-    on(intake.WaitlistOffered, heard.waitlist_offered),
-    on(intake.WaitlistLeft, heard.waitlist_left),
+    on(intake.ReferralReceived, event_handlers.referral_received),
+    on(intake.ReferralDeclined, event_handlers.referral_declined),
+    on(intake.AssessmentScheduled, event_handlers.assessment_scheduled),
+    on(intake.ImminentDangerIdentified, event_handlers.danger_identified),
+    on(intake.EligibilityDetermined, event_handlers.eligibility_determined),
+    on(intake.WaitlistJoined, event_handlers.waitlist_joined),
+    on(intake.WaitlistOffered, event_handlers.waitlist_offered),
+    on(intake.WaitlistLeft, event_handlers.waitlist_left),
     on(intake.PatientAdmitted, aftercare.admitted),
     # partners
-    on(intake.ReferralSent, heard.referral_sent),
-    on(intake.PartnerReferralAccepted, heard.partner_accepted),
-    on(intake.PartnerReferralRejected, heard.partner_rejected),
-    on(intake.ReferralLoopOverdue, heard.referral_overdue),
-    on(intake.ReferralLoopClosed, heard.referral_closed),
+    on(intake.ReferralSent, event_handlers.referral_sent),
+    on(intake.PartnerReferralAccepted, event_handlers.partner_accepted),
+    on(intake.PartnerReferralRejected, event_handlers.partner_rejected),
+    on(intake.ReferralLoopOverdue, event_handlers.referral_overdue),
+    on(intake.ReferralLoopClosed, event_handlers.referral_closed),
     # who may be told, who looks after whom, and what was a mistake
     row(intake.ConsentGranted, consents.granted),
     row(intake.ConsentRevoked, consents.ended),
@@ -69,33 +59,33 @@ REACTIONS = Reactions(
     on(intake.EpisodePersonCorrected, mistakes.person_corrected),
     *STAFF_REACTIONS,
     # the program
-    row(attendance.SessionScheduled, sessions.scheduled),
-    row(attendance.SessionCancelled, sessions.cancelled),
+    row(attendance.SessionScheduled, upcoming_sessions.scheduled),
+    row(attendance.SessionCancelled, upcoming_sessions.cancelled),
     on(attendance.SessionAttended, outreach.held_back(attendance.SessionAttended)),
     on(attendance.SessionMissed, outreach.held_back(attendance.SessionMissed)),
     on(attendance.AttendanceCorrected, outreach.held_back(attendance.AttendanceCorrected)),
     on(attendance.AbsenceThresholdReached, outreach.held_back(attendance.AbsenceThresholdReached)),
-    on(attendance.ParticipationPaused, heard.paused),
-    on(attendance.ParticipationResumed, heard.resumed),
-    on(attendance.WeeklyHoursShortfallDetected, heard.hours_short),
-    on(attendance.ScreenOrdered, heard.screen_ordered),
-    on(attendance.ScreenInterpreted, heard.screen_interpreted),
-    on(attendance.ScreenFailed, heard.screen_failed),
-    on(plans.TreatmentPlanActivated, heard.plan_activated),
-    on(plans.GoalAdded, heard.goal_open),
-    on(plans.GoalUpdated, heard.goal_open),
-    on(plans.GoalAchieved, heard.goal_achieved),
-    on(plans.TreatmentPlanReviewDue, heard.plan_review_due),
-    on(plans.TreatmentPlanReviewOverdue, heard.plan_review_overdue),
-    on(plans.TreatmentPlanReviewed, heard.plan_reviewed),
-    on(plans.CoOccurringNeedIdentified, heard.co_occurring),
-    on(plans.ClinicalReviewRequested, heard.review_requested),
-    on(plans.ClinicalReviewOverdue, heard.review_overdue),
-    on(plans.ClinicalReviewCompleted, heard.review_completed),
-    on(plans.LevelOfCareChangeRecommended, heard.change_recommended),
+    on(attendance.ParticipationPaused, event_handlers.paused),
+    on(attendance.ParticipationResumed, event_handlers.resumed),
+    on(attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short),
+    on(attendance.ScreenOrdered, event_handlers.screen_ordered),
+    on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
+    on(attendance.ScreenFailed, event_handlers.screen_failed),
+    on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
+    on(plans.GoalAdded, event_handlers.goal_open),
+    on(plans.GoalUpdated, event_handlers.goal_open),
+    on(plans.GoalAchieved, event_handlers.goal_achieved),
+    on(plans.TreatmentPlanReviewDue, event_handlers.plan_review_due),
+    on(plans.TreatmentPlanReviewOverdue, event_handlers.plan_review_overdue),
+    on(plans.TreatmentPlanReviewed, event_handlers.plan_reviewed),
+    on(plans.CoOccurringNeedIdentified, event_handlers.co_occurring),
+    on(plans.ClinicalReviewRequested, event_handlers.review_requested),
+    on(plans.ClinicalReviewOverdue, event_handlers.review_overdue),
+    on(plans.ClinicalReviewCompleted, event_handlers.review_completed),
+    on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, appointments.level_changed),
-    on(plans.TransferInitiated, heard.transfer_initiated),
-    on(plans.TransferCompleted, heard.transfer_completed),
+    on(plans.TransferInitiated, event_handlers.transfer_initiated),
+    on(plans.TransferCompleted, event_handlers.transfer_completed),
     # the end, and what comes after it
     on(plans.AftercarePlanDrafted, aftercare.drafted),
     on(plans.GraduationApproved, aftercare.approved),
@@ -105,8 +95,8 @@ REACTIONS = Reactions(
 
 HANDOFFS = HandoffRules(
     {
-        aftercare.Readmitted: watch.heard(aftercare.readmitted),
-        aftercare.ReadmissionUndone: watch.heard(aftercare.readmission_undone),
+        aftercare.Readmitted: invariants.heard(aftercare.readmitted),
+        aftercare.ReadmissionUndone: invariants.heard(aftercare.readmission_undone),
         consents.Joined: consents.joined,
         consents.Left: consents.left,
         consents.Holding: consents.holding,
@@ -116,18 +106,18 @@ HANDOFFS = HandoffRules(
 
 def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Which rule a deadline belongs to."""
-    return watch.told(lambda s, c: _rule(s, name, c))(state, cause)
+    return invariants.told(lambda s, c: _rule(s, name, c))(state, cause)
 
 
 def _rule(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     kind, _, detail = name.partition(":")
     match kind:
         case "silence":
-            return domain.silence(state, cause)
+            return episode_state.silence(state, cause)
         case "check-in-opens":
-            return checkins.opened(state, detail, cause)
+            return check_ins.opened(state, detail, cause)
         case "check-in":
-            return checkins.closed(state, detail, cause)
+            return check_ins.closed(state, detail, cause)
         case "aftercare-over":
             return aftercare.over(state, cause)
         case "loop":
@@ -146,12 +136,12 @@ def _loop_rule(kind: str) -> LoopRule:
 
 LOOP_RULES: Final[dict[FollowupLoop, LoopRule]] = {
     FollowupLoop.OUTREACH: outreach.due,
-    FollowupLoop.CHECK_IN: checkins.looked_at,
+    FollowupLoop.CHECK_IN: check_ins.looked_at,
     FollowupLoop.RISK_RESPONSE: risks.due,
     FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
     FollowupLoop.FIRST_APPOINTMENT: appointments.due,
     FollowupLoop.REENGAGEMENT: reengagement.due,
-    FollowupLoop.LOST_CONTACT: domain.look_again,
-    FollowupLoop.TIMELY_VISIT: watch.clock_due,
+    FollowupLoop.LOST_CONTACT: episode_state.look_again,
+    FollowupLoop.TIMELY_VISIT: invariants.clock_due,
     FollowupLoop.MISSING_FACT: aftercare.loop_due,
 }

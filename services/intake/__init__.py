@@ -1,25 +1,32 @@
-"""Intake: the way in, from a referral to the first day, and the way on to a partner.
+"""Intake: the way into care, from a referral to the first day, and referrals on to a partner.
 
-Owns    per episode the referral, assessment, recommendation, placement, admission, orientation, care team and the
-        referrals sent out; per person the consents, the disclosures and, in a record that says nothing, the identity;
-        per group or track the line of who waits; per member of staff absences and what they hold; what partners take.
-Hears   attendance (groups, and who has a seat), plans (another level recommended or reached, discharged), followup
-        (re-engagement, readmission requested, return to use).
-Says    of the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
-        assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined, placement-decided,
-        waitlist-joined, waitlist-offered, waitlist-left, patient-admitted, orientation-completed; of partners:
-        referral-sent, partner-referral-accepted, partner-referral-rejected, referral-loop-overdue,
-        referral-loop-closed; of a person: consent-granted, consent-revoked, consent-expired, disclosure-recorded,
-        emergency-disclosure-made; of staff: care-team-assigned, staff-absence-planned, staff-absence-ended; of
-        mistakes: episode-entered-in-error, episode-person-corrected, referral-merged, admission-undone; of open loops:
-        loop-escalated, escalation-cleared.
-Asked   /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners /consents
-        /disclosures /people /staff
+Owns        per episode: referral, assessment, recommendation, placement, admission, orientation, care team and
+            outbound referrals; per person: identity (a record that publishes nothing), consents and disclosures; per
+            group or track: the waiting list; per member of staff: absences and assignments; the capacity of partners.
+Subscribes  attendance (groups and seats), plans (another level recommended or reached, discharge), followup
+            (re-engagement, requested readmission, return to use).
+Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
+            assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
+            placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
+            orientation-completed; partners: referral-sent, partner-referral-accepted, partner-referral-rejected,
+            referral-loop-overdue, referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired,
+            disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned, staff-absence-planned,
+            staff-absence-ended; mistakes: episode-entered-in-error, episode-person-corrected, referral-merged,
+            admission-undone; open loops: loop-escalated, escalation-cleared.
+HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
+            /consents /disclosures /people /staff
 
-Read `steps.py` and `domain.py` for the episode and its open loops; `inbound.py`, `assessments.py` and `admissions.py`
-for the path; `levels.py` and `rules/demo.toml` for how a level is found, `eligibility.py` for whom a program suits;
-`lines.py` and `waitlist.py` for waiting; `consents.py` and `referrals.py` for what may go out; `capacity.py` for what
-partners take; `people.py`, `identity.py`, `audit.py`, `disclosures.py`, `mistakes.py` and `staff.py` for people;
-`heard.py` for what others say, `handoffs.py` for what one record leaves another, `reactions*.py` for what leads to
-what, `settings.py` for what can be set, `api*.py` for HTTP.
+Read on in:
+
+`episode/`      the state of an episode and its open loops (`episode/episode_state.py`, `episode/values.py`), then the
+                path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
+                episode's place on a waiting list, outbound referrals, rules for other services' events
+`person/`       identity, consents, disclosures, and the log of who saw what
+`resources/`    the order of a waiting list, staff and their absences, what partners can take
+`mistakes.py`   what was entered in error, and how it is taken back
+`handoffs.py`   what one record leaves for another
+`reactions.py`  which event, handoff or deadline runs which rule
+`rules/`        the level-of-care table that ships
+`settings.py`   what a facility can configure
+`api/`          routes and request bodies
 """

@@ -1,25 +1,12 @@
 """Intake, put together. Decides nothing."""
 
-from services.intake import (
-    api,
-    api_consents,
-    api_mistakes,
-    api_outbound,
-    api_people,
-    api_staff,
-    api_waitlist,
-    audit,
-    capacity,
-    consents,
-    domain,
-    identity,
-    lines,
-    people,
-    staff,
-)
+from services.intake.api import ROUTERS
+from services.intake.episode import episode_state
+from services.intake.person import audit, consents, identity, person_state
 from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
+from services.intake.resources import partner_capacity, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
-from shared.runtime.record import RecordKind
+from shared.runtime.core.record import RecordKind
 from shared.runtime.service import Service, run
 
 SERVICE = Service(
@@ -27,10 +14,10 @@ SERVICE = Service(
     summary="Referrals, consents, assessments, recommendations, admission and partner loops.",
     port=8001,
     kinds={
-        "episode": RecordKind(domain.EpisodeState, on_deadline, minted_here=True),
-        "person": RecordKind(people.PersonState, consents.on_deadline, minted_here=True),
-        "group": RecordKind(lines.LineState, lines.line_due),
-        "partners": RecordKind(capacity.CapacityState, minted_here=True),
+        "episode": RecordKind(episode_state.EpisodeState, on_deadline, minted_here=True),
+        "person": RecordKind(person_state.PersonState, consents.on_deadline, minted_here=True),
+        "group": RecordKind(waitlist_queue.LineState, waitlist_queue.line_due),
+        "partners": RecordKind(partner_capacity.CapacityState, minted_here=True),
         "identity": RecordKind(identity.IdentityState, minted_here=True),
         "accesses": RecordKind(audit.AccessLog, minted_here=True),
         "searches": RecordKind(audit.SearchLog, minted_here=True),
@@ -39,15 +26,7 @@ SERVICE = Service(
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,
-    routers=[
-        api.router,
-        api_consents.router,
-        api_people.router,
-        api_mistakes.router,
-        api_outbound.router,
-        api_staff.router,
-        api_waitlist.router,
-    ],
+    routers=ROUTERS,
 )
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.intake import domain
-from services.intake.domain import EpisodeState
+from services.intake.episode import episode_state
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.episode.values import Admission
 from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
-from services.intake.steps import Admission
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
@@ -34,7 +34,7 @@ def entered_in_error(
     state: EpisodeState, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode should never have existed. Nothing of it is waited for, and nothing more is done about it."""
-    domain.standing(state)
+    episode_state.standing(state)
     gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, cause)
     event = intake.EpisodeEnteredInError(reason=reason)
     return Decision(
@@ -47,7 +47,7 @@ def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decisio
 
     That it continued an earlier episode was said of the wrong person, and is taken back.
     """
-    domain.standing(state)
+    episode_state.standing(state)
     if person_id == state.person_id:
         raise Refused(
             "person-unchanged", "The episode is this person's already.", way_out="Check the id."
@@ -77,7 +77,7 @@ def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeSt
             "A referral is not merged into itself.",
             way_out="Name the episode that goes on.",
         )
-    domain.in_intake(state)
+    episode_state.in_intake(state)
     if other.person_id != state.person_id:
         raise Refused(
             "different-persons",
@@ -99,20 +99,20 @@ def undo_admission(
     state: EpisodeState, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again."""
-    referral = domain.in_progress(state)
+    referral = episode_state.in_progress(state)
     if state.admission is None:
         raise Refused(
             "not-admitted", "Nobody is admitted.", way_out="There is nothing to take back."
         )
     event = intake.AdmissionUndone(reason=reason)
     handoffs = _not_readmitted(state, cause)
-    state, cleared = domain.settle(
+    state, cleared = episode_state.settle(
         state.but(admission=None, referral=referral.model_copy(update={"outcome": None})),
         *AFTER_ADMISSION,
         cause=cause,
         reason=ClearedReason.ENTERED_IN_ERROR,
     )
-    state = domain.wait_for(state, IntakeLoop.ADMISSION, cause)
+    state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
     return Decision(state, (event, *cleared), handoffs)
 
 
@@ -125,12 +125,12 @@ def readmission_undone(
     state = state.but(readmitted_as=None)
     if state.void or state.readmission is None:
         return Decision(state)
-    return Decision(domain.wait_for(state, IntakeLoop.READMISSION, cause))
+    return Decision(episode_state.wait_for(state, IntakeLoop.READMISSION, cause))
 
 
 def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
     """Nothing of it is waited for, and nobody of the staff holds it."""
-    void = domain.void(state, cause, reason)
+    void = episode_state.void(state, cause, reason)
     released = tuple(
         Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
         for role, staff_id in state.team.items()

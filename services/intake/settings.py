@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from pydantic import Field, model_validator
 
-from services.intake.levels import RuleTable, read_table
+from services.intake.episode.levels import RuleTable, read_table
 from shared.errors import ConfigurationError
 from shared.runtime.settings import ServiceSettings
 

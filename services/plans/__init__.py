@@ -1,22 +1,32 @@
-"""Plans: what is to be done for a person, by when, and when it is enough.
+"""Plans: the treatment plan, its reviews, changes of level, and when treatment is complete.
 
-Owns    per episode the treatment plan, goals, plan reviews, clinical reviews, medications and expected analytes, level
-        changes, transfer, aftercare plan, graduation and discharge. Of groups and sessions it keeps what attendance
-        says, of a person what they allowed.
-Hears   intake (assessed, recommended, placed, admitted, oriented, danger, partners' answers, consents, mistakes, who is
-        on duty), attendance (groups, sessions, absences, hours, screens, breath tests, support, family), followup
-        (check-ins, outreach, return to use).
-Says    of the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, treatment-plan-review-due,
-        treatment-plan-review-overdue, treatment-plan-reviewed, expected-analytes-updated, co-occurring-need-identified,
-        ancillary-service-added; of reviews: clinical-review-requested, clinical-review-overdue,
-        clinical-review-completed; of moves: level-of-care-change-recommended, level-of-care-changed,
-        transfer-initiated, transfer-completed; of the end: aftercare-plan-drafted, graduation-approved,
-        program-graduated, episode-discharged; of open loops: loop-escalated, escalation-cleared.
-Asked   /plans /goals /reviews /episodes /groups /tables
+Owns        per episode: treatment plan, goals, plan reviews, clinical reviews, medications and expected analytes, level
+            changes, transfer, aftercare plan, graduation and discharge. Read-only copies: groups and sessions as
+            attendance publishes them, consents as intake publishes them.
+Subscribes  intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, consents,
+            mistakes, staff absences), attendance (groups, sessions, absences, hours, screens, breath tests, mutual
+            support, family), followup (check-ins, outreach, return to use).
+Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, treatment-plan-review-due,
+            treatment-plan-review-overdue, treatment-plan-reviewed, expected-analytes-updated,
+            co-occurring-need-identified, ancillary-service-added; reviews: clinical-review-requested,
+            clinical-review-overdue, clinical-review-completed; moves: level-of-care-change-recommended,
+            level-of-care-changed, transfer-initiated, transfer-completed; the end: aftercare-plan-drafted,
+            graduation-approved, program-graduated, episode-discharged; open loops: loop-escalated,
+            escalation-cleared.
+HTTP        /plans /goals /reviews /episodes /groups /tables
 
-Read `tables.py` for what a clinician may want to check or change, `domain.py` for what is kept and waited for, then
-`treatment.py` (plan and plan reviews), `amendments.py`, `goals.py`, `care.py` (what goes with the plan), `offer.py`
-(what there is to plan with), `reviews.py` (clinical reviews), `changes.py` (level and transfer) and `consents.py`
-(what a hand-over needs), `aftercare.py`, `endings.py` (criteria, graduation, discharge), `heard.py` (admission,
-sessions, mistakes), `reactions.py` for what leads to what, `api*.py` for HTTP.
+Read on in:
+
+`tables.py`               the clinical tables that the rules read: start here to check or change one
+`episode_state.py`        the state of an episode and its open loops
+`treatment_plan.py`       plans and plan reviews; `goals.py`, `amendments.py`
+`additional_services.py`  co-occurring needs, further services, medications
+`available_sessions.py`   the groups and sessions there are to plan with
+`reviews.py`              clinical reviews: what asks for one, and by when it is done
+`level_changes.py`        another level here, or a transfer; `consents.py` is what a transfer needs
+`aftercare.py`            the aftercare plan, before discharge
+`graduation.py`           graduation criteria, graduation and other discharges
+`event_handlers.py`       rules for other services' events that lead to no review
+`reactions.py`            which event or deadline runs which rule
+`api/`                    routes and request bodies
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.plans import domain, tables
-from services.plans.domain import AftercarePlan, EpisodeState
+from services.plans import episode_state, tables
+from services.plans.episode_state import AftercarePlan, EpisodeState
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
 from shared.decision import Cause, Decision
@@ -19,7 +19,7 @@ VERSIONS_MAX: Final = 1000
 
 def begin(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Aftercare is drafted from the first day, so that nobody leaves without one; and it is remembered in time."""
-    admission = domain.in_treatment(state)
+    admission = episode_state.in_treatment(state)
     aftercare_plan_id = cause.derive_id("aftercare-plan")
     state = state.but(aftercare_plan_id=aftercare_plan_id, aftercare=AftercarePlan())
     opens_at = _planned_end(state) - TOWARDS_THE_END
@@ -32,7 +32,7 @@ def opens(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     if state.aftercare is None or state.aftercare.complete:
         return Decision(state)
     by = max(_planned_end(state), cause.now + timedelta(days=1))
-    return Decision(domain.wait_for(state, PlansLoop.AFTERCARE_PLAN, cause, deadline_at=by))
+    return Decision(episode_state.wait_for(state, PlansLoop.AFTERCARE_PLAN, cause, deadline_at=by))
 
 
 def write(
@@ -43,14 +43,14 @@ def write(
     cause: Cause,
 ) -> Decision[EpisodeState]:
     """Say what is settled so far; every time a new version, of which the latest counts."""
-    domain.in_treatment(state)
+    episode_state.in_treatment(state)
     before = state.aftercare
     if before is None or state.aftercare_plan_id is None:
         raise NotYetKnown("aftercare plan")
     listed = frozenset(tables.AFTERCARE_NEEDED) | tables.AFTERCARE_FURTHER
-    if not domain.known(elements, listed):
+    if not episode_state.known(elements, listed):
         raise Invalid("element-not-listed", "An element of aftercare is not on the list.")
-    if not domain.known(not_needed, tables.AFTERCARE_MAY_BE_NONE):
+    if not episode_state.known(not_needed, tables.AFTERCARE_MAY_BE_NONE):
         raise Invalid("element-needed", "Everybody needs one of these elements.")
     if ("first-appointment" in elements) is (first_appointment_at is None):
         raise Invalid(
@@ -70,7 +70,7 @@ def write(
     answer = {"version": plan.version, "complete": plan.complete}
     if not plan.complete:
         return Decision(state, (_drafted(state),), answer=answer)
-    state, cleared = domain.settle(state, PlansLoop.AFTERCARE_PLAN, cause)
+    state, cleared = episode_state.settle(state, PlansLoop.AFTERCARE_PLAN, cause)
     return Decision(state, (_drafted(state), *cleared), answer=answer)
 
 

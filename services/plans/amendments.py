@@ -7,8 +7,8 @@ part in the plan, and the domain reference, section 3 ("Plan timelines").
 
 from __future__ import annotations
 
-from services.plans import domain, treatment
-from services.plans.domain import Amendment, EpisodeState, Plan
+from services.plans import episode_state, treatment_plan
+from services.plans.episode_state import Amendment, EpisodeState, Plan
 from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.contracts.plans import PlannedService
 from shared.decision import Cause, Decision
@@ -19,14 +19,14 @@ def amend(
     state: EpisodeState, plan_id: str, services: tuple[PlannedService, ...], cause: Cause
 ) -> Decision[EpisodeState]:
     """Draft the plan's next version with other services. A draft that waits already is replaced by this one."""
-    domain.in_treatment(state)
+    episode_state.in_treatment(state)
     plan = _in_force(state, plan_id)
     if services == plan.services:
         raise Refused("amendment-changes-nothing", "These are the services of the plan in force.")
-    treatment.fit_to_sign(state, plan.model_copy(update={"services": services}))
+    treatment_plan.fit_to_sign(state, plan.model_copy(update={"services": services}))
     state, cleared = _settled(state, cause, ClearedReason.SUPERSEDED)
     amendment = Amendment(amendment_id=cause.derive_id("amendment"), services=services)
-    state = domain.wait_for(
+    state = episode_state.wait_for(
         state.but(amendment=amendment),
         PlansLoop.TREATMENT_PLAN,
         cause,
@@ -40,19 +40,19 @@ def sign(
     state: EpisodeState, plan_id: str, *, by_patient: bool, cause: Cause
 ) -> Decision[EpisodeState]:
     """Sign the draft, or the amendment of a plan in force; with both signatures it is what holds."""
-    domain.in_treatment(state)
-    plan = domain.plan_of(state, plan_id)
+    episode_state.in_treatment(state)
+    plan = episode_state.plan_of(state, plan_id)
     amendment = state.amendment
     if not plan.active or amendment is None:
-        return treatment.sign(state, plan_id, by_patient=by_patient, cause=cause)
-    treatment.fit_to_sign(state, plan.model_copy(update={"services": amendment.services}))
+        return treatment_plan.sign(state, plan_id, by_patient=by_patient, cause=cause)
+    treatment_plan.fit_to_sign(state, plan.model_copy(update={"services": amendment.services}))
     signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
     amendment = amendment.model_copy(update=signed)
     state = state.but(amendment=amendment)
     if amendment.patient_signed_at is None or amendment.clinician_signed_at is None:
         return Decision(state)
     state, cleared = _settled(state, cause, ClearedReason.RESOLVED)
-    state, amended = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, amended = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
     plan = plan.model_copy(
         update={
             "version": plan.version + 1,
@@ -63,13 +63,13 @@ def sign(
     )
     state = state.but(plan=plan)
     if plan.next_review_on is None:  # the last review decided an end that did not come
-        state = domain.schedule_review(state, plan, cause)
-    return Decision(state, (treatment.activated(state), *cleared, *amended))
+        state = episode_state.schedule_review(state, plan, cause)
+    return Decision(state, (treatment_plan.activated(state), *cleared, *amended))
 
 
 def withdraw(state: EpisodeState, plan_id: str, cause: Cause) -> Decision[EpisodeState]:
     """The amendment is given up: the plan in force stays as it is."""
-    domain.in_treatment(state)
+    episode_state.in_treatment(state)
     _in_force(state, plan_id)
     if state.amendment is None:
         raise Unknown("amendment")
@@ -77,18 +77,18 @@ def withdraw(state: EpisodeState, plan_id: str, cause: Cause) -> Decision[Episod
     return Decision(state, cleared)
 
 
-def _settled(state: EpisodeState, cause: Cause, reason: ClearedReason) -> domain.Step:
+def _settled(state: EpisodeState, cause: Cause, reason: ClearedReason) -> episode_state.Step:
     """No signature of an amendment is waited for any more."""
     if state.amendment is None:
         return state, ()
     loop_id = state.amendment.amendment_id
-    return domain.settle(
+    return episode_state.settle(
         state.but(amendment=None), PlansLoop.TREATMENT_PLAN, cause, loop_id=loop_id, reason=reason
     )
 
 
 def _in_force(state: EpisodeState, plan_id: str) -> Plan:
-    plan = domain.plan_of(state, plan_id)
+    plan = episode_state.plan_of(state, plan_id)
     if not plan.active:
         raise Refused(
             "plan-not-active",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Final, NamedTuple
 
-from services.plans import domain, treatment
-from services.plans.domain import EpisodeState, Goal, Plan
+from services.plans import episode_state, treatment_plan
+from services.plans.episode_state import EpisodeState, Goal, Plan
 from services.plans.tables import WithdrawnReason
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
@@ -43,12 +43,12 @@ def add(
     goal: Goal,
     cause: Cause,
     *,
-    therapies: treatment.Therapies = None,
+    therapies: treatment_plan.Therapies = None,
 ) -> Decision[EpisodeState]:
     """A further goal. While the plan is a draft, it is signed with the others."""
-    domain.in_treatment(state)
-    plan = domain.plan_of(state, plan_id)
-    treatment.smart(state, goal, cause, therapies=therapies)
+    episode_state.in_treatment(state)
+    plan = episode_state.plan_of(state, plan_id)
+    treatment_plan.smart(state, goal, cause, therapies=therapies)
     if len(plan.goals) >= GOALS_MAX:
         raise Refused("too-many-goals", "A plan holds at most fifty goals.")
     state = state.but(plan=_unsigned(plan.model_copy(update={"goals": (*plan.goals, goal)})))
@@ -56,7 +56,7 @@ def add(
     if not plan.active:
         return Decision(state, answer=answer)
     added = plans.GoalAdded(goal_id=goal.goal_id, added_at=cause.now)
-    state, cleared = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
     return Decision(state, (added, *cleared), answer=answer)
 
 
@@ -66,10 +66,10 @@ def change(
     new: Change,
     cause: Cause,
     *,
-    therapies: treatment.Therapies = None,
+    therapies: treatment_plan.Therapies = None,
 ) -> Decision[EpisodeState]:
     """Measure a goal, or change it together with the patient."""
-    domain.in_treatment(state)
+    episode_state.in_treatment(state)
     plan = state.plan
     goal = None if plan is None else next((g for g in plan.goals if g.goal_id == goal_id), None)
     if plan is None or goal is None:
@@ -79,11 +79,11 @@ def change(
     fields = {name: item for name, item in new._asdict().items() if item is not None}
     after = goal.model_copy(update=fields)
     if new.amends and after.withdrawn is None:
-        treatment.smart(state, after, cause, therapies=therapies)
+        treatment_plan.smart(state, after, cause, therapies=therapies)
     after = after.model_copy(
         update={"achieved": after.value is not None and after.reached(after.value)}
     )
-    plan = domain.changed(plan, after)
+    plan = episode_state.changed(plan, after)
     state = state.but(plan=_unsigned(plan) if new.amends else plan)
     if not plan.active:
         return Decision(state, answer={"achieved": after.achieved})
@@ -93,7 +93,7 @@ def change(
     if after.achieved and not goal.achieved and after.withdrawn is None:
         events.append(plans.GoalAchieved(goal_id=goal_id, value=after.value, achieved_at=cause.now))
     if new.amends:
-        state, cleared = domain.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+        state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
         events += cleared
     return Decision(state, tuple(events), answer={"achieved": after.achieved})
 

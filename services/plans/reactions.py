@@ -4,14 +4,23 @@ from collections.abc import Callable
 from datetime import date
 from typing import TypeVar
 
-from services.plans import aftercare, changes, consents, domain, heard, offer, reviews, treatment
-from services.plans.domain import EpisodeState
+from services.plans import (
+    aftercare,
+    available_sessions,
+    consents,
+    episode_state,
+    event_handlers,
+    level_changes,
+    reviews,
+    treatment_plan,
+)
+from services.plans.episode_state import EpisodeState
 from shared.contracts import attendance, followup, intake
 from shared.contracts.event import Event
 from shared.decision import Cause, Decision
 from shared.loops import DEADLINE, team_assigned
-from shared.runtime.reactions import Reactions, on
-from shared.runtime.work import STAFF_REACTIONS
+from shared.runtime.core.reactions import Reactions, on
+from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 E = TypeVar("E", bound=Event)
 Rule = Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
@@ -37,29 +46,29 @@ def _of_treatment(rule: Rule[E]) -> Rule[E]:
 
 REACTIONS = Reactions(
     # the way in
-    on(intake.AssessmentCompleted, _of_episode(heard.assessed)),
-    on(intake.LevelRecommended, _of_episode(heard.level_recommended)),
-    on(intake.PlacementDecided, _of_episode(heard.placed)),
-    on(intake.PatientAdmitted, _of_episode(heard.admitted)),
-    on(intake.OrientationCompleted, _of_episode(heard.oriented)),
+    on(intake.AssessmentCompleted, _of_episode(event_handlers.assessed)),
+    on(intake.LevelRecommended, _of_episode(event_handlers.level_recommended)),
+    on(intake.PlacementDecided, _of_episode(event_handlers.placed)),
+    on(intake.PatientAdmitted, _of_episode(event_handlers.admitted)),
+    on(intake.OrientationCompleted, _of_episode(event_handlers.oriented)),
     on(intake.ImminentDangerIdentified, _of_episode(reviews.danger_identified)),
     # other places
-    on(intake.ReferralSent, _of_episode(changes.referral_sent)),
-    on(intake.PartnerReferralAccepted, _of_episode(changes.referral_accepted)),
-    on(intake.PartnerReferralRejected, _of_episode(changes.referral_rejected)),
-    on(intake.ReferralLoopClosed, _of_episode(changes.referral_closed)),
+    on(intake.ReferralSent, _of_episode(level_changes.referral_sent)),
+    on(intake.PartnerReferralAccepted, _of_episode(level_changes.referral_accepted)),
+    on(intake.PartnerReferralRejected, _of_episode(level_changes.referral_rejected)),
+    on(intake.ReferralLoopClosed, _of_episode(level_changes.referral_closed)),
     on(intake.ConsentGranted, consents.granted),
     on(intake.ConsentRevoked, consents.revoked),
     on(intake.ConsentExpired, consents.expired),
     # sessions, hours, screens
-    on(attendance.GroupOpened, offer.group_opened),
-    on(attendance.GroupFilled, offer.group_filled),
-    on(attendance.GroupBelowMinimum, offer.group_below_minimum),
-    on(attendance.SessionScheduled, offer.session_scheduled),
-    on(attendance.SessionCancelled, offer.session_cancelled),
-    on(attendance.SessionAttended, _of_treatment(heard.session_attended)),
-    on(attendance.SessionMissed, _of_treatment(heard.session_missed)),
-    on(attendance.AttendanceCorrected, _of_treatment(heard.attendance_corrected)),
+    on(attendance.GroupOpened, available_sessions.group_opened),
+    on(attendance.GroupFilled, available_sessions.group_filled),
+    on(attendance.GroupBelowMinimum, available_sessions.group_below_minimum),
+    on(attendance.SessionScheduled, available_sessions.session_scheduled),
+    on(attendance.SessionCancelled, available_sessions.session_cancelled),
+    on(attendance.SessionAttended, _of_treatment(event_handlers.session_attended)),
+    on(attendance.SessionMissed, _of_treatment(event_handlers.session_missed)),
+    on(attendance.AttendanceCorrected, _of_treatment(event_handlers.attendance_corrected)),
     on(attendance.AbsenceThresholdReached, _of_treatment(reviews.absence_threshold_reached)),
     on(attendance.ParticipationPaused, _of_treatment(reviews.participation_paused)),
     on(attendance.ParticipationResumed, _of_treatment(reviews.participation_resumed)),
@@ -70,18 +79,18 @@ REACTIONS = Reactions(
     on(attendance.BreathTestRecorded, _of_treatment(reviews.breath_tested)),
     on(attendance.ScreenInterpreted, _of_treatment(reviews.screen_interpreted)),
     on(attendance.ScreenFailed, _of_treatment(reviews.screen_failed)),
-    on(attendance.MutualSupportLogged, _of_treatment(heard.support_logged)),
-    on(attendance.MutualSupportRequirementSet, _of_treatment(heard.support_required)),
-    on(attendance.FamilySessionAttended, _of_treatment(heard.family_attended)),
+    on(attendance.MutualSupportLogged, _of_treatment(event_handlers.support_logged)),
+    on(attendance.MutualSupportRequirementSet, _of_treatment(event_handlers.support_required)),
+    on(attendance.FamilySessionAttended, _of_treatment(event_handlers.family_attended)),
     # after a session, after the program
     on(followup.CheckInCompleted, _of_treatment(reviews.checked_in)),
     on(followup.OutreachEscalated, _of_treatment(reviews.outreach_escalated)),
     on(followup.ReturnToUseReported, _of_treatment(reviews.return_to_use_reported)),
     # mistakes, and who looks after whom
-    on(intake.EpisodeEnteredInError, _of_episode(heard.entered_in_error)),
-    on(intake.ReferralMerged, _of_episode(heard.merged)),
-    on(intake.AdmissionUndone, _of_episode(heard.admission_undone)),
-    on(intake.EpisodePersonCorrected, _of_episode(heard.person_corrected)),
+    on(intake.EpisodeEnteredInError, _of_episode(event_handlers.entered_in_error)),
+    on(intake.ReferralMerged, _of_episode(event_handlers.merged)),
+    on(intake.AdmissionUndone, _of_episode(event_handlers.admission_undone)),
+    on(intake.EpisodePersonCorrected, _of_episode(event_handlers.person_corrected)),
     on(intake.CareTeamAssigned, team_assigned),
     *STAFF_REACTIONS,
 )
@@ -90,13 +99,13 @@ REACTIONS = Reactions(
 def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Which rule a deadline belongs to."""
     if name.startswith(DEADLINE):
-        return domain.escalate(state, name, cause)
+        return episode_state.escalate(state, name, cause)
     kind, _, detail = name.partition(":")
     match kind:
         case "review-due":
-            return treatment.review_due(state, date.fromisoformat(detail), cause)
+            return treatment_plan.review_due(state, date.fromisoformat(detail), cause)
         case "level-effective":
-            return changes.level_effective(state, cause)
+            return level_changes.level_effective(state, cause)
         case "aftercare-opens":
             return aftercare.opens(state, cause)
         case _:

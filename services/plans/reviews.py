@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from services.plans import domain
-from services.plans.domain import EpisodeState, Review, Week
+from services.plans import episode_state
+from services.plans.episode_state import EpisodeState, Review, Week
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
@@ -184,8 +184,10 @@ def week_evaluated(
         loop_id = week_loop(cause.subject_id, event.week_starts_on)
         if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is not None:
             return Decision(state)
-        return Decision(domain.wait_for(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id))
-    state, cleared = domain.settle(
+        return Decision(
+            episode_state.wait_for(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
+        )
+    state, cleared = episode_state.settle(
         state,
         PlansLoop.PROGRAM_HOURS,
         cause,
@@ -203,7 +205,7 @@ def week_loop(episode_id: str, week_starts_on: date) -> str:
     return derive_id("program-hours", episode_id, week_starts_on.isoformat())
 
 
-def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> domain.Step:
+def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_state.Step:
     """A review of hours whose weeks are all good after all is superseded."""
     events: tuple[PlansEvent, ...] = ()
     for review_id, item in state.reviews.items():
@@ -214,7 +216,7 @@ def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> domain.S
         state = state.but(reviews={**state.reviews, review_id: left})
         if weeks:
             continue
-        state, cleared = domain.settle(
+        state, cleared = episode_state.settle(
             state,
             PlansLoop.CLINICAL_REVIEW,
             cause,
@@ -228,11 +230,11 @@ def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> domain.S
 
 def hours_mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> Decision[EpisodeState]:
     """Someone saw to it that the program offers its hours again."""
-    domain.in_treatment(state)
+    episode_state.in_treatment(state)
     loop_id = week_loop(cause.subject_id, week_starts_on)
     if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is None:
         raise Unknown("week")
-    state, cleared = domain.settle(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
+    state, cleared = episode_state.settle(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
     return Decision(state, cleared)
 
 
@@ -273,7 +275,7 @@ def danger_identified(
         if item.open and item.trigger is ReviewTrigger.RISK and item.due_at > due_at:
             sooner = item.model_copy(update={"due_at": due_at})
             state = state.but(reviews={**state.reviews, review_id: sooner})
-            state = domain.wait_for(
+            state = episode_state.wait_for(
                 state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
             )
     return Decision(state, decision.events)
@@ -304,7 +306,7 @@ def _request(
     due_at = due_at or next_working_day(cause.now, state.time_zone)
     item = Review(trigger=trigger, due_at=due_at, about=about, private=private)
     state = state.but(reviews={**state.reviews, review_id: item})
-    state = domain.wait_for(
+    state = episode_state.wait_for(
         state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
     )
     if private:
@@ -347,7 +349,7 @@ def complete(
     drivers: tuple[Dimension, ...] | None = None,
 ) -> Decision[EpisodeState]:
     """A clinician says what follows. Where the level has to be looked at anew, they name what drives it now."""
-    domain.in_record(state)
+    episode_state.in_record(state)
     item = state.reviews.get(review_id)
     if item is None:
         raise NotYetKnown("episode") if state.admission is None else Unknown("review")
@@ -363,11 +365,13 @@ def complete(
     state = state.but(reviews={**state.reviews, review_id: closed})
     if drivers is not None:
         state = state.but(drivers=drivers)
-    state, cleared = domain.settle(state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id)
+    state, cleared = episode_state.settle(
+        state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id
+    )
     follows = LOOP_OF_OUTCOME.get(outcome)
     decided = follows is PlansLoop.LEVEL_CHANGE and state.level_change is not None
     if follows is not None and state.admission is not None and not decided:
-        state = state if state.discharged else domain.wait_for(state, follows, cause)
+        state = state if state.discharged else episode_state.wait_for(state, follows, cause)
     if item.private:
         return Decision(state, cleared)
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)

@@ -20,30 +20,31 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.event import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicMismatch, Unavailable
-from shared.runtime import http, startup
-from shared.runtime.auth import Authenticator
 from shared.runtime.clock import Clock, SteppedClock
-from shared.runtime.consumer import Consumer
-from shared.runtime.journal import COMPACTED, KafkaJournal, journal_topic
-from shared.runtime.kafka import KafkaPublisher, ensure_topics
-from shared.runtime.letters import MongoLetters
+from shared.runtime.core.reactions import Reactions
+from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.record import RecordKind
+from shared.runtime.core.relay import Relay
+from shared.runtime.core.store import MongoStore
+from shared.runtime.dead_letters.api import router as mending_router
+from shared.runtime.dead_letters.redrive import Redriver
+from shared.runtime.dead_letters.store import MongoLetters
+from shared.runtime.http import call
+from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.openapi import describe
+from shared.runtime.http.ops import router as ops_router
+from shared.runtime.http.programs import Programs
+from shared.runtime.http.programs import router as programs_router
+from shared.runtime.http.task_lists import router as work_router
+from shared.runtime.kafka import startup_checks
+from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from shared.runtime.logs import configure, log, where
-from shared.runtime.mending import router as mending_router
 from shared.runtime.metrics import Metrics
-from shared.runtime.openapi import describe
-from shared.runtime.ops import router as ops_router
-from shared.runtime.programs import Programs
-from shared.runtime.programs import router as programs_router
-from shared.runtime.reactions import Reactions
-from shared.runtime.reactor import HandoffRules, Reactor
-from shared.runtime.record import RecordKind
-from shared.runtime.redrive import Redriver
-from shared.runtime.relay import Relay
+from shared.runtime.recovery.journal import COMPACTED, KafkaJournal, journal_topic
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.store import MongoStore
 from shared.runtime.timers import Sweeper, Timers
-from shared.runtime.work import router as work_router
 
 COLLECT_AFTER_OBJECTS: Final = 50_000
 """Net new objects after which the garbage collector looks for cycles among the youngest."""
@@ -199,7 +200,7 @@ class Runtime:
         await self.letters.start()
         heard = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
-        await startup.check(
+        await startup_checks.check(
             settings.kafka_bootstrap, self._topic, heard, self.store, settings.kafka_replication
         )
         if self._journal is not None:
@@ -226,8 +227,8 @@ class Runtime:
             else:
                 await backoff.pause()
             try:
-                await startup.check_partitions(bootstrap, topics)
-                await startup.check_topics(bootstrap, topics, self.store)
+                await startup_checks.check_partitions(bootstrap, topics)
+                await startup_checks.check_topics(bootstrap, topics, self.store)
             except Unavailable as error:
                 # With nothing to publish, nobody else would notice that Kafka is away.
                 self._topics_seen = False
@@ -343,10 +344,10 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
-    app.add_exception_handler(CareError, http.on_care_error)
-    app.add_exception_handler(RequestValidationError, http.on_invalid)
-    app.add_exception_handler(HTTPException, http.on_http_error)
-    app.add_exception_handler(Exception, http.on_bug)
+    app.add_exception_handler(CareError, call.on_care_error)
+    app.add_exception_handler(RequestValidationError, call.on_invalid)
+    app.add_exception_handler(HTTPException, call.on_http_error)
+    app.add_exception_handler(Exception, call.on_bug)
     routers = (ops_router, mending_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)

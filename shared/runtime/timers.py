@@ -15,14 +15,14 @@ from aiokafka.errors import KafkaError
 from shared.contracts.event import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
-from shared.runtime.consumer import Consumer
-from shared.runtime.deadletters import deadline_letter
+from shared.runtime.core.dead_letter import deadline_letter
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import Work
+from shared.runtime.core.relay import Relay
+from shared.runtime.core.store import Store
+from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.logs import log
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import Work
-from shared.runtime.relay import Relay
 from shared.runtime.retry import Backoff
-from shared.runtime.store import Store
 
 RECORDS_PER_ROUND: Final = 200
 LOOK_AGAIN_SECONDS: Final = 1.0

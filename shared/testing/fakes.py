@@ -20,16 +20,11 @@ from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
 
 from shared.errors import Unavailable
-from shared.runtime.deadletters import OPEN
-from shared.runtime.letters import LineName, grouped
-from shared.runtime.record import Record, RecordKind
-from shared.runtime.relay import Entries
-from shared.runtime.store import (
-    Document,
-    MongoStore,
-    Place,
-    _write,  # pyright: ignore[reportPrivateUsage] - the fake is to be sent what MongoDB is sent
-)
+from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.core.relay import Entries
+from shared.runtime.core.store import Document, MongoStore, Place, guarded_write
+from shared.runtime.dead_letters.store import LineName, grouped
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
@@ -108,7 +103,7 @@ class Disk:
 
 
 class MemoryStore:
-    """`shared.runtime.store.Store` over a `Disk`."""
+    """`shared.runtime.core.store.Store` over a `Disk`."""
 
     def __init__(
         self,
@@ -135,7 +130,9 @@ class MemoryStore:
         if not records:
             return set()
         save = ObjectId()
-        writes = [_write(record, wall, save, journaled=self._journaled) for record in records]
+        writes = [
+            guarded_write(record, wall, save, journaled=self._journaled) for record in records
+        ]
         written = await self.seam.call("save", [_later(self._upsert, write) for write in writes])
         return {record.subject for record, ok in zip(records, written, strict=True) if not ok}
 
@@ -282,7 +279,7 @@ class MemoryStore:
 
 
 class MemoryLetters:
-    """`shared.runtime.letters.Letters` over a `Disk`."""
+    """`shared.runtime.dead_letters.store.Letters` over a `Disk`."""
 
     def __init__(self, disk: Disk, seam: Seam | None = None) -> None:
         self.disk = disk
@@ -392,7 +389,7 @@ class MemoryTopic:
 
 
 class MemoryPublisher:
-    """`shared.runtime.relay.Publisher` into a `MemoryTopic`."""
+    """`shared.runtime.core.relay.Publisher` into a `MemoryTopic`."""
 
     def __init__(self, topic: MemoryTopic | None = None, seam: Seam | None = None) -> None:
         self.topic = topic or MemoryTopic()
@@ -409,7 +406,7 @@ class MemoryPublisher:
 
 
 class MemoryJournal:
-    """`shared.runtime.journal.Journal` that keeps every copy."""
+    """`shared.runtime.recovery.journal.Journal` that keeps every copy."""
 
     def __init__(self, copies: list[bytes] | None = None, seam: Seam | None = None) -> None:
         self.copies: list[bytes] = [] if copies is None else copies

@@ -15,8 +15,8 @@ from pydantic import AwareDatetime, Field
 
 from shared.contracts.event import PARTITIONS
 from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
-from shared.runtime.partitions import partition_of
-from shared.runtime.record import (
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.record import (
     COMMANDS_KEPT,
     CommandKey,
     Line,
@@ -25,8 +25,8 @@ from shared.runtime.record import (
     RecordKind,
     Work,
 )
-from shared.runtime.relay import Publisher
-from shared.runtime.store import Document, Place, Store
+from shared.runtime.core.relay import Publisher
+from shared.runtime.core.store import Document, Place, Store
 
 NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
 WALL: Final = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)

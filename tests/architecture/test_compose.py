@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 from shared.runtime.settings import ServiceSettings
-from shared.testing.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))

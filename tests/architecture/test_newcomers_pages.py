@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from fastapi.routing import APIRoute
 
 from shared.contracts.codes import AttendanceLoop, FollowupLoop, IntakeLoop, PlansLoop
 from shared.contracts.event import CATALOGUE, OpenEnum
+from shared.devtools.stack import SERVICES
 from shared.runtime.service import Service
-from shared.testing.stack import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -26,11 +25,11 @@ LOOPS: dict[str, type[OpenEnum]] = {
 
 
 def _page(name: str) -> dict[str, str]:
-    """The labelled paragraphs (`Owns`, `Hears`, `Says`, `Asked`) and, as `Read`, the rest."""
+    """The labelled paragraphs (`Owns`, `Subscribes`, `Publishes`, `HTTP`) and, as `Read`, the rest."""
     text = import_module(f"services.{name}").__doc__ or ""
     top, _, rest = text.partition("\n\nRead ")
-    found = dict(re.findall(r"^(\w+)  +(.*(?:\n {8}.*)*)", top, re.MULTILINE))
-    assert list(found) == ["Owns", "Hears", "Says", "Asked"]
+    found = dict(re.findall(r"^(\w+)  +(.*(?:\n {12}.*)*)", top, re.MULTILINE))
+    assert list(found) == ["Owns", "Subscribes", "Publishes", "HTTP"]
     return {**found, "Read": rest}
 
 
@@ -39,16 +38,16 @@ def _service(name: str) -> Service:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_names_every_event_that_the_service_says(name: str) -> None:
+def test_it_names_every_event_that_the_service_publishes(name: str) -> None:
     source = f"care.{name}."
     said = {event.NAME for event in CATALOGUE.values() if event.TYPE.startswith(source)}
-    assert set(re.findall(r"\w+(?:-\w+)+", _page(name)["Says"])) == said
+    assert set(re.findall(r"\w+(?:-\w+)+", _page(name)["Publishes"])) == said
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_names_every_service_that_it_hears(name: str) -> None:
+def test_it_names_every_service_that_it_subscribes_to(name: str) -> None:
     heard = {topic.removeprefix("care.") for topic in _service(name).reactions.topics}
-    outside = re.sub(r"\([^)]*\)", "", _page(name)["Hears"])
+    outside = re.sub(r"\([^)]*\)", "", _page(name)["Subscribes"])
     assert set(re.findall(r"\w+", outside)) == heard
 
 
@@ -56,7 +55,7 @@ def test_it_names_every_service_that_it_hears(name: str) -> None:
 def test_it_names_every_path_that_it_answers(name: str) -> None:
     routes = [r for router in _service(name).routers for r in router.routes]
     answered = {"/" + r.path.split("/")[1] for r in routes if isinstance(r, APIRoute)}
-    assert set(_page(name)["Asked"].split()) == answered
+    assert set(_page(name)["HTTP"].split()) == answered
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -64,8 +63,9 @@ def test_it_says_where_to_read_every_part(name: str) -> None:
     named = set(re.findall(r"`([\w*/.]+)`", _page(name)["Read"]))
     directory = ROOT / "services" / name
     assert [one for one in sorted(named) if not list(directory.glob(one))] == [], "no such file"
-    modules = {path.name for path in directory.glob("*.py")} - {"__init__.py", "app.py"}
-    assert [one for one in sorted(modules) if not any(fnmatch(one, n) for n in named)] == []
+    files = {path.name for path in directory.glob("*.py")} - {"__init__.py", "app.py"}
+    rooms = {f"{path.parent.name}/" for path in directory.glob("*/__init__.py")}
+    assert sorted((files | rooms) - named) == []
 
 
 def test_the_picture_has_an_arrow_for_each_topic_that_is_heard() -> None:
@@ -94,7 +94,7 @@ def test_stored_fields_that_are_promised_are_written() -> None:
     runtime = ROOT / "shared" / "runtime"
     written = "".join(
         (runtime / f"{name}.py").read_text(encoding="utf-8")
-        for name in ("store", "deadletters", "letters")
+        for name in ("core/store", "core/dead_letter", "dead_letters/store")
     )
     assert len(promised) > 20
     assert [name for name in sorted(promised) if f'"{name}"' not in written] == []

@@ -27,7 +27,7 @@ from services.intake.app import SERVICE as INTAKE
 from services.plans.app import SERVICE as PLANS
 from shared.contracts.event import CATALOGUE, PARTITIONS
 from shared.contracts.publish import example_of
-from shared.runtime.consumer import Consumer
+from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
 from tests.unit.served import Served

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from demo.cast.stories import STORIES
-from shared.testing.backends import Backend, Capability, start
+from shared.devtools.backends import Backend, Capability, start
 from tests.flows.played import Played, played
 from tests.flows.scene import MORNING, Flow, flowing
 

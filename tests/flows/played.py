@@ -11,7 +11,7 @@ from demo.cast.protagonist import Protagonist
 from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
 from demo.witnesses import Heard, read_topics
-from shared.testing.backends import Backend
+from shared.devtools.backends import Backend
 from tests.flows.scene import TELLING_ORDER, Flow, flowing
 
 

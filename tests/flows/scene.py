@@ -14,8 +14,8 @@ from demo.hours import LEVEL, says
 from demo.ledger import Ledger, judge
 from demo.witnesses import Evidence, Heard, gather, read_topics
 from demo.world import Staff, World
-from shared.testing.backends import Backend
-from shared.testing.stack import SERVICES, Stack, services
+from shared.devtools.backends import Backend
+from shared.devtools.stack import SERVICES, Stack, services
 from tests.integration.bus import forget_topics
 
 FACILITY = "harbor-iop"

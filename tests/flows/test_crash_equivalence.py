@@ -10,8 +10,8 @@ from rich.console import Console
 
 from demo import run
 from demo.population import population
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.stack import services
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.stack import services
 from tests.integration.bus import forget_topics
 
 EPISODES = 4

@@ -12,8 +12,8 @@ from pymongo import AsyncMongoClient
 from demo.ledger import judge
 from demo.witnesses import Heard
 from shared.contracts.event import TOPICS
-from shared.runtime.partitions import partition_of
-from shared.testing.backends import Backend
+from shared.devtools.backends import Backend
+from shared.runtime.core.partitions import partition_of
 from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, Flow, Patient, flowing, name
 
 LISTENERS = ("intake", "plans", "followup")

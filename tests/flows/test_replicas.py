@@ -11,8 +11,8 @@ import pytest
 
 from shared.contracts.event import PARTITIONS
 from shared.decision import derive_id
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.stack import ServiceProcess
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.stack import ServiceProcess
 from tests.flows.scene import EVENING, MORNING, NIGHT, Flow, Patient, flowing, of
 
 PATIENTS = 8

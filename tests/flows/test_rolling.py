@@ -15,8 +15,8 @@ from demo.ledger import judge
 from demo.population import population
 from demo.witnesses import gather
 from demo.world import World
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.stack import SERVICES, ServiceProcess, Stack, services
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.stack import SERVICES, ServiceProcess, Stack, services
 from tests.integration.bus import forget_topics, until
 
 EPISODES = 2

@@ -15,8 +15,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from shared.contracts.event import Envelope, Event
 from shared.decision import derive_id
-from shared.runtime.partitions import partition_of
-from shared.testing.backends import Backend, Capability, require
+from shared.devtools.backends import Backend, Capability, require
+from shared.runtime.core.partitions import partition_of
 
 FACILITY = "harbor-iop"
 LOOK_AGAIN_S = 0.02

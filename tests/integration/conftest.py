@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from bus import Bus, bus_to, forget_topics
 
-from shared.testing.backends import Backend
+from shared.devtools.backends import Backend
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from shared.contracts import intake, plans
 from shared.contracts.codes import EpisodeId
 from shared.contracts.event import Event
 from shared.decision import Cause, Decision, State
-from shared.runtime.http import Body, Call, call_by
-from shared.runtime.reactions import Reaction, Reactions
-from shared.runtime.record import RecordKind
+from shared.devtools.backends import Backend
+from shared.devtools.issuer import LocalIssuer
+from shared.runtime.core.reactions import Reaction, Reactions
+from shared.runtime.core.record import RecordKind
+from shared.runtime.http.call import Body, Call, call_by
 from shared.runtime.service import Runtime, Service, create_app
 from shared.runtime.settings import ServiceSettings
-from shared.testing.backends import Backend
-from shared.testing.issuer import LocalIssuer
 
 ISSUER = LocalIssuer()
 GROUP = "plans"

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import AsyncMongoClient, WriteConcern
 
-from shared.testing.backends import (
+from shared.devtools.backends import (
     Backend,
     BackendError,
     Capability,
@@ -29,7 +29,7 @@ from shared.testing.backends import (
     process,
     start,
 )
-from shared.testing.backends.images import KAFKA_IMAGE, MONGO_IMAGE
+from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -138,7 +138,7 @@ async def test_a_data_directory_is_found_again_and_held_by_one(tmp_path: Path) -
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_servers_die_with_a_parent_that_is_killed() -> None:
     script = (
-        "import sys\nfrom shared.testing.backends import start\n"
+        "import sys\nfrom shared.devtools.backends import start\n"
         "with start('embedded', say=lambda text: None) as it:\n"
         "    print(it.kafka_server.pid, it.mongo_server.pid, flush=True)\n"
         "    sys.stdin.read()\n"

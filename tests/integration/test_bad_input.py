@@ -26,14 +26,14 @@ from services.attendance.app import SERVICE
 from shared.contracts import intake, plans
 from shared.contracts.event import MAX_EVENT_BYTES
 from shared.decision import Cause, Decision, State
-from shared.runtime import deadletters
+from shared.devtools.backends import Backend
+from shared.devtools.issuer import LocalIssuer
+from shared.runtime.core import dead_letter
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.logs import configure
-from shared.runtime.partitions import partition_of
-from shared.runtime.reactions import Reactions, on
 from shared.runtime.service import Runtime, create_app
 from shared.runtime.settings import ServiceSettings
-from shared.testing.backends import Backend
-from shared.testing.issuer import LocalIssuer
 
 MARK = "Maria-Lopez-1984"
 """Stands for personal data: put into whatever is sent, and looked for wherever it must not be."""
@@ -214,7 +214,7 @@ async def test_a_record_of_unknown_identity_is_set_aside_and_the_partition_goes_
     await attendance.heard(tp)
     row = await attendance.letter_at(tp, attendance.bus.offset)
     assert row["reason"] == reason
-    assert row["reason"] in deadletters.REASONS
+    assert row["reason"] in dead_letter.REASONS
     assert row["redrivable"] is False
     assert bytes(row["data"]) == value
     assert row["key"] == key
@@ -285,7 +285,7 @@ async def test_a_bad_event_parks_its_own_line_and_nothing_else(
     assert (row["reason"], row["redrivable"], row["sequence"]) == (reason, True, 1)
     queued = await attendance.letter_at(tp, behind)
     assert (queued["reason"], queued["line"]) == ("line-parked", row["line"])
-    assert {row["reason"], queued["reason"]} <= set(deadletters.REASONS)
+    assert {row["reason"], queued["reason"]} <= set(dead_letter.REASONS)
     record = await attendance.document(subject)
     assert record is not None
     line, others = tp.topic.removeprefix("care."), other.SOURCE.removeprefix("care.")

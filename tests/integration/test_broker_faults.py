@@ -19,11 +19,11 @@ from told import Commands, counted, once, published, telling, whole
 from chaos.proxy import Mood, Proxy
 from shared.contracts import plans
 from shared.contracts.event import MAX_EVENT_BYTES, TOPICS
-from shared.runtime import kafka
-from shared.runtime.kafka import MAX_MESSAGE_BYTES, KafkaPublisher, ensure_topics
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.backends.kafka import apache_server
-from shared.testing.backends.process import ServerProcess, free_port
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends.kafka import apache_server
+from shared.devtools.backends.process import ServerProcess, free_port
+from shared.runtime.kafka import producer
+from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES, KafkaPublisher, ensure_topics
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
             chosen: dict[str, Any] = settings | {"enable_idempotence": idempotent}
             super().__init__(**chosen)
 
-    monkeypatch.setattr(kafka, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(producer, "AIOKafkaProducer", Producer)
     event, subject = plans.GoalUpdated.example(), episode()
     publisher = KafkaPublisher(f"127.0.0.1:{proxy.port}", TOPICS["care.plans"])
 

@@ -22,14 +22,14 @@ from services.plans.app import SERVICE
 from shared.contracts import intake, plans
 from shared.contracts.event import PARTITIONS, TOPICS
 from shared.decision import derive_id
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.record import Line, Work
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.issuer import LocalIssuer
+from shared.devtools.stack import ServiceProcess, Stack, services
+from shared.runtime.core.record import Line, Work
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.issuer import LocalIssuer
-from shared.testing.stack import ServiceProcess, Stack, services
 
 ISSUER = LocalIssuer()
 GROUP = "plans"

@@ -15,10 +15,10 @@ from told import counted, once, telling
 from services.plans.app import SERVICE
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.stack import ServiceProcess
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.stack import ServiceProcess
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
 
 GROUP = "plans"
 

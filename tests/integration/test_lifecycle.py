@@ -13,13 +13,13 @@ from mended import Rules, Running, episode, running, settings_of, settled
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
+from shared.devtools.backends import Backend, Capability, require
 from shared.errors import ConfigurationError
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.migrate import ASIDE, Party, migrate
-from shared.runtime.rebuild import check_stopped
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.recovery.migrate import ASIDE, Party, migrate
+from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, Capability, require
 
 INTAKE = TOPICS["care.intake"]
 

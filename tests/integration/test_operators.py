@@ -15,9 +15,9 @@ from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
+from shared.devtools.backends import Backend, Capability, require
 from shared.errors import Unavailable
-from shared.runtime.kafka import ensure_topics
-from shared.testing.backends import Backend, Capability, require
+from shared.runtime.kafka.producer import ensure_topics
 
 MARK = "Maria-Lopez-1984"
 WHY = {"why": "rule-fixed"}

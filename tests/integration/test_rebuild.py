@@ -15,12 +15,12 @@ from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
+from shared.devtools.backends import Backend, Capability, require
 from shared.errors import ConfigurationError, HistoryForked
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.rebuild import check_stopped, rebuild, state_hash
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, Capability, require
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from shared.contracts import attendance
 from shared.contracts.event import TOPICS
-from shared.runtime.kafka import KafkaPublisher, ensure_topics
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.backends.kafka_jars import find_java, kafka_home
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends.kafka_jars import find_java, kafka_home
+from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from tests.integration.bus import headers_of
 
 PRINTED = ("print.headers=true", "print.key=true", "headers.separator=;", "key.separator=|")

@@ -15,9 +15,9 @@ from test_consumer import all_applied, all_said, plans_service, ready, store_of
 from told import published, telling
 
 from shared.contracts.event import TOPICS
-from shared.runtime.kafka import ensure_topics
-from shared.testing.backends import Backend, Capability, require
-from shared.testing.stack import ServiceProcess
+from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.stack import ServiceProcess
+from shared.runtime.kafka.producer import ensure_topics
 
 LIVES = 4
 STOPPED_WITHIN_SECONDS = 5.0

@@ -10,12 +10,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.event import Topic as KafkaTopic
+from shared.devtools.backends import Backend
 from shared.errors import Unavailable
-from shared.runtime.kafka import KafkaPublisher, ensure_topics
-from shared.runtime.letters import MongoLetters
-from shared.runtime.store import Document, MongoStore, Store
-from shared.testing.backends import Backend
-from shared.testing.letters import LettersSuite
+from shared.runtime.core.store import Document, MongoStore, Store
+from shared.runtime.dead_letters.store import MongoLetters
+from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
+from shared.testing.dead_letter_suite import LettersSuite
 from shared.testing.suites import (
     KINDS,
     WALL,

@@ -18,10 +18,10 @@ from wire import Mood, Wire, wire_to
 from shared.contracts import intake, plans
 from shared.contracts.event import TOPICS
 from shared.decision import Cause, Decision, derive_id
-from shared.runtime.kafka import ensure_topics
-from shared.runtime.record import CommandKey, Work
-from shared.runtime.store import MongoStore
-from shared.testing.backends import Backend, Capability, require
+from shared.devtools.backends import Backend, Capability, require
+from shared.runtime.core.record import CommandKey, Work
+from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.producer import ensure_topics
 
 COMMANDS = 50
 

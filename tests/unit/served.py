@@ -13,12 +13,12 @@ from typing import Any, Self
 from httpx2 import ASGITransport, AsyncClient, Response
 
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
-from shared.runtime.auth import Actor
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import Line, Work
+from shared.runtime.core.relay import Relay
+from shared.runtime.http.auth import Actor
+from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
-from shared.runtime.programs import Programs
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import Line, Work
-from shared.runtime.relay import Relay
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
-from shared.runtime.auth import Actor
+from shared.runtime.core.reactions import Reactions
+from shared.runtime.core.reactor import HandoffRules
+from shared.runtime.core.record import CommandKey, Line, Outcome, Record, RecordKind, Work
+from shared.runtime.http.auth import Actor
+from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
-from shared.runtime.programs import Programs
-from shared.runtime.reactions import Reactions
-from shared.runtime.reactor import HandoffRules
-from shared.runtime.record import CommandKey, Line, Outcome, Record, RecordKind, Work
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.plans.domain import EpisodeState
+from services.plans.episode_state import EpisodeState
 from shared.decision import derive_id, join_parts
 
 NAMESPACE = UUID("6f1d3f6e-55c5-5b0c-9a55-2f6c0f0f7a11")

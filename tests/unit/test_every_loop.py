@@ -36,26 +36,26 @@ _SCREENS = ("test_screens.py::test_every_step_has_an_owner_a_deadline_and_an_esc
 OPENED: list[Row] = [
     (
         IntakeLoop.REFERRAL_ACKNOWLEDGEMENT,
-        "inbound.py",
+        "episode/inbound_referrals.py",
         (
             "test_intake_deadlines.py::test_a_referral_nobody_takes_on_is_escalated",
             "test_intake_deadlines.py::test_an_answer_retracts_what_was_escalated",
         ),
     ),
-    (IntakeLoop.ASSESSMENT, "inbound.py", _STEPS),
-    (IntakeLoop.EMERGENCY_RESPONSE, "assessments.py", _STEPS),
-    (IntakeLoop.RECOMMENDATION, "assessments.py", _STEPS),
-    (IntakeLoop.PLACEMENT, "assessments.py", _STEPS),
+    (IntakeLoop.ASSESSMENT, "episode/inbound_referrals.py", _STEPS),
+    (IntakeLoop.EMERGENCY_RESPONSE, "episode/assessments.py", _STEPS),
+    (IntakeLoop.RECOMMENDATION, "episode/assessments.py", _STEPS),
+    (IntakeLoop.PLACEMENT, "episode/assessments.py", _STEPS),
     (
         IntakeLoop.WAITLIST,
-        "waitlist.py",
+        "episode/waitlist.py",
         ("test_intake_waitlist.py::test_waiting_is_an_open_loop_that_escalates_and_is_retracted",),
     ),
-    (IntakeLoop.ADMISSION, "admissions.py", _STEPS),
-    (IntakeLoop.ORIENTATION, "admissions.py", _STEPS),
+    (IntakeLoop.ADMISSION, "episode/admissions.py", _STEPS),
+    (IntakeLoop.ORIENTATION, "episode/admissions.py", _STEPS),
     (
         IntakeLoop.OUTBOUND_REFERRAL,
-        "referrals.py",
+        "episode/outbound_referrals.py",
         (
             *_STEPS,
             "test_intake_deadlines.py::test_a_referral_sent_out_is_a_loop_with_owners_of_its_own",
@@ -63,89 +63,89 @@ OPENED: list[Row] = [
     ),
     (
         IntakeLoop.READMISSION,
-        "heard.py",
+        "episode/event_handlers.py",
         ("test_intake_deadlines.py::test_a_readmission_that_is_asked_for_is_waited_for",),
     ),
     (
         IntakeLoop.EMERGENCY_DISCLOSURE,
-        "disclosures.py",
+        "person/disclosures.py",
         ("test_intake_disclosures.py::test_the_look_afterwards_closes_or_escalates",),
     ),
-    (PlansLoop.TREATMENT_PLAN, "treatment.py", _MOVES),
+    (PlansLoop.TREATMENT_PLAN, "treatment_plan.py", _MOVES),
     (
         PlansLoop.TREATMENT_PLAN,
         "amendments.py",
         ("test_plans_amendments.py::test_signatures_that_nobody_gets_escalate_and_are_taken_back",),
     ),
-    (PlansLoop.PLAN_REVIEW, "treatment.py", _MOVES),
+    (PlansLoop.PLAN_REVIEW, "treatment_plan.py", _MOVES),
     (PlansLoop.CLINICAL_REVIEW, "reviews.py", _MOVES),
-    (PlansLoop.LEVEL_CHANGE, "heard.py", _MOVES),
-    (PlansLoop.NEXT_APPOINTMENT, "changes.py", _MOVES),
-    (PlansLoop.CONTINUED_SERVICE, "treatment.py", _MOVES),
+    (PlansLoop.LEVEL_CHANGE, "event_handlers.py", _MOVES),
+    (PlansLoop.NEXT_APPOINTMENT, "level_changes.py", _MOVES),
+    (PlansLoop.CONTINUED_SERVICE, "treatment_plan.py", _MOVES),
     (PlansLoop.PROGRAM_HOURS, "reviews.py", _MOVES),
-    (PlansLoop.TRANSFER, "changes.py", _MOVES),
+    (PlansLoop.TRANSFER, "level_changes.py", _MOVES),
     (PlansLoop.AFTERCARE_PLAN, "aftercare.py", _MOVES),
     (PlansLoop.DISCHARGE, "tables.py", _MOVES),
-    (PlansLoop.MISSING_FACT, "heard.py", _MOVES),
+    (PlansLoop.MISSING_FACT, "event_handlers.py", _MOVES),
     (
         AttendanceLoop.SEAT,
-        "seats.py",
+        "episode/seats.py",
         ("test_groups.py::test_an_offer_of_a_seat_that_is_not_there_is_somebodys_to_mend",),
     ),
     (
         AttendanceLoop.GROUP_SIZE,
-        "groups.py",
+        "groups/groups.py",
         (
             "test_groups.py::test_a_group_that_loses_its_people_is_none_and_somebody_has_to_say_what_it_is",
         ),
     ),
     (
         AttendanceLoop.ROLL_CALL,
-        "sessions.py",
+        "groups/sessions.py",
         (
             "test_roll_call.py::test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it",
         ),
     ),
     (
         AttendanceLoop.MAKE_UP,
-        "weeks.py",
+        "episode/weeks.py",
         (
             "test_weeks.py::test_a_make_up_that_nobody_books_goes_to_the_supervisor_until_the_week_is_over",
         ),
     ),
-    (AttendanceLoop.SPECIMEN, "specimens.py", _SCREENS),
-    (AttendanceLoop.SCREEN_RESULT, "specimens.py", _SCREENS),
-    (AttendanceLoop.SCREEN_INTERPRETATION, "specimens.py", _SCREENS),
+    (AttendanceLoop.SPECIMEN, "screening/specimens.py", _SCREENS),
+    (AttendanceLoop.SCREEN_RESULT, "screening/specimens.py", _SCREENS),
+    (AttendanceLoop.SCREEN_INTERPRETATION, "screening/specimens.py", _SCREENS),
     (
         AttendanceLoop.SCREEN_RETEST,
-        "specimens.py",
+        "screening/specimens.py",
         ("test_screens.py::test_a_dilute_specimen_is_repeated_within_48_hours",),
     ),
     (
         AttendanceLoop.SCREEN_RETEST,
-        "breath.py",
+        "screening/breath_tests.py",
         ("test_breath.py::test_a_retest_nobody_does_escalates_and_the_test_clears_it",),
     ),
     (
         AttendanceLoop.SCREEN_DUE,
-        "specimens.py",
+        "screening/specimens.py",
         ("test_draw.py::test_beyond_the_longest_time_a_nurse_orders_and_a_specimen_ends_it",),
     ),
     (
         AttendanceLoop.SAFE_DEPARTURE,
-        "breath.py",
+        "screening/breath_tests.py",
         ("test_breath.py::test_whoever_is_positive_is_seen_home",),
     ),
     (
         AttendanceLoop.RETURN_AFTER_PAUSE,
-        "pauses.py",
+        "episode/pauses.py",
         (
             "test_pauses.py::test_the_return_is_somebodys_and_the_first_session_after_the_pause_ends_it",
         ),
     ),
     (
         FollowupLoop.OUTREACH,
-        "outreach.py",
+        "outreach/outreach.py",
         (
             "test_followup_outreach.py::test_a_tier_a_day_up_to_three",
             "test_followup_outreach.py::test_attending_ends_it_at_any_tier",
@@ -153,7 +153,7 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.CHECK_IN,
-        "checkins.py",
+        "aftercare/check_ins.py",
         (
             "test_followup_year.py::test_three_attempts_over_two_channels_or_it_goes_to_a_clinician",
             "test_followup_year.py::test_completed_after_an_escalation_takes_it_back",
@@ -161,7 +161,7 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.RISK_RESPONSE,
-        "risks.py",
+        "aftercare/risks.py",
         (
             "test_followup_aftercare.py::test_goes_a_step_up_each_hour",
             "test_followup_aftercare.py::test_is_answered_once",
@@ -169,22 +169,22 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.AFTERCARE_PLAN,
-        "aftercare.py",
+        "aftercare/aftercare.py",
         ("test_followup_year.py::test_a_weak_plan_is_somebodys_until_it_is_agreed",),
     ),
     (
         FollowupLoop.FIRST_APPOINTMENT,
-        "appointments.py",
+        "aftercare/appointments.py",
         ("test_followup_year.py::test_the_first_appointment_is_asked_after",),
     ),
     (
         FollowupLoop.REENGAGEMENT,
-        "reengagement.py",
+        "outreach/reengagement.py",
         ("test_followup_reengagement.py::test_takes_back_what_was_escalated",),
     ),
     (
         FollowupLoop.LOST_CONTACT,
-        "domain.py",
+        "episode/episode_state.py",
         (
             "test_followup_outreach.py::test_thirty_days_without_contact",
             "test_followup_outreach.py::test_contact_reopens_and_the_count_begins_anew",
@@ -192,12 +192,12 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.TIMELY_VISIT,
-        "watch.py",
+        "invariants.py",
         ("test_followup_measures.py::test_a_running_clock_has_an_owner_before_it_lapses",),
     ),
     (
         FollowupLoop.MISSING_FACT,
-        "aftercare.py",
+        "aftercare/aftercare.py",
         (
             "test_followup_aftercare.py::test_escalates_a_day_later_and_once_more",
             "test_followup_aftercare.py::test_the_admission_clears_it_and_activates",
@@ -238,7 +238,7 @@ def test_the_place_names_it(kind: OpenEnum, module: str, _tests: tuple[str, ...]
 @pytest.mark.parametrize(("kind", "why"), NOBODY_WAITS)
 def test_what_nobody_waits_for_is_named_by_no_rule(kind: OpenEnum, why: str) -> None:
     assert why
-    rules = (ROOT / "services" / _service(kind)).glob("*.py")
+    rules = (ROOT / "services" / _service(kind)).rglob("*.py")
     assert not [path.name for path in rules if _name(kind) in path.read_text(encoding="utf-8")]
 
 

@@ -16,11 +16,11 @@ from shared.contracts import intake
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, State
 from shared.runtime.clock import SteppedClock
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import CommandKey, Line, Record, Work
+from shared.runtime.core.relay import Relay
+from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
-from shared.runtime.programs import Programs
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import CommandKey, Line, Record, Work
-from shared.runtime.relay import Relay
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import look_at

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.attendance import interpretation, screens
-from services.attendance.interpretation import Report, Screen, UnableReason
-from services.attendance.panels import Laboratory, Measurements
+from services.attendance.laboratory import interpretation
+from services.attendance.laboratory.interpretation import Report, Screen, UnableReason
+from services.attendance.laboratory.panels import Laboratory, Measurements
+from services.attendance.screening import screens
 from shared.contracts.attendance import (
     CustodyHolder,
     Matrix,

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from services.attendance import absences
+from services.attendance.episode import absences
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus
 from shared.contracts.terms import ProgramTerms

@@ -10,14 +10,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.attendance import domain, groups, hours, seats, weeks
 from services.attendance.app import SERVICE
+from services.attendance.episode import episode_state, hours, seats, weeks
+from services.attendance.groups import groups
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, CorrectionReason
 from shared.contracts.intake import WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import Refused
-from shared.runtime.record import Line
+from shared.runtime.core.record import Line
 from tests.unit.attendance.clinic import PROGRAM, PROGRAMS
 from tests.unit.attendance.world import Episode, admission, local
 from tests.unit.support import FACILITY, START, History, fact, uid
@@ -233,7 +234,7 @@ class Weeks(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.episode = Episode(local("2026-03-04 09:00"))
-        self.held: list[domain.Booked] = []
+        self.held: list[episode_state.Booked] = []
         self.rolls: dict[str, tuple[AttendanceStatus, int]] = {}
         self.dropped: dict[str, CancelledBy] = {}
         self.over = False
@@ -257,12 +258,12 @@ class Weeks(RuleBasedStateMachine):
         if booked.session_id in self.dropped or booked.starts_at > self.now:
             return
         minutes = data.draw(st.integers(0, 240))
-        credited = min(minutes, booked.minutes_planned) if status in domain.PRESENT else 0
+        credited = min(minutes, booked.minutes_planned) if status in episode_state.PRESENT else 0
         if booked.session_id not in self.rolls:
             self.episode.roll(booked, status, minutes, again=1)
         elif self.rolls[booked.session_id] != (status, credited):
             was = self.rolls[booked.session_id]
-            corrected = domain.Corrected(
+            corrected = episode_state.Corrected(
                 session_id=booked.session_id,
                 booked=booked,
                 status_before=was[0],
@@ -330,7 +331,7 @@ class Weeks(RuleBasedStateMachine):
         zone = state.admission.time_zone
         true: Counter[str] = Counter()
         for booked in self.held:
-            if booked.session_id in self.rolls and domain.expects(state, booked.starts_at):
+            if booked.session_id in self.rolls and episode_state.expects(state, booked.starts_at):
                 label = hours.week_of(booked.starts_at, zone).isoformat()
                 true[label] += self.rolls[booked.session_id][1]
         for label, week in state.weeks.items():

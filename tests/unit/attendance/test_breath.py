@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.attendance import breath
-from services.attendance.kept import Transport, WithdrawalSigns
+from services.attendance.episode.values import Transport, WithdrawalSigns
+from services.attendance.screening import breath_tests
 from shared.contracts import attendance, intake, plans
 from shared.contracts.terms import ProgramTerms
 from shared.errors import CareError
@@ -26,10 +26,10 @@ class Breathing(Episode):
         super().__init__(local("2026-03-02 09:00"), **changes)
 
     def blow(self, mg: int, *, of: str | None = None, observed: int = 15) -> dict[str, Any]:
-        reading = breath.Reading(
+        reading = breath_tests.Reading(
             mg_per_210l=mg, device_id="fuel-cell-2", observed_minutes=observed, retest_of=of
         )
-        return dict(self.command(lambda s, c: breath.record(s, reading, c)).answer)
+        return dict(self.command(lambda s, c: breath_tests.record(s, reading, c)).answer)
 
     def positive(self) -> str:
         first = self.blow(80)["screen_id"]
@@ -38,7 +38,7 @@ class Breathing(Episode):
 
     def depart(self, test_id: str) -> None:
         way, signs = Transport.RIDE_ARRANGED, WithdrawalSigns.NONE
-        self.command(lambda s, c: breath.departed(s, test_id, way, signs, c))
+        self.command(lambda s, c: breath_tests.departed(s, test_id, way, signs, c))
 
     @property
     def open(self) -> list[str]:
@@ -51,7 +51,7 @@ class Breathing(Episode):
 
     @property
     def no_group(self) -> bool:
-        return breath.no_group_today(self.state, self.now)
+        return breath_tests.no_group_today(self.state, self.now)
 
 
 @pytest.mark.fact("1.8")
@@ -86,7 +86,7 @@ def test_a_positive_is_only_said_after_a_second_look(
     ("mg", "mark"), [(0, None), (19, None), (20, "0.020"), (39, "0.020"), (40, "0.040")]
 )
 def test_the_marks_of_transport_rules(mg: int, mark: str | None) -> None:
-    assert breath.mark(mg) == mark
+    assert breath_tests.mark(mg) == mark
 
 
 def test_the_program_sets_from_where_a_test_is_positive() -> None:
@@ -109,7 +109,7 @@ def test_a_retest_nobody_does_escalates_and_the_test_clears_it() -> None:
     episode = Breathing()
     first = episode.blow(50)["screen_id"]
     assert episode.open == ["screen_retest"]
-    episode.at(episode.now + breath.RETEST_WITHIN)
+    episode.at(episode.now + breath_tests.RETEST_WITHIN)
     [late] = episode.of(attendance.LoopEscalated)
     assert (late.loop, late.loop_id, late.owner_role) == ("screen_retest", first, "clinician")
     episode.blow(0, of=first)
@@ -122,7 +122,7 @@ def test_whoever_is_positive_is_seen_home() -> None:
     episode = Breathing()
     test_id = episode.positive()
     assert episode.open == ["safe_departure"]
-    episode.at(episode.now + breath.DEPARTURE_WITHIN)
+    episode.at(episode.now + breath_tests.DEPARTURE_WITHIN)
     [late] = episode.of(attendance.LoopEscalated)
     assert (late.loop, late.owner_role) == ("safe_departure", "clinician")
     episode.depart(test_id)

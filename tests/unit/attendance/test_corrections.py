@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance import domain, sessions
+from services.attendance.episode import episode_state
+from services.attendance.groups import sessions
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason, Participation
 from shared.contracts.plans import EpisodeDischarged
@@ -24,12 +25,12 @@ WRONG = CorrectionReason.ENTERED_IN_ERROR
 
 
 def correction(
-    booked: domain.Booked,
+    booked: episode_state.Booked,
     was: tuple[AttendanceStatus, int],
     now: tuple[AttendanceStatus, int],
     reason: CorrectionReason = WRONG,
-) -> domain.Corrected:
-    return domain.Corrected(
+) -> episode_state.Corrected:
+    return episode_state.Corrected(
         session_id=booked.session_id,
         booked=booked,
         status_before=was[0],
@@ -40,7 +41,7 @@ def correction(
     )
 
 
-def week_of_three(*minutes: int) -> tuple[Episode, list[domain.Booked]]:
+def week_of_three(*minutes: int) -> tuple[Episode, list[episode_state.Booked]]:
     """A week of three sessions whose rolls say these minutes; 0 is a no-show."""
     episode = Episode(local("2026-03-02 09:00"))
     held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 3, 5)]
@@ -158,7 +159,7 @@ histories = st.lists(st.lists(answers, min_size=1, max_size=4), min_size=1, max_
 
 def settled(answer: tuple[AttendanceStatus, int]) -> tuple[AttendanceStatus, int]:
     status, minutes = answer
-    return status, minutes if status in domain.PRESENT else 0
+    return status, minutes if status in episode_state.PRESENT else 0
 
 
 def lived(told: list[list[tuple[AttendanceStatus, int]]], luck: Random | None) -> Episode:
@@ -230,7 +231,7 @@ def test_a_session_knows_its_roll_as_it_stands_and_hands_on_what_was_and_what_is
         session.command(
             lambda s, c, t=status, m=minutes: sessions.correct(s, EPISODE_ID, t, m, WRONG, c)
         )
-    told = [item.body for item in session.handing if isinstance(item.body, domain.Corrected)]
+    told = [item.body for item in session.handing if isinstance(item.body, episode_state.Corrected)]
     assert [(b.minutes_before, b.minutes_after) for b in told] == [(180, 100), (100, 0), (0, 180)]
     assert session.state.entries[EPISODE_ID].minutes_credited == 180
 

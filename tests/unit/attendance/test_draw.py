@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import services.attendance
-from services.attendance import screens, specimens
+from services.attendance.screening import screens, specimens
 from shared.contracts import attendance, plans
 from shared.contracts.terms import ProgramTerms
 from shared.errors import CareError
@@ -157,7 +157,7 @@ def test_nobody_is_due_who_takes_part_in_no_draw_or_has_left() -> None:
 def test_only_the_edge_has_a_generator_and_it_is_a_cryptographic_one() -> None:
     generators: dict[str, set[str]] = {}
     [folder] = services.attendance.__path__
-    for path in Path(folder).glob("*.py"):
+    for path in Path(folder).rglob("*.py"):
         imported = {
             alias.name
             for node in ast.walk(ast.parse(path.read_text()))
@@ -165,5 +165,5 @@ def test_only_the_edge_has_a_generator_and_it_is_a_cryptographic_one() -> None:
             for alias in node.names
         }
         if found := imported & {"random", "secrets", "uuid"}:
-            generators[path.name] = found
-    assert generators == {"api_screens.py": {"secrets"}}
+            generators[path.relative_to(folder).as_posix()] = found
+    assert generators == {"api/screens.py": {"secrets"}}

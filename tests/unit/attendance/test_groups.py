@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.attendance import groups
+from services.attendance.groups import groups
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.intake import WaitlistExit

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from services.attendance import hours
-from services.attendance.hours import Booking
+from services.attendance.episode import hours
+from services.attendance.episode.hours import Booking
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality, Population
 from shared.contracts.terms import HoursBand, ProgramTerms

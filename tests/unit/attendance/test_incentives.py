@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance import breath, incentives, ladder
 from services.attendance.app import SERVICE
-from services.attendance.incentives import TargetBehavior
-from services.attendance.kept import Earned, TakenOut, WentBack
+from services.attendance.episode import reward_ladder
+from services.attendance.episode.values import Earned, TakenOut, WentBack
+from services.attendance.screening import breath_tests, incentives
+from services.attendance.screening.incentives import TargetBehavior
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import NotProvidedKind
 from shared.contracts.terms import IncentiveTerms, ProgramTerms
@@ -90,7 +91,7 @@ class Ledger(History):
 def worths(row: str, terms: IncentiveTerms = TERMS) -> list[int | None]:
     """What each screen of a row (`+` as wanted, `-` not) was worth."""
     told = tuple((str(n), sign == "+") for n, sign in enumerate(row))
-    return [ladder.worth_of(name, told, terms) for name, _ in told]
+    return [reward_ladder.worth_of(name, told, terms) for name, _ in told]
 
 
 @pytest.mark.parametrize(
@@ -173,18 +174,18 @@ def test_a_confirmed_positive_breath_test_goes_back_like_an_unexpected_positive(
     episode = Rewarded()
     episode.earn()
     episode.at(episode.now + timedelta(days=1))
-    blown = episode.command(lambda s, c: breath.record(s, reading(80), c)).answer["screen_id"]
+    blown = episode.command(lambda s, c: breath_tests.record(s, reading(80), c)).answer["screen_id"]
     assert not [body for body in episode.told if isinstance(body, WentBack)], "not yet confirmed"
-    episode.at(episode.now + breath.RETEST_AFTER)
-    episode.command(lambda s, c: breath.record(s, reading(second, of=blown), c))
+    episode.at(episode.now + breath_tests.RETEST_AFTER)
+    episode.command(lambda s, c: breath_tests.record(s, reading(second, of=blown), c))
     assert any(isinstance(body, WentBack) for body in episode.told) is goes_back
     episode.at(episode.now + timedelta(days=1))
     episode.screened()
     assert episode.earn() == (250 if goes_back else 375)
 
 
-def reading(mg: int, *, of: str | None = None) -> breath.Reading:
-    return breath.Reading(
+def reading(mg: int, *, of: str | None = None) -> breath_tests.Reading:
+    return breath_tests.Reading(
         mg_per_210l=mg, device_id="fuel-cell-2", observed_minutes=15, retest_of=of
     )
 

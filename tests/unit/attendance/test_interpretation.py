@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.attendance import interpretation, laboratory
-from services.attendance.interpretation import Report
-from services.attendance.panels import (
+from services.attendance import settings
+from services.attendance.laboratory import interpretation
+from services.attendance.laboratory.interpretation import Report
+from services.attendance.laboratory.panels import (
     CUTOFFS_NG_ML,
     PANELS,
     AnalyteOutcome,
@@ -293,7 +294,7 @@ our-own = ["cocaine", "fentanyl"]
 
 def test_a_laboratory_s_file_replaces_only_what_differs(tmp_path: Path) -> None:
     (tmp_path / "laboratory.toml").write_text(TABLE)
-    own = laboratory.read(tmp_path / "laboratory.toml")
+    own = settings.read(tmp_path / "laboratory.toml")
     assert (own.validity.ph_low, own.validity.ph_high) == (4.0, 11.0)
     assert own.cutoff_ng_ml("cocaine", PRESUMPTIVE) == 300
     assert own.cutoff_ng_ml("fentanyl", PRESUMPTIVE) == 1
@@ -319,5 +320,5 @@ def test_a_laboratory_s_file_that_is_wrong_stops_the_service(
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigurationError) as refused:
-        laboratory.read(path)
+        settings.read(path)
     assert refused.value.code == code

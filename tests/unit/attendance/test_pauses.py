@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.attendance import pauses, screens, specimens
-from services.attendance.domain import Booked, Corrected, LeftRoster
+from services.attendance.episode import pauses
+from services.attendance.episode.episode_state import Booked, Corrected, LeftRoster
+from services.attendance.screening import screens, specimens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop, Modality

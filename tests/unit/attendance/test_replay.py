@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance import domain
 from services.attendance.app import SERVICE
+from services.attendance.episode import episode_state
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality
@@ -108,7 +108,7 @@ def test_a_roll_without_its_booking_brings_it_along() -> None:
         episode.at(local("2026-03-02 21:00"))
         episode.roll(booked)
     assert bare.state.bookings == told.state.bookings
-    assert isinstance(booked, domain.Booked)
+    assert isinstance(booked, episode_state.Booked)
 
 
 # --- facts of several sources ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.attendance import domain
+from services.attendance.episode import episode_state
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import CancelledBy
 from shared.errors import CareError
@@ -85,7 +85,7 @@ def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
     statuses = {
         subject: body.status
         for subject, body in told.items()
-        if isinstance(body, domain.RollCalled)
+        if isinstance(body, episode_state.RollCalled)
     }
     assert statuses == {f"episode/{EPISODE_ID}": ATTENDED, f"episode/{OTHER_ID}": NO_SHOW}
     assert session.names == ["session-scheduled"], (
@@ -96,7 +96,9 @@ def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
 def test_a_cancellation_is_handed_to_everybody_with_whose_it_was() -> None:
     session = scheduled()
     session.cancel(CancelledBy.WEATHER)
-    dropped = [item.body for item in session.handing if isinstance(item.body, domain.Dropped)]
+    dropped = [
+        item.body for item in session.handing if isinstance(item.body, episode_state.Dropped)
+    ]
     assert [body.cancelled_by for body in dropped] == [CancelledBy.WEATHER] * 2
     [event] = session.of(attendance.SessionCancelled)
     assert (event.cancelled_by, event.minutes_planned) == (CancelledBy.WEATHER, 180)
@@ -133,7 +135,10 @@ def test_a_roll_is_somebodys_to_call_from_the_end_of_the_session() -> None:
     [
         (lambda s: s.call(**EVERYBODY), "resolved"),
         (lambda s: s.cancel(), "withdrawn"),
-        (lambda s: [s.handed(domain.LeftRoster(episode_id=e)) for e in EVERYBODY], "withdrawn"),
+        (
+            lambda s: [s.handed(episode_state.LeftRoster(episode_id=e)) for e in EVERYBODY],
+            "withdrawn",
+        ),
     ],
 )
 def test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it(
@@ -158,7 +163,7 @@ def test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it(
 
 def test_whoever_has_left_is_not_asked_for_in_the_roll() -> None:
     session = begun()
-    session.handed(domain.LeftRoster(episode_id=OTHER_ID))
+    session.handed(episode_state.LeftRoster(episode_id=OTHER_ID))
     assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: ATTENDED}).answer == {"entries": 1}
 
 
@@ -169,7 +174,7 @@ def test_a_session_of_somebody_who_is_gone_is_told_so() -> None:
     assert episode.state.bookings == {}
     [told] = episode.handing
     assert told.subject == f"session/{booked.session_id}"
-    assert told.body == domain.LeftRoster(episode_id=EPISODE_ID)
+    assert told.body == episode_state.LeftRoster(episode_id=EPISODE_ID)
     episode.roll(booked)
     assert "session-attended" not in episode.names
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.attendance import screens, specimens
-from services.attendance.interpretation import UnableReason
+from services.attendance.laboratory.interpretation import UnableReason
+from services.attendance.screening import screens, specimens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import NotProvidedKind, ScreenReason, SpecimenValidity
 from shared.contracts.terms import ProgramTerms

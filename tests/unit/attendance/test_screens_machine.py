@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
 
-from services.attendance import breath, interpretation, screens, specimens
-from services.attendance.interpretation import DefinitiveReason, Report, UnableReason
-from services.attendance.panels import Laboratory
+from services.attendance.laboratory import interpretation
+from services.attendance.laboratory.interpretation import DefinitiveReason, Report, UnableReason
+from services.attendance.laboratory.panels import Laboratory
+from services.attendance.screening import breath_tests, screens, specimens
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -145,8 +146,8 @@ class Screens(RuleBasedStateMachine):
 
     @rule(mg=st.integers(0, 100))
     def blow(self, mg: int) -> None:
-        reading = breath.Reading(mg_per_210l=mg, device_id="d", observed_minutes=15)
-        self.do(breath.record, reading)
+        reading = breath_tests.Reading(mg_per_210l=mg, device_id="d", observed_minutes=15)
+        self.do(breath_tests.record, reading)
 
     @rule(minutes=st.integers(1, 3 * 24 * 60))
     def wait(self, minutes: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.attendance import support
+from services.attendance.episode import mutual_support
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import Modality
@@ -29,30 +29,30 @@ class Supported(Episode):
 
     def log(self, day: str, fellowship: Fellowship = Fellowship.AA) -> None:
         on, how = date.fromisoformat(day), Verification.SELF
-        self.command(lambda s, c: support.log_meeting(s, on, fellowship, how, c))
+        self.command(lambda s, c: mutual_support.log_meeting(s, on, fellowship, how, c))
 
     def choose(self, *alternatives: Fellowship, opted_out: bool = False) -> None:
         self.command(
-            lambda s, _c: support.choose(s, opted_out=opted_out, alternatives=alternatives)
+            lambda s, _c: mutual_support.choose(s, opted_out=opted_out, alternatives=alternatives)
         )
 
     def visit(self, name: str = "sister", *, session: str = "s", present: bool = True) -> None:
-        visit = support.Visit(
+        visit = mutual_support.Visit(
             session_id=uid(session),
             attendee_id=uid(name),
             kind=FamilySessionKind.EDUCATION,
             minutes_attended=90,
             patient_present=present,
         )
-        self.command(lambda s, c: support.family_attended(s, visit, c))
+        self.command(lambda s, c: mutual_support.family_attended(s, visit, c))
 
     @property
     def view(self) -> dict[str, Any]:
-        return support.support_view(self.state, self.now)
+        return mutual_support.support_view(self.state, self.now)
 
     @property
     def family(self) -> dict[str, Any]:
-        return support.family_view(self.state, self.now)
+        return mutual_support.family_view(self.state, self.now)
 
 
 @pytest.mark.fact("1.11", "2.1", "1.12")
@@ -152,14 +152,14 @@ def test_a_family_session_counts_toward_hours_only_with_the_patient(
         episode.hand(booked.session_id, booked)
     episode.at(local("2026-03-03 20:00"))
     episode.roll(booked)
-    visit = support.Visit(
+    visit = mutual_support.Visit(
         session_id=booked.session_id,
         attendee_id=uid("sister"),
         kind=None,
         minutes_attended=90,
         patient_present=not family_only,
     )
-    episode.command(lambda s, c: support.family_attended(s, visit, c))
+    episode.command(lambda s, c: mutual_support.family_attended(s, visit, c))
     [told] = episode.of(attendance.FamilySessionAttended)
     assert told.patient_present is not family_only
     episode.at(local("2026-03-09 00:00"))
@@ -171,7 +171,7 @@ def test_a_visit_that_the_roll_contradicts_is_refused() -> None:
     booked = episode.book(local("2026-03-03 18:00"), 90, Modality.FAMILY)
     episode.at(local("2026-03-03 20:00"))
     episode.roll(booked, NO_SHOW)
-    visit = support.Visit(
+    visit = mutual_support.Visit(
         session_id=booked.session_id,
         attendee_id=uid("sister"),
         kind=None,
@@ -179,16 +179,16 @@ def test_a_visit_that_the_roll_contradicts_is_refused() -> None:
         patient_present=True,
     )
     with pytest.raises(CareError) as refused:
-        episode.command(lambda s, c: support.family_attended(s, visit, c))
+        episode.command(lambda s, c: mutual_support.family_attended(s, visit, c))
     assert refused.value.code == "patient-was-absent"
     alone = visit.model_copy(update={"patient_present": False})
-    episode.command(lambda s, c: support.family_attended(s, alone, c))
+    episode.command(lambda s, c: mutual_support.family_attended(s, alone, c))
 
 
 def test_the_family_has_no_part_in_a_group() -> None:
     episode = Supported()
     booked = episode.book(local("2026-03-03 18:00"))
-    visit = support.Visit(
+    visit = mutual_support.Visit(
         session_id=booked.session_id,
         attendee_id=uid("sister"),
         kind=None,
@@ -196,7 +196,7 @@ def test_the_family_has_no_part_in_a_group() -> None:
         patient_present=True,
     )
     with pytest.raises(CareError) as refused:
-        episode.command(lambda s, c: support.family_attended(s, visit, c))
+        episode.command(lambda s, c: mutual_support.family_attended(s, visit, c))
     assert refused.value.code == "not-a-family-session"
 
 

@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from services.attendance import domain, sessions
 from services.attendance.app import SERVICE
+from services.attendance.episode import episode_state
+from services.attendance.groups import sessions
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
 from shared.contracts.codes import LevelOfCare, Modality, Population
 from shared.decision import HandoffBody
-from shared.runtime.record import Line, Outcome
+from shared.runtime.core.record import Line, Outcome
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 ZONE = "America/New_York"
@@ -71,8 +72,8 @@ class Episode(History):
         modality: Modality = Modality.GROUP,
         *,
         again: int = 0,
-    ) -> domain.Booked:
-        booked = domain.Booked(
+    ) -> episode_state.Booked:
+        booked = episode_state.Booked(
             session_id=uid(starts_at.isoformat()),
             starts_at=starts_at,
             minutes_planned=minutes,
@@ -83,13 +84,13 @@ class Episode(History):
 
     def roll(
         self,
-        booked: domain.Booked,
+        booked: episode_state.Booked,
         status: AttendanceStatus = ATTENDED,
         minutes: int | None = None,
         *,
         again: int = 0,
     ) -> Outcome:
-        called = domain.RollCalled(
+        called = episode_state.RollCalled(
             session_id=booked.session_id,
             booked=booked,
             status=status,
@@ -98,9 +99,9 @@ class Episode(History):
         )
         return self.hand(booked.session_id, called, again=again)
 
-    def drop(self, booked: domain.Booked, by: CancelledBy) -> Outcome:
+    def drop(self, booked: episode_state.Booked, by: CancelledBy) -> Outcome:
         return self.hand(
-            booked.session_id, domain.Dropped(session_id=booked.session_id, cancelled_by=by)
+            booked.session_id, episode_state.Dropped(session_id=booked.session_id, cancelled_by=by)
         )
 
     def weeks(self) -> list[attendance.WeeklyHoursEvaluated]:

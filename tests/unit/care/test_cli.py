@@ -16,9 +16,9 @@ from typer.testing import CliRunner, Result
 
 from care import cli
 from shared.contracts import CATALOGUE
-from shared.runtime.auth import ALGORITHMS, AUDIENCE, Authenticator
-from shared.testing.issuer import DEFAULT_ISSUER
-from shared.testing.stack import SERVICES
+from shared.devtools.issuer import DEFAULT_ISSUER
+from shared.devtools.stack import SERVICES
+from shared.runtime.http.auth import ALGORITHMS, AUDIENCE, Authenticator
 
 EPISODE = "1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44"
 

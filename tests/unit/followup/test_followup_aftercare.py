@@ -6,10 +6,10 @@ from itertools import permutations
 
 import pytest
 
-from services.followup import aftercare, risks
-from services.followup.aftercare import Readmitted
-from services.followup.cadence import MILESTONES
-from services.followup.consents import Joined
+from services.followup.aftercare import aftercare, risks
+from services.followup.aftercare.aftercare import Readmitted
+from services.followup.episode.cadence import MILESTONES
+from services.followup.episode.consents import Joined
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import AttemptResult, OutreachCause, ReportedBy, RiskFlag

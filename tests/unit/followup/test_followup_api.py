@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.followup.app import SERVICE
-from services.followup.outreach import OWNERS
+from services.followup.outreach.outreach import OWNERS
 from shared.contracts import intake
 from shared.contracts.followup import RiskFlag
 from shared.contracts.plans import DischargeKind

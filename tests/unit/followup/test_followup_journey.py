@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup import journey
-from services.followup.aftercare import Readmitted
-from services.followup.consents import Holding, Joined, PersonState
-from services.followup.domain import EpisodeState, ReadmissionUndone
+from services.followup.aftercare.aftercare import Readmitted
+from services.followup.episode.consents import Holding, Joined, PersonState
+from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
+from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.reactions import HANDOFFS, REACTIONS
-from services.followup.sessions import SessionState
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import AttendanceStatus
 from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare, Role
@@ -23,7 +23,7 @@ from shared.contracts.followup import OutreachCause
 from shared.contracts.intake import DeclineReason, InformationCategory, ReferralOutcome
 from shared.decision import Handoff
 from shared.errors import Refused
-from shared.runtime.record import RecordKind
+from shared.runtime.core.record import RecordKind
 from tests.unit.followup.world import (
     DAY,
     HOUR,

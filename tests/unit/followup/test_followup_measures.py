@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup import measures, watch
-from services.followup.measures import Measure, Standing
+from services.followup import invariants
+from services.followup.measures import measures
+from services.followup.measures.measures import Measure, Standing
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import RiskFlag, TransitionKind
@@ -147,27 +148,27 @@ class TestIndex:
     def test_is_the_day_of_the_assessment_that_found_the_person_eligible(self) -> None:
         history = Followup(START)
         history.hear(fact(intake.AssessmentScheduled, starts_at=START - 3 * DAY))
-        assert watch.clocks(history.state) == ()
+        assert invariants.clocks(history.state) == ()
         history.hear(fact(intake.EligibilityDetermined, eligible=True))
-        [clock] = watch.clocks(history.state)
+        [clock] = invariants.clocks(history.state)
         assert (clock.rule.measure, clock.index_on) == (Measure.IET, date(2026, 2, 27))
         history.hear(admitted())
-        assert watch.clocks(history.state) == (clock,)
+        assert invariants.clocks(history.state) == (clock,)
 
     def test_is_the_admission_when_no_assessment_was_heard_of(self) -> None:
-        [clock] = watch.clocks(in_program().state)
+        [clock] = invariants.clocks(in_program().state)
         assert clock.index_on == START.date()
 
     def test_a_readmission_is_no_new_episode(self) -> None:
         history = Followup()
         history.hear(admitted(prior=uid("prior")))
-        assert watch.clocks(history.state) == ()
+        assert invariants.clocks(history.state) == ()
 
     def test_who_is_ineligible_has_none(self) -> None:
         history = Followup()
         history.hear(fact(intake.AssessmentScheduled, starts_at=START))
         history.hear(fact(intake.EligibilityDetermined, eligible=False))
-        assert watch.clocks(history.state) == ()
+        assert invariants.clocks(history.state) == ()
 
     @pytest.mark.parametrize(
         ("kind", "measure"),
@@ -185,14 +186,14 @@ class TestIndex:
     ) -> None:
         history = Followup()
         history.hear(fact(intake.ReferralReceived, source_kind=kind, received_at=START))
-        assert {c.rule.measure for c in watch.clocks(history.state)} == ({measure} - {None})
+        assert {c.rule.measure for c in invariants.clocks(history.state)} == ({measure} - {None})
 
     def test_a_day_that_staff_state_corrects_the_referral(self) -> None:
         history = Followup()
         wm = PartnerKind.WITHDRAWAL_MANAGEMENT
         history.hear(fact(intake.ReferralReceived, source_kind=wm, received_at=START))
         history.transition(WM, date(2026, 3, 1))
-        assert {c.index_on for c in watch.clocks(history.state)} == {date(2026, 3, 1)}
+        assert {c.index_on for c in invariants.clocks(history.state)} == {date(2026, 3, 1)}
 
     @pytest.mark.parametrize(
         ("zone", "expected"),
@@ -212,7 +213,7 @@ class TestIndex:
                 prior_episode_id=None,
             )
         )
-        [clock] = watch.clocks(history.state)
+        [clock] = invariants.clocks(history.state)
         assert clock.index_on == expected
 
     def test_a_session_late_in_the_evening_is_of_its_local_day(self) -> None:
@@ -220,7 +221,7 @@ class TestIndex:
         history.transition(ED, date(2026, 3, 2))
         history.at(datetime(2026, 3, 10, 4, 30, tzinfo=UTC))  # 9 March, 23:30, in Chicago: day 7
         history.hear(attended(history.now))
-        fua = [c for c in watch.clocks(history.state) if c.rule.measure is Measure.FUA]
+        fua = [c for c in invariants.clocks(history.state) if c.rule.measure is Measure.FUA]
         assert [c.met_on for c in fua] == [date(2026, 3, 9)] * 2
 
 
@@ -281,7 +282,7 @@ class TestLoops:
         history = in_program()
         history.transition(WM, START.date())
         history.hear(fact(plans.TransferCompleted, first_contact_at=START + DAY))
-        fui = [c for c in watch.clocks(history.state) if c.rule.measure is Measure.FUI]
+        fui = [c for c in invariants.clocks(history.state) if c.rule.measure is Measure.FUI]
         assert [c.met_on for c in fui] == [date(2026, 3, 3)] * 2
 
 
@@ -317,7 +318,7 @@ def test_danger_at_a_check_in_goes_to_the_emergency_department_and_the_person_is
     [loop] = history.loops(FollowupLoop.TIMELY_VISIT)
     history.after(days=3)
     history.hear(attended(history.now))
-    fua = [c for c in watch.clocks(history.state) if c.rule.measure is Measure.FUA]
+    fua = [c for c in invariants.clocks(history.state) if c.rule.measure is Measure.FUA]
     assert [c.met_on for c in fua] == [date(2026, 3, 8)] * 2
     assert loop.id not in [one.id for one in history.loops(FollowupLoop.TIMELY_VISIT)]
 
@@ -329,7 +330,7 @@ def test_danger_found_at_the_assessment_starts_the_clock_on_its_day() -> None:
     history.hear(
         fact(intake.ImminentDangerIdentified, action=intake.EmergencyAction.EMERGENCY_DEPARTMENT)
     )
-    assert {c.rule.measure for c in watch.clocks(history.state)} == {Measure.FUA}
+    assert {c.rule.measure for c in invariants.clocks(history.state)} == {Measure.FUA}
 
 
 @pytest.mark.scenario(13)
@@ -341,7 +342,7 @@ def test_who_comes_back_from_withdrawal_care_is_seen_within_days_of_it() -> None
     assert loop.owner_role is Role.CASE_MANAGER
     history.hear(fact(intake.AssessmentScheduled, starts_at=START + 2 * DAY))
     history.after(days=2).hear(fact(intake.EligibilityDetermined, eligible=True))
-    fui = [c for c in watch.clocks(history.state) if c.rule.measure is Measure.FUI]
+    fui = [c for c in invariants.clocks(history.state) if c.rule.measure is Measure.FUI]
     assert [c.standing(history.now.date()) for c in fui] == [MET, MET]
 
 

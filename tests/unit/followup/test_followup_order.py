@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup.domain import NO_CONTACT
+from services.followup.episode.episode_state import NO_CONTACT
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import FollowupLoop
 from shared.contracts.event import Event

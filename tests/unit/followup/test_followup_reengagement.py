@@ -6,8 +6,8 @@ from datetime import date, timedelta
 
 import pytest
 
+from services.followup.outreach.reengagement import OWNERS
 from services.followup.reactions import on_deadline
-from services.followup.reengagement import OWNERS
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
 from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy

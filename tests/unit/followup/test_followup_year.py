@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.followup import checkins
-from services.followup.aftercare import Readmitted
-from services.followup.cadence import within
+from services.followup.aftercare import check_ins
+from services.followup.aftercare.aftercare import Readmitted
+from services.followup.episode.cadence import within
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone, Role
 from shared.contracts.followup import (
@@ -161,7 +161,7 @@ class TestTried:
         key = history.open_check_in(0)
         for channel in channels:
             history.attempt(key, AttemptResult.NO_ANSWER, channel)
-        history.at(history.check_ins[key].window.closes_at - checkins.LOOKED_AT_BEFORE)
+        history.at(history.check_ins[key].window.closes_at - check_ins.LOOKED_AT_BEFORE)
         assert self.escalations(history) == ([] if enough else [("clinician", 1)])
         history.at(history.check_ins[key].window.closes_at)
         [closed] = history.of(followup.CheckInMissed)
@@ -302,7 +302,7 @@ def test_return_to_use_at_day_70_and_a_readmission_that_takes_over() -> None:
     )
     [handoff] = [h for h in later.handing if isinstance(h.body, Readmitted)]
     prior.at(later.now).handed(handoff.body)
-    states = [checkins.standing(prior.state, item) for item in prior.check_ins.values()]
+    states = [check_ins.standing(prior.state, item) for item in prior.check_ins.values()]
     assert states == ["done"] * 5 + ["superseded"] * 3
     assert prior.state.next_episode_id == later.record.subject.partition("/")[2]
     said = len(prior.said)

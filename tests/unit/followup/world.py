@@ -6,18 +6,12 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.followup import (
-    aftercare,
-    appointments,
-    checkins,
-    domain,
-    outreach,
-    reengagement,
-    risks,
-    transitions,
-)
+from services.followup.aftercare import aftercare, appointments, check_ins, risks
 from services.followup.app import SERVICE
-from services.followup.watch import told
+from services.followup.episode import episode_state
+from services.followup.invariants import told
+from services.followup.measures import transitions
+from services.followup.outreach import outreach, reengagement
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import Absence
 from shared.contracts.codes import ClearedReason, FollowupLoop
@@ -35,7 +29,7 @@ from shared.contracts.followup import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision
 from shared.loops import Loop
-from shared.runtime.record import Outcome
+from shared.runtime.core.record import Outcome
 from tests.unit.support import START, History, fact, uid
 
 HOUR = timedelta(hours=1)
@@ -94,7 +88,7 @@ class Followup(History):
         )
 
     @property
-    def check_ins(self) -> dict[str, domain.CheckIn]:
+    def check_ins(self) -> dict[str, episode_state.CheckIn]:
         return self.state.aftercare.check_ins
 
     @property
@@ -107,7 +101,7 @@ class Followup(History):
         self.at(self.check_ins[key].window.due_at)
         return key
 
-    def tell(self, rule: Callable[[Any, Cause], Decision[domain.EpisodeState]]) -> Outcome:
+    def tell(self, rule: Callable[[Any, Cause], Decision[episode_state.EpisodeState]]) -> Outcome:
         """Give a command as the service's routes do."""
         return self.command(told(rule))
 
@@ -122,11 +116,11 @@ class Followup(History):
         result: AttemptResult = AttemptResult.NO_ANSWER,
         channel: Channel = Channel.CALL,
     ) -> Outcome:
-        return self.tell(lambda s, c: checkins.attempt(s, key, channel, result, c))
+        return self.tell(lambda s, c: check_ins.attempt(s, key, channel, result, c))
 
     def complete(self, key: str, *flags: RiskFlag) -> Outcome:
-        answers = checkins.Answers(use_since=UseSince.NONE, risk_flags=flags)
-        return self.tell(lambda s, c: checkins.complete(s, key, answers, c))
+        answers = check_ins.Answers(use_since=UseSince.NONE, risk_flags=flags)
+        return self.tell(lambda s, c: check_ins.complete(s, key, answers, c))
 
     def answer_risk(self, loop_id: str, how: risks.Answer = "seen_to") -> Outcome:
         return self.tell(lambda s, c: risks.answer(s, loop_id, how, c))
@@ -153,7 +147,7 @@ class Followup(History):
         return self.tell(lambda s, c: transitions.report(s, kind, on, c))
 
     def agree(self, *elements: str, **more: Any) -> Outcome:
-        agreed = domain.Agreed(elements=elements, **more)
+        agreed = episode_state.Agreed(elements=elements, **more)
         return self.tell(lambda s, c: aftercare.agree(s, agreed, c))
 
     def appointment(self, outcome: appointments.Outcome) -> Outcome:

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from services.intake import api, api_consents, api_outbound, api_waitlist
+from services.intake.api import consents, episodes, outbound_referrals, waitlist
 from tests.unit.intake.world import STAGES, at_stage, grant, person
 from tests.unit.support import EPISODE_ID, uid
 
@@ -51,7 +51,7 @@ COMPLETE: dict[str, Any] = {
     ],
 )
 def test_admissions_that_are_taken(changes: dict[str, Any], *, accepted: bool) -> None:
-    _taken(api.Admit, {**ADMIT, **changes}, accepted=accepted)
+    _taken(episodes.Admit, {**ADMIT, **changes}, accepted=accepted)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_admissions_that_are_taken(changes: dict[str, Any], *, accepted: bool) -
     ],
 )
 def test_assessments_that_are_taken(changes: dict[str, Any], *, accepted: bool) -> None:
-    _taken(api.CompleteAssessment, {**COMPLETE, **changes}, accepted=accepted)
+    _taken(episodes.CompleteAssessment, {**COMPLETE, **changes}, accepted=accepted)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_assessments_that_are_taken(changes: dict[str, Any], *, accepted: bool) 
 )
 def test_a_level_is_never_a_bare_number(level: Any, *, accepted: bool) -> None:
     body = {"episode_id": EPISODE_ID, "actual_level": level}
-    _taken(api.DecidePlacement, body, accepted=accepted)
+    _taken(episodes.DecidePlacement, body, accepted=accepted)
 
 
 def _taken(body: type[Any], data: dict[str, Any], *, accepted: bool) -> None:
@@ -103,7 +103,7 @@ def _taken(body: type[Any], data: dict[str, Any], *, accepted: bool) -> None:
 
 @pytest.mark.parametrize("stage", [*STAGES])
 def test_ratings_are_not_shown(stage: str) -> None:
-    view = api.episode_view(at_stage(stage).state)
+    view = episodes.episode_view(at_stage(stage).state)
     assert "deadlines" not in view
     assert "ratings" not in (view["assessment"] or {})
 
@@ -125,19 +125,19 @@ def test_ratings_are_not_shown(stage: str) -> None:
     ],
 )
 def test_the_stage_in_a_word(stage: str, word: str) -> None:
-    assert api.episode_view(at_stage(stage).state)["stage"] == word
+    assert episodes.episode_view(at_stage(stage).state)["stage"] == word
 
 
 def test_consents_are_listed_by_id() -> None:
     history = person()
     consent_id = history.command(grant()).answer["consent_id"]
-    assert [*api_consents.consents_view(history.state)["consents"]] == [consent_id]
+    assert [*consents.consents_view(history.state)["consents"]] == [consent_id]
     assert consent_id != uid("x")
 
 
 def test_the_routes_of_the_path_and_of_waiting() -> None:
     app = FastAPI()
-    for router in (api.router, api_outbound.router, api_waitlist.router):
+    for router in (episodes.router, outbound_referrals.router, waitlist.router):
         app.include_router(router)
     routes = {
         f"{method.upper()} {path}"

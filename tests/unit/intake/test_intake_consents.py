@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake import consents, people
 from services.intake.app import SERVICE
-from services.intake.consents import FORMS
 from services.intake.handoffs import (
     EpisodeEnded,
     EpisodeJoined,
@@ -19,7 +17,15 @@ from services.intake.handoffs import (
     EpisodeOpened,
     ReliedOn,
 )
-from services.intake.people import RECIPIENT_CLASSES, Asked, NewConsent, PersonState, Statement
+from services.intake.person import consents, person_state
+from services.intake.person.consents import FORMS
+from services.intake.person.person_state import (
+    RECIPIENT_CLASSES,
+    Asked,
+    NewConsent,
+    PersonState,
+    Statement,
+)
 from shared.contracts import intake
 from shared.contracts.intake import (
     ConsentExpiry,
@@ -117,7 +123,7 @@ class Person(History):
         self.command(lambda state, cause: consents.expire(state, consent_id, cause))
 
     def may(self, **changes: Any) -> bool:
-        return people.permitted_by(self.state, asked(**changes), self.now) is not None
+        return person_state.permitted_by(self.state, asked(**changes), self.now) is not None
 
 
 def asked(**changes: Any) -> Asked:
@@ -383,7 +389,7 @@ def test_an_end_that_nobody_has_noticed_yet_is_an_end() -> None:
     person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=START))
     state: PersonState = person.state
     for now, allowed in ((START, True), (START + 9 * HOUR, False)):
-        assert (people.permitted_by(state, asked(), now) is not None) is allowed
+        assert (person_state.permitted_by(state, asked(), now) is not None) is allowed
 
 
 # --- the episode was another's --------------------------------------------------------------------------
@@ -490,7 +496,7 @@ def test_a_consent_names_recipient_content_purpose_and_time(
     kind, changes = given_form
     person = Person()
     consent_id = person.grants(kind, **changes)
-    found = people.permitted_by(person.state, asked(**question), START + after)
+    found = person_state.permitted_by(person.state, asked(**question), START + after)
     assert found == (consent_id if allowed else None)
 
 
@@ -513,7 +519,7 @@ def test_whatever_is_allowed_one_standing_consent_says_whole(
         consent_id = person.grants(kind)
         if ended:
             (person.ends if kind is Kind.CRIMINAL_JUSTICE else person.revokes)(consent_id)
-    found = people.permitted_by(person.state, question, START)
+    found = person_state.permitted_by(person.state, question, START)
     if found is None:
         return
     held = person.state.consents[found]
@@ -530,7 +536,7 @@ def test_a_specific_consent_is_relied_on_before_a_general_one() -> None:
     person.grants(Kind.TPO, recipients=[PARTNER])
     specific = person.grants(purpose="treatment")
     question = asked(purpose=Purpose.TREATMENT)
-    assert people.permitted_by(person.state, question, START) == specific
+    assert person_state.permitted_by(person.state, question, START) == specific
 
 
 def test_a_person_survives_the_store() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import inbound, referrals
+from services.intake.episode import inbound_referrals, outbound_referrals
 from services.intake.handoffs import Readmitted
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Role, Urgency
@@ -78,7 +78,7 @@ def test_three_roles_own_it_in_turn_and_the_last_keeps_it() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (inbound.acknowledge, ClearedReason.RESOLVED),
+        (inbound_referrals.acknowledge, ClearedReason.RESOLVED),
         (decline, ClearedReason.EPISODE_CLOSED),
         (close(), ClearedReason.EPISODE_CLOSED),
     ],
@@ -198,7 +198,7 @@ def test_closing_ends_the_reminders() -> None:
     history = at_stage("ineligible")
     referral_id = sent(history)
     history.after(hours=60)
-    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.LOST, c))
+    history.command(lambda s, c: outbound_referrals.close(s, referral_id, ReferralOutcome.LOST, c))
     history.after(days=1)
     assert len(history.of(intake.ReferralLoopOverdue)) == 2
     [event] = history.of(intake.ReferralLoopClosed)
@@ -209,7 +209,7 @@ def test_accepting_moves_the_deadline_behind_the_appointment() -> None:
     history = at_stage("ineligible")
     referral_id = sent(history)
     appointment = START + 3 * DAY
-    history.command(lambda s, c: referrals.accepted(s, referral_id, appointment, c))
+    history.command(lambda s, c: outbound_referrals.accepted(s, referral_id, appointment, c))
     history.at(appointment + 23 * HOUR)
     assert history.of(intake.ReferralLoopOverdue) == []
     history.at(appointment + 24 * HOUR)
@@ -220,7 +220,7 @@ def test_accepting_moves_the_deadline_behind_the_appointment() -> None:
 def test_an_answer_without_an_appointment_leaves_the_deadline(answer: str) -> None:
     history = at_stage("ineligible")
     referral_id = sent(history)
-    rule = referrals.accepted if answer == "accepted" else referrals.rejected
+    rule = outbound_referrals.accepted if answer == "accepted" else outbound_referrals.rejected
     history.command(lambda s, c: rule(s, referral_id, None, c))
     history.after(hours=24)
     assert len(history.of(intake.ReferralLoopOverdue)) == 1
@@ -231,18 +231,18 @@ def test_all_reminders_together_are_ten() -> None:
     referral_id = sent(history)
     history.after(days=20)
     appointment = history.now + DAY
-    history.command(lambda s, c: referrals.accepted(s, referral_id, appointment, c))
+    history.command(lambda s, c: outbound_referrals.accepted(s, referral_id, appointment, c))
     history.after(days=20)
-    assert len(history.of(intake.ReferralLoopOverdue)) == referrals.REMINDERS_MAX
+    assert len(history.of(intake.ReferralLoopOverdue)) == outbound_referrals.REMINDERS_MAX
 
 
 def test_an_ineligible_person_stays_somebodys_until_the_inbound_loop_closes() -> None:
     history = at_stage("ineligible")
     first, second = sent(history), sent(history)
     assert history.due(IntakeLoop.OUTBOUND_REFERRAL) is None
-    history.command(lambda s, c: referrals.close(s, first, ReferralOutcome.DECLINED, c))
+    history.command(lambda s, c: outbound_referrals.close(s, first, ReferralOutcome.DECLINED, c))
     assert history.due(IntakeLoop.OUTBOUND_REFERRAL) is None  # the other one is under way
-    history.command(lambda s, c: referrals.close(s, second, ReferralOutcome.ADMITTED, c))
+    history.command(lambda s, c: outbound_referrals.close(s, second, ReferralOutcome.ADMITTED, c))
     assert history.due(IntakeLoop.OUTBOUND_REFERRAL) == START + 2 * DAY
     history.command(close(ReferralOutcome.DECLINED))
     assert history.state.deadlines == {}
@@ -251,7 +251,9 @@ def test_an_ineligible_person_stays_somebodys_until_the_inbound_loop_closes() ->
 def test_whom_the_program_no_longer_suits_stays_somebodys_in_treatment_too() -> None:
     history = at_stage("oriented").does(schedule, complete(findings(FOR_DETOX)), recommend)
     referral_id = sent(history)
-    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.DECLINED, c))
+    history.command(
+        lambda s, c: outbound_referrals.close(s, referral_id, ReferralOutcome.DECLINED, c)
+    )
     assert set(history.waits) == {IntakeLoop.OUTBOUND_REFERRAL.value}
     history.hear(discharged())
     assert history.state.deadlines == {}
@@ -378,7 +380,9 @@ def test_a_referral_sent_out_is_a_loop_with_owners_of_its_own() -> None:
     history.after(days=4)
     said = [(e.loop_id, e.owner_role) for e in history.of(intake.LoopEscalated)]
     assert said == [(referral_id, owner) for owner in OWNERS]
-    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c))
+    history.command(
+        lambda s, c: outbound_referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c)
+    )
     [event] = [e for e in history.of(intake.EscalationCleared) if e.loop_id == referral_id]
     assert event.step_reached == 3
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.intake import audit
 from services.intake.app import SERVICE
+from services.intake.person import audit
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.intake import DisclosureBasis, EmergencyNature

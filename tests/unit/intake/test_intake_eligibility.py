@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.intake import admissions, eligibility
+from services.intake.episode import admissions, eligibility
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, Population
 from shared.contracts.intake import GapReason, OverrideReason, PartnerKind, ReferralOutcome

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.intake import audit, identity
 from services.intake.app import SERVICE
-from services.intake.audit import Access, AccessKind, AccessLog, AccessPurpose
-from services.intake.identity import Channel, Contact, Identity, MaySay, Sought
+from services.intake.person import audit, identity
+from services.intake.person.audit import Access, AccessKind, AccessLog, AccessPurpose
+from services.intake.person.identity import Channel, Contact, Identity, MaySay, Sought
 from shared.decision import Decision
 from shared.errors import Forbidden
 from tests.unit.served import Served, refused

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake import levels
-from services.intake.levels import COE, HOUSING, MEDICAL_FOLLOW_UP, Derivation, Need
+from services.intake.episode import levels
+from services.intake.episode.levels import COE, HOUSING, MEDICAL_FOLLOW_UP, Derivation, Need
 from services.intake.settings import DEMO_RULES
 from shared.errors import ConfigurationError
 from tests.unit.intake.world import TABLE

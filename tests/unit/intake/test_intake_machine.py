@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.intake import inbound, mistakes, referrals, waitlist
-from services.intake.domain import OFFER, EpisodeState
+from services.intake import mistakes
+from services.intake.episode import inbound_referrals, outbound_referrals, waitlist
+from services.intake.episode.episode_state import OFFER, EpisodeState
 from services.intake.handoffs import Lined, PlaceOffered, Readmitted
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import IntakeLoop
@@ -71,11 +72,11 @@ def leave(reason: WaitlistExit) -> Rule:
 
 
 def closed(outcome: ReferralOutcome) -> Rule:
-    return lambda s, c: referrals.close(s, outbound(s), outcome, c)
+    return lambda s, c: outbound_referrals.close(s, outbound(s), outcome, c)
 
 
 COMMANDS: dict[str, Rule] = {
-    "acknowledge": inbound.acknowledge,
+    "acknowledge": inbound_referrals.acknowledge,
     "decline": decline,
     "close": close(),
     "schedule": schedule,
@@ -90,8 +91,8 @@ COMMANDS: dict[str, Rule] = {
     "admit again": admit(uid("prior")),
     "orient": orient,
     "send": send(),
-    "accepted": lambda s, c: referrals.accepted(s, outbound(s), c.now + 2 * DAY, c),
-    "rejected": lambda s, c: referrals.rejected(s, outbound(s), None, c),
+    "accepted": lambda s, c: outbound_referrals.accepted(s, outbound(s), c.now + 2 * DAY, c),
+    "rejected": lambda s, c: outbound_referrals.rejected(s, outbound(s), None, c),
     "arrived elsewhere": closed(ReferralOutcome.ADMITTED),
     "did not arrive": closed(ReferralOutcome.NO_SHOW),
     "join": lambda s, c: waitlist.join(s, WAITING, c),

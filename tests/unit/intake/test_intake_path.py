@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from services.intake import admissions, assessments, domain, inbound, referrals
-from services.intake.domain import EpisodeState
+from services.intake.episode import (
+    admissions,
+    assessments,
+    episode_state,
+    inbound_referrals,
+    outbound_referrals,
+)
+from services.intake.episode.episode_state import EpisodeState
 from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted
 from shared.contracts import intake
 from shared.contracts.codes import CoOccurring, IntakeLoop, Urgency
@@ -80,15 +86,15 @@ def test_a_referral_opens_an_episode_of_a_person() -> None:
 
 def test_the_wait_for_an_acknowledgement_is_measured() -> None:
     history = at_stage("referred").after(minutes=95)
-    history.command(inbound.acknowledge)
+    history.command(inbound_referrals.acknowledge)
     [event] = history.of(intake.ReferralAcknowledged)
     assert event.minutes_to_acknowledge == 95
 
 
 def test_counts_stay_within_the_contract() -> None:
     """An answer after eighty years, or by a clock that went back, must not break the event."""
-    assert domain.elapsed(START, START + timedelta(days=30_000)) == domain.COUNT_MAX
-    assert domain.elapsed(START, START - timedelta(hours=1)) == 0
+    assert episode_state.elapsed(START, START + timedelta(days=30_000)) == episode_state.COUNT_MAX
+    assert episode_state.elapsed(START, START - timedelta(hours=1)) == 0
 
 
 def test_a_declined_referral_is_a_closed_episode() -> None:
@@ -118,9 +124,11 @@ def test_an_ineligible_person_is_sent_on_and_the_loop_closes_there() -> None:
     [determined] = history.of(intake.EligibilityDetermined)
     assert determined.unmet == ("withdrawal-management-needed", "level-not-offered")
     referral_id = history.command(send()).answer["referral_id"]
-    history.command(lambda s, c: referrals.accepted(s, referral_id, None, c))
+    history.command(lambda s, c: outbound_referrals.accepted(s, referral_id, None, c))
     assert history.of(intake.ReferralLoopClosed) == []
-    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c))
+    history.command(
+        lambda s, c: outbound_referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c)
+    )
     [closed] = history.of(intake.ReferralLoopClosed)
     assert (closed.referral_id, closed.outcome) == (referral_id, ReferralOutcome.ADMITTED)
 
@@ -294,7 +302,7 @@ def test_an_episode_does_not_continue_itself() -> None:
 
 COMMANDS: dict[str, Rule] = {
     "receive": receive(Urgency.URGENT),
-    "acknowledge": inbound.acknowledge,
+    "acknowledge": inbound_referrals.acknowledge,
     "decline": decline,
     "close": close(),
     "close-as-admitted": close(ReferralOutcome.ADMITTED),
@@ -401,13 +409,13 @@ def test_an_answer_is_given_once_and_a_loop_closes_once() -> None:
     referral_id = history.command(send()).answer["referral_id"]
 
     def rejected(state: EpisodeState, cause: Any) -> Any:
-        return referrals.rejected(state, referral_id, RejectionReason.NO_BED, cause)
+        return outbound_referrals.rejected(state, referral_id, RejectionReason.NO_BED, cause)
 
     def accepted(state: EpisodeState, cause: Any) -> Any:
-        return referrals.accepted(state, referral_id, None, cause)
+        return outbound_referrals.accepted(state, referral_id, None, cause)
 
     def closed(state: EpisodeState, cause: Any) -> Any:
-        return referrals.close(state, referral_id, ReferralOutcome.DECLINED, cause)
+        return outbound_referrals.close(state, referral_id, ReferralOutcome.DECLINED, cause)
 
     history.command(rejected)
     for answer in (rejected, accepted):
@@ -424,13 +432,15 @@ def test_an_answer_is_given_once_and_a_loop_closes_once() -> None:
 def test_an_unknown_referral_is_unknown() -> None:
     history = at_stage("ineligible")
     with pytest.raises(Unknown):
-        history.command(lambda s, c: referrals.close(s, uid("x"), ReferralOutcome.LOST, c))
+        history.command(lambda s, c: outbound_referrals.close(s, uid("x"), ReferralOutcome.LOST, c))
 
 
 def test_what_became_of_a_referral_still_matters_when_the_episode_has_ended() -> None:
     history = at_stage("oriented")
     referral_id = history.command(send()).answer["referral_id"]
     history.hear(discharged())
-    history.command(lambda s, c: referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c))
+    history.command(
+        lambda s, c: outbound_referrals.close(s, referral_id, ReferralOutcome.ADMITTED, c)
+    )
     assert history.names[-1] == "referral-loop-closed"
     assert history.state.deadlines == {}

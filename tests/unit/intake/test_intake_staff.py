@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.intake import staff
 from services.intake.app import SERVICE
+from services.intake.resources import staff
 from shared.contracts import intake, plans
 from shared.contracts.codes import Role
 from shared.duty import ABSENCES_KEPT

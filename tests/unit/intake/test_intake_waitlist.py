@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.intake import domain, lines, waitlist
-from services.intake.lines import SETTLES_WITHIN, LineState
+from services.intake.episode import episode_state, waitlist
+from services.intake.resources import waitlist_queue
+from services.intake.resources.waitlist_queue import SETTLES_WITHIN, LineState
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
@@ -296,7 +297,7 @@ def test_an_accepted_place_is_kept_until_the_seat_is_said_but_not_for_ever() -> 
     town["a"].hear(released())
     town.deliver()
     accepts(town["c"])
-    town.settled().after(lines.KEPT_FOR - HOUR)
+    town.settled().after(waitlist_queue.KEPT_FOR - HOUR)
     assert offers(town, "d") == []
     town.after(2 * HOUR)
     assert offers(town, "d") == ["d"]
@@ -312,7 +313,7 @@ ENDS: dict[str, tuple[tuple[Any, ...], WaitlistExit]] = {
         WaitlistExit.REFERRED_ELSEWHERE,
     ),
     "entered in error": (
-        (lambda s, c: domain.void(s, c, ClearedReason.ENTERED_IN_ERROR),),
+        (lambda s, c: episode_state.void(s, c, ClearedReason.ENTERED_IN_ERROR),),
         WaitlistExit.WITHDRAWN,
     ),
 }
@@ -334,7 +335,7 @@ def test_what_else_ends_the_waiting(how: str, *, has_offer: bool) -> None:
     assert [e.reason for e in town["c"].of(intake.WaitlistLeft)] == [reason]
     assert (town.line.queue, town.line.offered) == ((), {})
     assert IntakeLoop.WAITLIST.value not in town["c"].waits
-    assert not [name for name in town["c"].state.deadlines if name.startswith(domain.OFFER)]
+    assert not [name for name in town["c"].state.deadlines if name.startswith(episode_state.OFFER)]
 
 
 def test_waiting_is_an_open_loop_that_escalates_and_is_retracted() -> None:
@@ -428,15 +429,17 @@ def test_in_any_order_each_free_seat_is_offered_exactly_once(data: st.DataObject
         town.somebody(name, "admitted")
     for name in ("c", "d", "e"):
         town.somebody(name)
-    lines: dict[str, list[Event | str]] = {
+    waitlist_queue: dict[str, list[Event | str]] = {
         "group": [capacity(attendance.GroupOpened, 0), capacity(attendance.GroupFilled, 2)],
         "a": [reserved(), released()],
         "b": [reserved()],
         **{name: ["join"] for name in ("c", "d", "e")},
     }
-    order = data.draw(st.permutations([name for name, line in lines.items() for _ in line]))
+    order = data.draw(
+        st.permutations([name for name, line in waitlist_queue.items() for _ in line])
+    )
     for name in order:
-        step = lines[name].pop(0)
+        step = waitlist_queue[name].pop(0)
         if isinstance(step, Event):
             town[name].hear(step)
         else:
@@ -457,4 +460,4 @@ def test_a_line_survives_the_store() -> None:
     town.deliver()
     assert LineState.model_validate(town.line.model_dump(mode="json")) == town.line
     state = town["c"].state
-    assert domain.EpisodeState.model_validate(state.model_dump(mode="json")) == state
+    assert episode_state.EpisodeState.model_validate(state.model_dump(mode="json")) == state

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from services.intake.app import SERVICE
-from services.intake.capacity import subject
 from services.intake.handoffs import LineJoined, SeatChanged
+from services.intake.resources.partner_capacity import subject
 from shared.contracts import attendance
 from tests.unit.intake.test_intake_waitlist import GROUP, GROUP_ID, TRACK, capacity
 from tests.unit.intake.world import DAY, HOUR, Intake, at_stage

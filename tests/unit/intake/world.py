@@ -6,19 +6,18 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from services.intake import (
+from services.intake import handoffs, settings
+from services.intake.app import SERVICE
+from services.intake.episode import (
     admissions,
     assessments,
-    consents,
     eligibility,
-    handoffs,
-    inbound,
-    referrals,
-    settings,
-    steps,
+    inbound_referrals,
+    outbound_referrals,
+    values,
 )
-from services.intake.app import SERVICE
-from services.intake.domain import EpisodeState
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.person import consents
 from shared.contracts import followup, plans
 from shared.contracts.codes import (
     CoOccurring,
@@ -41,8 +40,8 @@ from shared.contracts.intake import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, HandoffBody
 from shared.programs.profile import ProgramProfile
-from shared.runtime.programs import Programs
-from shared.runtime.record import Line, Outcome, Work
+from shared.runtime.core.record import Line, Outcome, Work
+from shared.runtime.http.programs import Programs
 from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
 HOUR = timedelta(hours=1)
@@ -71,21 +70,21 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 def receive(
     priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
 ) -> Rule:
-    new = steps.NewReferral(
+    new = values.NewReferral(
         source_kind=source,
         source_facility_id=PARTNER,
         priority=priority,
         requested_level=None,
     )
-    return lambda state, cause: inbound.receive(state, new, PERSON_ID, cause)
+    return lambda state, cause: inbound_referrals.receive(state, new, PERSON_ID, cause)
 
 
 def decline(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    return inbound.decline(state, DeclineReason.NO_CAPACITY, ("river-outpatient",), cause)
+    return inbound_referrals.decline(state, DeclineReason.NO_CAPACITY, ("river-outpatient",), cause)
 
 
 def close(outcome: ReferralOutcome = ReferralOutcome.LOST) -> Rule:
-    return lambda state, cause: inbound.close(state, outcome, cause)
+    return lambda state, cause: inbound_referrals.close(state, outcome, cause)
 
 
 def schedule(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
@@ -152,14 +151,16 @@ def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 def send(
     *, permitted: bool = True, within: timedelta = 24 * HOUR, consent_id: str | None = None
 ) -> Rule:
-    new = referrals.NewOutbound(
+    new = outbound_referrals.NewOutbound(
         target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
         target_facility_id=PARTNER,
         target_level=level("3.7-WM"),
         consent_id=consent_id or uid("consent"),
         respond_within=within,
     )
-    return lambda state, cause: referrals.send(state, new, permitted=permitted, cause=cause)
+    return lambda state, cause: outbound_referrals.send(
+        state, new, permitted=permitted, cause=cause
+    )
 
 
 def discharged(at: datetime = START) -> plans.EpisodeDischarged:
@@ -234,7 +235,7 @@ class Intake(History):
 
 
 STAGES: dict[str, tuple[Rule, ...]] = {"unknown": (), "referred": (receive(),)}
-STAGES["acknowledged"] = (*STAGES["referred"], inbound.acknowledge)
+STAGES["acknowledged"] = (*STAGES["referred"], inbound_referrals.acknowledge)
 STAGES["scheduled"] = (*STAGES["acknowledged"], schedule)
 STAGES["assessed"] = (*STAGES["scheduled"], complete())
 STAGES["in-danger"] = (*STAGES["scheduled"], complete(in_danger()))

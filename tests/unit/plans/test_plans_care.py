@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.plans import care, tables
-from services.plans.domain import EpisodeState
+from services.plans import additional_services, tables
+from services.plans.episode_state import EpisodeState
 from shared.contracts import intake, plans
 from shared.contracts.codes import CoOccurring, PlansLoop
 from shared.contracts.plans import AncillaryKind, CoOccurringCategory, ExpectedAnalyte
@@ -24,7 +24,7 @@ def prescription(code: str, *, verified: bool = True) -> ExpectedAnalyte:
 
 def prescribed(history: Plans, *codes: str) -> list[ExpectedAnalyte]:
     items = tuple(prescription(code) for code in codes)
-    history.command(lambda s, c: care.prescribe(s, items, c))
+    history.command(lambda s, c: additional_services.prescribe(s, items, c))
     return list(history.of(plans.ExpectedAnalytesUpdated)[-1].analytes)
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.plans import care
+from services.plans import additional_services
 from services.plans.reactions import on_deadline
 from services.plans.tables import LOOPS
 from shared.contracts import intake, plans
@@ -231,7 +231,9 @@ class TestLevel:
         )
         history = with_plan()
         for analyte in (old, new):
-            history.command(lambda s, c, a=analyte: care.set_expected_analytes(s, (a,), c))
+            history.command(
+                lambda s, c, a=analyte: additional_services.set_expected_analytes(s, (a,), c)
+            )
         assert history.state.expected == (new,)
         assert history.of(plans.ExpectedAnalytesUpdated)[-1].analytes == (new,)
 

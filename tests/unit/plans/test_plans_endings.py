@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.plans.endings import CRITERIA
+from services.plans.graduation import CRITERIA
 from services.plans.tables import WithdrawnReason
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import Fellowship

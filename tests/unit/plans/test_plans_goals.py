@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.plans import tables
-from services.plans.domain import Goal
+from services.plans.episode_state import Goal
 from services.plans.tables import Contributor, RecoveryStage, WithdrawnReason
 from shared.contracts import intake, plans
 from shared.contracts.codes import Modality, PlansLoop

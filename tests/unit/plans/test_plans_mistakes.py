@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.plans.app import SERVICE
+from services.plans.available_sessions import GroupState, SessionState
 from services.plans.consents import PersonState
-from services.plans.offer import GroupState, SessionState
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import Role
 from shared.contracts.event import Event

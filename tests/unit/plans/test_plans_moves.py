@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.plans import tables
-from services.plans.changes import StepDownReason
+from services.plans.level_changes import StepDownReason
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import ClearedReason, LevelOfCare, PlansLoop
 from shared.contracts.intake import ReferralOutcome

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.plans.domain import Review
+from services.plans.episode_state import Review
 from services.plans.reviews import next_working_day
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (

@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from services.plans import aftercare, care, changes, endings, goals, reviews, tables, treatment
+from services.plans import (
+    additional_services,
+    aftercare,
+    goals,
+    graduation,
+    level_changes,
+    reviews,
+    tables,
+    treatment_plan,
+)
 from services.plans.app import SERVICE
-from services.plans.changes import NewLevel, StepDownReason, Transfer
-from services.plans.domain import Deferral, Goal
+from services.plans.episode_state import Deferral, Goal
+from services.plans.level_changes import NewLevel, StepDownReason, Transfer
 from services.plans.tables import Contributor, GoalOwner
 from shared.contracts import attendance, intake
 from shared.contracts.codes import Dimension, LevelOfCare, Modality, PlansLoop
@@ -24,7 +33,7 @@ from shared.contracts.plans import (
     ReviewDecision,
     ReviewOutcome,
 )
-from shared.runtime.record import Outcome
+from shared.runtime.core.record import Outcome
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 DAY = timedelta(days=1)
@@ -45,7 +54,7 @@ SERVICES = (
     PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
     PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
 )
-PLAN = treatment.NewPlan(goals=(GOAL,), services=SERVICES)
+PLAN = treatment_plan.NewPlan(goals=(GOAL,), services=SERVICES)
 MET = (CriterionResult(code="supports-verified", met=True),)
 UNMET = (CriterionResult(code="supports-verified", met=False),)
 LOWER = LevelOfCare(system="asam", edition="4", code="1.5")
@@ -91,12 +100,14 @@ class Plans(History):
         assert loop is not None, kind
         return loop.deadline_at
 
-    def draft(self, plan: treatment.NewPlan = PLAN) -> Outcome:
-        return self.command(lambda s, c: treatment.draft(s, plan, c))
+    def draft(self, plan: treatment_plan.NewPlan = PLAN) -> Outcome:
+        return self.command(lambda s, c: treatment_plan.draft(s, plan, c))
 
     def sign(self, *, by_patient: bool, plan_id: str | None = None) -> Outcome:
         key = plan_id or self.state.plan.plan_id
-        return self.command(lambda s, c: treatment.sign(s, key, by_patient=by_patient, cause=c))
+        return self.command(
+            lambda s, c: treatment_plan.sign(s, key, by_patient=by_patient, cause=c)
+        )
 
     def review(
         self,
@@ -106,8 +117,8 @@ class Plans(History):
         **more: Any,
     ) -> Outcome:
         key = plan_id or self.state.plan.plan_id
-        new = treatment.NewReview(basis=basis or BASIS[decision], decision=decision, **more)
-        return self.command(lambda s, c: treatment.review(s, key, new, c))
+        new = treatment_plan.NewReview(basis=basis or BASIS[decision], decision=decision, **more)
+        return self.command(lambda s, c: treatment_plan.review(s, key, new, c))
 
     def complete(
         self,
@@ -126,7 +137,7 @@ class Plans(History):
             found = tables.direction(admission.level, to_level)
         said: dict[str, Any] = {"although": StepDownReason.CLINICAL_JUDGEMENT, "direction": found}
         new = NewLevel(to_level=to_level, **{**said, **more})
-        return self.command(lambda s, c: changes.change_level(s, new, c))
+        return self.command(lambda s, c: level_changes.change_level(s, new, c))
 
     def transfer(self, **more: Any) -> Outcome:
         said: dict[str, Any] = {
@@ -137,17 +148,17 @@ class Plans(History):
             "handoff_at": self.now + DAY,
         }
         new = Transfer(**{**said, **more})
-        return self.command(lambda s, c: changes.transfer(s, new, c))
+        return self.command(lambda s, c: level_changes.transfer(s, new, c))
 
     def first_contact(self, at: datetime | None = None) -> Outcome:
         when = at or self.now
-        return self.command(lambda s, c: changes.first_contact(s, when, c))
+        return self.command(lambda s, c: level_changes.first_contact(s, when, c))
 
     def graduate(self, criteria: tuple[CriterionResult, ...] = MET) -> Outcome:
-        return self.command(lambda s, c: endings.graduate(s, criteria, c))
+        return self.command(lambda s, c: graduation.graduate(s, criteria, c))
 
     def discharge(self, kind: DischargeKind = DischargeKind.ADMINISTRATIVE) -> Outcome:
-        return self.command(lambda s, c: endings.discharge(s, kind, c))
+        return self.command(lambda s, c: graduation.discharge(s, kind, c))
 
     def measure(self, value: float = 3, goal_id: str = GOAL.goal_id) -> Outcome:
         return self.change_goal(goal_id, value=value)
@@ -162,7 +173,7 @@ class Plans(History):
     def name_relapse_prevention(self, *elements: str) -> Outcome:
         named = elements or tables.RELAPSE_PREVENTION
         key = self.state.plan.plan_id
-        return self.command(lambda s, c: treatment.name_relapse_prevention(s, key, named, c))
+        return self.command(lambda s, c: treatment_plan.name_relapse_prevention(s, key, named, c))
 
     def aftercare(
         self,
@@ -178,13 +189,15 @@ class Plans(History):
         self, category: CoOccurringCategory = CoOccurringCategory.TRAUMA, *, enhanced: bool = True
     ) -> Outcome:
         return self.command(
-            lambda s, c: care.identify_need(s, category, enhanced=enhanced, cause=c)
+            lambda s, c: additional_services.identify_need(s, category, enhanced=enhanced, cause=c)
         )
 
     def add_service(
         self, kind: AncillaryKind = AncillaryKind.PSYCHIATRY, *, on_site: bool = True
     ) -> Outcome:
-        return self.command(lambda s, c: care.add_service(s, kind, on_site=on_site, cause=c))
+        return self.command(
+            lambda s, c: additional_services.add_service(s, kind, on_site=on_site, cause=c)
+        )
 
     def ready(self) -> Plans:
         """Everything that the house rules look at before someone graduates."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.attendance.groups import GroupState, NewGroup, open_group, reserve
-from services.intake.admissions import _length as planned_weeks
+from services.attendance.groups.groups import GroupState, NewGroup, open_group, reserve
+from services.intake.episode.admissions import _length as planned_weeks
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import Fellowship, Matrix
 from shared.contracts.codes import LEVEL_CODES, LevelOfCare, Milestone, Modality, Population
@@ -17,7 +17,7 @@ from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, Refused
 from shared.programs.parts import HOUSE, SECULAR
 from shared.programs.profile import ProgramProfile
-from shared.runtime.programs import Programs
+from shared.runtime.http.programs import Programs
 from tests.unit.support import FACILITY, START, History, cause, fact, uid
 
 TODAY = date(2026, 3, 2)

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from care import cli, loops
+from shared.devtools.issuer import LocalIssuer
 from shared.programs.read import ProfileInvalid
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
-from shared.testing.issuer import LocalIssuer
 from tests.unit.support import History, Http, uid
 
 WIDE = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}

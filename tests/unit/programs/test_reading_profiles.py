@@ -14,7 +14,7 @@ from shared.contracts.terms import ProgramTerms
 from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.programs.read import Lines, ProfileInvalid, read_profile
-from shared.runtime.programs import SHIPPED, Programs, read_file
+from shared.runtime.http.programs import SHIPPED, Programs, read_file
 from shared.runtime.settings import ServiceSettings
 
 GOOD = """\

@@ -20,14 +20,14 @@ from shared.contracts.event import CATALOGUE, PARTITIONS, Envelope, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Refused, Unavailable
 from shared.runtime.clock import Clock
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.reactions import Reaction, Reactions
+from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.record import RecordKind
+from shared.runtime.core.relay import Relay
+from shared.runtime.dead_letters.redrive import Redriver, Who
+from shared.runtime.kafka.reading import Reader
 from shared.runtime.metrics import Metrics
-from shared.runtime.partitions import partition_of
-from shared.runtime.reactions import Reaction, Reactions
-from shared.runtime.reactor import HandoffRules, Reactor
-from shared.runtime.reading import Reader
-from shared.runtime.record import RecordKind
-from shared.runtime.redrive import Redriver, Who
-from shared.runtime.relay import Relay
 from shared.runtime.timers import look_at
 from shared.testing.fakes import (
     Disk,

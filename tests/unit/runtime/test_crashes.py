@@ -20,9 +20,9 @@ from chaos.simulation.sabotage import (
     OnlyNewEvents,
 )
 from shared.runtime import retry
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import Record
-from shared.runtime.relay import Relay
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import Record
+from shared.runtime.core.relay import Relay
 from shared.testing.fakes import MemoryStore, Seam, When, decoded, encoded
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from shared.errors import Unavailable
-from shared.runtime.store import Document, Store
+from shared.runtime.core.store import Document, Store
+from shared.testing.dead_letter_suite import LettersSuite
 from shared.testing.fakes import (
     MemoryLetters,
     MemoryPublisher,
@@ -17,7 +18,6 @@ from shared.testing.fakes import (
     Seam,
     When,
 )
-from shared.testing.letters import LettersSuite
 from shared.testing.suites import (
     KINDS,
     WALL,

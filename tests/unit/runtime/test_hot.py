@@ -11,11 +11,11 @@ import pytest
 from toy import ALL, EPISODES, HANDOFFS, KINDS, SESSION, SOURCE, Feed, add, arm, command, gather
 
 from shared.runtime import retry
-from shared.runtime.hot import BYTES_MAX, HotRecords
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import Record, Work
+from shared.runtime.core.record_cache import BYTES_MAX, HotRecords
+from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactor import Reactor
-from shared.runtime.record import Record, Work
-from shared.runtime.relay import Relay
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam
 
 ONE, TWO = EPISODES[0], EPISODES[1]

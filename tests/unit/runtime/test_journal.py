@@ -13,10 +13,10 @@ from toy import KINDS, Life, differences, play
 
 from shared.errors import ConfigurationError
 from shared.runtime import retry
-from shared.runtime.journal import Seal
+from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
-from shared.runtime.rebuild import state_hash
-from shared.runtime.relay import Relay
+from shared.runtime.recovery.journal import Seal
+from shared.runtime.recovery.rebuild import state_hash
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
 
 

@@ -15,11 +15,11 @@ from mending import FEED, Noted, Rules, Topics, subject
 from shared.contracts.event import PARTITIONS
 from shared.errors import Refused
 from shared.runtime.clock import Clock
-from shared.runtime.consumer import Consumer
-from shared.runtime.limit import DeadLetterLimit
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.relay import Relay
+from shared.runtime.kafka.circuit_breaker import DeadLetterLimit
+from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactor import Reactor
-from shared.runtime.relay import Relay
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import MemoryPublisher, MemoryStore
 

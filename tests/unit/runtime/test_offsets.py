@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 
-from shared.runtime.offsets import looking_at_the_whole, mend_offset_fetch
+from shared.runtime.kafka.aiokafka_patch import looking_at_the_whole, mend_offset_fetch
 
 LOADING, MOVED = 14, 16
 HERE = TopicPartition("care.intake", 3)

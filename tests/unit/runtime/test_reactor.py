@@ -27,13 +27,13 @@ from toy import (
 
 from shared.decision import Decision
 from shared.errors import NotYetKnown, Refused, Unavailable
-from shared.runtime import record as record_module
 from shared.runtime import retry
 from shared.runtime.clock import SteppedClock
-from shared.runtime.consumer import Consumer
+from shared.runtime.core import record as record_module
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.relay import Relay
+from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactor import Reactor
-from shared.runtime.relay import Relay
 from shared.runtime.timers import Timers
 from shared.testing.fakes import MemoryPublisher, MemoryStore, Seam, When
 

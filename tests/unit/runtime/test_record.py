@@ -14,8 +14,8 @@ from toy import KINDS, SOURCE, START, EpisodeState, Feed, add, command, episode,
 
 from shared.decision import Cause, Decision, State
 from shared.errors import Invalid, KeyReused, Outdated, Refused, Unavailable
-from shared.runtime import record as record_module
-from shared.runtime.record import (
+from shared.runtime.core import record as record_module
+from shared.runtime.core.record import (
     DEADLINES_PER_SAVE,
     MAX_OUTBOX,
     CommandKey,

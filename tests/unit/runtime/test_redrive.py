@@ -27,9 +27,9 @@ from toy import differences
 from shared.contracts.event import MAX_EVENT_BYTES
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime import retry
-from shared.runtime.changes import changed_paths
-from shared.runtime.deadletters import REASONS, STATUSES
-from shared.runtime.redrive import Redriver
+from shared.runtime.core.dead_letter import REASONS, STATUSES
+from shared.runtime.dead_letters.redrive import Redriver
+from shared.runtime.dead_letters.state_diff import changed_paths
 from shared.testing.fakes import Seam, When
 
 SUBJECTS = [subject(n) for n in range(3)]

@@ -10,7 +10,7 @@ import pytest
 
 from services.plans.app import SERVICE
 from shared.runtime import retry
-from shared.runtime.relay import Relay
+from shared.runtime.core.relay import Relay
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import MemoryPublisher, MemoryStore

@@ -14,11 +14,11 @@ from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, Role
 from shared.duty import PlannedAbsence, StaffState
 from shared.loops import CareState
-from shared.runtime import work as under_test
-from shared.runtime.reactions import Reactions
-from shared.runtime.record import RecordKind
+from shared.runtime.core.reactions import Reactions
+from shared.runtime.core.record import RecordKind
+from shared.runtime.http import task_lists as under_test
+from shared.runtime.http.task_lists import STAFF_KIND, STAFF_REACTIONS
 from shared.runtime.service import Service
-from shared.runtime.work import STAFF_KIND, STAFF_REACTIONS
 from tests.unit.served import Served, refused
 from tests.unit.support import FACILITY, START, cause, fact, uid
 

@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Unavailable
+from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.record import CommandKey, Line, RecordKind, Work
+from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
-from shared.runtime.reactor import HandoffRules, Reactor
-from shared.runtime.record import CommandKey, Line, RecordKind, Work
-from shared.runtime.relay import Relay
 from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam
 
 SOURCE = "care.toy"

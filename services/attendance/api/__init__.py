@@ -1,0 +1,10 @@
+"""HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
+
+from services.attendance.api import (
+    groups,
+    screens,
+    sessions,
+    support,
+)
+
+ROUTERS = [sessions.router, groups.router, screens.router, support.router]

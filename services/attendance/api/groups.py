@@ -1,0 +1,203 @@
+"""Groups over HTTP: opened within a program, their seats held, confirmed and given back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from services.attendance.episode import seats
+from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.groups import groups
+from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
+from shared.errors import Invalid, Unknown
+from shared.runtime.core.record import Record
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["groups"])
+
+Desk = Annotated[
+    Call,
+    call_by(
+        "intake_coordinator",
+        "counselor",
+        "clinician",
+        "case_manager",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
+Lead = Annotated[Call, call_by("counselor", "clinical_supervisor", "program_director")]
+Anyone = Annotated[Call, call_by()]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Members = Annotated[int, Field(ge=1, le=50)]
+TrackQuery = Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9_.-]{0,39}$")]
+
+
+class OpenGroup(Body):
+    program: ProgramCode
+    track: TrackCode
+    topics: Annotated[list[TopicCode], Field(max_length=60)] = Field(default_factory=list[str])
+    """What it talks about; empty: everything the program has."""
+    seats_min: Members | None = None
+    seats_max: Members | None = None
+    sessions_per_week: Annotated[int, Field(ge=1, le=21)] | None = None
+    session_minutes: Annotated[int, Field(ge=15, le=480)] | None = None
+
+
+class ReserveSeat(OfEpisode):
+    hold_minutes: Annotated[int, Field(ge=5, le=14 * 24 * 60)] | None = None
+
+
+class DecideSize(Body):
+    decision: groups.SizeDecision
+
+
+class CloseGroup(Body):
+    pass
+
+
+@router.post("/groups", status_code=201)
+async def open_group(call: Lead, body: OpenGroup) -> Response:
+    """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
+    runtime = call.runtime
+    profile = runtime.programs.current(
+        call.actor.facility_id, body.program, runtime.clock.now().date()
+    )
+    new = groups.NewGroup(
+        program=body.program,
+        track=body.track,
+        topics=tuple(dict.fromkeys(body.topics)),
+        seats_min=body.seats_min,
+        seats_max=body.seats_max,
+        sessions_per_week=body.sessions_per_week,
+        session_minutes=body.session_minutes,
+    )
+    return await call.execute(
+        f"group/{call.new_id('group')}",
+        lambda state, cause: groups.open_group(state, new, profile, cause),
+        status=201,
+    )
+
+
+@router.get("/groups")
+async def list_groups(
+    call: Anyone, track: TrackQuery = None, limit: Limit = 100, after: str | None = None
+) -> dict[str, Any]:
+    """The open groups of the caller's facility, the oldest first, with their free seats."""
+    records = await call.runtime.store.marked(
+        groups.GROUP_MARK, call.actor.facility_id, _place(after), limit
+    )
+    found = [
+        {"group_id": record.subject.partition("/")[2], **_capacity(record.state)}
+        for record in records
+        if track is None or record.state.track == track
+    ]
+    answer: dict[str, Any] = {"groups": found}
+    if len(records) == limit:
+        last = records[-1]
+        answer["next"] = f"{last.state.marks()[groups.GROUP_MARK].isoformat()}~{last.subject}"
+    return answer
+
+
+@router.get("/groups/{group_id}")
+async def read_group(call: Anyone, group_id: SubjectId) -> Response:
+    """A group, its free seats, and who has the others, held or taken."""
+    return await call.read(f"group/{group_id}", _group_view)
+
+
+@router.post("/groups/{group_id}/seats", status_code=201)
+async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Response:
+    """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
+    await call.record(f"group/{group_id}")
+    await _may_have_a_seat(call, body.episode_id)
+    return await call.execute(
+        f"group/{group_id}",
+        lambda state, cause: groups.reserve(state, body.episode_id, body.hold_minutes, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/groups/{group_id}/seats/confirm")
+async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
+    """The held seat is the person's for good."""
+    await call.record(f"group/{group_id}")
+    await _may_have_a_seat(call, body.episode_id)
+    return await call.execute(
+        f"group/{group_id}",
+        lambda state, cause: groups.confirm(state, body.episode_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/groups/{group_id}/seats/release")
+async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
+    """The person gives the seat back."""
+    await call.record(f"group/{group_id}")
+    return await call.execute(
+        f"group/{group_id}",
+        lambda state, cause: groups.release(state, body.episode_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/groups/{group_id}/below-minimum")
+async def decide_size(call: Lead, group_id: SubjectId, body: DecideSize) -> Response:
+    """Say what becomes of a group with too few people."""
+    await call.record(f"group/{group_id}")
+    return await call.execute(
+        f"group/{group_id}",
+        lambda state, cause: groups.decide_size(state, body.decision, cause),
+    )
+
+
+@router.post("/groups/{group_id}/close")
+async def close_group(call: Lead, group_id: SubjectId, _body: CloseGroup) -> Response:
+    """End a group; its seats fall free."""
+    await call.record(f"group/{group_id}")
+    return await call.execute(f"group/{group_id}", groups.close, wait_for_handoffs=True)
+
+
+async def _may_have_a_seat(call: Call, episode_id: str) -> None:
+    """Somebody not admitted yet may have a seat held; somebody who is gone may not."""
+    subject = f"episode/{episode_id}"
+    record: Record = (await call.runtime.store.load([subject]))[subject]
+    if not record.bare:
+        known = await call.record(subject)
+        seats.may_have_one(cast("EpisodeState", known.state))
+
+
+def _capacity(state: groups.GroupState) -> dict[str, Any]:
+    return {
+        "track": state.track,
+        "program": state.program,
+        "seats_min": state.seats_min,
+        "seats_max": state.seats_max,
+        "seats_left": state.seats_left,
+        "is_group": state.is_group,
+    }
+
+
+def _group_view(state: groups.GroupState) -> dict[str, Any]:
+    if state.opened_at is None:
+        raise Unknown("group")
+    view = state.model_dump(mode="json", exclude={"deadlines", "team", "void", "was_enough"})
+    return {**view, **_capacity(state)}
+
+
+def _place(after: str | None) -> tuple[datetime, str] | None:
+    if after is None:
+        return None
+    moment, _, subject = after.partition("~")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise Invalid(
+            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+        )
+    return at, subject

@@ -1,0 +1,299 @@
+"""Screens and breath tests over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime, Field, model_validator
+
+from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.episode.values import Transport, WithdrawalSigns
+from services.attendance.laboratory.interpretation import (
+    DefinitiveReason,
+    Report,
+    Screen,
+    UnableReason,
+)
+from services.attendance.laboratory.panels import (
+    AnalyteOutcome,
+    AnalyteResult,
+    Measurements,
+    temperature_in_range,
+)
+from services.attendance.screening import breath_tests, screens
+from services.attendance.settings import laboratory
+from shared.contracts.attendance import (
+    CustodyHolder,
+    Matrix,
+    NotProvidedKind,
+    ScreenReason,
+    ScreenStage,
+    SpecimenValidity,
+)
+from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
+from shared.errors import Invalid, NotYetKnown
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["screens"])
+
+Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager", "nurse")]
+Clinician = Annotated[Call, call_by("clinician", "nurse")]
+Drawer = Annotated[
+    Call, call_by("counselor", "clinician", "case_manager", "nurse", "operator", "system")
+]
+Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+DRAW_MAX: Final = 500
+LABORATORY: Final = laboratory()
+"""Read as the service starts, so that a wrong table stops it then and not at a result."""
+
+
+class DrawScreens(Body):
+    episode_ids: Annotated[list[EpisodeId], Field(min_length=1, max_length=DRAW_MAX)]
+    panel: PanelCode = "urine-12"
+
+
+class OrderScreen(Body):
+    episode_id: EpisodeId
+    matrix: Matrix = Matrix.URINE
+    panel: PanelCode
+    reason: ScreenReason = ScreenReason.RANDOM
+    retest_of: ScreenId | None = None
+
+
+class CollectSpecimen(OfEpisode):
+    observed: bool = False
+    observer_id: StaffId | None = None
+    temperature_in_range: bool | None = None
+    temperature_f: Annotated[float, Field(ge=30, le=150, allow_inf_nan=False)] | None = None
+    temperature_read_after_minutes: Annotated[int, Field(ge=0, le=120)] = 0
+
+
+class HandOn(OfEpisode):
+    holder: CustodyHolder
+    custody_sequence: Annotated[int, Field(ge=1, le=screens.CUSTODY_MAX)]
+
+
+class AnalyteLine(Body):
+    analyte: AnalyteCode
+    outcome: AnalyteOutcome | None = None
+    concentration_ng_ml: Amount | None = None
+    cutoff_ng_ml: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> AnalyteLine:
+        if self.outcome is None and self.concentration_ng_ml is None:
+            raise ValueError("an outcome or a concentration")
+        return self
+
+
+class MeasuredLine(Body):
+    creatinine_mg_dl: Amount | None = None
+    specific_gravity: Annotated[float, Field(ge=0.9, le=1.2, allow_inf_nan=False)] | None = None
+    ph: Annotated[float, Field(ge=0, le=14, allow_inf_nan=False)] | None = None
+    nitrite_ug_ml: Amount | None = None
+    foreign_substance: bool = False
+
+
+class RecordResult(OfEpisode):
+    stage: ScreenStage
+    validity: SpecimenValidity | None = None
+    positives: Annotated[tuple[AnalyteCode, ...], Field(max_length=50)] = ()
+    analytes: Annotated[tuple[AnalyteLine, ...], Field(max_length=50)] = ()
+    measured: MeasuredLine | None = None
+    reported_at: AwareDatetime | None = None
+
+
+class AskDefinitive(OfEpisode):
+    reason: DefinitiveReason
+
+
+class NotProvided(OfEpisode):
+    kind: NotProvidedKind
+    unable_reason: UnableReason | None = None
+
+
+class RecordBreathTest(OfEpisode):
+    value_g_per_210l: Annotated[
+        Decimal, Field(ge=0, le=Decimal("0.6"), max_digits=4, decimal_places=3)
+    ]
+    device_id: Code
+    observed_minutes: Annotated[int, Field(ge=0, le=240)]
+    retest_of: ScreenId | None = None
+
+
+class RecordDeparture(OfEpisode):
+    transport: Transport
+    withdrawal_signs: WithdrawalSigns
+
+
+@router.post("/screens/draw")
+async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
+    """Draw who is screened today, once a day for the people of a roster: each by a lot of a cryptographic generator.
+
+    Whoever is drawn is notified by that. Nothing is decided, kept or told about any other day. Repeated with the same
+    key, the command answers as before.
+    """
+    if len(set(body.episode_ids)) != len(body.episode_ids):
+        raise Invalid("roster-repeats", "Someone stands on the roster twice.")
+    for record in await call.records([f"episode/{episode}" for episode in body.episode_ids]):
+        if not isinstance(record.state, EpisodeState) or record.state.admission is None:
+            raise NotYetKnown("episode")
+    answers = await asyncio.gather(*(_drawn(call, e, body.panel) for e in body.episode_ids))
+    drawn = [
+        {"episode_id": episode, "screen_id": answer["screen_id"]}
+        for episode, answer in zip(body.episode_ids, answers, strict=True)
+        if answer["drawn"]
+    ]
+    return JSONResponse({"drawn": drawn, "not_drawn": len(answers) - len(drawn)})
+
+
+async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
+    lot = secrets.randbelow(screens.LOTS)
+    response = await call.execute(
+        f"episode/{episode_id}", lambda state, cause: screens.draw(state, panel, lot, cause)
+    )
+    return json.loads(bytes(response.body))
+
+
+@router.post("/screens", status_code=201)
+async def order_screen(call: Staff, body: OrderScreen) -> Response:
+    """Notify a person of a screen."""
+    new = screens.NewScreen(
+        matrix=body.matrix, panel=body.panel, reason=body.reason, retest_of=body.retest_of
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.order(state, new, cause),
+        status=201,
+    )
+
+
+@router.post("/screens/{screen_id}/collect")
+async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpecimen) -> Response:
+    """Record that the specimen was taken and sealed. A temperature is kept here only as in range or not."""
+    in_range = body.temperature_in_range
+    if body.temperature_f is not None:
+        in_range = temperature_in_range(body.temperature_f, body.temperature_read_after_minutes)
+    collection = screens.Collection(
+        observed=body.observed, observer_id=body.observer_id, temperature_in_range=in_range
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.collect(state, screen_id, collection, cause),
+    )
+
+
+@router.post("/screens/{screen_id}/custody")
+async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> Response:
+    """Record the next link of the chain of custody. The collection is link 1; a gap is refused."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.hand_on(
+            state, screen_id, body.holder, body.custody_sequence, cause
+        ),
+    )
+
+
+@router.post("/screens/{screen_id}/not-provided")
+async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> Response:
+    """Record why there is no specimen; with `unable`, what was found when the person was asked."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.not_provided(
+            state, screen_id, body.kind, body.unable_reason, cause
+        ),
+    )
+
+
+@router.post("/screens/{screen_id}/results")
+async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -> Response:
+    """Record a result. It is interpreted by a clinician before anyone else hears what it means.
+
+    `reported_at` is when the laboratory reported it: of one stage the latest report holds, whichever arrives last.
+    """
+    if body.validity is None and body.measured is None:
+        raise Invalid(
+            "validity-missing",
+            "A result says whether the specimen can be judged.",
+            way_out="Send `validity`, or what was `measured`.",
+        )
+    measured = None if body.measured is None else Measurements(**body.measured.model_dump())
+    report = Report(
+        stage=body.stage,
+        validity=body.validity,
+        positives=tuple(sorted(set(body.positives))),
+        analytes=tuple(AnalyteResult(**line.model_dump()) for line in body.analytes),
+        measured=measured,
+        reported_at=body.reported_at,
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.record_result(state, screen_id, report, LABORATORY, cause),
+    )
+
+
+@router.post("/screens/{screen_id}/definitive")
+async def ask_definitive(call: Clinician, screen_id: SubjectId, body: AskDefinitive) -> Response:
+    """Send a specimen for a definitive test, because its result is contested or consequential."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.ask_definitive(state, screen_id, body.reason, cause),
+    )
+
+
+@router.post("/screens/{screen_id}/interpret")
+async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisode) -> Response:
+    """Interpret a result against what is prescribed."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: screens.interpret(state, screen_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.get("/screens/{screen_id}")
+async def read_screen(call: Clinician, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
+    """One screen for those who interpret it: its chain, its results and what was made of them."""
+    return await call.read(
+        f"episode/{episode_id}", lambda state: _screen_view(screens.of(state, screen_id))
+    )
+
+
+@router.post("/breath-tests", status_code=201)
+async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
+    """Record a breath test. A first positive is to be repeated after 15 minutes, and only the second one says so."""
+    reading = breath_tests.Reading(
+        mg_per_210l=int(body.value_g_per_210l * 1000),
+        device_id=body.device_id,
+        observed_minutes=body.observed_minutes,
+        retest_of=body.retest_of,
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: breath_tests.record(state, reading, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/breath-tests/{screen_id}/departure")
+async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDeparture) -> Response:
+    """Record how a person with a confirmed positive test got home, and what the look for withdrawal found."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: breath_tests.departed(
+            state, screen_id, body.transport, body.withdrawal_signs, cause
+        ),
+    )
+
+
+def _screen_view(screen: Screen) -> dict[str, Any]:
+    view = screen.model_dump(mode="json")
+    return {**view, "stage": screen.stage, "closed": screen.closed}

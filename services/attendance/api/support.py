@@ -1,0 +1,129 @@
+"""Mutual support, the family and incentives over HTTP."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from services.attendance.episode import mutual_support
+from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.screening import incentives
+from services.attendance.screening.incentives import LedgerState, TargetBehavior
+from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
+from shared.contracts.codes import UUID_PATTERN, AttendeeId, SessionId
+from shared.errors import NotYetKnown
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["support and incentives"])
+
+Staff = Annotated[
+    Call, call_by("counselor", "clinician", "case_manager", "nurse", "peer_specialist")
+]
+
+
+class LogMeeting(OfEpisode):
+    attended_on: date
+    fellowship: Fellowship
+    verification: Verification
+
+
+class ChooseSupport(Body):
+    opted_out: bool = False
+    alternatives: Annotated[tuple[Fellowship, ...], Field(max_length=10)] = ()
+
+
+class LogFamilySession(OfEpisode):
+    session_id: SessionId | None = None
+    attendee_id: AttendeeId
+    kind: FamilySessionKind | None = None
+    minutes_attended: Annotated[int, Field(ge=1, le=480)]
+    patient_present: bool
+
+
+class EarnIncentive(OfEpisode):
+    behavior: TargetBehavior
+    reference_id: Annotated[str, Field(pattern=UUID_PATTERN)]
+
+
+@router.post("/mutual-support", status_code=201)
+async def log_meeting(call: Staff, body: LogMeeting) -> Response:
+    """Record a mutual-support meeting: the day, the fellowship and how it was verified; nothing of what was said."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: mutual_support.log_meeting(
+            state, body.attended_on, body.fellowship, body.verification, cause
+        ),
+        status=201,
+    )
+
+
+@router.put("/episodes/{episode_id}/mutual-support")
+async def choose_support(call: Staff, episode_id: SubjectId, body: ChooseSupport) -> Response:
+    """Record what the patient chose: fellowships, a secular one among them, or none at all."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, _cause: mutual_support.choose(
+            state, opted_out=body.opted_out, alternatives=body.alternatives
+        ),
+    )
+
+
+@router.get("/episodes/{episode_id}/support")
+async def read_support(call: Staff, episode_id: SubjectId) -> Response:
+    """This week's meetings and family sessions, and what the program asks for."""
+    now = call.runtime.clock.now()
+
+    def reading(state: EpisodeState) -> dict[str, Any]:
+        if state.admission is None:
+            raise NotYetKnown("episode")
+        return {
+            "mutual_support": mutual_support.support_view(state, now),
+            "family": mutual_support.family_view(state, now),
+        }
+
+    return await call.read(f"episode/{episode_id}", reading)
+
+
+@router.post("/family-sessions", status_code=201)
+async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
+    """Record that somebody of the family took part in a session, or met the staff outside of one."""
+    visit = mutual_support.Visit(
+        session_id=body.session_id or call.new_id("family-session"),
+        attendee_id=body.attendee_id,
+        kind=body.kind,
+        minutes_attended=body.minutes_attended,
+        patient_present=body.patient_present,
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: mutual_support.family_attended(state, visit, cause),
+        status=201,
+    )
+
+
+@router.post("/incentives", status_code=201)
+async def earn_incentive(call: Staff, body: EarnIncentive) -> Response:
+    """Reward a screen or a session that the program rewards. 201: it stands in the ledger. 202: it will shortly."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: incentives.earn(state, body.behavior, body.reference_id, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.get("/incentives/{person_id}")
+async def read_ledger(call: Staff, person_id: SubjectId) -> Response:
+    """A person's ledger: the rewards of all their episodes, and what each year adds up to."""
+    return await call.read(f"person/{person_id}", _ledger_view)
+
+
+def _ledger_view(state: LedgerState) -> dict[str, Any]:
+    years = sorted({entry.year for entry in state.entries.values()})
+    return {
+        "entries": {key: entry.model_dump() for key, entry in state.entries.items()},
+        "total_cents": {str(year): state.total_cents(year) for year in years},
+    }

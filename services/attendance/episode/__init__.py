@@ -1,0 +1,1 @@
+"""The episode: weeks and hours, absences, pauses, seats, roll entries, mutual support. Pure rules."""

@@ -1,0 +1,89 @@
+"""Absences: misses in a row, and silence. Pure, like all rules.
+
+Two unexcused absences in a row call for a review, three for a retention conference, a silent week for a welfare
+contact; the person's return ends all of it, at any stage. The numbers stand in the program's terms, pinned at
+admission; their defaults are house rules of the domain reference, section 3 ("No-shows"). Nobody is ever discharged
+by a count.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.attendance.episode.episode_state import PRESENT, EpisodeState, Seen
+from shared.contracts import attendance
+from shared.contracts.attendance import AttendanceStatus
+from shared.decision import Cause, Decision
+
+RECENT: Final = timedelta(days=14)
+"""The absences that a threshold counts beside those in a row."""
+REMEMBERED: Final = timedelta(days=92)
+"""How long before the latest roll single sessions are remembered here; weeks keep their totals for good."""
+SILENCE: Final = "silence"
+
+Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
+
+
+def begun(state: EpisodeState) -> EpisodeState:
+    """From the admission on, the person is expected to be heard of."""
+    since = state.last_contact_at
+    if since is None or state.left_at is not None:
+        return state
+    return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
+
+
+def saw(
+    state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
+) -> tuple[EpisodeState, Thresholds]:
+    """A roll says, or says otherwise than before, whether the person was there.
+
+    Each step of the program's absence policy is said once per run, however late its rolls are called.
+    """
+    steps = (state.terms.absences_review, state.terms.absences_conference)
+    before = state.absences_consecutive
+    state = state.but(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
+    state, silent = listen(state, cause)
+    in_a_row = state.absences_consecutive
+    if not silent and any(before < step <= in_a_row for step in steps):
+        return state, (threshold(state, cause.now),)
+    return state, silent
+
+
+def listen(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
+    """Wait for the next sign of the person: silence is counted from the last one.
+
+    When a correction takes the last sign back, silence may have lasted too long already; then that is said now.
+    """
+    since = state.last_contact_at
+    if since is None or state.left_at is not None or state.void:
+        return state.disarm(SILENCE), ()
+    at = since + timedelta(days=state.terms.silent_days_conference)
+    if at > cause.now:
+        return state.arm(SILENCE, at), ()
+    if SILENCE not in state.deadlines:
+        return state, ()  # it was said when it began
+    return state.disarm(SILENCE), (threshold(state, cause.now),)
+
+
+def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """Nobody has seen the person for as long as the program waits."""
+    return Decision(state, (threshold(state, cause.now),))
+
+
+def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
+    """What adds up at this moment."""
+    silent = now - (state.last_contact_at or now)
+    return attendance.AbsenceThresholdReached(
+        absences_consecutive=state.absences_consecutive,
+        absences_last_14_days=sum(now - RECENT < moment <= now for moment in state.no_shows),
+        days_silent=max(0, silent.days),
+    )
+
+
+def _remembered(seen: dict[str, Seen]) -> dict[str, Seen]:
+    """The sessions of the last three months, and the last one at which the person was there."""
+    since = max(one.at for one in seen.values()) - REMEMBERED
+    there = [key for key, one in seen.items() if one.status in PRESENT]
+    last = max(there, key=lambda key: (seen[key].at, key), default=None)
+    return {key: one for key, one in seen.items() if one.at >= since or key == last}

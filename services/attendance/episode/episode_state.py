@@ -1,0 +1,316 @@
+"""What attendance knows of an episode, and what every rule about it shares. Pure: no clock, no ids, no I/O.
+
+The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (what sessions tell an
+episode), `seats.py` (its places in groups), `screens.py` and its neighbours; `heard.py` puts them together.
+Thresholds marked "house rule" are defaults of the domain reference, section 3, not official criteria.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from pydantic import Field
+
+from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
+from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
+from services.attendance.laboratory.interpretation import Screen
+from shared.contracts import attendance, plans
+from shared.contracts.attendance import (
+    AttendanceStatus,
+    CancelledBy,
+    CorrectionReason,
+    Participation,
+    PauseEnd,
+)
+from shared.contracts.codes import (
+    AttendanceLoop,
+    ClearedReason,
+    LevelOfCare,
+    Modality,
+    Population,
+    Value,
+)
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision, Handoff, HandoffBody
+from shared.errors import NotYetKnown, Refused
+from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand
+
+LOOK_AGAIN: Final = timedelta(hours=24)
+"""After a missed deadline the next owner has this long. House rule."""
+
+
+# --- what other records of this service tell an episode -------------------------------------------------
+
+
+class Booked(HandoffBody):
+    """To an episode: you are on the roster of this session."""
+
+    session_id: str
+    starts_at: datetime
+    minutes_planned: int
+    modality: Modality
+    family_only: bool = False
+    """The family meets without the patient, which gives the patient no hours."""
+    service: str | None = None
+    """The ancillary service that the session is, where it is one."""
+
+
+class RollCalled(HandoffBody):
+    """To an episode: the roll of this session says this of you."""
+
+    session_id: str
+    booked: Booked
+    status: AttendanceStatus
+    minutes_present: int
+    participation: Participation
+
+
+class Corrected(HandoffBody):
+    """To an episode: the roll of this session was wrong about you."""
+
+    session_id: str
+    booked: Booked
+    status_before: AttendanceStatus
+    minutes_before: int
+    status_after: AttendanceStatus
+    minutes_after: int
+    reason: CorrectionReason
+
+
+class Dropped(HandoffBody):
+    """To an episode: this session does not take place."""
+
+    session_id: str
+    cancelled_by: CancelledBy
+
+
+class LeftRoster(HandoffBody):
+    """To a session: this person is not to be expected."""
+
+    episode_id: str
+
+
+# --- an episode -----------------------------------------------------------------------------------------
+
+
+class Admission(Value):
+    """What intake said at admission, as far as attendance needs it."""
+
+    level: LevelOfCare
+    population: Population
+    admitted_at: datetime
+    time_zone: str
+    person_id: str = ""
+    program: str = ""
+    terms: ProgramTerms = ProgramTerms()
+    """What the program asks, as it was on the first day."""
+
+
+class Seen(Value):
+    """What a roll said of one session: whether the person was there, and whether a miss was excused."""
+
+    at: datetime
+    status: AttendanceStatus
+
+
+class Seat(Value):
+    """A place in a group: held until an instant, or taken."""
+
+    level_code: str | None = None
+    held_until: datetime | None = None
+
+
+class Waiting(Value):
+    """The person waits for a place; a seat may be kept for them meanwhile."""
+
+    track: str
+    position: int | None = None
+    group_id: str | None = None
+    offer_expires_at: datetime | None = None
+
+
+class Prescribed(Value):
+    """The services of the treatment plan in force."""
+
+    plan_id: str
+    version: int
+    services: tuple[plans.PlannedService, ...] = ()
+    decision: str | None = None
+    """What the last review of it decided."""
+
+
+class Pause(Value):
+    """A time in which the person is in no group, by the program's terms."""
+
+    since: datetime
+    until: datetime
+    ended: PauseEnd | None = None
+    """How it ended; None while it lasts."""
+
+
+CLOSED_IN_PAUSE: Final = frozenset(
+    {Modality.GROUP, Modality.PSYCHOEDUCATION, Modality.FAMILY, Modality.WELLNESS}
+)
+"""What a pause keeps a person from. Individual sessions, medication and case management are never withheld."""
+
+
+class EpisodeState(CareState):
+    """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
+
+    admission: Admission | None = None
+    oriented_at: datetime | None = None
+    discharged_at: datetime | None = None
+    graduated_at: datetime | None = None
+    transferring: bool = False
+    """Handed over to another facility that has not seen the person yet: this program stays responsible."""
+    transferred_at: datetime | None = None
+    levels: tuple[LevelFrom, ...] = ()
+    """Every change of level, from the earliest to the latest; some of them may lie ahead."""
+    bookings: dict[str, Booking] = Field(default_factory=dict[str, Booking])
+    weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
+    short_week: str | None = None
+    """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
+    seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
+    """What rolls said of the last three months, by session."""
+    pauses: tuple[Pause, ...] = ()
+    """Every pause, from the earliest to the latest."""
+    seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
+    """Places in groups, by group."""
+    waiting: Waiting | None = None
+    prescribed: Prescribed | None = None
+    co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])
+    """Areas of co-occurring need, and whether an enhanced program is asked for."""
+    ancillary: dict[str, bool] = Field(default_factory=dict[str, bool])
+    """Ancillary services of the plan, and whether their minutes count."""
+    screens: dict[str, Screen] = Field(default_factory=dict[str, Screen])
+    draw: Draw | None = None
+    breath_tests: dict[str, BreathTest] = Field(default_factory=dict[str, BreathTest])
+    support: Support = Support()
+    family: tuple[FamilyVisit, ...] = ()
+    paid: dict[str, Paid] = Field(default_factory=dict[str, Paid])
+    """Rewards handed to the person's ledger, by what they were for."""
+    expected: tuple[plans.ExpectedAnalyte, ...] = ()
+
+    @property
+    def left_at(self) -> datetime | None:
+        """When the episode ended; an end before the admission that holds is of an admission that was undone."""
+        ended = self.discharged_at
+        if ended is None or (self.admission is not None and ended < self.admission.admitted_at):
+            return None
+        return ended
+
+    @property
+    def terms(self) -> ProgramTerms:
+        """What the program asks of this person; the house rules until the admission is known."""
+        return ProgramTerms() if self.admission is None else self.admission.terms
+
+    @property
+    def pause(self) -> Pause | None:
+        """The pause that lasts."""
+        return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None
+
+    @property
+    def last_contact_at(self) -> datetime | None:
+        """When the person was last there: at a session, or at the admission."""
+        there = [seen.at for seen in self.seen.values() if seen.status in PRESENT]
+        if self.admission is not None:
+            there.append(self.admission.admitted_at)
+        return max(there, default=None)
+
+    @property
+    def no_shows(self) -> tuple[datetime, ...]:
+        """Unexcused absences, by when the session began."""
+        return tuple(
+            sorted(s.at for s in self.seen.values() if s.status is AttendanceStatus.NO_SHOW)
+        )
+
+    @property
+    def absences_consecutive(self) -> int:
+        """Unexcused absences since the person was last there, in whichever order the rolls were called."""
+        since = self.last_contact_at
+        return sum(since is None or moment > since for moment in self.no_shows)
+
+
+PRESENT: Final = frozenset(
+    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
+)
+"""The answers of a roll that mean that the person was there."""
+
+E = TypeVar("E", bound=EpisodeState)
+
+
+def known(state: EpisodeState) -> Admission:
+    """The admission of an episode that stands, ended or not: a specimen may still be on its way when it ends."""
+    must_stand(state)
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    return state.admission
+
+
+def in_care(state: EpisodeState) -> Admission:
+    """The admission of a person who is in care: what every command on an episode begins with."""
+    admission = known(state)
+    if state.left_at is not None:
+        raise Refused("episode-closed", "The episode has ended.")
+    return admission
+
+
+def expects(state: EpisodeState, moment: datetime) -> bool:
+    """Whether the person is expected at a session at this moment: admitted by that day, and not gone."""
+    if state.void or state.admission is None:
+        return False
+    gone = state.left_at
+    return gone is None or moment <= gone
+
+
+def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
+    """Whether a session of this kind begins in a pause of the person's."""
+    return modality in CLOSED_IN_PAUSE and any(
+        pause.since < starts_at < pause.until for pause in state.pauses
+    )
+
+
+# --- open loops -----------------------------------------------------------------------------------------
+
+
+def on_loop_deadline(state: E, name: str, cause: Cause) -> Decision[E]:
+    """The owner of a loop let its deadline pass: the next owner is told."""
+    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
+    event = attendance.LoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
+    return Decision(state, (event,))
+
+
+def done(
+    state: E,
+    kind: AttendanceLoop,
+    loop_id: str,
+    reason: ClearedReason = ClearedReason.RESOLVED,
+) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
+    """A loop is closed, and what was said of its escalation is taken back."""
+    state, escalated = close_loop(state, kind, loop_id)
+    return state, () if escalated is None else cleared([escalated], reason)
+
+
+def all_done(state: E, reason: ClearedReason) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
+    """Nothing is waited for any more."""
+    state, escalated = close_loops(state)
+    return state, cleared(escalated, reason)
+
+
+def cleared(
+    escalated: tuple[Loop, ...] | list[Loop], reason: ClearedReason
+) -> tuple[attendance.EscalationCleared, ...]:
+    """Take back what was said of these loops."""
+    return tuple(
+        attendance.EscalationCleared(loop=AttendanceLoop(loop.kind), **loop.clearance(reason))
+        for loop in escalated
+    )
+
+
+def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> tuple[Handoff, ...]:
+    """Tell sessions that this person will not come."""
+    return tuple(
+        Handoff(f"session/{session_id}", LeftRoster(episode_id=episode_id))
+        for session_id in session_ids
+    )

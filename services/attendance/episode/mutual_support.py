@@ -1,0 +1,173 @@
+"""Mutual support and the family: meetings of any fellowship, and who comes along. Pure, like all rules.
+
+A meeting is a date, a fellowship and how it was verified; nothing that was said there. Nobody is made to go to a
+religious one: the patient chooses an alternative or opts out, and neither has a consequence (domain reference,
+section 3, "Mutual support"). The family's minutes count toward hours only with the patient there, which the roll says.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from services.attendance.episode.episode_state import PRESENT, Admission, EpisodeState, in_care
+from services.attendance.episode.hours import week_of
+from services.attendance.episode.values import FamilyVisit
+from shared.contracts import attendance
+from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
+from shared.contracts.codes import Modality, Value
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Refused
+
+SECULAR: Final = frozenset({Fellowship.SMART, Fellowship.LIFERING})
+"""Fellowships without a religious program."""
+WEEKS_KEPT: Final = 60
+VISITS_KEPT: Final = 200
+MEETINGS_A_WEEK: Final = 50
+
+
+class Visit(Value):
+    """What is told of somebody's part in a family session."""
+
+    session_id: str
+    attendee_id: str
+    kind: FamilySessionKind | None
+    minutes_attended: int
+    patient_present: bool
+
+
+# --- mutual support --------------------------------------------------------------------------------------
+
+
+def log_meeting(
+    state: EpisodeState,
+    attended_on: date,
+    fellowship: Fellowship,
+    verification: Verification,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """The person was at a meeting. It counts for the week it was in, and never toward hours."""
+    admission = in_care(state)
+    zone = ZoneInfo(admission.time_zone)
+    if not (
+        admission.admitted_at.astimezone(zone).date()
+        <= attended_on
+        <= cause.now.astimezone(zone).date()
+    ):
+        raise Invalid("attended-on-impossible", "A meeting lies between the admission and today.")
+    week = _monday(attended_on)
+    meetings = {**state.support.meetings, week: state.support.meetings.get(week, 0) + 1}
+    if meetings[week] > MEETINGS_A_WEEK:
+        raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
+    kept = dict(sorted(meetings.items())[-WEEKS_KEPT:])
+    event = attendance.MutualSupportLogged(
+        fellowship=fellowship, attended_on=attended_on, verification=verification
+    )
+    support = state.support.model_copy(update={"meetings": kept})
+    return Decision(state.but(support=support), (event,))
+
+
+def choose(
+    state: EpisodeState, *, opted_out: bool, alternatives: tuple[Fellowship, ...]
+) -> Decision[EpisodeState]:
+    """The patient chooses where to go, or not to. Whoever does not opt out has a secular meeting among the choices.
+
+    Courts treat a compelled religious program without a secular option as a violation (domain reference, section 3).
+    """
+    admission = in_care(state)
+    if not opted_out and not SECULAR.intersection(alternatives):
+        raise Invalid(
+            "no-secular-alternative",
+            "A secular fellowship stands among the choices.",
+            way_out="Offer SMART or LifeRing too, or record that the patient opts out.",
+        )
+    chosen = tuple(sorted(set(alternatives)))
+    support = state.support.model_copy(update={"opted_out": opted_out, "alternatives": chosen})
+    if support == state.support:
+        return Decision(state)
+    event = attendance.MutualSupportRequirementSet(
+        opted_out=opted_out,
+        meetings_per_week=0 if opted_out else admission.terms.mutual_support_per_week,
+    )
+    return Decision(state.but(support=support), (event,))
+
+
+def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
+    """What is asked of the person this week, and what there is of it."""
+    admission = state.admission
+    if admission is None:
+        return {}
+    asked = 0 if state.support.opted_out else admission.terms.mutual_support_per_week
+    this_week = state.support.meetings.get(_this_monday(admission, now), 0)
+    return {
+        "asked_per_week": asked,
+        "opted_out": state.support.opted_out,
+        "alternatives": list(state.support.alternatives),
+        "this_week": this_week,
+        "met": this_week >= asked,
+        "weeks": state.support.meetings,
+    }
+
+
+# --- the family ------------------------------------------------------------------------------------------
+
+
+def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision[EpisodeState]:
+    """Somebody of the family took part. Who it is stays an opaque id; the same visit told again is no second one.
+
+    The patient's own minutes come from the roll of a session of the family; this only has to agree with it.
+    """
+    in_care(state)
+    if any(
+        (known.session_id, known.attendee_id) == (visit.session_id, visit.attendee_id)
+        for known in state.family
+    ):
+        return Decision(state, answer={"session_id": visit.session_id})
+    seen = state.seen.get(visit.session_id)
+    if visit.patient_present and seen is not None and seen.status not in PRESENT:
+        raise Refused(
+            "patient-was-absent",
+            "The roll says that the patient was not there.",
+            way_out="Correct the roll first, or say that the patient was not present.",
+        )
+    booking = state.bookings.get(visit.session_id)
+    if booking is not None and booking.modality not in _WITH_FAMILY:
+        raise Refused("not-a-family-session", "The family has no part in this session.")
+    event = attendance.FamilySessionAttended(
+        session_id=visit.session_id,
+        attendee_id=visit.attendee_id,
+        minutes_attended=visit.minutes_attended,
+        patient_present=visit.patient_present,
+        kind=visit.kind,
+    )
+    kept = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
+    return Decision(state.but(family=kept), (event,), answer={"session_id": visit.session_id})
+
+
+_WITH_FAMILY: Final = frozenset({Modality.FAMILY, Modality.PSYCHOEDUCATION, Modality.INDIVIDUAL})
+
+
+def family_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
+    """The family's part this week: education, individual and group sessions."""
+    admission = state.admission
+    if admission is None:
+        return {}
+    monday = _this_monday(admission, now)
+    zone = admission.time_zone
+    visits = [v for v in state.family if week_of(v.at, zone).isoformat() == monday]
+    sessions = {visit.session_id for visit in visits}
+    return {
+        "asked_per_week": admission.terms.family_per_week,
+        "this_week": len(sessions),
+        "met": len(sessions) >= admission.terms.family_per_week,
+        "kinds_this_week": sorted({v.kind for v in visits if v.kind is not None}),
+    }
+
+
+def _monday(day: date) -> str:
+    return (day - timedelta(days=day.weekday())).isoformat()
+
+
+def _this_monday(admission: Admission, now: datetime) -> str:
+    return week_of(now, admission.time_zone).isoformat()

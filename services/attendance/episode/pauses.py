@@ -1,0 +1,128 @@
+"""Pauses: some programs let nobody into groups for a while who misses too often. Pure, like all rules.
+
+Supported, and never a default: only terms that name both numbers lead to one (domain reference, section 3, "Absence").
+It ends by its day, by a decision, or when an absence turns out to be none. Care is not withheld: individual sessions,
+medication and case management go on. The seat is kept, the days ask for no hours, and from the first day on somebody
+owns the person's return.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.attendance.episode import weeks
+from services.attendance.episode.episode_state import (
+    PRESENT,
+    EpisodeState,
+    Pause,
+    done,
+    in_care,
+    is_paused,
+    not_expected,
+)
+from shared.contracts import attendance
+from shared.contracts.attendance import AttendanceEvent, PauseEnd
+from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
+from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.errors import Refused
+from shared.loops import open_loop
+
+OVER: Final = "pause-over"
+RETURN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+RETURN_WITHIN: Final = timedelta(days=7)
+"""From the end of a pause to the first session after it. House rule."""
+
+Step = tuple[EpisodeState, tuple[AttendanceEvent, ...], tuple[Handoff, ...]]
+
+
+def consider(state: EpisodeState, cause: Cause) -> Step:
+    """What the absences that are known now mean: a pause, the end of one that was a mistake, or a return."""
+    limit, days = state.terms.exclusion_absences, state.terms.exclusion_days
+    if limit is None or days is None or state.left_at is not None or state.void:
+        return state, (), ()
+    missed = _missed(state)
+    if state.pause is None and missed >= limit:
+        return _begin(state, missed, cause.now + timedelta(days=days), cause)
+    if state.pause is not None and missed < limit:
+        state, said = _end(state, PauseEnd.CORRECTED, cause)
+        return state, said, ()
+    state, said = _returned(state, cause)
+    return state, said, ()
+
+
+def _missed(state: EpisodeState) -> int:
+    """Unexcused absences since the last pause that held, of the three months that are remembered."""
+    spent = [p.until for p in state.pauses if p.ended not in (None, PauseEnd.CORRECTED)]
+    return sum(not spent or at > spent[-1] for at in state.no_shows)
+
+
+def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> Step:
+    state = state.but(pauses=(*state.pauses, Pause(since=cause.now, until=until)))
+    kept_from = tuple(
+        key
+        for key, booking in state.bookings.items()
+        if booking.open and is_paused(state, booking.starts_at, booking.modality)
+    )
+    bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
+    state = _expect_back(state.but(bookings=bookings).arm(OVER, until), until, cause)
+    state, said = weeks.reconsider(state, cause)
+    paused = attendance.ParticipationPaused(
+        absences_unexcused=missed, paused_at=cause.now, resumes_at=until
+    )
+    return state, (paused, *said), not_expected(cause.subject_id, kept_from)
+
+
+def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> weeks.Step:
+    *before, pause = state.pauses
+    ended = pause.model_copy(update={"ended": how, "until": min(pause.until, cause.now)})
+    state = state.but(pauses=(*before, ended)).disarm(OVER)
+    resumed = attendance.ParticipationResumed(resumed_at=cause.now, reason=how)
+    state, said = weeks.reconsider(state, cause)
+    if how is not PauseEnd.CORRECTED:
+        return _expect_back(state, cause.now, cause), (resumed, *said)
+    loop = AttendanceLoop.RETURN_AFTER_PAUSE
+    state, cleared = done(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
+    return state, (resumed, *said, *cleared)
+
+
+def _expect_back(state: EpisodeState, from_at: datetime, cause: Cause) -> EpisodeState:
+    """Somebody sees to it that the person comes back when they may."""
+    return open_loop(
+        state,
+        AttendanceLoop.RETURN_AFTER_PAUSE,
+        _loop_id(state, cause),
+        deadline_at=from_at + RETURN_WITHIN,
+        owners=RETURN_OWNERS,
+        cause=cause,
+    )
+
+
+def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
+    """The first session after the pause is the return, whenever its roll is called."""
+    if state.pause is not None or not state.pauses:
+        return state, ()
+    until = state.pauses[-1].until
+    if not any(s.status in PRESENT and s.at >= until for s in state.seen.values()):
+        return state, ()
+    return done(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
+
+
+def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """The pause has lasted its days."""
+    if state.pause is None or state.left_at is not None:
+        return Decision(state)
+    return Decision(*_end(state, PauseEnd.OVER, cause))
+
+
+def lift(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """Somebody decides that the person may come again before that."""
+    in_care(state)
+    if state.pause is None:
+        raise Refused("not-paused", "The person is not paused.")
+    return Decision(*_end(state, PauseEnd.LIFTED, cause))
+
+
+def _loop_id(state: EpisodeState, cause: Cause) -> str:
+    """The return of each pause is a loop of its own."""
+    return derive_id("pause", cause.subject, state.pauses[-1].since.isoformat())

@@ -1,0 +1,149 @@
+"""What sessions tell an episode: booked, called off, there or not, and what of that was wrong. Pure, like all rules.
+
+Credit is never more than was planned; who came late or left early is credited the minutes they were there. A
+correction never edits what was said: it says what holds now, and a week that was closed is evaluated once more.
+Source: house rules of the domain reference, section 3 ("Hours accounting").
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.attendance.episode import absences, hours, pauses, weeks
+from services.attendance.episode.episode_state import (
+    PRESENT,
+    Booked,
+    Corrected,
+    Dropped,
+    EpisodeState,
+    RollCalled,
+    expects,
+    is_paused,
+    not_expected,
+)
+from services.attendance.episode.hours import Booking
+from shared.contracts import attendance, plans
+from shared.contracts.attendance import Absence, Arrival, AttendanceStatus
+from shared.decision import Cause, Decision
+
+_ARRIVALS: Final = {
+    AttendanceStatus.ATTENDED: Arrival.ATTENDED,
+    AttendanceStatus.LATE: Arrival.LATE,
+    AttendanceStatus.LEFT_EARLY: Arrival.LEFT_EARLY,
+}
+_ABSENCES: Final = {
+    AttendanceStatus.EXCUSED: Absence.EXCUSED,
+    AttendanceStatus.NO_SHOW: Absence.NO_SHOW,
+}
+
+
+def booked(state: EpisodeState, body: Booked, cause: Cause) -> Decision[EpisodeState]:
+    """A session stands in the person's week; a session of someone who is gone is told so."""
+    if not expects(state, body.starts_at) or is_paused(state, body.starts_at, body.modality):
+        return Decision(state, (), not_expected(cause.subject_id, (body.session_id,)))
+    state, said = weeks.put(state, body.session_id, None, _booking(state, body), cause)
+    return Decision(state, said)
+
+
+def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[EpisodeState]:
+    """A session that does not take place is no longer offered, unless the patient cancelled it."""
+    booking = state.bookings.get(body.session_id)
+    if booking is None:
+        return Decision(state)
+    cancelled = booking.model_copy(update={"cancelled_by": body.cancelled_by})
+    state, said = weeks.put(state, body.session_id, booking, cancelled, cause)
+    return Decision(state, said)
+
+
+def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
+    """Credit the minutes, or count the absence. Nobody is absent from what a pause keeps them from."""
+    if not expects(state, body.booked.starts_at):
+        return Decision(state)
+    if body.status not in PRESENT and is_paused(state, body.booked.starts_at, body.booked.modality):
+        return Decision(state)
+    before = state.bookings.get(body.session_id) or _booking(state, body.booked)
+    there = body.status in PRESENT
+    after = before.model_copy(
+        update={
+            "status": body.status,
+            "minutes_credited": credited(body.booked, body.status, body.minutes_present),
+        }
+    )
+    state, evaluated = weeks.put(state, body.session_id, before, after, cause)
+    state, reached = absences.saw(state, body.session_id, before.starts_at, body.status, cause)
+    if there:
+        event: attendance.AttendanceEvent = attendance.SessionAttended(
+            session_id=body.session_id,
+            starts_at=before.starts_at,
+            modality=before.modality,
+            arrival=_ARRIVALS[body.status],
+            minutes_credited=after.minutes_credited,
+            participation=body.participation,
+        )
+    else:
+        event = attendance.SessionMissed(
+            session_id=body.session_id,
+            starts_at=before.starts_at,
+            modality=before.modality,
+            absence=_ABSENCES[body.status],
+        )
+    state, said, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+
+
+def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
+    """What the roll said of the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
+    if not expects(state, body.booked.starts_at):
+        return Decision(state)
+    known = state.bookings.get(body.session_id) or _booking(state, body.booked)
+    before = known.model_copy(
+        update={"status": body.status_before, "minutes_credited": body.minutes_before}
+    )
+    after = known.model_copy(
+        update={"status": body.status_after, "minutes_credited": body.minutes_after}
+    )
+    event = attendance.AttendanceCorrected(
+        session_id=body.session_id,
+        status_before=body.status_before,
+        status_after=body.status_after,
+        minutes_before=body.minutes_before,
+        minutes_after=body.minutes_after,
+        reason=body.reason,
+    )
+    state, evaluated = weeks.put(state, body.session_id, before, after, cause)
+    state, reached = absences.saw(state, body.session_id, known.starts_at, body.status_after, cause)
+    state, said, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+
+
+def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) -> int:
+    """The minutes that a roll gives: those the person was there, and at most the planned ones."""
+    return min(minutes_present, booked_as.minutes_planned) if status in PRESENT else 0
+
+
+def ancillary_added(
+    state: EpisodeState, event: plans.AncillaryServiceAdded, cause: Cause
+) -> Decision[EpisodeState]:
+    """The plan says whether a further service counts toward the hours; sessions of it count accordingly."""
+    if state.void:
+        return Decision(state)
+    kind = event.kind.value
+    state = state.but(ancillary={**state.ancillary, kind: event.counts_toward_hours})
+    said: weeks.Said = ()
+    for session_id, booking in state.bookings.items():
+        if booking.service == kind and booking.counts != event.counts_toward_hours:
+            after = booking.model_copy(update={"counts": event.counts_toward_hours})
+            state, told = weeks.put(state, session_id, booking, after, cause)
+            said += told
+    return Decision(state, said)
+
+
+def _booking(state: EpisodeState, body: Booked) -> Booking:
+    service = None if body.service is None else state.ancillary.get(body.service)
+    return Booking(
+        starts_at=body.starts_at,
+        minutes_planned=body.minutes_planned,
+        modality=body.modality,
+        counts=hours.counts(body.modality, family_only=body.family_only, service_counts=service),
+        service=body.service,
+    )

@@ -1,0 +1,270 @@
+"""An episode's places in groups: what groups tell it, and what it asks of them. Pure, like all rules.
+
+The group's record alone owns the seats, so that two people never get the last one. An episode asks for a seat to be
+held, confirmed or freed, and says to the world what the group decided: `seat-reserved` and `seat-released`, each once.
+A held seat becomes the person's with the admission; it falls free when they leave, in whichever way. Source: domain
+reference, section 3 ("Groups"), and scenarios 5 and 9.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting, done
+from shared.contracts import attendance, intake, plans
+from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.codes import AttendanceLoop, Role
+from shared.contracts.intake import WaitlistExit
+from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.errors import Refused
+from shared.loops import must_stand, open_loop
+
+SEAT_OWNERS: Final = (Role.INTAKE_COORDINATOR, Role.PROGRAM_DIRECTOR)
+SEAT_WITHIN: Final = timedelta(hours=24)
+"""Somebody counts on a seat that is not there: within a day somebody finds another one. House rule."""
+LEVEL: Final = "level"
+
+Handoffs = tuple[Handoff, ...]
+Said = tuple[attendance.AttendanceEvent, ...]
+
+
+# --- between an episode and a group ----------------------------------------------------------------------
+
+
+class HoldSeat(HandoffBody):
+    """To a group: keep a seat for this person until then."""
+
+    episode_id: str
+    until: datetime
+
+
+class ConfirmSeat(HandoffBody):
+    """To a group: the person is here, the seat is theirs."""
+
+    episode_id: str
+
+
+class ReleaseSeat(HandoffBody):
+    """To a group: the person does not need the seat any more."""
+
+    episode_id: str
+    reason: SeatReleaseReason
+
+
+class SeatGiven(HandoffBody):
+    """To an episode: you have a seat, for good or until then."""
+
+    group_id: str
+    seats_left: int
+    level_code: str | None = None
+    held_until: datetime | None = None
+
+
+class SeatFreed(HandoffBody):
+    """To an episode: your seat is free again."""
+
+    group_id: str
+    seats_left: int
+    reason: SeatReleaseReason
+
+
+class SeatMissing(HandoffBody):
+    """To an episode: there is no seat to be had in this group."""
+
+    group_id: str
+
+
+def may_have_one(state: EpisodeState) -> None:
+    """Whether a seat can be kept for this person. Raises why not."""
+    must_stand(state)
+    if gone(state) is not None:
+        raise Refused("episode-closed", "The person is not in this program any more.")
+
+
+# --- what groups tell an episode -------------------------------------------------------------------------
+
+
+def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[EpisodeState]:
+    """The group has a seat for the person; whoever is gone by now gives it back."""
+    reason = gone(state) or _moved_on(state, body.level_code, cause.now)
+    seat = Seat(level_code=body.level_code, held_until=body.held_until)
+    state = state.but(seats={**state.seats, body.group_id: seat})
+    event = attendance.SeatReserved(
+        group_id=body.group_id, seats_left=body.seats_left, hold_expires_at=body.held_until
+    )
+    if reason is not None:
+        return Decision(state, (event,), (_release(cause, body.group_id, reason),))
+    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
+    return Decision(state, (event, *cleared), confirmations(state, cause))
+
+
+def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[EpisodeState]:
+    """The seat is free again: said once, for a seat that the person had."""
+    if body.group_id not in state.seats:
+        return Decision(state)
+    seats = {group: seat for group, seat in state.seats.items() if group != body.group_id}
+    event = attendance.SeatReleased(
+        group_id=body.group_id, seats_left=body.seats_left, reason=body.reason
+    )
+    return Decision(state.but(seats=seats), (event,))
+
+
+def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[EpisodeState]:
+    """A seat was offered, or counted on, and is not there: somebody has to find another one."""
+    if gone(state) is not None:
+        return Decision(state)
+    state = open_loop(
+        state,
+        AttendanceLoop.SEAT,
+        _loop_id(cause, body.group_id),
+        deadline_at=cause.now + SEAT_WITHIN,
+        owners=SEAT_OWNERS,
+        cause=cause,
+    )
+    return Decision(state)
+
+
+# --- what an episode asks of groups ----------------------------------------------------------------------
+
+
+def confirmations(state: EpisodeState, cause: Cause) -> Handoffs:
+    """A held seat becomes the person's with the admission, whichever is heard first."""
+    if state.admission is None or gone(state) is not None:
+        return ()
+    return tuple(
+        Handoff(f"group/{group}", ConfirmSeat(episode_id=cause.subject_id))
+        for group, seat in state.seats.items()
+        if seat.held_until is not None
+    )
+
+
+def leave(state: EpisodeState, reason: SeatReleaseReason, cause: Cause) -> Handoffs:
+    """Every seat of the person is to be freed."""
+    return tuple(_release(cause, group, reason) for group in state.seats)
+
+
+def gone(state: EpisodeState) -> SeatReleaseReason | None:
+    """Why the person needs no seat here any more; None while they may."""
+    if state.void or state.left_at is not None or _holds(state, state.graduated_at):
+        return SeatReleaseReason.EPISODE_CLOSED
+    return SeatReleaseReason.MOVED if _holds(state, state.transferred_at) else None
+
+
+def moved(state: EpisodeState, cause: Cause) -> Handoffs:
+    """At another level of care the groups of the former one are not the person's any more."""
+    return tuple(
+        _release(cause, group, SeatReleaseReason.MOVED)
+        for group, seat in state.seats.items()
+        if _moved_on(state, seat.level_code, cause.now)
+    )
+
+
+def watch_level(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Changes of level that lie ahead take effect on their day."""
+    ahead = [one.effective_at for one in state.levels if one.effective_at > cause.now]
+    if state.void or state.left_at is not None or not ahead:
+        return state.disarm(LEVEL)
+    return state.arm(LEVEL, min(ahead))
+
+
+def level_takes_effect(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """The day of a change of level has come."""
+    return Decision(watch_level(state, cause), (), moved(state, cause))
+
+
+# --- the waiting list ------------------------------------------------------------------------------------
+
+
+def joined(
+    state: EpisodeState, event: intake.WaitlistJoined, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The person waits for a place on a track: the demand that a group's page shows."""
+    return Decision(state.but(waiting=Waiting(track=event.track, position=event.position)))
+
+
+def offered(
+    state: EpisodeState, event: intake.WaitlistOffered, cause: Cause
+) -> Decision[EpisodeState]:
+    """An offer keeps the seat for this person until it lapses, and the seat of an earlier offer falls free."""
+    before = None if state.waiting is None else state.waiting.group_id
+    waiting = Waiting(
+        track=event.track, group_id=event.group_id, offer_expires_at=event.offer_expires_at
+    )
+    handoffs: list[Handoff] = []
+    if before is not None and before != event.group_id:
+        handoffs.append(_release(cause, before, SeatReleaseReason.WITHDRAWN))
+    if event.group_id is not None and gone(state) is None:
+        hold = HoldSeat(episode_id=cause.subject_id, until=event.offer_expires_at)
+        handoffs.append(Handoff(f"group/{event.group_id}", hold))
+    return Decision(state.but(waiting=waiting), (), tuple(handoffs))
+
+
+def waiting_ended(
+    state: EpisodeState, event: intake.WaitlistLeft, cause: Cause
+) -> Decision[EpisodeState]:
+    """Who accepted has the seat; of whoever waits no longer it falls free."""
+    group = None if state.waiting is None else state.waiting.group_id
+    state = state.but(waiting=None)
+    if group is None:
+        return Decision(state)
+    if event.reason is WaitlistExit.ACCEPTED:
+        body = ConfirmSeat(episode_id=cause.subject_id)
+        return Decision(state, (), (Handoff(f"group/{group}", body),))
+    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, group))
+    expired = event.reason is WaitlistExit.EXPIRED
+    reason = SeatReleaseReason.HOLD_EXPIRED if expired else SeatReleaseReason.WITHDRAWN
+    return Decision(state, cleared, (_release(cause, group, reason),))
+
+
+# --- transfer and graduation -----------------------------------------------------------------------------
+
+
+def transfer_initiated(
+    state: EpisodeState, _event: plans.TransferInitiated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """This program stays responsible until the first contact elsewhere: the seat is kept."""
+    return Decision(state.but(transferring=True))
+
+
+def transfer_completed(
+    state: EpisodeState, event: plans.TransferCompleted, cause: Cause
+) -> Decision[EpisodeState]:
+    """The other facility has seen the person: the seat is free."""
+    state = state.but(transferring=False, transferred_at=event.first_contact_at)
+    return Decision(state, (), leave(state, SeatReleaseReason.MOVED, cause))
+
+
+def graduated(
+    state: EpisodeState, event: plans.ProgramGraduated, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person completed the program: the seat is free."""
+    state = state.but(graduated_at=event.graduated_at)
+    if gone(state) is None:
+        return Decision(state)
+    return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))
+
+
+def _holds(state: EpisodeState, moment: datetime | None) -> bool:
+    """Whether an end is of the admission that holds, and not of one that was undone."""
+    return moment is not None and (state.admission is None or moment >= state.admission.admitted_at)
+
+
+def _moved_on(
+    state: EpisodeState, level_code: str | None, now: datetime
+) -> SeatReleaseReason | None:
+    if level_code is None or state.admission is None:
+        return None
+    since = state.admission.admitted_at
+    changes = [one for one in state.levels if since <= one.effective_at <= now]
+    if not changes or changes[-1].level.code == level_code:
+        return None
+    return SeatReleaseReason.MOVED
+
+
+def _release(cause: Cause, group_id: str, reason: SeatReleaseReason) -> Handoff:
+    return Handoff(f"group/{group_id}", ReleaseSeat(episode_id=cause.subject_id, reason=reason))
+
+
+def _loop_id(cause: Cause, group_id: str) -> str:
+    return derive_id("seat", cause.subject, group_id)

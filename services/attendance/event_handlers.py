@@ -1,0 +1,249 @@
+"""What an episode does about what others say, and about its own deadlines. Pure, like all rules.
+
+Facts of two sources come in any order, so each is kept as it is, and what follows from all of them is worked out anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final, TypeVar
+
+from services.attendance.episode import absences, pauses, seats, weeks
+from services.attendance.episode.episode_state import (
+    Admission,
+    EpisodeState,
+    Prescribed,
+    all_done,
+    not_expected,
+    on_loop_deadline,
+)
+from services.attendance.episode.hours import LevelFrom
+from services.attendance.screening import incentives, specimens
+from shared.contracts import intake, plans
+from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.codes import ClearedReason
+from shared.contracts.event import Event
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision, State
+from shared.loops import DEADLINE
+
+E = TypeVar("E", bound=Event)
+P = TypeVar("P", bound=State)
+Rule = Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
+
+
+def unless_void(rule: Rule[E]) -> Rule[E]:
+    """Nothing that is said of an episode entered in error changes it any more."""
+
+    def ruled(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        return Decision(state) if state.void else rule(state, event, cause)
+
+    return ruled
+
+
+# --- intake ----------------------------------------------------------------------------------------------
+
+
+def admitted(
+    state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
+) -> Decision[EpisodeState]:
+    """Hours are counted from the day of admission, by the terms of that day."""
+    admission = Admission(
+        level=event.level,
+        population=event.population,
+        admitted_at=event.admitted_at,
+        time_zone=event.time_zone,
+        person_id=event.person_id,
+        program=event.program,
+        terms=event.terms or ProgramTerms(),
+    )
+    state = weeks.begun(state.but(admission=admission), cause)
+    state = absences.begun(state)
+    state, said = weeks.reconsider(seats.watch_level(state, cause), cause)
+    return Decision(state, said, seats.confirmations(state, cause))
+
+
+def oriented(
+    state: EpisodeState, event: intake.OrientationCompleted, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The person knows the schedule and the rules: groups are open to them."""
+    return Decision(state.but(oriented_at=event.completed_at))
+
+
+def person_corrected(
+    state: EpisodeState, event: intake.EpisodePersonCorrected, cause: Cause
+) -> Decision[EpisodeState]:
+    """What happened stands; whose it is changes."""
+    if state.admission is None:
+        return Decision(state)
+    admission = state.admission.model_copy(update={"person_id": event.person_id})
+    ledgers = incentives.moved(state, event.person_id, cause)
+    return Decision(state.but(admission=admission), handoffs=ledgers)
+
+
+def entered_in_error(
+    state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode should never have been: nothing of it counts, and nothing is waited for."""
+    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
+
+
+def merged(
+    state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person's other episode goes on."""
+    return _nothing_left(state, ClearedReason.SUPERSEDED, cause)
+
+
+def _nothing_left(
+    state: EpisodeState, reason: ClearedReason, cause: Cause
+) -> Decision[EpisodeState]:
+    state, cleared = all_done(state, reason)
+    handoffs = not_expected(cause.subject_id, _sessions(state))
+    handoffs += incentives.taken_back(state, cause)
+    handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
+    void = EpisodeState(void=True, team=state.team, seats=state.seats)
+    return Decision(void, cleared, handoffs)
+
+
+def admission_undone(
+    state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
+    state, cleared = all_done(state, ClearedReason.WITHDRAWN)
+    handoffs = not_expected(cause.subject_id, _sessions(state))
+    handoffs += incentives.taken_back(state, cause)
+    handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
+    before = EpisodeState(
+        team=state.team,
+        seats=state.seats,
+        waiting=state.waiting,
+        discharged_at=state.discharged_at,
+        graduated_at=state.graduated_at,
+        transferring=state.transferring,
+        transferred_at=state.transferred_at,
+        levels=state.levels,
+        prescribed=state.prescribed,
+        co_occurring=state.co_occurring,
+        ancillary=state.ancillary,
+        expected=state.expected,
+    )
+    return Decision(before, cleared, handoffs)
+
+
+def _sessions(state: EpisodeState) -> tuple[str, ...]:
+    """The sessions at which the person is still expected."""
+    return tuple(key for key, booking in state.bookings.items() if booking.open)
+
+
+def consent_heard(state: P, _event: Event, _cause: Cause) -> Decision[P]:
+    """Nothing follows: attendance discloses nothing to anybody outside, so no consent changes what it may do.
+
+    Care does not depend on consents either: treatment goes on when one is revoked (domain reference, scenario 10).
+    """
+    return Decision(state)
+
+
+# --- plans -----------------------------------------------------------------------------------------------
+
+
+def level_changed(
+    state: EpisodeState, event: plans.LevelOfCareChanged, cause: Cause
+) -> Decision[EpisodeState]:
+    """Another level asks for other hours, from the day on which it takes effect."""
+    change = LevelFrom(level=event.to_level, effective_at=event.effective_at)
+    others = [one for one in state.levels if one.effective_at != change.effective_at]
+    levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
+    state = seats.watch_level(state.but(levels=levels), cause)
+    state, said = weeks.reconsider(state, cause)
+    return Decision(state, said, seats.moved(state, cause))
+
+
+def expected_analytes_updated(
+    state: EpisodeState, event: plans.ExpectedAnalytesUpdated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """What is prescribed is expected in a screen."""
+    return Decision(state.but(expected=event.analytes))
+
+
+def plan_activated(
+    state: EpisodeState, event: plans.TreatmentPlanActivated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The plan's services are what is to be scheduled; a person's week shows them beside what is booked."""
+    prescribed = Prescribed(plan_id=event.plan_id, version=event.version, services=event.services)
+    return Decision(state.but(prescribed=prescribed))
+
+
+def plan_reviewed(
+    state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The plan has another version; its services stand until it is signed anew."""
+    services = () if state.prescribed is None else state.prescribed.services
+    prescribed = Prescribed(
+        plan_id=event.plan_id,
+        version=event.version,
+        services=services,
+        decision=event.decision.value,
+    )
+    return Decision(state.but(prescribed=prescribed))
+
+
+def co_occurring_need(
+    state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Whoever chooses sessions for the person sees what they have to fit."""
+    needs = {**state.co_occurring, event.category.value: event.enhanced}
+    return Decision(state.but(co_occurring=needs))
+
+
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The last week is still counted, up to the last day; nothing else is waited for."""
+    state = state.but(discharged_at=event.discharged_at)
+    if state.left_at is None:
+        return Decision(state)
+    after = tuple(
+        key
+        for key, booking in state.bookings.items()
+        if booking.open and booking.starts_at > event.discharged_at
+    )
+    gone = {key: booking for key, booking in state.bookings.items() if key not in after}
+    state, cleared = all_done(state.but(bookings=gone), ClearedReason.EPISODE_CLOSED)
+    state, said = weeks.reconsider(
+        state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
+    )
+    handoffs = (
+        *not_expected(cause.subject_id, after),
+        *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
+    )
+    return Decision(seats.watch_level(state, cause), (*said, *cleared), handoffs)
+
+
+# --- deadlines -------------------------------------------------------------------------------------------
+
+
+def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """A week closes or is projected, a person falls silent, or a loop's owner let the time pass."""
+    if name.startswith(DEADLINE):
+        return on_loop_deadline(state, name, cause)
+    kind, _, detail = name.partition(":")
+    if kind in OF_A_WEEK:
+        return OF_A_WEEK[kind](state, date.fromisoformat(detail), cause)
+    if kind in OF_THE_EPISODE:
+        return OF_THE_EPISODE[kind](state, cause)
+    raise ValueError(f"unknown deadline {kind}")
+
+
+OF_A_WEEK: Final[Mapping[str, Callable[[EpisodeState, date, Cause], Decision[EpisodeState]]]] = {
+    "week-close": weeks.close_week,
+    "week-projection": weeks.project_week,
+}
+OF_THE_EPISODE: Final[Mapping[str, Callable[[EpisodeState, Cause], Decision[EpisodeState]]]] = {
+    seats.LEVEL: seats.level_takes_effect,
+    absences.SILENCE: absences.fell_silent,
+    specimens.DUE: specimens.came_due,
+    pauses.OVER: pauses.over,
+}
+"""Which rule each deadline belongs to."""

@@ -1,0 +1,1 @@
+"""Groups and their sessions, each a record of its own. Pure rules."""

@@ -1,0 +1,390 @@
+"""Groups: their seats, held until an instant or taken, and too few people for a group. Pure, like all rules.
+
+One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is told that the
+group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program says
+otherwise; with fewer it is no group, because it is billed and counted as something else. Source: domain reference,
+section 3 ("Groups"), and scenario 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
+
+from pydantic import Field
+
+from services.attendance.episode.episode_state import LOOK_AGAIN
+from services.attendance.episode.seats import (
+    ConfirmSeat,
+    HoldSeat,
+    ReleaseSeat,
+    SeatFreed,
+    SeatGiven,
+    SeatMissing,
+)
+from services.attendance.groups.sessions import NewSession
+from shared.contracts import attendance
+from shared.contracts.attendance import AttendanceEvent, SeatReleaseReason
+from shared.contracts.codes import AttendanceLoop, ClearedReason, Role, Value
+from shared.contracts.event import OpenEnum
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Invalid, Refused, Unknown
+from shared.loops import DEADLINE, LOOP_MARK, CareState, close_loop, miss, open_loop
+from shared.programs.profile import ProgramProfile
+
+HOLD_MINUTES: Final = 48 * 60
+"""How long a seat is kept for somebody unless they say otherwise. House rule."""
+ENOUGH_WITHIN: Final = timedelta(hours=48)
+"""Within two days somebody decides what becomes of a group that is none. House rule."""
+SIZE_OWNERS: Final = (Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
+HOLD: Final = "hold:"
+GROUP_MARK: Final = "group"
+"""The mark of groups that are open, by when they were opened."""
+
+
+class SizeDecision(OpenEnum):
+    """What becomes of a group with too few people."""
+
+    RECLASSIFIED = "reclassified"
+    RESCHEDULED = "rescheduled"
+    UNKNOWN = "unknown"
+
+
+class TakenSeat(Value):
+    """One person's seat: held until an instant, or taken."""
+
+    since: datetime
+    held_until: datetime | None = None
+
+
+class NewGroup(Value):
+    """What is needed to open a group. What is left out is as the program says."""
+
+    program: str
+    track: str
+    topics: tuple[str, ...] = ()
+    seats_min: int | None = None
+    seats_max: int | None = None
+    sessions_per_week: int | None = None
+    session_minutes: int | None = None
+
+
+class GroupState(CareState):
+    """A group and who has a seat in it."""
+
+    MARKS: ClassVar[tuple[str, ...]] = (LOOP_MARK, GROUP_MARK)
+
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    program: str = ""
+    program_version: str = ""
+    track: str = ""
+    topics: tuple[str, ...] = ()
+    """What the group talks about; empty: anything."""
+    level_code: str | None = None
+    seats_min: int = 2
+    seats_max: int = 12
+    sessions_per_week: int | None = None
+    minutes_min: int | None = None
+    minutes_max: int | None = None
+    """Between which lengths its sessions may be; missing: as they come."""
+    seats: dict[str, TakenSeat] = Field(default_factory=dict[str, TakenSeat])
+    was_enough: bool = False
+    """There were enough people for a group once; only then can there be too few."""
+    size_decision: SizeDecision | None = None
+
+    def marks(self) -> Mapping[str, datetime]:
+        """An open group is listed by when it was opened."""
+        found = dict(super().marks())
+        if self.opened_at is not None and self.closed_at is None:
+            found[GROUP_MARK] = self.opened_at
+        return found
+
+    @property
+    def seats_left(self) -> int:
+        """Free seats."""
+        return max(0, self.seats_max - len(self.seats))
+
+    @property
+    def confirmed(self) -> tuple[str, ...]:
+        """The people whose seats are taken for good: a session's roster unless it says otherwise."""
+        return tuple(sorted(e for e, seat in self.seats.items() if seat.held_until is None))
+
+    @property
+    def is_group(self) -> bool:
+        """Enough people for a group."""
+        return len(self.seats) >= self.seats_min
+
+
+# --- commands --------------------------------------------------------------------------------------------
+
+
+def open_group(
+    state: GroupState, new: NewGroup, profile: ProgramProfile, cause: Cause
+) -> Decision[GroupState]:
+    """Open a group within what its program allows."""
+    if state.opened_at is not None:
+        raise Refused("group-exists", "This group is already open.")
+    least, most = profile.group.members_min, profile.group.members_max
+    seats_min = new.seats_min or least
+    seats_max = new.seats_max or most
+    if not least <= seats_min <= seats_max <= most:
+        raise _outside(f"A group of this program has {least} to {most} people.")
+    sessions = profile.sessions
+    if not _between(new.sessions_per_week, sessions.per_week_min, sessions.per_week_max):
+        raise _outside("The program's groups meet more or less often.")
+    if not _between(new.session_minutes, sessions.minutes_min, sessions.minutes_max):
+        raise _outside("The program's sessions are longer or shorter.")
+    if profile.topics and not set(new.topics) <= set(profile.topics):
+        raise _outside("The program does not have this topic.")
+    if profile.tracks and new.track not in {track.code for track in profile.tracks}:
+        raise _outside("The program does not have this track.")
+    state = state.but(
+        opened_at=cause.now,
+        program=profile.program,
+        program_version=profile.version,
+        track=new.track,
+        topics=new.topics or profile.topics,
+        level_code=profile.level.code,
+        seats_min=seats_min,
+        seats_max=seats_max,
+        sessions_per_week=new.sessions_per_week,
+        minutes_min=new.session_minutes or sessions.minutes_min,
+        minutes_max=new.session_minutes or sessions.minutes_max,
+    )
+    answer = {"group_id": cause.subject_id, "seats_left": state.seats_left}
+    return Decision(state, (attendance.GroupOpened(**_capacity(state)),), answer=answer)
+
+
+def reserve(
+    state: GroupState, episode_id: str, hold_minutes: int | None, cause: Cause
+) -> Decision[GroupState]:
+    """Hold a seat for somebody; of two who ask for the last one, one gets it."""
+    _open(state)
+    if episode_id in state.seats:
+        raise Refused("seat-exists", "This person has a seat in the group already.")
+    if not state.seats_left:
+        raise Refused(
+            "group-full",
+            "Every seat of the group is taken or held.",
+            way_out="Put the person on the waiting list, or choose another group.",
+        )
+    until = cause.now + timedelta(minutes=hold_minutes or HOLD_MINUTES)
+    decision = _give(state, episode_id, until, cause)
+    answer = {
+        "group_id": cause.subject_id,
+        "hold_until": until.isoformat(),
+        "seats_left": decision.state.seats_left,
+    }
+    return Decision(decision.state, decision.events, decision.handoffs, answer)
+
+
+def confirm(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:
+    """The held seat is the person's for good."""
+    _open(state)
+    seat = _seat(state, episode_id)
+    if seat.held_until is None:
+        raise Refused("seat-taken", "The seat is confirmed already.")
+    return _give(state, episode_id, None, cause)
+
+
+def release(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:
+    """The person gives the seat back."""
+    _open(state)
+    _seat(state, episode_id)
+    return _free(state, (episode_id,), SeatReleaseReason.WITHDRAWN, cause)
+
+
+def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Decision[GroupState]:
+    """With too few people it goes on as something else, or at another time. Until then somebody is asked."""
+    _open(state)
+    if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
+        raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
+    state, said = _size_settled(state.but(size_decision=decision), cause, ClearedReason.RESOLVED)
+    return Decision(state, said)
+
+
+def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
+    """The group ends; whoever had a seat needs another one."""
+    _open(state)
+    freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
+    state, said = _size_settled(freed.state, cause, ClearedReason.WITHDRAWN)
+    state = state.but(closed_at=cause.now)
+    return Decision(state, (*freed.events, *said), freed.handoffs)
+
+
+# --- what episodes ask -----------------------------------------------------------------------------------
+
+
+def held_for(state: GroupState, body: HoldSeat, cause: Cause) -> Decision[GroupState]:
+    """An offer keeps a seat until it lapses. When there is none, the episode is told."""
+    seat = state.seats.get(body.episode_id)
+    if seat is not None and (seat.held_until is None or seat.held_until >= body.until):
+        return Decision(state)
+    room = seat is not None or state.seats_left > 0
+    if not _is_open(state) or not room or body.until <= cause.now:
+        return Decision(state, (), (_none(body.episode_id, cause),))
+    return _give(state, body.episode_id, body.until, cause)
+
+
+def confirmed_for(state: GroupState, body: ConfirmSeat, cause: Cause) -> Decision[GroupState]:
+    """The person was admitted, or took the offer. A seat that has lapsed meanwhile is somebody's to find again."""
+    seat = state.seats.get(body.episode_id)
+    if seat is None:
+        return Decision(state, (), (_none(body.episode_id, cause),))
+    if seat.held_until is None:
+        return Decision(state)
+    return _give(state, body.episode_id, None, cause)
+
+
+def released_by(state: GroupState, body: ReleaseSeat, cause: Cause) -> Decision[GroupState]:
+    """The person does not need the seat any more."""
+    if body.episode_id not in state.seats:
+        return Decision(state)
+    return _free(state, (body.episode_id,), body.reason, cause)
+
+
+def on_deadline(state: GroupState, name: str, cause: Cause) -> Decision[GroupState]:
+    """A hold lapses, or nobody decided about a group that is too small."""
+    if name.startswith(HOLD):
+        episode_id = name.removeprefix(HOLD)
+        return _free(state, (episode_id,), SeatReleaseReason.HOLD_EXPIRED, cause)
+    if name.startswith(DEADLINE):
+        state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
+        event = attendance.GroupLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
+        return Decision(state, (event,))
+    raise ValueError(f"unknown deadline {name}")
+
+
+# --- seats -----------------------------------------------------------------------------------------------
+
+
+def _give(
+    state: GroupState, episode_id: str, until: datetime | None, cause: Cause
+) -> Decision[GroupState]:
+    """A seat for this person, until an instant or for good; the last one fills the group."""
+    known = state.seats.get(episode_id)
+    seat = TakenSeat(since=cause.now if known is None else known.since, held_until=until)
+    was_full = not state.seats_left
+    state = state.but(seats={**state.seats, episode_id: seat}).disarm(HOLD + episode_id)
+    if until is not None:
+        state = state.arm(HOLD + episode_id, until)
+    said: tuple[AttendanceEvent, ...] = ()
+    if not was_full and not state.seats_left:
+        said = (attendance.GroupFilled(**_capacity(state)),)
+    if state.is_group:
+        state, cleared = _size_settled(
+            state.but(was_enough=True, size_decision=None), cause, ClearedReason.RESOLVED
+        )
+        said += cleared
+    body = SeatGiven(
+        group_id=cause.subject_id,
+        seats_left=state.seats_left,
+        level_code=state.level_code,
+        held_until=until,
+    )
+    return Decision(state, said, (Handoff(f"episode/{episode_id}", body),))
+
+
+def _free(
+    state: GroupState,
+    episodes: tuple[str, ...],
+    reason: SeatReleaseReason,
+    cause: Cause,
+    *,
+    closing: bool = False,
+) -> Decision[GroupState]:
+    """Seats fall free. With too few people left, somebody has to decide what becomes of the group."""
+    seats = {episode: seat for episode, seat in state.seats.items() if episode not in episodes}
+    state = state.but(seats=seats).disarm(*(HOLD + episode for episode in episodes))
+    handoffs = tuple(
+        Handoff(
+            f"episode/{episode}",
+            SeatFreed(group_id=cause.subject_id, seats_left=state.seats_left, reason=reason),
+        )
+        for episode in episodes
+    )
+    if closing or state.is_group or not state.was_enough:
+        return Decision(state, (), handoffs)
+    state = open_loop(
+        state.but(was_enough=False),
+        AttendanceLoop.GROUP_SIZE,
+        cause.subject_id,
+        deadline_at=cause.now + ENOUGH_WITHIN,
+        owners=SIZE_OWNERS,
+        cause=cause,
+    )
+    return Decision(state, (attendance.GroupBelowMinimum(**_capacity(state)),), handoffs)
+
+
+def _size_settled(
+    state: GroupState, cause: Cause, reason: ClearedReason
+) -> tuple[GroupState, tuple[AttendanceEvent, ...]]:
+    state, escalated = close_loop(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
+    if escalated is None:
+        return state, ()
+    clearance = escalated.clearance(reason)
+    return state, (attendance.GroupEscalationCleared(loop=AttendanceLoop.GROUP_SIZE, **clearance),)
+
+
+def _none(episode_id: str, cause: Cause) -> Handoff:
+    return Handoff(f"episode/{episode_id}", SeatMissing(group_id=cause.subject_id))
+
+
+def _capacity(state: GroupState) -> dict[str, Any]:
+    return {
+        "track": state.track,
+        "seats_min": state.seats_min,
+        "seats_max": state.seats_max,
+        "seats_taken": len(state.seats),
+    }
+
+
+def _is_open(state: GroupState) -> bool:
+    return state.opened_at is not None and state.closed_at is None
+
+
+def _open(state: GroupState) -> None:
+    if state.opened_at is None:
+        raise Unknown("group")
+    if state.closed_at is not None:
+        raise Refused("group-closed", "The group has ended.", way_out="Choose another group.")
+
+
+def _seat(state: GroupState, episode_id: str) -> TakenSeat:
+    seat = state.seats.get(episode_id)
+    if seat is None:
+        raise Unknown("seat")
+    return seat
+
+
+def _between(value: int | None, least: int | None, most: int | None) -> bool:
+    return value is None or ((least is None or least <= value) and (most is None or value <= most))
+
+
+def _outside(why: str) -> Invalid:
+    return Invalid(
+        "outside-program", why, way_out="Read the program's profile, or change it in a new version."
+    )
+
+
+def session_of(state: GroupState, new: NewSession) -> NewSession:
+    """A session of this group: within its lengths and topics, for its people unless others are named, never too many.
+
+    For fewer people than make a group it takes place, and says that it is none.
+    """
+    _open(state)
+    if not _between(new.minutes_planned, state.minutes_min, state.minutes_max):
+        raise _outside("The group's sessions are longer or shorter.")
+    if new.topic is not None and state.topics and new.topic not in state.topics:
+        raise _outside("The group does not have this topic.")
+    roster = new.roster or state.confirmed
+    if len(roster) > state.seats_max:
+        raise Refused(
+            "group-too-large",
+            "More people than the group has seats.",
+            way_out="Divide them into two sessions.",
+        )
+    few = len(roster) < state.seats_min or state.size_decision is SizeDecision.RECLASSIFIED
+    return new.model_copy(update={"roster": roster, "below_minimum": few})

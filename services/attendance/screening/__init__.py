@@ -1,0 +1,1 @@
+"""Toxicology screens, breath tests and the rewards that follow from them. Pure rules."""

@@ -1,0 +1,174 @@
+"""Breath tests: a second look before anything is said of a positive one, and a safe way home. Pure, like all rules.
+
+The value and the device stay here; what travels is negative, to be repeated, or positive. A first positive is only
+ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. A confirmed one sets the next
+reward back to its base, by the same rule as an unexpected positive of a screen. Source: domain reference,
+section 3 ("Breath"): observed for 15 minutes, negative below 0.010 g/210 L; 0.020 and 0.040 are transport rules' marks.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from services.attendance.episode.episode_state import EpisodeState, done, in_care, known
+from services.attendance.episode.values import BreathTest, Transport, WithdrawalSigns
+from services.attendance.screening.specimens import reset, row_of
+from shared.contracts import attendance
+from shared.contracts.attendance import BreathOutcome
+from shared.contracts.codes import AttendanceLoop, Role, Value
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Refused, Unknown
+from shared.loops import open_loop
+
+OBSERVED_MINUTES: Final = 15
+"""A person is watched this long before a test: nothing in the mouth, nothing brought up."""
+RETEST_AFTER: Final = timedelta(minutes=15)
+RETEST_WITHIN: Final = timedelta(minutes=45)
+"""From a first positive to the test that decides. House rule."""
+DEPARTURE_WITHIN: Final = timedelta(hours=1)
+"""From a confirmed positive to a safe way home and a look for withdrawal. House rule."""
+RETEST_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+DEPARTURE_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.PROGRAM_DIRECTOR)
+MARKS_MG: Final = (40, 20)
+"""The marks of transport rules, 0.040 and 0.020 g/210 L, the higher one first."""
+TESTS_KEPT: Final = 200
+
+
+class Reading(Value):
+    """What a device showed, and how the person was watched before."""
+
+    mg_per_210l: int
+    device_id: str
+    observed_minutes: int
+    retest_of: str | None = None
+
+
+def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[EpisodeState]:
+    """A breath test was done: negative, to be repeated, or, when a second one says so too, positive."""
+    in_care(state)
+    if reading.observed_minutes < OBSERVED_MINUTES:
+        raise Invalid(
+            "observation-too-short",
+            "A person is watched for 15 minutes before a breath test.",
+            way_out="Watch the person for 15 minutes and test then.",
+        )
+    first = _repeated(state, reading, cause.now)
+    over = reading.mg_per_210l >= state.terms.breath_positive_mg_per_210l
+    outcome = BreathOutcome.NEGATIVE
+    if over:
+        outcome = BreathOutcome.RETEST if first is None else BreathOutcome.POSITIVE
+    test_id = cause.derive_id("breath-test")
+    test = BreathTest(
+        tested_at=cause.now,
+        mg_per_210l=reading.mg_per_210l,
+        device_id=reading.device_id,
+        outcome=outcome,
+        retest_of=reading.retest_of,
+    )
+    before = row_of(state)
+    state = _with(state, test_id, test)
+    sent = reset(state, before, cause)
+    said: tuple[attendance.AttendanceEvent, ...] = (
+        attendance.BreathTestRecorded(
+            screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
+        ),
+    )
+    if reading.retest_of is not None:
+        state, cleared = done(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
+        said += cleared
+    if outcome is BreathOutcome.RETEST:
+        state = open_loop(
+            state,
+            AttendanceLoop.SCREEN_RETEST,
+            test_id,
+            deadline_at=cause.now + RETEST_WITHIN,
+            owners=RETEST_OWNERS,
+            cause=cause,
+        )
+    if outcome is BreathOutcome.POSITIVE:
+        state = open_loop(
+            state,
+            AttendanceLoop.SAFE_DEPARTURE,
+            test_id,
+            deadline_at=cause.now + DEPARTURE_WITHIN,
+            owners=DEPARTURE_OWNERS,
+            cause=cause,
+        )
+    answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
+    return Decision(state, said, sent, answer)
+
+
+def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:
+    """The first positive that this test repeats; None for a first test."""
+    if reading.retest_of is None:
+        if any(not _decided(state, key) for key in state.breath_tests):
+            raise Refused(
+                "retest-awaited",
+                "A positive test waits to be repeated.",
+                way_out="Say with `retest_of` which test this one repeats.",
+            )
+        return None
+    first = state.breath_tests.get(reading.retest_of)
+    if first is None:
+        raise Unknown("screen")
+    if first.outcome is not BreathOutcome.RETEST or _decided(state, reading.retest_of):
+        raise Refused("nothing-to-retest", "This test does not wait to be repeated.")
+    if now < first.tested_at + RETEST_AFTER:
+        raise Refused(
+            "retest-too-early",
+            "A positive test is repeated after 15 minutes.",
+            way_out="Wait until 15 minutes have passed.",
+        )
+    return first
+
+
+def _decided(state: EpisodeState, test_id: str) -> bool:
+    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer waited for."""
+    return state.loop(AttendanceLoop.SCREEN_RETEST, test_id) is None
+
+
+def departed(
+    state: EpisodeState,
+    test_id: str,
+    transport: Transport,
+    signs: WithdrawalSigns,
+    _cause: Cause,
+) -> Decision[EpisodeState]:
+    """The person is on a safe way home, and was looked at for withdrawal."""
+    known(state)
+    test = state.breath_tests.get(test_id)
+    if test is None:
+        raise Unknown("screen")
+    if test.outcome is not BreathOutcome.POSITIVE:
+        raise Refused("breath-test-not-positive", "Nobody has to be seen home after this test.")
+    if test.transport is not None:
+        raise Refused("departure-recorded", "The way home was recorded before.")
+    seen = test.model_copy(update={"transport": transport, "withdrawal_signs": signs})
+    state, cleared = done(_with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id)
+    return Decision(state, cleared)
+
+
+def mark(mg_per_210l: int) -> str | None:
+    """The mark of transport rules that a value reaches, in g/210 L; None below them."""
+    return next((f"0.{reached:03}" for reached in MARKS_MG if mg_per_210l >= reached), None)
+
+
+def no_group_today(state: EpisodeState, now: datetime) -> bool:
+    """Whoever was positive today, or waits for the test that decides, is in no group today."""
+    if state.admission is None:
+        return False
+    zone = ZoneInfo(state.admission.time_zone)
+    today = now.astimezone(zone).date()
+    return any(
+        test.outcome is BreathOutcome.POSITIVE
+        or (test.outcome is BreathOutcome.RETEST and not _decided(state, key))
+        for key, test in state.breath_tests.items()
+        if test.tested_at.astimezone(zone).date() == today
+    )
+
+
+def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:
+    kept = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
+    return state.but(breath_tests=dict(kept))

@@ -1,0 +1,175 @@
+"""Incentives: for the target behavior alone, at once, and never above the person's cap of the year. Pure.
+
+An episode knows what was done and what it is worth; the ledger is the person's, because the cap is: two episodes of one
+person share it. Whole cents. What is earned stays earned; an unexpected positive or a refusal only sets the next one
+back to its base. Source: domain reference, section 3 ("Contingency management"); the cap is SAMHSA's of January 2025,
+per person and, as a house rule, calendar year of the facility.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from services.attendance.episode import reward_ladder
+from services.attendance.episode.episode_state import PRESENT, EpisodeState, in_care
+from services.attendance.episode.values import Earned, Paid, TakenOut, WentBack
+from services.attendance.screening import specimens
+from shared.contracts import attendance
+from shared.contracts.codes import Value
+from shared.contracts.event import OpenEnum
+from shared.contracts.terms import IncentiveTerms
+from shared.decision import Cause, Decision, Handoff, State
+from shared.errors import Refused, Unknown
+
+PAID_MAX: Final = 1_000
+"""More rewards than one episode can hold."""
+
+
+class TargetBehavior(OpenEnum):
+    """What may be rewarded; the program's terms say what is."""
+
+    SCREEN = "screen"
+    ATTENDANCE = "attendance"
+    UNKNOWN = "unknown"
+
+
+class LedgerEntry(Value):
+    """One reward as the ledger took it."""
+
+    episode_id: str
+    year: int
+    cents: int
+    """What the cap left of it."""
+
+
+class LedgerState(State):
+    """The rewards of one person, from all their episodes."""
+
+    entries: dict[str, LedgerEntry] = Field(default_factory=dict[str, LedgerEntry])
+
+    def total_cents(self, year: int) -> int:
+        """What was earned in one year."""
+        return sum(entry.cents for entry in self.entries.values() if entry.year == year)
+
+
+# --- an episode ------------------------------------------------------------------------------------------
+
+
+def earn(
+    state: EpisodeState, behavior: TargetBehavior, of: str, cause: Cause
+) -> Decision[EpisodeState]:
+    """Reward one screen or one session, once, if it is what the program rewards."""
+    admission = in_care(state)
+    terms = state.terms.incentives or IncentiveTerms()
+    if behavior.value not in terms.behaviors:
+        raise Refused(
+            "not-the-target-behavior",
+            "The program does not reward this.",
+            way_out="Reward what the program's terms name, and nothing else.",
+        )
+    cents = _worth(state, behavior, of, terms)
+    key = f"{behavior.value}:{of}"
+    if key in state.paid:
+        raise Refused("already-rewarded", "This was rewarded before.")
+    if len(state.paid) >= PAID_MAX:
+        raise Refused("ledger-full", "No more rewards can be kept for this episode.")
+    year = cause.now.astimezone(ZoneInfo(admission.time_zone)).year
+    paid = Paid(cents=cents, cap_cents=terms.cap_cents, year=year)
+    return Decision(
+        state.but(paid={**state.paid, key: paid}),
+        handoffs=(_earned(admission.person_id, cause.subject_id, key, paid),),
+        answer={"person_id": admission.person_id, "cents_before_cap": cents},
+    )
+
+
+def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: IncentiveTerms) -> int:
+    """What a behavior that was shown is worth. Raises `Refused` for one that was not."""
+    if behavior is TargetBehavior.ATTENDANCE:
+        seen = state.seen.get(of)
+        if seen is None:
+            raise Unknown("session")
+        if seen.status not in PRESENT:
+            raise Refused("behavior-not-shown", "The person was not there.")
+        return terms.attendance_cents
+    screen = state.screens.get(of)
+    if screen is None:
+        raise Unknown("screen")
+    cents = reward_ladder.worth_of(of, specimens.row_of(state), terms)
+    if cents is None or not screen.is_interpreted:
+        raise Refused(
+            "behavior-not-shown",
+            "The screen was not interpreted as negative or as expected.",
+            way_out="Reward a screen after its interpretation.",
+        )
+    return cents
+
+
+def _earned(person_id: str, episode_id: str, key: str, paid: Paid) -> Handoff:
+    body = Earned(
+        key=f"{episode_id}/{key}",
+        episode_id=episode_id,
+        cents=paid.cents,
+        cap_cents=paid.cap_cents,
+        year=paid.year,
+    )
+    return Handoff(f"person/{person_id}", body)
+
+
+def taken_back(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+    """The episode should never have been, or was another person's: its entries leave the person's ledger."""
+    if not state.paid or state.admission is None:
+        return ()
+    keys = tuple(f"{cause.subject_id}/{key}" for key in state.paid)
+    return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys)),)
+
+
+def moved(state: EpisodeState, person_id: str, cause: Cause) -> tuple[Handoff, ...]:
+    """The episode is another person's: so are its entries, as far as that person's cap leaves them."""
+    if state.admission is None or state.admission.person_id == person_id:
+        return ()
+    entered = tuple(
+        _earned(person_id, cause.subject_id, key, paid) for key, paid in state.paid.items()
+    )
+    return (*taken_back(state, cause), *entered)
+
+
+# --- a person's ledger -----------------------------------------------------------------------------------
+
+
+def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerState]:
+    """Take a reward as far as the cap of its year leaves it. Nothing is said when it leaves nothing."""
+    if body.key in state.entries:
+        return Decision(state)
+    left = max(0, body.cap_cents - state.total_cents(body.year))
+    cents = min(body.cents, left)
+    entry = LedgerEntry(episode_id=body.episode_id, year=body.year, cents=cents)
+    state = state.but(entries={**state.entries, body.key: entry})
+    if cents == 0:
+        return Decision(state)
+    event = attendance.IncentiveEarned(
+        episode_id=body.episode_id,
+        amount_cents=cents,
+        total_cents=state.total_cents(body.year),
+        cap_cents=body.cap_cents,
+    )
+    return Decision(state, (event,))
+
+
+def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[LedgerState]:
+    """The next reward starts from its base; what is earned stays."""
+    event = attendance.IncentiveReset(
+        episode_id=body.episode_id,
+        amount_cents=body.next_cents,
+        total_cents=state.total_cents(body.year),
+        cap_cents=body.cap_cents,
+    )
+    return Decision(state, (event,))
+
+
+def taken_out(state: LedgerState, body: TakenOut, _cause: Cause) -> Decision[LedgerState]:
+    """These entries were not this person's. The next entry's total says so."""
+    entries = {key: entry for key, entry in state.entries.items() if key not in body.keys}
+    return Decision(state.but(entries=entries))

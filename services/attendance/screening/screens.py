@@ -1,0 +1,377 @@
+"""Screens: from the draw to the interpretation. Results stay in this service; what they mean is said.
+
+A prescribed substance is expected; a dilute specimen is no result; a refusal is never use. Only an unexpected
+positive is said as `screen-failed`, and only after a clinician has interpreted it. Which loops of a screen are open
+follows from the screen as it stands, so that results may come twice and in any order. Source: domain reference,
+section 3 ("Screens").
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from services.attendance.episode.episode_state import EpisodeState, in_care, known
+from services.attendance.episode.values import Draw
+from services.attendance.laboratory import interpretation
+from services.attendance.laboratory.interpretation import (
+    Custody,
+    DefinitiveReason,
+    Interpretation,
+    Report,
+    Screen,
+    UnableReason,
+)
+from services.attendance.laboratory.panels import Laboratory
+from services.attendance.screening.specimens import (
+    Said,
+    every_days,
+    settle,
+    watch_interval,
+    with_screen,
+)
+from shared.contracts import attendance, plans
+from shared.contracts.attendance import (
+    CustodyHolder,
+    Matrix,
+    NotProvidedKind,
+    ScreenClass,
+    ScreenReason,
+    ScreenStage,
+)
+from shared.contracts.codes import AttendanceLoop, PanelCode, Value
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Refused, Unknown
+
+WINDOW: Final = timedelta(hours=4)
+"""From notification to specimen. House rule."""
+CUSTODY_MAX: Final = 100
+
+
+class NewScreen(Value):
+    """What is needed to notify somebody of a screen."""
+
+    matrix: Matrix = Matrix.URINE
+    panel: PanelCode
+    reason: ScreenReason = ScreenReason.RANDOM
+    retest_of: str | None = None
+
+
+class Collection(Value):
+    """How a specimen was taken."""
+
+    observed: bool = False
+    observer_id: str | None = None
+    temperature_in_range: bool | None = None
+
+
+# --- from order to laboratory ----------------------------------------------------------------------------
+
+
+def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[EpisodeState]:
+    """Notify the person of a screen. The order is published only now: there is no schedule ahead to be known."""
+    in_care(state)
+    offered = state.terms.panels
+    if offered and new.panel not in offered:
+        raise Refused(
+            "panel-not-offered",
+            "The program has no such panel.",
+            way_out="Choose one of the program's panels.",
+        )
+    screen_id = cause.derive_id("screen")
+    ends_at = cause.now + WINDOW
+    screen = Screen(
+        matrix=new.matrix,
+        panel=new.panel,
+        window_ends_at=ends_at,
+        retest_of=_retest_of(state, new),
+    )
+    event = attendance.ScreenOrdered(
+        screen_id=screen_id,
+        matrix=new.matrix,
+        panel=new.panel,
+        reason=new.reason,
+        window_ends_at=ends_at,
+    )
+    state, said, sent = settle(state, screen_id, screen, cause)
+    return Decision(state, (event, *said), sent, {"screen_id": screen_id})
+
+
+def _retest_of(state: EpisodeState, new: NewScreen) -> str | None:
+    """Which screen is repeated: the one that is named, or the longest waiting."""
+    if new.reason is not ScreenReason.RETEST:
+        return None
+    waiting = [
+        loop.id for loop in state.loops_of(AttendanceLoop.SCREEN_RETEST) if loop.id in state.screens
+    ]
+    if new.retest_of is None:
+        return waiting[0] if waiting else None
+    if new.retest_of not in state.screens:
+        raise Unknown("screen")
+    return new.retest_of
+
+
+def collect(
+    state: EpisodeState, screen_id: str, collection: Collection, cause: Cause
+) -> Decision[EpisodeState]:
+    """A specimen was taken and sealed: the first link of its chain. A late one is still a specimen."""
+    in_care(state)
+    screen = _open(state, screen_id)
+    if screen.collected_at is not None:
+        raise Refused("specimen-already-collected", "The specimen was collected before.")
+    event = attendance.SpecimenCollected(
+        screen_id=screen_id,
+        collected_at=cause.now,
+        observed=collection.observed,
+        temperature_in_range=collection.temperature_in_range,
+        custody_sequence=1,
+    )
+    observer = collection.observer_id or cause.actor_id
+    taken = screen.model_copy(
+        update={
+            "collected_at": cause.now,
+            "observer_id": observer if collection.observed else None,
+            "temperature_in_range": collection.temperature_in_range,
+            "custody": (Custody(holder=CustodyHolder.COLLECTOR, at=cause.now),),
+        }
+    )
+    state, said, sent = settle(state, screen_id, taken, cause)
+    return Decision(state, (event, *said), sent)
+
+
+def hand_on(
+    state: EpisodeState, screen_id: str, holder: CustodyHolder, number: int, cause: Cause
+) -> Decision[EpisodeState]:
+    """A specimen goes from one hand to the next, without a gap. The last link told again is no new one."""
+    known(state)
+    screen = of(state, screen_id)
+    if screen.collected_at is None:
+        raise Refused("specimen-not-collected", "There is no specimen to hand on.")
+    links = len(screen.custody)
+    if number == links and screen.custody[-1].holder is holder:
+        return Decision(state, answer={"custody_sequence": links})
+    if number <= links:
+        raise Refused(
+            "custody-conflict",
+            "This link of the chain is recorded otherwise.",
+            way_out="Read the chain and continue it.",
+        )
+    if number != links + 1 or number > CUSTODY_MAX:
+        raise Refused(
+            "custody-gap",
+            "A link of the chain is missing.",
+            way_out="Record the hand-over that came before.",
+        )
+    event = attendance.CustodyTransferred(
+        screen_id=screen_id, transferred_at=cause.now, holder=holder, custody_sequence=number
+    )
+    link = Custody(holder=holder, at=cause.now)
+    moved = screen.model_copy(update={"custody": (*screen.custody, link)})
+    state = with_screen(state, screen_id, moved)
+    return Decision(state, (event,), answer={"custody_sequence": number})
+
+
+def not_provided(
+    state: EpisodeState,
+    screen_id: str,
+    kind: NotProvidedKind,
+    reason: UnableReason | None,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """There is no specimen, for a reason that is said. Never recorded as use.
+
+    Somebody who is unable is asked about a shy bladder, an illness, a trauma and the observation before that.
+    """
+    in_care(state)
+    screen = _open(state, screen_id)
+    if screen.collected_at is not None:
+        raise Refused("specimen-already-collected", "There is a specimen.")
+    if (kind is NotProvidedKind.UNABLE) != (reason is not None):
+        raise Invalid(
+            "unable-not-assessed",
+            "Someone who is unable is assessed for why, and only they.",
+            way_out="Say the reason that was found with `unable`, and none otherwise.",
+        )
+    event = attendance.ScreenNotProvided(screen_id=screen_id, kind=kind)
+    without = screen.model_copy(
+        update={"not_provided": kind, "not_provided_at": cause.now, "unable_reason": reason}
+    )
+    state, said, sent = settle(state, screen_id, without, cause)
+    return Decision(state, (event, *said), sent)
+
+
+# --- results and what they mean --------------------------------------------------------------------------
+
+
+def record_result(
+    state: EpisodeState, screen_id: str, report: Report, laboratory: Laboratory, cause: Cause
+) -> Decision[EpisodeState]:
+    """A result came back, perhaps twice, perhaps out of order.
+
+    Of each stage the one that was reported last holds, and a definitive one outranks a presumptive one whenever either
+    comes. Only a result that changes what holds is said; then it has to be interpreted, again if need be.
+    """
+    known(state)
+    screen = of(state, screen_id)
+    if screen.not_provided is not None:
+        raise Refused("screen-closed", "This screen is closed: there is no specimen.")
+    if screen.collected_at is None:
+        raise Refused("specimen-not-collected", "There is no specimen to have a result of.")
+    stage = report.stage
+    result = interpretation.read(report, screen.panel, laboratory, cause.now)
+    if not screen.collected_at <= result.reported_at <= cause.now:
+        raise Invalid(
+            "reported-at-impossible", "A result is reported after the collection and before now."
+        )
+    before = screen.results.get(stage.value)
+    if before is not None and before.order >= result.order:
+        return Decision(state)
+    filed = screen.model_copy(update={"results": {**screen.results, stage.value: result}})
+    changed = filed.stage is stage and not result.says_the_same(before)
+    event = attendance.ScreenResulted(
+        screen_id=screen_id, stage=stage, validity=result.validity, panel=screen.panel
+    )
+    state, said, sent = settle(state, screen_id, filed, cause)
+    return Decision(state, (*((event,) if changed else ()), *said), sent)
+
+
+def ask_definitive(
+    state: EpisodeState, screen_id: str, reason: DefinitiveReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """Send the specimen for a definitive test: when a result is contested or consequential, and never as a habit."""
+    known(state)
+    screen = of(state, screen_id)
+    if screen.result is None:
+        raise Refused("screen-not-resulted", "There is no result to confirm.")
+    if screen.awaits_definitive:
+        raise Refused("definitive-awaited", "A definitive test was asked for.")
+    if screen.stage is ScreenStage.DEFINITIVE:
+        raise Refused("already-definitive", "The result is definitive.")
+    update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
+    asked = screen.model_copy(update=update)
+    state, said, sent = settle(state, screen_id, asked, cause)
+    return Decision(state, said, sent)
+
+
+def review_completed(
+    state: EpisodeState, event: plans.ClinicalReviewCompleted, cause: Cause
+) -> Decision[EpisodeState]:
+    """A clinical review wants to be certain: the latest presumptive unexpected positive goes to the laboratory."""
+    if event.outcome is not plans.ReviewOutcome.DEFINITIVE_TEST or state.admission is None:
+        return Decision(state)
+    presumptive = [
+        (screen.collected_at, screen_id)
+        for screen_id, screen in state.screens.items()
+        if screen.collected_at is not None
+        and screen.stage is ScreenStage.PRESUMPTIVE
+        and not screen.awaits_definitive
+        and screen.interpreted is not None
+        and screen.interpreted.classification is ScreenClass.UNEXPECTED_POSITIVE
+    ]
+    if not presumptive:
+        return Decision(state)
+    _, screen_id = max(presumptive)
+    return ask_definitive(state, screen_id, DefinitiveReason.CLINICAL_REVIEW, cause)
+
+
+def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """Say what the result means, and say an unexpected positive in a fact of its own.
+
+    The latest interpretation of a screen holds: a definitive result may say otherwise than a presumptive one did.
+    """
+    admission = known(state)
+    screen = of(state, screen_id)
+    result, stage = screen.result, screen.stage
+    if screen.closed:
+        raise Refused("screen-closed", "This screen is closed.")
+    if result is None or stage is None:
+        raise Refused("screen-not-resulted", "There is no result to interpret.")
+    if screen.awaits_definitive:
+        raise Refused(
+            "definitive-awaited",
+            "A definitive test was asked for and decides.",
+            way_out="Interpret the screen when its definitive result is here.",
+        )
+    meaning = interpretation.classify(screen, state.expected, time_zone=admission.time_zone)
+    made = Interpretation(classification=meaning, stage=stage, of=result, at=cause.now)
+    state, said, sent = settle(
+        state, screen_id, screen.model_copy(update={"interpreted": made}), cause
+    )
+    interpreted = attendance.ScreenInterpreted(
+        screen_id=screen_id, classification=meaning, reviewer_id=cause.actor_id
+    )
+    facts: Said = (interpreted,)
+    if meaning is ScreenClass.UNEXPECTED_POSITIVE:
+        failed = attendance.ScreenFailed(
+            screen_id=screen_id, matrix=screen.matrix, reviewer_id=cause.actor_id
+        )
+        facts = (interpreted, failed)
+    return Decision(state, (*facts, *said), sent, {"classification": meaning})
+
+
+# --- the draw --------------------------------------------------------------------------------------------
+
+LOTS: Final = 1_000_000
+"""Out of how many lots the edge draws one, for each person and day, with a cryptographic generator."""
+SHARE: Final = 2
+"""Twice the rate that the longest time between screens asks for: nine in ten are found before it ends. House rule."""
+
+
+def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decision[EpisodeState]:
+    """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
+
+    Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
+    about any other day, so that there is nothing to keep secret. One draw a day; none for who has left or is paused.
+    """
+    admission = in_care(state)
+    today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
+    days = every_days(state, cause.now)
+    drawn = state.draw is not None and state.draw.last_on >= today
+    if days is None or drawn or state.pause is not None:
+        return Decision(state, answer={"drawn": False})
+    since = cause.now if state.draw is None else state.draw.since
+    state, said = watch_interval(state.but(draw=Draw(since=since, last_on=today)), cause)
+    if lot * days >= SHARE * LOTS:
+        return Decision(state, said, answer={"drawn": False})
+    ordered = order(state, NewScreen(panel=panel), cause)
+    return Decision(
+        ordered.state,
+        (*said, *ordered.events),
+        ordered.handoffs,
+        {"drawn": True, **ordered.answer},
+    )
+
+
+def summary(state: EpisodeState) -> dict[str, dict[str, Any]]:
+    """How far each screen is, for everyone of the staff; what was found stays with those who interpret it."""
+    return {
+        screen_id: {
+            "matrix": screen.matrix,
+            "collected": screen.collected_at is not None,
+            "stage": screen.stage,
+            "not_provided": screen.not_provided,
+            "retest_of": screen.retest_of,
+            "custody_sequence": len(screen.custody),
+            "closed": screen.closed,
+        }
+        for screen_id, screen in state.screens.items()
+    }
+
+
+# --- shared by the rules above -----------------------------------------------------------------------------
+
+
+def of(state: EpisodeState, screen_id: str) -> Screen:
+    """One screen. Raises `Unknown` for one that was never ordered."""
+    screen = state.screens.get(screen_id)
+    if screen is None:
+        raise Unknown("screen")
+    return screen
+
+
+def _open(state: EpisodeState, screen_id: str) -> Screen:
+    screen = of(state, screen_id)
+    if screen.closed:
+        raise Refused("screen-closed", "This screen is closed.")
+    return screen

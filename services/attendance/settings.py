@@ -1,0 +1,38 @@
+"""Settings of attendance: the laboratory's table in place of the house's, from the file that CARE_LABORATORY names.
+
+The file is TOML: `[validity]`, `[cutoffs.<analyte>]` and `[panels]`, each with what differs; none of it travels.
+Without the setting, the tables of `panels.py` hold. The rules get what was read as an argument.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from services.attendance.laboratory.panels import Laboratory
+from shared.errors import ConfigurationError
+
+
+def laboratory() -> Laboratory:
+    """The laboratory's table. Raises `ConfigurationError` for a file that is missing or wrong."""
+    path = os.environ.get("CARE_LABORATORY")
+    return read(Path(path)) if path else Laboratory()
+
+
+def read(path: Path) -> Laboratory:
+    """A laboratory's file. Raises `ConfigurationError` and says where it is wrong."""
+    try:
+        return Laboratory.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        places = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
+        raise ConfigurationError(
+            "laboratory-invalid", f"The laboratory's table is wrong at: {places}."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "laboratory-unreadable",
+            f"The laboratory's table can't be read: {type(error).__name__}.",
+        ) from error

@@ -1,0 +1,1 @@
+"""The year after discharge: the plan, its appointments, check-ins and risks. Pure rules."""

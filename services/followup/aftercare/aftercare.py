@@ -1,0 +1,337 @@
+"""Aftercare: the year after discharge, with a plan and a calendar of check-ins that somebody owns.
+
+Leaving opens it, whoever is heard first: the discharge waits for the admission, whose time zone and terms it needs.
+Pure; no clock, no ids, no I/O. Source: domain reference, section 3 ("Aftercare plan", "Cadence").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.followup.aftercare import appointments, check_ins
+from services.followup.episode import cadence, episode_state
+from services.followup.episode.episode_state import (
+    Admission,
+    Aftercare,
+    Agreed,
+    CheckIn,
+    Discharge,
+    Draft,
+    EpisodeState,
+    ReadmissionUndone,
+    Step,
+)
+from services.followup.outreach import outreach
+from shared.contracts import followup, intake, plans
+from shared.contracts.codes import ClearedReason, FollowupLoop, Role
+from shared.contracts.followup import FollowupEvent, ReengagementOutcome
+from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.errors import Invalid, Refused
+from shared.loops import open_loop
+
+ELEMENTS: Final = ("check-in-calendar",)
+"""What aftercare consists of when no plan was drafted: the calendar at least."""
+ESSENTIAL: Final = frozenset({"crisis-contacts"})
+"""Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
+PLAN_WITHIN: Final = timedelta(hours=72)
+"""From approval of the graduation, or from discharge, to a plan: before the first check-in. House rule."""
+PLAN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+ESCALATE_EVERY: Final = timedelta(days=1)
+MISSING_FACT_OWNERS: Final = (Role.SYSTEM, Role.OPERATOR, Role.PROGRAM_DIRECTOR)
+"""Who looks for an admission that should have been heard of: a fact is late, not a person."""
+DAYS_HORIZON_MAX: Final = 1100
+APPOINTMENT_WITHIN: Final = timedelta(days=366)
+
+
+class Readmitted(HandoffBody):
+    """To the episode before: a new one has taken over."""
+
+    episode_id: str
+    admitted_at: datetime
+
+
+# --- what others say ------------------------------------------------------------------------------------
+
+
+def admitted(
+    state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
+) -> Decision[EpisodeState]:
+    """From here on silence is noticed. What waited for the admission is decided; the episode before is told."""
+    state = state.but(
+        admission=Admission.of(event),
+        undone=False,
+        person_id=event.person_id,
+        level=event.level.code,
+        path={**state.path, "admitted": event.admitted_at},
+        waitlist={},
+    )
+    state, reached = episode_state.end_outreach(state, ClearedReason.RESOLVED)
+    state, told = outreach.replay(episode_state.arm_silence(state), cause)
+    state, events = activate(state, cause)
+    prior = event.prior_episode_id
+    body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
+    handoffs = () if prior is None else (Handoff(f"episode/{prior}", body),)
+    return Decision(state, (*reached, *told, *events), handoffs)
+
+
+def drafted(
+    state: EpisodeState, event: plans.AftercarePlanDrafted, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The latest draft counts; one that comes after the activation changes nothing."""
+    draft = Draft(aftercare_plan_id=event.aftercare_plan_id, elements=event.elements)
+    return Decision(state if state.aftercare is not None else state.but(draft=draft))
+
+
+def approved(
+    state: EpisodeState, _event: plans.GraduationApproved, cause: Cause
+) -> Decision[EpisodeState]:
+    """The last day is near: a plan that lacks what is essential has to be completed before it."""
+    state = state.but(path={**state.path, "approved": cause.now})
+    if state.discharge is not None:
+        return Decision(state)
+    return Decision(_wants_plan(state, cause.now, cause))
+
+
+def graduated(
+    state: EpisodeState, event: plans.ProgramGraduated, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Names the aftercare plan that takes over; the discharge follows at once and starts it."""
+    state = state.but(path={**state.path, "graduated": event.graduated_at})
+    if state.aftercare is not None:
+        return Decision(state)
+    elements = ELEMENTS if state.draft is None else state.draft.elements
+    draft = Draft(aftercare_plan_id=event.aftercare_plan_id, elements=elements)
+    return Decision(state.but(draft=draft))
+
+
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """What ran during the program ends, reviews with it; aftercare begins, however the person left."""
+    if state.discharge is not None and not _is_of_an_undone_stay(state):
+        return Decision(state)
+    discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
+    state, ended = episode_state.end_outreach(state, ClearedReason.EPISODE_CLOSED)
+    state = state.but(discharge=discharge, reviews={}, plan_review={}, hours_short={})
+    state = episode_state.arm_silence(state)
+    if event.kind in episode_state.NO_CONTACT:
+        state, stopped = episode_state.end_everything(state, ClearedReason.EPISODE_CLOSED)
+        return Decision(state, (*ended, *stopped))
+    state, events = activate(state, cause)
+    return Decision(state, (*ended, *events))
+
+
+def _is_of_an_undone_stay(state: EpisodeState) -> bool:
+    left, admission = state.discharge, state.admission
+    if left is None or admission is None:
+        return False
+    return left.discharged_at < admission.admitted_at
+
+
+def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
+    """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
+    said: tuple[FollowupEvent, ...] = ()
+    if state.reengagement is not None:
+        said = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
+    risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
+    state, ended = episode_state.end(
+        state.but(outreach=None, lost_at=None, reengagement=None),
+        ClearedReason.SUPERSEDED,
+        *(kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE),
+    )
+    names = (f"loop:{loop.key}" for loop in risks_kept)
+    kept = {name: state.deadlines[name] for name in names if name in state.deadlines}
+    state = state.but(
+        readmitted=True,
+        next_episode_id=body.episode_id,
+        readmitted_at=body.admitted_at,
+        deadlines=kept,
+    )
+    return Decision(state, (*said, *ended))
+
+
+def readmission_undone(
+    state: EpisodeState, body: ReadmissionUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The later episode was a mistake: this calendar goes on where it stands."""
+    if state.next_episode_id != body.episode_id:
+        return Decision(state)
+    state = state.but(readmitted=False, next_episode_id=None, readmitted_at=None)
+    if state.aftercare is None:
+        return Decision(*activate(episode_state.arm_silence(state), cause))
+    return Decision(_calendar_armed(state))
+
+
+# --- beginning ------------------------------------------------------------------------------------------
+
+
+def activate(state: EpisodeState, cause: Cause) -> Step:
+    """Begin aftercare as soon as both ends of the episode are known."""
+    left, admission = state.discharge, state.admission
+    if left is None or left.kind in episode_state.NO_CONTACT or _is_of_an_undone_stay(state):
+        return state, ()
+    if state.readmitted or state.aftercare is not None or state.undone:
+        return state, ()
+    if admission is None:
+        return _wants_admission(state, cause), ()
+    state, resolved = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.MISSING_FACT)
+    draft = state.draft or Draft(aftercare_plan_id=_plan_id(state, cause), elements=ELEMENTS)
+    elements = draft.elements if state.agreed is None else state.agreed.elements
+    state = state.but(
+        aftercare=Aftercare(
+            aftercare_plan_id=draft.aftercare_plan_id,
+            check_ins=_calendar(left, admission, cause.subject),
+        )
+    )
+    activated = followup.AftercarePlanActivated(
+        aftercare_plan_id=draft.aftercare_plan_id,
+        days_horizon=min(admission.aftercare_days, DAYS_HORIZON_MAX),
+        elements=elements,
+        consent_ids=_consents(state),
+    )
+    scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())
+    state = _wants_plan(_calendar_armed(state), left.discharged_at, cause)
+    if not check_ins.check_ins(state):
+        state = state.arm("aftercare-over", _over_at(left, admission))
+    return state, (*resolved, activated, *scheduled)
+
+
+def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
+    # Ids follow from the episode and not from the cause: whichever of the two facts is heard last, they are the same.
+    milestones = cadence.within(admission.check_ins, admission.aftercare_days)
+    return {
+        derive_id("check-in", subject, window.milestone): CheckIn(window=window)
+        for window in cadence.windows(left.discharged_at, admission.time_zone, milestones)
+    }
+
+
+def _calendar_armed(state: EpisodeState) -> EpisodeState:
+    for key, item in check_ins.check_ins(state).items():
+        if item.settled is None:
+            state = state.arm(f"check-in-opens:{key}", item.window.opens_at)
+            state = state.arm(f"check-in:{key}", item.window.closes_at)
+    return state
+
+
+def _scheduled(state: EpisodeState, check_in_id: str, item: CheckIn) -> followup.CheckInScheduled:
+    return followup.CheckInScheduled(
+        check_in_id=check_in_id,
+        milestone=item.window.milestone,
+        opens_at=item.window.opens_at,
+        due_at=item.window.due_at,
+        closes_at=item.window.closes_at,
+        channel=followup.Channel.CALL if state.agreed is None else state.agreed.channel,
+    )
+
+
+def _over_at(left: Discharge, admission: Admission) -> datetime:
+    return left.discharged_at + timedelta(days=admission.aftercare_days)
+
+
+def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """The days of an aftercare without check-ins have passed."""
+    return Decision(*check_ins.finished(state, cause))
+
+
+def _consents(state: EpisodeState) -> tuple[str, ...]:
+    agreed = () if state.agreed is None else state.agreed.consent_ids
+    return tuple(dict.fromkeys((*agreed, *state.consent_ids)))[:50]
+
+
+# --- a fact that is late --------------------------------------------------------------------------------
+
+
+def _wants_admission(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Someone left whose admission was never heard of: until it is, nobody can be called on the right day."""
+    return open_loop(
+        state,
+        FollowupLoop.MISSING_FACT,
+        derive_id("missing-fact", cause.subject),
+        deadline_at=cause.now + ESCALATE_EVERY,
+        owners=MISSING_FACT_OWNERS,
+        cause=cause,
+    )
+
+
+def loop_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """The admission is still not known, or the plan not agreed: the next owner has it."""
+    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
+
+
+# --- the plan -------------------------------------------------------------------------------------------
+
+
+def _plan_id(state: EpisodeState, cause: Cause) -> str:
+    if state.aftercare is not None:
+        return state.aftercare.aftercare_plan_id
+    if state.draft is not None:
+        return state.draft.aftercare_plan_id
+    return derive_id("aftercare-plan", cause.subject)
+
+
+def missing(state: EpisodeState) -> frozenset[str]:
+    """What an aftercare plan must have, and this one has not."""
+    if state.agreed is not None:
+        return ESSENTIAL - set(state.agreed.elements)
+    return ESSENTIAL - set(() if state.draft is None else state.draft.elements)
+
+
+def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeState:
+    """A weak plan is somebody's to mend."""
+    if not missing(state):
+        return state
+    return open_loop(
+        state,
+        FollowupLoop.AFTERCARE_PLAN,
+        derive_id("aftercare-plan-loop", cause.subject),
+        deadline_at=since + PLAN_WITHIN,
+        owners=PLAN_OWNERS,
+        cause=cause,
+    )
+
+
+def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[EpisodeState]:
+    """The person and staff agree what aftercare consists of: before the last day, or as soon as possible after it."""
+    episode_state.reachable(state)
+    if state.readmitted or (state.aftercare is not None and state.aftercare.completed_at):
+        raise Refused(
+            "aftercare-over",
+            "This aftercare is over, or a later episode has taken over.",
+            way_out="Work on the later episode.",
+        )
+    at = agreed.first_appointment_at
+    if at is not None and at <= cause.now:
+        raise Invalid(
+            "appointment-in-past",
+            "The first appointment lies in the past.",
+            way_out="Give an appointment that is still to come, or none.",
+        )
+    if at is not None and at > cause.now + APPOINTMENT_WITHIN:
+        raise Invalid(
+            "appointment-too-far",
+            "The first appointment lies more than a year ahead.",
+            way_out="Give the appointment that follows the discharge.",
+        )
+    if at is None and state.agreed is not None:
+        before = state.agreed
+        more = {"first_appointment_at": before.first_appointment_at, "kept_on": before.kept_on}
+        agreed = agreed.model_copy(update=more)
+    state = state.but(agreed=agreed)
+    ended: Iterable[FollowupEvent] = ()
+    if not missing(state):
+        state, ended = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.AFTERCARE_PLAN)
+    if at is not None:
+        state = appointments.book(state, at, cause)
+    plan_id = _plan_id(state, cause)
+    if state.draft is None:
+        state = state.but(draft=Draft(aftercare_plan_id=plan_id, elements=ELEMENTS))
+    event = followup.AftercarePlanAgreed(
+        aftercare_plan_id=plan_id,
+        elements=agreed.elements,
+        consent_ids=agreed.consent_ids,
+        appointment_at=agreed.first_appointment_at,
+    )
+    answer = {"aftercare_plan_id": plan_id, "missing": sorted(missing(state))}
+    return Decision(state, (event, *ended), answer=answer)

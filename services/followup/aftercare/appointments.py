@@ -1,0 +1,149 @@
+"""The next appointment after a step down or a discharge: the gap in which people are lost. Pure.
+
+A first outpatient visit within a week of leaving goes with far fewer losses (domain reference, section 3, "Cadence"),
+and a step down is followed by a session within 7 days (scenario 6). No clock, no ids, no I/O.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.measures.transitions import local_day
+from shared.contracts import plans
+from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare, Role
+from shared.contracts.followup import FollowupEvent
+from shared.decision import Cause, Decision, derive_id
+from shared.errors import Refused, Unknown
+from shared.loops import DEADLINE, close_loops, open_loop
+
+Outcome = Literal["kept", "missed", "declined"]
+
+STEP_DOWN_WITHIN: Final = timedelta(days=7)
+KNOWN_WITHIN: Final = timedelta(hours=24)
+"""From the appointment to knowing whether it was kept. House rule."""
+ESCALATE_EVERY: Final = timedelta(days=1)
+OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+
+
+def booked_id(subject: str) -> str:
+    """The loop of the first appointment after discharge."""
+    return derive_id("first-appointment", subject)
+
+
+def _step_down_id(subject: str) -> str:
+    return derive_id("step-down-appointment", subject)
+
+
+# --- after a step down ----------------------------------------------------------------------------------
+
+
+def level_changed(
+    state: EpisodeState, event: plans.LevelOfCareChanged, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The level that holds; whether a session there is waited for follows from it (`refresh`)."""
+    path = {key: at for key, at in state.path.items() if key != "change_recommended"}
+    down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
+    return Decision(
+        state.but(
+            level=event.to_level.code,
+            path={**path, "level_changed": event.effective_at},
+            step_down_at=event.effective_at if down else None,
+        )
+    )
+
+
+def _hours_rank(level: LevelOfCare) -> float:
+    """Only to tell a less intensive level from a more intensive one of the same edition."""
+    return float(level.code.removesuffix("-WM"))
+
+
+def refresh(state: EpisodeState, cause: Cause) -> Step:
+    """Open or close the loop of a session after a step down, by the facts alone: the order of hearing is no matter."""
+    loop_id, since = _step_down_id(cause.subject), state.step_down_at
+    loop = state.loop(FollowupLoop.FIRST_APPOINTMENT, loop_id)
+    wanted = (
+        since is not None
+        and state.discharge is None
+        and not state.readmitted
+        and not any(
+            s.status == "attended" and s.starts_at >= since for s in state.sessions.values()
+        )
+    )
+    if not wanted and loop is not None:
+        state, gone = close_loops(state, [loop])
+        over = state.discharge is not None
+        reason = ClearedReason.EPISODE_CLOSED if over else ClearedReason.RESOLVED
+        return state, tuple(episode_state.cleared(one, reason) for one in gone)
+    if since is None or not wanted:
+        return state, ()
+    deadline_at = since + STEP_DOWN_WITHIN
+    if loop is None or (loop.step == 0 and loop.deadline_at != deadline_at):
+        state = open_loop(
+            state,
+            FollowupLoop.FIRST_APPOINTMENT,
+            loop_id,
+            deadline_at=deadline_at,
+            owners=OWNERS,
+            cause=cause,
+        )
+    return state, ()
+
+
+# --- after discharge ------------------------------------------------------------------------------------
+
+
+def book(state: EpisodeState, at: datetime, cause: Cause) -> EpisodeState:
+    """A first appointment is booked, or booked anew: a day after it somebody says whether it was kept."""
+    return open_loop(
+        state,
+        FollowupLoop.FIRST_APPOINTMENT,
+        booked_id(cause.subject),
+        deadline_at=at + KNOWN_WITHIN,
+        owners=OWNERS,
+        cause=cause,
+    )
+
+
+def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Nobody has said whether the person came, or the week after a step down has passed without a session."""
+    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
+
+
+def report(
+    state: EpisodeState, plan_id: str, outcome: Outcome, cause: Cause
+) -> Decision[EpisodeState]:
+    """Whether the first appointment was kept. A missed one goes to the next owner at once, until another is booked."""
+    episode_state.reachable(state)
+    known = (state.draft, state.aftercare)
+    if plan_id not in [one.aftercare_plan_id for one in known if one is not None]:
+        raise Unknown("aftercare-plan")
+    loop = state.loop(FollowupLoop.FIRST_APPOINTMENT, booked_id(cause.subject))
+    agreed = state.agreed
+    if loop is None or agreed is None or agreed.first_appointment_at is None:
+        raise Refused(
+            "no-appointment",
+            "No first appointment is waited for.",
+            way_out="Agree an aftercare plan with a first appointment.",
+        )
+    if cause.now < agreed.first_appointment_at and outcome != "declined":
+        raise Refused(
+            "appointment-to-come",
+            "The first appointment is still to come.",
+            way_out="Say so after it, or agree another time.",
+        )
+    if outcome == "missed":
+        if loop.at_last_owner:
+            return Decision(state)
+        return Decision(
+            *episode_state.deadline_missed(state, DEADLINE + loop.key, ESCALATE_EVERY, cause)
+        )
+    state, gone = close_loops(state, [loop])
+    reason = ClearedReason.RESOLVED if outcome == "kept" else ClearedReason.WITHDRAWN
+    said: tuple[FollowupEvent, ...] = tuple(episode_state.cleared(one, reason) for one in gone)
+    if outcome == "kept":
+        kept_on = local_day(state, agreed.first_appointment_at)
+        state = state.but(agreed=agreed.model_copy(update={"kept_on": kept_on}))
+    return Decision(state, said)

@@ -1,0 +1,296 @@
+"""Check-ins: opened, tried over several channels, done or missed. Pure; no clock, no ids, no I/O.
+
+A check-in is done when the person was spoken to, and missed when its window closes; either way the calendar goes on.
+From its opening on it is a loop: the case manager's until half a day before its window closes, and then, unless the
+person was tried three times over two channels, a clinician's. A miss becomes an outreach, a tier higher for each in a
+row. House rules; domain reference, section 3 ("Cadence") and scenario 16.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from services.followup.aftercare import risks
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import CheckIn, EpisodeState, Step
+from services.followup.outreach import outreach
+from shared.contracts import followup
+from shared.contracts.codes import ClearedReason, FollowupLoop, Role, Value
+from shared.contracts.followup import (
+    AttemptResult,
+    Channel,
+    FollowupEvent,
+    Housing,
+    OutreachCause,
+    RiskFlag,
+    Support,
+    Taken,
+    UseSince,
+    Work,
+)
+from shared.decision import Cause, Decision
+from shared.errors import NotYetKnown, Refused, Unknown
+from shared.loops import close_loop, open_loop
+
+ATTEMPTS_NEEDED: Final = 3
+CHANNELS_NEEDED: Final = 2
+"""Nobody counts as not to be reached before they were tried so often, over so many channels."""
+LOOKED_AT_BEFORE: Final = timedelta(hours=12)
+"""So long before its window closes, a check-in that was not tried enough gets another owner."""
+OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+
+
+class Answers(Value):
+    """What the person said at a check-in."""
+
+    use_since: UseSince
+    medication_taken: Taken | None = None
+    housing: Housing | None = None
+    work: Work | None = None
+    support: Support | None = None
+    risk_flags: tuple[RiskFlag, ...] = ()
+
+
+def tried_enough(item: CheckIn) -> bool:
+    """Whether the program has done its part."""
+    return item.attempts >= ATTEMPTS_NEEDED and len(item.channels) >= CHANNELS_NEEDED
+
+
+# --- the window -----------------------------------------------------------------------------------------
+
+
+def opened(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """The window opens: from now on somebody owns it."""
+    item = check_ins(state).get(check_in_id)
+    if item is None or item.settled:
+        return Decision(state)
+    state = open_loop(
+        state,
+        FollowupLoop.CHECK_IN,
+        check_in_id,
+        deadline_at=item.window.closes_at - LOOKED_AT_BEFORE,
+        owners=OWNERS,
+        cause=cause,
+    )
+    return Decision(state)
+
+
+def looked_at(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Shortly before the window closes: who was tried enough stays with their owner, the others go on to the next."""
+    check_in_id = name.rpartition(":")[2]
+    item = check_ins(state).get(check_in_id)
+    if item is None:
+        return Decision(state)
+    left = item.window.closes_at - cause.now
+    if not tried_enough(item):
+        return Decision(*episode_state.deadline_missed(state, name, left, cause))
+    state = open_loop(
+        state,
+        FollowupLoop.CHECK_IN,
+        check_in_id,
+        deadline_at=item.window.closes_at,
+        owners=OWNERS,
+        cause=cause,
+    )
+    return Decision(state)
+
+
+def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """The window closed without an answer: each miss in a row is a tier higher, whoever was reached since."""
+    item = check_ins(state).get(check_in_id)
+    if item is None or item.settled:
+        return Decision(state)
+    state, over_to = _settled(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
+    missed = followup.CheckInMissed(
+        check_in_id=check_in_id, attempts=item.attempts, channels=len(item.channels)
+    )
+    state, escalated = _reach_out(state, check_in_id, cause)
+    state, over = finished(state, cause)
+    return Decision(state, (missed, *over_to, *escalated, *over))
+
+
+def _settled(
+    state: EpisodeState, check_in_id: str, item: CheckIn, how: str, reason: ClearedReason
+) -> Step:
+    state = with_item(state, check_in_id, item.model_copy(update={"settled": how}))
+    state = state.disarm(f"check-in:{check_in_id}", f"check-in-opens:{check_in_id}")
+    state, gone = close_loop(state, FollowupLoop.CHECK_IN, check_in_id)
+    return state, () if gone is None else (episode_state.cleared(gone, reason),)
+
+
+def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> Step:
+    """Unless the person was reached after the window closed, before the deadline could be looked at."""
+    if state.contact_at is not None and state.contact_at > cause.now:
+        return state, ()
+    why = OutreachCause.CHECK_IN_MISSED
+    if state.outreach is None:
+        within = outreach.REACH_AFTER_CHECK_IN
+        state = outreach.begin(state, why, cause.now, cause, within=within)
+    tier = max(state.tier, min(_missed_in_a_row(state, check_in_id), outreach.TIER_CONFERENCE))
+    state, escalated = outreach.escalate(state, why, tier, cause)
+    since, admission = episode_state.silent_since(state), state.admission
+    if since is None or admission is None:
+        return state, escalated
+    if state.lost_at is None and since + admission.lost_after > cause.now:
+        return state.arm("silence", since + admission.lost_after), escalated
+    state, lost = episode_state.lose_contact(state, cause)
+    return state, (*escalated, *lost)
+
+
+def _missed_in_a_row(state: EpisodeState, check_in_id: str) -> int:
+    """How many in a row, up to this one. The calendar is looked at in its own order, not in that of the misses."""
+    run = 0
+    for key, item in check_ins(state).items():
+        run = run + 1 if item.settled == "missed" else 0
+        if key == check_in_id:
+            break
+    return run
+
+
+def finished(state: EpisodeState, cause: Cause) -> Step:
+    """When the last one is settled the year is over, and with it whatever still reached out or was arranged."""
+    aftercare, items = state.aftercare, check_ins(state).values()
+    if aftercare is None or not all(item.settled for item in items):
+        return state, ()
+    state, ended = episode_state.end(
+        state.but(outreach=None),
+        ClearedReason.EPISODE_CLOSED,
+        FollowupLoop.OUTREACH,
+        FollowupLoop.LOST_CONTACT,
+        FollowupLoop.AFTERCARE_PLAN,
+        FollowupLoop.FIRST_APPOINTMENT,
+    )
+    event = followup.AftercareCompleted(
+        check_ins_done=sum(item.settled == "done" for item in items),
+        check_ins_due=len(items),
+        completed_at=cause.now,
+    )
+    aftercare = aftercare.model_copy(update={"completed_at": cause.now})
+    return state.but(aftercare=aftercare).disarm("silence", "aftercare-over"), (*ended, event)
+
+
+# --- what staff do --------------------------------------------------------------------------------------
+
+
+def attempt(
+    state: EpisodeState,
+    check_in_id: str,
+    channel: Channel,
+    result: AttemptResult,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """Someone tried. Reaching the person is contact, but only their answers complete the check-in."""
+    item = _workable(state, check_in_id, cause)
+    number = item.attempts + 1
+    if number > ATTEMPTS_MAX:
+        raise Refused(
+            "too-many-attempts",
+            "This check-in was tried as often as it may be.",
+            way_out="Leave the person in peace until the next one, or visit them.",
+        )
+    event = followup.CheckInAttempted(
+        check_in_id=check_in_id, attempt=number, channel=channel, result=result
+    )
+    channels = tuple(dict.fromkeys((*item.channels, channel)))
+    more = {"attempts": number, "channels": channels}
+    state = with_item(state, check_in_id, item.model_copy(update=more))
+    contact: tuple[FollowupEvent, ...] = ()
+    if result is AttemptResult.REACHED:
+        state, contact = episode_state.in_contact(state, cause.now)
+    return Decision(state, (event, *contact), answer={"attempt": number})
+
+
+ATTEMPTS_MAX: Final = 100
+
+
+def complete(
+    state: EpisodeState, check_in_id: str, answers: Answers, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person was spoken to. What came up is somebody's to answer; a risk to life a clinician's at once."""
+    item = _workable(state, check_in_id, cause)
+    event = followup.CheckInCompleted(
+        check_in_id=check_in_id,
+        use_since=answers.use_since,
+        medication_taken=answers.medication_taken,
+        housing=answers.housing,
+        work=answers.work,
+        support=answers.support,
+        risk_flags=answers.risk_flags,
+    )
+    state, done = _settled(state, check_in_id, item, "done", ClearedReason.RESOLVED)
+    state, contact = episode_state.in_contact(state, cause.now)
+    answer: dict[str, str] = {}
+    loop_id = cause.derive_id("risk")
+    state, risk = risks.open_loops(state, answers.risk_flags, loop_id, cause)
+    if answers.risk_flags:
+        answer["risk_loop_id"] = loop_id
+    state, over = finished(state, cause)
+    return Decision(state, (event, *done, *contact, *risk, *over), answer=answer)
+
+
+def _workable(state: EpisodeState, check_in_id: str, cause: Cause) -> CheckIn:
+    """A check-in that may be worked on now."""
+    episode_state.reachable(state)
+    if state.aftercare is None:
+        raise NotYetKnown("check-in")
+    item = state.aftercare.check_ins.get(check_in_id)
+    if item is None:
+        raise Unknown("check-in")
+    refusal = _refusal(state, item, cause)
+    if refusal is not None:
+        raise refusal
+    return item
+
+
+def _refusal(state: EpisodeState, item: CheckIn, cause: Cause) -> Refused | None:
+    if state.readmitted:
+        return Refused(
+            "check-in-superseded",
+            "A later episode has taken over this calendar.",
+            way_out="Work on the later episode.",
+        )
+    if item.settled == "done":
+        return Refused(
+            "check-in-done",
+            "This check-in was completed.",
+            way_out="Record a further contact as an outreach.",
+        )
+    if item.settled == "missed" or cause.now >= item.window.closes_at:
+        return Refused(
+            "check-in-closed",
+            "The window of this check-in has closed.",
+            way_out="Record an outreach, or use the next check-in.",
+        )
+    if cause.now < item.window.opens_at:
+        return Refused(
+            "check-in-not-open",
+            "This check-in has not opened yet.",
+            way_out="Wait for its opens_at, or record an outreach.",
+        )
+    return None
+
+
+# --- helpers --------------------------------------------------------------------------------------------
+
+
+def check_ins(state: EpisodeState) -> dict[str, CheckIn]:
+    """The calendar; empty before aftercare has begun."""
+    return {} if state.aftercare is None else state.aftercare.check_ins
+
+
+def with_item(state: EpisodeState, check_in_id: str, item: CheckIn) -> EpisodeState:
+    """The state with one check-in replaced."""
+    if state.aftercare is None:
+        return state
+    items = {**state.aftercare.check_ins, check_in_id: item}
+    return state.but(aftercare=state.aftercare.model_copy(update={"check_ins": items}))
+
+
+def standing(state: EpisodeState, item: CheckIn) -> str:
+    """From the record alone, not from the clock: whether it is open follows from its times."""
+    if item.settled is not None:
+        return item.settled
+    if state.readmitted:
+        return "superseded"
+    return "attempting" if item.attempts else "scheduled"

@@ -1,0 +1,235 @@
+"""Aftercare over HTTP: the plan, the first appointment, and the check-ins that are due."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
+
+from services.followup.aftercare import aftercare, appointments, check_ins
+from services.followup.episode import episode_state
+from services.followup.invariants import told
+from services.followup.measures.transitions import zone
+from shared.contracts.codes import Code, ConsentId, Timestamp
+from shared.contracts.followup import (
+    AttemptResult,
+    Channel,
+    Housing,
+    RiskFlag,
+    Support,
+    Taken,
+    UseSince,
+    Work,
+)
+from shared.errors import Invalid
+from shared.runtime.core.store import Place
+from shared.runtime.http.call import Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["aftercare"])
+
+Staff = Annotated[Call, call_by("counselor", "case_manager", "peer_specialist", "clinician")]
+Reader = Annotated[
+    Call,
+    call_by(
+        "counselor",
+        "case_manager",
+        "peer_specialist",
+        "clinician",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
+PAGE: Final = 500
+YEARS: Final = (1900, 2200)
+
+
+class AgreePlan(OfEpisode):
+    elements: Annotated[tuple[Code, ...], Field(min_length=1, max_length=50)]
+    consent_ids: Annotated[tuple[ConsentId, ...], Field(max_length=50)] = ()
+    channel: Channel = Channel.CALL
+    first_appointment_at: Timestamp | None = None
+
+
+class ReportAppointment(OfEpisode):
+    outcome: appointments.Outcome
+
+
+class AttemptCheckIn(OfEpisode):
+    channel: Channel
+    result: AttemptResult
+
+
+class CompleteCheckIn(OfEpisode):
+    use_since: UseSince
+    medication_taken: Taken | None = None
+    housing: Housing | None = None
+    work: Work | None = None
+    support: Support | None = None
+    risk_flags: Annotated[tuple[RiskFlag, ...], Field(max_length=20)] = ()
+
+
+@router.post("/aftercare-plans")
+async def agree_plan(call: Staff, body: AgreePlan) -> Response:
+    """Agree what aftercare consists of. It may be agreed again; `missing` names what it still lacks."""
+    agreed = episode_state.Agreed(
+        elements=tuple(dict.fromkeys(body.elements)),
+        consent_ids=tuple(dict.fromkeys(body.consent_ids)),
+        channel=body.channel,
+        first_appointment_at=body.first_appointment_at,
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(lambda state, cause: aftercare.agree(state, agreed, cause)),
+    )
+
+
+@router.post("/aftercare-plans/{aftercare_plan_id}/first-appointment")
+async def report_first_appointment(
+    call: Staff, aftercare_plan_id: SubjectId, body: ReportAppointment
+) -> Response:
+    """Say whether the first appointment was kept. After a missed one, agree another."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(
+            lambda state, cause: appointments.report(state, aftercare_plan_id, body.outcome, cause)
+        ),
+    )
+
+
+@router.post("/checkins/{check_in_id}/attempts")
+async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptCheckIn) -> Response:
+    """Record an attempt at a check-in. It stays open until it is completed or its window closes."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(
+            lambda state, cause: check_ins.attempt(
+                state, check_in_id, body.channel, body.result, cause
+            )
+        ),
+    )
+
+
+@router.post("/checkins/{check_in_id}/complete")
+async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteCheckIn) -> Response:
+    """Record what the person said. What needs an answer is answered with the id of the loop it opened."""
+    answers = check_ins.Answers(
+        use_since=body.use_since,
+        medication_taken=body.medication_taken,
+        housing=body.housing,
+        work=body.work,
+        support=body.support,
+        risk_flags=tuple(dict.fromkeys(body.risk_flags)),
+    )
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
+    )
+
+
+# --- what is due ----------------------------------------------------------------------------------------
+
+
+@router.get("/checkins")
+async def due_check_ins(
+    call: Reader,
+    due: Annotated[str | None, Query(max_length=40, examples=["2026-03-09"])] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE)] = 100,
+    after: Annotated[str | None, Query(max_length=120)] = None,
+) -> dict[str, Any]:
+    """All check-ins of the facility, not yet settled, that are due by an instant, or by the end of a local day.
+
+    Without `due`, by now. A page holds those of at most `limit` people, the most urgent first; `next`, when it is
+    there, is `after` for the page that follows.
+    """
+    now: datetime = call.runtime.clock.now()
+    by = _by(due, now)
+    latest = by if isinstance(by, datetime) else _latest_end(by)
+    records = await call.runtime.store.marked(
+        episode_state.CHECK_IN_MARK, call.actor.facility_id, place_of(after), limit
+    )
+    found = [
+        _row(record.subject, record.state, key, item, now)
+        for record in records
+        for key, item in check_ins.check_ins(record.state).items()
+        if item.settled is None and item.window.due_at <= _end(by, record.state)
+    ]
+    found.sort(key=lambda row: (row["due_at"], row["check_in_id"]))
+    answer: dict[str, Any] = {"check_ins": found, "now": now.isoformat()}
+    if len(records) == limit:
+        at, subject = records[-1].state.marks()[episode_state.CHECK_IN_MARK], records[-1].subject
+        if at <= latest:
+            answer["next"] = f"{at.isoformat()}~{subject}"
+    return answer
+
+
+def _by(due: str | None, now: datetime) -> datetime | date:
+    if due is None:
+        return now
+    found: datetime | date | None = None
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        with suppress(ValueError):
+            found = found or read(due)
+    instant = isinstance(found, datetime)
+    if (
+        found is None
+        or not YEARS[0] <= found.year <= YEARS[1]
+        or (instant and found.tzinfo is None)
+    ):
+        raise Invalid(
+            "due-invalid",
+            "`due` is neither a day nor an instant with its offset.",
+            way_out="Say 2026-03-09, or 2026-03-09T15:00:00Z.",
+        )
+    return found
+
+
+def _end(by: datetime | date, state: episode_state.EpisodeState) -> datetime:
+    if isinstance(by, datetime):
+        return by
+    # The last instant of the facility's day.
+    following = datetime.combine(by, time(), zone(state)) + timedelta(days=1)
+    return following - timedelta(microseconds=1)
+
+
+def _latest_end(day: date) -> datetime:
+    """Nowhere does a day end later: 12 hours behind UTC."""
+    return datetime.combine(day, time(), UTC) + timedelta(hours=36)
+
+
+def _row(
+    subject: str,
+    state: episode_state.EpisodeState,
+    key: str,
+    item: episode_state.CheckIn,
+    now: datetime,
+) -> dict[str, Any]:
+    loop = state.loop(episode_state.FollowupLoop.CHECK_IN, key)
+    return {
+        "check_in_id": key,
+        "subject": subject,
+        **item.window.model_dump(mode="json"),
+        "open": item.window.opens_at <= now < item.window.closes_at,
+        "attempts": item.attempts,
+        "channels": item.channels,
+        "owner_role": check_ins.OWNERS[0] if loop is None else loop.owner_role,
+        "co_occurring": sorted(state.co_occurring),
+    }
+
+
+def place_of(after: str | None) -> Place | None:
+    """Where a page begins, from what the page before said."""
+    if after is None:
+        return None
+    moment, _, subject = after.partition("~")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or not subject:
+        raise Invalid(
+            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+        )
+    return at, subject

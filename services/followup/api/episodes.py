@@ -1,0 +1,226 @@
+"""Followup over HTTP: one episode's outreach, risks, return to use and re-engagement, and how it stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from fastapi import APIRouter, Response
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from services.followup import journey
+from services.followup.aftercare import check_ins, risks
+from services.followup.episode import episode_state
+from services.followup.invariants import told
+from services.followup.outreach import outreach, reengagement
+from shared.contracts.codes import Day, FollowupLoop
+from shared.contracts.followup import (
+    AttemptResult,
+    Channel,
+    ReengagementCause,
+    ReengagementOutcome,
+    ReportedBy,
+    SubstanceClass,
+)
+from shared.errors import NotYetKnown
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["followup"])
+
+Staff = Annotated[Call, call_by("counselor", "case_manager", "peer_specialist", "clinician")]
+Clinician = Annotated[Call, call_by("clinician", "clinical_supervisor")]
+
+
+class Attempt(Body):
+    channel: Channel
+    result: AttemptResult
+
+
+class AnswerRisk(OfEpisode):
+    how: risks.Answer = "seen_to"
+
+
+class ReportReturnToUse(OfEpisode):
+    reported_by: ReportedBy
+    substance_class: SubstanceClass
+    overdose: bool
+    occurred_on: Day | None = None
+
+
+class Reengage(OfEpisode):
+    """Either why the way back begins, or where it led."""
+
+    cause: ReengagementCause | None = Field(default=None, description="Begin, for this reason.")
+    outcome: ReengagementOutcome | None = Field(
+        default=None, description="Complete the one under way; the same as its own route."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Self:
+        if (self.cause is None) == (self.outcome is None):
+            raise PydanticCustomError("cause_or_outcome", "give a cause or an outcome")
+        return self
+
+
+class CompleteReengagement(OfEpisode):
+    outcome: ReengagementOutcome
+
+
+@router.post("/episodes/{episode_id}/outreach")
+async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> Response:
+    """Record an attempt to reach a person. `reached` ends the outreach."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        told(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
+    )
+
+
+@router.post("/risk-responses/{loop_id}/complete")
+async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> Response:
+    """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
+    )
+
+
+@router.post("/return-to-use")
+async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response:
+    """Report a return to use. It opens a reassessment, and closes nothing."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(
+            lambda state, cause: reengagement.report(
+                state,
+                body.reported_by,
+                body.substance_class,
+                overdose=body.overdose,
+                occurred_on=body.occurred_on,
+                cause=cause,
+            )
+        ),
+    )
+
+
+@router.post("/reengagements")
+async def begin_reengagement(call: Staff, body: Reengage) -> Response:
+    """Begin the way back into care, or record where the one under way led."""
+    if body.cause is not None:
+        why = body.cause
+        return await call.execute(
+            f"episode/{body.episode_id}",
+            told(lambda state, cause: reengagement.start(state, why, cause)),
+        )
+    led = ReengagementOutcome.UNKNOWN if body.outcome is None else body.outcome
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(lambda state, cause: reengagement.complete(state, led, cause)),
+    )
+
+
+@router.post("/reengagements/{reengagement_id}/complete")
+async def complete_reengagement(
+    call: Staff, reengagement_id: SubjectId, body: CompleteReengagement
+) -> Response:
+    """Record where a re-engagement led. `readmitted` asks intake for a new episode."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        told(
+            lambda state, cause: reengagement.complete(state, body.outcome, cause, reengagement_id)
+        ),
+    )
+
+
+# --- questions ------------------------------------------------------------------------------------------
+
+
+@router.get("/episodes/{episode_id}")
+async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
+    """Who reaches out, who is lost, and how the calendar of check-ins stands."""
+    return await call.read(f"episode/{episode_id}", _view)
+
+
+def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    view = state.model_dump(
+        mode="json",
+        include={"discharge", "referrals", "screens_failed", "co_occurring", "screens_due"},
+    )
+    loop, reach = state.outreach_loop, state.outreach
+    return {
+        **view,
+        "contact_at": None if state.contact_at is None else state.contact_at.isoformat(),
+        "referrals_open": list(state.referrals),
+        "reviews_open": list(state.reviews),
+        "outreach": {
+            "open": reach is not None,
+            "tier": state.tier,
+            "attempts": 0 if reach is None else reach.attempts,
+            "channels": () if reach is None else reach.channels,
+            "owner_role": None if loop is None else loop.owner_role,
+        },
+        "lost": state.lost_at is not None,
+        "readmitted": state.readmitted,
+        "next_episode_id": state.next_episode_id,
+        "prior_episode_id": state.admission.prior_episode_id,
+        "aftercare": None if state.aftercare is None else _aftercare_view(state, state.aftercare),
+        "agreed": None if state.agreed is None else state.agreed.model_dump(mode="json"),
+        "risks": {loop.id: loop.step for loop in state.loops_of(FollowupLoop.RISK_RESPONSE)},
+        "transitions": [one.model_dump(mode="json") for one in state.transitions],
+        "reengagement": None
+        if state.reengagement is None
+        else {
+            "reengagement_id": state.reengagement.id,
+            "reassessment_due_at": state.reengagement.reassessment_due_at.isoformat(),
+        },
+    }
+
+
+def _aftercare_view(
+    state: episode_state.EpisodeState, year: episode_state.Aftercare
+) -> dict[str, Any]:
+    return {
+        "aftercare_plan_id": year.aftercare_plan_id,
+        "completed": year.completed_at is not None,
+        "check_ins": [
+            {
+                "check_in_id": key,
+                **item.window.model_dump(mode="json"),
+                "attempts": item.attempts,
+                "channels": item.channels,
+                "state": check_ins.standing(state, item),
+            }
+            for key, item in year.check_ins.items()
+        ],
+    }
+
+
+@router.get("/episodes/{episode_id}/journey")
+async def read_journey(call: Staff, episode_id: SubjectId) -> Response:
+    """Where the episode is on its way, what is awaited, who owns that, and whether it has stayed too long."""
+    now = call.runtime.clock.now()
+    return await call.read(
+        f"episode/{episode_id}", lambda state: {**journey_view(state, now), **_steps(state)}
+    )
+
+
+def journey_view(state: episode_state.EpisodeState, now: Any) -> dict[str, Any]:
+    """The present step of an episode."""
+    place = journey.place(state)
+    overdue = place.due_at is not None and place.due_at <= now
+    return {**place.model_dump(mode="json"), "overdue": overdue}
+
+
+def _steps(state: episode_state.EpisodeState) -> dict[str, Any]:
+    heard = sorted(state.path.items(), key=lambda step: (step[1], step[0]))
+    return {
+        **state.model_dump(
+            mode="json",
+            include={"referral", "referrals", "waitlist", "hours_short", "plan_review", "level"},
+        ),
+        "path": [{"step": step, "at": at.isoformat()} for step, at in heard],
+        "reviews": {key: "overdue" if late else "open" for key, late in state.reviews.items()},
+        "goals": {"achieved": sum(state.goals.values()), "of": len(state.goals)},
+        "next_episode_id": state.next_episode_id,
+    }

@@ -1,0 +1,398 @@
+"""What followup knows of an episode, and its rules of contact and silence. Pure: no clock, no ids, no I/O.
+
+Contact is what counts, by its own time and not by when it was heard of: a session attended before the latest
+miss does not end the reaching out for that miss, however late its roll is called. Time limits come from the program's
+terms, pinned at admission; the defaults are house rules of the domain reference, section 3 ("Absence").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Final, Literal
+
+from pydantic import AwareDatetime, Field
+
+from services.followup.episode.cadence import Window
+from shared.contracts import followup, intake
+from shared.contracts.codes import (
+    ClearedReason,
+    FollowupLoop,
+    Milestone,
+    Population,
+    Role,
+    Value,
+)
+from shared.contracts.followup import Channel, FollowupEvent, OutreachCause, TransitionKind
+from shared.contracts.plans import DischargeKind
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision, HandoffBody
+from shared.errors import NotYetKnown, Refused
+from shared.loops import LOOP_MARK, CareState, Loop, close_loops, miss, open_loop
+
+ESCALATE_EVERY: Final = timedelta(days=1)
+LOST_OWNERS: Final = (Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
+"""Who looks for someone whose contact is lost: from the announcement on the case manager. House rule."""
+LOOK_AGAIN_AFTER: Final = timedelta(days=30)
+NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
+"""Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
+CHECK_IN_MARK: Final = "check_in"
+"""The mark of records with a check-in to come or to do: when the first of them is due."""
+
+
+class Admission(Value):
+    """What intake said at admission, as far as followup needs it, with the terms pinned then."""
+
+    admitted_at: AwareDatetime
+    time_zone: str
+    population: Population = Population.ADULT
+    prior_episode_id: str | None = None
+    silent_days_lost: int
+    silent_days_conference: int
+    absences_review: int
+    absences_conference: int
+    aftercare_days: int
+    check_ins: tuple[Milestone, ...]
+
+    @classmethod
+    def of(cls, event: intake.PatientAdmitted) -> Admission:
+        """Pin the terms: a profile that changes later never rewrites the past."""
+        terms = event.terms or ProgramTerms()
+        return cls.model_validate({**terms.model_dump(), **event.model_dump(exclude={"terms"})})
+
+    @property
+    def lost_after(self) -> timedelta:
+        """The silence after which contact counts as lost."""
+        return timedelta(days=self.silent_days_lost)
+
+
+class Draft(Value):
+    """The aftercare plan that plans drafted."""
+
+    aftercare_plan_id: str
+    elements: tuple[str, ...] = ()
+
+
+class Agreed(Value):
+    """What the person and staff agreed aftercare consists of; it outranks a draft."""
+
+    elements: tuple[str, ...]
+    consent_ids: tuple[str, ...] = ()
+    channel: Channel = Channel.CALL
+    first_appointment_at: AwareDatetime | None = None
+    kept_on: date | None = None
+    """The day the first appointment was kept."""
+
+
+class Discharge(Value):
+    """How and when the episode ended. Everything after it is counted from here."""
+
+    kind: DischargeKind
+    discharged_at: AwareDatetime
+
+
+class SessionFact(Value):
+    """What the person did about one session."""
+
+    starts_at: AwareDatetime
+    status: Literal["attended", "excused", "no_show"]
+    service: bool = True
+    """Whether it is treatment: wellness is not."""
+
+
+class Outreach(Value):
+    """Someone is being reached out to. Contact at or after `since` ends it. How far it went is its loop's step."""
+
+    loop_id: str
+    cause: OutreachCause
+    since: AwareDatetime
+    attempts: int = 0
+    channels: tuple[Channel, ...] = ()
+
+
+class CheckIn(Value):
+    """One check-in of the calendar."""
+
+    window: Window
+    attempts: int = 0
+    channels: tuple[Channel, ...] = ()
+    settled: Literal["done", "missed"] | None = None
+    """How it ended; None while it is waited for."""
+
+
+class Aftercare(Value):
+    """The year after discharge. `check_ins` is in the order of the calendar."""
+
+    aftercare_plan_id: str
+    check_ins: dict[str, CheckIn]
+    completed_at: AwareDatetime | None = None
+
+
+class Reengagement(Value):
+    """The way back into care; its loop has the same id."""
+
+    id: str
+    reassessment_due_at: AwareDatetime
+    overdose: bool = False
+
+
+class Referral(Value):
+    """How the person came to us."""
+
+    referral_id: str
+    source_kind: intake.PartnerKind
+    received_at: AwareDatetime
+
+
+class Outbound(Value):
+    """A partner is asked to take the person; intake owns the loop."""
+
+    status: Literal["asked", "accepted", "rejected"] = "asked"
+    response_due_at: AwareDatetime
+    appointment_at: AwareDatetime | None = None
+    overdue: bool = False
+
+
+class Transition(Value):
+    """The person came out of an emergency department or a bed: from then on they must be seen in time."""
+
+    kind: TransitionKind
+    on: date
+    stated: bool = False
+    """Whether somebody said so, rather than that it follows from who referred the person."""
+
+
+class ReadmissionUndone(HandoffBody):
+    """To the episode before: the new one, which had taken over, was a mistake."""
+
+    episode_id: str
+
+
+class EpisodeState(CareState):
+    """What followup knows of one episode."""
+
+    MARKS: ClassVar[tuple[str, ...]] = (LOOP_MARK, CHECK_IN_MARK, "awaited", "iet", "fua", "fui")
+    person_id: str | None = None
+    referral: Referral | None = None
+    path: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """The steps that were heard of, and when; read by `journey.py`."""
+    level: str | None = None
+    admission: Admission | None = None
+    undone: bool = False
+    """An admission was taken back; another may follow."""
+    held: tuple[dict[str, Any], ...] = ()
+    """What attendance said before the admission was heard of: decided then, in its order, under the pinned terms."""
+    sessions: dict[str, SessionFact] = Field(default_factory=dict[str, SessionFact])
+    draft: Draft | None = None
+    agreed: Agreed | None = None
+    consent_ids: tuple[str, ...] = ()
+    """The person's consents that cover aftercare, as the person's record last said."""
+    discharge: Discharge | None = None
+    reached_at: AwareDatetime | None = None
+    """The last time the person was reached outside a session."""
+    outreach: Outreach | None = None
+    lost_at: AwareDatetime | None = None
+    """Since when contact counts as lost."""
+    referrals: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
+    """Outbound referrals without an outcome."""
+    reviews: dict[str, bool] = Field(default_factory=dict[str, bool])
+    """Clinical reviews under way, and whether they are overdue; plans owns their loops."""
+    plan_review: dict[str, str | bool] = Field(default_factory=dict[str, str | bool])
+    goals: dict[str, bool] = Field(default_factory=dict[str, bool])
+    """The plan's goals, and whether they are achieved."""
+    co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])
+    """Areas of co-occurring need, and whether an enhanced program is needed."""
+    hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
+    """The latest week that is, or will be, too short; attendance owns the loop."""
+    waitlist: dict[str, str | int | None] = Field(default_factory=dict[str, str | int | None])
+    screens_due: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """Screens that were ordered: when the person is expected."""
+    screens_failed: int = 0
+    """A reason to look more closely; nothing follows from it by itself."""
+    step_down_at: AwareDatetime | None = None
+    """When a less intensive level began: a session there is due within a week."""
+    assessed_at: AwareDatetime | None = None
+    """The visit for assessment, once its finding was heard of."""
+    transitions: tuple[Transition, ...] = ()
+    aftercare: Aftercare | None = None
+    readmitted: bool = False
+    """A later episode has taken over; the check-ins that remain are superseded."""
+    next_episode_id: str | None = None
+    readmitted_at: AwareDatetime | None = None
+    reengagement: Reengagement | None = None
+    tz_marks: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """By what a facility's measures and journeys find this record; kept up by `watch.py`."""
+
+    @property
+    def contact_at(self) -> datetime | None:
+        """The last time the person was there or was reached."""
+        times = [s.starts_at for s in self.sessions.values() if s.status == "attended"]
+        return max([*times, *([] if self.reached_at is None else [self.reached_at])], default=None)
+
+    @property
+    def outreach_loop(self) -> Loop | None:
+        """The loop of the outreach, whose step is the tier reached."""
+        if self.outreach is None:
+            return None
+        return self.loop(FollowupLoop.OUTREACH, self.outreach.loop_id)
+
+    @property
+    def tier(self) -> int:
+        """How far the outreach has gone up; 0 when there is none."""
+        return 0 if self.outreach_loop is None else self.outreach_loop.step
+
+    @property
+    def awaits_check_ins(self) -> bool:
+        """Whether the calendar still runs."""
+        return self.aftercare is not None and not self.readmitted and not self.void
+
+    def marks(self) -> Mapping[str, datetime]:
+        """By its loops, its next check-in, the step it waits in, and the measures that count it."""
+        marks = {**super().marks(), **self.tz_marks}
+        if self.awaits_check_ins and self.aftercare is not None:
+            waiting = [c.window.due_at for c in self.aftercare.check_ins.values() if not c.settled]
+            if waiting:
+                marks[CHECK_IN_MARK] = min(waiting)
+        return marks
+
+
+Step = tuple[EpisodeState, tuple[FollowupEvent, ...]]
+"""A state and what is said on the way to it: what one rule hands to the next."""
+
+
+# --- contact and silence --------------------------------------------------------------------------------
+
+
+def in_contact(state: EpisodeState, at: datetime) -> Step:
+    """The person was reached at this time: silence and reaching out before it are over."""
+    before = silent_since(state)
+    return found(state.but(reached_at=max(at, state.reached_at or at)), before, at)
+
+
+def found(state: EpisodeState, before: datetime | None, at: datetime) -> Step:
+    """There was contact at this time; `before` is since when there had been silence."""
+    ended: tuple[FollowupEvent, ...] = ()
+    again: tuple[FollowupEvent, ...] = ()
+    if before is None or at > before:
+        state, again = end_lost(arm_silence(state), ClearedReason.RESOLVED)
+    if state.outreach is not None and at >= state.outreach.since:
+        state, ended = end_outreach(state, ClearedReason.RESOLVED)
+    return state, (*again, *ended)
+
+
+def silent_since(state: EpisodeState) -> datetime | None:
+    """Since when nobody has had contact: the last contact, or admission or discharge when that was later."""
+    known = [state.contact_at]
+    if state.admission is not None:
+        known.append(state.admission.admitted_at)
+    if state.discharge is not None and state.discharge.kind is not DischargeKind.LOST_CONTACT:
+        known.append(state.discharge.discharged_at)
+    return max((at for at in known if at is not None), default=None)
+
+
+def arm_silence(state: EpisodeState) -> EpisodeState:
+    """During the program thirty silent days are waited for; after it, only once a check-in was missed."""
+    since = silent_since(state)
+    admission = state.admission
+    if since is None or admission is None or state.discharge is not None or state.readmitted:
+        return state.disarm("silence")
+    return state.arm("silence", since + admission.lost_after)
+
+
+def silence(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """The deadline of silence has come."""
+    return Decision(*lose_contact(state, cause))
+
+
+def lose_contact(state: EpisodeState, cause: Cause) -> Step:
+    """Say once that contact is lost, after the silence that the terms allow. The door stays open.
+
+    The announcement is the loop's first step: from then on a case manager looks for the person, and a supervisor
+    after another month.
+    """
+    since, admission = silent_since(state), state.admission
+    if state.lost_at is not None or since is None or admission is None:
+        return state, ()
+    if cause.now - since < admission.lost_after:
+        return state, ()
+    loop_id = cause.derive_id("lost-contact")
+    state = open_loop(
+        state.but(lost_at=cause.now),
+        FollowupLoop.LOST_CONTACT,
+        loop_id,
+        deadline_at=cause.now,
+        owners=LOST_OWNERS,
+        cause=cause,
+    )
+    name = f"loop:{FollowupLoop.LOST_CONTACT.value}:{loop_id}"
+    state, _ = miss(state, name, again_after=LOOK_AGAIN_AFTER, cause=cause)
+    return state, (followup.ContactLost(days_silent=(cause.now - since).days),)
+
+
+def look_again(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Another month without contact: a supervisor decides what else can be done."""
+    return Decision(*deadline_missed(state, name, LOOK_AGAIN_AFTER, cause))
+
+
+# --- loops -----------------------------------------------------------------------------------------------
+
+
+def deadline_missed(state: EpisodeState, name: str, again_after: timedelta, cause: Cause) -> Step:
+    """A loop's deadline has come: the next owner has it, and that is said."""
+    state, loop = miss(state, name, again_after=again_after, cause=cause)
+    event = followup.LoopEscalated(loop=FollowupLoop(loop.kind), **loop.escalation())
+    return state, (event,)
+
+
+def end(state: EpisodeState, reason: ClearedReason, *kinds: FollowupLoop) -> Step:
+    """Close all loops of some kinds, and take back what was announced of them."""
+    state, gone = close_loops(state, [loop for kind in kinds for loop in state.loops_of(kind)])
+    return state, tuple(cleared(loop, reason) for loop in gone)
+
+
+def end_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
+    """Nobody has to be reached any more."""
+    return end(state.but(outreach=None), reason, FollowupLoop.OUTREACH)
+
+
+def end_lost(state: EpisodeState, reason: ClearedReason) -> Step:
+    """Someone who was lost is found."""
+    return end(state.but(lost_at=None), reason, FollowupLoop.LOST_CONTACT)
+
+
+def end_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
+    """The way back is no longer waited for."""
+    return end(state.but(reengagement=None), reason, FollowupLoop.REENGAGEMENT)
+
+
+def end_everything(state: EpisodeState, reason: ClearedReason) -> Step:
+    """Nobody may, or need, be called any more: every loop and every deadline ends."""
+    state, gone = close_loops(state)
+    state = state.but(outreach=None, lost_at=None, reengagement=None, deadlines={})
+    return state, tuple(cleared(loop, reason) for loop in gone)
+
+
+def cleared(loop: Loop, reason: ClearedReason) -> followup.EscalationCleared:
+    """What was announced of a loop no longer stands."""
+    return followup.EscalationCleared(loop=FollowupLoop(loop.kind), **loop.clearance(reason))
+
+
+# --- who may be called -----------------------------------------------------------------------------------
+
+
+def reachable(state: EpisodeState) -> Admission:
+    """The admission of someone who may be called."""
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    callable_at_all(state)
+    return state.admission
+
+
+def callable_at_all(state: EpisodeState) -> None:
+    """Refuse after an ending after which nobody is called."""
+    if state.discharge is not None and state.discharge.kind in NO_CONTACT:
+        raise Refused(
+            "no-contact",
+            "The episode ended in a way after which nobody is called.",
+            way_out="If that was a mistake, have the discharge corrected.",
+        )

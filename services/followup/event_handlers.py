@@ -1,0 +1,312 @@
+"""What others say that makes up an episode's way (`journey.py`): remembered, and acted on only where nobody else does.
+
+Pure; no clock, no ids, no I/O. Where a fact names no time of its own, it is taken for the moment of hearing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import EpisodeState, Outbound, Referral
+from services.followup.measures import transitions
+from services.followup.outreach import outreach
+from shared.contracts import attendance, intake, plans
+from shared.contracts.codes import ClearedReason
+from shared.contracts.followup import OutreachCause
+from shared.contracts.intake import DeclineReason, ReferralOutcome
+from shared.decision import Cause, Decision
+
+Heard = Decision[EpisodeState]
+
+
+def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
+    path = {key: at for key, at in state.path.items() if key not in gone}
+    return state.but(path={**path, **steps})
+
+
+# --- intake: from the referral to the admission ---------------------------------------------------------
+
+
+def referral_received(state: EpisodeState, event: intake.ReferralReceived, _cause: Cause) -> Heard:
+    """The way begins. Who referred the person may start a clock (`transitions.py`)."""
+    referral = Referral(
+        referral_id=event.referral_id,
+        source_kind=event.source_kind,
+        received_at=event.received_at,
+    )
+    return Decision(state.but(referral=referral, person_id=event.person_id))
+
+
+def referral_declined(state: EpisodeState, event: intake.ReferralDeclined, cause: Cause) -> Heard:
+    """Somebody makes sure that the person got somewhere else. A duplicate is nobody who was turned away."""
+    state = _on_path(state, declined=cause.now)
+    if event.reason is DeclineReason.DUPLICATE or state.outreach is not None:
+        return Decision(state)
+    why, within = OutreachCause.REFERRAL, outreach.REACH_AFTER_REFUSAL
+    return Decision(outreach.begin(state, why, cause.now, cause, within=within))
+
+
+def assessment_scheduled(
+    state: EpisodeState, event: intake.AssessmentScheduled, _cause: Cause
+) -> Heard:
+    """The visit that IET counts from, should it find the person eligible. Intake owns its being kept."""
+    return Decision(_on_path(state, ("ineligible", "eligible"), assessment=event.starts_at))
+
+
+def danger_identified(
+    state: EpisodeState, event: intake.ImminentDangerIdentified, cause: Cause
+) -> Heard:
+    """Intake owns the emergency. A visit to the emergency department starts the clock of being seen after it."""
+    at = state.path.get("assessment", cause.now)
+    return Decision(*transitions.danger(_on_path(state, danger=cause.now), event, at))
+
+
+def eligibility_determined(
+    state: EpisodeState, event: intake.EligibilityDetermined, cause: Cause
+) -> Heard:
+    """The assessment led to a decision, so it was a visit."""
+    stage = "eligible" if event.eligible else "ineligible"
+    state = _on_path(state, ("eligible", "ineligible", "danger"), **{stage: cause.now})
+    return Decision(state.but(assessed_at=state.path.get("assessment", state.assessed_at)))
+
+
+def waitlist_joined(state: EpisodeState, event: intake.WaitlistJoined, cause: Cause) -> Heard:
+    """The person waits; intake owns that."""
+    state = _on_path(state, ("offer_expires",), waitlisted=cause.now)
+    return Decision(state.but(waitlist={"track": event.track, "position": event.position}))
+
+
+def waitlist_offered(state: EpisodeState, event: intake.WaitlistOffered, cause: Cause) -> Heard:
+    """Until then the person has to answer."""
+    since = state.path.get("waitlisted", cause.now)
+    state = _on_path(state, waitlisted=since, offer_expires=event.offer_expires_at)
+    return Decision(state.but(waitlist={**state.waitlist, "track": event.track}))
+
+
+def waitlist_left(state: EpisodeState, _event: intake.WaitlistLeft, _cause: Cause) -> Heard:
+    """The waiting is over."""
+    return Decision(_on_path(state, ("waitlisted", "offer_expires")).but(waitlist={}))
+
+
+# --- intake: partners -----------------------------------------------------------------------------------
+
+
+def referral_sent(state: EpisodeState, event: intake.ReferralSent, _cause: Cause) -> Heard:
+    """A partner is asked to take the person; intake owns the loop."""
+    asked = Outbound(response_due_at=event.response_due_at)
+    return Decision(state.but(referrals={**state.referrals, event.referral_id: asked}))
+
+
+def partner_accepted(
+    state: EpisodeState, event: intake.PartnerReferralAccepted, _cause: Cause
+) -> Heard:
+    """A partner will take the person: only arriving ends it."""
+    more = {"status": "accepted", "appointment_at": event.appointment_at}
+    return Decision(_outbound(state, event.referral_id, more))
+
+
+def partner_rejected(
+    state: EpisodeState, event: intake.PartnerReferralRejected, _cause: Cause
+) -> Heard:
+    """A partner will not take the person; intake looks for another."""
+    return Decision(_outbound(state, event.referral_id, {"status": "rejected"}))
+
+
+def referral_overdue(
+    state: EpisodeState, event: intake.ReferralLoopOverdue, _cause: Cause
+) -> Heard:
+    """Nobody has said what became of it; intake escalates."""
+    return Decision(_outbound(state, event.referral_id, {"overdue": True}))
+
+
+def _outbound(state: EpisodeState, referral_id: str, more: Mapping[str, object]) -> EpisodeState:
+    known = state.referrals.get(referral_id)
+    if known is None:
+        return state
+    changed = known.model_copy(update=more)
+    return state.but(referrals={**state.referrals, referral_id: changed})
+
+
+def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause: Cause) -> Heard:
+    """It is known what became of a referral. Who was sent on and did not arrive is looked for."""
+    inbound = state.referral is not None and event.referral_id == state.referral.referral_id
+    if inbound:
+        elsewhere = event.outcome is not ReferralOutcome.ADMITTED
+        return Decision(_on_path(state, closed=cause.now) if elsewhere else state)
+    left = {key: one for key, one in state.referrals.items() if key != event.referral_id}
+    was_ours = len(left) < len(state.referrals)
+    state = state.but(referrals=left)
+    if event.outcome is ReferralOutcome.ADMITTED:
+        if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
+            return Decision(*episode_state.end_outreach(state, ClearedReason.RESOLVED))
+        return Decision(state)
+    nobody_has_them = state.admission is None and not left and state.outreach is None
+    lost = event.outcome in (ReferralOutcome.NO_SHOW, ReferralOutcome.LOST)
+    if was_ours and nobody_has_them and lost:
+        why, within = OutreachCause.REFERRAL, timedelta(days=1)
+        return Decision(outreach.begin(state, why, cause.now, cause, within=within))
+    return Decision(state)
+
+
+def paused(state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause) -> Heard:
+    """Somebody tells the person in person, within a day, unless they were reached since. Attendance owns the return."""
+    if state.undone and state.admission is None:
+        return Decision(state)  # of an admission that was taken back
+    state = _on_path(state, paused=event.paused_at, resumes=event.resumes_at)
+    reached = state.contact_at is not None and state.contact_at >= event.paused_at
+    if reached or state.outreach is not None or state.discharge is not None:
+        return Decision(state)
+    why, within = OutreachCause.ABSENCE_THRESHOLD, outreach.REACH_WITHIN
+    return Decision(outreach.begin(state, why, event.paused_at, cause, within=within))
+
+
+def resumed(state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause) -> Heard:
+    """The person may come again."""
+    return Decision(_on_path(state, ("paused", "resumes")))
+
+
+# --- plans ----------------------------------------------------------------------------------------------
+
+
+def plan_activated(
+    state: EpisodeState, event: plans.TreatmentPlanActivated, _cause: Cause
+) -> Heard:
+    """There is a plan, with goals and a day for its review."""
+    signed_at = max(event.patient_signed_at, event.clinician_signed_at)
+    goals = {goal.goal_id: state.goals.get(goal.goal_id, False) for goal in event.goals}
+    state = _on_path(state, planned=state.path.get("planned", signed_at))
+    return Decision(
+        state.but(
+            goals={**state.goals, **goals},
+            plan_review=_review(state, event.next_review_on.isoformat(), overdue=False),
+        )
+    )
+
+
+def goal_open(
+    state: EpisodeState, event: plans.GoalAdded | plans.GoalUpdated, _cause: Cause
+) -> Heard:
+    """A goal, and that it is being worked on."""
+    goals = {**state.goals, event.goal_id: state.goals.get(event.goal_id, False)}
+    return Decision(state.but(goals=goals))
+
+
+def goal_achieved(state: EpisodeState, event: plans.GoalAchieved, _cause: Cause) -> Heard:
+    """A goal reached."""
+    return Decision(state.but(goals={**state.goals, event.goal_id: True}))
+
+
+def _review(state: EpisodeState, due_on: str, *, overdue: bool) -> dict[str, str | bool]:
+    return {} if state.discharge is not None else {"due_on": due_on, "overdue": overdue}
+
+
+def plan_review_due(
+    state: EpisodeState, event: plans.TreatmentPlanReviewDue, _cause: Cause
+) -> Heard:
+    """Plans owns the review; here it shows."""
+    return Decision(state.but(plan_review=_review(state, event.due_on.isoformat(), overdue=False)))
+
+
+def plan_review_overdue(
+    state: EpisodeState, event: plans.TreatmentPlanReviewOverdue, _cause: Cause
+) -> Heard:
+    """Plans escalates; here it shows."""
+    return Decision(state.but(plan_review=_review(state, event.due_on.isoformat(), overdue=True)))
+
+
+def plan_reviewed(state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause) -> Heard:
+    """The next review, if there is to be one."""
+    if event.next_review_on is None:
+        return Decision(state.but(plan_review={}))
+    due_on = event.next_review_on.isoformat()
+    return Decision(state.but(plan_review=_review(state, due_on, overdue=False)))
+
+
+def co_occurring(
+    state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
+) -> Heard:
+    """Whoever calls has to know that more than addiction is treated."""
+    needs = {**state.co_occurring, event.category.value: event.enhanced}
+    return Decision(state.but(co_occurring=needs))
+
+
+def review_requested(
+    state: EpisodeState, event: plans.ClinicalReviewRequested, _cause: Cause
+) -> Heard:
+    """A clinician is to look at something."""
+    if state.discharge is not None:
+        return Decision(state)
+    return Decision(state.but(reviews={**state.reviews, event.review_id: False}))
+
+
+def review_overdue(state: EpisodeState, event: plans.ClinicalReviewOverdue, _cause: Cause) -> Heard:
+    """Plans escalates; here it shows."""
+    if event.review_id not in state.reviews:
+        return Decision(state)
+    return Decision(state.but(reviews={**state.reviews, event.review_id: True}))
+
+
+def review_completed(
+    state: EpisodeState, event: plans.ClinicalReviewCompleted, _cause: Cause
+) -> Heard:
+    """A clinician has looked."""
+    left = {key: late for key, late in state.reviews.items() if key != event.review_id}
+    return Decision(state.but(reviews=left))
+
+
+def change_recommended(
+    state: EpisodeState, _event: plans.LevelOfCareChangeRecommended, cause: Cause
+) -> Heard:
+    """Another level is looked for; plans owns it."""
+    return Decision(_on_path(state, change_recommended=cause.now))
+
+
+def transfer_initiated(state: EpisodeState, event: plans.TransferInitiated, _cause: Cause) -> Heard:
+    """We stay responsible until the other place has seen the person."""
+    return Decision(_on_path(state, ("change_recommended",), transferring=event.handoff_at))
+
+
+def transfer_completed(state: EpisodeState, event: plans.TransferCompleted, _cause: Cause) -> Heard:
+    """The other place has seen the person: a service, for whoever counts them."""
+    return Decision(_on_path(state, ("transferring",), transferred=event.first_contact_at))
+
+
+# --- attendance -----------------------------------------------------------------------------------------
+
+
+def hours_short(
+    state: EpisodeState, event: attendance.WeeklyHoursShortfallDetected, _cause: Cause
+) -> Heard:
+    """Attendance owns the make-up; here the latest such week shows."""
+    if state.discharge is not None:
+        return Decision(state)
+    week = event.week_starts_on.isoformat()
+    if week < str(state.hours_short.get("week_starts_on", "")):
+        return Decision(state)
+    short = {
+        "week_starts_on": week,
+        "minutes_short": event.minutes_short,
+        "projected": event.projected,
+    }
+    return Decision(state.but(hours_short=short))
+
+
+def screen_ordered(state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause) -> Heard:
+    """The person is expected until then: whoever calls knows of the visit."""
+    due = {**state.screens_due, event.screen_id: event.window_ends_at}
+    return Decision(state.but(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:])))
+
+
+def screen_interpreted(
+    state: EpisodeState, event: attendance.ScreenInterpreted, _cause: Cause
+) -> Heard:
+    """Nobody is expected for it any more. What it means is plans' to act on."""
+    left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
+    return Decision(state.but(screens_due=left))
+
+
+def screen_failed(state: EpisodeState, _event: attendance.ScreenFailed, _cause: Cause) -> Heard:
+    """Heightened attention, and no more: plans asks for the review."""
+    return Decision(state.but(screens_failed=state.screens_failed + 1))

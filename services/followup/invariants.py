@@ -1,0 +1,196 @@
+"""What is true after every decision, whatever led to it: clocks that run have an owner, and marks say where to look.
+
+Every rule of followup is wrapped here, for events, deadlines and commands alike, so that what follows from the facts
+alone follows in any order of hearing them. Pure; no clock, no ids, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, TypeVar
+
+from services.followup import journey
+from services.followup.aftercare import appointments
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.measures import measures
+from services.followup.measures.measures import Clock, Measure, Standing
+from services.followup.measures.transitions import MEASURED_BY, inferred, local_day, zone
+from shared.contracts.codes import ClearedReason, FollowupLoop, Role
+from shared.contracts.followup import FollowupEvent
+from shared.contracts.plans import DischargeKind
+from shared.decision import Cause, Decision, derive_id
+from shared.loops import close_loops, must_stand, open_loop
+
+OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
+"""Who sees to it that the person is seen in time; the supervisor for the last two days."""
+ESCALATED_DAYS_BEFORE: Final = 1
+"""A clock goes to its next owner with the beginning of the last day but one that counts. House rule."""
+
+E = TypeVar("E")
+Rule = Callable[[Any, Any, Cause], Decision[EpisodeState]]
+Command = Callable[[EpisodeState, Cause], Decision[EpisodeState]]
+
+
+# --- around every rule ----------------------------------------------------------------------------------
+
+
+def heard(rule: Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]) -> Rule:
+    """A rule for events: of an episode entered in error nothing more is heard."""
+
+    def decide(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        return Decision(state) if state.void else _watched(rule(state, event, cause), cause)
+
+    return decide
+
+
+def told(command: Command) -> Command:
+    """A rule for commands: on an episode entered in error there are none."""
+
+    def decide(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+        must_stand(state)
+        return _watched(command(state, cause), cause)
+
+    return decide
+
+
+def _watched(decision: Decision[EpisodeState], cause: Cause) -> Decision[EpisodeState]:
+    state, said = refresh(decision.state, cause)
+    return Decision(state, (*decision.events, *said), decision.handoffs, decision.answer)
+
+
+def refresh(state: EpisodeState, cause: Cause) -> Step:
+    """Open and close the loops that follow from the facts, and mark the record."""
+    state, appointment = appointments.refresh(state, cause)
+    state, clocks_said = _clock_loops(state, cause)
+    marks = _marks(state)
+    if marks != state.tz_marks:
+        state = state.but(tz_marks=marks)
+    return state, (*appointment, *clocks_said)
+
+
+# --- clocks ---------------------------------------------------------------------------------------------
+
+
+def clocks(state: EpisodeState) -> tuple[Clock, ...]:
+    """All clocks of an episode, from everything heard so far; the rules are in `measures.py`."""
+    if state.void:
+        return ()
+    sessions = [local_day(state, s.starts_at) for s in state.sessions.values() if s.service]
+    seen = [*sessions, *_other_services(state)]
+    index_on = _index(state)
+    found = () if index_on is None else measures.treatment(index_on, sessions)
+    for transition in sorted(
+        (*state.transitions, *inferred(state)), key=lambda t: (t.on, t.kind.value)
+    ):
+        found += measures.follow_up(MEASURED_BY[transition.kind], transition.on, seen)
+    return found
+
+
+def _index(state: EpisodeState) -> date | None:
+    """The index of IET, where the episode has one."""
+    admission = state.admission
+    if "ineligible" in state.path or (admission is not None and admission.prior_episode_id):
+        return None
+    if state.assessed_at is not None:
+        return local_day(state, state.assessed_at)
+    return None if admission is None else local_day(state, admission.admitted_at)
+
+
+def _other_services(state: EpisodeState) -> list[date]:
+    """Services beside sessions: the visit for assessment, arriving elsewhere or here anew, a first appointment kept."""
+    moments = (state.assessed_at, state.path.get("transferred"), state.readmitted_at)
+    days = [local_day(state, moment) for moment in moments if moment is not None]
+    kept_on = None if state.agreed is None else state.agreed.kept_on
+    return [*days, *([] if kept_on is None else [kept_on])]
+
+
+def _pending(state: EpisodeState, today: date) -> dict[str, Clock]:
+    """The clocks that somebody has to see to now, by an id that follows from them: of each pair, the next to lapse."""
+    left = state.discharge
+    gone = left is not None and (
+        left.kind in episode_state.NO_CONTACT or left.kind is DischargeKind.TRANSFERRED
+    )
+    if gone or state.readmitted or not {"declined", "closed"}.isdisjoint(state.path):
+        return {}
+    pending: dict[tuple[Measure, date], Clock] = {}
+    for clock in clocks(state):
+        if clock.standing(today) is Standing.OPEN:
+            pending.setdefault((clock.rule.measure, clock.index_on), clock)
+    return {f"{_name(clock)}": clock for clock in pending.values()}
+
+
+def _name(clock: Clock) -> str:
+    return f"{clock.rule.measure}/{clock.rule.name}/{clock.day_zero_on.isoformat()}"
+
+
+def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
+    today = local_day(state, cause.now)
+    wanted = {
+        derive_id("timely-visit", cause.subject, name): clock
+        for name, clock in _pending(state, today).items()
+    }
+    met = {
+        derive_id("timely-visit", cause.subject, _name(clock))
+        for clock in clocks(state)
+        if clock.met_on is not None
+    }
+    said: list[FollowupEvent] = []
+    for loop in state.loops_of(FollowupLoop.TIMELY_VISIT):
+        if loop.id in wanted:
+            continue
+        state, gone = close_loops(state, [loop])
+        reason = ClearedReason.RESOLVED if loop.id in met else ClearedReason.SUPERSEDED
+        said += [episode_state.cleared(one, reason) for one in gone]
+    for loop_id, clock in wanted.items():
+        loop = state.loop(FollowupLoop.TIMELY_VISIT, loop_id)
+        last_call = _midnight(state, clock.last_on - timedelta(days=ESCALATED_DAYS_BEFORE))
+        deadline_at = max(last_call, cause.now) if loop is None else last_call
+        if loop is None or (loop.step == 0 and loop.deadline_at < deadline_at):
+            state = open_loop(
+                state,
+                FollowupLoop.TIMELY_VISIT,
+                loop_id,
+                deadline_at=deadline_at,
+                owners=OWNERS,
+                cause=cause,
+            )
+    return state, tuple(said)
+
+
+def clock_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Little time is left: the supervisor has it until it lapses. What has lapsed is closed by `refresh`."""
+    today = local_day(state, cause.now)
+    for key, clock in _pending(state, today).items():
+        if name.endswith(derive_id("timely-visit", cause.subject, key)):
+            lapses_at = _midnight(state, clock.last_on + timedelta(days=1))
+            state, said = episode_state.deadline_missed(state, name, lapses_at - cause.now, cause)
+            return Decision(state.arm(name, lapses_at), said)
+    return Decision(state)
+
+
+def _midnight(state: EpisodeState, day: date) -> datetime:
+    """The beginning of a local day."""
+    return datetime.combine(day, time(), zone(state)).astimezone(UTC)
+
+
+# --- marks ----------------------------------------------------------------------------------------------
+
+
+def _marks(state: EpisodeState) -> dict[str, datetime]:
+    """The latest index day of each measure, and until when the present step may last."""
+    marks: dict[str, datetime] = {}
+    for clock in clocks(state):
+        at = index_mark(clock.index_on)
+        name = clock.rule.measure.value
+        marks[name] = max(at, marks.get(name, at))
+    due_at = journey.place(state).due_at
+    if due_at is not None:
+        marks["awaited"] = due_at
+    return marks
+
+
+def index_mark(day: date) -> datetime:
+    """By what a record is found that has a clock with this index day."""
+    return datetime.combine(day, time(), UTC)

@@ -1,0 +1,103 @@
+"""From where the person came: an emergency visit, or a bed they left. Pure; no clock, no ids, no I/O.
+
+It starts the clocks of FUA and FUI (`measures.py`). Who refers a person tells it first; what staff state outranks that.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from services.followup.episode.episode_state import EpisodeState, Step, Transition
+from services.followup.measures.measures import Measure
+from shared.contracts import followup, intake
+from shared.contracts.followup import TransitionKind
+from shared.contracts.intake import PartnerKind
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, NotYetKnown
+
+MEASURED_BY: Final = {
+    TransitionKind.ED_VISIT: Measure.FUA,
+    TransitionKind.INPATIENT_DISCHARGE: Measure.FUI,
+    TransitionKind.RESIDENTIAL_DISCHARGE: Measure.FUI,
+    TransitionKind.WM_DISCHARGE: Measure.FUI,
+}
+REFERRED_FROM: Final = {
+    PartnerKind.EMERGENCY_DEPARTMENT: TransitionKind.ED_VISIT,
+    PartnerKind.RESIDENTIAL: TransitionKind.RESIDENTIAL_DISCHARGE,
+    PartnerKind.WITHDRAWAL_MANAGEMENT: TransitionKind.WM_DISCHARGE,
+}
+"""A referral back from such a place says that the person leaves it: the step down that scenario 13 ends with."""
+TRANSITIONS_MAX: Final = 50
+STATED_WITHIN: Final = timedelta(days=366)
+"""How far back a report may reach: later, no clock could be met any more."""
+
+
+def zone(state: EpisodeState) -> ZoneInfo:
+    """The facility's time zone; until the admission names it, days are counted in UTC."""
+    return ZoneInfo("UTC" if state.admission is None else state.admission.time_zone)
+
+
+def local_day(state: EpisodeState, moment: datetime) -> date:
+    """The facility's day at a moment."""
+    return moment.astimezone(zone(state)).date()
+
+
+def inferred(state: EpisodeState) -> tuple[Transition, ...]:
+    """What follows from who referred the person, unless staff have stated a day for the same measure."""
+    if state.referral is None:
+        return ()
+    kind = REFERRED_FROM.get(state.referral.source_kind)
+    if kind is None or any(
+        MEASURED_BY[stated.kind] is MEASURED_BY[kind] and _about_the_same(stated.on, state)
+        for stated in state.transitions
+    ):
+        return ()
+    return (Transition(kind=kind, on=local_day(state, state.referral.received_at)),)
+
+
+def _about_the_same(stated_on: date, state: EpisodeState) -> bool:
+    """A day stated near the referral corrects it; one far from it is another stay."""
+    if state.referral is None:
+        return False
+    return abs(stated_on - local_day(state, state.referral.received_at)) <= timedelta(days=30)
+
+
+def report(
+    state: EpisodeState, kind: TransitionKind, on: date, cause: Cause
+) -> Decision[EpisodeState]:
+    """Staff heard of an emergency visit or of a discharge elsewhere. Reporting the same again says nothing new."""
+    if state.admission is None and state.referral is None:
+        raise NotYetKnown("episode")
+    today = local_day(state, cause.now)
+    if on > today:
+        raise Invalid(
+            "day-in-future",
+            "The day lies in the future.",
+            way_out="Give the day in the facility's time zone, once it has come.",
+        )
+    if today - on > STATED_WITHIN:
+        raise Invalid(
+            "day-too-long-ago",
+            "The day lies more than a year back.",
+            way_out="Report what a follow-up can still be measured from.",
+        )
+    return Decision(*add(state, kind, on))
+
+
+def add(state: EpisodeState, kind: TransitionKind, on: date) -> Step:
+    """Remember it once."""
+    stated = Transition(kind=kind, on=on, stated=True)
+    if stated in state.transitions:
+        return state, ()
+    kept = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
+    state = state.but(transitions=tuple(kept[-TRANSITIONS_MAX:]))
+    return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
+
+
+def danger(state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime) -> Step:
+    """Danger found at an assessment, and answered with the emergency department."""
+    if event.action is not intake.EmergencyAction.EMERGENCY_DEPARTMENT:
+        return state, ()
+    return add(state, TransitionKind.ED_VISIT, local_day(state, at))

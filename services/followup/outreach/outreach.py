@@ -1,0 +1,269 @@
+"""Reaching out: a miss, a tier a day, and what ends it. Pure; no clock, no ids, no I/O.
+
+Source: house rules of the domain reference, section 3 ("Absence"): contact within 24 hours of a no-show; two in a row
+are a clinician's call; three, or a silent week, a retention conference. The numbers are the program's terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+
+from services.followup.episode import episode_state
+from services.followup.episode.episode_state import (
+    Admission,
+    EpisodeState,
+    Outreach,
+    SessionFact,
+    Step,
+)
+from shared.contracts import attendance, followup
+from shared.contracts.attendance import Absence, AttendanceStatus
+from shared.contracts.codes import ClearedReason, FollowupLoop, Modality, Role
+from shared.contracts.event import Event
+from shared.contracts.followup import AttemptResult, Channel, FollowupEvent, OutreachCause
+from shared.decision import Cause, Decision, derive_id
+from shared.errors import NotYetKnown
+from shared.loops import DEADLINE, Loop, open_loop
+
+REACH_WITHIN: Final = timedelta(hours=24)
+"""From a missed session to contact; then every day a tier up."""
+REACH_AFTER_CHECK_IN: Final = timedelta(days=7)
+"""After a missed check-in: a week, and then a tier up. House rule."""
+REACH_AFTER_REFUSAL: Final = timedelta(days=7)
+"""After a referral that led nowhere: a week to see that the person got somewhere else. House rule."""
+TIER_CLINICIAN: Final = 2
+"""Two absences in a row: a clinician calls."""
+TIER_CONFERENCE: Final = 3
+"""Three absences in a row, or a week of silence: a retention conference. The highest tier."""
+OWNERS: Final = (Role.COUNSELOR, Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+"""Who owns an outreach, by tier reached."""
+FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRESHOLD)
+PRESENT: Final = frozenset(
+    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
+)
+
+
+# --- what attendance says -------------------------------------------------------------------------------
+
+
+def session_attended(
+    state: EpisodeState, event: attendance.SessionAttended, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Being there is contact, at the time of the session."""
+    fact = SessionFact(
+        starts_at=event.starts_at,
+        status="attended",
+        service=event.modality is not Modality.WELLNESS,
+    )
+    return Decision(*_was_there(state, event.session_id, fact))
+
+
+def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> Step:
+    before = episode_state.silent_since(state)
+    state = state.but(sessions={**state.sessions, session_id: fact})
+    return episode_state.found(state, before, fact.starts_at)
+
+
+def session_missed(
+    state: EpisodeState, event: attendance.SessionMissed, cause: Cause
+) -> Decision[EpisodeState]:
+    """An unexcused miss is followed up within a day, unless there was contact since."""
+    unexcused = event.absence is Absence.NO_SHOW
+    fact = SessionFact(
+        starts_at=event.starts_at, status="no_show" if unexcused else "excused", service=False
+    )
+    state = state.but(sessions={**state.sessions, event.session_id: fact})
+    return Decision(_was_missed(state, fact, cause))
+
+
+def _was_missed(state: EpisodeState, fact: SessionFact, cause: Cause) -> EpisodeState:
+    at, contact_at, admission = fact.starts_at, state.contact_at, state.admission
+    if fact.status != "no_show" or state.discharge is not None or admission is None:
+        return state
+    if at < admission.admitted_at or (contact_at is not None and contact_at >= at):
+        return state
+    if state.outreach is not None:
+        since = max(state.outreach.since, at)
+        return state.but(outreach=state.outreach.model_copy(update={"since": since}))
+    return begin(state, OutreachCause.SESSION_MISSED, at, cause, within=REACH_WITHIN)
+
+
+def absence_threshold_reached(
+    state: EpisodeState, event: attendance.AbsenceThresholdReached, cause: Cause
+) -> Decision[EpisodeState]:
+    """Two absences in a row make it a clinician's matter; three, or a silent week, call for a conference."""
+    terms = state.admission
+    if state.discharge is not None or terms is None:
+        return Decision(state)
+    if event.days_silent >= terms.silent_days_conference:
+        # Attendance sees sessions only; a person reached since by other means is not silent.
+        since = cause.now - timedelta(days=terms.silent_days_conference)
+        if state.contact_at is None or state.contact_at <= since:
+            if state.outreach is None:
+                why = OutreachCause.ABSENCE_THRESHOLD
+                state = begin(state, why, since, cause, within=REACH_WITHIN)
+            return Decision(*_raise_to(state, TIER_CONFERENCE, cause))
+    return Decision(*_raise_to(state, _tier(event.absences_consecutive, terms), cause))
+
+
+def _tier(absences: int, terms: Admission) -> int:
+    if absences >= terms.absences_conference:
+        return TIER_CONFERENCE
+    return TIER_CLINICIAN if absences >= terms.absences_review else 0
+
+
+def attendance_corrected(
+    state: EpisodeState, event: attendance.AttendanceCorrected, cause: Cause
+) -> Decision[EpisodeState]:
+    """What was recorded was wrong: a miss that was none is no longer chased, a presence that was none is."""
+    before = state.sessions.get(event.session_id)
+    if before is None:
+        return Decision(state)
+    if event.status_after in PRESENT:
+        fact = before.model_copy(update={"status": "attended", "service": True})
+        state, said = _was_there(state, event.session_id, fact)
+    else:
+        unexcused = event.status_after is AttendanceStatus.NO_SHOW
+        more = {"status": "no_show" if unexcused else "excused", "service": False}
+        fact = before.model_copy(update=more)
+        state = state.but(sessions={**state.sessions, event.session_id: fact})
+        state, said = _was_missed(episode_state.arm_silence(state), fact, cause), ()
+    state, ended = _still_chased(state)
+    return Decision(state, (*said, *ended))
+
+
+def _still_chased(state: EpisodeState) -> Step:
+    """Reaching out because of sessions goes on only while a miss is left that nothing came after."""
+    outreach = state.outreach
+    if outreach is None or outreach.cause not in FROM_SESSIONS:
+        return state, ()
+    contact_at = state.contact_at
+    left = [
+        fact.starts_at
+        for fact in state.sessions.values()
+        if fact.status == "no_show" and (contact_at is None or fact.starts_at > contact_at)
+    ]
+    if not left:
+        return episode_state.end_outreach(state, ClearedReason.WITHDRAWN)
+    return state.but(outreach=outreach.model_copy(update={"since": max(left)})), ()
+
+
+# --- what was said before the admission was heard of ----------------------------------------------------
+
+Heard = Callable[[EpisodeState, Any, Cause], Decision[EpisodeState]]
+RULES: Final[dict[str, tuple[type[Event], Heard]]] = {
+    event.NAME: (event, rule)
+    for event, rule in (
+        (attendance.SessionAttended, session_attended),
+        (attendance.SessionMissed, session_missed),
+        (attendance.AbsenceThresholdReached, absence_threshold_reached),
+        (attendance.AttendanceCorrected, attendance_corrected),
+    )
+}
+
+
+def held_back(event: type[Event]) -> Heard:
+    """The rule of an event that the program's terms decide: before the admission is heard of, it waits."""
+    rule = RULES[event.NAME][1]
+
+    def decide(state: EpisodeState, event: Event, cause: Cause) -> Decision[EpisodeState]:
+        if state.admission is not None or state.undone:
+            return rule(state, event, cause)
+        kept = {"name": event.NAME, "data": event.model_dump(mode="json")}
+        return Decision(state.but(held=(*state.held, kept)))
+
+    return decide
+
+
+def replay(state: EpisodeState, cause: Cause) -> Step:
+    """The admission is known: decide what waited for it, in the order in which attendance said it."""
+    waiting, said = state.held, list[FollowupEvent]()
+    state = state.but(held=())
+    for kept in waiting:
+        event, rule = RULES[kept["name"]]
+        decision = rule(state, event.model_validate(kept["data"]), cause)
+        state = decision.state
+        said += cast("tuple[FollowupEvent, ...]", decision.events)
+    return state, tuple(said)
+
+
+# --- tiers ----------------------------------------------------------------------------------------------
+
+
+def begin(
+    state: EpisodeState, why: OutreachCause, since: datetime, cause: Cause, *, within: timedelta
+) -> EpisodeState:
+    """Somebody has to reach the person in time."""
+    loop_id = derive_id("outreach", cause.subject, why.value, since.isoformat())
+    state = state.but(outreach=Outreach(loop_id=loop_id, cause=why, since=since))
+    return open_loop(
+        state,
+        FollowupLoop.OUTREACH,
+        loop_id,
+        deadline_at=cause.now + within,
+        owners=OWNERS,
+        cause=cause,
+    )
+
+
+def due(state: EpisodeState, _name: str, cause: Cause) -> Decision[EpisodeState]:
+    """Time has passed without contact: a tier up."""
+    if state.outreach is None:
+        return Decision(state)
+    why = state.outreach.cause
+    if why is OutreachCause.ABSENCE_THRESHOLD:
+        why = (
+            OutreachCause.SESSION_MISSED
+        )  # the days go on from the miss, whatever raised it in between
+    return Decision(*escalate(state, why, state.tier + 1, cause))
+
+
+def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> Step:
+    """Only an outreach that is still open is raised: contact has ended the others."""
+    if state.outreach is None or state.tier >= tier:
+        return state, ()
+    return escalate(state, OutreachCause.ABSENCE_THRESHOLD, tier, cause)
+
+
+def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> Step:
+    """Say that an open outreach has reached a tier, and wait again where there is a next one."""
+    loop = state.outreach_loop
+    if state.outreach is None or loop is None:
+        return state, ()
+    wait = REACH_WITHIN if why in FROM_SESSIONS else REACH_AFTER_CHECK_IN
+    raised = loop.model_copy(update={"step": tier, "deadline_at": cause.now + wait})
+    state = state.but(
+        outreach=state.outreach.model_copy(update={"cause": why}),
+        loops={**state.loops, loop.key: raised},
+    )
+    state = _rearmed(state, raised)
+    return state, (followup.OutreachEscalated(cause=why, tier=tier),)
+
+
+def _rearmed(state: EpisodeState, loop: Loop) -> EpisodeState:
+    """The last owner keeps it, without a further deadline."""
+    name = DEADLINE + loop.key
+    return state.disarm(name) if loop.at_last_owner else state.arm(name, loop.deadline_at)
+
+
+# --- what staff do --------------------------------------------------------------------------------------
+
+
+def record(
+    state: EpisodeState, channel: Channel, result: AttemptResult, cause: Cause
+) -> Decision[EpisodeState]:
+    """Someone tried to reach the person: while they wait, during the program or after it."""
+    if state.admission is None and state.referral is None:
+        raise NotYetKnown("episode")
+    episode_state.callable_at_all(state)
+    events: tuple[FollowupEvent, ...] = ()
+    if state.outreach is not None:
+        channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
+        more = {"attempts": state.outreach.attempts + 1, "channels": channels}
+        state = state.but(outreach=state.outreach.model_copy(update=more))
+    if result is AttemptResult.REACHED:
+        state, events = episode_state.in_contact(state, cause.now)
+    answer = {"tier": state.tier, "open": state.outreach is not None}
+    return Decision(state, events, answer=answer)

@@ -1,0 +1,21 @@
+"""HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
+
+from services.intake.api import (
+    consents,
+    episodes,
+    mistakes,
+    outbound_referrals,
+    people,
+    staff,
+    waitlist,
+)
+
+ROUTERS = [
+    episodes.router,
+    consents.router,
+    people.router,
+    mistakes.router,
+    outbound_referrals.router,
+    staff.router,
+    waitlist.router,
+]

@@ -1,0 +1,324 @@
+"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `api_outbound.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
+
+from services.intake import settings
+from services.intake.episode import (
+    admissions,
+    assessments,
+    eligibility,
+    episode_state,
+    inbound_referrals,
+    values,
+)
+from shared.contracts.codes import (
+    AsamEdition,
+    Code,
+    CoOccurring,
+    EpisodeId,
+    FacilityId,
+    LevelOfCare,
+    PersonId,
+    Population,
+    ProgramCode,
+    TimeZoneName,
+    Urgency,
+)
+from shared.contracts.intake import (
+    DeclineReason,
+    EmergencyAction,
+    GapReason,
+    OverrideReason,
+    PartnerKind,
+    ReferralOutcome,
+    Severity,
+)
+from shared.errors import Invalid
+from shared.programs.profile import ProgramProfile
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+
+router = APIRouter(tags=["intake"])
+
+_INTAKE = ("intake_coordinator", "clinician", "case_manager")
+_OWNERS = ("clinical_supervisor", "program_director")
+"""Who owns a loop that escalated must be able to close it."""
+_TEAM = (*_INTAKE, *_OWNERS, "counselor", "nurse")
+Staff = Annotated[Call, call_by(*_INTAKE, *_OWNERS)]
+Team = Annotated[Call, call_by(*_TEAM)]
+Assessor = Annotated[Call, call_by("clinician", "counselor")]
+Clinician = Annotated[Call, call_by("clinician")]
+
+ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
+FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
+DimensionNumber = Literal["1", "2", "3", "4", "5", "6"]
+
+
+class Nothing(Body):
+    pass
+
+
+class ReceiveReferral(Body):
+    person_id: PersonId | None = None
+    source_kind: PartnerKind
+    source_facility_id: FacilityId | None = None
+    priority: Urgency
+    requested_level: LevelOfCare | None = None
+
+
+class DeclineReferral(Body):
+    reason: DeclineReason
+    alternatives: Annotated[tuple[FacilityId, ...], Field(max_length=20)] = ()
+
+
+class CloseReferral(Body):
+    outcome: ReferralOutcome
+
+
+class ScheduleAssessment(OfEpisode):
+    starts_at: AwareDatetime
+
+
+class CompleteAssessment(OfEpisode):
+    edition: AsamEdition
+    ratings: dict[DimensionNumber, ThirdEdition | FourthEdition]
+    severity: Severity
+    co_occurring: CoOccurring
+    imminent_danger: bool
+    danger_action: EmergencyAction | None = None
+    danger_dimension: Annotated[int, Field(ge=1, le=6)] | None = None
+
+
+class Recommend(OfEpisode):
+    program: ProgramCode | None = None
+    answers: Annotated[dict[Code, StrictBool], Field(max_length=100)] = Field(
+        default_factory=dict[str, bool]
+    )
+    override: OverrideReason | None = None
+
+
+class DecidePlacement(OfEpisode):
+    actual_level: LevelOfCare
+    gap_reason: GapReason | None = None
+
+
+class Admit(OfEpisode):
+    population: Population
+    court_involved: bool
+    program: ProgramCode
+    length_weeks: Annotated[int, Field(ge=1, le=104)] | None = None
+    time_zone: TimeZoneName
+    prior_episode_id: EpisodeId | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (OSError, ValueError, LookupError):
+            raise ValueError("not a time zone of the IANA database") from None
+        return name
+
+
+class CompleteOrientation(Body):
+    rules_accepted: Annotated[list[Code], Field(max_length=50)]
+    part2_notice_at: AwareDatetime
+
+
+# --- the inbound referral -------------------------------------------------------------------------------
+
+
+@router.post("/referrals", status_code=201)
+async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
+    """Receive a referral. It opens an episode; its id is also the referral's."""
+    if body.person_id is not None:
+        await call.record(f"person/{body.person_id}")
+    person_id = body.person_id or call.new_id("person")
+    new = values.NewReferral(**body.model_dump(exclude={"person_id"}))
+    return await call.execute(
+        f"episode/{call.new_id('episode')}",
+        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/referrals/{episode_id}/ack")
+async def acknowledge_referral(
+    call: Staff, episode_id: SubjectId, _body: Nothing | None = None
+) -> Response:
+    """Take a referral on."""
+    return await call.execute(f"episode/{episode_id}", inbound_referrals.acknowledge)
+
+
+@router.post("/referrals/{episode_id}/decline")
+async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
+    """Decline a referral, with what was offered instead. The episode ends."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: inbound_referrals.decline(
+            state, body.reason, body.alternatives, cause
+        ),
+    )
+
+
+@router.post("/referrals/{episode_id}/close")
+async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral) -> Response:
+    """Say what became of a referral that led to no admission here. The episode ends."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: inbound_referrals.close(state, body.outcome, cause),
+    )
+
+
+# --- the path to the first day --------------------------------------------------------------------------
+
+
+@router.post("/assessments", status_code=201)
+async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> Response:
+    """Give the assessment a time."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.schedule(state, body.starts_at, cause),
+        status=201,
+    )
+
+
+@router.post("/assessments/{assessment_id}/complete")
+async def complete_assessment(
+    call: Assessor, assessment_id: SubjectId, body: CompleteAssessment
+) -> Response:
+    """Record what the assessment found. Ratings stay in this service."""
+    findings = assessments.Findings(**body.model_dump(exclude={"episode_id"}))
+    table = settings.rules(_rules_of(call))
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.complete(state, assessment_id, findings, table, cause),
+    )
+
+
+@router.post("/assessments/{assessment_id}/recommendation")
+async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recommend) -> Response:
+    """Sign the recommended level, for one program or any of the facility. The answer says whether it suits now.
+
+    `answers` are the program's eligibility codes, yes or no; a clinician may override what is unmet, with a reason.
+    Without a `program` only the level is held against the levels that the facility's programs have: no program's
+    conditions are asked for, and none is refused for. Name the program as soon as one is applied to.
+    """
+    application = _application(call, body)
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: assessments.recommend(state, assessment_id, application, cause),
+    )
+
+
+@router.post("/placements")
+async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
+    """Decide the level that the person really goes to, and why it differs, where it does."""
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: admissions.place(state, body.actual_level, body.gap_reason, cause),
+    )
+
+
+@router.post("/episodes", status_code=201)
+async def admit(call: Staff, body: Admit) -> Response:
+    """Admit the person. The inbound referral's loop closes with it."""
+    if body.prior_episode_id is not None:
+        await _same_person(call, body.episode_id, body.prior_episode_id)
+    new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id", "program"}))
+    profile = _program(call, body.program)
+    return await call.execute(
+        f"episode/{body.episode_id}",
+        lambda state, cause: admissions.admit(state, new, profile, cause),
+        status=201,
+    )
+
+
+@router.post("/episodes/{episode_id}/orientation")
+async def complete_orientation(
+    call: Team, episode_id: SubjectId, body: CompleteOrientation
+) -> Response:
+    """Record that the person knows the rules and got the confidentiality notice."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: admissions.orient(
+            state, tuple(body.rules_accepted), body.part2_notice_at, cause
+        ),
+    )
+
+
+@router.get("/episodes/{episode_id}")
+async def read_episode(call: Team, episode_id: SubjectId) -> Response:
+    """How the episode stands. Ratings are not shown."""
+    return await call.read(f"episode/{episode_id}", episode_view)
+
+
+def _rules_of(call: Call) -> Path | None:
+    path: Path | None = getattr(call.runtime.settings, "level_rules", None)
+    return path
+
+
+def _program(call: Call, program: str) -> ProgramProfile:
+    """The program as it holds today. Raises `Unknown`."""
+    today = call.runtime.clock.now().date()
+    found: ProgramProfile = call.runtime.programs.current(call.actor.facility_id, program, today)
+    return found
+
+
+def _application(call: Call, body: Recommend) -> eligibility.Application:
+    """What is applied to: one program, or whatever the facility has."""
+    if body.program is not None:
+        profile = _program(call, body.program)
+        return eligibility.apply_to(profile, body.answers, body.override)
+    today = call.runtime.clock.now().date()
+    programs: list[ProgramProfile] = call.runtime.programs.all_current(
+        call.actor.facility_id, today
+    )
+    levels = tuple(sorted({profile.level.code for profile in programs}))
+    return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
+
+
+async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
+    episode = await call.record(f"episode/{episode_id}")
+    prior = await call.record(f"episode/{prior_id}")
+    people = {getattr(record.state, "person_id", None) for record in (episode, prior)}
+    if len(people) != 1:
+        raise Invalid(
+            "prior-episode-invalid",
+            "The prior episode is not this person's.",
+            way_out="Check the id.",
+        )
+
+
+def episode_view(state: episode_state.EpisodeState) -> dict[str, Any]:
+    """What staff may see of an episode: everything but the ratings."""
+    view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
+    return {"stage": _stage(state), **view}
+
+
+def _stage(state: episode_state.EpisodeState) -> str:
+    """How far the episode has come, in a word."""
+    referral, assessment, admission = state.referral, state.assessment, state.admission
+    eligible = state.recommendation is not None and state.recommendation.eligible
+    stages = (
+        (state.closed_at is not None, "closed"),
+        (admission is not None and admission.oriented_at is not None, "oriented"),
+        (admission is not None, "admitted"),
+        (state.waiting is not None and state.waiting.offer is not None, "offered"),
+        (state.waiting is not None, "waiting"),
+        (state.placed_level is not None, "placed"),
+        (eligible, "eligible"),
+        (state.recommendation is not None, "ineligible"),
+        (assessment is not None and assessment.imminent_danger, "emergency"),
+        (assessment is not None and assessment.completed_at is not None, "assessed"),
+        (assessment is not None, "awaiting-assessment"),
+        (referral is not None and referral.acknowledged_at is not None, "acknowledged"),
+    )
+    return next((stage for reached, stage in stages if reached), "referred")

@@ -1,0 +1,85 @@
+"""Intake over HTTP: mistakes, taken back by those who answer for the program."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from services.intake import mistakes
+from services.intake.episode.episode_state import EpisodeState
+from shared.contracts.codes import EpisodeId, PersonId
+from shared.contracts.intake import MistakeReason
+from shared.errors import Unknown
+from shared.runtime.http.call import Body, Call, SubjectId, call_by
+
+router = APIRouter(tags=["mistakes"])
+
+Answering = Annotated[Call, call_by("clinical_supervisor", "program_director", "privacy_officer")]
+
+
+class TakeBack(Body):
+    """Why."""
+
+    reason: MistakeReason
+
+
+class CorrectPerson(Body):
+    """Whose the episode is."""
+
+    person_id: PersonId
+
+
+class MergeReferral(Body):
+    """Which episode goes on."""
+
+    into_episode_id: EpisodeId
+
+
+@router.post("/episodes/{episode_id}/entered-in-error")
+async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """The episode should never have existed. Nothing more is done about it, in any service."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: mistakes.entered_in_error(state, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/episodes/{episode_id}/person")
+async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPerson) -> Response:
+    """The episode is another person's. That person has to be known here; their consents are asked for anew."""
+    await call.record(f"person/{body.person_id}")
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: mistakes.correct_person(state, body.person_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/referrals/{episode_id}/merge")
+async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeReferral) -> Response:
+    """This is a second referral of one person; the other episode goes on."""
+    into = (await call.record(f"episode/{body.into_episode_id}")).state
+    if not isinstance(into, EpisodeState):
+        raise Unknown("episode")
+    other = mistakes.Other(
+        episode_id=body.into_episode_id,
+        person_id=into.person_id,
+        open=into.closed_at is None and not into.void,
+    )
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: mistakes.merge(state, other, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/episodes/{episode_id}/admission/undo")
+async def undo_admission(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """The admission is taken back; the person is where they were before it."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: mistakes.undo_admission(state, body.reason, cause),
+        wait_for_handoffs=True,
+    )

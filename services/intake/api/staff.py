@@ -1,0 +1,148 @@
+"""Intake over HTTP: the team of an episode, absences and deputies, hand-over."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field
+
+from services.intake.api.episodes import Staff
+from services.intake.resources import staff
+from shared.contracts.codes import EpisodeId, Role, StaffId
+from shared.duty import acting
+from shared.errors import Forbidden, Refused
+from shared.runtime.http.call import Body, Call, SubjectId, call_by
+
+router = APIRouter(tags=["people on duty"])
+
+Anyone = Annotated[Call, call_by()]
+SUPERVISORS: Final = ("clinical_supervisor", "program_director")
+"""Who plans for others."""
+
+
+class AssignTeam(Body):
+    """Who takes a role over; nobody, when `staff_id` is null."""
+
+    role: Role
+    staff_id: StaffId | None
+
+
+class PlanAbsence(Body):
+    """When somebody is away, and who acts meanwhile."""
+
+    from_at: AwareDatetime
+    until_at: AwareDatetime
+    deputy_id: StaffId
+
+
+class HandOver(Body):
+    """Who takes over what; everything, when no episodes are named."""
+
+    to_id: StaffId
+    episode_ids: (
+        Annotated[list[EpisodeId], Field(min_length=1, max_length=staff.HELD_MAX)] | None
+    ) = None
+
+
+class Nothing(Body):
+    """No words are needed."""
+
+
+@router.put("/episodes/{episode_id}/team")
+async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> Response:
+    """Give a role of this episode to a member of staff, or leave it vacant."""
+    if body.staff_id is not None and await _room(call, body.staff_id) < 1:
+        raise Refused(
+            "caseload-full", "They can't take more episodes.", way_out="Name a colleague."
+        )
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: staff.assign(state, body.role, body.staff_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.get("/staff/{staff_id}")
+async def read_staff(call: Anyone, staff_id: SubjectId) -> Response:
+    """When somebody is away, who acts for them, and what they hold."""
+    _own_or_supervised(call, staff_id)
+    return await call.read(f"staff/{staff_id}", staff_view)
+
+
+@router.post("/staff/{staff_id}/absences", status_code=201)
+async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> Response:
+    """Plan an absence, with the deputy who acts meanwhile."""
+    _own_or_supervised(call, staff_id)
+    await _known(call, [body.deputy_id])
+    return await call.execute(
+        f"staff/{staff_id}",
+        lambda state, cause: staff.plan_absence(
+            state, body.from_at, body.until_at, body.deputy_id, cause
+        ),
+        status=201,
+    )
+
+
+@router.post("/staff/{staff_id}/absences/{absence_id}/end")
+async def end_absence(
+    call: Anyone, staff_id: SubjectId, absence_id: SubjectId, _body: Nothing | None = None
+) -> Response:
+    """Call an absence off, or end it early."""
+    _own_or_supervised(call, staff_id)
+    return await call.execute(
+        f"staff/{staff_id}", lambda state, cause: staff.end_absence(state, absence_id, cause)
+    )
+
+
+@router.post("/staff/{staff_id}/hand-over")
+async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Response:
+    """Give what somebody holds to a colleague. Each episode says so itself, one after the other."""
+    _own_or_supervised(call, staff_id)
+    room = await _room(call, body.to_id)
+    deputy = acting(body.to_id, await _known(call, [body.to_id]), call.runtime.clock.now())
+    return await call.execute(
+        f"staff/{staff_id}",
+        lambda state, cause: staff.hand_over(
+            state,
+            body.to_id,
+            body.episode_ids,
+            acting_for_colleague=deputy,
+            room=room,
+            cause=cause,
+        ),
+        wait_for_handoffs=True,
+    )
+
+
+def staff_view(state: staff.StaffRecord) -> dict[str, Any]:
+    """Absences and what is held."""
+    return state.model_dump(mode="json", include={"absences", "holds"})
+
+
+def _own_or_supervised(call: Call, staff_id: str) -> None:
+    if staff_id != call.actor.id and call.actor.role not in SUPERVISORS:
+        raise Forbidden(
+            "not-yours",
+            "This is somebody else's to plan.",
+            way_out="Ask them, or a supervisor.",
+        )
+
+
+async def _room(call: Call, staff_id: str) -> int:
+    known = await _known(call, [staff_id])
+    return staff.HELD_MAX - len(known[staff_id].holds)
+
+
+async def _known(call: Call, staff_ids: list[str]) -> dict[str, staff.StaffRecord]:
+    """These members of staff, and whoever may have to act for them. Raises for those of another facility."""
+    known: dict[str, staff.StaffRecord] = {}
+    wanted = set(staff_ids)
+    while wanted:
+        found = await call.runtime.store.load([f"staff/{staff_id}" for staff_id in sorted(wanted)])
+        for subject, record in found.items():
+            if not record.bare and record.facility_id != call.actor.facility_id:
+                raise Forbidden("other-facility", "They work for another facility.")
+            known[subject.partition("/")[2]] = record.state
+        wanted = {a.deputy_id for s in known.values() for a in s.absences.values()} - set(known)
+    return known

@@ -1,0 +1,200 @@
+"""From a recommendation to the first day: placement, admission, orientation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.intake.episode import episode_state
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.episode.values import Admission, Recommendation
+from services.intake.handoffs import Readmitted
+from shared.contracts import intake
+from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
+from shared.contracts.intake import GapReason, IntakeEvent, ReferralOutcome, WaitlistExit
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Invalid, Refused
+from shared.programs.profile import ProgramProfile
+
+
+class NewAdmission(Value):
+    """What is needed to admit, beside the program."""
+
+    population: Population
+    court_involved: bool
+    length_weeks: int | None
+    """Missing: as long as the program usually lasts."""
+    time_zone: str
+    prior_episode_id: str | None
+
+
+def place(
+    state: EpisodeState, actual: LevelOfCare, gap_reason: GapReason | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """Decide where the person really goes. A gap to what was recommended has a reason."""
+    episode_state.in_intake(state)
+    if state.recommendation is None:
+        raise Refused(
+            "not-recommended",
+            "No level is recommended.",
+            way_out="Complete an assessment and have its recommendation signed first.",
+        )
+    recommendation = state.recommendation
+    recommended = recommendation.level
+    if actual.edition != recommended.edition:
+        raise Invalid(
+            "edition-differs",
+            "Levels of different editions are not compared.",
+            way_out="State the level in the edition of the assessment.",
+        )
+    if (actual != recommended) is (gap_reason is None):
+        raise Invalid(
+            "gap-reason-mismatch",
+            "A placement that differs from the recommendation has a reason; one that does not, has none.",
+            way_out="State gap_reason exactly when the levels differ.",
+        )
+    event = intake.PlacementDecided(
+        recommended_level=recommended, actual_level=actual, gap_reason=gap_reason
+    )
+    state, cleared = episode_state.settle(
+        state.but(placed_level=actual),
+        *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
+        cause=cause,
+    )
+    if not (recommendation.eligible and actual.code in recommendation.offered):
+        state, left, handoffs = episode_state.leave_line(
+            state, WaitlistExit.REFERRED_ELSEWHERE, cause
+        )
+        return Decision(episode_state.send_on(state, cause), (event, *cleared, *left), handoffs)
+    if state.waiting is None:
+        state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+    return Decision(state, (event, *cleared))
+
+
+def admit(
+    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+) -> Decision[EpisodeState]:
+    """Treatment begins, and the inbound referral is answered. The program's terms of today stay with the episode."""
+    level = _admissible(state, new, profile, cause)
+    terms = profile.terms()
+    admission = Admission(
+        **new.model_dump(exclude={"length_weeks"}),
+        level=level,
+        admitted_at=cause.now,
+        program=profile.program,
+        length_weeks=_length(new.length_weeks, profile),
+        terms_version=terms.version,
+        offered=(profile.level.code,),
+    )
+    event = intake.PatientAdmitted(
+        person_id=state.person_id,
+        **admission.model_dump(exclude={"oriented_at", "terms_version", "offered"}),
+        terms=terms,
+    )
+    state, closed = episode_state.close_inbound(
+        state.but(admission=admission), ReferralOutcome.ADMITTED, cause
+    )
+    state, left, handoffs = episode_state.leave_line(state, WaitlistExit.ACCEPTED, cause)
+    state, cleared = episode_state.settle(state, IntakeLoop.ADMISSION, cause=cause)
+    if new.prior_episode_id is not None:
+        readmitted = Readmitted(episode_id=cause.subject_id)
+        handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
+    state = episode_state.wait_for(state, IntakeLoop.ORIENTATION, cause)
+    events: tuple[IntakeEvent, ...] = (event, closed, *left, *cleared)
+    return Decision(state, events, handoffs, {"level": level.model_dump()})
+
+
+def orient(
+    state: EpisodeState, rules_accepted: tuple[str, ...], part2_notice_at: datetime, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person knows the schedule and the rules, and got the confidentiality notice."""
+    episode_state.in_progress(state)
+    if state.admission is None:
+        raise Refused(
+            "not-admitted",
+            "Nobody is oriented before admission.",
+            way_out="Admit the person first.",
+        )
+    if state.admission.oriented_at is not None:
+        raise Refused(
+            "already-oriented", "The orientation is completed.", way_out="Go on to the plan."
+        )
+    event = intake.OrientationCompleted(
+        completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at
+    )
+    oriented = state.admission.model_copy(update={"oriented_at": cause.now})
+    state, cleared = episode_state.settle(
+        state.but(admission=oriented), IntakeLoop.ORIENTATION, cause=cause
+    )
+    return Decision(state, (event, *cleared))
+
+
+def _admissible(
+    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+) -> LevelOfCare:
+    """The level to admit at. Raises what stands in the way."""
+    episode_state.in_intake(state)
+    if new.prior_episode_id == cause.subject_id:
+        raise Invalid(
+            "prior-episode-invalid", "An episode does not continue itself.", way_out="Check the id."
+        )
+    if state.recommendation is None or not state.recommendation.eligible:
+        raise Refused(
+            "not-eligible",
+            "This program is not found to suit the person.",
+            way_out="Assess and recommend first; when the answer is no, refer the person on.",
+        )
+    if state.placed_level is None:
+        raise Refused(
+            "not-placed", "No placement is decided.", way_out="Decide the placement first."
+        )
+    _suits(state.recommendation, state.placed_level, new.population, profile)
+    return state.placed_level
+
+
+def _suits(
+    recommendation: Recommendation,
+    placed: LevelOfCare,
+    population: Population,
+    profile: ProgramProfile,
+) -> None:
+    """The program is the one that was applied to, of the level that was decided, and for people like this one.
+
+    Levels are compared by their code: editions name the same services by the same codes where a program has them.
+    """
+    if placed.code != profile.level.code:
+        raise Refused(
+            "placed-elsewhere",
+            "The placement is at a level that this program does not offer.",
+            way_out="Refer the person on, name another program, or decide the placement anew.",
+        )
+    if recommendation.program not in (None, profile.program):
+        raise Refused(
+            "program-not-applied-to",
+            "Eligibility was determined for another program.",
+            way_out="Assess again, and recommend for this program.",
+        )
+    if profile.population not in (None, population):
+        raise Refused(
+            "population-not-served",
+            "This program is for another population.",
+            way_out="Name a program for this population, or refer the person on.",
+        )
+
+
+def _length(asked: int | None, profile: ProgramProfile) -> int:
+    """How many weeks are planned: what was asked, within what the program is; its usual length by default."""
+    least, most = profile.weeks_min, profile.weeks_max
+    weeks = asked or most or least
+    if weeks is None:
+        raise Invalid(
+            "length-missing",
+            "The length of this program is individual.",
+            way_out="State length_weeks.",
+        )
+    if weeks < (least or weeks) or weeks > (most or weeks):
+        raise Invalid(
+            "length-outside-program",
+            "The program is shorter, or longer.",
+            way_out="State a length within the program's weeks_min and weeks_max, or none.",
+        )
+    return weeks

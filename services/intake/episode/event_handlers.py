@@ -1,0 +1,110 @@
+"""What others say of an episode: its end, another level, a way back, a return to use. In any order."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from services.intake.episode import episode_state
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.episode.values import UseReport
+from services.intake.handoffs import Readmitted
+from shared.contracts import followup, plans
+from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
+from shared.contracts.followup import ReengagementOutcome
+from shared.decision import Cause, Decision
+
+REPORTS_KEPT: Final = 20
+
+
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode is over."""
+    if state.void:
+        return Decision(state)
+    return episode_state.end(state.but(discharged=event.kind), event.discharged_at, cause)
+
+
+def change_recommended(
+    state: EpisodeState, event: plans.LevelOfCareChangeRecommended, cause: Cause
+) -> Decision[EpisodeState]:
+    """Another level would suit the person better. Where their program does not go on with them, it has to be found."""
+    admission = state.admission
+    offered = admission is not None and event.to_level.code in admission.offered
+    here = offered or event.effective_at is not None
+    if state.void or state.closed_at is not None or admission is None or here:
+        return Decision(state)
+    return Decision(episode_state.send_on(state, cause))
+
+
+def level_changed(
+    state: EpisodeState, event: plans.LevelOfCareChanged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is at another level: nobody has to look for a place any more, and it is offered from now on."""
+    admission = state.admission
+    if state.void or state.closed_at is not None or admission is None:
+        return Decision(state)
+    offered = tuple(sorted({*admission.offered, event.to_level.code}))
+    state = state.but(admission=admission.model_copy(update={"offered": offered}))
+    state, cleared = episode_state.settle(state, IntakeLoop.OUTBOUND_REFERRAL, cause=cause)
+    return Decision(state, cleared)
+
+
+def readmission_requested(
+    state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person should be admitted again. Heard before the discharge or after; if they are, it is done."""
+    return _wait_for_return(state, event.urgency, None, cause)
+
+
+def reengagement_started(
+    state: EpisodeState, event: followup.ReengagementStarted, cause: Cause
+) -> Decision[EpisodeState]:
+    """The way back is being prepared: somebody has to make room for a reassessment by the day that was named."""
+    return _wait_for_return(state, Urgency.URGENT, event.reassessment_due_at, cause)
+
+
+def _wait_for_return(
+    state: EpisodeState, urgency: Urgency, due_at: datetime | None, cause: Cause
+) -> Decision[EpisodeState]:
+    if state.void or state.readmission is not None:
+        return Decision(state)
+    state = state.but(readmission=urgency)
+    if state.readmitted_as is not None:
+        return Decision(state)
+    limit = cause.now + episode_state.WITHIN[IntakeLoop.READMISSION]
+    due_at = limit if due_at is None else min(limit, max(due_at, cause.now + episode_state.SOON))
+    return Decision(
+        episode_state.wait_until(state, IntakeLoop.READMISSION, cause.subject_id, due_at, cause)
+    )
+
+
+def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
+    """The person is back, in another episode: what was asked for is done, unless that is taken back."""
+    state = state.but(readmitted_as=body.episode_id)
+    state, cleared = episode_state.settle(state, IntakeLoop.READMISSION, cause=cause)
+    return Decision(state, cleared)
+
+
+def reengagement_completed(
+    state: EpisodeState, event: followup.ReengagementCompleted, cause: Cause
+) -> Decision[EpisodeState]:
+    """The way back led elsewhere, or nowhere: nobody waits for a readmission any more."""
+    if event.outcome is ReengagementOutcome.READMITTED:
+        return Decision(state)
+    state, cleared = episode_state.settle(
+        state.but(readmission=None),
+        IntakeLoop.READMISSION,
+        cause=cause,
+        reason=ClearedReason.WITHDRAWN,
+    )
+    return Decision(state, cleared)
+
+
+def return_to_use_reported(
+    state: EpisodeState, event: followup.ReturnToUseReported, cause: Cause
+) -> Decision[EpisodeState]:
+    """Kept for whoever assesses the person next."""
+    report = UseReport(heard_at=cause.now, overdose=event.overdose, occurred_on=event.occurred_on)
+    return Decision(state.but(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))

@@ -1,0 +1,176 @@
+"""Referrals to partners: sent under a consent, answered or not, and open until somebody knows what became of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.intake.episode import episode_state
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.episode.values import Outbound
+from services.intake.handoffs import ReliedOn
+from shared.contracts import intake
+from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
+from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Forbidden, Refused, Unknown
+
+DEADLINE: Final = "outbound"
+REMIND_EVERY: Final = timedelta(hours=24)
+REMINDERS_MAX: Final = 10
+"""How often an open referral is said to be overdue. House rule."""
+ARRIVAL_GRACE: Final = timedelta(hours=24)
+"""How long after a booked appointment it should be known whether the person arrived. House rule."""
+
+
+class NewOutbound(Value):
+    """Who is asked, and by when an answer is due."""
+
+    target_kind: PartnerKind
+    target_facility_id: str
+    target_level: LevelOfCare | None
+    consent_id: str
+    respond_within: timedelta
+
+
+def send(
+    state: EpisodeState, new: NewOutbound, *, permitted: bool, cause: Cause
+) -> Decision[EpisodeState]:
+    """Ask a partner to take the person. Nobody is asked without a consent that names them."""
+    episode_state.in_progress(state)
+    if not permitted:
+        raise Forbidden(
+            "consent-missing",
+            "No active consent of this person names the recipient.",
+            way_out="Record the person's consent for this recipient first.",
+        )
+    referral_id = cause.derive_id("outbound-referral")
+    due_at = cause.now + new.respond_within
+    outbound = Outbound(
+        target_kind=new.target_kind,
+        target_facility_id=new.target_facility_id,
+        consent_id=new.consent_id,
+        sent_at=cause.now,
+    )
+    event = intake.ReferralSent(
+        referral_id=referral_id,
+        target_kind=new.target_kind,
+        target_facility_id=new.target_facility_id,
+        target_level=new.target_level,
+        consent_id=new.consent_id,
+        response_due_at=due_at,
+    )
+    state, cleared = episode_state.settle(
+        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause=cause
+    )
+    return Decision(
+        _waits(state, referral_id, due_at, cause).arm(f"{DEADLINE}:{referral_id}", due_at),
+        (event, *cleared),
+        (Handoff(f"person/{state.person_id}", ReliedOn(consent_id=new.consent_id)),),
+        {"referral_id": referral_id},
+    )
+
+
+def accepted(
+    state: EpisodeState, referral_id: str, appointment_at: datetime | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will take the person. That closes nothing: the person has to arrive."""
+    outbound = _unanswered(state, referral_id)
+    event = intake.PartnerReferralAccepted(
+        referral_id=referral_id, accepted_at=cause.now, appointment_at=appointment_at
+    )
+    state = _with(state, referral_id, outbound.model_copy(update={"accepted_at": cause.now}))
+    arrival = cause.now if appointment_at is None else appointment_at
+    if arrival > cause.now:
+        known_by = arrival + ARRIVAL_GRACE
+        state = _waits(state, referral_id, known_by, cause)
+        if outbound.reminders < REMINDERS_MAX:
+            state = state.arm(f"{DEADLINE}:{referral_id}", known_by)
+    return Decision(state, (event,))
+
+
+def rejected(
+    state: EpisodeState, referral_id: str, reason: RejectionReason | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will not take the person; the loop stays open until somebody closes it."""
+    outbound = _unanswered(state, referral_id)
+    event = intake.PartnerReferralRejected(
+        referral_id=referral_id, rejected_at=cause.now, reason=reason
+    )
+    return Decision(
+        _with(state, referral_id, outbound.model_copy(update={"rejected_at": cause.now})), (event,)
+    )
+
+
+def close(
+    state: EpisodeState, referral_id: str, outcome: ReferralOutcome, cause: Cause
+) -> Decision[EpisodeState]:
+    """What became of the person is known. Who suits no program here still has to be answered for."""
+    outbound = _open(state, referral_id)
+    event = intake.ReferralLoopClosed(
+        referral_id=referral_id,
+        outcome=outcome,
+        hours_open=episode_state.elapsed(outbound.sent_at, cause.now),
+    )
+    state = _with(state, referral_id, outbound.model_copy(update={"outcome": outcome}))
+    loop = state.loop(IntakeLoop.OUTBOUND_REFERRAL, referral_id)
+    state, cleared = episode_state.settle_all(
+        state.disarm(f"{DEADLINE}:{referral_id}"), () if loop is None else (loop,)
+    )
+    return Decision(_next_owner(state, cause), (event, *cleared))
+
+
+def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """No outcome in time. Said again every day until there is one, but not for ever."""
+    outbound = state.outbound[referral_id]
+    event = intake.ReferralLoopOverdue(
+        referral_id=referral_id, hours_open=episode_state.elapsed(outbound.sent_at, cause.now)
+    )
+    reminded = outbound.model_copy(update={"reminders": outbound.reminders + 1})
+    state = _with(state, referral_id, reminded)
+    if reminded.reminders < REMINDERS_MAX:
+        state = state.arm(f"{DEADLINE}:{referral_id}", cause.now + REMIND_EVERY)
+    return Decision(state, (event,))
+
+
+def _waits(state: EpisodeState, referral_id: str, until: datetime, cause: Cause) -> EpisodeState:
+    """Each referral sent out is a loop of its own, from the asking to the outcome."""
+    return episode_state.wait_until(state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, until, cause)
+
+
+def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Whom this program does not suit is somebody's until they are elsewhere and the episode has ended."""
+    ineligible = state.recommendation is not None and not state.recommendation.eligible
+    if state.closed_at is not None or not ineligible:
+        return state
+    return episode_state.send_on(state, cause)
+
+
+def _open(state: EpisodeState, referral_id: str) -> Outbound:
+    """A referral without an outcome. The episode may have ended: what became of the person still matters."""
+    episode_state.standing(state)
+    outbound = state.outbound.get(referral_id)
+    if outbound is None:
+        raise Unknown("referral")
+    if outbound.outcome is not None:
+        raise Refused(
+            "loop-closed",
+            "What became of this referral is known.",
+            way_out="Ask again with a new referral.",
+        )
+    return outbound
+
+
+def _unanswered(state: EpisodeState, referral_id: str) -> Outbound:
+    outbound = _open(state, referral_id)
+    if outbound.accepted_at is not None or outbound.rejected_at is not None:
+        raise Refused(
+            "referral-answered",
+            "The partner has answered this referral.",
+            way_out="Close it with its outcome; ask again with a new referral.",
+        )
+    return outbound
+
+
+def _with(state: EpisodeState, referral_id: str, outbound: Outbound) -> EpisodeState:
+    return state.but(outbound={**state.outbound, referral_id: outbound})

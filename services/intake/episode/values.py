@@ -1,0 +1,143 @@
+"""What each step of the path leaves behind, as an episode keeps it. Values alone; the rules stand beside them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from pydantic import Field
+
+from services.intake.episode.levels import Derivation, Rating
+from shared.contracts.codes import AsamEdition, CoOccurring, LevelOfCare, Population, Urgency, Value
+from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome, Severity
+
+
+class NewReferral(Value):
+    """What a referrer says."""
+
+    source_kind: PartnerKind
+    source_facility_id: str | None
+    priority: Urgency
+    requested_level: LevelOfCare | None
+
+
+class Referral(NewReferral):
+    """The inbound referral. Its loop is open until an outcome is known; acknowledging closes nothing."""
+
+    received_at: datetime
+    acknowledged_at: datetime | None = None
+    outcome: ReferralOutcome | None = None
+
+
+class Assessment(Value):
+    """One assessment. Ratings stay here; levels, drivers and flags travel."""
+
+    assessment_id: str
+    starts_at: datetime
+    completed_at: datetime | None = None
+    edition: AsamEdition | None = None
+    ratings: dict[int, Rating] = Field(default_factory=dict[int, Rating])
+    severity: Severity | None = None
+    co_occurring: CoOccurring | None = None
+    imminent_danger: bool = False
+    derivation: Derivation | None = None
+    """Missing in imminent danger: then no level is recommended by rule."""
+
+
+class Recommendation(Value):
+    """What a clinician signed, and whether this program suits the person now."""
+
+    level: LevelOfCare
+    unmet: tuple[str, ...]
+    """Conditions that are not met."""
+    clinician_id: str
+    offered: tuple[str, ...] = ()
+    """The codes of the levels that were offered here when it was signed."""
+    program: str | None = None
+    """The program that was applied to; None: any of the facility."""
+    risks: tuple[str, ...] = ()
+    """What the plan has to reckon with. It excludes nobody."""
+    reasons: tuple[str, ...] = ()
+    """What speaks for an outpatient program beside the need."""
+    step_down_from: PartnerKind | None = None
+    """The more intensive care that the person comes from; None: the program stands alone."""
+    override: OverrideReason | None = None
+    """Why a clinician takes the person although conditions are unmet."""
+
+    @property
+    def eligible(self) -> bool:
+        """Nothing is unmet, or a clinician decided otherwise and said why."""
+        return not self.unmet or self.override is not None
+
+
+class Admission(Value):
+    """The beginning of treatment."""
+
+    level: LevelOfCare
+    population: Population
+    admitted_at: datetime
+    program: str
+    length_weeks: int
+    time_zone: str
+    court_involved: bool
+    terms_version: str
+    """The version of the program's terms, which stay with the episode."""
+    offered: tuple[str, ...] = ()
+    """The codes of the program's levels."""
+    prior_episode_id: str | None = None
+    oriented_at: datetime | None = None
+
+
+class Outbound(Value):
+    """A referral to a partner. Its loop is open until an outcome is known; accepting closes nothing."""
+
+    target_kind: PartnerKind
+    target_facility_id: str
+    consent_id: str
+    sent_at: datetime
+    accepted_at: datetime | None = None
+    rejected_at: datetime | None = None
+    reminders: int = 0
+    outcome: ReferralOutcome | None = None
+
+
+class PlaceOffer(Value):
+    """A place that is offered to somebody who waits, until it lapses."""
+
+    offer_id: str
+    group_id: str | None
+    offered_at: datetime
+    expires_at: datetime
+
+
+class Waiting(Value):
+    """Somebody's place in a line: a group's, or a track's."""
+
+    ticket: str
+    """The id of this waiting."""
+    line_id: str
+    """The record that keeps the line."""
+    track: str
+    group_id: str | None
+    since: datetime
+    offer_lasts: timedelta
+    chances: int
+    """How many offers may lapse; with the last one the waiting ends."""
+    interim: tuple[str, ...] = ()
+    """What is done for the person meanwhile."""
+    position: int | None = None
+    """The place in the line when it was joined; None until the line has said."""
+    offer: PlaceOffer | None = None
+
+
+class Seat(Value):
+    """A seat in a group, as attendance says: for good, or held until then."""
+
+    hold_expires_at: datetime | None
+
+
+class UseReport(Value):
+    """A return to use that was reported. It resets nothing."""
+
+    heard_at: datetime
+    overdose: bool
+    occurred_on: date | None

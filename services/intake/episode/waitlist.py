@@ -1,0 +1,251 @@
+"""Waiting for a place, as far as it is the episode's: joining a line, an offer and its answer, leaving. Pure.
+
+Two records take part. The line (`lines.py`) chooses whom to offer a seat that is free. The episode decides everything
+about its own offer: it is accepted, declined or lapses here, and the line follows. So an offer that is accepted in its
+last moment can't have gone to somebody else as well.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.intake.episode import episode_state
+from services.intake.episode.episode_state import OFFER, EpisodeState
+from services.intake.episode.values import PlaceOffer, Seat, Waiting
+from services.intake.handoffs import Lined, LineJoined, OfferMade, PlaceOffered, SeatChanged
+from shared.contracts import attendance, intake
+from shared.contracts.codes import ClearedReason, IntakeLoop, Value
+from shared.contracts.intake import WaitlistExit
+from shared.decision import Cause, Decision, Handoff
+from shared.errors import Refused, Unknown
+
+LEAVING: Final = (
+    WaitlistExit.DECLINED,
+    WaitlistExit.WITHDRAWN,
+    WaitlistExit.REFERRED_ELSEWHERE,
+)
+"""How a person may say that they no longer wait. The other ways follow from what else is done."""
+
+
+# --- the episode: joining and leaving -------------------------------------------------------------------
+
+
+class NewWaiting(Value):
+    """What somebody waits for, and what is done for them meanwhile."""
+
+    line_id: str
+    group_id: str | None
+    track: str
+    interim: tuple[str, ...]
+    offer_lasts: timedelta
+    chances: int
+
+
+def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[EpisodeState]:
+    """Somebody whom the program suits waits for a place. Waiting is an open loop, with interim services noted."""
+    episode_state.in_intake(state)
+    if state.recommendation is None or not state.recommendation.eligible:
+        raise Refused(
+            "not-eligible",
+            "Nobody waits for a program that is not found to suit them.",
+            way_out="Assess and recommend first; when the answer is no, refer the person on.",
+        )
+    if state.waiting is not None:
+        raise Refused(
+            "already-waiting",
+            "The person waits for a place.",
+            way_out="Leave the other line first.",
+        )
+    waiting = Waiting(**dict(new), ticket=cause.derive_id("waiting"), since=cause.now)
+    state, cleared = episode_state.settle(
+        state, IntakeLoop.ADMISSION, cause=cause, reason=ClearedReason.SUPERSEDED
+    )
+    state, handoff = _in_line(state, waiting, cause)
+    return Decision(state, cleared, (handoff,), {"waitlist_id": waiting.ticket})
+
+
+def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[EpisodeState, Handoff]:
+    body = LineJoined(
+        ticket=waiting.ticket,
+        episode_id=cause.subject_id,
+        track=waiting.track,
+        since=waiting.since,
+        offer_lasts=waiting.offer_lasts,
+    )
+    state = episode_state.wait_for(state.but(waiting=waiting), IntakeLoop.WAITLIST, cause)
+    return state, Handoff(f"group/{waiting.line_id}", body)
+
+
+def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeState]:
+    """The line has said which place it is."""
+    waiting = _waiting(state, body.ticket)
+    if waiting is None:
+        return Decision(state)
+    event = intake.WaitlistJoined(
+        track=waiting.track, position=body.position, group_id=waiting.group_id
+    )
+    waiting = waiting.model_copy(update={"position": body.position})
+    return Decision(state.but(waiting=waiting), (event,))
+
+
+def offered(state: EpisodeState, body: PlaceOffered, cause: Cause) -> Decision[EpisodeState]:
+    """The line offers a place. Who left meanwhile, or has an offer, has answered for the line already."""
+    waiting = _waiting(state, body.ticket)
+    if waiting is None or waiting.offer is not None:
+        return Decision(state)
+    return _offer(state, waiting, body.offer_id, body.group_id, body.expires_at, cause)
+
+
+def offer(
+    state: EpisodeState, ticket: str, group_id: str | None, lasts: timedelta | None, cause: Cause
+) -> Decision[EpisodeState]:
+    """Staff offer a place: of a track, or out of turn for a clinical reason."""
+    waiting = _known(state, ticket)
+    if waiting.offer is not None:
+        raise Refused(
+            "already-offered",
+            "A place is offered to the person.",
+            way_out="Wait for the answer, or for the offer to lapse.",
+        )
+    made = _offer(
+        state,
+        waiting,
+        cause.derive_id("offer"),
+        group_id or waiting.group_id,
+        cause.now + (lasts or waiting.offer_lasts),
+        cause,
+    )
+    told = OfferMade(ticket=ticket, episode_id=cause.subject_id)
+    handoff = Handoff(f"group/{waiting.line_id}", told)
+    return Decision(made.state, made.events, (handoff,), made.answer)
+
+
+def _offer(
+    state: EpisodeState,
+    waiting: Waiting,
+    offer_id: str,
+    group_id: str | None,
+    expires_at: datetime,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    made = PlaceOffer(
+        offer_id=offer_id, group_id=group_id, offered_at=cause.now, expires_at=expires_at
+    )
+    event = intake.WaitlistOffered(
+        track=waiting.track, group_id=group_id, offer_expires_at=expires_at
+    )
+    state = state.but(waiting=waiting.model_copy(update={"offer": made}))
+    answer = {"offer_id": offer_id, "expires_at": expires_at.isoformat()}
+    return Decision(state.arm(f"{OFFER}:{waiting.ticket}", expires_at), (event,), answer=answer)
+
+
+def accept(state: EpisodeState, ticket: str, cause: Cause) -> Decision[EpisodeState]:
+    """The person takes the place, and is ready to be admitted."""
+    if cause.now >= _offer_of(_known(state, ticket)).expires_at:
+        raise Refused(
+            "offer-lapsed",
+            "The offer has lapsed.",
+            way_out="Wait for the next offer.",
+        )
+    return _leave(state, WaitlistExit.ACCEPTED, cause)
+
+
+def leave(
+    state: EpisodeState, ticket: str, reason: WaitlistExit, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person no longer waits: they decline the place, withdraw, or are cared for elsewhere."""
+    if reason is WaitlistExit.DECLINED:
+        _offer_of(_known(state, ticket))
+    _known(state, ticket)
+    return _leave(state, reason, cause)
+
+
+def lapsed(state: EpisodeState, ticket: str, cause: Cause) -> Decision[EpisodeState]:
+    """Nobody accepted in time. While there are chances left, the person goes to the back of the line. House rule."""
+    waiting = _waiting(state, ticket)
+    if waiting is None or waiting.offer is None:
+        return Decision(state)
+    if waiting.chances <= 1:
+        return _leave(state, WaitlistExit.EXPIRED, cause)
+    out, events, handoffs = episode_state.leave_line(state, WaitlistExit.EXPIRED, cause)
+    again = Waiting(
+        **waiting.model_dump(exclude={"ticket", "since", "chances", "position", "offer"}),
+        ticket=cause.derive_id("waiting"),
+        since=cause.now,
+        chances=waiting.chances - 1,
+    )
+    out, handoff = _in_line(out, again, cause)
+    return Decision(out, events, (*handoffs, handoff))
+
+
+def _leave(state: EpisodeState, reason: WaitlistExit, cause: Cause) -> Decision[EpisodeState]:
+    """Who waits no longer is to be admitted, or somebody decides otherwise; who is cared for elsewhere is referred."""
+    state, events, handoffs = episode_state.leave_line(state, reason, cause)
+    if reason is WaitlistExit.REFERRED_ELSEWHERE:
+        state = episode_state.send_on(state, cause)
+    elif state.placed_level is not None and state.admission is None:
+        state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+    return Decision(state, events, handoffs)
+
+
+# --- the episode: seats, as attendance says -------------------------------------------------------------
+
+
+def seat_reserved(
+    state: EpisodeState, event: attendance.SeatReserved, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person has a seat, or holds one for a while. A seat for good ends the waiting for it."""
+    seat = Seat(hold_expires_at=event.hold_expires_at)
+    state = state.but(seats={**state.seats, event.group_id: seat})
+    told = _told_group(event.group_id, cause, has_seat=True)
+    waits_for_it = state.waiting is not None and state.waiting.group_id == event.group_id
+    if state.void or not waits_for_it or event.hold_expires_at is not None:
+        return Decision(state, handoffs=(told,))
+    done = _leave(state, WaitlistExit.ACCEPTED, cause)
+    return Decision(done.state, done.events, (told, *done.handoffs))
+
+
+def seat_released(
+    state: EpisodeState, event: attendance.SeatReleased, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person's seat is free again. An offer that rested on it has lapsed, whichever of the two is heard first."""
+    seats = {group: seat for group, seat in state.seats.items() if group != event.group_id}
+    state = state.but(seats=seats)
+    told = _told_group(event.group_id, cause, has_seat=False)
+    waiting = state.waiting
+    if waiting is None or waiting.offer is None or waiting.offer.group_id != event.group_id:
+        return Decision(state, handoffs=(told,))
+    over = lapsed(state.disarm(f"{OFFER}:{waiting.ticket}"), waiting.ticket, cause)
+    return Decision(over.state, over.events, (*over.handoffs, told))
+
+
+def _told_group(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
+    return Handoff(f"group/{group_id}", SeatChanged(episode_id=cause.subject_id, has_seat=has_seat))
+
+
+# --- what every step asks first -------------------------------------------------------------------------
+
+
+def _waiting(state: EpisodeState, ticket: str) -> Waiting | None:
+    """This waiting, if it is still the present one."""
+    waiting = state.waiting
+    return waiting if waiting is not None and waiting.ticket == ticket else None
+
+
+def _known(state: EpisodeState, ticket: str) -> Waiting:
+    episode_state.in_progress(state)
+    waiting = _waiting(state, ticket)
+    if waiting is None:
+        raise Unknown("waiting")
+    return waiting
+
+
+def _offer_of(waiting: Waiting) -> PlaceOffer:
+    if waiting.offer is None:
+        raise Refused(
+            "not-offered",
+            "No place is offered to the person.",
+            way_out="Wait for an offer, or withdraw.",
+        )
+    return waiting.offer

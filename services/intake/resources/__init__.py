@@ -1,0 +1,1 @@
+"""What an episode needs of the facility and its partners: places, staff, partner capacity. Pure rules."""

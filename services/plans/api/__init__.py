@@ -1,0 +1,8 @@
+"""HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
+
+from services.plans.api import (
+    plans,
+    transitions,
+)
+
+ROUTERS = [plans.router, transitions.router]

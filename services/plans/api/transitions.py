@@ -1,0 +1,177 @@
+"""Plans over HTTP: level changes, transfer, aftercare, graduation and discharge."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from services.plans import aftercare, episode_state, graduation, level_changes
+from services.plans.available_sessions import SessionState
+from services.plans.consents import PersonState
+from services.plans.level_changes import NewLevel, StepDownReason
+from shared.contracts.codes import (
+    Code,
+    ConsentId,
+    Dimension,
+    FacilityId,
+    LevelOfCare,
+    ReferralId,
+    SessionId,
+    Timestamp,
+)
+from shared.contracts.plans import CriterionResult, Direction, DischargeKind
+from shared.errors import Forbidden, Refused
+from shared.runtime.http.call import Body, Call, SubjectId, call_by
+
+router = APIRouter(tags=["plans: moving on"])
+
+Clinician = Annotated[Call, call_by("clinician", "clinical_supervisor")]
+Arranger = Annotated[Call, call_by("clinician", "clinical_supervisor", "case_manager")]
+Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager")]
+
+
+class ChangeLevel(Body):
+    to_level: LevelOfCare
+    direction: Direction
+    effective_at: Timestamp | None = None
+    drivers: Annotated[tuple[Dimension, ...], Field(max_length=6)] | None = None
+    elsewhere: bool = False
+    supports_verified: bool = False
+    appointment_at: Timestamp | None = None
+    appointment_session_id: SessionId | None = None
+    although: StepDownReason | None = None
+
+
+class StartTransfer(Body):
+    referral_id: ReferralId
+    to_facility_id: FacilityId
+    to_level: LevelOfCare
+    consent_id: ConsentId
+    handoff_at: Timestamp
+
+
+class FirstContact(Body):
+    first_contact_at: Timestamp
+
+
+class WriteAftercare(Body):
+    elements: Annotated[tuple[Code, ...], Field(max_length=30)]
+    not_needed: Annotated[tuple[Code, ...], Field(max_length=30)] = ()
+    first_appointment_at: Timestamp | None = None
+
+
+class Graduate(Body):
+    criteria: Annotated[list[CriterionResult], Field(min_length=1, max_length=50)]
+
+
+class Discharge(Body):
+    kind: DischargeKind
+
+
+@router.post("/episodes/{episode_id}/loc-changes")
+async def change_level(call: Clinician, episode_id: SubjectId, body: ChangeLevel) -> Response:
+    """Change the level of care, now or from a moment on; `elsewhere` begins the search for another place."""
+    new = NewLevel(
+        to_level=body.to_level,
+        direction=body.direction,
+        effective_at=body.effective_at,
+        drivers=body.drivers,
+        elsewhere=body.elsewhere,
+        supports_verified=body.supports_verified,
+        appointment_at=await _appointment(call, body),
+        although=body.although,
+    )
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: level_changes.change_level(state, new, cause),
+    )
+
+
+async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
+    """A session that is named is looked up: only one that will take place is an appointment."""
+    if body.appointment_session_id is None:
+        return body.appointment_at
+    record = await call.record(f"session/{body.appointment_session_id}")
+    state = record.state
+    starts_at = state.bookable_at() if isinstance(state, SessionState) else None
+    if starts_at is None:
+        raise Refused(
+            "session-cancelled",
+            "This session does not take place.",
+            way_out="Book another one.",
+        )
+    return starts_at
+
+
+@router.post("/episodes/{episode_id}/transfer")
+async def start_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> Response:
+    """Begin the hand-over to a partner that has accepted, under the consent that its referral rests on."""
+    await _consented(call, episode_id, body)
+    new = level_changes.Transfer(**body.model_dump())
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: level_changes.transfer(state, new, cause),
+    )
+
+
+async def _consented(call: Call, episode_id: str, body: StartTransfer) -> None:
+    """Nobody is told without a consent that holds at this moment (42 CFR 2.31)."""
+    episode = (await call.record(f"episode/{episode_id}")).state
+    if not isinstance(episode, episode_state.EpisodeState):
+        raise TypeError("not an episode")
+    admission = episode_state.in_treatment(episode)
+    person = (await call.record(f"person/{admission.person_id}")).state
+    now = call.runtime.clock.now()
+    if isinstance(person, PersonState) and person.allows(body.consent_id, body.to_facility_id, now):
+        return
+    raise Forbidden(
+        "consent-missing",
+        "This consent does not let this recipient know, or no longer does.",
+        way_out="Record the person's consent for this recipient first.",
+    )
+
+
+@router.post("/episodes/{episode_id}/transfer/first-contact")
+async def record_first_contact(
+    call: Arranger, episode_id: SubjectId, body: FirstContact
+) -> Response:
+    """The receiving facility has seen the person; the episode ends here."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: level_changes.first_contact(state, body.first_contact_at, cause),
+    )
+
+
+@router.put("/episodes/{episode_id}/aftercare-plan")
+async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAftercare) -> Response:
+    """Say what is settled for the time after; each time a new version."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: aftercare.write(
+            state,
+            body.elements,
+            body.not_needed,
+            body.first_appointment_at,
+            cause,
+        ),
+    )
+
+
+@router.post("/episodes/{episode_id}/graduate")
+async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> Response:
+    """Approve the graduation and discharge as graduated."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: graduation.graduate(state, tuple(body.criteria), cause),
+    )
+
+
+@router.post("/episodes/{episode_id}/discharge")
+async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> Response:
+    """End the episode in another way than graduation or transfer."""
+    return await call.execute(
+        f"episode/{episode_id}",
+        lambda state, cause: graduation.discharge(state, body.kind, cause),
+    )

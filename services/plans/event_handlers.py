@@ -1,0 +1,192 @@
+"""What others say of an episode, as far as it leads to no review: admission, sessions, support, and mistakes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.plans import aftercare, episode_state, level_changes, tables, treatment_plan
+from services.plans.episode_state import Admission, EpisodeState
+from shared.contracts import attendance, intake
+from shared.contracts.attendance import Absence, AttendanceStatus
+from shared.contracts.codes import ClearedReason, PlansLoop
+from shared.contracts.terms import ProgramTerms
+from shared.decision import Cause, Decision
+
+PRESENT: Final = frozenset(
+    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
+)
+SUPPORT_KEPT: Final = 400
+KEPT_WHEN_UNDONE: Final = ("drivers", "co_occurring", "placement_gap", "outbound", "team")
+"""What intake said before the admission, and who looks after the person."""
+KEPT_WHEN_VOID: Final = (*KEPT_WHEN_UNDONE, "admission", "plan", "discharged", "aftercare_plan_id")
+"""What can still be looked at when an episode should never have existed."""
+
+
+# --- from assessment to admission -------------------------------------------------------------------------
+
+
+def assessed(
+    state: EpisodeState, event: intake.AssessmentCompleted, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The dimensions that set the level become the plan's problems; an enhanced need calls for integrated care."""
+    return Decision(state.but(drivers=event.drivers, co_occurring=event.co_occurring))
+
+
+def level_recommended(
+    state: EpisodeState, event: intake.LevelRecommended, cause: Cause
+) -> Decision[EpisodeState]:
+    """The drivers are the exit test. Somebody in treatment for whom another level is recommended is to be moved."""
+    state = state.but(drivers=event.drivers)
+    admission = state.admission
+    if admission is None or state.discharged is not None or state.level_change is not None:
+        return Decision(state)
+    if tables.setting(event.level) == tables.setting(admission.level):
+        return Decision(state)
+    return Decision(episode_state.wait_for(state, PlansLoop.LEVEL_CHANGE, cause))
+
+
+def placed(
+    state: EpisodeState, event: intake.PlacementDecided, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Why the person is at another level than was recommended, so that it can be looked at again at each review."""
+    return Decision(state.but(placement_gap=event.gap_reason))
+
+
+def admitted(
+    state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
+) -> Decision[EpisodeState]:
+    """A plan is due soon; aftercare is drafted from the first day."""
+    admission = Admission(
+        level=event.level,
+        population=event.population,
+        admitted_at=event.admitted_at,
+        time_zone=event.time_zone,
+        person_id=event.person_id,
+        length_weeks=event.length_weeks,
+        terms=event.terms or ProgramTerms(),
+        program=event.program,
+    )
+    state = state.but(admission=admission, undone=False)
+    state, cleared = episode_state.settle(state, PlansLoop.MISSING_FACT, cause)
+    begun = aftercare.begin(treatment_plan.expect_plan(state, cause), cause)
+    return Decision(begun.state, (*begun.events, *cleared))
+
+
+def oriented(
+    state: EpisodeState, _event: intake.OrientationCompleted, _cause: Cause
+) -> Decision[EpisodeState]:
+    """From here on signatures may be collected."""
+    return Decision(state.but(oriented=True))
+
+
+# --- sessions and support ---------------------------------------------------------------------------------
+
+
+def session_attended(
+    state: EpisodeState, event: attendance.SessionAttended, cause: Cause
+) -> Decision[EpisodeState]:
+    """After some sessions without a plan, the plan is due within a day. A step down is closed by the first session."""
+    latest = max(filter(None, (state.last_session_at, event.starts_at)))
+    state = state.but(sessions_attended=state.sessions_attended + 1, last_session_at=latest)
+    state = _early(state, event.session_id, cause, present=True)
+    state, cleared = level_changes.came(state, event, cause)
+    if state.admission is None:
+        state = episode_state.wait_for(state, PlansLoop.MISSING_FACT, cause)
+    return Decision(state, cleared)
+
+
+def session_missed(
+    state: EpisodeState, event: attendance.SessionMissed, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The pattern is attendance's to judge; what is kept here is how often, for whoever reviews the plan."""
+    if event.absence is not Absence.NO_SHOW:
+        return Decision(state)
+    return Decision(state.but(sessions_missed=state.sessions_missed + 1))
+
+
+def attendance_corrected(
+    state: EpisodeState, event: attendance.AttendanceCorrected, cause: Cause
+) -> Decision[EpisodeState]:
+    """Recount. What the correction does to a week comes with the week's next evaluation."""
+    missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
+    state = state.but(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
+    before, after = event.status_before in PRESENT, event.status_after in PRESENT
+    if before is after:
+        return Decision(state)
+    count = max(0, state.sessions_attended + (1 if after else -1))
+    state = state.but(sessions_attended=count)
+    return Decision(_early(state, event.session_id, cause, present=after))
+
+
+def _early(state: EpisodeState, session_id: str, cause: Cause, *, present: bool) -> EpisodeState:
+    """Until there is a plan, sessions are counted one by one, because they make it due."""
+    if state.plan is not None and state.plan.active:
+        return state
+    early = {key: at for key, at in state.early_sessions.items() if key != session_id}
+    if present:
+        early[session_id] = cause.now
+    return treatment_plan.expect_plan(state.but(early_sessions=early), cause)
+
+
+def support_logged(
+    state: EpisodeState, event: attendance.MutualSupportLogged, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Meetings count toward goals and graduation, whichever the fellowship; never toward hours (1.11, 2.1)."""
+    days = tuple(sorted((*state.support_on, event.attended_on))[-SUPPORT_KEPT:])
+    return Decision(state.but(support_on=days))
+
+
+def support_required(
+    state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Whoever opted out is asked for no meetings (domain reference, section 3, "Mutual support")."""
+    return Decision(state.but(support_opted_out=event.opted_out))
+
+
+def family_attended(
+    state: EpisodeState, _event: attendance.FamilySessionAttended, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Family involvement counts toward graduation (2.1, 2.7)."""
+    return Decision(state.but(family_sessions=state.family_sessions + 1))
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------
+
+
+def entered_in_error(
+    state: EpisodeState, _event: intake.EpisodeEnteredInError, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode should never have existed: nothing of it is waited for, and nothing more is done in it."""
+    return _void(state, ClearedReason.ENTERED_IN_ERROR)
+
+
+def merged(
+    state: EpisodeState, _event: intake.ReferralMerged, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The other episode of this person goes on; what is waited for in this one is superseded."""
+    return _void(state, ClearedReason.SUPERSEDED)
+
+
+def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
+    state, cleared = episode_state.settle_all(state, reason)
+    kept = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
+    return Decision(EpisodeState(void=True).but(**kept), cleared)
+
+
+def admission_undone(
+    state: EpisodeState, _event: intake.AdmissionUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Forget the admission and everything that it started; what intake said before it stays."""
+    state, cleared = episode_state.settle_all(state, ClearedReason.WITHDRAWN)
+    kept = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
+    return Decision(EpisodeState(undone=True).but(**kept), cleared)
+
+
+def person_corrected(
+    state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode is another person's, whose consents count from now on."""
+    if state.admission is None:
+        return Decision(state)
+    admission = state.admission.model_copy(update={"person_id": event.person_id})
+    return Decision(state.but(admission=admission))

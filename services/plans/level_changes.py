@@ -1,0 +1,292 @@
+"""Moving on: another level here, or another place. Somebody owns each move until the person has arrived.
+
+Movement follows reassessed dimensions, not a fixed length of stay (domain reference, section 2).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.plans import episode_state, graduation, tables
+from services.plans.episode_state import EpisodeState, Outbound, PendingLevel, Transfer
+from shared.contracts import attendance, intake, plans
+from shared.contracts.codes import ClearedReason, Dimension, LevelOfCare, PlansLoop, Value
+from shared.contracts.event import OpenEnum
+from shared.contracts.intake import ReferralOutcome
+from shared.contracts.plans import Direction, DischargeKind
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Refused, Unknown
+
+FIRST_SESSION_WITHIN: Final = timedelta(days=7)
+"""After a step down, the first session at the new level follows within seven days. House rule."""
+ARRIVAL_GRACE: Final = timedelta(days=1)
+PLANNED_AHEAD_MAX: Final = timedelta(days=90)
+
+
+class StepDownReason(OpenEnum):
+    """Why a person steps down although not everything that is looked at is met."""
+
+    CLINICAL_JUDGEMENT = "clinical_judgement"
+    PATIENT_CHOICE = "patient_choice"
+    PAYER = "payer"
+    COURT_ORDER = "court_order"
+    UNKNOWN = "unknown"
+
+
+class NewLevel(Value):
+    """What a change of level says."""
+
+    to_level: LevelOfCare
+    direction: Direction
+    effective_at: datetime | None = None
+    drivers: tuple[Dimension, ...] | None = None
+    elsewhere: bool = False
+    supports_verified: bool = False
+    appointment_at: datetime | None = None
+    although: StepDownReason | None = None
+
+
+# --- level of care ----------------------------------------------------------------------------------------
+
+
+def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[EpisodeState]:
+    """Decide for another level of care: here, from a moment on, or in another place, by a hand-over."""
+    admission = episode_state.in_treatment(state)
+    if new.to_level == admission.level:
+        raise Invalid("level-unchanged", "The person is at this level already.")
+    if new.direction is not tables.direction(admission.level, new.to_level):
+        raise Invalid("direction-wrong", "This level does not lie in this direction.")
+    if state.transfer is not None:
+        raise Refused("transfer-open", "The person is being handed over.")
+    residential = tables.setting(new.to_level) >= tables.RESIDENTIAL
+    if residential and not new.elsewhere:
+        raise Refused(
+            "level-needs-transfer",
+            "An outpatient program does not offer this level.",
+            way_out="Recommend it elsewhere, refer the person, and hand them over.",
+        )
+    effective_at = new.effective_at or cause.now
+    if not cause.now <= effective_at <= cause.now + PLANNED_AHEAD_MAX:
+        raise Invalid(
+            "effective-at-out-of-range", "A level changes now or within the next ninety days."
+        )
+    if new.direction is Direction.DOWN and not new.elsewhere:
+        _ready_to_step_down(state, new, effective_at, cause)
+    recommended = plans.LevelOfCareChangeRecommended(
+        direction=new.direction,
+        from_level=admission.level,
+        to_level=new.to_level,
+        drivers=state.drivers if new.drivers is None else new.drivers,
+        effective_at=None if new.elsewhere else effective_at,
+    )
+    state = state.but(drivers=recommended.drivers, level_change=None).disarm("level-effective")
+    if new.elsewhere:
+        state, cleared = episode_state.settle(state, PlansLoop.LEVEL_CHANGE, cause)
+        return Decision(
+            episode_state.wait_for(state, PlansLoop.TRANSFER, cause), (recommended, *cleared)
+        )
+    pending = PendingLevel(to_level=new.to_level, effective_at=effective_at)
+    if effective_at > cause.now:
+        state = episode_state.wait_for(
+            state, PlansLoop.LEVEL_CHANGE, cause, deadline_at=effective_at + ARRIVAL_GRACE
+        )
+        state = state.but(level_change=pending).arm("level-effective", effective_at)
+        return Decision(state, (recommended,))
+    state, said = _take_effect(state, pending, cause)
+    return Decision(state, (recommended, *said))
+
+
+def _ready_to_step_down(
+    state: EpisodeState, new: NewLevel, effective_at: datetime, cause: Cause
+) -> None:
+    """Drivers resolved for a sustained period, hours and goals met, supports verified, next appointment booked.
+
+    House rule, domain reference, section 3, "Exit"; a clinician may decide otherwise, and says why by a code.
+    """
+    if new.although is not None:
+        return
+    at = new.appointment_at
+    booked = at is not None and effective_at <= at <= effective_at + FIRST_SESSION_WITHIN
+    said = {"supports-verified": new.supports_verified}
+    results = [
+        result.model_copy(update={"met": booked}) if result.code == "appointment-booked" else result
+        for result in graduation.judged(state, tables.STEP_DOWN, said, cause)
+    ]
+    missing = graduation.unmet(tuple(results))
+    if missing:
+        raise Refused(
+            "step-down-criteria-not-met",
+            f"Not everything that is looked at before a step down is met: {missing}.",
+            way_out="Wait until it is, or say by a code why the person steps down all the same.",
+        )
+
+
+def level_effective(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """The moment has come from which the new level holds."""
+    if state.level_change is None:
+        return Decision(state)
+    state, said = _take_effect(state, state.level_change, cause)
+    return Decision(state, said)
+
+
+def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> episode_state.Step:
+    """From here on another threshold holds. After a step down, the first session at the new level is waited for."""
+    admission = episode_state.in_treatment(state)
+    changed = plans.LevelOfCareChanged(
+        from_level=admission.level,
+        to_level=pending.to_level,
+        effective_at=pending.effective_at,
+    )
+    down = tables.direction(admission.level, pending.to_level) is Direction.DOWN
+    moved = admission.model_copy(update={"level": pending.to_level})
+    state, cleared = episode_state.settle(
+        state.but(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause
+    )
+    seen = state.last_session_at is not None and state.last_session_at >= pending.effective_at
+    if down and not seen:
+        state = episode_state.wait_for(
+            state,
+            PlansLoop.NEXT_APPOINTMENT,
+            cause,
+            deadline_at=pending.effective_at + FIRST_SESSION_WITHIN,
+        )
+    return state, (changed, *cleared)
+
+
+def came(
+    state: EpisodeState, event: attendance.SessionAttended, cause: Cause
+) -> episode_state.Step:
+    """The first session since the step down closes the gap."""
+    loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
+    if loop is None or event.starts_at < loop.opened_at:
+        return state, ()
+    return episode_state.settle(state, PlansLoop.NEXT_APPOINTMENT, cause)
+
+
+# --- another place ----------------------------------------------------------------------------------------
+
+
+def referral_sent(
+    state: EpisodeState, event: intake.ReferralSent, _cause: Cause
+) -> Decision[EpisodeState]:
+    """A partner is asked; a hand-over can only follow what it was asked for."""
+    outbound = Outbound(
+        to_facility_id=event.target_facility_id,
+        to_level=event.target_level,
+        consent_id=event.consent_id,
+    )
+    return Decision(state.but(outbound={**state.outbound, event.referral_id: outbound}))
+
+
+def referral_accepted(
+    state: EpisodeState, event: intake.PartnerReferralAccepted, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will take the person. Where a hand-over was decided, it is now to be arranged within a day."""
+    state = _mark(state, event.referral_id, accepted=True)
+    waiting = state.loop(PlansLoop.TRANSFER, cause.subject_id)
+    if waiting is None or state.transfer is not None:
+        return Decision(state)
+    soon = min(waiting.deadline_at, cause.now + ARRIVAL_GRACE)
+    return Decision(episode_state.wait_for(state, PlansLoop.TRANSFER, cause, deadline_at=soon))
+
+
+def referral_rejected(
+    state: EpisodeState, event: intake.PartnerReferralRejected, cause: Cause
+) -> Decision[EpisodeState]:
+    """The partner will not take the person after all: another place has to be found."""
+    return Decision(_fall_back(_mark(state, event.referral_id), event.referral_id, cause))
+
+
+def referral_closed(
+    state: EpisodeState, event: intake.ReferralLoopClosed, cause: Cause
+) -> Decision[EpisodeState]:
+    """What became of a referral. Unless the person was admitted there, this program still has them."""
+    if event.referral_id not in state.outbound:
+        return Decision(state)
+    admitted = event.outcome is ReferralOutcome.ADMITTED
+    state = _mark(state, event.referral_id, accepted=admitted, closed=True)
+    return Decision(state if admitted else _fall_back(state, event.referral_id, cause))
+
+
+def _mark(
+    state: EpisodeState, referral_id: str, *, accepted: bool = False, closed: bool = False
+) -> EpisodeState:
+    known = state.outbound.get(referral_id)
+    if known is None:
+        return state
+    known = known.model_copy(update={"accepted": accepted, "closed": closed})
+    return state.but(outbound={**state.outbound, referral_id: known})
+
+
+def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeState:
+    """A hand-over that rested on this referral is off; the person is still here, and somebody looks for a place."""
+    if state.transfer is None or state.transfer.referral_id != referral_id:
+        return state
+    return episode_state.wait_for(state.but(transfer=None), PlansLoop.TRANSFER, cause)
+
+
+def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[EpisodeState]:
+    """Begin the hand-over to a partner that has accepted. This program stays responsible until first contact."""
+    episode_state.in_treatment(state)
+    if state.transfer is not None:
+        raise Refused("transfer-open", "The person is being handed over already.")
+    referral = state.outbound.get(new.referral_id)
+    if referral is None:
+        raise Unknown("referral")
+    if not referral.accepted:
+        raise Refused(
+            "referral-not-accepted",
+            "The partner has not accepted this referral.",
+            way_out="Wait for the partner's answer, or refer to another one.",
+        )
+    asked = (referral.to_facility_id, referral.consent_id, referral.to_level or new.to_level)
+    if asked != (new.to_facility_id, new.consent_id, new.to_level):
+        raise Invalid(
+            "transfer-differs-from-referral",
+            "Facility, level or consent is not the referral's.",
+            way_out="Hand over to whom the referral asked, under the consent it rests on.",
+        )
+    event = plans.TransferInitiated(
+        to_facility_id=new.to_facility_id,
+        to_level=new.to_level,
+        consent_id=new.consent_id,
+        handoff_at=new.handoff_at,
+    )
+    arrives_by = max(new.handoff_at, cause.now) + ARRIVAL_GRACE
+    state = episode_state.wait_for(
+        state.but(transfer=new, level_change=None).disarm("level-effective"),
+        PlansLoop.TRANSFER,
+        cause,
+        deadline_at=arrives_by,
+    )
+    state, cleared = episode_state.settle(
+        state, PlansLoop.LEVEL_CHANGE, cause, reason=ClearedReason.SUPERSEDED
+    )
+    return Decision(state, (event, *cleared))
+
+
+def first_contact(
+    state: EpisodeState, first_contact_at: datetime, cause: Cause
+) -> Decision[EpisodeState]:
+    """The receiving facility has seen the person: only now does this program's responsibility end."""
+    episode_state.in_treatment(state)
+    under_way = state.transfer
+    if under_way is None:
+        raise Refused(
+            "no-transfer-open",
+            "Nobody is being handed over.",
+            way_out="Start the transfer to the partner that accepted.",
+        )
+    if first_contact_at > cause.now:
+        raise Invalid("first-contact-in-the-future", "First contact is recorded once it was made.")
+    completed = plans.TransferCompleted(
+        to_facility_id=under_way.to_facility_id,
+        to_level=under_way.to_level,
+        consent_id=under_way.consent_id,
+        handoff_at=under_way.handoff_at,
+        first_contact_at=first_contact_at,
+    )
+    state, cleared = episode_state.settle(state, PlansLoop.TRANSFER, cause)
+    ended = graduation.end(state, DischargeKind.TRANSFERRED, cause)
+    return Decision(ended.state, (completed, *cleared, *ended.events))

@@ -1,0 +1,177 @@
+"""The relay: from a record's outbox to the topic, whole and from its head, then forget what was acknowledged.
+
+Publishing a record's *whole* waiting outbox in order makes the first appearance of every event be in order,
+whoever else publishes the same record at the same moment; consumers drop the repeats. An event that this very
+process has seen acknowledged is left out, for it is already on the topic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from shared.errors import Unavailable
+from shared.runtime.core.record import published_types
+from shared.runtime.core.store import Document, Store
+from shared.runtime.logs import log
+from shared.runtime.metrics import Metrics
+from shared.runtime.retry import Backoff
+
+SUBJECTS_PER_ROUND: Final = 500
+REMEMBERED_SUBJECTS: Final = 5_000
+HELD_SECONDS: Final = 1.0
+
+Entries = Sequence[Mapping[str, Any]]
+
+
+class Publisher(Protocol):
+    """Where events go. Raises `Unavailable` unless every entry was acknowledged."""
+
+    async def publish(self, waiting: Mapping[str, Entries]) -> None: ...
+
+
+class Journal(Protocol):
+    """Where copies of records go. Raises `Unavailable` unless every copy was acknowledged."""
+
+    async def keep(self, documents: Iterable[Document]) -> None: ...
+
+
+class Relay:
+    """A bounded queue of outboxes and the one task that publishes them."""
+
+    def __init__(
+        self,
+        store: Store,
+        publisher: Publisher,
+        metrics: Metrics,
+        subjects_max: int,
+        journal: Journal | None = None,
+    ) -> None:
+        self.journal: Final = journal
+        self._store = store
+        self._publisher = publisher
+        self._metrics = metrics
+        self._subjects_max = subjects_max
+        self._waiting: OrderedDict[str, Entries] = OrderedDict()
+        self._published: OrderedDict[str, int] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._held = False
+        self.healthy = True
+
+    def hold(self) -> None:
+        """Publish nothing more: the topic is not what it was. Outboxes wait in the store."""
+        self._held = True
+
+    def offer(self, subject: str, entries: Entries) -> None:
+        """Queue a record's whole waiting outbox. Never blocks: past the bound it is left to the sweep."""
+        if subject not in self._waiting and len(self._waiting) >= self._subjects_max:
+            return
+        self._waiting[subject] = entries
+        if len(self._waiting) >= self._subjects_max:
+            self._room.clear()
+        self._idle.clear()
+        self._wake.set()
+        self._metrics.relay_waiting.set(len(self._waiting))
+
+    def published_until(self, subject: str) -> int:
+        """The last sequence of this subject that this process has seen acknowledged; 0 when it has seen none."""
+        return self._published.get(subject, 0)
+
+    async def room(self) -> None:
+        """Wait until the queue is below its bound. Consumers call it before they fetch more."""
+        await self._room.wait()
+
+    async def flushed(self) -> None:
+        """Wait until all that was offered is published."""
+        await self._idle.wait()
+
+    @property
+    def idle(self) -> bool:
+        return self._idle.is_set()
+
+    async def run(self) -> None:
+        """Publish for ever. While the broker or the store is away, wait and try the same again.
+
+        What nobody foresaw is raised, and whoever runs this begins it again: what waits here is kept.
+        """
+        backoff = Backoff()
+        while True:
+            await self._wake.wait()
+            if self._held:
+                await asyncio.sleep(HELD_SECONDS)
+                continue
+            try:
+                await self._round()
+            except Unavailable as error:
+                self.healthy = False
+                log.warning("relay.waiting", error_code=error.code)
+                await backoff.pause()
+            else:
+                self.healthy = True
+                backoff.reset()
+
+    async def _round(self) -> None:
+        batch = {
+            subject: self._waiting[subject] for subject in list(self._waiting)[:SUBJECTS_PER_ROUND]
+        }
+        if self.journal is None:
+            await self._publish(batch)
+            await self._store.clear_outboxes({s: e[-1]["sequence"] for s, e in batch.items() if e})
+        else:
+            await self._journal_and_publish(self.journal, batch)
+        for subject, entries in batch.items():
+            if self._waiting.get(subject) is entries:  # else it was offered again meanwhile
+                del self._waiting[subject]
+        self._metrics.relay_waiting.set(len(self._waiting))
+        if len(self._waiting) < self._subjects_max:
+            self._room.set()
+        if not self._waiting:
+            self._wake.clear()
+            self._idle.set()
+
+    async def _journal_and_publish(self, journal: Journal, batch: Mapping[str, Entries]) -> None:
+        """The copies first, so that the journal is never behind the topic; both as the records are now."""
+        documents = {d["_id"]: d for d in await self._store.documents(batch)}
+        await journal.keep(documents.values())
+        await self._publish({s: d.get("outbox", ()) for s, d in documents.items()})
+        versions: dict[str, int] = {s: d["version"] for s, d in documents.items()}
+        if await self._store.clear_journaled(versions) == len(versions):
+            return
+        for document in await self._store.documents(batch):
+            subject = document["_id"]
+            if document["version"] != versions.get(subject):
+                self._waiting[
+                    subject
+                ] = []  # our copy may stand after a newer one: write that again
+
+    async def _publish(self, batch: Mapping[str, Entries]) -> None:
+        fresh = {
+            subject: entries[_first_after(entries, self._published.get(subject, 0)) :]
+            for subject, entries in batch.items()
+        }
+        await self._publisher.publish({s: entries for s, entries in fresh.items() if entries})
+        for subject, entries in fresh.items():
+            if entries:
+                self._remember(subject, entries[-1]["sequence"])
+                for event_type in published_types(entries):
+                    self._metrics.events_published.labels(event_type).inc()
+
+    def _remember(self, subject: str, sequence: int) -> None:
+        self._published[subject] = sequence
+        self._published.move_to_end(subject)
+        if len(self._published) > REMEMBERED_SUBJECTS:
+            self._published.popitem(last=False)
+
+
+def _first_after(entries: Entries, sequence: int) -> int:
+    """The index of the first entry that comes after `sequence`."""
+    for index, entry in enumerate(entries):
+        if entry["sequence"] > sequence:
+            return index
+    return len(entries)

@@ -1,0 +1,397 @@
+"""The store: one collection of records, one of dead letters, one of bookkeeping. MongoDB behind a small protocol.
+
+Each save is one unordered bulk of single-document writes, each guarded by its record's version. A new record that
+somebody else wrote first collides on `_id` (E11000); when fewer records matched than were written, one look at who
+carries this save's id tells which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol, cast
+
+from bson import ObjectId
+from bson.codec_options import CodecOptions
+from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+from shared.contracts.event import PARTITIONS
+from shared.errors import CareError, Unavailable
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind
+
+Document = dict[str, Any]
+DUPLICATE_KEY: Final = 11000
+Place = tuple[datetime, str]
+"""Where a record stands among the marked: the mark's instant and the subject."""
+
+
+class Store(Protocol):
+    """What the runtime asks of a store. Every method raises `Unavailable` when the store is away."""
+
+    async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
+        """The records of these subjects; one not kept yet comes as a bare record.
+
+        Without `commands`, those that were answered are left out: only another command asks for them.
+        """
+        ...
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        """Write what changed, each record guarded by its version. Returns the subjects that lost a race."""
+        ...
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        """Forget events up to the given sequence, per subject. Neither version nor revision moves."""
+        ...
+
+    async def documents(self, subjects: Iterable[str]) -> list[Document]:
+        """Records as they are kept, for the journal."""
+        ...
+
+    async def clear_journaled(self, versions: Mapping[str, int]) -> int:
+        """Forget the whole outbox and the mark of records that are still at the given version. Returns how many."""
+        ...
+
+    async def clear_handoffs(self, done: Mapping[str, int]) -> None:
+        """Forget handoffs up to the given number, per subject."""
+        ...
+
+    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        """Records whose outbox or handoffs have waited since before `before` (wall time)."""
+        ...
+
+    async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        """Subjects with a deadline at or before `now`, earliest first."""
+        ...
+
+    async def next_due(self, until: datetime) -> datetime | None:
+        """The earliest deadline at or before `until`."""
+        ...
+
+    async def marked(
+        self, mark: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        """A facility's records with this mark, by its instant and subject, beginning after a place in that order."""
+        ...
+
+    async def add_letters(self, letters: Sequence[Document]) -> None:
+        """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
+        ...
+
+    async def note(self, key: str) -> Document: ...
+
+    async def set_note(self, key: str, values: Document) -> None: ...
+
+
+class MongoStore:
+    """`Store` on MongoDB through PyMongo's own asyncio client."""
+
+    def __init__(
+        self, uri: str, database: str, kinds: Mapping[str, RecordKind], *, journaled: bool = False
+    ) -> None:
+        # The driver need not retry writes: each is guarded, and whoever asked for it asks again.
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            timeoutMS=10_000,
+            serverSelectionTimeoutMS=5_000,
+            retryWrites=False,
+            connect=False,
+        )
+        self._kinds = kinds
+        self._journaled = journaled
+        options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        base = self._client.get_database(
+            database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
+        )
+        self.database: Final = base
+        self._records = base["records"]
+        self._letters = base["dead_letters"]
+        self._notes = base["notes"]
+
+    async def start(self) -> None:
+        """Make the indexes. Raises `Unavailable` while MongoDB is away."""
+        with translated():
+            await self._records.create_index([("waiting", ASCENDING)], sparse=True)
+            await self._records.create_index([("handing", ASCENDING)], sparse=True)
+            await self._records.create_index([("due", ASCENDING)], sparse=True)
+            for mark in sorted(
+                {name for kind in self._kinds.values() for name in kind.state.MARKS}
+            ):
+                await self._records.create_index([(f"marks.{mark}", ASCENDING)], sparse=True)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
+        wanted = list(subjects)
+        fields = None if commands else {"commands": 0}
+        found: dict[str, Record] = {}
+        with translated():
+            if len(wanted) == 1:
+                document = await self._records.find_one({"_id": wanted[0]}, fields)
+                documents = [] if document is None else [document]
+            else:
+                documents = await self._records.find({"_id": {"$in": wanted}}, fields).to_list()
+        for document in documents:
+            found[document["_id"]] = self._record(document)
+        for subject in wanted:
+            if subject not in found:
+                kind = self._kinds[subject.partition("/")[0]]
+                found[subject] = Record(subject, kind, kind.state())
+        return found
+
+    async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
+        save = ObjectId()
+        writes = [
+            guarded_write(record, wall, save, journaled=self._journaled) for record in records
+        ]
+        if not writes:
+            return set()
+        lost: set[str] = set()
+        with translated():
+            try:
+                written = (await self._records.bulk_write(writes, ordered=False)).matched_count
+            except BulkWriteError as error:
+                lost = _lost_births(error, records)
+                written = int((error.details or {})["nMatched"])
+            except DuplicateKeyError:
+                return {record.subject for record in records}
+            guarded = [record for record in records if record.version]
+            if written != len(guarded):
+                lost |= await self._overtaken(guarded, save)
+        return lost
+
+    async def _overtaken(self, records: Sequence[Record], save: ObjectId) -> set[str]:
+        """Which of these are not as this save leaves them.
+
+        One that was written again since is among them, for we can't tell: deciding again finds our work applied.
+        """
+        subjects = [record.subject for record in records]
+        ours = self._records.find({"_id": {"$in": subjects}, "save": save}, {"_id": 1})
+        return set(subjects) - {row["_id"] for row in await ours.to_list()}
+
+    async def clear_outboxes(self, published: Mapping[str, int]) -> None:
+        # A record that was saved again meanwhile is left: that save's relay clears both.
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_sequence": last + 1},
+                {"$set": {"outbox": []}, "$unset": {"waiting": ""}},
+            )
+            for subject, last in published.items()
+        )
+
+    async def documents(self, subjects: Iterable[str]) -> list[Document]:
+        with translated():
+            return await self._records.find({"_id": {"$in": list(subjects)}}).to_list()
+
+    async def clear_journaled(self, versions: Mapping[str, int]) -> int:
+        writes = [
+            UpdateOne(
+                {"_id": subject, "version": version},
+                {"$set": {"outbox": []}, "$unset": {"waiting": ""}},
+            )
+            for subject, version in versions.items()
+        ]
+        if not writes:
+            return 0
+        with translated():
+            return (await self._records.bulk_write(writes, ordered=False)).matched_count
+
+    async def clear_handoffs(self, done: Mapping[str, int]) -> None:
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_handoff": last + 1},
+                {"$set": {"handoffs": []}, "$unset": {"handing": ""}},
+            )
+            for subject, last in done.items()
+        )
+
+    async def _bulk(self, writes: Iterable[UpdateOne]) -> None:
+        batch = list(writes)
+        if batch:
+            with translated():
+                await self._records.bulk_write(batch, ordered=False)
+
+    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+        held = {"$in": list(buckets)}
+        found: dict[str, Document] = {}
+        with translated():
+            for mark in ("waiting", "handing"):
+                cursor = self._records.find({mark: {"$lt": before}, "bucket": held}).limit(limit)
+                found |= {document["_id"]: document for document in await cursor.to_list()}
+        # What a newer version of the service wrote is its own to finish.
+        return [self._record(doc) for doc in found.values() if not _is_newer(doc, self._kinds)]
+
+    async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+        wanted: Document = {"due": {"$lte": now}}
+        if len(buckets) < PARTITIONS:
+            wanted["bucket"] = {"$in": list(buckets)}
+        with translated():
+            documents = (
+                await self._records.find(wanted, {"_id": 1})
+                .sort("due", ASCENDING)
+                .limit(limit)
+                .to_list()
+            )
+        return [document["_id"] for document in documents]
+
+    async def next_due(self, until: datetime) -> datetime | None:
+        with translated():
+            document = await self._records.find_one(
+                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
+            )
+        return None if document is None else document["due"]
+
+    async def marked(
+        self, mark: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
+        path = f"marks.{mark}"
+        wanted: Document = {path: {"$exists": True}, "facility_id": facility_id}
+        if after is not None:
+            at, subject = after
+            wanted["$or"] = [{path: {"$gt": at}}, {path: at, "_id": {"$gt": subject}}]
+        order = [(path, ASCENDING), ("_id", ASCENDING)]
+        with translated():
+            documents = await self._records.find(wanted).sort(order).limit(limit).to_list()
+        return [self._record(doc) for doc in documents if not _is_newer(doc, self._kinds)]
+
+    async def add_letters(self, letters: Sequence[Document]) -> None:
+        writes = [
+            UpdateOne({"_id": letter["_id"]}, {"$setOnInsert": letter}, upsert=True)
+            for letter in letters
+        ]
+        if writes:
+            with translated():
+                await self._letters.bulk_write(writes, ordered=False)
+
+    async def note(self, key: str) -> Document:
+        with translated():
+            return await self._notes.find_one({"_id": key}) or {}
+
+    async def set_note(self, key: str, values: Document) -> None:
+        with translated():
+            await self._notes.update_one({"_id": key}, {"$set": values}, upsert=True)
+
+    def collection(self, name: str) -> AsyncCollection[Document]:
+        return self.database[name]
+
+    def _record(self, document: Document) -> Record:
+        kind = self._kinds[document["_id"].partition("/")[0]]
+        schema: int = document["schema"]
+        if schema > kind.state.SCHEMA:
+            raise Unavailable(
+                "record-is-newer", "A newer version of this service has written this record."
+            )
+        kept = document["state"]
+        for version in range(schema, kind.state.SCHEMA):
+            kept = kind.upcasters[version](kept)
+        state = kind.state.model_validate(kept)
+        return Record(
+            subject=document["_id"],
+            kind=kind,
+            state=state,
+            stored=state if schema == kind.state.SCHEMA else None,
+            version=document["version"],
+            revision=document["revision"],
+            next_sequence=document["next_sequence"],
+            next_handoff=document["next_handoff"],
+            facility_id=document["facility_id"],
+            waiting=document.get("waiting"),
+            handing=document.get("handing"),
+            applied={line: (kept[0], kept[1]) for line, kept in document["applied"].items()},
+            parked=document["parked"],
+            commands={kept["key"]: kept for kept in document.get("commands", ())},
+            outbox=document.get("outbox", []),
+            handoffs=document.get("handoffs", []),
+        )
+
+
+def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
+    return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
+
+
+def guarded_write(
+    record: Record, wall: datetime, save: ObjectId, *, journaled: bool = False
+) -> UpdateOne:
+    """The guarded change of one record: `$set` of what has changed, `$push` of what it adds.
+
+    Only a record that is not there yet is inserted: what is left of one whose store was lost meanwhile would be torn.
+    With a journal, every save has to be copied: the record waits, whether it says something or not.
+    """
+    due = record.due
+    values: Document = {
+        "version": record.version + 1,
+        "save": save,
+        "revision": record.revision,
+        "schema": record.kind.state.SCHEMA,
+        **record.changed_state(),
+        "next_sequence": record.next_sequence,
+        "next_handoff": record.next_handoff,
+        "facility_id": record.facility_id,
+        "bucket": partition_of(record.subject, PARTITIONS),
+        "parked": record.parked,
+        "marks": {name: in_milliseconds(at) for name, at in record.state.marks().items()},
+    }
+    change: Document = {"$set": values}
+    if record.version == 0:
+        values["applied"] = record.applied
+    else:
+        for line in record.new_lines:
+            values[f"applied.{line}"] = record.applied[line]
+    if due is not None:
+        values["due"] = in_milliseconds(due)
+    else:
+        change["$unset"] = {"due": ""}
+    # Set again even when it was set already: a relay may clear it between this load and this write.
+    pushed: Document = {}
+    if record.new_events:
+        pushed["outbox"] = {"$each": record.new_events}
+    if record.new_events or journaled:
+        values["waiting"] = record.waiting or wall
+    if record.new_handoffs:
+        pushed["handoffs"] = {"$each": record.new_handoffs}
+        values["handing"] = record.handing or wall
+    if record.new_commands:
+        pushed["commands"] = {"$each": record.new_commands, "$slice": -COMMANDS_KEPT}
+    if pushed:
+        change["$push"] = pushed
+    guard = {"_id": record.subject, "version": record.version}
+    return UpdateOne(guard, change, upsert=record.version == 0)
+
+
+def in_milliseconds(due: datetime) -> datetime:
+    """MongoDB keeps milliseconds. Rounded up: a record found before its deadline can fire is found for ever."""
+    rest = due.microsecond % 1_000
+    return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)
+
+
+def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
+    """The new records that somebody else has written first. Anything else that failed is an error of its own."""
+    details = cast("Mapping[str, Any]", error.details or {})
+    failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
+    lost: set[str] = set()
+    for failure in failures:
+        pattern = cast("Mapping[str, Any]", failure.get("keyPattern") or {"_id": 1})
+        if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
+            raise Unavailable("store-refused", "The store refused a write.") from None
+        lost.add(records[int(failure["index"])].subject)
+    if details.get("writeConcernErrors"):
+        raise Unavailable("store-unsure", "The store could not confirm a write.") from None
+    return lost
+
+
+class translated:  # noqa: N801 - reads as a phrase: `with translated():`
+    """Turn driver errors into `Unavailable`: nothing of the driver's message leaves this module."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PyMongoError) and not isinstance(error, CareError):
+            raise Unavailable(
+                "store-unavailable",
+                f"The store did not answer ({type(error).__name__}).",
+                way_out="Nothing has changed; retry.",
+            ) from error

@@ -1,0 +1,1 @@
+"""Dead letters for operators: listed, looked at, redriven, discarded, corrected."""

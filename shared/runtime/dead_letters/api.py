@@ -1,0 +1,199 @@
+"""What operators do about dead letters over HTTP: look, preview, redrive, discard, correct, and let a consumer go on.
+
+Operators see ids, codes, numbers, times and places in the code; never what an event says about a person. Every change
+takes a reason code, and is written down with who asked for it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+from pydantic import Field
+
+from shared.contracts.codes import UUID_PATTERN
+from shared.errors import Invalid, Refused, Unknown
+from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES
+from shared.runtime.dead_letters.redrive import Redriver, Who, row_view
+from shared.runtime.http.call import Body, Call, call_by
+
+router = APIRouter(tags=["operations"])
+
+OPERATOR: Final = call_by("operator")
+PAGE_MAX: Final = 500
+REDRIVE_ROWS_MAX: Final = 1_000
+
+Operator = Annotated[Call, OPERATOR]
+LetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a row.")]
+Why = Annotated[str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code: no words.")]
+Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
+Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
+Code = Annotated[str | None, Query(pattern="^[a-z-]{3,40}$")]
+
+
+class Reason(Body):
+    """A change that only needs a reason."""
+
+    why: Why
+
+
+class Redrive(Body):
+    """Which lines to redrive: those of one fingerprint, one subject, one row, or all."""
+
+    why: Why
+    fingerprint: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
+    subject: str | None = Field(default=None, pattern="^[a-z]+/[0-9a-f-]{36}$")
+    id: str | None = Field(default=None, pattern=UUID_PATTERN)
+    """The line of this row, from its head up to this row."""
+    everything: bool = False
+    limit: int = Field(default=REDRIVE_ROWS_MAX, ge=1, le=REDRIVE_ROWS_MAX)
+    """The most rows that one call takes."""
+
+
+class Preview(Body):
+    """How far to look, and with which data instead of the row's own."""
+
+    behind: bool = False
+    data: dict[str, Any] | None = None
+
+
+class Edit(Body):
+    """Corrected data; the original is kept beside it."""
+
+    why: Why
+    data: dict[str, Any]
+
+
+class Resume(Body):
+    """Let a halted consumer go on."""
+
+    why: Why
+    accept: str | None = Field(default=None, pattern="^history-removed$")
+    """`history-removed`: what retention has taken away is given up."""
+
+
+@router.get("/ops/dead-letters")
+async def groups(call: Operator) -> dict[str, Any]:
+    """Open dead letters by fingerprint: like failures together, the largest group first."""
+    found = await call.runtime.letters.groups()
+    return {
+        "service": call.runtime.service.name,
+        "open": sum(group["count"] for group in found),
+        "halted": call.runtime.consumer.halted,
+        "groups": [group | {"means": REASONS.get(group["reason"], "")} for group in found],
+    }
+
+
+@router.get("/ops/dead-letters/rows")
+async def rows(
+    call: Operator,
+    fingerprint: Fingerprint = None,
+    subject: Subject = None,
+    reason: Code = None,
+    status: Code = OPEN,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    after: Annotated[str | None, Query(pattern=UUID_PATTERN)] = None,
+) -> dict[str, Any]:
+    """Rows, without their content. `next`, when it is there, is `after` for the page that follows."""
+    if status not in STATUSES:
+        raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
+    wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    found = await call.runtime.letters.page(given, after, limit)
+    answer: dict[str, Any] = {"rows": [row_view(row) for row in found]}
+    if len(found) == limit:
+        answer["next"] = found[-1]["id"]
+    return answer
+
+
+@router.get("/ops/dead-letters/audit")
+async def audit(
+    call: Operator, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100
+) -> dict[str, Any]:
+    """What was done here, by whom and why, the latest first."""
+    found = await call.runtime.letters.written_down(limit)
+    return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
+
+
+@router.post("/ops/dead-letters/redrive")
+async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
+    """Put rows through the present rules, in order per line, in steps of 1, 10, 100; stops at the first failure.
+
+    Called again, it goes on where it stopped. `stopped` says why it ended: `done`, `failed` or `limit`.
+    """
+    named = [name for name in ("fingerprint", "subject", "id") if getattr(body, name) is not None]
+    if len(named) + body.everything != 1:
+        raise Invalid("redrive-what", "Name a fingerprint, a subject, a row, or everything.")
+    wanted = {name: getattr(body, name) for name in named if name != "id"}
+    if body.id is not None:
+        row = await call.runtime.letters.one(body.id)
+        if row is None:
+            raise Unknown("dead-letter")
+        if not row["redrivable"]:
+            raise Refused("not-redrivable", "It can't be put in order.", way_out="Discard it.")
+        wanted = {"subject": row["subject"], "line": row["line"]}
+    progress = await _redriver(call).redrive(
+        wanted, _who(call, body.why), limit=body.limit, upto=body.id
+    )
+    left = await call.runtime.letters.groups()
+    return progress.view() | {"open": sum(group["count"] for group in left)}
+
+
+@router.get("/ops/dead-letters/{letter_id}")
+async def one(call: Operator, letter_id: LetterId) -> dict[str, Any]:
+    """One row: where it lay, what is known of it, and how many wait behind it."""
+    row = await call.runtime.letters.one(letter_id)
+    if row is None:
+        raise Unknown("dead-letter")
+    size = 0 if row.get("data") is None else len(row["data"])
+    means = REASONS.get(row["reason"], "")
+    return row_view(row) | {
+        "means": means,
+        "behind": await call.runtime.letters.behind(row),
+        "bytes": size,
+    }
+
+
+@router.post("/ops/dead-letters/{letter_id}/preview")
+async def preview(call: Operator, letter_id: LetterId, body: Preview) -> dict[str, Any]:
+    """What the present code would do with this row and those before it in its line. Writes nothing."""
+    data = None if body.data is None else _data(body.data)
+    steps = await _redriver(call).preview(letter_id, data, behind=body.behind)
+    return {"steps": steps, "now": call.runtime.clock.now().isoformat()}
+
+
+@router.post("/ops/dead-letters/{letter_id}/discard")
+async def discard(call: Operator, letter_id: LetterId, body: Reason) -> dict[str, Any]:
+    """Decide that this row shall have no effect. Its line goes on behind it."""
+    return await _redriver(call).discard(letter_id, _who(call, body.why))
+
+
+@router.post("/ops/dead-letters/{letter_id}/edit")
+async def edit(call: Operator, letter_id: LetterId, body: Edit) -> dict[str, Any]:
+    """Keep corrected data beside the original. The next redrive takes it."""
+    return await _redriver(call).edit(letter_id, _data(body.data), _who(call, body.why))
+
+
+@router.post("/ops/consumer/resume")
+async def resume(call: Operator, body: Resume) -> dict[str, Any]:
+    """Let this replica's consumer go on after it has halted."""
+    was = await call.runtime.consumer.resume(body.accept)
+    await call.runtime.redriver.note_resume(_who(call, body.why), was)
+    return {"resumed": was is not None, "was": was}
+
+
+def _redriver(call: Call) -> Redriver:
+    call.runtime.mendable()
+    return call.runtime.redriver
+
+
+def _who(call: Call, why: str) -> Who:
+    return Who(call.actor.id, why)
+
+
+def _data(data: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:
+        raise Invalid("data-invalid", "The corrected data is no JSON.") from None

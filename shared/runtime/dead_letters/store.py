@@ -1,0 +1,225 @@
+"""The dead letters as operators work with them: grouped, listed, closed, and what was done to them written down.
+
+The reactor and the consumer only ever add rows (`Store.add_letters`). Everything here is for people; nothing is on the
+hot path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+
+from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.store import Document, translated
+
+LineName = tuple[str, str]
+"""A record's subject, and the sender whose line at this record is meant."""
+WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
+
+
+class Letters(Protocol):
+    """Raises `Unavailable` when the store is away."""
+
+    async def groups(self) -> list[Document]:
+        """Open rows by fingerprint: how many, over how many lines, since when. The largest first."""
+        ...
+
+    async def page(
+        self, wanted: Mapping[str, Any], after: str | None, limit: int
+    ) -> list[Document]:
+        """Rows whose fields have the given values, by `_id`, without their content."""
+        ...
+
+    async def one(self, letter_id: str) -> Document | None:
+        """A row by its public id, with its content."""
+        ...
+
+    async def line(self, line: LineName, limit: int) -> list[Document]:
+        """The open rows of a line, in the order in which they have to be mended."""
+        ...
+
+    async def behind(self, row: Mapping[str, Any]) -> int:
+        """How many open rows of its line come after this one."""
+        ...
+
+    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+        """The lines that have an open row with the given values, the longest waiting first."""
+        ...
+
+    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
+        """One more attempt failed; `values` say how."""
+        ...
+
+    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+        """An open row is done with; `closed` says when, by whom and why."""
+        ...
+
+    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
+        """Keep corrected data beside the original."""
+        ...
+
+    async def write_down(self, entry: Document) -> None:
+        """Begin or complete an entry of the audit, by its `_id`."""
+        ...
+
+    async def written_down(self, limit: int) -> list[Document]:
+        """The latest entries of the audit."""
+        ...
+
+
+class MongoLetters:
+    """`Letters` in a service's own database."""
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        self._rows: AsyncCollection[Document] = database["dead_letters"]
+        self._audit: AsyncCollection[Document] = database["audit"]
+
+    async def start(self) -> None:
+        """Make the indexes."""
+        with translated():
+            await self._rows.create_index([("id", ASCENDING)])
+            await self._rows.create_index([("status", ASCENDING), ("fingerprint", ASCENDING)])
+            await self._rows.create_index(
+                [("subject", ASCENDING), ("line", ASCENDING), ("sequence", ASCENDING)]
+            )
+            await self._audit.create_index([("at", DESCENDING)])
+
+    async def groups(self) -> list[Document]:
+        stages: list[Document] = [
+            {"$match": {"status": OPEN}},
+            {
+                "$group": {
+                    "_id": "$fingerprint",
+                    "count": {"$sum": 1},
+                    "lines": {"$addToSet": {"subject": "$subject", "line": "$line"}},
+                    "attempts": {"$max": "$attempts"},
+                    "first_seen": {"$min": "$first_seen"},
+                    "last_seen": {"$max": "$last_seen"},
+                    **{name: {"$first": f"${name}"} for name in SHARED_FIELDS},
+                }
+            },
+        ]
+        with translated():
+            cursor = await self._rows.aggregate(stages)
+            found = await cursor.to_list()
+        return sorted((_group(one) for one in found), key=_size)
+
+    async def page(
+        self, wanted: Mapping[str, Any], after: str | None, limit: int
+    ) -> list[Document]:
+        query: Document = dict(wanted)
+        if after is not None:
+            query["id"] = {"$gt": after}
+        with translated():
+            cursor = self._rows.find(query, WITHOUT_CONTENT).sort("id", ASCENDING).limit(limit)
+            return await cursor.to_list()
+
+    async def one(self, letter_id: str) -> Document | None:
+        with translated():
+            return await self._rows.find_one({"id": letter_id})
+
+    async def line(self, line: LineName, limit: int) -> list[Document]:
+        order = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
+        with translated():
+            return await self._rows.find(_of(line)).sort(order).limit(limit).to_list()
+
+    async def behind(self, row: Mapping[str, Any]) -> int:
+        if row["line"] is None:
+            return 0
+        query = _of((row["subject"], row["line"])) | {"sequence": {"$gt": row["sequence"]}}
+        with translated():
+            return await self._rows.count_documents(query)
+
+    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+        stages: list[Document] = [
+            {"$match": {**wanted, "status": OPEN, "redrivable": True}},
+            {
+                "$group": {
+                    "_id": {"subject": "$subject", "line": "$line"},
+                    "first_seen": {"$min": "$first_seen"},
+                }
+            },
+            {"$sort": {"first_seen": 1, "_id": 1}},
+            {"$limit": limit},
+        ]
+        with translated():
+            cursor = await self._rows.aggregate(stages)
+            found = await cursor.to_list()
+        return [(one["_id"]["subject"], one["_id"]["line"]) for one in found]
+
+    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
+        with translated():
+            await self._rows.update_one(
+                {"id": letter_id, "status": OPEN}, {"$set": dict(values), "$inc": {"attempts": 1}}
+            )
+
+    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+        with translated():
+            await self._rows.update_one(
+                {"id": letter_id, "status": OPEN},
+                {"$set": {"status": status, "closed": dict(closed)}},
+            )
+
+    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
+        with translated():
+            await self._rows.update_one(
+                {"id": letter_id, "status": OPEN}, {"$set": {"edited": edited}}
+            )
+
+    async def write_down(self, entry: Document) -> None:
+        with translated():
+            await self._audit.update_one({"_id": entry["_id"]}, {"$set": entry}, upsert=True)
+
+    async def written_down(self, limit: int) -> list[Document]:
+        with translated():
+            return await self._audit.find({}).sort("at", DESCENDING).limit(limit).to_list()
+
+
+SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "kind", "redrivable")
+"""What all rows of one fingerprint have in common."""
+
+
+def grouped(rows: Sequence[Document]) -> list[Document]:
+    """What `Letters.groups` answers, over rows in memory."""
+    found: dict[str, Document] = {}
+    for row in rows:
+        if row["status"] != OPEN:
+            continue
+        new: Document = {name: row.get(name) for name in SHARED_FIELDS}
+        new |= {"_id": row["fingerprint"], "count": 0, "lines": [], "attempts": 0}
+        new |= {"first_seen": row["first_seen"], "last_seen": row["last_seen"]}
+        one = found.setdefault(row["fingerprint"], new)
+        line = {"subject": row["subject"], "line": row["line"]}
+        if line not in one["lines"]:
+            one["lines"].append(line)
+        one["count"] += 1
+        one["attempts"] = max(one["attempts"], row["attempts"])
+        one["first_seen"] = min(one["first_seen"], row["first_seen"])
+        one["last_seen"] = max(one["last_seen"], row["last_seen"])
+    return sorted((_group(one) for one in found.values()), key=_size)
+
+
+def _group(found: Mapping[str, Any]) -> Document:
+    lines = found["lines"]
+    return {
+        "fingerprint": found["_id"],
+        **{name: found[name] for name in SHARED_FIELDS},
+        "count": found["count"],
+        "lines": len(lines),
+        "attempts": found["attempts"],
+        "first_seen": found["first_seen"],
+        "last_seen": found["last_seen"],
+    }
+
+
+def _size(group: Mapping[str, Any]) -> tuple[int, datetime, str]:
+    return (-group["count"], group["first_seen"], group["fingerprint"])
+
+
+def _of(line: LineName) -> Document:
+    return {"subject": line[0], "line": line[1], "status": OPEN}

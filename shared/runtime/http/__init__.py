@@ -1,0 +1,1 @@
+"""HTTP, the same in every service: authentication, commands, problems, operations, task lists."""

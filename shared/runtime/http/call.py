@@ -1,0 +1,287 @@
+"""HTTP: commands and questions over a record, with one way to answer and one way to refuse.
+
+A command carries an authenticated actor and an Idempotency-Key, takes the reactor's path, and answers with the
+record's revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a
+machine code and a way out, and never repeats what the caller sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from time import perf_counter
+from typing import Annotated, Any, Final, Self, cast
+
+from fastapi import Depends, Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.contracts.codes import EpisodeId
+from shared.contracts.event import OpenEnum
+from shared.decision import Decision, State, derive_id
+from shared.errors import (
+    CareError,
+    Forbidden,
+    Invalid,
+    NotYetKnown,
+    Unauthenticated,
+    Unavailable,
+    Unknown,
+)
+from shared.runtime.core.record import CommandKey, Outcome, Record, Work
+from shared.runtime.http.auth import Actor
+from shared.runtime.logs import log, where
+
+KEY_LENGTH_MAX: Final = 200
+DIGITS_MAX: Final = 18
+RETRY_AFTER_SECONDS: Final = "1"
+YEARS: Final = range(1880, 2200)
+"""Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
+UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+
+SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
+Rule = Callable[[Any, Any], Decision[State]]
+Reading = Callable[[Any], Mapping[str, Any]]
+
+
+class Body(BaseModel):
+    """A command's body. What is not known is refused, so that a typing error changes nothing.
+
+    Code lists are open for readers of events but closed here: a caller writes. A time is one of our times.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @model_validator(mode="after")
+    def _codes_are_listed(self) -> Self:
+        for _, value in self:
+            items = cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
+            if any(isinstance(item, OpenEnum) and item.name == "UNKNOWN" for item in items):
+                raise PydanticCustomError("code_not_listed", "a code is not on its list")
+            if any(isinstance(item, date) and item.year not in YEARS for item in items):
+                raise PydanticCustomError("time_out_of_range", "a time is out of any use")
+        return self
+
+
+class OfEpisode(Body):
+    """A command on something within an episode: the thing's own id stands in the path, the episode's here."""
+
+    episode_id: EpisodeId
+
+
+class KeyRequired(CareError):
+    """A command without an Idempotency-Key can't be repeated safely, so it is not accepted."""
+
+    status = 400
+
+
+@dataclass(slots=True)
+class Call:
+    """One authenticated HTTP request to a service."""
+
+    request: Request
+    actor: Actor
+
+    @property
+    def runtime(self) -> Any:
+        return self.request.app.state.runtime
+
+    def new_id(self, name: str) -> str:
+        """An id for something this command creates: the same command creates the same thing."""
+        return derive_id(self._cause_id(), name)
+
+    async def execute(
+        self, subject: str, rule: Rule, *, status: int = 200, wait_for_handoffs: bool = False
+    ) -> Response:
+        """Decide a command on one record, save it, and answer.
+
+        `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem.
+        """
+        started = perf_counter()
+        runtime = self.runtime
+        runtime.accepting()
+        key, body_hash = self._key(), await self._body_hash()
+        work = Work(
+            subject=subject,
+            cause_id=self._cause_id(),
+            correlation_id=self._cause_id(),
+            facility_id=self.actor.facility_id,
+            actor_id=self.actor.id,
+            actor_role=self.actor.role,
+            now=runtime.clock.now(),
+            decide=rule,
+            command=CommandKey(key, body_hash, self._if_match()),
+            traceparent=self.request.headers.get("traceparent"),
+        )
+        outcome: Outcome = await runtime.reactor.execute(work)
+        if wait_for_handoffs and not await runtime.reactor.handed_over(
+            subject, runtime.settings.handoff_wait_seconds
+        ):
+            status = 202
+        runtime.metrics.command_seconds.labels(_route(self.request)).observe(
+            perf_counter() - started
+        )
+        body = {
+            **outcome.answer,
+            "subject": subject,
+            "revision": outcome.revision,
+            "sequence": outcome.sequence,
+        }
+        return JSONResponse(body, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+
+    async def read(self, subject: str, reading: Reading) -> Response:
+        """Answer a question about one record: `reading(state)` says what may be seen of it.
+
+        `min-sequence=N` (this service's own events) or `min-sequence=intake:N` (events it has heard of this
+        subject) makes the answer at least that fresh, or 409 `not-yet-known` with Retry-After.
+        """
+        record = await self.record(subject)
+        for wanted in self.request.query_params.getlist("min-sequence"):
+            _fresh_enough(record, wanted)
+        body = {**reading(record.state), "subject": subject, "revision": record.revision}
+        return JSONResponse(body, headers={"ETag": f'"{record.revision}"'})
+
+    async def record(self, subject: str) -> Record:
+        """The record, if there is one and the caller's facility owns it."""
+        [record] = await self.records([subject])
+        return record
+
+    async def records(self, subjects: Sequence[str]) -> list[Record]:
+        """The records, in the order asked for, if all are there and the caller's facility owns them."""
+        found: dict[str, Record] = await self.runtime.store.load(subjects)
+        return [self._checked(found[subject]) for subject in subjects]
+
+    def _checked(self, record: Record) -> Record:
+        if record.bare:
+            what = record.subject.partition("/")[0]
+            raise Unknown(what) if record.kind.minted_here else NotYetKnown(what)
+        if record.facility_id != self.actor.facility_id:
+            raise Forbidden("other-facility", "This record belongs to another facility.")
+        return record
+
+    def _key(self) -> str:
+        key = self.request.headers.get("idempotency-key", "")
+        if not key or len(key) > KEY_LENGTH_MAX or not key.isprintable():
+            raise KeyRequired(
+                "idempotency-key-required",
+                f"Commands carry an Idempotency-Key of 1 to {KEY_LENGTH_MAX} printable characters.",
+                way_out="Send a new random key per command, and the same key when repeating it.",
+            )
+        # Two callers, or two routes, may use the same key without meaning the same command.
+        return derive_id(self._cause_id(), "key")
+
+    def _cause_id(self) -> str:
+        return derive_id(
+            "command",
+            self.actor.facility_id,
+            self.actor.id,
+            self.request.method,
+            self.request.url.path,
+            self.request.headers.get("idempotency-key", ""),
+        )
+
+    async def _body_hash(self) -> str:
+        return hashlib.sha256(await self.request.body()).hexdigest()
+
+    def _if_match(self) -> int | None:
+        tag = self.request.headers.get("if-match")
+        if tag is None or tag == "*":
+            return None
+        text = tag.strip().strip('"')
+        if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
+            raise Invalid("if-match-invalid", "If-Match is not an ETag of this service.")
+        return int(text)
+
+
+def call_by(*roles: str) -> Any:
+    """A dependency: the caller, whose role must be one of these (any role, when none is named)."""
+
+    async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
+        actor: Actor = request.app.state.authenticator.actor(request.headers.get("authorization"))
+        if roles and actor.role not in roles:
+            raise Forbidden(
+                "role-not-allowed",
+                f"This needs one of the roles: {', '.join(sorted(roles))}.",
+                way_out="Ask a colleague with that role.",
+            )
+        return Call(request, actor)
+
+    cast("Any", authenticated).roles = roles  # for the OpenAPI document
+    return Depends(authenticated)
+
+
+def _fresh_enough(record: Record, wanted: str) -> None:
+    source, _, number = wanted.rpartition(":")
+    if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
+        raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
+    reached = record.applied.get(source, (0, ""))[0] if source else record.next_sequence - 1
+    if reached < int(number):
+        raise NotYetKnown("change")
+
+
+def _route(request: Request) -> str:
+    """The route's template, never the path itself: a path names a subject."""
+    route: Any = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path', 'unmatched')}"
+
+
+def problem(status: int, code: str, detail: str, way_out: str = "", **more: Any) -> JSONResponse:
+    """RFC 9457 problem details with a machine code."""
+    body: dict[str, Any] = {
+        "type": f"urn:throughcare:problem:{code}",
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **({"way_out": way_out} if way_out else {}),
+        **more,
+    }
+    headers: dict[str, str] = {}
+    if status == Unavailable.status or code == "not-yet-known":
+        headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if status == Unauthenticated.status:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+async def on_care_error(_request: Request, error: Exception) -> Response:
+    """What was raised on purpose."""
+    known = cast("CareError", error)
+    return problem(known.status, known.code, known.detail, known.way_out)
+
+
+async def on_invalid(_request: Request, error: Exception) -> Response:
+    """What does not validate: where and why, without the value."""
+    raw = cast("Any", error).errors()
+    errors = [{"at": _place(e), "why": e["type"]} for e in raw[:20]]
+    return problem(
+        422,
+        "request-invalid",
+        "The request does not match the schema.",
+        "See `errors` and the API's documentation at /docs.",
+        errors=errors,
+    )
+
+
+def _place(error: Mapping[str, Any]) -> str:
+    """Where in the request; an unknown field's own name is the caller's word, and is left out."""
+    place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
+    return ".".join(str(part) for part in place)
+
+
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: no such route, wrong method, unreadable body."""
+    status: int = cast("Any", error).status_code
+    codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
+    return problem(status, codes.get(status, "http-error"), "The request can't be served.")
+
+
+async def on_bug(request: Request, error: Exception) -> Response:
+    """What nobody meant: logged by place and type, never by its words."""
+    log.error(
+        "request.failed", route=_route(request), exception=type(error).__name__, where=where(error)
+    )
+    return problem(500, "internal-error", "This is our mistake; it has been logged.")

@@ -1,0 +1,94 @@
+"""What operators and machines ask any service: is it alive, is it ready, what does it count, where is it?"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AwareDatetime, BaseModel
+
+from shared.errors import Refused
+from shared.runtime.clock import SteppedClock
+from shared.runtime.http.call import Call, call_by
+
+router = APIRouter(tags=["operations"])
+
+OPERATOR = call_by("operator")
+LOOK_SECONDS: Final = 0.002
+
+
+class Step(BaseModel):
+    """The domain time to step to, RFC 3339."""
+
+    now: AwareDatetime
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """The process runs and its event loop turns. Says nothing about progress."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def ready(request: Request) -> Response:
+    """200 when commands are taken and events are heard; 503 with the reasons otherwise."""
+    runtime = request.app.state.runtime
+    reasons: list[str] = runtime.not_ready()
+    runtime.metrics.ready.set(not reasons)
+    body = {"status": "waiting" if reasons else "ready", "reasons": reasons}
+    return JSONResponse(body, status_code=503 if reasons else 200)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Prometheus text format."""
+    return Response(
+        generate_latest(request.app.state.runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST
+    )
+
+
+@router.get("/ops/flow")
+async def flow(
+    call: Annotated[Call, OPERATOR],
+    due_until: AwareDatetime | None = None,
+    wait_seconds: Annotated[float, Query(ge=0, le=1)] = 0,
+) -> dict[str, Any]:
+    """How far this replica has come, and with `due_until` the service's earliest deadline up to then.
+
+    Quiet means: not busy (no batch, command, outbox or handoff in hand), and deadlines run up to the domain time.
+    Read all services first and the topics' end offsets after them: then equal positions mean that nothing is under
+    way. The answer comes as soon as this replica is idle, or after `wait_seconds`; `next_due` is there when it is.
+    """
+    runtime = call.runtime
+    clock = runtime.clock
+    loop = asyncio.get_running_loop()
+    until = loop.time() + wait_seconds
+    while runtime.busy and loop.time() < until:  # noqa: ASYNC110 - many things make it busy
+        await asyncio.sleep(LOOK_SECONDS)
+    stepped_unset = isinstance(clock, SteppedClock) and not clock.set
+    ran_until = runtime.timers.ran_until
+    report: dict[str, Any] = {
+        "service": runtime.service.name,
+        "ready": not runtime.not_ready(),
+        "now": None if stepped_unset else clock.now().isoformat(),
+        "busy": runtime.busy,
+        "positions": runtime.consumer.positions,
+        "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
+    }
+    if due_until is not None and not report["busy"]:
+        next_due = await runtime.store.next_due(due_until)
+        report["next_due"] = None if next_due is None else next_due.isoformat()
+    return report
+
+
+@router.put("/ops/clock")
+async def step(call: Annotated[Call, OPERATOR], to: Step) -> dict[str, str]:
+    """Set the domain time. Only where the service was started with a stepped clock."""
+    clock = call.runtime.clock
+    if not isinstance(clock, SteppedClock):
+        raise Refused("clock-is-wall", "This service runs on wall time.")
+    clock.step_to(to.now)
+    return {"now": to.now.isoformat()}

@@ -1,0 +1,121 @@
+"""The programs that this replica knows: the profiles that ship, and those of the directory in `CARE_PROGRAMS`.
+
+Read once, at start. Several versions of a program lie side by side, each in a file of its own; a new version is a new
+file. Which one holds is a question of the day, and only new admissions ask it: the terms travel with the admission.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter
+from fastapi import Path as InPath
+
+from shared.contracts.codes import CODE_PATTERN
+from shared.errors import ConfigurationError, Unknown
+from shared.programs.profile import ANY_FACILITY, ProgramProfile
+from shared.programs.read import read_profile
+from shared.runtime.http.call import Call, call_by
+
+router = APIRouter(tags=["programs"])
+Anyone = Annotated[Call, call_by()]
+
+SHIPPED: Final = Path(__file__).parents[2] / "programs" / "profiles"
+FILES_MAX: Final = 1_000
+
+
+class Programs:
+    """All versions of all programs."""
+
+    def __init__(self, profiles: Iterable[ProgramProfile] = ()) -> None:
+        self._profiles: dict[tuple[str, str, str], ProgramProfile] = {}
+        for profile in profiles:
+            key = (profile.facility, profile.program, profile.version)
+            if self._profiles.setdefault(key, profile) != profile:
+                raise ConfigurationError(
+                    "profile-version-taken",
+                    f"{profile.program} {profile.version} is described twice, and differently.",
+                    way_out="Give what has changed a version and an effective day of its own.",
+                )
+
+    @classmethod
+    def load(cls, directory: Path | None = None) -> Programs:
+        """The profiles that ship, and every `*.toml` of a directory.
+
+        Raises `ConfigurationError`: there is no such directory, a file is no profile, or two differ under one version.
+        """
+        files = sorted(SHIPPED.glob("*.toml"))
+        if directory is not None:
+            if not directory.is_dir():
+                raise ConfigurationError(
+                    "programs-unreadable", "CARE_PROGRAMS is not a directory that can be read."
+                )
+            files += sorted(directory.glob("*.toml"))[:FILES_MAX]
+        return cls(map(read_file, files))
+
+    def current(self, facility_id: str, program: str, on: date) -> ProgramProfile:
+        """The version that holds on a day for new admissions: the facility's own before one for any, then the newest.
+
+        Raises `Unknown`: 404 `unknown-program`.
+        """
+        found = [p for p in self._of(facility_id, on) if program in p.codes]
+        if not found:
+            raise Unknown("program")
+        return max(found, key=_rank)
+
+    def all_current(self, facility_id: str, on: date) -> list[ProgramProfile]:
+        """Every program of a facility, as it holds on a day."""
+        programs = sorted({profile.program for profile in self._of(facility_id, on)})
+        return [self.current(facility_id, program, on) for program in programs]
+
+    @property
+    def versions(self) -> list[ProgramProfile]:
+        """All versions, old and coming ones too."""
+        return sorted(self._profiles.values(), key=lambda p: (p.program, p.facility, _rank(p)))
+
+    def _of(self, facility_id: str, on: date) -> list[ProgramProfile]:
+        return [
+            profile
+            for profile in self._profiles.values()
+            if profile.facility in (facility_id, ANY_FACILITY) and profile.effective_on <= on
+        ]
+
+
+def read_file(path: Path) -> ProgramProfile:
+    """The profile in a file. Raises `ProfileInvalid`, or `ConfigurationError` when it can't be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            "profile-unreadable", f"{path.name} can't be read ({type(error).__name__})."
+        ) from error
+    return read_profile(text, path.name)
+
+
+def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:
+    return profile.facility != ANY_FACILITY, profile.effective_on, profile.version
+
+
+# --- over HTTP, the same in every service -----------------------------------------------------------------
+
+
+@router.get("/programs")
+async def list_programs(call: Anyone) -> dict[str, Any]:
+    """The programs of the caller's facility, as they hold today for new admissions."""
+    programs: Programs = call.runtime.programs
+    found = programs.all_current(call.actor.facility_id, call.runtime.clock.now().date())
+    return {"programs": [profile.model_dump(mode="json") for profile in found]}
+
+
+@router.get("/programs/{program}")
+async def read_program(
+    call: Anyone, program: Annotated[str, InPath(pattern=CODE_PATTERN)]
+) -> dict[str, Any]:
+    """One program in full, and the terms that an admission of today would be pinned to."""
+    programs: Programs = call.runtime.programs
+    today = call.runtime.clock.now().date()
+    profile = programs.current(call.actor.facility_id, program, today)
+    return {**profile.model_dump(mode="json"), "terms": profile.terms().model_dump(mode="json")}

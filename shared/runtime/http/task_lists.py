@@ -1,0 +1,201 @@
+"""Open loops and work lists over HTTP, the same in every service.
+
+`GET /loops` answers what is open, whose it is, until when, and how far it has been escalated. `GET /work` answers
+what one person has to do now: what their roles on care teams own, and what those own for whom they stand in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from shared.contracts import intake
+from shared.contracts.codes import UUID_PATTERN
+from shared.duty import StaffState, absence_ended, absence_planned, acting
+from shared.errors import Forbidden, Invalid
+from shared.loops import LOOP_MARK, CareState, Loop
+from shared.runtime.core.reactions import on
+from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.core.store import Place, in_milliseconds
+from shared.runtime.http.call import Call, call_by
+
+router = APIRouter(tags=["open loops"])
+
+STAFF_KIND: Final = {"staff": RecordKind(StaffState)}
+"""For a service's `kinds`: what it knows of the staff."""
+STAFF_REACTIONS: Final = (
+    on(intake.StaffAbsencePlanned, absence_planned),
+    on(intake.StaffAbsenceEnded, absence_ended),
+)
+"""For a service's reaction table: who is away, and who acts for them."""
+
+PAGE: Final = 500
+SUPERVISORS: Final = ("clinical_supervisor", "program_director", "operator", "privacy_officer")
+"""Who may see other people's work lists."""
+
+Anyone = Annotated[Call, call_by()]
+Limit = Annotated[int, Query(ge=1, le=PAGE)]
+Code = Annotated[str | None, Query(pattern="^[a-z_]{2,40}$")]
+StaffIdQuery = Annotated[str | None, Query(pattern=UUID_PATTERN)]
+
+
+@router.get("/loops")
+async def open_loops(
+    call: Anyone,
+    kind: Code = None,
+    owner_role: Code = None,
+    *,
+    overdue: bool = False,
+    limit: Limit = 100,
+    after: str | None = None,
+) -> dict[str, Any]:
+    """What this service waits for, the most urgent person first.
+
+    `overdue` leaves only loops that were escalated or whose deadline has passed. A page holds the loops of at most
+    `limit` people; `next`, when it is there, is `after` for the page that follows.
+    """
+    now = call.runtime.clock.now()
+    records = await call.runtime.store.marked(
+        LOOP_MARK, call.actor.facility_id, _place(after), limit
+    )
+    found = [(record.subject, record.state) for record in records]
+    staff = await _staff(call, (state for _, state in found))
+    loops = [
+        _view(subject, state, loop, staff, now)
+        for subject, state in found
+        for loop in _in_order(state)
+        if (kind is None or loop.kind == kind)
+        and (owner_role is None or loop.owner_role == owner_role)
+        and (not overdue or loop.step > 0 or loop.deadline_at <= now)
+    ]
+    answer: dict[str, Any] = {"loops": loops, "now": _in_utc(now)}
+    if len(records) == limit:
+        at, subject = _place_of(records[-1])
+        answer["next"] = f"{_in_utc(at)}~{subject}"
+    return answer
+
+
+@router.get("/work")
+async def work(
+    call: Anyone, staff_id: StaffIdQuery = None, role: Code = None, limit: Limit = 100
+) -> dict[str, Any]:
+    """What someone has to do now, the most urgent first. Without a question, the caller's own and their role's.
+
+    A loop is on a person's list when the role that owns it is theirs for that episode, or is held by someone who is
+    away and for whom they act. A loop whose role nobody in person holds is on the list of everyone with that role.
+    Asked for a person, it answers what is theirs in person; asked for a role, what nobody in person has. The lists of
+    others are for supervisors.
+    """
+    own = staff_id in (None, call.actor.id) and role in (None, call.actor.role)
+    if not own and call.actor.role not in SUPERVISORS:
+        raise Forbidden(
+            "not-your-work", "This is somebody else's work list.", way_out="Ask for your own."
+        )
+    asked = staff_id is not None or role is not None
+    wanted = (staff_id, role) if asked else (call.actor.id, call.actor.role)
+    now = call.runtime.clock.now()
+    items: list[dict[str, Any]] = []
+    async for found in _pages(call):
+        staff = await _staff(call, (state for _, state in found))
+        items += [
+            view
+            for subject, state in found
+            for loop in _in_order(state)
+            if _is_on_list(view := _view(subject, state, loop, staff, now), *wanted)
+        ]
+        items.sort(key=_urgency)
+        # A later page has only people whose first deadline is later; one of this page may have a later one as well.
+        reached = _in_utc(found[-1][1].marks()[LOOP_MARK])
+        if len(items) >= limit and items[limit - 1]["deadline_at"] <= reached:
+            break
+    return {"staff_id": wanted[0], "role": wanted[1], "work": items[:limit], "now": _in_utc(now)}
+
+
+def _is_on_list(view: Mapping[str, Any], staff_id: str | None, role: str | None) -> bool:
+    """In person, when somebody in person acts; else by the role."""
+    owner = view["owner"]
+    if owner["acting_id"] is not None:
+        return owner["acting_id"] == staff_id
+    return owner["role"] == role
+
+
+def _urgency(view: Mapping[str, Any]) -> tuple[str, str, str]:
+    return view["deadline_at"], view["subject"], view["id"]
+
+
+async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
+    place: Place | None = None
+    while True:
+        records = await call.runtime.store.marked(LOOP_MARK, call.actor.facility_id, place, PAGE)
+        if not records:
+            return
+        yield [(record.subject, record.state) for record in records]
+        place = _place_of(records[-1])
+
+
+def _place_of(record: Record) -> Place:
+    """Where the store has put this record, which keeps milliseconds and rounds them up."""
+    return in_milliseconds(record.state.marks()[LOOP_MARK]), record.subject
+
+
+async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffState]:
+    """Everyone on these care teams, and everyone who may have to act for them."""
+    known: dict[str, StaffState] = {}
+    wanted = {staff_id for state in states for staff_id in state.team.values()}
+    while wanted:
+        records = await call.runtime.store.load(
+            [f"staff/{staff_id}" for staff_id in sorted(wanted)]
+        )
+        for subject, record in records.items():
+            known[subject.partition("/")[2]] = record.state
+        deputies = {a.deputy_id for s in known.values() for a in s.absences.values()}
+        wanted = deputies - set(known)
+    return known
+
+
+def _in_order(state: CareState) -> list[Loop]:
+    return sorted(state.loops.values(), key=lambda loop: (loop.deadline_at, loop.key))
+
+
+def _view(
+    subject: str, state: CareState, loop: Loop, staff: Mapping[str, StaffState], now: datetime
+) -> dict[str, Any]:
+    """One open loop as people see it: owner, deadline, age and escalation step."""
+    holder = state.team.get(loop.owner_role)
+    following = loop.owners[min(loop.step + 1, len(loop.owners) - 1)]
+    return {
+        "kind": loop.kind,
+        "id": loop.id,
+        "subject": subject,
+        "owner": {
+            "role": loop.owner_role,
+            "staff_id": holder,
+            "acting_id": None if holder is None else acting(holder, staff, now),
+        },
+        "opened_at": _in_utc(loop.opened_at),
+        "deadline_at": _in_utc(loop.deadline_at),
+        "age_seconds": max(0, int((now - loop.opened_at).total_seconds())),
+        "overdue": loop.step > 0 or loop.deadline_at <= now,
+        "step": loop.step,
+        "next_owner_role": None if loop.at_last_owner else following,
+    }
+
+
+def _place(after: str | None) -> Place | None:
+    if after is None:
+        return None
+    moment, _, subject = after.partition("~")
+    try:
+        return datetime.fromisoformat(moment).astimezone(UTC), subject
+    except (ValueError, OverflowError):
+        raise Invalid(
+            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+        ) from None
+
+
+def _in_utc(moment: datetime) -> str:
+    """As text that sorts as the times do, and passes through a URL as it is."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Kafka: the consumer, the producer, and the checks on topics before either starts."""

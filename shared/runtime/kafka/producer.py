@@ -1,0 +1,234 @@
+"""Kafka, as the runtime needs it: topics that are what the catalogue says, and a supervised producer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+
+from shared.contracts.event import Topic
+from shared.errors import TopicMismatch, Unavailable
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.relay import Entries
+from shared.runtime.logs import log
+
+MAX_MESSAGE_BYTES: Final = 1024 * 1024
+"""Above the largest event and its headers; consumers fetch at least as much."""
+JOURNAL_MESSAGE_BYTES: Final = 8 * 1024 * 1024
+"""A whole record with its outbox, compressed, has to fit."""
+FOR_EVER: Final = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
+
+
+def unavailable(error: Exception) -> Unavailable:
+    """Kafka's own error as one of ours; its words stay out, its type is told."""
+    return Unavailable(
+        "broker-unavailable",
+        f"Kafka did not answer ({type(error).__name__}).",
+        way_out="Nothing has changed; retry.",
+    )
+
+
+async def ensure_topics(
+    bootstrap: str,
+    topics: Iterable[Topic],
+    replication: int = 1,
+    configs: Mapping[str, str] = FOR_EVER,
+) -> None:
+    """Make the topics that are missing, and check that all have as many partitions as they must.
+
+    `replication` is the number of copies a topic is made with, `configs` how; an existing one keeps what it has.
+
+    Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
+    """
+    wanted = {topic.name: topic for topic in topics}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        missing = set(wanted) - set(await admin.list_topics())
+        for name in sorted(missing):
+            await _create(admin, wanted[name], replication, configs)
+        found = await _described(admin, wanted)
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await admin.close()
+    for name, partitions in found.items():
+        if partitions != wanted[name].partitions:
+            raise TopicMismatch(
+                "topic-partitions-differ",
+                f"{name} has {partitions} partitions; the catalogue says {wanted[name].partitions}.",
+                way_out="See the runbook: drain and migrate.",
+            )
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topic: Topic, replication: int, configs: Mapping[str, str]
+) -> None:
+    new = NewTopic(
+        topic.name,
+        num_partitions=topic.partitions,
+        replication_factor=replication,
+        topic_configs=dict(configs),
+    )
+    response: Any = await admin.create_topics([new])
+    for _name, code, *_rest in response.topic_errors:
+        error = for_code(code)
+        if error is NoError:
+            log.info("topic.made", topic=topic.name, partitions=topic.partitions)
+        elif error is not TopicAlreadyExistsError:
+            raise error()
+
+
+async def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0 for one that is not there. Raises `Unavailable`."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        present = set(await admin.list_topics())
+        wanted = sorted(names)
+        described: list[dict[str, Any]] = await admin.describe_topics(
+            [name for name in wanted if name in present]
+        )
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await admin.close()
+    found = {entry["topic"]: entry for entry in described}
+    if any(entry["error_code"] for entry in described):  # a broker or a leader is on its way
+        raise Unavailable("broker-unavailable", "Kafka does not describe a topic now.")
+    return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
+
+
+async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) -> dict[str, int]:
+    """Partition counts, once the broker knows all of the topics."""
+    for _ in range(100):
+        described: list[dict[str, Any]] = await admin.describe_topics(list(wanted))
+        if all(entry["error_code"] == 0 and entry["partitions"] for entry in described):
+            return {entry["topic"]: len(entry["partitions"]) for entry in described}
+        await asyncio.sleep(0.1)
+    raise KafkaError("topics were made but are not described")
+
+
+async def read_tail(
+    bootstrap: str, topic: Topic, per_partition: int
+) -> tuple[dict[int, int], list[ConsumerRecord[bytes, bytes]]]:
+    """The end offsets of a topic and the last `per_partition` records of each partition."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES
+    )
+    try:
+        await consumer.start()
+        partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+        left = {tp for tp in partitions if ends[tp] > starts[tp]}
+        records: list[ConsumerRecord[bytes, bytes]] = []
+        if left:
+            consumer.assign(list(left))
+            for tp in left:
+                consumer.seek(tp, max(starts[tp], ends[tp] - per_partition))
+        while left:
+            batches = await consumer.getmany(timeout_ms=1_000)
+            for tp, batch in batches.items():
+                records += batch
+                if batch[-1].offset + 1 >= ends[tp]:
+                    left.discard(tp)
+            for tp in [tp for tp in left if (await consumer.position(tp)) >= ends[tp]]:
+                left.discard(tp)
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await consumer.stop()
+    return {tp.partition: end for tp, end in ends.items()}, records
+
+
+class KafkaPublisher:
+    """An idempotent producer that is replaced when it can no longer be trusted.
+
+    aiokafka's idempotent batches never expire, so the wait is bounded here; and one that failed for good leaves
+    a gap in the producer's own numbers, after which only a new producer can go on.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: Topic, *, message_bytes_max: int = MAX_MESSAGE_BYTES
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._message_bytes_max = message_bytes_max
+        self._producer: AIOKafkaProducer | None = None
+
+    async def publish(self, waiting: Mapping[str, Entries]) -> None:
+        """Send every entry, in order per subject, and wait until all are acknowledged."""
+        if not waiting:
+            return
+        try:
+            producer = await self._started()
+            acknowledgements = await self._send(producer, waiting)
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
+                await asyncio.gather(*acknowledgements)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._discard()
+            raise unavailable(error) from error
+        except asyncio.CancelledError:
+            await self._discard()
+            raise
+
+    async def _send(
+        self, producer: AIOKafkaProducer, waiting: Mapping[str, Entries]
+    ) -> Sequence[asyncio.Future[Any]]:
+        acknowledgements: list[asyncio.Future[Any]] = []
+        async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
+            for subject, entries in waiting.items():
+                partition = partition_of(subject, self._topic.partitions)
+                for entry in entries:
+                    headers = [(name, text.encode()) for name, text in entry["headers"].items()]
+                    acknowledgements.append(
+                        await producer.send(
+                            self._topic.name,
+                            bytes(entry["data"]),
+                            subject.encode(),
+                            partition,
+                            headers=headers,
+                        )
+                    )
+        return acknowledgements
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=2,
+                max_batch_size=256 * 1024,
+                max_request_size=self._message_bytes_max,
+                request_timeout_ms=10_000,
+            )
+            try:
+                async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
+                    await producer.start()
+            except BaseException:
+                with suppress(Exception):
+                    await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _discard(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(Exception):
+                async with asyncio.timeout(5):
+                    await producer.stop()
+
+    async def stop(self) -> None:
+        await self._discard()

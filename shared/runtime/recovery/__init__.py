@@ -1,0 +1,1 @@
+"""A store that was lost, or topics that changed: journal, rebuild, migrate."""

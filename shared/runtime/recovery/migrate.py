@@ -1,0 +1,234 @@
+"""Drain and migrate: bring a topic, and every service that holds positions on it, back to what the catalogue says.
+
+For a topic that was given other partitions, or was made again. All services are stopped; everything on the topic has
+been heard. The records are laid aside on another topic, the topic is made anew, they are brought back in the order of
+each key, and the services' positions are set to its end. A finished phase is noted, so that all of it can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from pymongo import UpdateOne
+
+from shared.contracts.event import PARTITIONS, Topic
+from shared.errors import ConfigurationError, Unavailable
+from shared.runtime.core.partitions import partition_of
+from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.kafka.producer import (
+    MAX_MESSAGE_BYTES,
+    ensure_topics,
+    partition_counts,
+    unavailable,
+)
+from shared.runtime.kafka.startup_checks import end_offsets, note_topics
+from shared.runtime.logs import log
+from shared.runtime.recovery.rebuild import check_stopped
+from shared.runtime.retry import Backoff
+
+ASIDE: Final = ".aside"
+LOOKS_MAX: Final = 100
+BULK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A service that may hold positions on the topic."""
+
+    name: str
+    store: MongoStore
+    heard: Sequence[str]
+
+
+async def migrate(
+    bootstrap: str, topic: Topic, parties: Sequence[Party], say: Callable[[str], None]
+) -> int:
+    """Returns the records on the topic afterwards. `say` is told each phase.
+
+    Raises `ConfigurationError` when a service runs or has not heard everything, `Unavailable` while a dependency is
+    away.
+    """
+    owner = next(party for party in parties if f"care.{party.name}" == topic.name)
+    for party in parties:
+        await check_stopped(bootstrap, party.name)
+    note = f"migration:{topic.name}"
+    phase = (await owner.store.note(note)).get("phase")
+    if phase is None:
+        found = (await partition_counts(bootstrap, [topic.name]))[topic.name]
+        await _check_drained(bootstrap, replace(topic, partitions=found), owner, parties)
+        if found != topic.partitions and found:
+            say(f"laying {topic.name} aside")
+            await _make_anew(bootstrap, _aside(topic))
+            await _copy(bootstrap, replace(topic, partitions=found), _aside(topic))
+            phase = "aside"
+            await owner.store.set_note(note, {"phase": phase})
+    if phase == "aside":
+        say(f"making {topic.name} anew with {topic.partitions} partitions")
+        await _make_anew(bootstrap, topic)
+        await _copy(bootstrap, _aside(topic), topic)
+        await owner.store.set_note(note, {"phase": "back"})
+    await ensure_topics(bootstrap, [topic])
+    say("setting positions to the end")
+    for party in parties:
+        await _settle(bootstrap, topic, party)
+    await owner.store.set_note(note, {"phase": None})
+    await _delete(bootstrap, topic.name + ASIDE)
+    ends = (await end_offsets(bootstrap, [topic]))[topic.name]
+    log.warning("topic.migrated", topic=topic.name, count=sum(ends))
+    return sum(ends)
+
+
+def _aside(topic: Topic) -> Topic:
+    return Topic(topic.name + ASIDE, topic.partitions)
+
+
+async def _check_drained(
+    bootstrap: str, topic: Topic, owner: Party, parties: Sequence[Party]
+) -> None:
+    """Everything on the topic was heard by all who hear it, and nothing waits to be said on it."""
+    with translated():
+        waiting = await owner.store.collection("records").count_documents(
+            {"waiting": {"$exists": True}, "outbox": {"$ne": []}}
+        )
+    if waiting:
+        raise _undrained(f"{waiting} records of {owner.name} wait to be published")
+    if not topic.partitions:
+        return
+    ends = (await end_offsets(bootstrap, [topic]))[topic.name]
+    for party in parties:
+        if topic.name not in party.heard:
+            continue
+        async with _reading(bootstrap, party.name) as consumer:
+            for number, end in enumerate(ends):
+                committed = await consumer.committed(TopicPartition(topic.name, number))
+                if end and (committed or 0) < end:
+                    raise _undrained(f"{party.name} has not heard all of {topic.name}/{number}")
+
+
+def _undrained(what: str) -> ConfigurationError:
+    return ConfigurationError(
+        "not-drained",
+        f"{what}.",
+        way_out="Start the services on the catalogue that fits the topic, let them finish, stop them, repeat.",
+    )
+
+
+async def _make_anew(bootstrap: str, topic: Topic) -> None:
+    await _delete(bootstrap, topic.name)
+    backoff = Backoff()
+    for _ in range(LOOKS_MAX):
+        with suppress(Unavailable):  # the broker is still removing the old one
+            await ensure_topics(bootstrap, [topic])
+            if sum((await end_offsets(bootstrap, [topic]))[topic.name]) == 0:
+                return
+        await backoff.pause()
+    raise Unavailable("broker-unavailable", f"{topic.name} could not be made anew.")
+
+
+async def _delete(bootstrap: str, name: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if name in await admin.list_topics():
+            await admin.delete_topics([name])
+        backoff = Backoff()
+        for _ in range(LOOKS_MAX):
+            if name not in await admin.list_topics():
+                return
+            await backoff.pause()
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await admin.close()
+
+
+async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
+    """Every record, in the order of each key. Raises `Unavailable` unless all of them arrived."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        max_request_size=MAX_MESSAGE_BYTES,
+    )
+    copied = 0
+    try:
+        await producer.start()
+        async for record in _records(bootstrap, source):
+            key = record.key or b""
+            await producer.send(
+                target.name,
+                record.value,
+                record.key,
+                partition_of(key.decode(errors="replace"), target.partitions),
+                record.timestamp,
+                headers=list(record.headers),
+            )
+            copied += 1
+        await producer.flush()
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await producer.stop()
+    arrived = sum((await end_offsets(bootstrap, [target]))[target.name])
+    if arrived != copied:
+        raise Unavailable("copy-incomplete", f"{arrived} of {copied} records arrived.")
+
+
+async def _records(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    async with _reading(bootstrap) as consumer:
+        partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=500)).values():
+                for record in batch:
+                    yield record
+
+
+async def _settle(bootstrap: str, topic: Topic, party: Party) -> None:
+    """Positions at the end, the topic as it is now noted, and the records' buckets by today's partitions."""
+    ends = await end_offsets(bootstrap, [topic])
+    if topic.name in party.heard:
+        async with _reading(bootstrap, party.name) as consumer:
+            places = {TopicPartition(topic.name, n): end for n, end in enumerate(ends[topic.name])}
+            consumer.assign(list(places))
+            await consumer.commit(places)
+    if topic.name in party.heard or topic.name == f"care.{party.name}":
+        await note_topics(party.store, [topic], ends)
+    with translated():
+        records, writes = party.store.collection("records"), list[UpdateOne]()
+        async for document in records.find({}, {"bucket": 1}):
+            bucket = partition_of(document["_id"], PARTITIONS)
+            if document["bucket"] != bucket:
+                writes.append(UpdateOne({"_id": document["_id"]}, {"$set": {"bucket": bucket}}))
+        for start in range(0, len(writes), BULK):
+            await records.bulk_write(writes[start : start + BULK], ordered=False)
+
+
+@asynccontextmanager
+async def _reading(bootstrap: str, group: str | None = None) -> AsyncGenerator[AIOKafkaConsumer]:
+    settings: dict[str, Any] = {} if group is None else {"group_id": group}
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
+        **settings,
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await consumer.stop()
