@@ -128,7 +128,7 @@ def _padded(base: Recording, kib: int) -> tuple[float, list[Record]]:
         closed = Review(trigger=ReviewTrigger.RISK, due_at=now, open=False, about=about)
         padding[about] = closed
         size += len(closed.model_dump_json()) + len(f'"{about}":,')
-    kept = [replace(copy_of(k), state=k.state.but(reviews=padding)) for k in base.kept]
+    kept = [replace(copy_of(k), state=k.state.replace(reviews=padding)) for k in base.kept]
     return round(size / 1024, 1), kept
 
 

@@ -21,7 +21,7 @@ from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, derive_id
-from shared.runtime.core.record import CommandKey, Decide, Line, Record, Work
+from shared.runtime.core.record import CommandKey, Decide, Record, StreamPosition, Work
 from shared.runtime.service import Service
 
 FACILITY: Final = "harbor-iop"
@@ -104,7 +104,7 @@ def _admitted(service: Service, subject: str, at: datetime, now: datetime) -> Re
         def rule(state: Any, cause: Any, event: Any = event, heard: Any = reaction.rule) -> Any:
             return heard(state, event, cause)
 
-        apply(service, kept, event_id, now, rule, line=Line("intake", number, event_id))
+        apply(service, kept, event_id, now, rule, stream=StreamPosition("intake", number, event_id))
     return kept
 
 
@@ -126,7 +126,7 @@ def apply(
     now: datetime,
     decide: Decide,
     *,
-    line: Line | None = None,
+    stream: StreamPosition | None = None,
     key: str | None = None,
 ) -> None:
     """Decide as the service would. Raises when it is not applied: the bench's own history has to be a possible one."""
@@ -137,7 +137,7 @@ def apply(
         facility_id=FACILITY,
         now=now,
         decide=decide,
-        line=line,
+        stream=stream,
         command=None if key is None else CommandKey(key, key),
     )
     outcome = kept.apply(work, service.source)
@@ -162,7 +162,7 @@ def copy_of(kept: Record) -> Record:
         revision=kept.revision,
         next_sequence=kept.next_sequence,
         facility_id=kept.facility_id,
-        applied=dict(kept.applied),
+        inbox=dict(kept.inbox),
         new_commands=list(kept.new_commands),
         touched=True,
     )

@@ -23,7 +23,7 @@ from shared.contracts.codes import Modality
 from shared.contracts.event import PARTITIONS, Envelope, Event
 from shared.decision import derive_id
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.record import Line, Record, published_types
+from shared.runtime.core.record import Record, StreamPosition, published_types
 
 ATTENDANCE: Final = "care.attendance"
 PEOPLE_AT_ONCE: Final = 300
@@ -313,9 +313,9 @@ class _Recorder:
         reaction = SERVICE.reactions.find(event.TYPE.rpartition(".v")[0])
         if reaction is None:
             return ()
-        line = Line("attendance", sequence, event_id)
+        stream = StreamPosition("attendance", sequence, event_id)
         rule = reaction.rule
-        apply(SERVICE, kept, event_id, self._now, lambda s, c: rule(s, event, c), line=line)
+        apply(SERVICE, kept, event_id, self._now, lambda s, c: rule(s, event, c), stream=stream)
         types = tuple(published_types(kept.new_events))
         kept.new_events.clear()
         return types

@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from care import contracts, coverage, dead, events, loops, programs, topics
+from care import contracts, coverage, dead_letters, events, loops, programs, topics
 from care.ops import KEY, PORTS
 from care.rebuild import rebuild_command
 from shared.devtools.backends import BackendError, start
@@ -33,7 +33,7 @@ app = typer.Typer(
     help="Event-driven care coordination for intensive outpatient programs.",
 )
 app.add_typer(contracts.app, name="contracts")
-app.add_typer(dead.app, name="dead")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.add_typer(topics.app, name="topics")
 app.add_typer(programs.app, name="profiles")

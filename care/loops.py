@@ -1,4 +1,4 @@
-"""`care loops` and `care work`: what is open over all four services, whose it is and until when."""
+"""`care loops` and `care tasks`: what is open over all four services, whose it is and until when."""
 
 from __future__ import annotations
 
@@ -72,9 +72,11 @@ def register(app: typer.Typer, issuer: Issuer) -> None:
         signed = token or issuer().token(facility, "operator")
         _show(_answered(_all_loops(urls, signed, asked)), as_json=as_json)
 
-    @app.command(epilog="Example: `care work --role counselor`")
-    def work(  # pyright: ignore[reportUnusedFunction] - typer calls it
-        role: Annotated[str, typer.Option(help="The role whose work is asked for.")] = "clinician",
+    @app.command(epilog="Example: `care tasks --role counselor`")
+    def tasks(  # pyright: ignore[reportUnusedFunction] - typer calls it
+        role: Annotated[
+            str, typer.Option(help="The role whose tasks are asked for.")
+        ] = "clinician",
         staff: Annotated[str | None, typer.Option(help="The person: an opaque id.")] = None,
         overdue: Overdue = False,
         facility: Facility = "harbor-iop",
@@ -90,7 +92,7 @@ def register(app: typer.Typer, issuer: Issuer) -> None:
         signed = token or issuer().token(facility, role, staff or DEVELOPER)
         # A token that is given may be a supervisor's, who asks about others.
         asked = {} if token is None else {"staff_id": staff, "role": role}
-        found = _answered(_all_work(urls, signed, asked))
+        found = _answered(_all_tasks(urls, signed, asked))
         _show([view for view in found if view["overdue"] or not overdue], as_json=as_json)
 
 
@@ -109,9 +111,9 @@ async def _all_loops(urls: Urls, token: str, asked: Mapping[str, str | None]) ->
     return await _merged(urls, token, one)
 
 
-async def _all_work(urls: Urls, token: str, asked: Mapping[str, str | None]) -> list[View]:
+async def _all_tasks(urls: Urls, token: str, asked: Mapping[str, str | None]) -> list[View]:
     async def one(http: aiohttp.ClientSession, service: tuple[str, str]) -> list[View]:
-        return (await _get(http, service, "/work", {**asked, "limit": "500"}))["work"]
+        return (await _get(http, service, "/tasks", {**asked, "limit": "500"}))["tasks"]
 
     return await _merged(urls, token, one)
 

@@ -70,5 +70,5 @@ def _explain(error: HTTPError) -> None:
     except ValueError:
         problem = {"code": f"http-{error.code}", "detail": "The answer can't be read."}
     typer.echo(f"{problem.get('code')}: {problem.get('detail')}", err=True)
-    if problem.get("way_out"):
-        typer.echo(str(problem["way_out"]), err=True)
+    if problem.get("hint"):
+        typer.echo(str(problem["hint"]), err=True)

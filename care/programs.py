@@ -119,7 +119,7 @@ def _loaded(directory: Path | None) -> Programs:
     try:
         return Programs.load(directory)
     except CareError as error:
-        typer.echo(f"{error.detail} {error.way_out}".strip(), err=True)
+        typer.echo(f"{error.detail} {error.hint}".strip(), err=True)
         raise typer.Exit(1) from None
 
 

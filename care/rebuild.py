@@ -40,15 +40,15 @@ def rebuild_command(
             return
         done = asyncio.run(_rebuild(found, ServiceSettings()))
     except CareError as error:
-        typer.echo(f"{error}\n{error.way_out}".strip(), err=True)
+        typer.echo(f"{error}\n{error.hint}".strip(), err=True)
         raise typer.Exit(1) from None
     if as_json:
         typer.echo(json.dumps({name: getattr(done, name) for name in Rebuilt.__slots__}, indent=2))
         return
     typer.echo(f"{done.records} records, {done.from_journal} of them as the journal had them.")
     typer.echo(f"State hash: {done.state_hash}")
-    if done.parked:
-        typer.echo(f"{done.parked} records have a parked line; its rows come back as it is heard.")
+    if done.blocked:
+        typer.echo(f"{done.blocked} records have a parked line; its rows come back as it is heard.")
     typer.echo("Start the service: it hears from the beginning, and knows what it has applied.")
 
 

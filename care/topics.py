@@ -37,7 +37,7 @@ def migrate_command(
     try:
         count = asyncio.run(_migrate(TOPICS[topic], ServiceSettings()))
     except CareError as error:
-        typer.echo(f"{error}\n{error.way_out}".strip(), err=True)
+        typer.echo(f"{error}\n{error.hint}".strip(), err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{topic} has {count} records. Start the services.")
 

@@ -192,7 +192,7 @@ def _effects(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -
                 if line not in last or last[line].sequence < fact.sequence:
                     last[line] = fact
         for (topic, subject), fact in last.items():
-            applied = store.records.get(subject, {}).get("applied", {})
+            applied = store.records.get(subject, {}).get("inbox", {})
             number, event_id = applied.get(topic.removeprefix("care."), (0, ""))
             if (number, event_id) != (fact.sequence, fact.id):
                 ledger.lost.append(f"{_name(fact)}: {service} has applied up to {number}")
@@ -291,7 +291,7 @@ def _stuck(evidence: Evidence, ledger: Ledger) -> None:
     """At the end nothing waits: no outbox, handoff, parked line, lag, or deadline past due."""
     for service, store in evidence.kept.items():
         for subject, record in store.records.items():
-            for what in ("outbox", "handoffs", "parked"):
+            for what in ("outbox", "handoffs", "blocked"):
                 if record.get(what):
                     ledger.stuck.append(f"{service} {subject}: {what} is not empty")
             due = record.get("due")

@@ -1,8 +1,8 @@
 """The three witnesses that the account is made from, and how they are asked.
 
 The driver's own journal of accepted commands, the topics as any subscriber reads them, and a few stored fields that are
-published as a contract (docs/architecture.md, "Stored fields"): `next_sequence`, `applied`, `outbox`, `handoffs`,
-`parked`, `due`, and the note `service`.
+published as a contract (docs/architecture.md, "Stored fields"): `next_sequence`, `inbox`, `outbox`, `handoffs`,
+`blocked`, `due`, and the note `service`.
 """
 
 from __future__ import annotations
@@ -130,13 +130,20 @@ async def _read_store(uri: str, database: str) -> Kept:
     client: AsyncMongoClient[Document] = AsyncMongoClient(uri, tz_aware=True, tzinfo=UTC)
     try:
         base = client[database]
-        fields = ("next_sequence", "applied", "outbox.sequence", "handoffs.number", "parked", "due")
+        fields = (
+            "next_sequence",
+            "inbox",
+            "outbox.sequence",
+            "handoffs.number",
+            "blocked",
+            "due",
+        )
         projection = dict.fromkeys(fields, 1)
         kept = Kept()
         async for record in base["records"].find({}, projection):
             kept.records[record["_id"]] = record
-        note = await base["notes"].find_one({"_id": "service"}) or {}
-        kept.wanted = frozenset(note.get("wanted", ()))
+        metadata = await base["metadata"].find_one({"_id": "service"}) or {}
+        kept.wanted = frozenset(metadata.get("wanted", ()))
         open_ones = base["dead_letters"].find({"status": "open"}, {"_id": 1})
         kept.dead_letters = len(await open_ones.to_list())
         return kept

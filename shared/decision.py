@@ -68,7 +68,7 @@ class Cause(NamedTuple):
 
 
 class State(BaseModel):
-    """What one service knows about one subject. Immutable: `but` gives the next one.
+    """What one service knows about one subject. Immutable: `replace` gives the next one.
 
     `deadlines` maps a name (`kind` or `kind:id`) to the instant at which the record's deadline rule is
     asked. The runtime takes a deadline out as it fires; a rule that wants another sets it again, later.
@@ -77,11 +77,11 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     SCHEMA: ClassVar[int] = 1
-    MARKS: ClassVar[tuple[str, ...]] = ()
-    """The names of the marks by which records of this kind are listed."""
+    INDEXES: ClassVar[tuple[str, ...]] = ()
+    """The names of the secondary indexes by which records of this kind are listed."""
     deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
 
-    def but(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """This state with some fields replaced. Values are trusted: rules build them from valid parts."""
         # What `model_copy` does, without what it does for extra fields and private attributes: a state has neither.
         after, known = object.__new__(type(self)), self.model_fields_set
@@ -94,7 +94,7 @@ class State(BaseModel):
 
     def arm(self, name: str, at: datetime) -> Self:
         """Set or move a deadline."""
-        return self.but(deadlines={**self.deadlines, name: at})
+        return self.replace(deadlines={**self.deadlines, name: at})
 
     def disarm(self, *names: str) -> Self:
         """Forget deadlines; names that are not set are ignored. `kind:*` forgets all of a kind."""
@@ -104,12 +104,13 @@ class State(BaseModel):
             for name, at in self.deadlines.items()
             if name not in names and not (kinds and name.startswith(kinds))
         }
-        return self if len(kept) == len(self.deadlines) else self.but(deadlines=kept)
+        return self if len(kept) == len(self.deadlines) else self.replace(deadlines=kept)
 
-    def marks(self) -> Mapping[str, datetime]:
-        """By what a record is found beside its subject: an instant per mark that applies to it now.
+    def index_entries(self) -> Mapping[str, datetime]:
+        """By what a record is found beside its subject: an instant for each index that it belongs to now.
 
-        The store indexes each name in `MARKS`; whoever asks for a mark gets the records in the order of their instants.
+        The store keeps an index for each name in `INDEXES`; a query by index returns records in the order of their
+        instants.
         """
         return {}
 

@@ -51,7 +51,7 @@ def absence_planned(
     )
     current = {key: a for key, a in state.absences.items() if a.until_at > cause.now}
     kept = dict(list({**current, event.absence_id: absence}.items())[-ABSENCES_KEPT:])
-    return Decision(state.but(absences=kept))
+    return Decision(state.replace(absences=kept))
 
 
 def absence_ended(
@@ -59,7 +59,7 @@ def absence_ended(
 ) -> Decision[StaffState]:
     """The absence is called off, or ended early."""
     kept = {key: a for key, a in state.absences.items() if key != event.absence_id}
-    return Decision(state.but(absences=kept))
+    return Decision(state.replace(absences=kept))
 
 
 def acting(staff_id: str, staff: Mapping[str, StaffState], moment: datetime) -> str | None:

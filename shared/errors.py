@@ -10,15 +10,15 @@ from typing import ClassVar
 
 
 class CareError(Exception):
-    """Root of the tree. `code` is stable and documented; `detail` is for people; `way_out` says what to do."""
+    """Root of the tree. `code` is stable and documented; `detail` is for people; `hint` says what to do."""
 
     status: ClassVar[int] = 500
 
-    def __init__(self, code: str, detail: str, *, way_out: str = "") -> None:
+    def __init__(self, code: str, detail: str, *, hint: str = "") -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
-        self.way_out = way_out
+        self.hint = hint
 
 
 class Refused(CareError):
@@ -40,7 +40,7 @@ class NotYetKnown(Refused):
         super().__init__(
             "not-yet-known",
             f"This service has not yet heard of this {what}.",
-            way_out="Retry after the time given; if it persists, check the id.",
+            hint="Retry after the time given; if it persists, check the id.",
         )
 
 
@@ -50,7 +50,7 @@ class Unknown(Refused):
     status = 404
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"unknown-{what}", f"There is no such {what}.", way_out="Check the id.")
+        super().__init__(f"unknown-{what}", f"There is no such {what}.", hint="Check the id.")
 
 
 class KeyReused(Refused):
@@ -62,7 +62,7 @@ class KeyReused(Refused):
         super().__init__(
             "idempotency-key-reused",
             "This Idempotency-Key was used with a different body.",
-            way_out="Use a new key for a new command; repeat a command with its body unchanged.",
+            hint="Use a new key for a new command; repeat a command with its body unchanged.",
         )
 
 
@@ -75,7 +75,7 @@ class Outdated(Refused):
         super().__init__(
             "revision-outdated",
             "The record has changed since you read it.",
-            way_out="Read it again and decide anew.",
+            hint="Read it again and decide anew.",
         )
 
 
@@ -111,5 +111,5 @@ class TopicMismatch(ConfigurationError):
     """A topic is not the one this service's positions were taken on. See the runbook: drain and migrate."""
 
 
-class HistoryForked(ConfigurationError):
+class SequenceConflict(ConfigurationError):
     """The store is behind the service's own topic: publishing would reuse sequence numbers."""

@@ -24,7 +24,7 @@ DEADLINE: Final = "loop:"
 """The deadlines of a record that belong to loops begin so."""
 STEPS_MAX: Final = 20
 """How far an escalation is counted: a loop that is moved again and again stays within the contract."""
-LOOP_MARK: Final = "loop"
+LOOP_INDEX: Final = "loop"
 """The mark of records with an open loop."""
 
 
@@ -75,7 +75,7 @@ class Loop(Value):
 class CareState(State):
     """What every service keeps of an episode beside its own facts."""
 
-    MARKS: ClassVar[tuple[str, ...]] = (LOOP_MARK,)
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX,)
     loops: dict[str, Loop] = Field(default_factory=dict[str, Loop])
     """Open loops by `kind:id`."""
     team: dict[str, str] = Field(default_factory=dict[str, str])
@@ -83,11 +83,11 @@ class CareState(State):
     void: bool = False
     """Entered in error: nothing more is done about it."""
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         """A record with open loops is found by the earliest of their deadlines."""
         if not self.loops:
             return {}
-        return {LOOP_MARK: min(loop.deadline_at for loop in self.loops.values())}
+        return {LOOP_INDEX: min(loop.deadline_at for loop in self.loops.values())}
 
     def loops_of(self, kind: OpenEnum) -> tuple[Loop, ...]:
         """The open loops of one kind, in the order of their opening."""
@@ -101,10 +101,10 @@ class CareState(State):
 C = TypeVar("C", bound=CareState)
 
 
-def must_stand(state: CareState, *, way_out: str = "Work with the person's other episode.") -> None:
+def must_stand(state: CareState, *, hint: str = "Work with the person's other episode.") -> None:
     """Raise `Refused` when the episode was entered in error: nothing more is done about it."""
     if state.void:
-        raise Refused("entered-in-error", "This episode was entered in error.", way_out=way_out)
+        raise Refused("entered-in-error", "This episode was entered in error.", hint=hint)
 
 
 def open_loop(
@@ -135,7 +135,7 @@ def close_loop(state: C, kind: OpenEnum, loop_id: str) -> tuple[C, Loop | None]:
     if loop is None:
         return state, None
     loops = {key: kept for key, kept in state.loops.items() if key != loop.key}
-    return state.but(loops=loops).disarm(DEADLINE + loop.key), loop if loop.step else None
+    return state.replace(loops=loops).disarm(DEADLINE + loop.key), loop if loop.step else None
 
 
 def close_loops(state: C, which: Iterable[Loop] | None = None) -> tuple[C, tuple[Loop, ...]]:
@@ -143,7 +143,7 @@ def close_loops(state: C, which: Iterable[Loop] | None = None) -> tuple[C, tuple
     gone = tuple(state.loops.values() if which is None else which)
     keys = {loop.key for loop in gone}
     loops = {key: kept for key, kept in state.loops.items() if key not in keys}
-    state = state.but(loops=loops).disarm(*(DEADLINE + key for key in keys))
+    state = state.replace(loops=loops).disarm(*(DEADLINE + key for key in keys))
     return state, tuple(loop for loop in gone if loop.step)
 
 
@@ -154,13 +154,13 @@ def miss(state: C, name: str, *, again_after: timedelta, cause: Cause) -> tuple[
     """
     loop = state.loops[name.removeprefix(DEADLINE)]
     step = min(loop.step + 1, STEPS_MAX)
-    loop = loop.model_copy(update={"step": step, "deadline_at": cause.now + again_after})
+    loop = loop.replace(step=step, deadline_at=cause.now + again_after)
     state = _keep(state, loop)
     return (state if loop.at_last_owner else state.arm(DEADLINE + loop.key, loop.deadline_at)), loop
 
 
 def _keep(state: C, loop: Loop) -> C:
-    return state.but(loops={**state.loops, loop.key: loop})
+    return state.replace(loops={**state.loops, loop.key: loop})
 
 
 # --- what every service does about who owns what ---------------------------------------------------------
@@ -171,4 +171,4 @@ def team_assigned(state: C, event: intake.CareTeamAssigned, _cause: Cause) -> De
     team = {role: who for role, who in state.team.items() if role != event.role.value}
     if event.staff_id is not None:
         team[event.role.value] = event.staff_id
-    return Decision(state.but(team=team))
+    return Decision(state.replace(team=team))

@@ -18,7 +18,7 @@ def findings(world: World) -> list[str]:
     documents = {document["_id"]: document for document in world.disk.documents()}
     for subject, causes in world.expected.items():
         found += _effects(world, subject, causes, documents.get(subject))
-    found += _letters(world)
+    found += _dead_letters(world)
     found += _said(documents, world)
     return found
 
@@ -40,19 +40,19 @@ def _effects(
     return found
 
 
-def _letters(world: World) -> list[str]:
+def _dead_letters(world: World) -> list[str]:
     kept: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
-    for row in world.disk.letter_documents():
+    for row in world.disk.dead_letter_documents():
         headers = {name: bytes(value).decode() for name, value in row["headers"]}
-        line = (headers["ce_source"], headers["ce_subject"])
-        kept[line].append((int(headers["ce_sequence"]), headers["ce_id"]))
+        stream = (headers["ce_source"], headers["ce_subject"])
+        kept[stream].append((int(headers["ce_sequence"]), headers["ce_id"]))
     found: list[str] = []
-    for line in sorted({*kept, *world.parked}):
+    for stream in sorted({*kept, *world.blocked}):
         # A record told twice lies there twice, at its two positions.
-        ids = [event_id for _, event_id in sorted(set(kept.get(line, [])))]
-        wanted = world.parked.get(line, [])
+        ids = [event_id for _, event_id in sorted(set(kept.get(stream, [])))]
+        wanted = world.blocked.get(stream, [])
         if ids != wanted:
-            found.append(f"dead letters of {line[0]}: {len(ids)} instead of {len(wanted)}")
+            found.append(f"dead letters of {stream[0]}: {len(ids)} instead of {len(wanted)}")
     return found
 
 

@@ -45,7 +45,7 @@ class Parts:
     relay: type[Relay] = Relay
     reactor: type[Reactor] = Reactor
     consumer: type[Consumer] = Consumer
-    check_fork: Callable[[str, Topic, Store], Awaitable[None]] = startup_checks.check_fork
+    check_numbering: Callable[[str, Topic, Store], Awaitable[None]] = startup_checks.check_numbering
 
 
 class VirtualClock(Clock):

@@ -32,7 +32,7 @@ class NoAppliedSequence(MemoryStore):
     async def load(self, subjects: Any, *, commands: bool = True) -> dict[str, Record]:
         found = await super().load(subjects, commands=commands)
         for record in found.values():
-            record.applied.clear()
+            record.inbox.clear()
         return found
 
 
@@ -66,7 +66,7 @@ class _NoLineParking(Reactor):
         return await super().submit([work for work in works if work.unreadable is None])
 
 
-async def _no_fork_check(_bootstrap: str, _own: Topic, _store: Store) -> None:
+async def _no_numbering_check(_bootstrap: str, _own: Topic, _store: Store) -> None:
     """Starts on whatever store it is given."""
 
 
@@ -104,11 +104,11 @@ class _ClearsAll(MemoryStore):
 
 GUARDS: Final[Mapping[str, Parts]] = {
     "version-check": Parts(store=NoVersionCheck),
-    "applied-sequence": Parts(store=NoAppliedSequence),
+    "inbox-sequence": Parts(store=NoAppliedSequence),
     "whole-outbox": Parts(reactor=OnlyNewEvents),
     "offset-after-save": Parts(consumer=_OffsetBeforeSave),
-    "fork-check": Parts(check_fork=_no_fork_check),
-    "line-parking": Parts(reactor=_NoLineParking),
+    "numbering-check": Parts(check_numbering=_no_numbering_check),
+    "stream-blocking": Parts(reactor=_NoLineParking),
     "sweep": Parts(reactor=_NoSweep),
     "remembered-answers": Parts(store=ForgetsAnswers),
     "outbox-cleared-up-to": Parts(store=_ClearsAll),

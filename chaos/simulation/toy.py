@@ -77,7 +77,7 @@ class Join(HandoffBody):
 
 def _write(state: Page, cause: Cause, times: int = 1) -> Decision[Page]:
     said = tuple(Written(cause_id=cause.id, nth=n) for n in range(times))
-    return Decision(state.but(causes=(*state.causes, cause.id)), said)
+    return Decision(state.replace(causes=(*state.causes, cause.id)), said)
 
 
 def noted(state: Page, event: Noted, cause: Cause) -> Decision[Page]:
@@ -102,7 +102,7 @@ def joined(state: Page, _body: Join, cause: Cause) -> Decision[Page]:
 def on_deadline(state: Page, name: str, _cause: Cause) -> Decision[Page]:
     """Said again, under a name that follows from what armed it."""
     again = f"deadline/{name}"
-    return Decision(state.but(causes=(*state.causes, again)), (Written(cause_id=again, nth=0),))
+    return Decision(state.replace(causes=(*state.causes, again)), (Written(cause_id=again, nth=0),))
 
 
 def gather(roster: tuple[str, ...], state: Page, cause: Cause) -> Decision[Page]:
@@ -110,7 +110,7 @@ def gather(roster: tuple[str, ...], state: Page, cause: Cause) -> Decision[Page]
     handoffs = tuple(Handoff(subject, Join(weight=1)) for subject in roster)
     said = Gathered(cause_id=cause.id, count=len(handoffs))
     return Decision(
-        state.but(causes=(*state.causes, cause.id)), (said,), handoffs, {"count": len(handoffs)}
+        state.replace(causes=(*state.causes, cause.id)), (said,), handoffs, {"count": len(handoffs)}
     )
 
 

@@ -18,7 +18,7 @@ from chaos.simulation.broker import Group, Log, Raw
 from chaos.simulation.replica import START, Dead, Parts, Replica
 from shared.contracts.event import Envelope, Event, Topic
 from shared.decision import derive_id
-from shared.errors import HistoryForked, Unavailable
+from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.kafka import startup_checks
 from shared.testing.fakes import Disk, MemoryStore
@@ -50,7 +50,7 @@ class World:
         default_factory=dict[tuple[str, str], list[str]]
     )
     """By source and subject: the causes in the order in which they were first told."""
-    parked: dict[tuple[str, str], list[str]] = field(
+    blocked: dict[tuple[str, str], list[str]] = field(
         default_factory=dict[tuple[str, str], list[str]]
     )
     """By source and subject: what has to lie in the dead letters, in order."""
@@ -74,7 +74,7 @@ class World:
         coordinator = asyncio.create_task(self.group.run())
         for number in range(self.chance.choice((1, 2, 3))):
             self.replicas.append(Replica(self, f"first-{number}"))
-        work = [asyncio.create_task(self._tell(*line)) for line in self._lines()]
+        work = [asyncio.create_task(self._tell(*stream)) for stream in self._lines()]
         work += [asyncio.create_task(self._command(n)) for n in range(COMMANDS)]
         trouble = asyncio.create_task(self._trouble())
         await asyncio.gather(*work)
@@ -110,13 +110,13 @@ class World:
         self, kind: type[Event], subject: str, number: int, chance: random.Random, *, poison: bool
     ) -> tuple[dict[str, str], bytes]:
         event_id = derive_id("input", kind.SOURCE, subject, str(number))
-        line = (kind.SOURCE, subject)
+        stream = (kind.SOURCE, subject)
         fields: dict[str, Any] = {"weight": number}
-        if poison or line in self.parked:
-            self.parked.setdefault(line, []).append(event_id)
+        if poison or stream in self.blocked:
+            self.blocked.setdefault(stream, []).append(event_id)
         else:
             self.expected[subject].add(event_id)
-            self.order.setdefault(line, []).append(event_id)
+            self.order.setdefault(stream, []).append(event_id)
             if kind is toy.Noted and chance.random() < 0.4:
                 fields["arms_after"] = chance.randrange(1, 60)
                 self.expected[subject].add(f"deadline/again:{event_id}")
@@ -209,10 +209,14 @@ class World:
         A service may not start on it: it would give numbers that are taken to other facts. Then the latest store is
         put back, and life goes on.
         """
-        lines = [line for line in self._lines() if (line[0].SOURCE, line[1]) not in self.parked]
+        lines = [
+            stream for stream in self._lines() if (stream[0].SOURCE, stream[1]) not in self.blocked
+        ]
         if not lines:
             return
-        backup = Disk(dict(self.disk.records), dict(self.disk.letters), dict(self.disk.notes))
+        backup = Disk(
+            dict(self.disk.records), dict(self.disk.dead_letters), dict(self.disk.metadata)
+        )
         kind, subject = lines[0]
         await self._one_more(kind, subject, EVENTS_PER_LINE + 1)
         for replica in self.replicas:
@@ -220,8 +224,8 @@ class World:
         newest, self.disk = self.disk, backup
         with patch.object(startup_checks, "read_tail", self._tail):
             try:
-                await self.parts.check_fork("", Topic(toy.OWN), MemoryStore(toy.KINDS, backup))
-            except HistoryForked:
+                await self.parts.check_numbering("", Topic(toy.OWN), MemoryStore(toy.KINDS, backup))
+            except SequenceConflict:
                 self.disk = newest
         self.restores += 1
         self.replicas.append(Replica(self, "after-restore"))

@@ -158,8 +158,8 @@ async def on_duty(stage: Stage) -> None:
 
 async def _work_of(one: Protagonist, staff: str) -> list[str]:
     """What somebody has to do about this person, as followup's work list has it."""
-    seen = await one.sees("clinical_supervisor", "followup", f"/work?staff_id={staff}")
-    return [item["kind"] for item in seen["work"] if item["subject"] == one.subject]
+    seen = await one.sees("clinical_supervisor", "followup", f"/tasks?staff_id={staff}")
+    return [item["kind"] for item in seen["tasks"] if item["subject"] == one.subject]
 
 
 async def never_existed(stage: Stage) -> None:

@@ -17,8 +17,8 @@ SERVICE = Service(
     port=8003,
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, event_handlers.on_deadline),
-        "session": RecordKind(sessions.SessionState, sessions.on_deadline, minted_here=True),
-        "group": RecordKind(groups.GroupState, groups.on_deadline, minted_here=True),
+        "session": RecordKind(sessions.SessionState, sessions.on_deadline, owns_ids=True),
+        "group": RecordKind(groups.GroupState, groups.on_deadline, owns_ids=True),
         "person": RecordKind(incentives.LedgerState),
         **STAFF_KIND,
     },

@@ -58,7 +58,7 @@ def admitted(
         program=event.program,
         terms=event.terms or ProgramTerms(),
     )
-    state = weeks.begun(state.but(admission=admission), cause)
+    state = weeks.begun(state.replace(admission=admission), cause)
     state = absences.begun(state)
     state, said = weeks.reconsider(seats.watch_level(state, cause), cause)
     return Decision(state, said, seats.confirmations(state, cause))
@@ -68,7 +68,7 @@ def oriented(
     state: EpisodeState, event: intake.OrientationCompleted, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The person knows the schedule and the rules: groups are open to them."""
-    return Decision(state.but(oriented_at=event.completed_at))
+    return Decision(state.replace(oriented_at=event.completed_at))
 
 
 def person_corrected(
@@ -77,9 +77,9 @@ def person_corrected(
     """What happened stands; whose it is changes."""
     if state.admission is None:
         return Decision(state)
-    admission = state.admission.model_copy(update={"person_id": event.person_id})
+    admission = state.admission.replace(person_id=event.person_id)
     ledgers = incentives.moved(state, event.person_id, cause)
-    return Decision(state.but(admission=admission), handoffs=ledgers)
+    return Decision(state.replace(admission=admission), handoffs=ledgers)
 
 
 def entered_in_error(
@@ -155,7 +155,7 @@ def level_changed(
     change = LevelFrom(level=event.to_level, effective_at=event.effective_at)
     others = [one for one in state.levels if one.effective_at != change.effective_at]
     levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
-    state = seats.watch_level(state.but(levels=levels), cause)
+    state = seats.watch_level(state.replace(levels=levels), cause)
     state, said = weeks.reconsider(state, cause)
     return Decision(state, said, seats.moved(state, cause))
 
@@ -164,7 +164,7 @@ def expected_analytes_updated(
     state: EpisodeState, event: plans.ExpectedAnalytesUpdated, _cause: Cause
 ) -> Decision[EpisodeState]:
     """What is prescribed is expected in a screen."""
-    return Decision(state.but(expected=event.analytes))
+    return Decision(state.replace(expected=event.analytes))
 
 
 def plan_activated(
@@ -172,7 +172,7 @@ def plan_activated(
 ) -> Decision[EpisodeState]:
     """The plan's services are what is to be scheduled; a person's week shows them beside what is booked."""
     prescribed = Prescribed(plan_id=event.plan_id, version=event.version, services=event.services)
-    return Decision(state.but(prescribed=prescribed))
+    return Decision(state.replace(prescribed=prescribed))
 
 
 def plan_reviewed(
@@ -186,7 +186,7 @@ def plan_reviewed(
         services=services,
         decision=event.decision.value,
     )
-    return Decision(state.but(prescribed=prescribed))
+    return Decision(state.replace(prescribed=prescribed))
 
 
 def co_occurring_need(
@@ -194,14 +194,14 @@ def co_occurring_need(
 ) -> Decision[EpisodeState]:
     """Whoever chooses sessions for the person sees what they have to fit."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
-    return Decision(state.but(co_occurring=needs))
+    return Decision(state.replace(co_occurring=needs))
 
 
 def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The last week is still counted, up to the last day; nothing else is waited for."""
-    state = state.but(discharged_at=event.discharged_at)
+    state = state.replace(discharged_at=event.discharged_at)
     if state.left_at is None:
         return Decision(state)
     after = tuple(
@@ -210,7 +210,7 @@ def discharged(
         if booking.open and booking.starts_at > event.discharged_at
     )
     gone = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = all_done(state.but(bookings=gone), ClearedReason.EPISODE_CLOSED)
+    state, cleared = all_done(state.replace(bookings=gone), ClearedReason.EPISODE_CLOSED)
     state, said = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )

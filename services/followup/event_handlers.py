@@ -23,7 +23,7 @@ Heard = Decision[EpisodeState]
 
 def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
     path = {key: at for key, at in state.path.items() if key not in gone}
-    return state.but(path={**path, **steps})
+    return state.replace(path={**path, **steps})
 
 
 # --- intake: from the referral to the admission ---------------------------------------------------------
@@ -36,7 +36,7 @@ def referral_received(state: EpisodeState, event: intake.ReferralReceived, _caus
         source_kind=event.source_kind,
         received_at=event.received_at,
     )
-    return Decision(state.but(referral=referral, person_id=event.person_id))
+    return Decision(state.replace(referral=referral, person_id=event.person_id))
 
 
 def referral_declined(state: EpisodeState, event: intake.ReferralDeclined, cause: Cause) -> Heard:
@@ -69,25 +69,25 @@ def eligibility_determined(
     """The assessment led to a decision, so it was a visit."""
     stage = "eligible" if event.eligible else "ineligible"
     state = _on_path(state, ("eligible", "ineligible", "danger"), **{stage: cause.now})
-    return Decision(state.but(assessed_at=state.path.get("assessment", state.assessed_at)))
+    return Decision(state.replace(assessed_at=state.path.get("assessment", state.assessed_at)))
 
 
 def waitlist_joined(state: EpisodeState, event: intake.WaitlistJoined, cause: Cause) -> Heard:
     """The person waits; intake owns that."""
     state = _on_path(state, ("offer_expires",), waitlisted=cause.now)
-    return Decision(state.but(waitlist={"track": event.track, "position": event.position}))
+    return Decision(state.replace(waitlist={"track": event.track, "position": event.position}))
 
 
 def waitlist_offered(state: EpisodeState, event: intake.WaitlistOffered, cause: Cause) -> Heard:
     """Until then the person has to answer."""
     since = state.path.get("waitlisted", cause.now)
     state = _on_path(state, waitlisted=since, offer_expires=event.offer_expires_at)
-    return Decision(state.but(waitlist={**state.waitlist, "track": event.track}))
+    return Decision(state.replace(waitlist={**state.waitlist, "track": event.track}))
 
 
 def waitlist_left(state: EpisodeState, _event: intake.WaitlistLeft, _cause: Cause) -> Heard:
     """The waiting is over."""
-    return Decision(_on_path(state, ("waitlisted", "offer_expires")).but(waitlist={}))
+    return Decision(_on_path(state, ("waitlisted", "offer_expires")).replace(waitlist={}))
 
 
 # --- intake: partners -----------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ def waitlist_left(state: EpisodeState, _event: intake.WaitlistLeft, _cause: Caus
 def referral_sent(state: EpisodeState, event: intake.ReferralSent, _cause: Cause) -> Heard:
     """A partner is asked to take the person; intake owns the loop."""
     asked = Outbound(response_due_at=event.response_due_at)
-    return Decision(state.but(referrals={**state.referrals, event.referral_id: asked}))
+    return Decision(state.replace(referrals={**state.referrals, event.referral_id: asked}))
 
 
 def partner_accepted(
@@ -125,8 +125,8 @@ def _outbound(state: EpisodeState, referral_id: str, more: Mapping[str, object])
     known = state.referrals.get(referral_id)
     if known is None:
         return state
-    changed = known.model_copy(update=more)
-    return state.but(referrals={**state.referrals, referral_id: changed})
+    changed = known.replace(**more)
+    return state.replace(referrals={**state.referrals, referral_id: changed})
 
 
 def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause: Cause) -> Heard:
@@ -137,7 +137,7 @@ def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause
         return Decision(_on_path(state, closed=cause.now) if elsewhere else state)
     left = {key: one for key, one in state.referrals.items() if key != event.referral_id}
     was_ours = len(left) < len(state.referrals)
-    state = state.but(referrals=left)
+    state = state.replace(referrals=left)
     if event.outcome is ReferralOutcome.ADMITTED:
         if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
             return Decision(*episode_state.end_outreach(state, ClearedReason.RESOLVED))
@@ -178,7 +178,7 @@ def plan_activated(
     goals = {goal.goal_id: state.goals.get(goal.goal_id, False) for goal in event.goals}
     state = _on_path(state, planned=state.path.get("planned", signed_at))
     return Decision(
-        state.but(
+        state.replace(
             goals={**state.goals, **goals},
             plan_review=_review(state, event.next_review_on.isoformat(), overdue=False),
         )
@@ -190,12 +190,12 @@ def goal_open(
 ) -> Heard:
     """A goal, and that it is being worked on."""
     goals = {**state.goals, event.goal_id: state.goals.get(event.goal_id, False)}
-    return Decision(state.but(goals=goals))
+    return Decision(state.replace(goals=goals))
 
 
 def goal_achieved(state: EpisodeState, event: plans.GoalAchieved, _cause: Cause) -> Heard:
     """A goal reached."""
-    return Decision(state.but(goals={**state.goals, event.goal_id: True}))
+    return Decision(state.replace(goals={**state.goals, event.goal_id: True}))
 
 
 def _review(state: EpisodeState, due_on: str, *, overdue: bool) -> dict[str, str | bool]:
@@ -206,22 +206,26 @@ def plan_review_due(
     state: EpisodeState, event: plans.TreatmentPlanReviewDue, _cause: Cause
 ) -> Heard:
     """Plans owns the review; here it shows."""
-    return Decision(state.but(plan_review=_review(state, event.due_on.isoformat(), overdue=False)))
+    return Decision(
+        state.replace(plan_review=_review(state, event.due_on.isoformat(), overdue=False))
+    )
 
 
 def plan_review_overdue(
     state: EpisodeState, event: plans.TreatmentPlanReviewOverdue, _cause: Cause
 ) -> Heard:
     """Plans escalates; here it shows."""
-    return Decision(state.but(plan_review=_review(state, event.due_on.isoformat(), overdue=True)))
+    return Decision(
+        state.replace(plan_review=_review(state, event.due_on.isoformat(), overdue=True))
+    )
 
 
 def plan_reviewed(state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause) -> Heard:
     """The next review, if there is to be one."""
     if event.next_review_on is None:
-        return Decision(state.but(plan_review={}))
+        return Decision(state.replace(plan_review={}))
     due_on = event.next_review_on.isoformat()
-    return Decision(state.but(plan_review=_review(state, due_on, overdue=False)))
+    return Decision(state.replace(plan_review=_review(state, due_on, overdue=False)))
 
 
 def co_occurring(
@@ -229,7 +233,7 @@ def co_occurring(
 ) -> Heard:
     """Whoever calls has to know that more than addiction is treated."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
-    return Decision(state.but(co_occurring=needs))
+    return Decision(state.replace(co_occurring=needs))
 
 
 def review_requested(
@@ -238,14 +242,14 @@ def review_requested(
     """A clinician is to look at something."""
     if state.discharge is not None:
         return Decision(state)
-    return Decision(state.but(reviews={**state.reviews, event.review_id: False}))
+    return Decision(state.replace(reviews={**state.reviews, event.review_id: False}))
 
 
 def review_overdue(state: EpisodeState, event: plans.ClinicalReviewOverdue, _cause: Cause) -> Heard:
     """Plans escalates; here it shows."""
     if event.review_id not in state.reviews:
         return Decision(state)
-    return Decision(state.but(reviews={**state.reviews, event.review_id: True}))
+    return Decision(state.replace(reviews={**state.reviews, event.review_id: True}))
 
 
 def review_completed(
@@ -253,7 +257,7 @@ def review_completed(
 ) -> Heard:
     """A clinician has looked."""
     left = {key: late for key, late in state.reviews.items() if key != event.review_id}
-    return Decision(state.but(reviews=left))
+    return Decision(state.replace(reviews=left))
 
 
 def change_recommended(
@@ -290,13 +294,15 @@ def hours_short(
         "minutes_short": event.minutes_short,
         "projected": event.projected,
     }
-    return Decision(state.but(hours_short=short))
+    return Decision(state.replace(hours_short=short))
 
 
 def screen_ordered(state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause) -> Heard:
     """The person is expected until then: whoever calls knows of the visit."""
     due = {**state.screens_due, event.screen_id: event.window_ends_at}
-    return Decision(state.but(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:])))
+    return Decision(
+        state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
+    )
 
 
 def screen_interpreted(
@@ -304,9 +310,9 @@ def screen_interpreted(
 ) -> Heard:
     """Nobody is expected for it any more. What it means is plans' to act on."""
     left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
-    return Decision(state.but(screens_due=left))
+    return Decision(state.replace(screens_due=left))
 
 
 def screen_failed(state: EpisodeState, _event: attendance.ScreenFailed, _cause: Cause) -> Heard:
     """Heightened attention, and no more: plans asks for the review."""
-    return Decision(state.but(screens_failed=state.screens_failed + 1))
+    return Decision(state.replace(screens_failed=state.screens_failed + 1))

@@ -64,9 +64,9 @@ def refresh(state: EpisodeState, cause: Cause) -> Step:
     """Open and close the loops that follow from the facts, and mark the record."""
     state, appointment = appointments.refresh(state, cause)
     state, clocks_said = _clock_loops(state, cause)
-    marks = _marks(state)
-    if marks != state.tz_marks:
-        state = state.but(tz_marks=marks)
+    index_entries = _index_entries(state)
+    if index_entries != state.tz_index_entries:
+        state = state.replace(tz_index_entries=index_entries)
     return state, (*appointment, *clocks_said)
 
 
@@ -178,17 +178,17 @@ def _midnight(state: EpisodeState, day: date) -> datetime:
 # --- marks ----------------------------------------------------------------------------------------------
 
 
-def _marks(state: EpisodeState) -> dict[str, datetime]:
+def _index_entries(state: EpisodeState) -> dict[str, datetime]:
     """The latest index day of each measure, and until when the present step may last."""
-    marks: dict[str, datetime] = {}
+    index_entries: dict[str, datetime] = {}
     for clock in clocks(state):
         at = index_mark(clock.index_on)
         name = clock.rule.measure.value
-        marks[name] = max(at, marks.get(name, at))
+        index_entries[name] = max(at, index_entries.get(name, at))
     due_at = journey.place(state).due_at
     if due_at is not None:
-        marks["awaited"] = due_at
-    return marks
+        index_entries["awaited"] = due_at
+    return index_entries
 
 
 def index_mark(day: date) -> datetime:

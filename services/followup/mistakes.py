@@ -45,7 +45,7 @@ def admission_undone(
     state, said = episode_state.end(state, ClearedReason.WITHDRAWN, *kinds)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
-    state = state.but(
+    state = state.replace(
         admission=None,
         undone=True,
         outreach=None,
@@ -71,4 +71,4 @@ def person_corrected(
     state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
 ) -> Decision[EpisodeState]:
     """What happened stands; whose it is changes, and with it the consents that count."""
-    return Decision(state.but(person_id=event.person_id, consent_ids=()))
+    return Decision(state.replace(person_id=event.person_id, consent_ids=()))

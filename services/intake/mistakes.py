@@ -50,7 +50,7 @@ def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decisio
     episode_state.standing(state)
     if person_id == state.person_id:
         raise Refused(
-            "person-unchanged", "The episode is this person's already.", way_out="Check the id."
+            "person-unchanged", "The episode is this person's already.", hint="Check the id."
         )
     was = state.person_id
     handoffs = (
@@ -63,7 +63,7 @@ def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decisio
     )
     event = intake.EpisodePersonCorrected(was_person_id=was, person_id=person_id)
     return Decision(
-        state.but(person_id=person_id, admission=_of_nobody_before(state.admission)),
+        state.replace(person_id=person_id, admission=_of_nobody_before(state.admission)),
         (event,),
         handoffs,
     )
@@ -75,20 +75,20 @@ def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeSt
         raise Invalid(
             "merged-into-itself",
             "A referral is not merged into itself.",
-            way_out="Name the episode that goes on.",
+            hint="Name the episode that goes on.",
         )
     episode_state.in_intake(state)
     if other.person_id != state.person_id:
         raise Refused(
             "different-persons",
             "The two episodes are not of one person.",
-            way_out="Correct the person of one of them first, if they are.",
+            hint="Correct the person of one of them first, if they are.",
         )
     if not other.open:
         raise Refused(
             "other-episode-closed",
             "The other episode has ended.",
-            way_out="Name an open episode, or close this referral.",
+            hint="Name an open episode, or close this referral.",
         )
     gone = _nobodys(state, ClearedReason.SUPERSEDED, cause)
     event = intake.ReferralMerged(into_episode_id=other.episode_id)
@@ -101,13 +101,11 @@ def undo_admission(
     """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again."""
     referral = episode_state.in_progress(state)
     if state.admission is None:
-        raise Refused(
-            "not-admitted", "Nobody is admitted.", way_out="There is nothing to take back."
-        )
+        raise Refused("not-admitted", "Nobody is admitted.", hint="There is nothing to take back.")
     event = intake.AdmissionUndone(reason=reason)
     handoffs = _not_readmitted(state, cause)
     state, cleared = episode_state.settle(
-        state.but(admission=None, referral=referral.model_copy(update={"outcome": None})),
+        state.replace(admission=None, referral=referral.replace(outcome=None)),
         *AFTER_ADMISSION,
         cause=cause,
         reason=ClearedReason.ENTERED_IN_ERROR,
@@ -122,7 +120,7 @@ def readmission_undone(
     """The person is not back after all: who asked for a readmission waits for it again."""
     if state.readmitted_as != body.episode_id:
         return Decision(state)
-    state = state.but(readmitted_as=None)
+    state = state.replace(readmitted_as=None)
     if state.void or state.readmission is None:
         return Decision(state)
     return Decision(episode_state.wait_for(state, IntakeLoop.READMISSION, cause))
@@ -135,7 +133,7 @@ def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decisi
         Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
         for role, staff_id in state.team.items()
     )
-    return Decision(void.state.but(team={}), void.events, (*void.handoffs, *released))
+    return Decision(void.state.replace(team={}), void.events, (*void.handoffs, *released))
 
 
 def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
@@ -149,4 +147,4 @@ def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
 def _of_nobody_before(admission: Admission | None) -> Admission | None:
     if admission is None:
         return None
-    return admission.model_copy(update={"prior_episode_id": None})
+    return admission.replace(prior_episode_id=None)

@@ -25,7 +25,7 @@ def identify_need(
     if need in state.needs:
         raise Refused("need-known", "This need is identified already.")
     kept = tuple(item for item in state.needs if item.category is not category)
-    state = state.but(needs=(*kept, need))
+    state = state.replace(needs=(*kept, need))
     plan = state.plan
     if enhanced and plan is not None and plan.active and plan.next_review_on is not None:
         nearer = episode_state.schedule_review(state, plan, cause)
@@ -50,7 +50,7 @@ def add_service(
     service = Ancillary(kind=kind, on_site=on_site)
     if service in state.ancillary:
         raise Refused("service-known", "This service belongs to the plan already.")
-    state = state.but(ancillary=(*state.ancillary, service))
+    state = state.replace(ancillary=(*state.ancillary, service))
     counts = on_site and kind in tables.COUNTS_ON_SITE
     event = plans.AncillaryServiceAdded(kind=kind, on_site=on_site, counts_toward_hours=counts)
     state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
@@ -65,14 +65,14 @@ def prescribe(
     for item in medications:
         if item.code in tables.NOT_ON_PANELS:
             continue
-        expected.append(item.model_copy(update={"companion_of": None}))
+        expected.append(item.replace(companion_of=None))
         expected += [
-            item.model_copy(update={"code": code, "companion_of": item.code})
+            item.replace(code=code, companion_of=item.code)
             for code in tables.COMPANIONS.get(item.code, ())
         ]
     prescribed = {item.code for item in medications}
     kept = tuple(e for e in expected if e.companion_of is None or e.code not in prescribed)
-    return set_expected_analytes(state.but(medications=medications), kept, cause)
+    return set_expected_analytes(state.replace(medications=medications), kept, cause)
 
 
 def set_expected_analytes(
@@ -81,4 +81,4 @@ def set_expected_analytes(
     """Replace the list of prescribed substances that a screen may show."""
     episode_state.in_treatment(state)
     event = plans.ExpectedAnalytesUpdated(analytes=analytes)
-    return Decision(state.but(expected=analytes), (event,))
+    return Decision(state.replace(expected=analytes), (event,))

@@ -21,7 +21,7 @@ def begin(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Aftercare is drafted from the first day, so that nobody leaves without one; and it is remembered in time."""
     admission = episode_state.in_treatment(state)
     aftercare_plan_id = cause.derive_id("aftercare-plan")
-    state = state.but(aftercare_plan_id=aftercare_plan_id, aftercare=AftercarePlan())
+    state = state.replace(aftercare_plan_id=aftercare_plan_id, aftercare=AftercarePlan())
     opens_at = _planned_end(state) - TOWARDS_THE_END
     state = state.arm("aftercare-opens", max(opens_at, admission.admitted_at))
     return Decision(state, (_drafted(state),))
@@ -56,7 +56,7 @@ def write(
         raise Invalid(
             "first-appointment-without-time",
             "A first appointment is settled when its time is known.",
-            way_out="Send the element and its time together.",
+            hint="Send the element and its time together.",
         )
     if before.version >= VERSIONS_MAX:
         raise Refused("too-many-versions", "The plan was written too often.")
@@ -66,7 +66,7 @@ def write(
         not_needed=tuple(dict.fromkeys(not_needed)),
         first_appointment_at=first_appointment_at,
     )
-    state = state.but(aftercare=plan)
+    state = state.replace(aftercare=plan)
     answer = {"version": plan.version, "complete": plan.complete}
     if not plan.complete:
         return Decision(state, (_drafted(state),), answer=answer)

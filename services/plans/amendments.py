@@ -23,11 +23,11 @@ def amend(
     plan = _in_force(state, plan_id)
     if services == plan.services:
         raise Refused("amendment-changes-nothing", "These are the services of the plan in force.")
-    treatment_plan.fit_to_sign(state, plan.model_copy(update={"services": services}))
+    treatment_plan.fit_to_sign(state, plan.replace(services=services))
     state, cleared = _settled(state, cause, ClearedReason.SUPERSEDED)
     amendment = Amendment(amendment_id=cause.derive_id("amendment"), services=services)
     state = episode_state.wait_for(
-        state.but(amendment=amendment),
+        state.replace(amendment=amendment),
         PlansLoop.TREATMENT_PLAN,
         cause,
         loop_id=amendment.amendment_id,
@@ -45,23 +45,21 @@ def sign(
     amendment = state.amendment
     if not plan.active or amendment is None:
         return treatment_plan.sign(state, plan_id, by_patient=by_patient, cause=cause)
-    treatment_plan.fit_to_sign(state, plan.model_copy(update={"services": amendment.services}))
+    treatment_plan.fit_to_sign(state, plan.replace(services=amendment.services))
     signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
-    amendment = amendment.model_copy(update=signed)
-    state = state.but(amendment=amendment)
+    amendment = amendment.replace(**signed)
+    state = state.replace(amendment=amendment)
     if amendment.patient_signed_at is None or amendment.clinician_signed_at is None:
         return Decision(state)
     state, cleared = _settled(state, cause, ClearedReason.RESOLVED)
     state, amended = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
-    plan = plan.model_copy(
-        update={
-            "version": plan.version + 1,
-            "services": amendment.services,
-            "patient_signed_at": amendment.patient_signed_at,
-            "clinician_signed_at": amendment.clinician_signed_at,
-        }
+    plan = plan.replace(
+        version=plan.version + 1,
+        services=amendment.services,
+        patient_signed_at=amendment.patient_signed_at,
+        clinician_signed_at=amendment.clinician_signed_at,
     )
-    state = state.but(plan=plan)
+    state = state.replace(plan=plan)
     if plan.next_review_on is None:  # the last review decided an end that did not come
         state = episode_state.schedule_review(state, plan, cause)
     return Decision(state, (treatment_plan.activated(state), *cleared, *amended))
@@ -83,7 +81,11 @@ def _settled(state: EpisodeState, cause: Cause, reason: ClearedReason) -> episod
         return state, ()
     loop_id = state.amendment.amendment_id
     return episode_state.settle(
-        state.but(amendment=None), PlansLoop.TREATMENT_PLAN, cause, loop_id=loop_id, reason=reason
+        state.replace(amendment=None),
+        PlansLoop.TREATMENT_PLAN,
+        cause,
+        loop_id=loop_id,
+        reason=reason,
     )
 
 
@@ -93,6 +95,6 @@ def _in_force(state: EpisodeState, plan_id: str) -> Plan:
         raise Refused(
             "plan-not-active",
             "Only a plan in force is amended.",
-            way_out="Draft the plan anew; nobody has signed it for good.",
+            hint="Draft the plan anew; nobody has signed it for good.",
         )
     return plan

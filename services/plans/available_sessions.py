@@ -29,7 +29,7 @@ class GroupState(State):
 
 
 def _seats(state: GroupState, event: GroupCapacity, *, below_minimum: bool) -> GroupState:
-    return state.but(
+    return state.replace(
         track=event.track,
         seats_min=event.seats_min,
         seats_max=event.seats_max,
@@ -75,11 +75,11 @@ def session_scheduled(
     state: SessionState, event: attendance.SessionScheduled, _cause: Cause
 ) -> Decision[SessionState]:
     """A session has a time."""
-    return Decision(state.but(starts_at=event.starts_at, modality=event.modality))
+    return Decision(state.replace(starts_at=event.starts_at, modality=event.modality))
 
 
 def session_cancelled(
     state: SessionState, _event: attendance.SessionCancelled, _cause: Cause
 ) -> Decision[SessionState]:
     """It does not take place: nobody's next appointment can be this one."""
-    return Decision(state.but(cancelled=True))
+    return Decision(state.replace(cancelled=True))

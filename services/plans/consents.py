@@ -49,7 +49,7 @@ def granted(
         effective_at=event.effective_at,
         expires_on=event.expires_on,
     )
-    return Decision(state.but(consents={**state.consents, event.consent_id: consent}))
+    return Decision(state.replace(consents={**state.consents, event.consent_id: consent}))
 
 
 def revoked(
@@ -67,4 +67,4 @@ def expired(
 
 
 def _without(state: PersonState, consent_id: str) -> PersonState:
-    return state.but(consents={k: c for k, c in state.consents.items() if k != consent_id})
+    return state.replace(consents={k: c for k, c in state.consents.items() if k != consent_id})

@@ -349,7 +349,7 @@ def in_treatment(state: EpisodeState) -> Admission:
 
 def in_record(state: EpisodeState) -> None:
     """Raise when the episode should never have existed."""
-    must_stand(state, way_out="Use the episode that is right; nothing more is done in this one.")
+    must_stand(state, hint="Use the episode that is right; nothing more is done in this one.")
 
 
 def plan_of(state: EpisodeState, plan_id: str) -> Plan:
@@ -375,14 +375,14 @@ def schedule_review(state: EpisodeState, plan: Plan, cause: Cause) -> EpisodeSta
     if state.enhanced:
         days = min(days, tables.INTEGRATED_REVIEW_DAYS)
     day = local_day(state, cause.now) + timedelta(days=days)
-    state = state.but(plan=plan.model_copy(update={"next_review_on": day}))
+    state = state.replace(plan=plan.replace(next_review_on=day))
     return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", morning(state, day))
 
 
 def changed(plan: Plan, goal: Goal) -> Plan:
     """The plan with one of its goals as it is now."""
     goals = tuple(goal if g.goal_id == goal.goal_id else g for g in plan.goals)
-    return plan.model_copy(update={"goals": goals})
+    return plan.replace(goals=goals)
 
 
 def known(codes: Iterable[str], allowed: Mapping[str, object] | frozenset[str]) -> bool:

@@ -29,14 +29,14 @@ def assessed(
     state: EpisodeState, event: intake.AssessmentCompleted, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The dimensions that set the level become the plan's problems; an enhanced need calls for integrated care."""
-    return Decision(state.but(drivers=event.drivers, co_occurring=event.co_occurring))
+    return Decision(state.replace(drivers=event.drivers, co_occurring=event.co_occurring))
 
 
 def level_recommended(
     state: EpisodeState, event: intake.LevelRecommended, cause: Cause
 ) -> Decision[EpisodeState]:
     """The drivers are the exit test. Somebody in treatment for whom another level is recommended is to be moved."""
-    state = state.but(drivers=event.drivers)
+    state = state.replace(drivers=event.drivers)
     admission = state.admission
     if admission is None or state.discharged is not None or state.level_change is not None:
         return Decision(state)
@@ -49,7 +49,7 @@ def placed(
     state: EpisodeState, event: intake.PlacementDecided, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Why the person is at another level than was recommended, so that it can be looked at again at each review."""
-    return Decision(state.but(placement_gap=event.gap_reason))
+    return Decision(state.replace(placement_gap=event.gap_reason))
 
 
 def admitted(
@@ -66,7 +66,7 @@ def admitted(
         terms=event.terms or ProgramTerms(),
         program=event.program,
     )
-    state = state.but(admission=admission, undone=False)
+    state = state.replace(admission=admission, undone=False)
     state, cleared = episode_state.settle(state, PlansLoop.MISSING_FACT, cause)
     begun = aftercare.begin(treatment_plan.expect_plan(state, cause), cause)
     return Decision(begun.state, (*begun.events, *cleared))
@@ -76,7 +76,7 @@ def oriented(
     state: EpisodeState, _event: intake.OrientationCompleted, _cause: Cause
 ) -> Decision[EpisodeState]:
     """From here on signatures may be collected."""
-    return Decision(state.but(oriented=True))
+    return Decision(state.replace(oriented=True))
 
 
 # --- sessions and support ---------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def session_attended(
 ) -> Decision[EpisodeState]:
     """After some sessions without a plan, the plan is due within a day. A step down is closed by the first session."""
     latest = max(filter(None, (state.last_session_at, event.starts_at)))
-    state = state.but(sessions_attended=state.sessions_attended + 1, last_session_at=latest)
+    state = state.replace(sessions_attended=state.sessions_attended + 1, last_session_at=latest)
     state = _early(state, event.session_id, cause, present=True)
     state, cleared = level_changes.came(state, event, cause)
     if state.admission is None:
@@ -101,7 +101,7 @@ def session_missed(
     """The pattern is attendance's to judge; what is kept here is how often, for whoever reviews the plan."""
     if event.absence is not Absence.NO_SHOW:
         return Decision(state)
-    return Decision(state.but(sessions_missed=state.sessions_missed + 1))
+    return Decision(state.replace(sessions_missed=state.sessions_missed + 1))
 
 
 def attendance_corrected(
@@ -109,12 +109,12 @@ def attendance_corrected(
 ) -> Decision[EpisodeState]:
     """Recount. What the correction does to a week comes with the week's next evaluation."""
     missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
-    state = state.but(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
+    state = state.replace(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
     before, after = event.status_before in PRESENT, event.status_after in PRESENT
     if before is after:
         return Decision(state)
     count = max(0, state.sessions_attended + (1 if after else -1))
-    state = state.but(sessions_attended=count)
+    state = state.replace(sessions_attended=count)
     return Decision(_early(state, event.session_id, cause, present=after))
 
 
@@ -125,7 +125,7 @@ def _early(state: EpisodeState, session_id: str, cause: Cause, *, present: bool)
     early = {key: at for key, at in state.early_sessions.items() if key != session_id}
     if present:
         early[session_id] = cause.now
-    return treatment_plan.expect_plan(state.but(early_sessions=early), cause)
+    return treatment_plan.expect_plan(state.replace(early_sessions=early), cause)
 
 
 def support_logged(
@@ -133,21 +133,21 @@ def support_logged(
 ) -> Decision[EpisodeState]:
     """Meetings count toward goals and graduation, whichever the fellowship; never toward hours (1.11, 2.1)."""
     days = tuple(sorted((*state.support_on, event.attended_on))[-SUPPORT_KEPT:])
-    return Decision(state.but(support_on=days))
+    return Decision(state.replace(support_on=days))
 
 
 def support_required(
     state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Whoever opted out is asked for no meetings (domain reference, section 3, "Mutual support")."""
-    return Decision(state.but(support_opted_out=event.opted_out))
+    return Decision(state.replace(support_opted_out=event.opted_out))
 
 
 def family_attended(
     state: EpisodeState, _event: attendance.FamilySessionAttended, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Family involvement counts toward graduation (2.1, 2.7)."""
-    return Decision(state.but(family_sessions=state.family_sessions + 1))
+    return Decision(state.replace(family_sessions=state.family_sessions + 1))
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def merged(
 def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
     state, cleared = episode_state.settle_all(state, reason)
     kept = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
-    return Decision(EpisodeState(void=True).but(**kept), cleared)
+    return Decision(EpisodeState(void=True).replace(**kept), cleared)
 
 
 def admission_undone(
@@ -179,7 +179,7 @@ def admission_undone(
     """Forget the admission and everything that it started; what intake said before it stays."""
     state, cleared = episode_state.settle_all(state, ClearedReason.WITHDRAWN)
     kept = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
-    return Decision(EpisodeState(undone=True).but(**kept), cleared)
+    return Decision(EpisodeState(undone=True).replace(**kept), cleared)
 
 
 def person_corrected(
@@ -188,5 +188,5 @@ def person_corrected(
     """The episode is another person's, whose consents count from now on."""
     if state.admission is None:
         return Decision(state)
-    admission = state.admission.model_copy(update={"person_id": event.person_id})
-    return Decision(state.but(admission=admission))
+    admission = state.admission.replace(person_id=event.person_id)
+    return Decision(state.replace(admission=admission))

@@ -51,7 +51,7 @@ def add(
     treatment_plan.smart(state, goal, cause, therapies=therapies)
     if len(plan.goals) >= GOALS_MAX:
         raise Refused("too-many-goals", "A plan holds at most fifty goals.")
-    state = state.but(plan=_unsigned(plan.model_copy(update={"goals": (*plan.goals, goal)})))
+    state = state.replace(plan=_unsigned(plan.replace(goals=(*plan.goals, goal))))
     answer = {"goal_id": goal.goal_id}
     if not plan.active:
         return Decision(state, answer=answer)
@@ -75,16 +75,14 @@ def change(
     if plan is None or goal is None:
         raise Unknown("goal")
     if goal.withdrawn is not None:
-        raise Refused("goal-withdrawn", "This goal is no longer pursued.", way_out="Add a new one.")
+        raise Refused("goal-withdrawn", "This goal is no longer pursued.", hint="Add a new one.")
     fields = {name: item for name, item in new._asdict().items() if item is not None}
-    after = goal.model_copy(update=fields)
+    after = goal.replace(**fields)
     if new.amends and after.withdrawn is None:
         treatment_plan.smart(state, after, cause, therapies=therapies)
-    after = after.model_copy(
-        update={"achieved": after.value is not None and after.reached(after.value)}
-    )
+    after = after.replace(achieved=after.value is not None and after.reached(after.value))
     plan = episode_state.changed(plan, after)
-    state = state.but(plan=_unsigned(plan) if new.amends else plan)
+    state = state.replace(plan=_unsigned(plan) if new.amends else plan)
     if not plan.active:
         return Decision(state, answer={"achieved": after.achieved})
     events: list[PlansEvent] = [
@@ -102,4 +100,4 @@ def _unsigned(plan: Plan) -> Plan:
     """A signature on a draft is on what it said then."""
     if plan.active:
         return plan
-    return plan.model_copy(update={"patient_signed_at": None, "clinician_signed_at": None})
+    return plan.replace(patient_signed_at=None, clinician_signed_at=None)

@@ -133,13 +133,13 @@ def graduate(
         raise Refused("plan-not-active", "Nobody graduates without a plan in force.")
     if not no_open_review(state, cause):
         raise Refused(
-            "review-open", "A clinical review is open.", way_out="Complete the review first."
+            "review-open", "A clinical review is open.", hint="Complete the review first."
         )
     if state.transfer is not None:
         raise Refused(
             "transfer-open",
             "The person is being handed over.",
-            way_out="Record the first contact, or what became of the referral.",
+            hint="Record the first contact, or what became of the referral.",
         )
     said = {criterion.code: criterion.met for criterion in criteria}
     results = judged(state, state.terms.graduation_criteria, said, cause)
@@ -147,7 +147,7 @@ def graduate(
         raise Refused(
             "criteria-not-met",
             f"Not every graduation criterion is met: {known_only(results)}.",
-            way_out="Continue the plan, or discharge in another way.",
+            hint="Continue the plan, or discharge in another way.",
         )
     if state.aftercare_plan_id is None:
         raise NotYetKnown("aftercare plan")
@@ -172,13 +172,13 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
         raise Refused(
             "graduation-needs-criteria",
             "Nobody graduates without looking at the criteria.",
-            way_out="Graduate the person, naming the criteria, or discharge in another way.",
+            hint="Graduate the person, naming the criteria, or discharge in another way.",
         )
     if kind is DischargeKind.TRANSFERRED:
         raise Refused(
             "transfer-needs-first-contact",
             "This program stays responsible until the receiving one has seen the person.",
-            way_out="Start the transfer, and record the first contact.",
+            hint="Start the transfer, and record the first contact.",
         )
     return end(state, kind, cause)
 
@@ -188,8 +188,8 @@ def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[Epis
     admission = episode_state.in_treatment(state)
     state, cleared = episode_state.settle_all(state, ClearedReason.EPISODE_CLOSED)
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
-    closed = {key: item.model_copy(update={"open": False}) for key, item in state.reviews.items()}
-    state = state.but(
+    closed = {key: item.replace(open=False) for key, item in state.reviews.items()}
+    state = state.replace(
         discharged=kind,
         reviews=closed,
         amendment=None,

@@ -64,7 +64,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         raise Refused(
             "level-needs-transfer",
             "An outpatient program does not offer this level.",
-            way_out="Recommend it elsewhere, refer the person, and hand them over.",
+            hint="Recommend it elsewhere, refer the person, and hand them over.",
         )
     effective_at = new.effective_at or cause.now
     if not cause.now <= effective_at <= cause.now + PLANNED_AHEAD_MAX:
@@ -80,7 +80,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         drivers=state.drivers if new.drivers is None else new.drivers,
         effective_at=None if new.elsewhere else effective_at,
     )
-    state = state.but(drivers=recommended.drivers, level_change=None).disarm("level-effective")
+    state = state.replace(drivers=recommended.drivers, level_change=None).disarm("level-effective")
     if new.elsewhere:
         state, cleared = episode_state.settle(state, PlansLoop.LEVEL_CHANGE, cause)
         return Decision(
@@ -91,7 +91,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         state = episode_state.wait_for(
             state, PlansLoop.LEVEL_CHANGE, cause, deadline_at=effective_at + ARRIVAL_GRACE
         )
-        state = state.but(level_change=pending).arm("level-effective", effective_at)
+        state = state.replace(level_change=pending).arm("level-effective", effective_at)
         return Decision(state, (recommended,))
     state, said = _take_effect(state, pending, cause)
     return Decision(state, (recommended, *said))
@@ -110,7 +110,7 @@ def _ready_to_step_down(
     booked = at is not None and effective_at <= at <= effective_at + FIRST_SESSION_WITHIN
     said = {"supports-verified": new.supports_verified}
     results = [
-        result.model_copy(update={"met": booked}) if result.code == "appointment-booked" else result
+        result.replace(met=booked) if result.code == "appointment-booked" else result
         for result in graduation.judged(state, tables.STEP_DOWN, said, cause)
     ]
     missing = graduation.unmet(tuple(results))
@@ -118,7 +118,7 @@ def _ready_to_step_down(
         raise Refused(
             "step-down-criteria-not-met",
             f"Not everything that is looked at before a step down is met: {missing}.",
-            way_out="Wait until it is, or say by a code why the person steps down all the same.",
+            hint="Wait until it is, or say by a code why the person steps down all the same.",
         )
 
 
@@ -139,9 +139,9 @@ def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> ep
         effective_at=pending.effective_at,
     )
     down = tables.direction(admission.level, pending.to_level) is Direction.DOWN
-    moved = admission.model_copy(update={"level": pending.to_level})
+    moved = admission.replace(level=pending.to_level)
     state, cleared = episode_state.settle(
-        state.but(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause
+        state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause
     )
     seen = state.last_session_at is not None and state.last_session_at >= pending.effective_at
     if down and not seen:
@@ -176,7 +176,7 @@ def referral_sent(
         to_level=event.target_level,
         consent_id=event.consent_id,
     )
-    return Decision(state.but(outbound={**state.outbound, event.referral_id: outbound}))
+    return Decision(state.replace(outbound={**state.outbound, event.referral_id: outbound}))
 
 
 def referral_accepted(
@@ -215,15 +215,15 @@ def _mark(
     known = state.outbound.get(referral_id)
     if known is None:
         return state
-    known = known.model_copy(update={"accepted": accepted, "closed": closed})
-    return state.but(outbound={**state.outbound, referral_id: known})
+    known = known.replace(accepted=accepted, closed=closed)
+    return state.replace(outbound={**state.outbound, referral_id: known})
 
 
 def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeState:
     """A hand-over that rested on this referral is off; the person is still here, and somebody looks for a place."""
     if state.transfer is None or state.transfer.referral_id != referral_id:
         return state
-    return episode_state.wait_for(state.but(transfer=None), PlansLoop.TRANSFER, cause)
+    return episode_state.wait_for(state.replace(transfer=None), PlansLoop.TRANSFER, cause)
 
 
 def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[EpisodeState]:
@@ -238,14 +238,14 @@ def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[Episo
         raise Refused(
             "referral-not-accepted",
             "The partner has not accepted this referral.",
-            way_out="Wait for the partner's answer, or refer to another one.",
+            hint="Wait for the partner's answer, or refer to another one.",
         )
     asked = (referral.to_facility_id, referral.consent_id, referral.to_level or new.to_level)
     if asked != (new.to_facility_id, new.consent_id, new.to_level):
         raise Invalid(
             "transfer-differs-from-referral",
             "Facility, level or consent is not the referral's.",
-            way_out="Hand over to whom the referral asked, under the consent it rests on.",
+            hint="Hand over to whom the referral asked, under the consent it rests on.",
         )
     event = plans.TransferInitiated(
         to_facility_id=new.to_facility_id,
@@ -255,7 +255,7 @@ def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[Episo
     )
     arrives_by = max(new.handoff_at, cause.now) + ARRIVAL_GRACE
     state = episode_state.wait_for(
-        state.but(transfer=new, level_change=None).disarm("level-effective"),
+        state.replace(transfer=new, level_change=None).disarm("level-effective"),
         PlansLoop.TRANSFER,
         cause,
         deadline_at=arrives_by,
@@ -276,7 +276,7 @@ def first_contact(
         raise Refused(
             "no-transfer-open",
             "Nobody is being handed over.",
-            way_out="Start the transfer to the partner that accepted.",
+            hint="Start the transfer to the partner that accepted.",
         )
     if first_contact_at > cause.now:
         raise Invalid("first-contact-in-the-future", "First contact is recorded once it was made.")

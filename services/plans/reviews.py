@@ -71,7 +71,7 @@ def breath_tested(
 def _positive(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
     if screen_id not in state.positives:
         kept = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
-        state = state.but(positives=dict(kept))
+        state = state.replace(positives=dict(kept))
     decision = _request(state, ReviewTrigger.SCREEN, cause, about=screen_id)
     return Decision(_reassess(decision.state, cause), decision.events)
 
@@ -115,7 +115,7 @@ def absence_threshold_reached(
     state: EpisodeState, _event: attendance.AbsenceThresholdReached, cause: Cause
 ) -> Decision[EpisodeState]:
     """Absences add up: what keeps the person away?"""
-    decision = _request(state.but(absent_at=cause.now), ReviewTrigger.ABSENCE, cause)
+    decision = _request(state.replace(absent_at=cause.now), ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
@@ -123,7 +123,7 @@ def participation_paused(
     state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
 ) -> Decision[EpisodeState]:
     """Keeping somebody out of groups is never the end of it: what keeps the person away is looked at."""
-    state = state.but(absent_at=cause.now, paused_until=event.resumes_at)
+    state = state.replace(absent_at=cause.now, paused_until=event.resumes_at)
     decision = _request(state, ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
 
@@ -132,7 +132,7 @@ def participation_resumed(
     state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The person may come again. The review goes on."""
-    return Decision(state.but(paused_until=None))
+    return Decision(state.replace(paused_until=None))
 
 
 def outreach_escalated(
@@ -153,12 +153,12 @@ def hours_short(
         return Decision(state)
     decision = _request(state, ReviewTrigger.HOURS, cause)
     reviews = {
-        key: item.model_copy(update={"weeks": tuple(sorted({*item.weeks, event.week_starts_on}))})
+        key: item.replace(weeks=tuple(sorted({*item.weeks, event.week_starts_on})))
         if item.open and item.trigger is ReviewTrigger.HOURS
         else item
         for key, item in decision.state.reviews.items()
     }
-    return Decision(decision.state.but(reviews=reviews), decision.events)
+    return Decision(decision.state.replace(reviews=reviews), decision.events)
 
 
 def week_evaluated(
@@ -177,7 +177,7 @@ def week_evaluated(
         prorated=event.prorated,
     )
     weeks = dict(sorted({**state.weeks, day: week}.items())[-WEEKS_KEPT:])
-    state = state.but(weeks=weeks)
+    state = state.replace(weeks=weeks)
     if not event.met and event.minutes_offered < event.minutes_threshold:
         if state.discharged is not None:
             return Decision(state)
@@ -212,8 +212,8 @@ def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_
         if not item.open or week_starts_on not in item.weeks:
             continue
         weeks = tuple(day for day in item.weeks if day != week_starts_on)
-        left = item.model_copy(update={"weeks": weeks, "open": bool(weeks)})
-        state = state.but(reviews={**state.reviews, review_id: left})
+        left = item.replace(weeks=weeks, open=bool(weeks))
+        state = state.replace(reviews={**state.reviews, review_id: left})
         if weeks:
             continue
         state, cleared = episode_state.settle(
@@ -267,14 +267,14 @@ def danger_identified(
     """
     if state.admission is None or state.discharged is not None:
         return Decision(state)
-    state = state.but(level_change=None).disarm("level-effective")
+    state = state.replace(level_change=None).disarm("level-effective")
     due_at = cause.now + DANGER_WITHIN
     decision = _request(state, ReviewTrigger.RISK, cause, due_at=due_at)
     state = _flag(decision.state, {ReviewTrigger.RISK})
     for review_id, item in state.reviews.items():
         if item.open and item.trigger is ReviewTrigger.RISK and item.due_at > due_at:
-            sooner = item.model_copy(update={"due_at": due_at})
-            state = state.but(reviews={**state.reviews, review_id: sooner})
+            sooner = item.replace(due_at=due_at)
+            state = state.replace(reviews={**state.reviews, review_id: sooner})
             state = episode_state.wait_for(
                 state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
             )
@@ -305,7 +305,7 @@ def _request(
     review_id = cause.derive_id("review", trigger)
     due_at = due_at or next_working_day(cause.now, state.time_zone)
     item = Review(trigger=trigger, due_at=due_at, about=about, private=private)
-    state = state.but(reviews={**state.reviews, review_id: item})
+    state = state.replace(reviews={**state.reviews, review_id: item})
     state = episode_state.wait_for(
         state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
     )
@@ -332,12 +332,10 @@ def _reassess(state: EpisodeState, cause: Cause) -> EpisodeState:
 
 def _flag(state: EpisodeState, triggers: set[ReviewTrigger]) -> EpisodeState:
     reviews = {
-        key: item.model_copy(update={"reassess": True})
-        if item.open and item.trigger in triggers
-        else item
+        key: item.replace(reassess=True) if item.open and item.trigger in triggers else item
         for key, item in state.reviews.items()
     }
-    return state.but(reviews=reviews)
+    return state.replace(reviews=reviews)
 
 
 def complete(
@@ -359,12 +357,12 @@ def complete(
         raise Invalid(
             "reassessment-missing",
             "This review asks for the level of care to be looked at anew.",
-            way_out="Name the dimensions that drive the level now, also when there are none.",
+            hint="Name the dimensions that drive the level now, also when there are none.",
         )
-    closed = item.model_copy(update={"open": False})
-    state = state.but(reviews={**state.reviews, review_id: closed})
+    closed = item.replace(open=False)
+    state = state.replace(reviews={**state.reviews, review_id: closed})
     if drivers is not None:
-        state = state.but(drivers=drivers)
+        state = state.replace(drivers=drivers)
     state, cleared = episode_state.settle(
         state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id
     )

@@ -90,9 +90,7 @@ def draft(
     """Write down goals and services. Nothing is in force until both have signed."""
     episode_state.in_treatment(state)
     if _active(state):
-        raise Refused(
-            "plan-active", "A plan is in force.", way_out="Amend it, or change its goals."
-        )
+        raise Refused("plan-active", "A plan is in force.", hint="Amend it, or change its goals.")
     for goal in new.goals:
         smart(state, goal, cause, therapies=therapies)
     plan = Plan(
@@ -104,7 +102,7 @@ def draft(
         stage=new.stage,
     )
     answer = {"plan_id": plan.plan_id, "goal_ids": [goal.goal_id for goal in plan.goals]}
-    return Decision(state.but(plan=plan), answer=answer)
+    return Decision(state.replace(plan=plan), answer=answer)
 
 
 def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies = None) -> None:
@@ -118,7 +116,7 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
         raise Invalid(
             "patient-contribution-missing",
             "The patient takes part in setting every goal.",
-            way_out="Set the goal together with the patient.",
+            hint="Set the goal together with the patient.",
         )
     if goal.baseline == goal.target:
         raise Invalid("goal-already-reached", "The goal's target is where the person is already.")
@@ -128,7 +126,7 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
         raise Invalid(
             "therapy-not-offered",
             "The program does not offer this therapy.",
-            way_out="Choose from the program's profile: GET /programs/{program}.",
+            hint="Choose from the program's profile: GET /programs/{program}.",
         )
     if not therapies and not episode_state.known(goal.therapies, tables.THERAPIES):
         raise Invalid("therapy-not-listed", "A therapy is not on the list.")
@@ -148,15 +146,15 @@ def sign(
         raise Refused(
             "not-oriented",
             "Nobody signs a plan before orientation.",
-            way_out="Complete the orientation first.",
+            hint="Complete the orientation first.",
         )
     fit_to_sign(state, plan)
     signed = {"patient_signed_at" if by_patient else "clinician_signed_at": cause.now}
-    plan = plan.model_copy(update=signed)
+    plan = plan.replace(**signed)
     if plan.patient_signed_at is None or plan.clinician_signed_at is None:
-        return Decision(state.but(plan=plan))
-    plan = plan.model_copy(update={"active": True})
-    state = episode_state.schedule_review(state.but(early_sessions={}), plan, cause)
+        return Decision(state.replace(plan=plan))
+    plan = plan.replace(active=True)
+    state = episode_state.schedule_review(state.replace(early_sessions={}), plan, cause)
     state, cleared = episode_state.settle(state, PlansLoop.TREATMENT_PLAN, cause)
     return Decision(state, (activated(state), *cleared))
 
@@ -189,14 +187,14 @@ def fit_to_sign(state: EpisodeState, plan: Plan) -> None:
         raise Refused(
             "driver-without-goal",
             "A dimension that sets the level of care has no goal.",
-            way_out="Add a goal for each driver, or say by a code why it has none yet.",
+            hint="Add a goal for each driver, or say by a code why it has none yet.",
         )
     every = state.terms.individual_every_days
     if every is not None and _individual_per_week(plan) < math.ceil(7 / every):
         raise Refused(
             "individual-sessions-missing",
             "The plan has fewer individual sessions than the program asks for.",
-            way_out="Draft the plan with individual sessions as often as the program says.",
+            hint="Draft the plan with individual sessions as often as the program says.",
         )
     if not state.enhanced:
         return
@@ -204,13 +202,13 @@ def fit_to_sign(state: EpisodeState, plan: Plan) -> None:
         raise Refused(
             "co-occurring-need-not-named",
             "The assessment found an enhanced co-occurring need that nobody has named.",
-            way_out="Name the need first.",
+            hint="Name the need first.",
         )
     if all(service.kind is not AncillaryKind.PSYCHIATRY for service in state.ancillary):
         raise Refused(
             "psychiatry-missing",
             "An enhanced co-occurring need asks for psychiatric care in the plan.",
-            way_out="Add psychiatry as an ancillary service.",
+            hint="Add psychiatry as an ancillary service.",
         )
 
 
@@ -229,9 +227,9 @@ def name_relapse_prevention(
     named = tuple(
         e for e in tables.RELAPSE_PREVENTION if e in {*plan.relapse_prevention, *elements}
     )
-    plan = plan.model_copy(update={"relapse_prevention": named})
+    plan = plan.replace(relapse_prevention=named)
     complete = named == tables.RELAPSE_PREVENTION
-    return Decision(state.but(plan=plan), answer={"complete": complete})
+    return Decision(state.replace(plan=plan), answer={"complete": complete})
 
 
 def review(
@@ -249,14 +247,12 @@ def review(
         raise Invalid(
             "decision-not-allowed",
             "This finding does not allow this decision.",
-            way_out="See the table of continued service: GET /tables/continued-service.",
+            hint="See the table of continued service: GET /tables/continued-service.",
         )
     stage = plan.stage if new.stage is None else new.stage
-    plan = plan.model_copy(
-        update={"version": plan.version + 1, "stage": stage, "next_review_on": None}
-    )
+    plan = plan.replace(version=plan.version + 1, stage=stage, next_review_on=None)
     drivers = state.drivers if new.drivers is None else new.drivers
-    state = state.but(plan=plan, drivers=drivers).disarm("review-due:*")
+    state = state.replace(plan=plan, drivers=drivers).disarm("review-due:*")
     if new.decision not in (ReviewDecision.DISCHARGE, ReviewDecision.TRANSFER):
         state = episode_state.schedule_review(state, plan, cause)
     state, cleared = _answered(state, cause)

@@ -8,7 +8,7 @@ text, and with it no personal data, can reach the bus.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import (
@@ -103,6 +103,10 @@ class Value(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+    def replace(self, **changes: Any) -> Self:
+        """This value with some fields replaced. The new values are trusted: they are not validated."""
+        return self.model_copy(update=changes)
 
 
 # --- level of care ----------------------------------------------------------------------------

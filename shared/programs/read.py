@@ -44,7 +44,7 @@ class ProfileInvalid(ConfigurationError):
         super().__init__(
             "profile-invalid",
             f"{name}:{first.line}: {first.place}: {first.why}",
-            way_out=f"care profiles check {name}",
+            hint=f"care profiles check {name}",
         )
         self.findings = tuple(findings)
 

@@ -40,7 +40,7 @@ class SteppedClock(Clock):
             raise Unavailable(
                 "clock-not-set",
                 "The stepped clock has not been set.",
-                way_out="PUT /ops/clock, then retry.",
+                hint="PUT /ops/clock, then retry.",
             )
         return self._now
 

@@ -26,9 +26,9 @@ from shared.runtime.core.reactor import HandoffRules, Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
-from shared.runtime.dead_letters.api import router as mending_router
+from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
-from shared.runtime.dead_letters.store import MongoLetters
+from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.openapi import describe
@@ -104,7 +104,7 @@ class Runtime:
             self.relay,
             self.metrics,
             service.handoffs,
-            settings.hot_records_max,
+            settings.record_cache_max,
         )
         self.consumer = Consumer(
             service=service.name,
@@ -116,9 +116,9 @@ class Runtime:
             clock=self.clock,
             metrics=self.metrics,
         )
-        self.letters = MongoLetters(self.store.database)
+        self.dead_letters = MongoDeadLetters(self.store.database)
         self.redriver = Redriver(
-            self.store, self.letters, self.reactor, self.consumer.reader, self.clock
+            self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
         self._sweeper = Sweeper(
@@ -174,7 +174,7 @@ class Runtime:
                 ("relay", self.relay.run),
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
-                ("notes", self._note_topics),
+                ("metadata", self._remember_topics),
             )
         ]
         await self._sweeper.take_up_what_was_left()
@@ -197,7 +197,7 @@ class Runtime:
 
     async def _connect(self) -> None:
         await self.store.start()
-        await self.letters.start()
+        await self.dead_letters.start()
         heard = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
         await startup_checks.check(
@@ -211,13 +211,13 @@ class Runtime:
                 COMPACTED,
             )
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
-        await self.store.set_note("service", {"wanted": wanted})
+        await self.store.set_metadata("service", {"wanted": wanted})
         try:
             await self._broker.start()
         except Exception as error:
             raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
 
-    async def _note_topics(self) -> None:
+    async def _remember_topics(self) -> None:
         topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
         bootstrap = self.settings.kafka_bootstrap
         backoff = Backoff()
@@ -282,16 +282,16 @@ class Runtime:
 
     # --- health ----------------------------------------------------------------------------------
 
-    def accepting(self) -> None:
+    def ensure_ready(self) -> None:
         """Raises `Unavailable` when commands can't be taken now."""
         reasons = self.not_ready()
         if reasons:
-            raise Unavailable(reasons[0], "The service is not ready.", way_out="Retry shortly.")
+            raise Unavailable(reasons[0], "The service is not ready.", hint="Retry shortly.")
 
-    def mendable(self) -> None:
+    def ensure_operable(self) -> None:
         """Raises `Unavailable` when dead letters can't be worked on. A halted consumer is no hindrance."""
         if self.refusal is not None or not self._started or self._stopping:
-            raise Unavailable(self.not_ready()[0], "The service is not ready.", way_out="Retry.")
+            raise Unavailable(self.not_ready()[0], "The service is not ready.", hint="Retry.")
 
     def not_ready(self) -> list[str]:
         """Why this replica is not ready; empty when it is."""
@@ -348,7 +348,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, call.on_invalid)
     app.add_exception_handler(HTTPException, call.on_http_error)
     app.add_exception_handler(Exception, call.on_bug)
-    routers = (ops_router, mending_router, work_router, programs_router, *service.routers)
+    routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
     describe(app, routers)

@@ -51,7 +51,7 @@ class ServiceSettings(BaseSettings):
     """An outbox or handoff that waits longer was left by a crash: any replica takes it up."""
     relay_subjects_max: int = Field(default=5_000, ge=1)
     """Bound of the relay's queue; when it is full, fetching stops."""
-    hot_records_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)
+    record_cache_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)
     """How many records just written stay in memory for the next event about the same person; 0: none."""
     handoff_wait_seconds: float = Field(default=2.0, gt=0)
     """How long a command waits for its fan-out before it answers 202."""

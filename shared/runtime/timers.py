@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.event import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
-from shared.runtime.core.dead_letter import deadline_letter
+from shared.runtime.core.dead_letter import of_deadline
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
@@ -91,7 +91,7 @@ def look_at(subject: str, now: datetime) -> Work:
         facility_id="",
         now=now,
         decide=None,
-        letter=deadline_letter,
+        dead_letter=of_deadline,
     )
 
 

@@ -24,7 +24,7 @@ from shared.runtime.core.dead_letter import OPEN
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.relay import Entries
 from shared.runtime.core.store import Document, MongoStore, Place, guarded_write
-from shared.runtime.dead_letters.store import LineName, grouped
+from shared.runtime.dead_letters.store import StreamKey, grouped
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
@@ -90,16 +90,16 @@ class Disk:
     """What survives a process: the documents of one service, as bytes."""
 
     records: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
-    notes: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    dead_letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    metadata: dict[str, bytes] = field(default_factory=dict[str, bytes])
     audit: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def documents(self) -> list[Document]:
         """The records as MongoDB would give them back."""
         return [decoded(raw) for raw in self.records.values()]
 
-    def letter_documents(self) -> list[Document]:
-        return [decoded(raw) for raw in self.letters.values()]
+    def dead_letter_documents(self) -> list[Document]:
+        return [decoded(raw) for raw in self.dead_letters.values()]
 
 
 class MemoryStore:
@@ -173,28 +173,30 @@ class MemoryStore:
         [found] = await self.seam.call("next_due", [lambda: self._next_due(_stored(until))])
         return found
 
-    async def marked(
-        self, mark: str, facility_id: str, after: Place | None, limit: int
+    async def by_index(
+        self, name: str, facility_id: str, after: Place | None, limit: int
     ) -> list[Record]:
         [found] = await self.seam.call(
-            "marked", [lambda: self._marked(mark, facility_id, _stored(after), limit)]
+            "marked", [lambda: self._by_index(name, facility_id, _stored(after), limit)]
         )
         return found
 
-    async def add_letters(self, letters: Sequence[Document]) -> None:
-        if not letters:
+    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
+        if not dead_letters:
             return
-        await self.seam.call("add_letters", [_later(self._add_letter, row) for row in letters])
+        await self.seam.call(
+            "add_letters", [_later(self._add_dead_letter, row) for row in dead_letters]
+        )
 
-    async def note(self, key: str) -> Document:
-        [found] = await self.seam.call("note", [lambda: self.disk.notes.get(key)])
+    async def metadata(self, key: str) -> Document:
+        [found] = await self.seam.call("note", [lambda: self.disk.metadata.get(key)])
         return {} if found is None else decoded(found)
 
-    async def set_note(self, key: str, values: Document) -> None:
+    async def set_metadata(self, key: str, values: Document) -> None:
         def write() -> None:
-            kept = self.disk.notes.get(key)
+            kept = self.disk.metadata.get(key)
             before = {"_id": key} if kept is None else decoded(kept)
-            self.disk.notes[key] = encoded(before | values)
+            self.disk.metadata[key] = encoded(before | values)
 
         await self.seam.call("set_note", [write])
 
@@ -228,14 +230,14 @@ class MemoryStore:
         self.disk.records[subject] = encoded(document)
         return True
 
-    async def _clear(self, name: str, mark: str, counter: str, upto: Mapping[str, int]) -> None:
+    async def _clear(self, name: str, since: str, counter: str, upto: Mapping[str, int]) -> None:
         def clear(subject: str, last: int) -> None:
             raw = self.disk.records.get(subject)
             if raw is None:
                 return
             document = decoded(raw)
             if document[counter] == last + 1:
-                apply_update(document, {"$set": {name: []}, "$unset": {mark: ""}})
+                apply_update(document, {"$set": {name: []}, "$unset": {since: ""}})
                 self.disk.records[subject] = encoded(document)
 
         if upto:
@@ -244,13 +246,13 @@ class MemoryStore:
 
     def _stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
         found: dict[str, Document] = {}
-        for mark in ("waiting", "handing"):
-            marked = [
+        for name in ("waiting", "handing"):
+            stranded = [
                 document
                 for document in self.disk.documents()
-                if document["bucket"] in buckets and mark in document and document[mark] < before
+                if document["bucket"] in buckets and name in document and document[name] < before
             ]
-            found |= {document["_id"]: document for document in marked[:limit]}
+            found |= {document["_id"]: document for document in stranded[:limit]}
         return [self._record(document) for document in found.values()]
 
     def _due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
@@ -265,28 +267,30 @@ class MemoryStore:
         dues = [document["due"] for document in self.disk.documents() if "due" in document]
         return min((due for due in dues if due <= until), default=None)
 
-    def _marked(self, mark: str, facility_id: str, after: Place | None, limit: int) -> list[Record]:
+    def _by_index(
+        self, name: str, facility_id: str, after: Place | None, limit: int
+    ) -> list[Record]:
         places = {
-            (document["marks"][mark], document["_id"]): document
+            (document["index"][name], document["_id"]): document
             for document in self.disk.documents()
-            if mark in document["marks"] and document["facility_id"] == facility_id
+            if name in document["index"] and document["facility_id"] == facility_id
         }
         beyond = [place for place in sorted(places) if after is None or place > tuple(after)]
         return [self._record(places[place]) for place in beyond[:limit]]
 
-    def _add_letter(self, row: Document) -> None:
-        self.disk.letters.setdefault(row["_id"], encoded(row))
+    def _add_dead_letter(self, row: Document) -> None:
+        self.disk.dead_letters.setdefault(row["_id"], encoded(row))
 
 
-class MemoryLetters:
-    """`shared.runtime.dead_letters.store.Letters` over a `Disk`."""
+class MemoryDeadLetters:
+    """`shared.runtime.dead_letters.store.DeadLetters` over a `Disk`."""
 
     def __init__(self, disk: Disk, seam: Seam | None = None) -> None:
         self.disk = disk
         self.seam = seam or Seam()
 
     async def groups(self) -> list[Document]:
-        [found] = await self.seam.call("groups", [self.disk.letter_documents])
+        [found] = await self.seam.call("groups", [self.disk.dead_letter_documents])
         return grouped(found)
 
     async def page(
@@ -301,38 +305,38 @@ class MemoryLetters:
             if after is None or row["id"] > after
         ][:limit]
 
-    async def one(self, letter_id: str) -> Document | None:
-        [found] = await self.seam.call("one", [lambda: self._rows({"id": letter_id})])
+    async def one(self, dead_letter_id: str) -> Document | None:
+        [found] = await self.seam.call("one", [lambda: self._rows({"id": dead_letter_id})])
         return found[0] if found else None
 
-    async def line(self, line: LineName, limit: int) -> list[Document]:
-        wanted = {"subject": line[0], "line": line[1], "status": OPEN}
-        [found] = await self.seam.call("line", [lambda: self._rows(wanted)])
+    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
+        wanted = {"subject": stream[0], "stream": stream[1], "status": OPEN}
+        [found] = await self.seam.call("stream", [lambda: self._rows(wanted)])
         return sorted(found, key=lambda r: (r["sequence"], r["first_seen"], r["_id"]))[:limit]
 
     async def behind(self, row: Mapping[str, Any]) -> int:
-        if row["line"] is None:
+        if row["stream"] is None:
             return 0
-        rows = await self.line((row["subject"], row["line"]), len(self.disk.letters))
+        rows = await self.stream((row["subject"], row["stream"]), len(self.disk.dead_letters))
         return sum(other["sequence"] > row["sequence"] for other in rows)
 
-    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+    async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
         given = {**wanted, "status": OPEN, "redrivable": True}
-        [found] = await self.seam.call("lines", [lambda: self._rows(given)])
-        first: dict[LineName, datetime] = {}
+        [found] = await self.seam.call("streams", [lambda: self._rows(given)])
+        first: dict[StreamKey, datetime] = {}
         for row in found:
-            line = (row["subject"], row["line"])
-            first[line] = min(row["first_seen"], first.get(line, row["first_seen"]))
-        return sorted(first, key=lambda line: (first[line], line))[:limit]
+            stream = (row["subject"], row["stream"])
+            first[stream] = min(row["first_seen"], first.get(stream, row["first_seen"]))
+        return sorted(first, key=lambda stream: (first[stream], stream))[:limit]
 
-    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
-        await self._change("failed_again", letter_id, values, attempts=1)
+    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
+        await self._change("failed_again", dead_letter_id, values, attempts=1)
 
-    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
-        await self._change("close", letter_id, {"status": status, "closed": dict(closed)})
+    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+        await self._change("close", dead_letter_id, {"status": status, "closed": dict(closed)})
 
-    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
-        await self._change("edit", letter_id, {"edited": edited})
+    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
+        await self._change("edit", dead_letter_id, {"edited": edited})
 
     async def write_down(self, entry: Document) -> None:
         def write() -> None:
@@ -348,17 +352,17 @@ class MemoryLetters:
     def _rows(self, wanted: Mapping[str, Any]) -> list[Document]:
         return [
             row
-            for row in self.disk.letter_documents()
+            for row in self.disk.dead_letter_documents()
             if all(row.get(name) == value for name, value in wanted.items())
         ]
 
     async def _change(
-        self, call: str, letter_id: str, values: Mapping[str, Any], attempts: int = 0
+        self, call: str, dead_letter_id: str, values: Mapping[str, Any], attempts: int = 0
     ) -> None:
         def change() -> None:
-            for row in self._rows({"id": letter_id, "status": OPEN}):
+            for row in self._rows({"id": dead_letter_id, "status": OPEN}):
                 more = {"attempts": row["attempts"] + attempts}
-                self.disk.letters[row["_id"]] = encoded(row | dict(values) | more)
+                self.disk.dead_letters[row["_id"]] = encoded(row | dict(values) | more)
 
         await self.seam.call(call, [change])
 

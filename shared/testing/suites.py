@@ -19,10 +19,10 @@ from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import (
     COMMANDS_KEPT,
     CommandKey,
-    Line,
     Outcome,
     Record,
     RecordKind,
+    StreamPosition,
     Work,
 )
 from shared.runtime.core.relay import Publisher
@@ -41,9 +41,9 @@ class Tally(State):
     at: AwareDatetime | None = None
     names: tuple[str, ...] = ()
     by_key: dict[str, int] = Field(default_factory=dict[str, int])
-    MARKS: ClassVar[tuple[str, ...]] = ("at",)
+    INDEXES: ClassVar[tuple[str, ...]] = ("at",)
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         return {} if self.at is None else {"at": self.at}
 
 
@@ -73,18 +73,18 @@ def work(
     name: str,
     decide: Callable[[Any, Any], Decision[State]],
     *,
-    line: Line | None = None,
+    stream: StreamPosition | None = None,
     command: CommandKey | None = None,
 ) -> Work:
     """One thing to decide on the record `name`."""
     return Work(
         subject=name,
-        cause_id=derive_id("cause", name, repr(line), repr(command)),
+        cause_id=derive_id("cause", name, repr(stream), repr(command)),
         correlation_id=derive_id("correlation"),
         facility_id="harbor-iop",
         now=NOW,
         decide=decide,
-        line=line,
+        stream=stream,
         command=command,
     )
 
@@ -105,7 +105,7 @@ def say(record: Record, data: bytes = b"{}") -> None:
 def count_up(record: Record) -> None:
     """Have the record count one more."""
     state: Any = record.state
-    record.state = state.but(count=state.count + 1)
+    record.state = state.replace(count=state.count + 1)
     record.facility_id = "harbor-iop"
     record.touched = True
 
@@ -137,8 +137,8 @@ class StoreSuite:
         await self._saved(store, known, count_up)
         found = await store.load([known, unknown])
         assert set(found) == {known, unknown}
-        assert not found[known].bare
-        assert found[unknown].bare
+        assert not found[known].is_new
+        assert found[unknown].is_new
         assert found[unknown].state == Tally()
         assert await store.load([]) == {}
 
@@ -156,19 +156,19 @@ class StoreSuite:
             )
 
         record = await self._one(store, name)
-        line = Line("attendance|session/1", 7, "id-7")
-        assert record.apply(work(name, decide, line=line), SOURCE).status == "applied"
+        stream = StreamPosition("attendance|session/1", 7, "id-7")
+        assert record.apply(work(name, decide, stream=stream), SOURCE).status == "applied"
         command = CommandKey("key-1", "hash-1")
         told = record.apply(
             work(name, lambda s, _: Decision(s, answer={"n": 1}), command=command), SOURCE
         )
-        record.parked["intake"] = "data-invalid"
+        record.blocked["intake"] = "data-invalid"
         say(record, data=b'\x00\xff{"a":1}')
         assert await store.save([record], WALL) == set()
         found = await self._one(store, name)
         assert found.state == state.arm("week:1", NOW + timedelta(days=1))
-        assert found.applied == {"attendance|session/1": (7, "id-7")}
-        assert found.parked == {"intake": "data-invalid"}
+        assert found.inbox == {"attendance|session/1": (7, "id-7")}
+        assert found.blocked == {"intake": "data-invalid"}
         assert found.facility_id == "harbor-iop"
         assert (found.version, found.revision, found.next_sequence) == (1, 1, 2)
         assert [bytes(item["data"]) for item in found.outbox] == [b'\x00\xff{"a":1}']
@@ -190,14 +190,14 @@ class StoreSuite:
 
             def step(record: Record, number: int = number) -> None:
                 say(record)
-                line = Line(f"line-{number % 2}", number, f"id-{number}")
-                outcome = record.apply(work(name, lambda s, _: Decision(s), line=line), SOURCE)
+                stream = StreamPosition(f"line-{number % 2}", number, f"id-{number}")
+                outcome = record.apply(work(name, lambda s, _: Decision(s), stream=stream), SOURCE)
                 assert outcome.status == "applied"
 
             await self._saved(store, name, step)
         found = await self._one(store, name)
         assert [item["sequence"] for item in found.outbox] == [1, 2, 3]
-        assert found.applied == {"line-1": (3, "id-3"), "line-0": (2, "id-2")}
+        assert found.inbox == {"line-1": (3, "id-3"), "line-0": (2, "id-2")}
         assert found.version == len(found.outbox)
 
     async def test_only_the_last_commands_are_remembered(self, store: Store) -> None:
@@ -270,7 +270,7 @@ class StoreSuite:
         found = await self._one(store, name)
         assert (found.outbox, found.waiting) == ([], None)
         assert (found.version, found.revision) == (before.version + 1, before.revision)
-        assert (await self._one(store, subject("nobody"))).bare
+        assert (await self._one(store, subject("nobody"))).is_new
 
     async def test_clearing_does_nothing_while_a_newer_event_waits(self, store: Store) -> None:
         name = subject("newer")
@@ -364,7 +364,7 @@ class StoreSuite:
         async def mark(name: str, at: datetime | None, facility: str = "harbor-iop") -> None:
             def change(record: Record) -> None:
                 count_up(record)
-                record.state = record.state.but(at=at)
+                record.state = record.state.replace(at=at)
                 record.facility_id = facility
 
             await self._saved(store, name, change)
@@ -373,17 +373,17 @@ class StoreSuite:
             await mark(name, None if after is None else WALL + timedelta(minutes=after))
         await mark(subject("elsewhere"), WALL, "other-iop")
         wanted = [names[1], names[2], names[0], names[3]]
-        found = await store.marked("at", "harbor-iop", None, 10)
+        found = await store.by_index("at", "harbor-iop", None, 10)
         assert [record.subject for record in found] == wanted
         seen: list[str] = []
         place: Place | None = None
-        while page := await store.marked("at", "harbor-iop", place, 1):
+        while page := await store.by_index("at", "harbor-iop", place, 1):
             [record] = page
             seen.append(record.subject)
-            place = (record.state.marks()["at"], record.subject)
+            place = (record.state.index_entries()["at"], record.subject)
         assert seen == wanted
         await mark(names[1], None)
-        found = await store.marked("at", "harbor-iop", None, 10)
+        found = await store.by_index("at", "harbor-iop", None, 10)
         assert [record.subject for record in found] == wanted[1:]
 
     async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
@@ -411,11 +411,11 @@ class StoreSuite:
         assert await store.next_due(far) is None
         await self._armed(store, name, WALL)
 
-        def park(record: Record) -> None:
-            record.parked["deadlines"] = "decision-raised"
+        def block(record: Record) -> None:
+            record.blocked["deadlines"] = "decision-raised"
             record.touched = True
 
-        await self._saved(store, name, park)
+        await self._saved(store, name, block)
         assert await store.due(far, ALL, 10) == []
 
     # --- dead letters and notes ------------------------------------------------------------------------
@@ -427,25 +427,25 @@ class StoreSuite:
             "data": b"\xff",
             "first_seen": WALL,
         }
-        await store.add_letters([])
-        await store.add_letters([row, {"_id": "care.intake/0/8", "reason": "line-parked"}])
-        await store.add_letters([row | {"reason": "line-parked"}])
-        kept = {letter["_id"]: letter for letter in await self.letters(store)}
+        await store.add_dead_letters([])
+        await store.add_dead_letters([row, {"_id": "care.intake/0/8", "reason": "stream-blocked"}])
+        await store.add_dead_letters([row | {"reason": "stream-blocked"}])
+        kept = {dead_letter["_id"]: dead_letter for dead_letter in await self.dead_letters(store)}
         assert set(kept) == {"care.intake/0/7", "care.intake/0/8"}
         assert kept["care.intake/0/7"]["reason"] == "data-invalid"
         assert bytes(kept["care.intake/0/7"]["data"]) == b"\xff"
         assert kept["care.intake/0/7"]["first_seen"] == WALL
 
-    async def letters(self, store: Store) -> list[Document]:
+    async def dead_letters(self, store: Store) -> list[Document]:
         """All dead letters; each kind of store has its own way."""
         raise NotImplementedError
 
     async def test_notes_are_merged(self, store: Store) -> None:
-        assert await store.note("topic") == {}
-        await store.set_note("topic", {"ends": [1, 2], "incarnation": 1})
-        await store.set_note("topic", {"ends": [3, 4]})
-        note = await store.note("topic")
-        assert (note["ends"], note["incarnation"]) == ([3, 4], 1)
+        assert await store.metadata("topic") == {}
+        await store.set_metadata("topic", {"ends": [1, 2], "incarnation": 1})
+        await store.set_metadata("topic", {"ends": [3, 4]})
+        metadata = await store.metadata("topic")
+        assert (metadata["ends"], metadata["incarnation"]) == ([3, 4], 1)
 
 
 class Topic(Protocol):

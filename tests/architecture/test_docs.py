@@ -99,6 +99,6 @@ def _is_there(words: list[str]) -> bool:
 
 
 def test_the_check_of_commands_sees_what_is_not_there() -> None:
-    assert _is_there(["dead", "groups", "plans", "--json"])
-    assert not _is_there(["dead", "group", "plans"])
+    assert _is_there(["dead-letters", "groups", "plans", "--json"])
+    assert not _is_there(["dead-letters", "group", "plans"])
     assert not _is_there(["demo", "--for-ever"])

@@ -222,7 +222,7 @@ async def test_every_malformed_record_is_accounted_for(service: Service) -> None
     committed = sum(member._group.committed.values())
     assert committed == told
     count = served.metrics.registry.get_sample_value
-    letters = Counter(row["reason"] for row in served.disk.letter_documents())
+    dead_letters = Counter(row["reason"] for row in served.disk.dead_letter_documents())
     settled = {
         status: int(count("care_work_total", {"kind": "event", "status": status}) or 0)
         for status in ("applied", "duplicate")
@@ -231,10 +231,13 @@ async def test_every_malformed_record_is_accounted_for(service: Service) -> None
         int(count("care_events_skipped_total", {"source": topic}) or 0)
         for topic in service.reactions.topics
     )
-    assert sum(letters.values()) + sum(settled.values()) + skipped == told, (letters, settled)
+    assert sum(dead_letters.values()) + sum(settled.values()) + skipped == told, (
+        dead_letters,
+        settled,
+    )
     assert settled["applied"] > 0
-    assert letters["headers-undecodable"] > 0
-    assert letters["data-invalid"] > 0
+    assert dead_letters["headers-undecodable"] > 0
+    assert dead_letters["data-invalid"] > 0
 
 
 def _record(

@@ -75,7 +75,7 @@ REFERENCE = {
         GET /measures/{}
     """,
 }
-EVERYWHERE = ("GET /loops", "GET /work")
+EVERYWHERE = ("GET /loops", "GET /tasks")
 OPERATIONS = [
     (service, operation)
     for service, text in REFERENCE.items()

@@ -62,7 +62,7 @@ async def test_what_is_tampered_with_is_found(
         )
         [scheduled] = [fact for fact in evidence.heard if name(fact) == "session-scheduled"]
 
-        await change("plans", patient.subject, {"$unset": {"applied.attendance": ""}})
+        await change("plans", patient.subject, {"$unset": {"inbox.attendance": ""}})
         lost = f"{last.type} {patient.subject} #{last.sequence}"
         expected = {"lost": [f"{lost}: plans has applied up to 0"]}
         assert await found() == expected

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from bus import Bus, bus_to, forget_topics
 
 from shared.devtools.backends import Backend
+from tests.integration.bus import Bus, bus_to, forget_topics
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ import httpx2
 import pytest
 import structlog
 from aiokafka import TopicPartition
-from bus import FACILITY, Bus, headers_of, until
 
 from services.attendance.app import SERVICE
 from shared.contracts import intake, plans
@@ -34,6 +33,7 @@ from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.logs import configure
 from shared.runtime.service import Runtime, create_app
 from shared.runtime.settings import ServiceSettings
+from tests.integration.bus import FACILITY, Bus, headers_of, until
 
 MARK = "Maria-Lopez-1984"
 """Stands for personal data: put into whatever is sent, and looked for wherever it must not be."""
@@ -77,12 +77,12 @@ class Attendance:
         found = await self.runtime.store.collection("records").find({}).to_list()
         return {one["_id"]: one["version"] for one in found}
 
-    async def letters(self, **query: Any) -> list[dict[str, Any]]:
+    async def dead_letters(self, **query: Any) -> list[dict[str, Any]]:
         rows = self.runtime.store.collection("dead_letters").find(query).sort("_id")
         return await rows.to_list()
 
-    async def letter_at(self, tp: TopicPartition, offset: int) -> dict[str, Any]:
-        [row] = await self.letters(_id=f"{tp.topic}/{tp.partition}/{offset}")
+    async def dead_letter_at(self, tp: TopicPartition, offset: int) -> dict[str, Any]:
+        [row] = await self.dead_letters(_id=f"{tp.topic}/{tp.partition}/{offset}")
         return row
 
     async def admitted(self) -> str:
@@ -212,7 +212,7 @@ async def test_a_record_of_unknown_identity_is_set_aside_and_the_partition_goes_
     value = json.dumps({"note": MARK}).encode()
     tp = await attendance.bus.send("care.intake", headers, value, key=key, partition=3)
     await attendance.heard(tp)
-    row = await attendance.letter_at(tp, attendance.bus.offset)
+    row = await attendance.dead_letter_at(tp, attendance.bus.offset)
     assert row["reason"] == reason
     assert row["reason"] in dead_letter.REASONS
     assert row["redrivable"] is False
@@ -281,19 +281,19 @@ async def test_a_bad_event_parks_its_own_line_and_nothing_else(
     other = plans.ExpectedAnalytesUpdated.example() if tp.topic == "care.intake" else admission()
     await attendance.heard(await bus.say(other, subject, 1))
     await attendance.heard(await bus.say(again, neighbour, 1))
-    row = await attendance.letter_at(tp, bad)
+    row = await attendance.dead_letter_at(tp, bad)
     assert (row["reason"], row["redrivable"], row["sequence"]) == (reason, True, 1)
-    queued = await attendance.letter_at(tp, behind)
-    assert (queued["reason"], queued["line"]) == ("line-parked", row["line"])
+    queued = await attendance.dead_letter_at(tp, behind)
+    assert (queued["reason"], queued["stream"]) == ("stream-blocked", row["stream"])
     assert {row["reason"], queued["reason"]} <= set(dead_letter.REASONS)
     record = await attendance.document(subject)
     assert record is not None
     line, others = tp.topic.removeprefix("care."), other.SOURCE.removeprefix("care.")
-    assert record["parked"] == {line: reason}
-    assert set(record["applied"]) == {others}  # the other publisher's line goes on
+    assert record["blocked"] == {line: reason}
+    assert set(record["inbox"]) == {others}  # the other publisher's line goes on
     beside = await attendance.document(neighbour)
     assert beside is not None
-    assert beside["applied"][line][0] == 1
+    assert beside["inbox"][line][0] == 1
     assert attendance.count("care_dead_letters_total", reason=reason) > 0
 
 
@@ -315,7 +315,7 @@ async def test_a_type_that_nobody_wants_is_skipped_and_counted(attendance: Atten
     await attendance.heard(tp)
     assert attendance.count("care_events_skipped_total", source="care.intake") == before + 1
     assert await attendance.document(subject) is None
-    assert await attendance.letters(subject=subject) == []
+    assert await attendance.dead_letters(subject=subject) == []
 
 
 async def test_a_missing_number_is_an_alarm_and_is_applied(attendance: Attendance) -> None:
@@ -325,8 +325,8 @@ async def test_a_missing_number_is_an_alarm_and_is_applied(attendance: Attendanc
     assert attendance.count("care_sequence_gaps_total", source="care.intake") == before + 1
     record = await attendance.document(subject)
     assert record is not None
-    assert record["applied"]["intake"][0] == 4
-    assert record["parked"] == {}
+    assert record["inbox"]["intake"][0] == 4
+    assert record["blocked"] == {}
     assert "sequence.gap" in attendance.log.getvalue()
 
 
@@ -348,13 +348,13 @@ async def test_a_repeated_number_with_another_id_is_a_forked_history(
     assert before is not None
     tp = await attendance.bus.say(admission(), subject, 1, event_id=str(uuid4()))
     await attendance.heard(tp)
-    row = await attendance.letter_at(tp, attendance.bus.offset)
-    assert row["reason"] == "history-forked"
+    row = await attendance.dead_letter_at(tp, attendance.bus.offset)
+    assert row["reason"] == "sequence-conflict"
     after = await attendance.document(subject)
     assert after is not None
-    assert after["parked"] == {"intake": "history-forked"}
-    assert (after["state"], after["applied"]) == (before["state"], before["applied"])
-    assert attendance.count("care_work_total", kind="event", status="forked") > 0
+    assert after["blocked"] == {"intake": "sequence-conflict"}
+    assert (after["state"], after["inbox"]) == (before["state"], before["inbox"])
+    assert attendance.count("care_work_total", kind="event", status="conflicting") > 0
 
 
 async def test_lag_is_nought_in_the_end(attendance: Attendance) -> None:

@@ -12,9 +12,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from bus import Bus, bus_to, forget_topics, headers_of, until
-from mended import Rules, admission, episode, running
-from told import Commands, counted, once, published, telling, whole
 
 from chaos.proxy import Mood, Proxy
 from shared.contracts import plans
@@ -24,6 +21,9 @@ from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
 from shared.runtime.kafka import producer
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES, KafkaPublisher, ensure_topics
+from tests.integration.bus import Bus, bus_to, forget_topics, headers_of, until
+from tests.integration.redriven import Rules, admission, episode, running
+from tests.integration.told import Commands, counted, once, published, telling, whole
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ async def test_a_slow_broker_delays_and_does_no_harm(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             pass
         documents = await once(own.direct, [it], [*known, *names])
@@ -111,7 +111,8 @@ async def test_a_broker_that_is_killed_comes_back_with_its_data_and_everything_g
                 await bus.say(admission(), name, 1)
 
         async with telling(
-            told(), *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(5))
+            told(),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(5)),
         ):
             await until(lambda: counted(it, "applied") > len(known), what="the first work")
             await asyncio.to_thread(own.server.kill)
@@ -181,8 +182,8 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
 def _of_size(size: int) -> bytes:
     """An admission of so many bytes, for it has a field that nobody here knows."""
     data = json.loads(admission().data())
-    bare = len(json.dumps(data | {"note": ""}).encode())
-    return json.dumps(data | {"note": "x" * (size - bare)}).encode()
+    is_new = len(json.dumps(data | {"note": ""}).encode())
+    return json.dumps(data | {"note": "x" * (size - is_new)}).encode()
 
 
 HEADROOM = 8 * 1024

@@ -16,7 +16,6 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
-from bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until
 
 from services.plans.app import SERVICE
 from shared.contracts import intake, plans
@@ -25,11 +24,12 @@ from shared.decision import derive_id
 from shared.devtools.backends import Backend, Capability, require
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess, Stack, services
-from shared.runtime.core.record import Line, Work
+from shared.runtime.core.record import StreamPosition, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
+from tests.integration.bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until
 
 ISSUER = LocalIssuer()
 GROUP = "plans"
@@ -130,8 +130,8 @@ class Sent:
 
 
 async def applied(store: MongoStore) -> dict[str, int]:
-    documents = await store.collection("records").find({}, {"applied": 1}).to_list()
-    return {d["_id"]: d["applied"].get("intake", (0, ""))[0] for d in documents}
+    documents = await store.collection("records").find({}, {"inbox": 1}).to_list()
+    return {d["_id"]: d["inbox"].get("intake", (0, ""))[0] for d in documents}
 
 
 async def all_applied(store: MongoStore, sent: Sent) -> None:
@@ -296,7 +296,7 @@ async def _plant(store: MongoStore, saved_at: datetime) -> str:
         facility_id=FACILITY,
         now=datetime.now(UTC),
         decide=lambda state, cause: reaction.rule(state, admission(), cause),
-        line=Line("intake", 1, event_id),
+        stream=StreamPosition("intake", 1, event_id),
     )
     assert record.apply(work, SERVICE.source).status == "applied"
     assert await store.save([record], saved_at) == set()
@@ -390,7 +390,7 @@ async def test_a_store_behind_its_own_topic_is_refused(
 ) -> None:
     """Publishing would give numbers a second meaning."""
     await bus.say(plans.ProgramGraduated.example(), f"episode/{uuid4()}", 3)
-    assert await _refusal(backend, prefix) == "history-forked"
+    assert await _refusal(backend, prefix) == "sequence-conflict"
 
 
 async def test_a_topic_with_other_partitions_is_refused(backend: Backend, prefix: str) -> None:
@@ -407,5 +407,5 @@ async def test_a_topic_that_was_made_again_is_refused(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
     async with store_of(backend, prefix) as store:
-        await store.set_note("topic:care.intake", {"incarnation": 1, "ends": [7] * 12})
+        await store.set_metadata("topic:care.intake", {"incarnation": 1, "ends": [7] * 12})
         assert await _refusal(backend, prefix) == "topic-made-again"

@@ -7,10 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from bus import Bus, bus_to, forget_topics, until
-from mended import Rules, Running, admission, episode, running
-from test_consumer import all_said, ask, holds, plans_service
-from told import counted, once, telling
 
 from services.plans.app import SERVICE
 from shared.contracts import intake
@@ -19,6 +15,10 @@ from shared.devtools.backends import Backend, Capability, require
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
+from tests.integration.bus import Bus, bus_to, forget_topics, until
+from tests.integration.redriven import Rules, Running, admission, episode, running
+from tests.integration.test_consumer import all_said, ask, holds, plans_service
+from tests.integration.told import counted, once, telling
 
 GROUP = "plans"
 
@@ -114,9 +114,9 @@ async def test_replicas_join_leave_and_die_under_load(
             await told
 
             async def all_heard() -> bool:
-                fields = {"applied": 1}
+                fields = {"inbox": 1}
                 documents = await store.collection("records").find({}, fields).to_list()
-                heard = {d["_id"]: d["applied"].get("intake", (0,))[0] for d in documents}
+                heard = {d["_id"]: d["inbox"].get("intake", (0,))[0] for d in documents}
                 return len(heard) == len(sent.subjects) and set(heard.values()) == {2}
 
             await until(all_heard, what="hearing everything", limit_s=60)

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import NewPartitions
-from bus import Bus, admin_of, bus_to, forget_topics, until
-from mended import Rules, Running, episode, running, settings_of, settled
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
@@ -20,6 +18,8 @@ from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.recovery.migrate import ASIDE, Party, migrate
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime
+from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.redriven import Rules, Running, episode, running, settings_of, settled
 
 INTAKE = TOPICS["care.intake"]
 
@@ -56,7 +56,7 @@ async def _gone(backend: Backend) -> None:
 
 
 async def _states(it: Running) -> dict[str, Any]:
-    return {d["_id"]: (d["state"], d["applied"], d["next_sequence"]) for d in await it.documents()}
+    return {d["_id"]: (d["state"], d["inbox"], d["next_sequence"]) for d in await it.documents()}
 
 
 @pytest.mark.parametrize("interrupted", [None, "aside", "back"])
@@ -85,10 +85,10 @@ async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
     await runtime.stop()
     await _gone(backend)
     if interrupted is not None:
-        note = parties[0].store.set_note
+        metadata = parties[0].store.set_metadata
 
         async def broken(key: str, values: dict[str, Any]) -> None:
-            await note(key, values)
+            await metadata(key, values)
             if values.get("phase") == interrupted:
                 raise OSError("power cut")
 
@@ -135,7 +135,7 @@ async def test_a_topic_that_was_made_again_is_taken_as_it_is(
         names = await it.admit(4)
 
         async def noted() -> bool:
-            return sum((await it.runtime.store.note("topic:care.intake")).get("ends", ())) == 4
+            return sum((await it.runtime.store.metadata("topic:care.intake")).get("ends", ())) == 4
 
         await until(noted, what="a note")
     await _gone(backend)

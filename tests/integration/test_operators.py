@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.records_to_delete import RecordsToDelete
-from bus import Bus, admin_of, bus_to, forget_topics, until
-from mended import GROUP, Rules, Running, admission, episode, running, settled
 from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
@@ -18,6 +16,8 @@ from shared.contracts.event import TOPICS
 from shared.devtools.backends import Backend, Capability, require
 from shared.errors import Unavailable
 from shared.runtime.kafka.producer import ensure_topics
+from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.redriven import GROUP, Rules, Running, admission, episode, running, settled
 
 MARK = "Maria-Lopez-1984"
 WHY = {"why": "rule-fixed"}
@@ -68,7 +68,7 @@ async def test_an_operator_finds_previews_and_mends_what_failed(
             "ValueError",
         )
         assert "mended.admitted" in cause["where"]
-        assert (waiting["reason"], waiting["count"]) == ("line-parked", 1)
+        assert (waiting["reason"], waiting["count"]) == ("stream-blocked", 1)
 
         asked = f"?fingerprint={cause['fingerprint']}&limit=2"
         page = await ask("GET", f"/ops/dead-letters/rows{asked}")
@@ -81,7 +81,7 @@ async def test_an_operator_finds_previews_and_mends_what_failed(
 
         path = f"/ops/dead-letters/{head['id']}/preview"
         still = await ask("POST", path, json={})
-        assert still["steps"][0]["outcome"] == "parked"
+        assert still["steps"][0]["outcome"] == "blocked"
         rules.broken = False  # the fix is deployed
         before = await it.documents()
         foreseen = await ask("POST", path, json={"behind": True})
@@ -97,7 +97,7 @@ async def test_an_operator_finds_previews_and_mends_what_failed(
         assert done["steps"] == [1, 3]
         await settled(it)
         for document in await it.documents():
-            assert document["parked"] == {}
+            assert document["blocked"] == {}
             assert document["state"]["admitted"] == 1
         await it.heard(await bus.say(intake.LevelRecommended.example(), names[1], 2))
 
@@ -177,7 +177,7 @@ async def test_what_makes_no_sense_is_refused(backend: Backend, bus: Bus, prefix
 
 async def _accounted(it: Running) -> int:
     rows = await it.runtime.store.collection("dead_letters").count_documents({})
-    applied = [d["applied"].get("intake", [0])[0] for d in await it.documents()]
+    applied = [d["inbox"].get("intake", [0])[0] for d in await it.documents()]
     return rows + sum(applied)
 
 
@@ -235,8 +235,8 @@ async def test_a_topic_made_again_in_mid_run_stops_everything(
         await it.admit(5)
 
         async def noted() -> bool:
-            note = await it.runtime.store.note("topic:care.intake")
-            return sum(note.get("ends", ())) == 5
+            metadata = await it.runtime.store.metadata("topic:care.intake")
+            return sum(metadata.get("ends", ())) == 5
 
         await until(noted, what="a note of how far the topic reaches")
         async with admin_of(backend.kafka_bootstrap) as admin:
@@ -293,4 +293,4 @@ async def test_what_retention_removed_unheard_is_said_and_given_up_only_by_comma
         await it.heard(tp)
         [document] = await it.documents()
         assert document["state"]["recommended"] == 1
-        assert document["applied"]["intake"][0] == 5
+        assert document["inbox"]["intake"][0] == 5

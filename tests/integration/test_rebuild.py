@@ -9,18 +9,26 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from bus import Bus, admin_of, bus_to, forget_topics, until
-from mended import Rules, Running, admission, episode, running, settings_of, settled
 from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
 from shared.devtools.backends import Backend, Capability, require
-from shared.errors import ConfigurationError, HistoryForked
+from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
+from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.redriven import (
+    Rules,
+    Running,
+    admission,
+    episode,
+    running,
+    settings_of,
+    settled,
+)
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -105,7 +113,7 @@ async def test_a_store_that_is_lost_or_older_is_refused_and_rebuilt_with_the_sam
         await client.drop_database(f"{prefix}plans")
     if loss == "an older backup":
         await store.collection("records").insert_many(backup)
-    assert await _refusal(backend, prefix) == "history-forked"
+    assert await _refusal(backend, prefix) == "sequence-conflict"
     await _gone(backend)
     done = await _rebuild(backend, store)
     assert done.records == len(names)
@@ -139,7 +147,7 @@ async def test_while_it_runs_or_without_a_journal_nothing_is_touched(
     done = await _rebuild(backend, store)  # what the journal lacks, the store still has
     assert done.state_hash == state_hash(before)
     await store.collection("records").drop()
-    with pytest.raises(HistoryForked) as behind:
+    with pytest.raises(SequenceConflict) as behind:
         await _rebuild(backend, store)
     assert behind.value.code == "journal-behind"
     assert await _documents(store) == []
@@ -156,7 +164,7 @@ async def test_a_parked_line_is_parked_again_with_its_rows(
     async with AsyncMongoClient(backend.mongo_uri) as client:
         await client.drop_database(f"{prefix}plans")
     await _gone(backend)
-    assert (await _rebuild(backend, store)).parked == 1
+    assert (await _rebuild(backend, store)).blocked == 1
     rules.broken = False
     async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
         await it.admit()

@@ -9,15 +9,15 @@ from time import monotonic
 from urllib.request import urlopen
 
 import pytest
-from bus import Bus, bus_to, forget_topics, until
-from mended import admission, episode
-from test_consumer import all_applied, all_said, plans_service, ready, store_of
-from told import published, telling
 
 from shared.contracts.event import TOPICS
 from shared.devtools.backends import Backend, Capability, require
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.kafka.producer import ensure_topics
+from tests.integration.bus import Bus, bus_to, forget_topics, until
+from tests.integration.redriven import admission, episode
+from tests.integration.test_consumer import all_applied, all_said, plans_service, ready, store_of
+from tests.integration.told import published, telling
 
 LIVES = 4
 STOPPED_WITHIN_SECONDS = 5.0

@@ -13,9 +13,9 @@ from shared.contracts.event import Topic as KafkaTopic
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
 from shared.runtime.core.store import Document, MongoStore, Store
-from shared.runtime.dead_letters.store import MongoLetters
+from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
-from shared.testing.dead_letter_suite import LettersSuite
+from shared.testing.dead_letter_suite import DeadLettersSuite
 from shared.testing.suites import (
     KINDS,
     WALL,
@@ -35,7 +35,7 @@ class TestMongoStore(StoreSuite):
         await store.database.client.drop_database(store.database.name)
         await store.close()
 
-    async def letters(self, store: Store) -> list[Document]:
+    async def dead_letters(self, store: Store) -> list[Document]:
         assert isinstance(store, MongoStore)
         return await store.collection("dead_letters").find({}).to_list()
 
@@ -53,7 +53,7 @@ class TestMongoStore(StoreSuite):
         assert refused.value.code == "store-refused"
 
 
-class TestMongoLetters(LettersSuite):
+class TestMongoLetters(DeadLettersSuite):
     @pytest.fixture
     async def store(self, backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
         store = MongoStore(backend.mongo_uri, f"{prefix}suite", KINDS)
@@ -63,10 +63,10 @@ class TestMongoLetters(LettersSuite):
         await store.close()
 
     @pytest.fixture
-    async def letters(self, store: MongoStore) -> MongoLetters:
-        letters = MongoLetters(store.database)
-        await letters.start()
-        return letters
+    async def dead_letters(self, store: MongoStore) -> MongoDeadLetters:
+        dead_letters = MongoDeadLetters(store.database)
+        await dead_letters.start()
+        return dead_letters
 
 
 class Reader:

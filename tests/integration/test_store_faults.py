@@ -10,10 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bus import FACILITY, Bus, bus_to, forget_topics, until
-from mended import Rules, Running, Sheet, admission, episode, running
-from told import Commands, counted, once, telling, whole
-from wire import Mood, Wire, wire_to
 
 from shared.contracts import intake, plans
 from shared.contracts.event import TOPICS
@@ -22,6 +18,10 @@ from shared.devtools.backends import Backend, Capability, require
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
+from tests.integration.bus import FACILITY, Bus, bus_to, forget_topics, until
+from tests.integration.redriven import Rules, Running, Sheet, admission, episode, running
+from tests.integration.told import Commands, counted, once, telling, whole
+from tests.integration.wire import Mood, Wire, wire_to
 
 COMMANDS = 50
 
@@ -76,7 +76,7 @@ async def test_a_store_that_refuses_writes_is_waited_for_and_nothing_is_half_app
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(4)),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(4)),
         ):
             await it.until_reason("consumer-waiting")
             await until(lambda: 503 in commands.statuses, what="a refused command")
@@ -104,7 +104,7 @@ async def test_a_write_that_is_carried_out_and_not_confirmed_is_not_done_twice(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(4)),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(4)),
         ):
             await until(lambda: counted(it, "duplicate") > 0, what="a batch that is read again")
             wire.mood = Mood.FINE
@@ -126,7 +126,7 @@ async def test_slow_writes_delay_and_do_no_harm(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             pass
         documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
@@ -145,7 +145,7 @@ async def test_one_connection_is_enough_for_fifty_commands_at_once(
         known = await it.admit(10)
         commands = Commands()
         keys = [(name, f"{name}-{n}") for name in known for n in range(5)]
-        async with telling(*(commands.note(it, name, key) for name, key in keys)):
+        async with telling(*(commands.metadata(it, name, key) for name, key in keys)):
             pass
         documents = await once(backend.kafka_bootstrap, [it], known)
         assert [documents[name]["state"]["noted"] for name in known] == [5] * len(known)
@@ -163,7 +163,7 @@ async def test_a_store_without_room_for_connections_is_waited_for(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             await until(lambda: 503 in commands.statuses, what="a refused command")
             assert await it.reasons(), "it says so"
@@ -227,7 +227,7 @@ async def test_fifty_commands_on_one_record_at_two_replicas_and_each_counts_once
 
         async with telling(
             recommendations(),
-            *(commands.note(it, subject, f"key-{n}") for n in range(COMMANDS) for it in its),
+            *(commands.metadata(it, subject, f"key-{n}") for n in range(COMMANDS) for it in its),
         ):
             pass
         documents = await once(backend.kafka_bootstrap, its, [subject], heard=11)
@@ -249,7 +249,7 @@ async def test_a_record_that_fifty_make_at_once_is_made_once(
 
     def rule(state: Sheet, _cause: Cause) -> Decision[Sheet]:
         said = () if state.noted % 2 else (plans.GoalUpdated.example(),)
-        return Decision(state.but(noted=state.noted + 1), said, (), {"noted": state.noted + 1})
+        return Decision(state.replace(noted=state.noted + 1), said, (), {"noted": state.noted + 1})
 
     async with _two(backend, prefix, bus) as its:
         subjects = [episode() for _ in range(10)]

@@ -11,11 +11,11 @@ from time import monotonic
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from bus import FACILITY, until
-from mended import ISSUER, Running
 
 from shared.contracts.event import TOPICS
 from shared.decision import derive_id
+from tests.integration.bus import FACILITY, until
+from tests.integration.redriven import ISSUER, Running
 
 OPERATOR = ISSUER.token(FACILITY, "operator", derive_id("test", "somebody"))
 PASSING = (409, 503)
@@ -32,7 +32,7 @@ class Commands:
     """By key: the revision and the sequence that were answered."""
     statuses: set[int] = field(default_factory=set[int])
 
-    async def note(self, it: Running, subject: str, key: str) -> None:
+    async def metadata(self, it: Running, subject: str, key: str) -> None:
         """One note about one record. The same key has to be answered alike, whoever answers."""
         headers = {"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": key}
         deadline = monotonic() + self.limit_s
@@ -58,7 +58,7 @@ def whole(document: dict[str, Any]) -> None:
     numbers = [entry["sequence"] for entry in document.get("outbox", [])]
     assert numbers == list(range(said + 1 - len(numbers), said + 1)), f"{name}: its outbox"
     assert bool(numbers) <= ("waiting" in document), f"{name}: nobody would find its outbox"
-    heard = document["applied"].get("intake", (0, ""))[0]
+    heard = document["inbox"].get("intake", (0, ""))[0]
     assert state["admitted"] + state["recommended"] == heard, f"{name}: heard and applied differ"
 
 
@@ -97,7 +97,7 @@ async def once(
         documents = {d["_id"]: d for d in await it.documents()}
         waits = any("waiting" in d or "handing" in d for d in documents.values())
         return not waits and all(
-            name in documents and documents[name]["applied"].get("intake", (0,))[0] >= heard
+            name in documents and documents[name]["inbox"].get("intake", (0,))[0] >= heard
             for name in subjects
         )
 

@@ -14,7 +14,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Line, Work
+from shared.runtime.core.record import StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
@@ -52,7 +52,7 @@ class Served:
 
     # --- what the application asks of its runtime ----------------------------------------------------
 
-    def accepting(self) -> None: ...
+    def ensure_ready(self) -> None: ...
 
     def now(self) -> datetime:
         return self._now
@@ -111,7 +111,7 @@ class Served:
             facility_id=facility_id,
             now=self._now,
             decide=lambda state, cause: reaction.rule(state, event, cause),
-            line=Line(event.SOURCE.removeprefix("care."), number, event_id),
+            stream=StreamPosition(event.SOURCE.removeprefix("care."), number, event_id),
         )
         [outcome] = await self.reactor.submit([work])
         assert outcome.status == "applied", outcome

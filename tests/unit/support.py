@@ -16,7 +16,7 @@ from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import HandoffRules
-from shared.runtime.core.record import CommandKey, Line, Outcome, Record, RecordKind, Work
+from shared.runtime.core.record import CommandKey, Outcome, Record, RecordKind, StreamPosition, Work
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
@@ -43,10 +43,10 @@ def fact(event_type: type[E], **changes: Any) -> E:
 
 def interleaved(*lines: Sequence[Event]) -> st.SearchStrategy[list[Event]]:
     """The ways in which events of several sources may arrive: each source's own order is kept."""
-    labels = [index for index, line in enumerate(lines) for _ in line]
+    labels = [index for index, stream in enumerate(lines) for _ in stream]
 
     def dealt(order: Iterable[int]) -> list[Event]:
-        waiting = [iter(line) for line in lines]
+        waiting = [iter(stream) for stream in lines]
         return [next(waiting[label]) for label in order]
 
     return st.permutations(labels).map(dealt)
@@ -91,7 +91,7 @@ class OneRecord:
         self.reactor = self.clock = self.store = self
         self.settings = SimpleNamespace(handoff_wait_seconds=0)
 
-    def accepting(self) -> None: ...
+    def ensure_ready(self) -> None: ...
 
     def now(self) -> datetime:
         return self.history.now
@@ -109,21 +109,21 @@ class OneRecord:
         record = self.history.record
         record.version = max(record.version, int(record.touched))
         return {
-            subject: record if subject == record.subject else _bare(subject, record.kind)
+            subject: record if subject == record.subject else _is_new(subject, record.kind)
             for subject in subjects
         }
 
-    async def marked(
+    async def by_index(
         self, mark: str, facility_id: str, after: tuple[datetime, str] | None, limit: int
     ) -> list[Record]:
         record = self.history.record
-        at = record.state.marks().get(mark)
+        at = record.state.index_entries().get(mark)
         if at is None or facility_id != FACILITY or limit < 1:
             return []
         return [record] if after is None or (at, record.subject) > after else []
 
 
-def _bare(subject: str, kind: RecordKind) -> Record:
+def _is_new(subject: str, kind: RecordKind) -> Record:
     return Record(subject, kind, kind.state())
 
 
@@ -223,9 +223,9 @@ class History:
         if reaction is None:
             raise AssertionError(f"{event.TYPE} is not heard here")
         event_id = uid(f"{event.SOURCE}/{number}/{event.data()!r}")
-        line = Line(event.SOURCE, number, event_id)
+        stream = StreamPosition(event.SOURCE, number, event_id)
         rule = reaction.rule
-        work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), line=line)
+        work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), stream=stream)
         outcome = self.record.apply(work, self.source)
         if outcome.status != "applied":
             raise AssertionError(f"{event.NAME} was {outcome.status}: {outcome.exception}")
@@ -280,7 +280,7 @@ class History:
         now: datetime,
         decide: Callable[[Any, Cause], Decision[State]] | None,
         *,
-        line: Line | None = None,
+        stream: StreamPosition | None = None,
         command: CommandKey | None = None,
         role: str = "system",
     ) -> Work:
@@ -293,6 +293,6 @@ class History:
             decide=decide,
             actor_id=uid("actor") if command else "system",
             actor_role=role,
-            line=line,
+            stream=stream,
             command=command,
         )

@@ -35,7 +35,7 @@ def test_parts_are_joined_injectively(some: list[str], others: list[str]) -> Non
 @given(st.fixed_dictionaries({}, optional={"sessions_attended": st.integers(), "void": st.none()}))
 def test_a_changed_state_is_what_pydantic_would_copy(changes: dict[str, int | None]) -> None:
     before = EpisodeState(team={"clinician": "a"}, family_sessions=2)
-    after, copied = before.but(**changes), before.model_copy(update=changes)
+    after, copied = before.replace(**changes), before.replace(**changes)
     assert after == copied
     assert vars(after) == vars(copied)
     assert after.model_fields_set == copied.model_fields_set

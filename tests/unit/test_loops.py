@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Role
-from shared.loops import LOOP_MARK, CareState, Loop
+from shared.loops import LOOP_INDEX, CareState, Loop
 from tests.unit.support import START, cause, fact, uid
 
 HOUR = timedelta(hours=1)
@@ -90,7 +90,7 @@ def test_a_loop_that_is_opened_is_found_and_has_its_deadline() -> None:
         START + 4 * HOUR,
     )
     assert state.deadlines == {f"loop:assessment:{ONE}": START + 4 * HOUR}
-    assert state.marks() == {LOOP_MARK: START + 4 * HOUR}
+    assert state.index_entries() == {LOOP_INDEX: START + 4 * HOUR}
     assert state.loops_of(KIND) == (loop,)
     assert state.loops_of(IntakeLoop.ADMISSION) == ()
     assert state.loop(KIND, TWO) is None
@@ -154,7 +154,7 @@ def test_some_or_all_are_closed_at_once() -> None:
     assert [loop.id for loop in gone] == [TWO]
     assert [*rest.loops] == [f"admission:{ONE}"]
     nothing, gone = loops.close_loops(state)
-    assert (nothing.loops, nothing.deadlines, nothing.marks()) == ({}, {}, {})
+    assert (nothing.loops, nothing.deadlines, nothing.index_entries()) == ({}, {}, {})
     assert [loop.id for loop in gone] == [TWO]
     assert loops.close_loops(nothing) == (nothing, ())
 
@@ -166,9 +166,9 @@ def test_a_deadline_of_no_loop_is_a_mistake_of_ours() -> None:
 
 def test_the_most_urgent_loop_is_the_mark() -> None:
     state = opened(opened(hours=9), TWO, hours=3)
-    assert state.marks() == {LOOP_MARK: START + 3 * HOUR}
+    assert state.index_entries() == {LOOP_INDEX: START + 3 * HOUR}
     state, _ = loops.close_loop(state, KIND, TWO)
-    assert state.marks() == {LOOP_MARK: START + 9 * HOUR}
+    assert state.index_entries() == {LOOP_INDEX: START + 9 * HOUR}
 
 
 # --- the team -------------------------------------------------------------------------------------------

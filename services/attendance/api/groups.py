@@ -14,13 +14,13 @@ from services.attendance.groups import groups
 from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
 from shared.errors import Invalid, Unknown
 from shared.runtime.core.record import Record
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["groups"])
 
 Desk = Annotated[
     Call,
-    call_by(
+    require_roles(
         "intake_coordinator",
         "counselor",
         "clinician",
@@ -29,8 +29,8 @@ Desk = Annotated[
         "program_director",
     ),
 ]
-Lead = Annotated[Call, call_by("counselor", "clinical_supervisor", "program_director")]
-Anyone = Annotated[Call, call_by()]
+Lead = Annotated[Call, require_roles("counselor", "clinical_supervisor", "program_director")]
+Anyone = Annotated[Call, require_roles()]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Members = Annotated[int, Field(ge=1, le=50)]
 TrackQuery = Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9_.-]{0,39}$")]
@@ -87,8 +87,8 @@ async def list_groups(
     call: Anyone, track: TrackQuery = None, limit: Limit = 100, after: str | None = None
 ) -> dict[str, Any]:
     """The open groups of the caller's facility, the oldest first, with their free seats."""
-    records = await call.runtime.store.marked(
-        groups.GROUP_MARK, call.actor.facility_id, _place(after), limit
+    records = await call.runtime.store.by_index(
+        groups.GROUP_INDEX, call.actor.facility_id, _place(after), limit
     )
     found = [
         {"group_id": record.subject.partition("/")[2], **_capacity(record.state)}
@@ -98,7 +98,9 @@ async def list_groups(
     answer: dict[str, Any] = {"groups": found}
     if len(records) == limit:
         last = records[-1]
-        answer["next"] = f"{last.state.marks()[groups.GROUP_MARK].isoformat()}~{last.subject}"
+        answer["next"] = (
+            f"{last.state.index_entries()[groups.GROUP_INDEX].isoformat()}~{last.subject}"
+        )
     return answer
 
 
@@ -165,7 +167,7 @@ async def _may_have_a_seat(call: Call, episode_id: str) -> None:
     """Somebody not admitted yet may have a seat held; somebody who is gone may not."""
     subject = f"episode/{episode_id}"
     record: Record = (await call.runtime.store.load([subject]))[subject]
-    if not record.bare:
+    if not record.is_new:
         known = await call.record(subject)
         seats.may_have_one(cast("EpisodeState", known.state))
 
@@ -198,6 +200,6 @@ def _place(after: str | None) -> tuple[datetime, str] | None:
         at = None
     if at is None or at.tzinfo is None:
         raise Invalid(
-            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
         )
     return at, subject

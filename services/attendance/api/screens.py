@@ -38,14 +38,14 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
 from shared.errors import Invalid, NotYetKnown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["screens"])
 
-Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager", "nurse")]
-Clinician = Annotated[Call, call_by("clinician", "nurse")]
+Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Clinician = Annotated[Call, require_roles("clinician", "nurse")]
 Drawer = Annotated[
-    Call, call_by("counselor", "clinician", "case_manager", "nurse", "operator", "system")
+    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "operator", "system")
 ]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -222,7 +222,7 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
         raise Invalid(
             "validity-missing",
             "A result says whether the specimen can be judged.",
-            way_out="Send `validity`, or what was `measured`.",
+            hint="Send `validity`, or what was `measured`.",
         )
     measured = None if body.measured is None else Measurements(**body.measured.model_dump())
     report = Report(

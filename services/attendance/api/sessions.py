@@ -27,12 +27,12 @@ from shared.contracts.codes import (
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
 from shared.programs.profile import ProgramProfile
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["attendance"])
 
-Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager", "nurse")]
-Lifter = Annotated[Call, call_by("clinician", "clinical_supervisor", "program_director")]
+Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Lifter = Annotated[Call, require_roles("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
 """How far back a session may be written down, and how far ahead it may be planned."""
@@ -107,7 +107,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     if body.group_id is not None and not body.roster:
         new = await _without_paused(call, new)
     if not new.roster:
-        raise Invalid("roster-empty", "Nobody would come.", way_out="Name the roster.")
+        raise Invalid("roster-empty", "Nobody would come.", hint="Name the roster.")
     for record in await call.records([f"episode/{episode}" for episode in new.roster]):
         episode = cast("episode_state.EpisodeState", record.state)
         sessions.may_be_booked(episode, new)
@@ -139,7 +139,7 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
         raise Invalid(
             "topic-not-offered",
             "The program does not have this topic.",
-            way_out="Choose from the program's profile: GET /programs/{program}.",
+            hint="Choose from the program's profile: GET /programs/{program}.",
         )
 
 
@@ -153,7 +153,7 @@ async def _without_paused(call: Call, new: sessions.NewSession) -> sessions.NewS
             cast("episode_state.EpisodeState", record.state), new.starts_at, new.modality
         )
     )
-    return new.model_copy(update={"roster": there})
+    return new.replace(roster=there)
 
 
 @router.get("/sessions/{session_id}")

@@ -15,12 +15,12 @@ from services.attendance.screening.incentives import LedgerState, TargetBehavior
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import UUID_PATTERN, AttendeeId, SessionId
 from shared.errors import NotYetKnown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["support and incentives"])
 
 Staff = Annotated[
-    Call, call_by("counselor", "clinician", "case_manager", "nurse", "peer_specialist")
+    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "peer_specialist")
 ]
 
 

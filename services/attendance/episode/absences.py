@@ -42,7 +42,7 @@ def saw(
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
     before = state.absences_consecutive
-    state = state.but(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
+    state = state.replace(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
     state, silent = listen(state, cause)
     in_a_row = state.absences_consecutive
     if not silent and any(before < step <= in_a_row for step in steps):

@@ -191,10 +191,8 @@ def again(week: WeekTotals, before: Booking | None, after: Booking | None) -> We
     was = totals(() if before is None else (before,), week)
     now = totals(() if after is None else (after,), week)
     fields = ("minutes_scheduled", "minutes_offered", "minutes_credited")
-    return week.model_copy(
-        update={
-            name: getattr(week, name) + getattr(now, name) - getattr(was, name) for name in fields
-        }
+    return week.replace(
+        **{name: getattr(week, name) + getattr(now, name) - getattr(was, name) for name in fields}
     )
 
 

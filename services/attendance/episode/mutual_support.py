@@ -64,8 +64,8 @@ def log_meeting(
     event = attendance.MutualSupportLogged(
         fellowship=fellowship, attended_on=attended_on, verification=verification
     )
-    support = state.support.model_copy(update={"meetings": kept})
-    return Decision(state.but(support=support), (event,))
+    support = state.support.replace(meetings=kept)
+    return Decision(state.replace(support=support), (event,))
 
 
 def choose(
@@ -80,17 +80,17 @@ def choose(
         raise Invalid(
             "no-secular-alternative",
             "A secular fellowship stands among the choices.",
-            way_out="Offer SMART or LifeRing too, or record that the patient opts out.",
+            hint="Offer SMART or LifeRing too, or record that the patient opts out.",
         )
     chosen = tuple(sorted(set(alternatives)))
-    support = state.support.model_copy(update={"opted_out": opted_out, "alternatives": chosen})
+    support = state.support.replace(opted_out=opted_out, alternatives=chosen)
     if support == state.support:
         return Decision(state)
     event = attendance.MutualSupportRequirementSet(
         opted_out=opted_out,
         meetings_per_week=0 if opted_out else admission.terms.mutual_support_per_week,
     )
-    return Decision(state.but(support=support), (event,))
+    return Decision(state.replace(support=support), (event,))
 
 
 def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         raise Refused(
             "patient-was-absent",
             "The roll says that the patient was not there.",
-            way_out="Correct the roll first, or say that the patient was not present.",
+            hint="Correct the roll first, or say that the patient was not present.",
         )
     booking = state.bookings.get(visit.session_id)
     if booking is not None and booking.modality not in _WITH_FAMILY:
@@ -142,7 +142,7 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         kind=visit.kind,
     )
     kept = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
-    return Decision(state.but(family=kept), (event,), answer={"session_id": visit.session_id})
+    return Decision(state.replace(family=kept), (event,), answer={"session_id": visit.session_id})
 
 
 _WITH_FAMILY: Final = frozenset({Modality.FAMILY, Modality.PSYCHOEDUCATION, Modality.INDIVIDUAL})

@@ -58,14 +58,14 @@ def _missed(state: EpisodeState) -> int:
 
 
 def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> Step:
-    state = state.but(pauses=(*state.pauses, Pause(since=cause.now, until=until)))
+    state = state.replace(pauses=(*state.pauses, Pause(since=cause.now, until=until)))
     kept_from = tuple(
         key
         for key, booking in state.bookings.items()
         if booking.open and is_paused(state, booking.starts_at, booking.modality)
     )
     bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
-    state = _expect_back(state.but(bookings=bookings).arm(OVER, until), until, cause)
+    state = _expect_back(state.replace(bookings=bookings).arm(OVER, until), until, cause)
     state, said = weeks.reconsider(state, cause)
     paused = attendance.ParticipationPaused(
         absences_unexcused=missed, paused_at=cause.now, resumes_at=until
@@ -75,8 +75,8 @@ def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> S
 
 def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> weeks.Step:
     *before, pause = state.pauses
-    ended = pause.model_copy(update={"ended": how, "until": min(pause.until, cause.now)})
-    state = state.but(pauses=(*before, ended)).disarm(OVER)
+    ended = pause.replace(ended=how, until=min(pause.until, cause.now))
+    state = state.replace(pauses=(*before, ended)).disarm(OVER)
     resumed = attendance.ParticipationResumed(resumed_at=cause.now, reason=how)
     state, said = weeks.reconsider(state, cause)
     if how is not PauseEnd.CORRECTED:

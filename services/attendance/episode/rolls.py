@@ -50,7 +50,7 @@ def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[Episod
     booking = state.bookings.get(body.session_id)
     if booking is None:
         return Decision(state)
-    cancelled = booking.model_copy(update={"cancelled_by": body.cancelled_by})
+    cancelled = booking.replace(cancelled_by=body.cancelled_by)
     state, said = weeks.put(state, body.session_id, booking, cancelled, cause)
     return Decision(state, said)
 
@@ -63,11 +63,9 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
         return Decision(state)
     before = state.bookings.get(body.session_id) or _booking(state, body.booked)
     there = body.status in PRESENT
-    after = before.model_copy(
-        update={
-            "status": body.status,
-            "minutes_credited": credited(body.booked, body.status, body.minutes_present),
-        }
+    after = before.replace(
+        status=body.status,
+        minutes_credited=credited(body.booked, body.status, body.minutes_present),
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
     state, reached = absences.saw(state, body.session_id, before.starts_at, body.status, cause)
@@ -96,12 +94,8 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
     if not expects(state, body.booked.starts_at):
         return Decision(state)
     known = state.bookings.get(body.session_id) or _booking(state, body.booked)
-    before = known.model_copy(
-        update={"status": body.status_before, "minutes_credited": body.minutes_before}
-    )
-    after = known.model_copy(
-        update={"status": body.status_after, "minutes_credited": body.minutes_after}
-    )
+    before = known.replace(status=body.status_before, minutes_credited=body.minutes_before)
+    after = known.replace(status=body.status_after, minutes_credited=body.minutes_after)
     event = attendance.AttendanceCorrected(
         session_id=body.session_id,
         status_before=body.status_before,
@@ -128,11 +122,11 @@ def ancillary_added(
     if state.void:
         return Decision(state)
     kind = event.kind.value
-    state = state.but(ancillary={**state.ancillary, kind: event.counts_toward_hours})
+    state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
     said: weeks.Said = ()
     for session_id, booking in state.bookings.items():
         if booking.service == kind and booking.counts != event.counts_toward_hours:
-            after = booking.model_copy(update={"counts": event.counts_toward_hours})
+            after = booking.replace(counts=event.counts_toward_hours)
             state, told = weeks.put(state, session_id, booking, after, cause)
             said += told
     return Decision(state, said)

@@ -89,7 +89,7 @@ def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[Episod
     """The group has a seat for the person; whoever is gone by now gives it back."""
     reason = gone(state) or _moved_on(state, body.level_code, cause.now)
     seat = Seat(level_code=body.level_code, held_until=body.held_until)
-    state = state.but(seats={**state.seats, body.group_id: seat})
+    state = state.replace(seats={**state.seats, body.group_id: seat})
     event = attendance.SeatReserved(
         group_id=body.group_id, seats_left=body.seats_left, hold_expires_at=body.held_until
     )
@@ -107,7 +107,7 @@ def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[Episo
     event = attendance.SeatReleased(
         group_id=body.group_id, seats_left=body.seats_left, reason=body.reason
     )
-    return Decision(state.but(seats=seats), (event,))
+    return Decision(state.replace(seats=seats), (event,))
 
 
 def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[EpisodeState]:
@@ -180,7 +180,7 @@ def joined(
     state: EpisodeState, event: intake.WaitlistJoined, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The person waits for a place on a track: the demand that a group's page shows."""
-    return Decision(state.but(waiting=Waiting(track=event.track, position=event.position)))
+    return Decision(state.replace(waiting=Waiting(track=event.track, position=event.position)))
 
 
 def offered(
@@ -197,7 +197,7 @@ def offered(
     if event.group_id is not None and gone(state) is None:
         hold = HoldSeat(episode_id=cause.subject_id, until=event.offer_expires_at)
         handoffs.append(Handoff(f"group/{event.group_id}", hold))
-    return Decision(state.but(waiting=waiting), (), tuple(handoffs))
+    return Decision(state.replace(waiting=waiting), (), tuple(handoffs))
 
 
 def waiting_ended(
@@ -205,7 +205,7 @@ def waiting_ended(
 ) -> Decision[EpisodeState]:
     """Who accepted has the seat; of whoever waits no longer it falls free."""
     group = None if state.waiting is None else state.waiting.group_id
-    state = state.but(waiting=None)
+    state = state.replace(waiting=None)
     if group is None:
         return Decision(state)
     if event.reason is WaitlistExit.ACCEPTED:
@@ -224,14 +224,14 @@ def transfer_initiated(
     state: EpisodeState, _event: plans.TransferInitiated, _cause: Cause
 ) -> Decision[EpisodeState]:
     """This program stays responsible until the first contact elsewhere: the seat is kept."""
-    return Decision(state.but(transferring=True))
+    return Decision(state.replace(transferring=True))
 
 
 def transfer_completed(
     state: EpisodeState, event: plans.TransferCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The other facility has seen the person: the seat is free."""
-    state = state.but(transferring=False, transferred_at=event.first_contact_at)
+    state = state.replace(transferring=False, transferred_at=event.first_contact_at)
     return Decision(state, (), leave(state, SeatReleaseReason.MOVED, cause))
 
 
@@ -239,7 +239,7 @@ def graduated(
     state: EpisodeState, event: plans.ProgramGraduated, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person completed the program: the seat is free."""
-    state = state.but(graduated_at=event.graduated_at)
+    state = state.replace(graduated_at=event.graduated_at)
     if gone(state) is None:
         return Decision(state)
     return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))

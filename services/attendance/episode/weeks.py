@@ -53,7 +53,7 @@ def put(
     closed = state.weeks.get(monday.isoformat())
     if after is not None and (closed is None or _stays(after)):
         bookings[session_id] = after
-    state = state.but(bookings=bookings)
+    state = state.replace(bookings=bookings)
     if closed is None:
         return watch(state, cause)
     week = hours.again(closed, before, after)
@@ -76,7 +76,7 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
         if key not in ours or _stays(booking)
     }
     label = monday.isoformat()
-    state = state.but(bookings=bookings, weeks={**state.weeks, label: week})
+    state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
     reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
     state, closed = done(state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason)
     following = monday + timedelta(days=hours.DAYS_PER_WEEK)
@@ -98,7 +98,7 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     event = attendance.WeeklyHoursShortfallDetected(
         week_starts_on=monday, minutes_short=asked - projected, projected=True
     )
-    state, said = watch(state.but(short_week=monday.isoformat()), cause)
+    state, said = watch(state.replace(short_week=monday.isoformat()), cause)
     return Decision(state, (event, *said))
 
 
@@ -140,11 +140,11 @@ def reconsider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
     for label, closed in state.weeks.items():
         monday = date.fromisoformat(label)
         asked = asks(state, monday)
-        week = closed.model_copy(update=asked.model_dump())
+        week = closed.replace(**asked.model_dump())
         state, told = _evaluated_again(state, monday, closed, week)
         said += told
         if left is not None and monday > hours.local_day(left, zone):
-            state = state.but(weeks={key: w for key, w in state.weeks.items() if key != label})
+            state = state.replace(weeks={key: w for key, w in state.weeks.items() if key != label})
     if left is not None:
         after = [
             name
@@ -229,7 +229,7 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
 def _evaluated_again(
     state: EpisodeState, monday: date, before: WeekTotals, after: WeekTotals
 ) -> tuple[EpisodeState, Said]:
-    state = state.but(weeks={**state.weeks, monday.isoformat(): after})
+    state = state.replace(weeks={**state.weeks, monday.isoformat(): after})
     return state, () if after == before else _evaluated(monday, after, before.minutes_short)
 
 

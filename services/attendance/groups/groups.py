@@ -30,7 +30,7 @@ from shared.contracts.codes import AttendanceLoop, ClearedReason, Role, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import DEADLINE, LOOP_MARK, CareState, close_loop, miss, open_loop
+from shared.loops import DEADLINE, LOOP_INDEX, CareState, close_loop, miss, open_loop
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
@@ -39,7 +39,7 @@ ENOUGH_WITHIN: Final = timedelta(hours=48)
 """Within two days somebody decides what becomes of a group that is none. House rule."""
 SIZE_OWNERS: Final = (Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 HOLD: Final = "hold:"
-GROUP_MARK: Final = "group"
+GROUP_INDEX: Final = "group"
 """The mark of groups that are open, by when they were opened."""
 
 
@@ -73,7 +73,7 @@ class NewGroup(Value):
 class GroupState(CareState):
     """A group and who has a seat in it."""
 
-    MARKS: ClassVar[tuple[str, ...]] = (LOOP_MARK, GROUP_MARK)
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, GROUP_INDEX)
 
     opened_at: datetime | None = None
     closed_at: datetime | None = None
@@ -94,11 +94,11 @@ class GroupState(CareState):
     """There were enough people for a group once; only then can there be too few."""
     size_decision: SizeDecision | None = None
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         """An open group is listed by when it was opened."""
-        found = dict(super().marks())
+        found = dict(super().index_entries())
         if self.opened_at is not None and self.closed_at is None:
-            found[GROUP_MARK] = self.opened_at
+            found[GROUP_INDEX] = self.opened_at
         return found
 
     @property
@@ -140,7 +140,7 @@ def open_group(
         raise _outside("The program does not have this topic.")
     if profile.tracks and new.track not in {track.code for track in profile.tracks}:
         raise _outside("The program does not have this track.")
-    state = state.but(
+    state = state.replace(
         opened_at=cause.now,
         program=profile.program,
         program_version=profile.version,
@@ -168,7 +168,7 @@ def reserve(
         raise Refused(
             "group-full",
             "Every seat of the group is taken or held.",
-            way_out="Put the person on the waiting list, or choose another group.",
+            hint="Put the person on the waiting list, or choose another group.",
         )
     until = cause.now + timedelta(minutes=hold_minutes or HOLD_MINUTES)
     decision = _give(state, episode_id, until, cause)
@@ -201,7 +201,9 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
     _open(state)
     if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
         raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
-    state, said = _size_settled(state.but(size_decision=decision), cause, ClearedReason.RESOLVED)
+    state, said = _size_settled(
+        state.replace(size_decision=decision), cause, ClearedReason.RESOLVED
+    )
     return Decision(state, said)
 
 
@@ -210,7 +212,7 @@ def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
     _open(state)
     freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
     state, said = _size_settled(freed.state, cause, ClearedReason.WITHDRAWN)
-    state = state.but(closed_at=cause.now)
+    state = state.replace(closed_at=cause.now)
     return Decision(state, (*freed.events, *said), freed.handoffs)
 
 
@@ -267,7 +269,7 @@ def _give(
     known = state.seats.get(episode_id)
     seat = TakenSeat(since=cause.now if known is None else known.since, held_until=until)
     was_full = not state.seats_left
-    state = state.but(seats={**state.seats, episode_id: seat}).disarm(HOLD + episode_id)
+    state = state.replace(seats={**state.seats, episode_id: seat}).disarm(HOLD + episode_id)
     if until is not None:
         state = state.arm(HOLD + episode_id, until)
     said: tuple[AttendanceEvent, ...] = ()
@@ -275,7 +277,7 @@ def _give(
         said = (attendance.GroupFilled(**_capacity(state)),)
     if state.is_group:
         state, cleared = _size_settled(
-            state.but(was_enough=True, size_decision=None), cause, ClearedReason.RESOLVED
+            state.replace(was_enough=True, size_decision=None), cause, ClearedReason.RESOLVED
         )
         said += cleared
     body = SeatGiven(
@@ -297,7 +299,7 @@ def _free(
 ) -> Decision[GroupState]:
     """Seats fall free. With too few people left, somebody has to decide what becomes of the group."""
     seats = {episode: seat for episode, seat in state.seats.items() if episode not in episodes}
-    state = state.but(seats=seats).disarm(*(HOLD + episode for episode in episodes))
+    state = state.replace(seats=seats).disarm(*(HOLD + episode for episode in episodes))
     handoffs = tuple(
         Handoff(
             f"episode/{episode}",
@@ -308,7 +310,7 @@ def _free(
     if closing or state.is_group or not state.was_enough:
         return Decision(state, (), handoffs)
     state = open_loop(
-        state.but(was_enough=False),
+        state.replace(was_enough=False),
         AttendanceLoop.GROUP_SIZE,
         cause.subject_id,
         deadline_at=cause.now + ENOUGH_WITHIN,
@@ -349,7 +351,7 @@ def _open(state: GroupState) -> None:
     if state.opened_at is None:
         raise Unknown("group")
     if state.closed_at is not None:
-        raise Refused("group-closed", "The group has ended.", way_out="Choose another group.")
+        raise Refused("group-closed", "The group has ended.", hint="Choose another group.")
 
 
 def _seat(state: GroupState, episode_id: str) -> TakenSeat:
@@ -365,7 +367,7 @@ def _between(value: int | None, least: int | None, most: int | None) -> bool:
 
 def _outside(why: str) -> Invalid:
     return Invalid(
-        "outside-program", why, way_out="Read the program's profile, or change it in a new version."
+        "outside-program", why, hint="Read the program's profile, or change it in a new version."
     )
 
 
@@ -384,7 +386,7 @@ def session_of(state: GroupState, new: NewSession) -> NewSession:
         raise Refused(
             "group-too-large",
             "More people than the group has seats.",
-            way_out="Divide them into two sessions.",
+            hint="Divide them into two sessions.",
         )
     few = len(roster) < state.seats_min or state.size_decision is SizeDecision.RECLASSIFIED
-    return new.model_copy(update={"roster": roster, "below_minimum": few})
+    return new.replace(roster=roster, below_minimum=few)

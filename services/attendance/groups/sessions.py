@@ -113,14 +113,14 @@ def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
         raise Refused(
             "participation-paused",
             "The person is in no group until their pause is over.",
-            way_out="See them alone, book a session after the pause, or have the pause lifted.",
+            hint="See them alone, book a session after the pause, or have the pause lifted.",
         )
     in_group = new.group_id is not None or new.modality is Modality.GROUP
     if in_group and episode.oriented_at is None:
         raise Refused(
             "not-oriented",
             "Groups are open to people who know the schedule and the rules.",
-            way_out="Complete the orientation in intake; if that was a moment ago, retry.",
+            hint="Complete the orientation in intake; if that was a moment ago, retry.",
         )
 
 
@@ -140,7 +140,7 @@ def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[Ses
     if state.starts_at is not None:
         raise Refused("session-exists", "This session is already scheduled.")
     session_id = cause.subject_id
-    next_state = state.but(
+    next_state = state.replace(
         starts_at=new.starts_at,
         minutes_planned=new.minutes_planned,
         modality=new.modality,
@@ -183,7 +183,7 @@ def call_roll(
         raise Refused(
             "roll-already-called",
             "The roll of this session has been called.",
-            way_out="Correct single entries instead.",
+            hint="Correct single entries instead.",
         )
     if cause.now < starts_at:
         raise Refused("session-not-begun", "The session has not begun.")
@@ -193,7 +193,7 @@ def call_roll(
         raise Refused(
             "roll-incomplete",
             "The roll must name everyone on the roster, and nobody else.",
-            way_out="Read the session for its roster.",
+            hint="Read the session for its roster.",
         )
     booked = _booked(state, cause.subject_id, starts_at)
     counted = [by_episode[episode] for episode in sorted(expected)]
@@ -217,7 +217,7 @@ def call_roll(
         )
         for entry in counted
     )
-    state, cleared = _settled(state.but(roll_called=True, entries=kept), cause)
+    state, cleared = _settled(state.replace(roll_called=True, entries=kept), cause)
     return Decision(state, cleared, handoffs, {"entries": len(handoffs)})
 
 
@@ -233,7 +233,7 @@ def correct(
     starts_at = _scheduled(state)
     if not state.roll_called:
         raise Refused(
-            "roll-not-called", "The roll of this session was not called.", way_out="Call the roll."
+            "roll-not-called", "The roll of this session was not called.", hint="Call the roll."
         )
     before = state.entries.get(episode_id)
     if before is None:
@@ -255,7 +255,7 @@ def correct(
         "minutes_after": after.minutes_credited,
     }
     return Decision(
-        state.but(entries={**state.entries, episode_id: after}),
+        state.replace(entries={**state.entries, episode_id: after}),
         (),
         (Handoff(f"episode/{episode_id}", corrected),),
         answer,
@@ -275,7 +275,7 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
         cancelled_by=by,
     )
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by)
-    state, cleared = _settled(state.but(cancelled_by=by), cause, ClearedReason.WITHDRAWN)
+    state, cleared = _settled(state.replace(cancelled_by=by), cause, ClearedReason.WITHDRAWN)
     return Decision(
         state,
         (event, *cleared),
@@ -287,7 +287,7 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     """Somebody of the roster is not to be expected: they have left, or should never have been there."""
     if body.episode_id not in state.expected or state.roll_called:
         return Decision(state)
-    state = state.but(left=(*state.left, body.episode_id))
+    state = state.replace(left=(*state.left, body.episode_id))
     if state.expected:
         return Decision(state)
     state, cleared = _settled(state, cause, ClearedReason.WITHDRAWN)

@@ -67,9 +67,7 @@ class Result(Value):
 
     def says_the_same(self, other: Result | None) -> bool:
         """The same result, whenever it was reported."""
-        return (
-            other is not None and other.model_copy(update={"reported_at": self.reported_at}) == self
-        )
+        return other is not None and other.replace(reported_at=self.reported_at) == self
 
     @property
     def order(self) -> tuple[datetime, str]:

@@ -52,7 +52,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
         raise Invalid(
             "observation-too-short",
             "A person is watched for 15 minutes before a breath test.",
-            way_out="Watch the person for 15 minutes and test then.",
+            hint="Watch the person for 15 minutes and test then.",
         )
     first = _repeated(state, reading, cause.now)
     over = reading.mg_per_210l >= state.terms.breath_positive_mg_per_210l
@@ -107,7 +107,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
             raise Refused(
                 "retest-awaited",
                 "A positive test waits to be repeated.",
-                way_out="Say with `retest_of` which test this one repeats.",
+                hint="Say with `retest_of` which test this one repeats.",
             )
         return None
     first = state.breath_tests.get(reading.retest_of)
@@ -119,7 +119,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
         raise Refused(
             "retest-too-early",
             "A positive test is repeated after 15 minutes.",
-            way_out="Wait until 15 minutes have passed.",
+            hint="Wait until 15 minutes have passed.",
         )
     return first
 
@@ -145,7 +145,7 @@ def departed(
         raise Refused("breath-test-not-positive", "Nobody has to be seen home after this test.")
     if test.transport is not None:
         raise Refused("departure-recorded", "The way home was recorded before.")
-    seen = test.model_copy(update={"transport": transport, "withdrawal_signs": signs})
+    seen = test.replace(transport=transport, withdrawal_signs=signs)
     state, cleared = done(_with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id)
     return Decision(state, cleared)
 
@@ -171,4 +171,4 @@ def no_group_today(state: EpisodeState, now: datetime) -> bool:
 
 def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:
     kept = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
-    return state.but(breath_tests=dict(kept))
+    return state.replace(breath_tests=dict(kept))

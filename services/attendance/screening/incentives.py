@@ -68,7 +68,7 @@ def earn(
         raise Refused(
             "not-the-target-behavior",
             "The program does not reward this.",
-            way_out="Reward what the program's terms name, and nothing else.",
+            hint="Reward what the program's terms name, and nothing else.",
         )
     cents = _worth(state, behavior, of, terms)
     key = f"{behavior.value}:{of}"
@@ -79,7 +79,7 @@ def earn(
     year = cause.now.astimezone(ZoneInfo(admission.time_zone)).year
     paid = Paid(cents=cents, cap_cents=terms.cap_cents, year=year)
     return Decision(
-        state.but(paid={**state.paid, key: paid}),
+        state.replace(paid={**state.paid, key: paid}),
         handoffs=(_earned(admission.person_id, cause.subject_id, key, paid),),
         answer={"person_id": admission.person_id, "cents_before_cap": cents},
     )
@@ -102,7 +102,7 @@ def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: Incent
         raise Refused(
             "behavior-not-shown",
             "The screen was not interpreted as negative or as expected.",
-            way_out="Reward a screen after its interpretation.",
+            hint="Reward a screen after its interpretation.",
         )
     return cents
 
@@ -146,7 +146,7 @@ def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerSt
     left = max(0, body.cap_cents - state.total_cents(body.year))
     cents = min(body.cents, left)
     entry = LedgerEntry(episode_id=body.episode_id, year=body.year, cents=cents)
-    state = state.but(entries={**state.entries, body.key: entry})
+    state = state.replace(entries={**state.entries, body.key: entry})
     if cents == 0:
         return Decision(state)
     event = attendance.IncentiveEarned(
@@ -172,4 +172,4 @@ def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[Led
 def taken_out(state: LedgerState, body: TakenOut, _cause: Cause) -> Decision[LedgerState]:
     """These entries were not this person's. The next entry's total says so."""
     entries = {key: entry for key, entry in state.entries.items() if key not in body.keys}
-    return Decision(state.but(entries=entries))
+    return Decision(state.replace(entries=entries))

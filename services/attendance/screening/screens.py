@@ -77,7 +77,7 @@ def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[Episode
         raise Refused(
             "panel-not-offered",
             "The program has no such panel.",
-            way_out="Choose one of the program's panels.",
+            hint="Choose one of the program's panels.",
         )
     screen_id = cause.derive_id("screen")
     ends_at = cause.now + WINDOW
@@ -128,13 +128,11 @@ def collect(
         custody_sequence=1,
     )
     observer = collection.observer_id or cause.actor_id
-    taken = screen.model_copy(
-        update={
-            "collected_at": cause.now,
-            "observer_id": observer if collection.observed else None,
-            "temperature_in_range": collection.temperature_in_range,
-            "custody": (Custody(holder=CustodyHolder.COLLECTOR, at=cause.now),),
-        }
+    taken = screen.replace(
+        collected_at=cause.now,
+        observer_id=observer if collection.observed else None,
+        temperature_in_range=collection.temperature_in_range,
+        custody=(Custody(holder=CustodyHolder.COLLECTOR, at=cause.now),),
     )
     state, said, sent = settle(state, screen_id, taken, cause)
     return Decision(state, (event, *said), sent)
@@ -155,19 +153,19 @@ def hand_on(
         raise Refused(
             "custody-conflict",
             "This link of the chain is recorded otherwise.",
-            way_out="Read the chain and continue it.",
+            hint="Read the chain and continue it.",
         )
     if number != links + 1 or number > CUSTODY_MAX:
         raise Refused(
             "custody-gap",
             "A link of the chain is missing.",
-            way_out="Record the hand-over that came before.",
+            hint="Record the hand-over that came before.",
         )
     event = attendance.CustodyTransferred(
         screen_id=screen_id, transferred_at=cause.now, holder=holder, custody_sequence=number
     )
     link = Custody(holder=holder, at=cause.now)
-    moved = screen.model_copy(update={"custody": (*screen.custody, link)})
+    moved = screen.replace(custody=(*screen.custody, link))
     state = with_screen(state, screen_id, moved)
     return Decision(state, (event,), answer={"custody_sequence": number})
 
@@ -191,12 +189,10 @@ def not_provided(
         raise Invalid(
             "unable-not-assessed",
             "Someone who is unable is assessed for why, and only they.",
-            way_out="Say the reason that was found with `unable`, and none otherwise.",
+            hint="Say the reason that was found with `unable`, and none otherwise.",
         )
     event = attendance.ScreenNotProvided(screen_id=screen_id, kind=kind)
-    without = screen.model_copy(
-        update={"not_provided": kind, "not_provided_at": cause.now, "unable_reason": reason}
-    )
+    without = screen.replace(not_provided=kind, not_provided_at=cause.now, unable_reason=reason)
     state, said, sent = settle(state, screen_id, without, cause)
     return Decision(state, (event, *said), sent)
 
@@ -227,7 +223,7 @@ def record_result(
     before = screen.results.get(stage.value)
     if before is not None and before.order >= result.order:
         return Decision(state)
-    filed = screen.model_copy(update={"results": {**screen.results, stage.value: result}})
+    filed = screen.replace(results={**screen.results, stage.value: result})
     changed = filed.stage is stage and not result.says_the_same(before)
     event = attendance.ScreenResulted(
         screen_id=screen_id, stage=stage, validity=result.validity, panel=screen.panel
@@ -249,7 +245,7 @@ def ask_definitive(
     if screen.stage is ScreenStage.DEFINITIVE:
         raise Refused("already-definitive", "The result is definitive.")
     update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
-    asked = screen.model_copy(update=update)
+    asked = screen.replace(**update)
     state, said, sent = settle(state, screen_id, asked, cause)
     return Decision(state, said, sent)
 
@@ -291,13 +287,11 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
         raise Refused(
             "definitive-awaited",
             "A definitive test was asked for and decides.",
-            way_out="Interpret the screen when its definitive result is here.",
+            hint="Interpret the screen when its definitive result is here.",
         )
     meaning = interpretation.classify(screen, state.expected, time_zone=admission.time_zone)
     made = Interpretation(classification=meaning, stage=stage, of=result, at=cause.now)
-    state, said, sent = settle(
-        state, screen_id, screen.model_copy(update={"interpreted": made}), cause
-    )
+    state, said, sent = settle(state, screen_id, screen.replace(interpreted=made), cause)
     interpreted = attendance.ScreenInterpreted(
         screen_id=screen_id, classification=meaning, reviewer_id=cause.actor_id
     )
@@ -331,7 +325,7 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     if days is None or drawn or state.pause is not None:
         return Decision(state, answer={"drawn": False})
     since = cause.now if state.draw is None else state.draw.since
-    state, said = watch_interval(state.but(draw=Draw(since=since, last_on=today)), cause)
+    state, said = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
     if lot * days >= SHARE * LOTS:
         return Decision(state, said, answer={"drawn": False})
     ordered = order(state, NewScreen(panel=panel), cause)

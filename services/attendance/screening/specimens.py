@@ -230,4 +230,4 @@ def came_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 
 def with_screen(state: EpisodeState, screen_id: str, screen: Screen) -> EpisodeState:
     """The state with this screen as it now stands."""
-    return state.but(screens={**state.screens, screen_id: screen})
+    return state.replace(screens={**state.screens, screen_id: screen})

@@ -59,7 +59,7 @@ def admitted(
     state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
 ) -> Decision[EpisodeState]:
     """From here on silence is noticed. What waited for the admission is decided; the episode before is told."""
-    state = state.but(
+    state = state.replace(
         admission=Admission.of(event),
         undone=False,
         person_id=event.person_id,
@@ -81,14 +81,14 @@ def drafted(
 ) -> Decision[EpisodeState]:
     """The latest draft counts; one that comes after the activation changes nothing."""
     draft = Draft(aftercare_plan_id=event.aftercare_plan_id, elements=event.elements)
-    return Decision(state if state.aftercare is not None else state.but(draft=draft))
+    return Decision(state if state.aftercare is not None else state.replace(draft=draft))
 
 
 def approved(
     state: EpisodeState, _event: plans.GraduationApproved, cause: Cause
 ) -> Decision[EpisodeState]:
     """The last day is near: a plan that lacks what is essential has to be completed before it."""
-    state = state.but(path={**state.path, "approved": cause.now})
+    state = state.replace(path={**state.path, "approved": cause.now})
     if state.discharge is not None:
         return Decision(state)
     return Decision(_wants_plan(state, cause.now, cause))
@@ -98,12 +98,12 @@ def graduated(
     state: EpisodeState, event: plans.ProgramGraduated, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Names the aftercare plan that takes over; the discharge follows at once and starts it."""
-    state = state.but(path={**state.path, "graduated": event.graduated_at})
+    state = state.replace(path={**state.path, "graduated": event.graduated_at})
     if state.aftercare is not None:
         return Decision(state)
     elements = ELEMENTS if state.draft is None else state.draft.elements
     draft = Draft(aftercare_plan_id=event.aftercare_plan_id, elements=elements)
-    return Decision(state.but(draft=draft))
+    return Decision(state.replace(draft=draft))
 
 
 def discharged(
@@ -114,7 +114,7 @@ def discharged(
         return Decision(state)
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
     state, ended = episode_state.end_outreach(state, ClearedReason.EPISODE_CLOSED)
-    state = state.but(discharge=discharge, reviews={}, plan_review={}, hours_short={})
+    state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
     state = episode_state.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
         state, stopped = episode_state.end_everything(state, ClearedReason.EPISODE_CLOSED)
@@ -137,13 +137,13 @@ def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision
         said = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
     risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
     state, ended = episode_state.end(
-        state.but(outreach=None, lost_at=None, reengagement=None),
+        state.replace(outreach=None, lost_at=None, reengagement=None),
         ClearedReason.SUPERSEDED,
         *(kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE),
     )
     names = (f"loop:{loop.key}" for loop in risks_kept)
     kept = {name: state.deadlines[name] for name in names if name in state.deadlines}
-    state = state.but(
+    state = state.replace(
         readmitted=True,
         next_episode_id=body.episode_id,
         readmitted_at=body.admitted_at,
@@ -158,7 +158,7 @@ def readmission_undone(
     """The later episode was a mistake: this calendar goes on where it stands."""
     if state.next_episode_id != body.episode_id:
         return Decision(state)
-    state = state.but(readmitted=False, next_episode_id=None, readmitted_at=None)
+    state = state.replace(readmitted=False, next_episode_id=None, readmitted_at=None)
     if state.aftercare is None:
         return Decision(*activate(episode_state.arm_silence(state), cause))
     return Decision(_calendar_armed(state))
@@ -179,7 +179,7 @@ def activate(state: EpisodeState, cause: Cause) -> Step:
     state, resolved = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.MISSING_FACT)
     draft = state.draft or Draft(aftercare_plan_id=_plan_id(state, cause), elements=ELEMENTS)
     elements = draft.elements if state.agreed is None else state.agreed.elements
-    state = state.but(
+    state = state.replace(
         aftercare=Aftercare(
             aftercare_plan_id=draft.aftercare_plan_id,
             check_ins=_calendar(left, admission, cause.subject),
@@ -299,26 +299,26 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
         raise Refused(
             "aftercare-over",
             "This aftercare is over, or a later episode has taken over.",
-            way_out="Work on the later episode.",
+            hint="Work on the later episode.",
         )
     at = agreed.first_appointment_at
     if at is not None and at <= cause.now:
         raise Invalid(
             "appointment-in-past",
             "The first appointment lies in the past.",
-            way_out="Give an appointment that is still to come, or none.",
+            hint="Give an appointment that is still to come, or none.",
         )
     if at is not None and at > cause.now + APPOINTMENT_WITHIN:
         raise Invalid(
             "appointment-too-far",
             "The first appointment lies more than a year ahead.",
-            way_out="Give the appointment that follows the discharge.",
+            hint="Give the appointment that follows the discharge.",
         )
     if at is None and state.agreed is not None:
         before = state.agreed
         more = {"first_appointment_at": before.first_appointment_at, "kept_on": before.kept_on}
-        agreed = agreed.model_copy(update=more)
-    state = state.but(agreed=agreed)
+        agreed = agreed.replace(**more)
+    state = state.replace(agreed=agreed)
     ended: Iterable[FollowupEvent] = ()
     if not missing(state):
         state, ended = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.AFTERCARE_PLAN)
@@ -326,7 +326,7 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
         state = appointments.book(state, at, cause)
     plan_id = _plan_id(state, cause)
     if state.draft is None:
-        state = state.but(draft=Draft(aftercare_plan_id=plan_id, elements=ELEMENTS))
+        state = state.replace(draft=Draft(aftercare_plan_id=plan_id, elements=ELEMENTS))
     event = followup.AftercarePlanAgreed(
         aftercare_plan_id=plan_id,
         elements=agreed.elements,

@@ -47,7 +47,7 @@ def level_changed(
     path = {key: at for key, at in state.path.items() if key != "change_recommended"}
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
-        state.but(
+        state.replace(
             level=event.to_level.code,
             path={**path, "level_changed": event.effective_at},
             step_down_at=event.effective_at if down else None,
@@ -126,13 +126,13 @@ def report(
         raise Refused(
             "no-appointment",
             "No first appointment is waited for.",
-            way_out="Agree an aftercare plan with a first appointment.",
+            hint="Agree an aftercare plan with a first appointment.",
         )
     if cause.now < agreed.first_appointment_at and outcome != "declined":
         raise Refused(
             "appointment-to-come",
             "The first appointment is still to come.",
-            way_out="Say so after it, or agree another time.",
+            hint="Say so after it, or agree another time.",
         )
     if outcome == "missed":
         if loop.at_last_owner:
@@ -145,5 +145,5 @@ def report(
     said: tuple[FollowupEvent, ...] = tuple(episode_state.cleared(one, reason) for one in gone)
     if outcome == "kept":
         kept_on = local_day(state, agreed.first_appointment_at)
-        state = state.but(agreed=agreed.model_copy(update={"kept_on": kept_on}))
+        state = state.replace(agreed=agreed.replace(kept_on=kept_on))
     return Decision(state, said)

@@ -113,7 +113,7 @@ def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
 def _settled(
     state: EpisodeState, check_in_id: str, item: CheckIn, how: str, reason: ClearedReason
 ) -> Step:
-    state = with_item(state, check_in_id, item.model_copy(update={"settled": how}))
+    state = with_item(state, check_in_id, item.replace(settled=how))
     state = state.disarm(f"check-in:{check_in_id}", f"check-in-opens:{check_in_id}")
     state, gone = close_loop(state, FollowupLoop.CHECK_IN, check_in_id)
     return state, () if gone is None else (episode_state.cleared(gone, reason),)
@@ -154,7 +154,7 @@ def finished(state: EpisodeState, cause: Cause) -> Step:
     if aftercare is None or not all(item.settled for item in items):
         return state, ()
     state, ended = episode_state.end(
-        state.but(outreach=None),
+        state.replace(outreach=None),
         ClearedReason.EPISODE_CLOSED,
         FollowupLoop.OUTREACH,
         FollowupLoop.LOST_CONTACT,
@@ -166,8 +166,8 @@ def finished(state: EpisodeState, cause: Cause) -> Step:
         check_ins_due=len(items),
         completed_at=cause.now,
     )
-    aftercare = aftercare.model_copy(update={"completed_at": cause.now})
-    return state.but(aftercare=aftercare).disarm("silence", "aftercare-over"), (*ended, event)
+    aftercare = aftercare.replace(completed_at=cause.now)
+    return state.replace(aftercare=aftercare).disarm("silence", "aftercare-over"), (*ended, event)
 
 
 # --- what staff do --------------------------------------------------------------------------------------
@@ -187,14 +187,14 @@ def attempt(
         raise Refused(
             "too-many-attempts",
             "This check-in was tried as often as it may be.",
-            way_out="Leave the person in peace until the next one, or visit them.",
+            hint="Leave the person in peace until the next one, or visit them.",
         )
     event = followup.CheckInAttempted(
         check_in_id=check_in_id, attempt=number, channel=channel, result=result
     )
     channels = tuple(dict.fromkeys((*item.channels, channel)))
     more = {"attempts": number, "channels": channels}
-    state = with_item(state, check_in_id, item.model_copy(update=more))
+    state = with_item(state, check_in_id, item.replace(**more))
     contact: tuple[FollowupEvent, ...] = ()
     if result is AttemptResult.REACHED:
         state, contact = episode_state.in_contact(state, cause.now)
@@ -248,25 +248,25 @@ def _refusal(state: EpisodeState, item: CheckIn, cause: Cause) -> Refused | None
         return Refused(
             "check-in-superseded",
             "A later episode has taken over this calendar.",
-            way_out="Work on the later episode.",
+            hint="Work on the later episode.",
         )
     if item.settled == "done":
         return Refused(
             "check-in-done",
             "This check-in was completed.",
-            way_out="Record a further contact as an outreach.",
+            hint="Record a further contact as an outreach.",
         )
     if item.settled == "missed" or cause.now >= item.window.closes_at:
         return Refused(
             "check-in-closed",
             "The window of this check-in has closed.",
-            way_out="Record an outreach, or use the next check-in.",
+            hint="Record an outreach, or use the next check-in.",
         )
     if cause.now < item.window.opens_at:
         return Refused(
             "check-in-not-open",
             "This check-in has not opened yet.",
-            way_out="Wait for its opens_at, or record an outreach.",
+            hint="Wait for its opens_at, or record an outreach.",
         )
     return None
 
@@ -284,7 +284,7 @@ def with_item(state: EpisodeState, check_in_id: str, item: CheckIn) -> EpisodeSt
     if state.aftercare is None:
         return state
     items = {**state.aftercare.check_ins, check_in_id: item}
-    return state.but(aftercare=state.aftercare.model_copy(update={"check_ins": items}))
+    return state.replace(aftercare=state.aftercare.replace(check_ins=items))
 
 
 def standing(state: EpisodeState, item: CheckIn) -> str:

@@ -77,7 +77,7 @@ def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Deci
     """Someone has seen to it. Being sent to an emergency department starts the clock of being seen after it."""
     episode_state.reachable(state)
     if state.loop(FollowupLoop.RISK_RESPONSE, loop_id) is None:
-        raise Refused("no-such-risk", "No such risk is open.", way_out="Read the episode.")
+        raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
     state, gone = close_loop(state, FollowupLoop.RISK_RESPONSE, loop_id)
     said: tuple[FollowupEvent, ...] = ()
     if gone is not None:

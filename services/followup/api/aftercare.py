@@ -26,14 +26,14 @@ from shared.contracts.followup import (
 )
 from shared.errors import Invalid
 from shared.runtime.core.store import Place
-from shared.runtime.http.call import Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["aftercare"])
 
-Staff = Annotated[Call, call_by("counselor", "case_manager", "peer_specialist", "clinician")]
+Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
 Reader = Annotated[
     Call,
-    call_by(
+    require_roles(
         "counselor",
         "case_manager",
         "peer_specialist",
@@ -147,8 +147,8 @@ async def due_check_ins(
     now: datetime = call.runtime.clock.now()
     by = _by(due, now)
     latest = by if isinstance(by, datetime) else _latest_end(by)
-    records = await call.runtime.store.marked(
-        episode_state.CHECK_IN_MARK, call.actor.facility_id, place_of(after), limit
+    records = await call.runtime.store.by_index(
+        episode_state.CHECK_IN_INDEX, call.actor.facility_id, place_of(after), limit
     )
     found = [
         _row(record.subject, record.state, key, item, now)
@@ -159,7 +159,10 @@ async def due_check_ins(
     found.sort(key=lambda row: (row["due_at"], row["check_in_id"]))
     answer: dict[str, Any] = {"check_ins": found, "now": now.isoformat()}
     if len(records) == limit:
-        at, subject = records[-1].state.marks()[episode_state.CHECK_IN_MARK], records[-1].subject
+        at, subject = (
+            records[-1].state.index_entries()[episode_state.CHECK_IN_INDEX],
+            records[-1].subject,
+        )
         if at <= latest:
             answer["next"] = f"{at.isoformat()}~{subject}"
     return answer
@@ -181,7 +184,7 @@ def _by(due: str | None, now: datetime) -> datetime | date:
         raise Invalid(
             "due-invalid",
             "`due` is neither a day nor an instant with its offset.",
-            way_out="Say 2026-03-09, or 2026-03-09T15:00:00Z.",
+            hint="Say 2026-03-09, or 2026-03-09T15:00:00Z.",
         )
     return found
 
@@ -230,6 +233,6 @@ def place_of(after: str | None) -> Place | None:
         at = None
     if at is None or at.tzinfo is None or not subject:
         raise Invalid(
-            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
         )
     return at, subject

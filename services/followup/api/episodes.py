@@ -23,12 +23,12 @@ from shared.contracts.followup import (
     SubstanceClass,
 )
 from shared.errors import NotYetKnown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["followup"])
 
-Staff = Annotated[Call, call_by("counselor", "case_manager", "peer_specialist", "clinician")]
-Clinician = Annotated[Call, call_by("clinician", "clinical_supervisor")]
+Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
+Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
 
 
 class Attempt(Body):

@@ -18,17 +18,21 @@ from shared.contracts.codes import Day
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
 from shared.runtime.core.record import Record
-from shared.runtime.http.call import Call, OfEpisode, call_by
+from shared.runtime.http.call import Call, OfEpisode, require_roles
 
 router = APIRouter(tags=["measures"])
 
 Staff = Annotated[
     Call,
-    call_by("counselor", "case_manager", "peer_specialist", "clinician", "intake_coordinator"),
+    require_roles(
+        "counselor", "case_manager", "peer_specialist", "clinician", "intake_coordinator"
+    ),
 ]
 Reader = Annotated[
     Call,
-    call_by("case_manager", "clinician", "clinical_supervisor", "program_director", "operator"),
+    require_roles(
+        "case_manager", "clinician", "clinical_supervisor", "program_director", "operator"
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=500)]
 After = Annotated[str | None, Query(max_length=120)]
@@ -67,7 +71,7 @@ async def read_measure(
         raise Invalid(
             "period-invalid",
             "The period ends before it begins, or is longer than three years.",
-            way_out="Give `from` and `to` as days, at most three years apart.",
+            hint="Give `from` and `to` as days, at most three years apart.",
         )
     now: datetime = call.runtime.clock.now()
     clocks = [
@@ -101,15 +105,15 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
     Pages as `GET /loops` does.
     """
     now: datetime = call.runtime.clock.now()
-    records = await call.runtime.store.marked(
+    records = await call.runtime.store.by_index(
         "awaited", call.actor.facility_id, place_of(after), limit
     )
-    late = [record for record in records if record.state.marks()["awaited"] <= now]
+    late = [record for record in records if record.state.index_entries()["awaited"] <= now]
     rows = [{"subject": one.subject, **journey_view(one.state, now)} for one in late]
     answer: dict[str, Any] = {"journeys": rows, "now": now.isoformat()}
     if len(late) == limit:
         last = late[-1]
-        answer["next"] = f"{last.state.marks()['awaited'].isoformat()}~{last.subject}"
+        answer["next"] = f"{last.state.index_entries()['awaited'].isoformat()}~{last.subject}"
     return answer
 
 
@@ -117,7 +121,7 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
 async def coming_sessions(call: Staff, limit: Limit = 50) -> dict[str, Any]:
     """The next sessions of the facility, so that whoever calls can say when the person is expected."""
     now: datetime = call.runtime.clock.now()
-    records = await call.runtime.store.marked("coming", call.actor.facility_id, (now, ""), limit)
+    records = await call.runtime.store.by_index("coming", call.actor.facility_id, (now, ""), limit)
     return {
         "sessions": [
             {
@@ -136,11 +140,11 @@ async def _from(call: Call, mark: str, at: datetime) -> AsyncIterator[EpisodeSta
     """All episodes of the facility with a mark at or after an instant."""
     place = (at - timedelta(milliseconds=1), "~")
     while True:
-        records: list[Record] = await call.runtime.store.marked(
+        records: list[Record] = await call.runtime.store.by_index(
             mark, call.actor.facility_id, place, PAGE
         )
         for record in records:
             yield cast("EpisodeState", record.state)
         if len(records) < PAGE:
             return
-        place = (records[-1].state.marks()[mark], records[-1].subject)
+        place = (records[-1].state.index_entries()[mark], records[-1].subject)

@@ -50,7 +50,7 @@ def granted(
     if InformationCategory.AFTERCARE not in event.categories:
         return Decision(state)
     kept = (*_without(state.consents, event.consent_id), event.consent_id)
-    return _told(state.but(consents=kept[-CONSENTS_MAX:]), cause)
+    return _told(state.replace(consents=kept[-CONSENTS_MAX:]), cause)
 
 
 def ended(
@@ -59,19 +59,19 @@ def ended(
     """Nothing may rest on it any more."""
     if event.consent_id not in state.consents:
         return Decision(state)
-    return _told(state.but(consents=_without(state.consents, event.consent_id)), cause)
+    return _told(state.replace(consents=_without(state.consents, event.consent_id)), cause)
 
 
 def joined(state: PersonState, body: Joined, cause: Cause) -> Decision[PersonState]:
     """The episode learns what holds."""
     episodes = (*_without(state.episodes, body.episode_id), body.episode_id)
-    state = state.but(episodes=episodes)
+    state = state.replace(episodes=episodes)
     return Decision(state, handoffs=(_holding(state, body.episode_id, cause),))
 
 
 def left(state: PersonState, body: Left, _cause: Cause) -> Decision[PersonState]:
     """The episode is told no more."""
-    return Decision(state.but(episodes=_without(state.episodes, body.episode_id)))
+    return Decision(state.replace(episodes=_without(state.episodes, body.episode_id)))
 
 
 def _told(state: PersonState, cause: Cause) -> Decision[PersonState]:
@@ -92,7 +92,7 @@ def holding(state: EpisodeState, body: Holding, _cause: Cause) -> Decision[Episo
     """What the person's record says holds, unless the episode is somebody else's by now."""
     if state.void or body.person_id != state.person_id:
         return Decision(state)
-    return Decision(state.but(consent_ids=body.consent_ids))
+    return Decision(state.replace(consent_ids=body.consent_ids))
 
 
 def between(before: EpisodeState, after: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:

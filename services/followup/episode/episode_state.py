@@ -28,7 +28,7 @@ from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, HandoffBody
 from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_MARK, CareState, Loop, close_loops, miss, open_loop
+from shared.loops import LOOP_INDEX, CareState, Loop, close_loops, miss, open_loop
 
 ESCALATE_EVERY: Final = timedelta(days=1)
 LOST_OWNERS: Final = (Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
@@ -36,7 +36,7 @@ LOST_OWNERS: Final = (Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISO
 LOOK_AGAIN_AFTER: Final = timedelta(days=30)
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
-CHECK_IN_MARK: Final = "check_in"
+CHECK_IN_INDEX: Final = "check_in"
 """The mark of records with a check-in to come or to do: when the first of them is due."""
 
 
@@ -171,7 +171,14 @@ class ReadmissionUndone(HandoffBody):
 class EpisodeState(CareState):
     """What followup knows of one episode."""
 
-    MARKS: ClassVar[tuple[str, ...]] = (LOOP_MARK, CHECK_IN_MARK, "awaited", "iet", "fua", "fui")
+    INDEXES: ClassVar[tuple[str, ...]] = (
+        LOOP_INDEX,
+        CHECK_IN_INDEX,
+        "awaited",
+        "iet",
+        "fua",
+        "fui",
+    )
     person_id: str | None = None
     referral: Referral | None = None
     path: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
@@ -220,7 +227,7 @@ class EpisodeState(CareState):
     next_episode_id: str | None = None
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None
-    tz_marks: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    tz_index_entries: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """By what a facility's measures and journeys find this record; kept up by `watch.py`."""
 
     @property
@@ -246,14 +253,14 @@ class EpisodeState(CareState):
         """Whether the calendar still runs."""
         return self.aftercare is not None and not self.readmitted and not self.void
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         """By its loops, its next check-in, the step it waits in, and the measures that count it."""
-        marks = {**super().marks(), **self.tz_marks}
+        index_entries = {**super().index_entries(), **self.tz_index_entries}
         if self.awaits_check_ins and self.aftercare is not None:
             waiting = [c.window.due_at for c in self.aftercare.check_ins.values() if not c.settled]
             if waiting:
-                marks[CHECK_IN_MARK] = min(waiting)
-        return marks
+                index_entries[CHECK_IN_INDEX] = min(waiting)
+        return index_entries
 
 
 Step = tuple[EpisodeState, tuple[FollowupEvent, ...]]
@@ -266,7 +273,7 @@ Step = tuple[EpisodeState, tuple[FollowupEvent, ...]]
 def in_contact(state: EpisodeState, at: datetime) -> Step:
     """The person was reached at this time: silence and reaching out before it are over."""
     before = silent_since(state)
-    return found(state.but(reached_at=max(at, state.reached_at or at)), before, at)
+    return found(state.replace(reached_at=max(at, state.reached_at or at)), before, at)
 
 
 def found(state: EpisodeState, before: datetime | None, at: datetime) -> Step:
@@ -317,7 +324,7 @@ def lose_contact(state: EpisodeState, cause: Cause) -> Step:
         return state, ()
     loop_id = cause.derive_id("lost-contact")
     state = open_loop(
-        state.but(lost_at=cause.now),
+        state.replace(lost_at=cause.now),
         FollowupLoop.LOST_CONTACT,
         loop_id,
         deadline_at=cause.now,
@@ -352,23 +359,23 @@ def end(state: EpisodeState, reason: ClearedReason, *kinds: FollowupLoop) -> Ste
 
 def end_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
     """Nobody has to be reached any more."""
-    return end(state.but(outreach=None), reason, FollowupLoop.OUTREACH)
+    return end(state.replace(outreach=None), reason, FollowupLoop.OUTREACH)
 
 
 def end_lost(state: EpisodeState, reason: ClearedReason) -> Step:
     """Someone who was lost is found."""
-    return end(state.but(lost_at=None), reason, FollowupLoop.LOST_CONTACT)
+    return end(state.replace(lost_at=None), reason, FollowupLoop.LOST_CONTACT)
 
 
 def end_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
     """The way back is no longer waited for."""
-    return end(state.but(reengagement=None), reason, FollowupLoop.REENGAGEMENT)
+    return end(state.replace(reengagement=None), reason, FollowupLoop.REENGAGEMENT)
 
 
 def end_everything(state: EpisodeState, reason: ClearedReason) -> Step:
     """Nobody may, or need, be called any more: every loop and every deadline ends."""
     state, gone = close_loops(state)
-    state = state.but(outreach=None, lost_at=None, reengagement=None, deadlines={})
+    state = state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={})
     return state, tuple(cleared(loop, reason) for loop in gone)
 
 
@@ -394,5 +401,5 @@ def callable_at_all(state: EpisodeState) -> None:
         raise Refused(
             "no-contact",
             "The episode ended in a way after which nobody is called.",
-            way_out="If that was a mistake, have the discharge corrected.",
+            hint="If that was a mistake, have the discharge corrected.",
         )

@@ -16,14 +16,14 @@ from shared.decision import Cause, Decision, State
 class SessionState(State):
     """What followup knows of one session."""
 
-    MARKS: ClassVar[tuple[str, ...]] = ("coming",)
+    INDEXES: ClassVar[tuple[str, ...]] = ("coming",)
     starts_at: AwareDatetime | None = None
     group_id: str | None = None
     modality: Modality = Modality.GROUP
     topic: str | None = None
     cancelled: bool = False
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         """A session that will take place is found by when it begins."""
         return {} if self.starts_at is None or self.cancelled else {"coming": self.starts_at}
 
@@ -33,7 +33,7 @@ def scheduled(
 ) -> Decision[SessionState]:
     """A session will take place."""
     return Decision(
-        state.but(
+        state.replace(
             starts_at=event.starts_at,
             group_id=event.group_id,
             modality=event.modality,
@@ -46,4 +46,4 @@ def cancelled(
     state: SessionState, _event: attendance.SessionCancelled, _cause: Cause
 ) -> Decision[SessionState]:
     """It will not; nobody is told to come to it."""
-    return Decision(state.but(cancelled=True))
+    return Decision(state.replace(cancelled=True))

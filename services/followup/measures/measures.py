@@ -160,7 +160,7 @@ def tally(
     if measure is Measure.IET:
         begun = counted[IET_INITIATION.name]
         engaged = counted[IET_ENGAGEMENT.name]
-        counted[IET_ENGAGEMENT.name] = engaged.model_copy(
-            update={"denominator": begun.denominator, "open": engaged.open + begun.open}
+        counted[IET_ENGAGEMENT.name] = engaged.replace(
+            denominator=begun.denominator, open=engaged.open + begun.open
         )
     return counted

@@ -75,13 +75,13 @@ def report(
         raise Invalid(
             "day-in-future",
             "The day lies in the future.",
-            way_out="Give the day in the facility's time zone, once it has come.",
+            hint="Give the day in the facility's time zone, once it has come.",
         )
     if today - on > STATED_WITHIN:
         raise Invalid(
             "day-too-long-ago",
             "The day lies more than a year back.",
-            way_out="Report what a follow-up can still be measured from.",
+            hint="Report what a follow-up can still be measured from.",
         )
     return Decision(*add(state, kind, on))
 
@@ -92,7 +92,7 @@ def add(state: EpisodeState, kind: TransitionKind, on: date) -> Step:
     if stated in state.transitions:
         return state, ()
     kept = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
-    state = state.but(transitions=tuple(kept[-TRANSITIONS_MAX:]))
+    state = state.replace(transitions=tuple(kept[-TRANSITIONS_MAX:]))
     return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
 
 

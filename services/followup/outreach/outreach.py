@@ -62,7 +62,7 @@ def session_attended(
 
 def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> Step:
     before = episode_state.silent_since(state)
-    state = state.but(sessions={**state.sessions, session_id: fact})
+    state = state.replace(sessions={**state.sessions, session_id: fact})
     return episode_state.found(state, before, fact.starts_at)
 
 
@@ -74,7 +74,7 @@ def session_missed(
     fact = SessionFact(
         starts_at=event.starts_at, status="no_show" if unexcused else "excused", service=False
     )
-    state = state.but(sessions={**state.sessions, event.session_id: fact})
+    state = state.replace(sessions={**state.sessions, event.session_id: fact})
     return Decision(_was_missed(state, fact, cause))
 
 
@@ -86,7 +86,7 @@ def _was_missed(state: EpisodeState, fact: SessionFact, cause: Cause) -> Episode
         return state
     if state.outreach is not None:
         since = max(state.outreach.since, at)
-        return state.but(outreach=state.outreach.model_copy(update={"since": since}))
+        return state.replace(outreach=state.outreach.replace(since=since))
     return begin(state, OutreachCause.SESSION_MISSED, at, cause, within=REACH_WITHIN)
 
 
@@ -122,13 +122,13 @@ def attendance_corrected(
     if before is None:
         return Decision(state)
     if event.status_after in PRESENT:
-        fact = before.model_copy(update={"status": "attended", "service": True})
+        fact = before.replace(status="attended", service=True)
         state, said = _was_there(state, event.session_id, fact)
     else:
         unexcused = event.status_after is AttendanceStatus.NO_SHOW
         more = {"status": "no_show" if unexcused else "excused", "service": False}
-        fact = before.model_copy(update=more)
-        state = state.but(sessions={**state.sessions, event.session_id: fact})
+        fact = before.replace(**more)
+        state = state.replace(sessions={**state.sessions, event.session_id: fact})
         state, said = _was_missed(episode_state.arm_silence(state), fact, cause), ()
     state, ended = _still_chased(state)
     return Decision(state, (*said, *ended))
@@ -147,7 +147,7 @@ def _still_chased(state: EpisodeState) -> Step:
     ]
     if not left:
         return episode_state.end_outreach(state, ClearedReason.WITHDRAWN)
-    return state.but(outreach=outreach.model_copy(update={"since": max(left)})), ()
+    return state.replace(outreach=outreach.replace(since=max(left))), ()
 
 
 # --- what was said before the admission was heard of ----------------------------------------------------
@@ -172,7 +172,7 @@ def held_back(event: type[Event]) -> Heard:
         if state.admission is not None or state.undone:
             return rule(state, event, cause)
         kept = {"name": event.NAME, "data": event.model_dump(mode="json")}
-        return Decision(state.but(held=(*state.held, kept)))
+        return Decision(state.replace(held=(*state.held, kept)))
 
     return decide
 
@@ -180,7 +180,7 @@ def held_back(event: type[Event]) -> Heard:
 def replay(state: EpisodeState, cause: Cause) -> Step:
     """The admission is known: decide what waited for it, in the order in which attendance said it."""
     waiting, said = state.held, list[FollowupEvent]()
-    state = state.but(held=())
+    state = state.replace(held=())
     for kept in waiting:
         event, rule = RULES[kept["name"]]
         decision = rule(state, event.model_validate(kept["data"]), cause)
@@ -197,7 +197,7 @@ def begin(
 ) -> EpisodeState:
     """Somebody has to reach the person in time."""
     loop_id = derive_id("outreach", cause.subject, why.value, since.isoformat())
-    state = state.but(outreach=Outreach(loop_id=loop_id, cause=why, since=since))
+    state = state.replace(outreach=Outreach(loop_id=loop_id, cause=why, since=since))
     return open_loop(
         state,
         FollowupLoop.OUTREACH,
@@ -233,9 +233,9 @@ def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -
     if state.outreach is None or loop is None:
         return state, ()
     wait = REACH_WITHIN if why in FROM_SESSIONS else REACH_AFTER_CHECK_IN
-    raised = loop.model_copy(update={"step": tier, "deadline_at": cause.now + wait})
-    state = state.but(
-        outreach=state.outreach.model_copy(update={"cause": why}),
+    raised = loop.replace(step=tier, deadline_at=cause.now + wait)
+    state = state.replace(
+        outreach=state.outreach.replace(cause=why),
         loops={**state.loops, loop.key: raised},
     )
     state = _rearmed(state, raised)
@@ -262,7 +262,7 @@ def record(
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}
-        state = state.but(outreach=state.outreach.model_copy(update=more))
+        state = state.replace(outreach=state.outreach.replace(**more))
     if result is AttemptResult.REACHED:
         state, events = episode_state.in_contact(state, cause.now)
     answer = {"tier": state.tier, "open": state.outreach is not None}

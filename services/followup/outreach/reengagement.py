@@ -51,7 +51,7 @@ def report(
         raise Invalid(
             "day-in-future",
             "The day lies in the future.",
-            way_out="Give the day in the facility's time zone, or leave it out.",
+            hint="Give the day in the facility's time zone, or leave it out.",
         )
     events: list[FollowupEvent] = [
         followup.ReturnToUseReported(
@@ -78,7 +78,7 @@ def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision
         raise Refused(
             "reengagement-under-way",
             "A re-engagement is under way.",
-            way_out="Complete it, or work on it as it is.",
+            hint="Complete it, or work on it as it is.",
         )
     state, started = _wait(state, why, cause.now + REASSESS_WITHIN, overdose=False, cause=cause)
     return Decision(state, started, answer=_answer(state))
@@ -106,7 +106,7 @@ def _wait(
     before = state.reengagement
     if before is not None and before.reassessment_due_at <= due_at:
         more = {"overdose": before.overdose or overdose}
-        return state.but(reengagement=before.model_copy(update=more)), ()
+        return state.replace(reengagement=before.replace(**more)), ()
     loop_id = cause.derive_id("reengagement") if before is None else before.id
     state = open_loop(
         state,
@@ -119,7 +119,7 @@ def _wait(
     overdose = overdose or (before is not None and before.overdose)
     under_way = Reengagement(id=loop_id, reassessment_due_at=due_at, overdose=overdose)
     started = followup.ReengagementStarted(cause=why, reassessment_due_at=due_at)
-    return state.but(reengagement=under_way), (started,)
+    return state.replace(reengagement=under_way), (started,)
 
 
 def _not_taken_over(state: EpisodeState) -> None:
@@ -127,7 +127,7 @@ def _not_taken_over(state: EpisodeState) -> None:
         raise Refused(
             "episode-superseded",
             "A later episode has taken over.",
-            way_out="Work on the later episode.",
+            hint="Work on the later episode.",
         )
 
 
@@ -147,14 +147,14 @@ def complete(
         raise Refused(
             "no-reengagement",
             "No such re-engagement is under way.",
-            way_out="Report the return to use first.",
+            hint="Report the return to use first.",
         )
     readmitted = outcome is ReengagementOutcome.READMITTED
     if readmitted and state.discharge is None:
         raise Refused(
             "episode-running",
             "The episode has not ended, so there is nothing to be readmitted to.",
-            way_out="Change the level of care, or name another outcome.",
+            hint="Change the level of care, or name another outcome.",
         )
     events: list[FollowupEvent] = [followup.ReengagementCompleted(outcome=outcome)]
     state, ended = episode_state.end_reengagement(state, ClearedReason.RESOLVED)

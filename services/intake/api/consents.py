@@ -35,12 +35,14 @@ from shared.contracts.intake import (
     InformationCategory,
 )
 from shared.errors import Invalid
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["consents"])
 
-Accountant = Annotated[Call, call_by("privacy_officer", "clinician")]
-Reviewer = Annotated[Call, call_by("privacy_officer", "clinical_supervisor", "program_director")]
+Accountant = Annotated[Call, require_roles("privacy_officer", "clinician")]
+Reviewer = Annotated[
+    Call, require_roles("privacy_officer", "clinical_supervisor", "program_director")
+]
 Categories = Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
 IdQuery = Annotated[str, Query(pattern=UUID_PATTERN)]
 
@@ -239,5 +241,5 @@ async def read_disclosures(
 def _listed(code: OpenEnum) -> None:
     if code.name == "UNKNOWN":
         raise Invalid(
-            "code-not-listed", "A code is not on its list.", way_out="See the API's documentation."
+            "code-not-listed", "A code is not on its list.", hint="See the API's documentation."
         )

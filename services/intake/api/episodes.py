@@ -42,7 +42,7 @@ from shared.contracts.intake import (
 )
 from shared.errors import Invalid
 from shared.programs.profile import ProgramProfile
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["intake"])
 
@@ -50,10 +50,10 @@ _INTAKE = ("intake_coordinator", "clinician", "case_manager")
 _OWNERS = ("clinical_supervisor", "program_director")
 """Who owns a loop that escalated must be able to close it."""
 _TEAM = (*_INTAKE, *_OWNERS, "counselor", "nurse")
-Staff = Annotated[Call, call_by(*_INTAKE, *_OWNERS)]
-Team = Annotated[Call, call_by(*_TEAM)]
-Assessor = Annotated[Call, call_by("clinician", "counselor")]
-Clinician = Annotated[Call, call_by("clinician")]
+Staff = Annotated[Call, require_roles(*_INTAKE, *_OWNERS)]
+Team = Annotated[Call, require_roles(*_TEAM)]
+Assessor = Annotated[Call, require_roles("clinician", "counselor")]
+Clinician = Annotated[Call, require_roles("clinician")]
 
 ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
 FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
@@ -293,7 +293,7 @@ async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
         raise Invalid(
             "prior-episode-invalid",
             "The prior episode is not this person's.",
-            way_out="Check the id.",
+            hint="Check the id.",
         )
 
 

@@ -19,10 +19,10 @@ async def log_page(
 ) -> Response:
     """The latest page of a log, or the one asked for; where nothing was ever logged, an empty one."""
     found = (await call.runtime.store.load([subject]))[subject]
-    log: Any = nothing if found.bare else (await call.record(subject)).state
+    log: Any = nothing if found.is_new else (await call.record(subject)).state
     pages: int = log.pages + 1
     if page is not None and page > pages:
-        raise Invalid("no-such-page", "The log has no such page.", way_out=f"It has {pages}.")
+        raise Invalid("no-such-page", "The log has no such page.", hint=f"It has {pages}.")
     if page is not None and page < pages:
         log = (await call.record(audit.page_subject(subject, page))).state
     entries = [entry.model_dump(mode="json") for entry in log.entries]

@@ -11,11 +11,13 @@ from services.intake.episode.episode_state import EpisodeState
 from shared.contracts.codes import EpisodeId, PersonId
 from shared.contracts.intake import MistakeReason
 from shared.errors import Unknown
-from shared.runtime.http.call import Body, Call, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["mistakes"])
 
-Answering = Annotated[Call, call_by("clinical_supervisor", "program_director", "privacy_officer")]
+Answering = Annotated[
+    Call, require_roles("clinical_supervisor", "program_director", "privacy_officer")
+]
 
 
 class TakeBack(Body):

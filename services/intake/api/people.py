@@ -25,17 +25,19 @@ from shared.contracts.codes import Day
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
 from shared.runtime.core.record import CommandKey, Decide, Work
-from shared.runtime.http.call import Body, Call, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["identity"])
 
 PAGE: Final = 200
 MATCHES_MAX: Final = 50
 NO_STORE: Final = {"Cache-Control": "no-store"}
-PrivacyOfficer = Annotated[Call, call_by("privacy_officer")]
-Anyone = Annotated[Call, call_by()]
+PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
+Anyone = Annotated[Call, require_roles()]
 """Who may is decided by purpose and role together, in `identity.ALLOWED`."""
-Finder = Annotated[Call, call_by(*identity.ALLOWED[AccessPurpose.REGISTRATION], "privacy_officer")]
+Finder = Annotated[
+    Call, require_roles(*identity.ALLOWED[AccessPurpose.REGISTRATION], "privacy_officer")
+]
 
 
 class WriteIdentity(Body):
@@ -112,8 +114,8 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
 
     def rule(state: audit.SearchLog, cause: Cause) -> Decision[audit.SearchLog]:
         access = identity.access(AccessKind.SEARCHED, AccessPurpose.REGISTRATION, cause)
-        decision = audit.noted(state, access.model_copy(update={"found": found}), cause)
-        matched = AccessMade(access=access.model_copy(update={"kind": AccessKind.MATCHED}))
+        decision = audit.noted(state, access.replace(found=found), cause)
+        matched = AccessMade(access=access.replace(kind=AccessKind.MATCHED))
         told = tuple(Handoff(f"accesses/{person_id}", matched) for person_id in found)
         return Decision(decision.state, (), (*decision.handoffs, *told), {"person_ids": [*found]})
 
@@ -144,7 +146,7 @@ def identity_view(
 
 async def _note(call: Call, subject: str, purpose: AccessPurpose) -> None:
     """Write the access down. When that fails, nothing is shown."""
-    call.runtime.accepting()
+    call.runtime.ensure_ready()
     reading = str(uuid4())  # a question has no Idempotency-Key: each one is an access of its own
 
     def rule(state: AccessLog, cause: Cause) -> Decision[AccessLog]:
@@ -171,8 +173,8 @@ async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
     found: list[str] = []
     after = (identity.born_at(sought.born_on), "")
     while True:
-        records = await call.runtime.store.marked(
-            identity.BORN_MARK, call.actor.facility_id, after, PAGE
+        records = await call.runtime.store.by_index(
+            identity.BORN_INDEX, call.actor.facility_id, after, PAGE
         )
         for record in records:
             known: Identity = record.state.identity

@@ -12,11 +12,11 @@ from services.intake.resources import staff
 from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
 from shared.errors import Forbidden, Refused
-from shared.runtime.http.call import Body, Call, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["people on duty"])
 
-Anyone = Annotated[Call, call_by()]
+Anyone = Annotated[Call, require_roles()]
 SUPERVISORS: Final = ("clinical_supervisor", "program_director")
 """Who plans for others."""
 
@@ -53,9 +53,7 @@ class Nothing(Body):
 async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> Response:
     """Give a role of this episode to a member of staff, or leave it vacant."""
     if body.staff_id is not None and await _room(call, body.staff_id) < 1:
-        raise Refused(
-            "caseload-full", "They can't take more episodes.", way_out="Name a colleague."
-        )
+        raise Refused("caseload-full", "They can't take more episodes.", hint="Name a colleague.")
     return await call.execute(
         f"episode/{episode_id}",
         lambda state, cause: staff.assign(state, body.role, body.staff_id, cause),
@@ -125,7 +123,7 @@ def _own_or_supervised(call: Call, staff_id: str) -> None:
         raise Forbidden(
             "not-yours",
             "This is somebody else's to plan.",
-            way_out="Ask them, or a supervisor.",
+            hint="Ask them, or a supervisor.",
         )
 
 
@@ -141,7 +139,7 @@ async def _known(call: Call, staff_ids: list[str]) -> dict[str, staff.StaffRecor
     while wanted:
         found = await call.runtime.store.load([f"staff/{staff_id}" for staff_id in sorted(wanted)])
         for subject, record in found.items():
-            if not record.bare and record.facility_id != call.actor.facility_id:
+            if not record.is_new and record.facility_id != call.actor.facility_id:
                 raise Forbidden("other-facility", "They work for another facility.")
             known[subject.partition("/")[2]] = record.state
         wanted = {a.deputy_id for s in known.values() for a in s.absences.values()} - set(known)

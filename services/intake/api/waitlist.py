@@ -82,7 +82,7 @@ async def join(call: Staff, body: Join) -> Response:
     """Let somebody whom the program suits wait for a place. The place in the line follows within moments."""
     line = await _line(call, body.group_id, body.track or "")
     if len(line.queue) >= waitlist_queue.LINE_MAX:
-        raise Refused("line-full", "The line is too long.", way_out="Refer the person on.")
+        raise Refused("line-full", "The line is too long.", hint="Refer the person on.")
     settings = call.runtime.settings
     track = line.track if body.track is None else body.track
     new = waitlist.NewWaiting(
@@ -110,7 +110,7 @@ async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> Response:
             raise Refused(
                 "no-free-seat",
                 "No seat of this group is free.",
-                way_out="Wait until one is released, or name another group.",
+                hint="Wait until one is released, or name another group.",
             )
     lasts = None if body.hours is None else timedelta(hours=body.hours)
     return await call.execute(
@@ -218,4 +218,4 @@ async def _line(call: Call, group_id: str | None, track: str) -> LineState:
 async def _state(call: Call, subject: str) -> Any:
     """The state of a record of this facility; None while there is none."""
     found = (await call.runtime.store.load([subject]))[subject]
-    return None if found.bare else (await call.record(subject)).state
+    return None if found.is_new else (await call.record(subject)).state

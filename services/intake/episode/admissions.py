@@ -36,7 +36,7 @@ def place(
         raise Refused(
             "not-recommended",
             "No level is recommended.",
-            way_out="Complete an assessment and have its recommendation signed first.",
+            hint="Complete an assessment and have its recommendation signed first.",
         )
     recommendation = state.recommendation
     recommended = recommendation.level
@@ -44,19 +44,19 @@ def place(
         raise Invalid(
             "edition-differs",
             "Levels of different editions are not compared.",
-            way_out="State the level in the edition of the assessment.",
+            hint="State the level in the edition of the assessment.",
         )
     if (actual != recommended) is (gap_reason is None):
         raise Invalid(
             "gap-reason-mismatch",
             "A placement that differs from the recommendation has a reason; one that does not, has none.",
-            way_out="State gap_reason exactly when the levels differ.",
+            hint="State gap_reason exactly when the levels differ.",
         )
     event = intake.PlacementDecided(
         recommended_level=recommended, actual_level=actual, gap_reason=gap_reason
     )
     state, cleared = episode_state.settle(
-        state.but(placed_level=actual),
+        state.replace(placed_level=actual),
         *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
         cause=cause,
     )
@@ -91,7 +91,7 @@ def admit(
         terms=terms,
     )
     state, closed = episode_state.close_inbound(
-        state.but(admission=admission), ReferralOutcome.ADMITTED, cause
+        state.replace(admission=admission), ReferralOutcome.ADMITTED, cause
     )
     state, left, handoffs = episode_state.leave_line(state, WaitlistExit.ACCEPTED, cause)
     state, cleared = episode_state.settle(state, IntakeLoop.ADMISSION, cause=cause)
@@ -112,18 +112,18 @@ def orient(
         raise Refused(
             "not-admitted",
             "Nobody is oriented before admission.",
-            way_out="Admit the person first.",
+            hint="Admit the person first.",
         )
     if state.admission.oriented_at is not None:
         raise Refused(
-            "already-oriented", "The orientation is completed.", way_out="Go on to the plan."
+            "already-oriented", "The orientation is completed.", hint="Go on to the plan."
         )
     event = intake.OrientationCompleted(
         completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at
     )
-    oriented = state.admission.model_copy(update={"oriented_at": cause.now})
+    oriented = state.admission.replace(oriented_at=cause.now)
     state, cleared = episode_state.settle(
-        state.but(admission=oriented), IntakeLoop.ORIENTATION, cause=cause
+        state.replace(admission=oriented), IntakeLoop.ORIENTATION, cause=cause
     )
     return Decision(state, (event, *cleared))
 
@@ -135,18 +135,16 @@ def _admissible(
     episode_state.in_intake(state)
     if new.prior_episode_id == cause.subject_id:
         raise Invalid(
-            "prior-episode-invalid", "An episode does not continue itself.", way_out="Check the id."
+            "prior-episode-invalid", "An episode does not continue itself.", hint="Check the id."
         )
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
             "not-eligible",
             "This program is not found to suit the person.",
-            way_out="Assess and recommend first; when the answer is no, refer the person on.",
+            hint="Assess and recommend first; when the answer is no, refer the person on.",
         )
     if state.placed_level is None:
-        raise Refused(
-            "not-placed", "No placement is decided.", way_out="Decide the placement first."
-        )
+        raise Refused("not-placed", "No placement is decided.", hint="Decide the placement first.")
     _suits(state.recommendation, state.placed_level, new.population, profile)
     return state.placed_level
 
@@ -165,19 +163,19 @@ def _suits(
         raise Refused(
             "placed-elsewhere",
             "The placement is at a level that this program does not offer.",
-            way_out="Refer the person on, name another program, or decide the placement anew.",
+            hint="Refer the person on, name another program, or decide the placement anew.",
         )
     if recommendation.program not in (None, profile.program):
         raise Refused(
             "program-not-applied-to",
             "Eligibility was determined for another program.",
-            way_out="Assess again, and recommend for this program.",
+            hint="Assess again, and recommend for this program.",
         )
     if profile.population not in (None, population):
         raise Refused(
             "population-not-served",
             "This program is for another population.",
-            way_out="Name a program for this population, or refer the person on.",
+            hint="Name a program for this population, or refer the person on.",
         )
 
 
@@ -189,12 +187,12 @@ def _length(asked: int | None, profile: ProgramProfile) -> int:
         raise Invalid(
             "length-missing",
             "The length of this program is individual.",
-            way_out="State length_weeks.",
+            hint="State length_weeks.",
         )
     if weeks < (least or weeks) or weeks > (most or weeks):
         raise Invalid(
             "length-outside-program",
             "The program is shorter, or longer.",
-            way_out="State a length within the program's weeks_min and weeks_max, or none.",
+            hint="State a length within the program's weeks_min and weeks_max, or none.",
         )
     return weeks

@@ -71,12 +71,12 @@ def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision
         raise Refused(
             "not-acknowledged",
             "Nobody has taken this referral on.",
-            way_out="Acknowledge the referral first.",
+            hint="Acknowledge the referral first.",
         )
     assessment_id = cause.derive_id("assessment")
     event = intake.AssessmentScheduled(assessment_id=assessment_id, starts_at=starts_at)
     earlier = () if state.assessment is None else (state.assessment.assessment_id,)
-    state = state.but(
+    state = state.replace(
         assessment=Assessment(assessment_id=assessment_id, starts_at=starts_at),
         earlier_assessments=(*state.earlier_assessments, *earlier)[-EARLIER_KEPT:],
         recommendation=None,
@@ -99,14 +99,14 @@ def complete(
         raise Refused(
             "assessment-completed",
             "This assessment is completed.",
-            way_out="Schedule another one to look again.",
+            hint="Schedule another one to look again.",
         )
     needs = _needs(findings, table)
     enhanced = findings.co_occurring is CoOccurring.ENHANCED
     derivation = levels.derive(table, findings.edition, needs, enhanced=enhanced)
     danger = _danger(findings, needs, table)
     state, cleared = episode_state.settle(
-        state.but(assessment=_completed(assessment, findings, derivation, cause)),
+        state.replace(assessment=_completed(assessment, findings, derivation, cause)),
         IntakeLoop.ASSESSMENT,
         IntakeLoop.EMERGENCY_RESPONSE,
         cause=cause,
@@ -165,7 +165,7 @@ def recommend(
     determined = intake.EligibilityDetermined(
         eligible=recommendation.eligible, unmet=unmet, override=application.override
     )
-    state, events, handoffs = _led_to(state.but(recommendation=recommendation), cause)
+    state, events, handoffs = _led_to(state.replace(recommendation=recommendation), cause)
     answer = {
         **recommendation.model_dump(mode="json", exclude={"offered", "clinician_id"}),
         "eligible": recommendation.eligible,
@@ -196,25 +196,25 @@ def _derived(state: EpisodeState, assessment_id: str) -> tuple[Derivation, Level
         raise Refused(
             "already-recommended",
             "A level is recommended by this assessment.",
-            way_out="Schedule another assessment to look again.",
+            hint="Schedule another assessment to look again.",
         )
     if assessment.completed_at is None:
         raise Refused(
             "assessment-not-completed",
             "There is nothing yet to recommend a level by.",
-            way_out="Complete the assessment first.",
+            hint="Complete the assessment first.",
         )
     if assessment.derivation is None:
         raise Refused(
             "imminent-danger",
             "In imminent danger no level is recommended by rule.",
-            way_out="Follow the emergency pathway, and assess again when the danger is over.",
+            hint="Follow the emergency pathway, and assess again when the danger is over.",
         )
     if assessment.derivation.level is None:
         raise Refused(
             "evaluation-needed",
             "A dimension has to be evaluated further.",
-            way_out="Schedule and complete another assessment.",
+            hint="Schedule and complete another assessment.",
         )
     return assessment.derivation, assessment.derivation.level
 
@@ -222,16 +222,14 @@ def _derived(state: EpisodeState, assessment_id: str) -> tuple[Derivation, Level
 def _completed(
     assessment: Assessment, findings: Findings, derivation: Derivation, cause: Cause
 ) -> Assessment:
-    return assessment.model_copy(
-        update={
-            "completed_at": cause.now,
-            "edition": findings.edition,
-            "ratings": findings.ratings,
-            "severity": findings.severity,
-            "co_occurring": findings.co_occurring,
-            "imminent_danger": findings.imminent_danger,
-            "derivation": None if findings.imminent_danger else derivation,
-        }
+    return assessment.replace(
+        completed_at=cause.now,
+        edition=findings.edition,
+        ratings=findings.ratings,
+        severity=findings.severity,
+        co_occurring=findings.co_occurring,
+        imminent_danger=findings.imminent_danger,
+        derivation=None if findings.imminent_danger else derivation,
     )
 
 
@@ -242,7 +240,7 @@ def _needs(findings: Findings, table: RuleTable) -> dict[int, Need]:
         raise Invalid(
             "ratings-invalid",
             "The ratings are not of this edition.",
-            way_out="3rd edition: 0 to 4 for each of six dimensions. 4th: a level, ANY or EVAL.",
+            hint="3rd edition: 0 to 4 for each of six dimensions. 4th: a level, ANY or EVAL.",
         ) from error
 
 
@@ -253,7 +251,7 @@ def _danger(findings: Findings, needs: dict[int, Need], table: RuleTable) -> Dim
             raise Invalid(
                 "danger-not-stated",
                 "A rating says emergency, and the assessment says no imminent danger.",
-                way_out="State the danger and the action taken, or rate anew.",
+                hint="State the danger and the action taken, or rate anew.",
             )
         return None
     number = findings.danger_dimension or levels.gravest(table, findings.edition, needs)
@@ -265,7 +263,7 @@ def _action(findings: Findings) -> EmergencyAction:
         raise Invalid(
             "danger-action-missing",
             "Imminent danger needs an action.",
-            way_out="Say which emergency pathway was taken.",
+            hint="Say which emergency pathway was taken.",
         )
     return findings.danger_action
 
@@ -276,7 +274,7 @@ def _assessment(state: EpisodeState, assessment_id: str) -> Assessment:
         raise Refused(
             "assessment-replaced",
             "A later assessment has replaced this one.",
-            way_out="Read the episode for its latest assessment.",
+            hint="Read the episode for its latest assessment.",
         )
     if state.assessment is None or state.assessment.assessment_id != assessment_id:
         raise Unknown("assessment")

@@ -71,13 +71,13 @@ def find(application: Application) -> Finding:
         raise Invalid(
             "answer-not-asked",
             "Something is answered that this program does not ask.",
-            way_out="Name the program, and answer its own codes.",
+            hint="Name the program, and answer its own codes.",
         )
     if any(_answer(code, answers) is None for code in application.conditions):
         raise Invalid(
             "answer-missing",
             "A condition of this program is not answered.",
-            way_out="Answer every code of the program's eligibility; GET /programs shows them.",
+            hint="Answer every code of the program's eligibility; GET /programs shows them.",
         )
     return Finding(
         unmet=tuple(code for code in application.conditions if not _answer(code, answers)),
@@ -94,13 +94,13 @@ def overridden(unmet: tuple[str, ...], override: OverrideReason | None) -> None:
         raise Invalid(
             "nothing-to-override",
             "Every condition is met.",
-            way_out="Recommend without an override.",
+            hint="Recommend without an override.",
         )
     if NEVER_OVERRIDDEN & set(unmet):
         raise Invalid(
             "override-not-allowed",
             "Withdrawal that needs a setting of its own is cared for first.",
-            way_out="Refer the person on, and assess again afterwards.",
+            hint="Refer the person on, and assess again afterwards.",
         )
 
 

@@ -176,7 +176,7 @@ def close_inbound(
         outcome=outcome,
         hours_open=elapsed(referral.received_at, cause.now),
     )
-    return state.but(referral=referral.model_copy(update={"outcome": outcome})), event
+    return state.replace(referral=referral.replace(outcome=outcome)), event
 
 
 def end(
@@ -188,7 +188,7 @@ def end(
 ) -> Decision[EpisodeState]:
     """End the episode: nothing of it is waited for, except a readmission and what became of referrals sent out."""
     state, left, handoffs = leave_line(
-        state.but(closed_at=at), WaitlistExit.WITHDRAWN, cause, reason
+        state.replace(closed_at=at), WaitlistExit.WITHDRAWN, cause, reason
     )
     over = [loop for loop in state.loops.values() if not _outlasts(loop, cause)]
     state, cleared = settle_all(state, over, reason=reason)
@@ -208,7 +208,7 @@ def void(state: EpisodeState, cause: Cause, reason: ClearedReason) -> Decision[E
     """The episode should not exist: it ends, and nothing at all of it is waited for any more."""
     ended = end(state, state.closed_at or cause.now, cause, reason=reason)
     state, cleared = settle_all(ended.state, ended.state.loops.values(), reason=reason)
-    state = state.but(void=True, deadlines={}, readmission=None)
+    state = state.replace(void=True, deadlines={}, readmission=None)
     return Decision(state, (*ended.events, *cleared), ended.handoffs)
 
 
@@ -223,7 +223,7 @@ def leave_line(
     if waiting is None:
         return state, (), ()
     state, cleared = settle(
-        state.but(waiting=None).disarm(f"{OFFER}:{waiting.ticket}"),
+        state.replace(waiting=None).disarm(f"{OFFER}:{waiting.ticket}"),
         IntakeLoop.WAITLIST,
         cause=cause,
         reason=cleared_reason,
@@ -253,7 +253,7 @@ def known(state: EpisodeState) -> Referral:
 def standing(state: EpisodeState) -> Referral:
     """The referral of an episode that was not entered in error."""
     referral = known(state)
-    must_stand(state, way_out="Receive a new referral instead.")
+    must_stand(state, hint="Receive a new referral instead.")
     return referral
 
 
@@ -262,7 +262,7 @@ def in_progress(state: EpisodeState) -> Referral:
     referral = standing(state)
     if state.closed_at is not None:
         raise Refused(
-            "episode-closed", "The episode has ended.", way_out="Receive a new referral instead."
+            "episode-closed", "The episode has ended.", hint="Receive a new referral instead."
         )
     return referral
 
@@ -274,7 +274,7 @@ def in_intake(state: EpisodeState) -> Referral:
         raise Refused(
             "already-admitted",
             "The person is admitted.",
-            way_out="End the episode by a discharge.",
+            hint="End the episode by a discharge.",
         )
     return referral
 

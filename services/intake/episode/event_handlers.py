@@ -23,7 +23,7 @@ def discharged(
     """The episode is over."""
     if state.void:
         return Decision(state)
-    return episode_state.end(state.but(discharged=event.kind), event.discharged_at, cause)
+    return episode_state.end(state.replace(discharged=event.kind), event.discharged_at, cause)
 
 
 def change_recommended(
@@ -46,7 +46,7 @@ def level_changed(
     if state.void or state.closed_at is not None or admission is None:
         return Decision(state)
     offered = tuple(sorted({*admission.offered, event.to_level.code}))
-    state = state.but(admission=admission.model_copy(update={"offered": offered}))
+    state = state.replace(admission=admission.replace(offered=offered))
     state, cleared = episode_state.settle(state, IntakeLoop.OUTBOUND_REFERRAL, cause=cause)
     return Decision(state, cleared)
 
@@ -70,7 +70,7 @@ def _wait_for_return(
 ) -> Decision[EpisodeState]:
     if state.void or state.readmission is not None:
         return Decision(state)
-    state = state.but(readmission=urgency)
+    state = state.replace(readmission=urgency)
     if state.readmitted_as is not None:
         return Decision(state)
     limit = cause.now + episode_state.WITHIN[IntakeLoop.READMISSION]
@@ -82,7 +82,7 @@ def _wait_for_return(
 
 def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
     """The person is back, in another episode: what was asked for is done, unless that is taken back."""
-    state = state.but(readmitted_as=body.episode_id)
+    state = state.replace(readmitted_as=body.episode_id)
     state, cleared = episode_state.settle(state, IntakeLoop.READMISSION, cause=cause)
     return Decision(state, cleared)
 
@@ -94,7 +94,7 @@ def reengagement_completed(
     if event.outcome is ReengagementOutcome.READMITTED:
         return Decision(state)
     state, cleared = episode_state.settle(
-        state.but(readmission=None),
+        state.replace(readmission=None),
         IntakeLoop.READMISSION,
         cause=cause,
         reason=ClearedReason.WITHDRAWN,
@@ -107,4 +107,4 @@ def return_to_use_reported(
 ) -> Decision[EpisodeState]:
     """Kept for whoever assesses the person next."""
     report = UseReport(heard_at=cause.now, overdose=event.overdose, occurred_on=event.occurred_on)
-    return Decision(state.but(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))
+    return Decision(state.replace(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))

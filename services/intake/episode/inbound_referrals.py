@@ -23,7 +23,7 @@ def receive(
         raise Refused(
             "referral-exists",
             "This referral was received before.",
-            way_out="Read the episode; use a new Idempotency-Key for another referral.",
+            hint="Read the episode; use a new Idempotency-Key for another referral.",
         )
     referral = Referral(**dict(new), received_at=cause.now)
     event = intake.ReferralReceived(
@@ -33,7 +33,7 @@ def receive(
         **dict(new),
     )
     state = episode_state.wait_until(
-        state.but(referral=referral, person_id=person_id),
+        state.replace(referral=referral, person_id=person_id),
         IntakeLoop.REFERRAL_ACKNOWLEDGEMENT,
         cause.subject_id,
         cause.now + episode_state.ACKNOWLEDGE_WITHIN[new.priority],
@@ -54,7 +54,7 @@ def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         raise Refused(
             "already-acknowledged",
             "Someone took this referral on before.",
-            way_out="Go on with the assessment.",
+            hint="Go on with the assessment.",
         )
     event = intake.ReferralAcknowledged(
         referral_id=cause.subject_id,
@@ -63,7 +63,7 @@ def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
             referral.received_at, cause.now, timedelta(minutes=1)
         ),
     )
-    state = state.but(referral=referral.model_copy(update={"acknowledged_at": cause.now}))
+    state = state.replace(referral=referral.replace(acknowledged_at=cause.now))
     state, cleared = episode_state.settle(state, IntakeLoop.REFERRAL_ACKNOWLEDGEMENT, cause=cause)
     return Decision(episode_state.wait_for(state, IntakeLoop.ASSESSMENT, cause), (event, *cleared))
 
@@ -87,7 +87,7 @@ def close(state: EpisodeState, outcome: ReferralOutcome, cause: Cause) -> Decisi
         raise Invalid(
             "outcome-not-stated",
             "An inbound referral is closed as admitted by the admission itself.",
-            way_out="Admit the person, or state another outcome.",
+            hint="Admit the person, or state another outcome.",
         )
     state, closed = episode_state.close_inbound(state, outcome, cause)
     return episode_state.end(state, cause.now, cause, (closed,))

@@ -42,7 +42,7 @@ def send(
         raise Forbidden(
             "consent-missing",
             "No active consent of this person names the recipient.",
-            way_out="Record the person's consent for this recipient first.",
+            hint="Record the person's consent for this recipient first.",
         )
     referral_id = cause.derive_id("outbound-referral")
     due_at = cause.now + new.respond_within
@@ -79,7 +79,7 @@ def accepted(
     event = intake.PartnerReferralAccepted(
         referral_id=referral_id, accepted_at=cause.now, appointment_at=appointment_at
     )
-    state = _with(state, referral_id, outbound.model_copy(update={"accepted_at": cause.now}))
+    state = _with(state, referral_id, outbound.replace(accepted_at=cause.now))
     arrival = cause.now if appointment_at is None else appointment_at
     if arrival > cause.now:
         known_by = arrival + ARRIVAL_GRACE
@@ -97,9 +97,7 @@ def rejected(
     event = intake.PartnerReferralRejected(
         referral_id=referral_id, rejected_at=cause.now, reason=reason
     )
-    return Decision(
-        _with(state, referral_id, outbound.model_copy(update={"rejected_at": cause.now})), (event,)
-    )
+    return Decision(_with(state, referral_id, outbound.replace(rejected_at=cause.now)), (event,))
 
 
 def close(
@@ -112,7 +110,7 @@ def close(
         outcome=outcome,
         hours_open=episode_state.elapsed(outbound.sent_at, cause.now),
     )
-    state = _with(state, referral_id, outbound.model_copy(update={"outcome": outcome}))
+    state = _with(state, referral_id, outbound.replace(outcome=outcome))
     loop = state.loop(IntakeLoop.OUTBOUND_REFERRAL, referral_id)
     state, cleared = episode_state.settle_all(
         state.disarm(f"{DEADLINE}:{referral_id}"), () if loop is None else (loop,)
@@ -126,7 +124,7 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
     event = intake.ReferralLoopOverdue(
         referral_id=referral_id, hours_open=episode_state.elapsed(outbound.sent_at, cause.now)
     )
-    reminded = outbound.model_copy(update={"reminders": outbound.reminders + 1})
+    reminded = outbound.replace(reminders=outbound.reminders + 1)
     state = _with(state, referral_id, reminded)
     if reminded.reminders < REMINDERS_MAX:
         state = state.arm(f"{DEADLINE}:{referral_id}", cause.now + REMIND_EVERY)
@@ -156,7 +154,7 @@ def _open(state: EpisodeState, referral_id: str) -> Outbound:
         raise Refused(
             "loop-closed",
             "What became of this referral is known.",
-            way_out="Ask again with a new referral.",
+            hint="Ask again with a new referral.",
         )
     return outbound
 
@@ -167,10 +165,10 @@ def _unanswered(state: EpisodeState, referral_id: str) -> Outbound:
         raise Refused(
             "referral-answered",
             "The partner has answered this referral.",
-            way_out="Close it with its outcome; ask again with a new referral.",
+            hint="Close it with its outcome; ask again with a new referral.",
         )
     return outbound
 
 
 def _with(state: EpisodeState, referral_id: str, outbound: Outbound) -> EpisodeState:
-    return state.but(outbound={**state.outbound, referral_id: outbound})
+    return state.replace(outbound={**state.outbound, referral_id: outbound})

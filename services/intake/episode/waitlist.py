@@ -49,13 +49,13 @@ def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[Episode
         raise Refused(
             "not-eligible",
             "Nobody waits for a program that is not found to suit them.",
-            way_out="Assess and recommend first; when the answer is no, refer the person on.",
+            hint="Assess and recommend first; when the answer is no, refer the person on.",
         )
     if state.waiting is not None:
         raise Refused(
             "already-waiting",
             "The person waits for a place.",
-            way_out="Leave the other line first.",
+            hint="Leave the other line first.",
         )
     waiting = Waiting(**dict(new), ticket=cause.derive_id("waiting"), since=cause.now)
     state, cleared = episode_state.settle(
@@ -73,7 +73,7 @@ def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[Episo
         since=waiting.since,
         offer_lasts=waiting.offer_lasts,
     )
-    state = episode_state.wait_for(state.but(waiting=waiting), IntakeLoop.WAITLIST, cause)
+    state = episode_state.wait_for(state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause)
     return state, Handoff(f"group/{waiting.line_id}", body)
 
 
@@ -85,8 +85,8 @@ def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeSt
     event = intake.WaitlistJoined(
         track=waiting.track, position=body.position, group_id=waiting.group_id
     )
-    waiting = waiting.model_copy(update={"position": body.position})
-    return Decision(state.but(waiting=waiting), (event,))
+    waiting = waiting.replace(position=body.position)
+    return Decision(state.replace(waiting=waiting), (event,))
 
 
 def offered(state: EpisodeState, body: PlaceOffered, cause: Cause) -> Decision[EpisodeState]:
@@ -106,7 +106,7 @@ def offer(
         raise Refused(
             "already-offered",
             "A place is offered to the person.",
-            way_out="Wait for the answer, or for the offer to lapse.",
+            hint="Wait for the answer, or for the offer to lapse.",
         )
     made = _offer(
         state,
@@ -135,7 +135,7 @@ def _offer(
     event = intake.WaitlistOffered(
         track=waiting.track, group_id=group_id, offer_expires_at=expires_at
     )
-    state = state.but(waiting=waiting.model_copy(update={"offer": made}))
+    state = state.replace(waiting=waiting.replace(offer=made))
     answer = {"offer_id": offer_id, "expires_at": expires_at.isoformat()}
     return Decision(state.arm(f"{OFFER}:{waiting.ticket}", expires_at), (event,), answer=answer)
 
@@ -146,7 +146,7 @@ def accept(state: EpisodeState, ticket: str, cause: Cause) -> Decision[EpisodeSt
         raise Refused(
             "offer-lapsed",
             "The offer has lapsed.",
-            way_out="Wait for the next offer.",
+            hint="Wait for the next offer.",
         )
     return _leave(state, WaitlistExit.ACCEPTED, cause)
 
@@ -197,7 +197,7 @@ def seat_reserved(
 ) -> Decision[EpisodeState]:
     """The person has a seat, or holds one for a while. A seat for good ends the waiting for it."""
     seat = Seat(hold_expires_at=event.hold_expires_at)
-    state = state.but(seats={**state.seats, event.group_id: seat})
+    state = state.replace(seats={**state.seats, event.group_id: seat})
     told = _told_group(event.group_id, cause, has_seat=True)
     waits_for_it = state.waiting is not None and state.waiting.group_id == event.group_id
     if state.void or not waits_for_it or event.hold_expires_at is not None:
@@ -211,7 +211,7 @@ def seat_released(
 ) -> Decision[EpisodeState]:
     """The person's seat is free again. An offer that rested on it has lapsed, whichever of the two is heard first."""
     seats = {group: seat for group, seat in state.seats.items() if group != event.group_id}
-    state = state.but(seats=seats)
+    state = state.replace(seats=seats)
     told = _told_group(event.group_id, cause, has_seat=False)
     waiting = state.waiting
     if waiting is None or waiting.offer is None or waiting.offer.group_id != event.group_id:
@@ -246,6 +246,6 @@ def _offer_of(waiting: Waiting) -> PlaceOffer:
         raise Refused(
             "not-offered",
             "No place is offered to the person.",
-            way_out="Wait for an offer, or withdraw.",
+            hint="Wait for an offer, or withdraw.",
         )
     return waiting.offer

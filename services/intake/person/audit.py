@@ -134,11 +134,11 @@ def page_subject(subject: str, number: int) -> str:
 def noted(state: A, access: Access, cause: Cause) -> Decision[A]:
     """Add an access; a full log makes a page of what it has."""
     if len(state.entries) < ENTRIES_PER_PAGE:
-        return Decision(state.but(entries=(*state.entries, access)))
+        return Decision(state.replace(entries=(*state.entries, access)))
     page = Handoff(
         page_subject(cause.subject, state.pages + 1), AccessesFiled(entries=state.entries)
     )
-    return Decision(state.but(entries=(access,), pages=state.pages + 1), handoffs=(page,))
+    return Decision(state.replace(entries=(access,), pages=state.pages + 1), handoffs=(page,))
 
 
 def access_made(state: A, body: AccessMade, cause: Cause) -> Decision[A]:
@@ -149,20 +149,22 @@ def access_made(state: A, body: AccessMade, cause: Cause) -> Decision[A]:
 def disclosed(state: Accounting, body: Disclosed, cause: Cause) -> Decision[Accounting]:
     """Add a disclosure; a full accounting makes a page of what it has."""
     if len(state.entries) < ENTRIES_PER_PAGE:
-        return Decision(state.but(entries=(*state.entries, body.disclosure)))
+        return Decision(state.replace(entries=(*state.entries, body.disclosure)))
     page = Handoff(
         page_subject(cause.subject, state.pages + 1), DisclosuresFiled(entries=state.entries)
     )
-    return Decision(state.but(entries=(body.disclosure,), pages=state.pages + 1), handoffs=(page,))
+    return Decision(
+        state.replace(entries=(body.disclosure,), pages=state.pages + 1), handoffs=(page,)
+    )
 
 
 def accesses_filed(state: A, body: AccessesFiled, _cause: Cause) -> Decision[A]:
     """A page is written once."""
-    return Decision(state.but(entries=body.entries))
+    return Decision(state.replace(entries=body.entries))
 
 
 def disclosures_filed(
     state: Accounting, body: DisclosuresFiled, _cause: Cause
 ) -> Decision[Accounting]:
     """A page is written once."""
-    return Decision(state.but(entries=body.entries))
+    return Decision(state.replace(entries=body.entries))

@@ -98,7 +98,7 @@ def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonS
         raise Refused(
             "too-many-consents",
             "This person's record keeps no more consents.",
-            way_out="Ask the privacy officer to look at the consents of this person.",
+            hint="Ask the privacy officer to look at the consents of this person.",
         )
     consent_id = cause.derive_id("consent")
     event = intake.ConsentGranted(
@@ -125,12 +125,12 @@ def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
         raise Refused(
             "consent-irrevocable",
             "A criminal-justice consent can't be revoked before its end.",
-            way_out="It ends by the day or the event that it names.",
+            hint="It ends by the day or the event that it names.",
         )
     event = intake.ConsentRevoked(
         consent_id=consent_id, revoked_at=cause.now, in_reliance=consent.relied_on
     )
-    state = _with(state, consent_id, consent.model_copy(update={"revoked_at": cause.now}))
+    state = _with(state, consent_id, consent.replace(revoked_at=cause.now))
     return Decision(state.disarm(f"{EXPIRY}:{consent_id}"), (event,))
 
 
@@ -140,7 +140,7 @@ def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
         raise Refused(
             "consent-names-no-event",
             "This consent does not end by an event.",
-            way_out="It ends by its day; the person may also revoke it.",
+            hint="It ends by its day; the person may also revoke it.",
         )
     return _expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
 
@@ -150,7 +150,7 @@ def relied_on(state: PersonState, body: ReliedOn, _cause: Cause) -> Decision[Per
     consent = state.consents.get(body.consent_id)
     if consent is None:
         return Decision(state)
-    return Decision(_with(state, body.consent_id, consent.model_copy(update={"relied_on": True})))
+    return Decision(_with(state, body.consent_id, consent.replace(relied_on=True)))
 
 
 # --- deadlines ------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _complete(new: NewConsent) -> None:
         raise Invalid(
             "consent-incomplete",
             f"The form does not say: {', '.join(missing)}.",
-            way_out="State discloser_id, and in `statements` what the form tells the person before they sign.",
+            hint="State discloser_id, and in `statements` what the form tells the person before they sign.",
         )
 
 
@@ -205,33 +205,33 @@ def _of_its_form(new: NewConsent, rule: FormRule) -> None:
         raise Invalid(
             "purpose-not-of-this-form",
             "This form of consent is not for this purpose.",
-            way_out=f"This form is for: {', '.join(rule.purposes)}.",
+            hint=f"This form is for: {', '.join(rule.purposes)}.",
         )
     about_notes = {InformationCategory.COUNSELING_NOTES} & set(new.categories)
     if bool(about_notes) is not rule.notes or (rule.notes and len(set(new.categories)) > 1):
         raise Invalid(
             "notes-need-their-own-form",
             "Counseling notes are consented to on a form of their own.",
-            way_out="Use kind notes for counseling_notes alone, and another form for everything else.",
+            hint="Use kind notes for counseling_notes alone, and another form for everything else.",
         )
     if (new.intermediary_id is not None) is not rule.intermediary:
         raise Invalid(
             "intermediary-mismatch",
             "An intermediary is named on an intermediary's form, and only there.",
-            way_out="State intermediary_id exactly when kind is intermediary; recipients are its participants.",
+            hint="State intermediary_id exactly when kind is intermediary; recipients are its participants.",
         )
     if new.intermediary_id in (*RECIPIENT_CLASSES, *new.recipients):
         raise Invalid(
             "intermediary-mismatch",
             "An intermediary is named by itself, and is not one of its own participants.",
-            way_out="State the intermediary's own id, and its participants as recipients.",
+            hint="State the intermediary's own id, and its participants as recipients.",
         )
     classes = set(new.recipients) & set(RECIPIENT_CLASSES)
     if classes and (not rule.classes or (rule.intermediary and classes != {"treating-providers"})):
         raise Invalid(
             "recipient-not-named",
             "This form of consent names its recipients, and no class of them.",
-            way_out="State each recipient's own id.",
+            hint="State each recipient's own id.",
         )
 
 
@@ -242,30 +242,30 @@ def _in_time(new: NewConsent, state: PersonState, now: datetime) -> None:
         raise Invalid(
             "ending-not-of-this-form" if named else "consent-without-end",
             "This form of consent does not end in this way.",
-            way_out=f"State expires_on, or one of: {', '.join(rule.endings)}.",
+            hint=f"State expires_on, or one of: {', '.join(rule.endings)}.",
         )
     if new.expires_on is None and new.expires_with is None:
         raise Invalid(
             "consent-without-end",
             "A consent names the day or the event that ends it.",
-            way_out="State expires_on or expires_with; only a TPO consent may state none.",
+            hint="State expires_on or expires_with; only a TPO consent may state none.",
         )
     if new.expires_on is not None and end_of_day(new.expires_on) <= max(now, new.effective_at):
         raise Invalid(
             "consent-already-expired",
             "The consent ends before it begins.",
-            way_out="Have a new form signed.",
+            hint="Have a new form signed.",
         )
     if new.signed_on > (now + CLOCKS_APART).date():
         raise Invalid(
-            "consent-not-signed", "The signature is in the future.", way_out="Check the day."
+            "consent-not-signed", "The signature is in the future.", hint="Check the day."
         )
     ends_with_treatment = new.expires_with is ConsentExpiry.END_OF_TREATMENT
     if ends_with_treatment and not any(state.episodes.values()):
         raise Refused(
             "treatment-ended",
             "No episode is open whose end could end this consent.",
-            way_out="State expires_on.",
+            hint="State expires_on.",
         )
 
 
@@ -276,7 +276,7 @@ def _standing(state: PersonState, consent_id: str) -> Consent:
         raise Unknown("consent")
     if consent.ended:
         raise Refused(
-            "consent-ended", "This consent holds no longer.", way_out="There is nothing left to do."
+            "consent-ended", "This consent holds no longer.", hint="There is nothing left to do."
         )
     return consent
 
@@ -286,9 +286,9 @@ def _expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[Pers
     event = intake.ConsentExpired(
         consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
     )
-    expired = consent.model_copy(update={"expired_at": cause.now})
+    expired = consent.replace(expired_at=cause.now)
     return Decision(_with(state, consent_id, expired), (event,))
 
 
 def _with(state: PersonState, consent_id: str, consent: Consent) -> PersonState:
-    return state.but(consents={**state.consents, consent_id: consent})
+    return state.replace(consents={**state.consents, consent_id: consent})

@@ -108,10 +108,9 @@ def record(state: PersonState, new: Ordinary, cause: Cause) -> Decision[PersonSt
         consent_id=consents[0] if consents else None,
     )
     relied = {
-        consent_id: state.consents[consent_id].model_copy(update={"relied_on": True})
-        for consent_id in consents
+        consent_id: state.consents[consent_id].replace(relied_on=True) for consent_id in consents
     }
-    state = state.but(consents={**state.consents, **relied}) if relied else state
+    state = state.replace(consents={**state.consents, **relied}) if relied else state
     return Decision(
         state, (_said(row),), (_accounted(row, cause),), {"disclosure_id": disclosure_id}
     )
@@ -155,13 +154,13 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
     person_state.known(state)
     if new.episode_id not in state.episodes:
         raise Invalid(
-            "episode-not-theirs", "The episode is not this person's.", way_out="Check the id."
+            "episode-not-theirs", "The episode is not this person's.", hint="Check the id."
         )
     if new.disclosed_at > cause.now + CLOCKS_APART:
         raise Invalid(
             "disclosure-in-future",
             "Nothing is recorded before it was told.",
-            way_out="State when it was told.",
+            hint="State when it was told.",
         )
 
 
@@ -171,13 +170,13 @@ def _grounded(new: Ordinary) -> None:
         raise Invalid(
             "emergency-has-its-own-form",
             "An emergency is recorded with who was told and why.",
-            way_out="Use POST /disclosures/emergency.",
+            hint="Use POST /disclosures/emergency.",
         )
     if (new.order_on is not None) is not (new.basis is NEEDS_ORDER):
         raise Invalid(
             "order-mismatch",
             "A court order is named exactly where it is the ground.",
-            way_out="State order_on with basis court, and with no other.",
+            hint="State order_on with basis court, and with no other.",
         )
 
 
@@ -194,7 +193,7 @@ def _allowing(state: PersonState, new: Ordinary, category: InformationCategory) 
         raise Forbidden(
             "consent-missing",
             "No consent of this person allowed all of this at that time.",
-            way_out="Record the consent first; a disclosure without any ground goes to the privacy officer.",
+            hint="Record the consent first; a disclosure without any ground goes to the privacy officer.",
         )
     return found
 

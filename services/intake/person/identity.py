@@ -22,7 +22,7 @@ from shared.contracts.codes import Value
 from shared.decision import Cause, Decision, Handoff, State
 from shared.errors import Forbidden, Invalid, Refused
 
-BORN_MARK: Final = "born"
+BORN_INDEX: Final = "born"
 """Identities are found by the day of birth, which leads to few; the name decides among them."""
 OLDEST_YEARS: Final = 130
 CONTACTS_MAX: Final = 10
@@ -117,13 +117,13 @@ class Identity(Value):
 class IdentityState(State):
     """One person's identity, and the names of medical personnel who were told about them in an emergency."""
 
-    MARKS: ClassVar[tuple[str, ...]] = (BORN_MARK,)
+    INDEXES: ClassVar[tuple[str, ...]] = (BORN_INDEX,)
     identity: Identity | None = None
     personnel: dict[str, str] = Field(default_factory=dict[str, str])
 
-    def marks(self) -> Mapping[str, datetime]:
+    def index_entries(self) -> Mapping[str, datetime]:
         """An identity is found by its day of birth."""
-        return {} if self.identity is None else {BORN_MARK: born_at(self.identity.born_on)}
+        return {} if self.identity is None else {BORN_INDEX: born_at(self.identity.born_on)}
 
 
 def born_at(day: date) -> datetime:
@@ -154,7 +154,7 @@ def permit(purpose: AccessPurpose, role: str, *, writing: bool = False) -> None:
         raise Forbidden(
             "purpose-not-allowed",
             "Your role has no access to identities for this purpose.",
-            way_out="State the purpose that you have, or ask a colleague whose task it is.",
+            hint="State the purpose that you have, or ask a colleague whose task it is.",
         )
 
 
@@ -181,11 +181,11 @@ def write(
         raise Invalid(
             "birth-date-implausible",
             "Nobody alive was born on that day.",
-            way_out="Check the day of birth.",
+            hint="Check the day of birth.",
         )
     made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))
     return Decision(
-        state.but(identity=identity), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
+        state.replace(identity=identity), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
     )
 
 
@@ -197,9 +197,9 @@ def name_personnel(
         raise Refused(
             "personnel-full",
             "More names than this record keeps.",
-            way_out="Ask the privacy officer to look at this person's emergency disclosures.",
+            hint="Ask the privacy officer to look at this person's emergency disclosures.",
         )
-    return Decision(state.but(personnel={**state.personnel, personnel_id: name}))
+    return Decision(state.replace(personnel={**state.personnel, personnel_id: name}))
 
 
 def _years_before(day: date, years: int) -> date:

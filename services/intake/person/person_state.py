@@ -192,7 +192,7 @@ def _names(held: Consent, asked: Asked) -> bool:
 
 def episode_opened(state: PersonState, body: EpisodeOpened, _cause: Cause) -> Decision[PersonState]:
     """There is a further episode."""
-    return Decision(state.but(episodes={**state.episodes, body.episode_id: True}))
+    return Decision(state.replace(episodes={**state.episodes, body.episode_id: True}))
 
 
 def episode_ended(state: PersonState, body: EpisodeEnded, _cause: Cause) -> Decision[PersonState]:
@@ -200,20 +200,22 @@ def episode_ended(state: PersonState, body: EpisodeEnded, _cause: Cause) -> Deci
     if body.episode_id in state.left:
         return Decision(state)
     episodes = {**state.episodes, body.episode_id: False}
-    return Decision(_after_treatment(state.but(episodes=episodes), body.ended_at))
+    return Decision(_after_treatment(state.replace(episodes=episodes), body.ended_at))
 
 
 def episode_left(state: PersonState, body: EpisodeLeft, _cause: Cause) -> Decision[PersonState]:
     """The episode was never this person's. Consents stay: they are the person's own, and do not go along."""
     episodes = {key: is_open for key, is_open in state.episodes.items() if key != body.episode_id}
     left = (*(key for key in state.left if key != body.episode_id), body.episode_id)
-    return Decision(_after_treatment(state.but(episodes=episodes, left=left), body.left_at))
+    return Decision(_after_treatment(state.replace(episodes=episodes, left=left), body.left_at))
 
 
 def episode_joined(state: PersonState, body: EpisodeJoined, _cause: Cause) -> Decision[PersonState]:
     """The episode is this person's. What it was allowed under somebody else's consent is not allowed any more."""
     left = tuple(key for key in state.left if key != body.episode_id)
-    return Decision(state.but(episodes={**state.episodes, body.episode_id: body.open}, left=left))
+    return Decision(
+        state.replace(episodes={**state.episodes, body.episode_id: body.open}, left=left)
+    )
 
 
 def _after_treatment(state: PersonState, ended_at: datetime) -> PersonState:

@@ -57,17 +57,17 @@ def subject(facility_id: str) -> str:
 def state_capacity(state: CapacityState, new: Statement, cause: Cause) -> Decision[CapacityState]:
     """A partner says what it can take. What was said of an earlier time does not replace what is known of a later."""
     if new.as_of > cause.now + CLOCKS_APART:
-        raise Invalid("as-of-in-future", "Nobody knows that yet.", way_out="Check the time.")
+        raise Invalid("as-of-in-future", "Nobody knows that yet.", hint="Check the time.")
     before = state.statements.get(new.key)
     if before is not None and before.as_of > new.as_of:
         raise Refused(
             "newer-statement-known",
             "Something later is known of this place.",
-            way_out="Read it; state the present capacity.",
+            hint="Read it; state the present capacity.",
         )
     if before is None and len(state.statements) >= PARTNERS_MAX:
-        raise Refused("too-many-partners", "No more partners are kept.", way_out="Ask an operator.")
-    return Decision(state.but(statements={**state.statements, new.key: new}))
+        raise Refused("too-many-partners", "No more partners are kept.", hint="Ask an operator.")
+    return Decision(state.replace(statements={**state.statements, new.key: new}))
 
 
 def capacity_view(

@@ -52,7 +52,7 @@ def assign(
         raise Invalid(
             "role-not-of-a-team",
             "Nobody holds this role for an episode.",
-            way_out=f"State one of: {', '.join(TEAM_ROLES)}.",
+            hint=f"State one of: {', '.join(TEAM_ROLES)}.",
         )
     return _assigned(state, role, staff_id, cause)
 
@@ -82,14 +82,14 @@ def _assigned(
 def held(state: StaffRecord, body: Held, _cause: Cause) -> Decision[StaffRecord]:
     """One more."""
     roles = dict.fromkeys((*state.holds.get(body.episode_id, ()), body.role))
-    return Decision(state.but(holds={**state.holds, body.episode_id: tuple(roles)}))
+    return Decision(state.replace(holds={**state.holds, body.episode_id: tuple(roles)}))
 
 
 def released(state: StaffRecord, body: Released, _cause: Cause) -> Decision[StaffRecord]:
     """One less."""
     roles = tuple(role for role in state.holds.get(body.episode_id, ()) if role != body.role)
     holds = {key: kept for key, kept in state.holds.items() if key != body.episode_id}
-    return Decision(state.but(holds={**holds, body.episode_id: roles} if roles else holds))
+    return Decision(state.replace(holds={**holds, body.episode_id: roles} if roles else holds))
 
 
 # --- away -----------------------------------------------------------------------------------------------
@@ -103,39 +103,41 @@ def plan_absence(
         raise Invalid(
             "deputy-is-oneself",
             "Who is away does not stand in for themselves.",
-            way_out="Name a colleague.",
+            hint="Name a colleague.",
         )
     if until_at <= from_at:
         raise Invalid(
             "absence-ends-before-it-begins",
             "The absence ends before it begins.",
-            way_out="Check both times.",
+            hint="Check both times.",
         )
     if until_at <= cause.now:
         raise Invalid(
             "absence-is-over",
             "The absence is over already.",
-            way_out="Plan what is still to come.",
+            hint="Plan what is still to come.",
         )
     current = [absence for absence in state.absences.values() if absence.until_at > cause.now]
     if any(a.from_at < until_at and from_at < a.until_at for a in current):
         raise Refused(
             "absences-overlap",
             "There is another absence in this time.",
-            way_out="End the other one first, or plan around it.",
+            hint="End the other one first, or plan around it.",
         )
     if len(current) >= duty.ABSENCES_KEPT:
         raise Refused(
             "too-many-absences",
             "No more absences are kept.",
-            way_out="End those that are no longer planned.",
+            hint="End those that are no longer planned.",
         )
     absence_id = cause.derive_id("absence")
     event = intake.StaffAbsencePlanned(
         absence_id=absence_id, from_at=from_at, until_at=until_at, deputy_id=deputy_id
     )
     kept = duty.absence_planned(state, event, cause).state
-    return Decision(state.but(absences=kept.absences), (event,), answer={"absence_id": absence_id})
+    return Decision(
+        state.replace(absences=kept.absences), (event,), answer={"absence_id": absence_id}
+    )
 
 
 def end_absence(state: StaffRecord, absence_id: str, cause: Cause) -> Decision[StaffRecord]:
@@ -145,11 +147,11 @@ def end_absence(state: StaffRecord, absence_id: str, cause: Cause) -> Decision[S
         raise Unknown("absence")
     if absence.until_at <= cause.now:
         raise Refused(
-            "absence-is-over", "The absence is over.", way_out="There is nothing left to do."
+            "absence-is-over", "The absence is over.", hint="There is nothing left to do."
         )
     event = intake.StaffAbsenceEnded(absence_id=absence_id)
     kept = duty.absence_ended(state, event, cause).state
-    return Decision(state.but(absences=kept.absences), (event,))
+    return Decision(state.replace(absences=kept.absences), (event,))
 
 
 # --- hand-over ------------------------------------------------------------------------------------------
@@ -172,25 +174,25 @@ def hand_over(
     """
     from_id = cause.subject_id
     if to_id == from_id:
-        raise Invalid("hand-over-to-oneself", "A hand-over needs two.", way_out="Name a colleague.")
+        raise Invalid("hand-over-to-oneself", "A hand-over needs two.", hint="Name a colleague.")
     if acting_for_colleague in (None, from_id):
         raise Refused(
             "colleague-away",
             "The colleague is away, and nobody else acts for them.",
-            way_out="Name another colleague, or give the colleague another deputy first.",
+            hint="Name another colleague, or give the colleague another deputy first.",
         )
     wanted = tuple(state.holds) if episode_ids is None else tuple(dict.fromkeys(episode_ids))
     if any(episode_id not in state.holds for episode_id in wanted):
         raise Refused(
             "episode-not-held",
             "Not all of these episodes are held by this member of staff.",
-            way_out="Read what they hold, and name only that.",
+            hint="Read what they hold, and name only that.",
         )
     if len(wanted) > room:
         raise Refused(
             "caseload-full",
             "The colleague can't take this many episodes.",
-            way_out="Hand over to several colleagues.",
+            hint="Hand over to several colleagues.",
         )
     handoffs = tuple(
         Handoff(f"episode/{episode_id}", HandedOver(role=role, from_id=from_id, to_id=to_id))

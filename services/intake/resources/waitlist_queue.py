@@ -77,7 +77,7 @@ def group_changed(
     state: LineState, event: attendance.GroupCapacity, cause: Cause
 ) -> Decision[LineState]:
     """A group opened, filled or fell below its minimum: intake knows what it takes, and offers what is free."""
-    state = state.but(
+    state = state.replace(
         track=event.track,
         group_id=cause.subject_id,
         seats_min=event.seats_min,
@@ -90,10 +90,12 @@ def seat_changed(state: LineState, body: SeatChanged, cause: Cause) -> Decision[
     """Somebody took a seat, or a seat is free again: then this one is offered to the next, at once."""
     others = tuple(e for e in state.holders if e != body.episode_id)
     kept = {key: who for key, who in state.kept.items() if who != body.episode_id}
-    state = state.but(kept=kept).disarm(*(f"{KEPT}:{key}" for key in state.kept if key not in kept))
+    state = state.replace(kept=kept).disarm(
+        *(f"{KEPT}:{key}" for key in state.kept if key not in kept)
+    )
     if body.has_seat:
-        return Decision(state.but(holders=(*others, body.episode_id)))
-    offered = _offer_what_is_free(state.but(holders=others), cause, most=1)
+        return Decision(state.replace(holders=(*others, body.episode_id)))
+    offered = _offer_what_is_free(state.replace(holders=others), cause, most=1)
     return Decision(_look_later(offered.state, cause), handoffs=offered.handoffs)
 
 
@@ -107,7 +109,7 @@ def joined(state: LineState, body: LineJoined, cause: Cause) -> Decision[LineSta
     )
     queue = tuple(sorted((*state.queue, place), key=lambda p: (p.since, p.ticket)))
     position = min(queue.index(place) + 1, POSITION_MAX)
-    state = state.but(queue=queue, track=state.track or body.track)
+    state = state.replace(queue=queue, track=state.track or body.track)
     lined = Handoff(f"episode/{body.episode_id}", Lined(ticket=body.ticket, position=position))
     return Decision(_look_later(state, cause), handoffs=(lined,))
 
@@ -117,7 +119,9 @@ def offer_made(state: LineState, body: OfferMade, _cause: Cause) -> Decision[Lin
     queue = tuple(place for place in state.queue if place.ticket != body.ticket)
     if len(queue) == len(state.queue):
         return Decision(state)
-    return Decision(state.but(queue=queue, offered={**state.offered, body.ticket: body.episode_id}))
+    return Decision(
+        state.replace(queue=queue, offered={**state.offered, body.ticket: body.episode_id})
+    )
 
 
 def left(state: LineState, body: LineLeft, cause: Cause) -> Decision[LineState]:
@@ -125,9 +129,9 @@ def left(state: LineState, body: LineLeft, cause: Cause) -> Decision[LineState]:
     queue = tuple(place for place in state.queue if place.ticket != body.ticket)
     offered = {key: who for key, who in state.offered.items() if key != body.ticket}
     was_offered = body.ticket in state.offered
-    state = state.but(queue=queue, offered=offered)
+    state = state.replace(queue=queue, offered=offered)
     if body.taken and was_offered and body.episode_id not in state.holders:
-        state = state.but(kept={**state.kept, body.ticket: body.episode_id})
+        state = state.replace(kept={**state.kept, body.ticket: body.episode_id})
         state = state.arm(f"{KEPT}:{body.ticket}", cause.now + KEPT_FOR)
     return Decision(_look_later(state, cause))
 
@@ -137,7 +141,7 @@ def line_due(state: LineState, name: str, cause: Cause) -> Decision[LineState]:
     kind, _, ticket = name.partition(":")
     if kind not in (LOOK, KEPT):
         raise ValueError(f"unknown deadline {kind}")
-    state = state.but(kept={key: who for key, who in state.kept.items() if key != ticket})
+    state = state.replace(kept={key: who for key, who in state.kept.items() if key != ticket})
     return _offer_what_is_free(state, cause)
 
 
@@ -167,5 +171,5 @@ def _offer_what_is_free(
         for place in called
     )
     offered = {**state.offered, **{place.ticket: place.episode_id for place in called}}
-    state = state.but(queue=state.queue[len(called) :], offered=offered)
+    state = state.replace(queue=state.queue[len(called) :], offered=offered)
     return Decision(state, handoffs=offers)

@@ -39,15 +39,15 @@ from shared.contracts.plans import (
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
 from shared.programs.profile import ProgramProfile
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["plans"])
 
-Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager")]
-Clinician = Annotated[Call, call_by("clinician", "clinical_supervisor")]
-Prescriber = Annotated[Call, call_by("clinician", "clinical_supervisor", "nurse")]
-Supervisor = Annotated[Call, call_by("clinical_supervisor", "program_director")]
-Anyone = Annotated[Call, call_by()]
+Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
+Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
+Prescriber = Annotated[Call, require_roles("clinician", "clinical_supervisor", "nurse")]
+Supervisor = Annotated[Call, require_roles("clinical_supervisor", "program_director")]
+Anyone = Annotated[Call, require_roles()]
 Codes = Annotated[tuple[Code, ...], Field(max_length=20)]
 Dimensions = Annotated[tuple[Dimension, ...], Field(max_length=6)]
 

@@ -23,13 +23,13 @@ from shared.contracts.codes import (
 )
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
 from shared.errors import Forbidden, Refused
-from shared.runtime.http.call import Body, Call, SubjectId, call_by
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["plans: moving on"])
 
-Clinician = Annotated[Call, call_by("clinician", "clinical_supervisor")]
-Arranger = Annotated[Call, call_by("clinician", "clinical_supervisor", "case_manager")]
-Staff = Annotated[Call, call_by("counselor", "clinician", "case_manager")]
+Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
+Arranger = Annotated[Call, require_roles("clinician", "clinical_supervisor", "case_manager")]
+Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
 
 
 class ChangeLevel(Body):
@@ -100,7 +100,7 @@ async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
         raise Refused(
             "session-cancelled",
             "This session does not take place.",
-            way_out="Book another one.",
+            hint="Book another one.",
         )
     return starts_at
 
@@ -129,7 +129,7 @@ async def _consented(call: Call, episode_id: str, body: StartTransfer) -> None:
     raise Forbidden(
         "consent-missing",
         "This consent does not let this recipient know, or no longer does.",
-        way_out="Record the person's consent for this recipient first.",
+        hint="Record the person's consent for this recipient first.",
     )
 
 

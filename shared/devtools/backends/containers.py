@@ -136,7 +136,7 @@ def containers(
             capabilities=frozenset(Capability) - lacking,
             kafka_server=broker,
             mongo_server=store,
-            note="local stand-in images, not the official ones" if any(standin) else "",
+            metadata="local stand-in images, not the official ones" if any(standin) else "",
         )
 
 

@@ -29,7 +29,7 @@ def embedded(
 
     Where the data is not kept, a server that is slow to end cleanly is not waited for.
     """
-    broker, note = _broker(directory, say, progress)
+    broker, metadata = _broker(directory, say, progress)
     store = store_server(directory)
     servers = (broker, store)
     try:
@@ -44,7 +44,7 @@ def embedded(
             capabilities=_WITH_APACHE if apache else _WITH_FALLBACK,
             kafka_server=broker,
             mongo_server=store,
-            note=note,
+            metadata=metadata,
         )
     finally:
         _stop_together(servers, None if keep else _IMPATIENT_S)

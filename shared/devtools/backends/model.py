@@ -76,12 +76,12 @@ class Backend:
     capabilities: frozenset[Capability]
     kafka_server: Server | None = field(default=None, compare=False)
     mongo_server: Server | None = field(default=None, compare=False)
-    note: str = ""
+    metadata: str = ""
 
     def line(self) -> str:
         """The one line that says what was chosen, and why where that needs saying."""
         text = f"backend: {self.kind}: {self.kafka_name}, {self.mongo_name}"
-        return f"{text} ({self.note})" if self.note else text
+        return f"{text} ({self.metadata})" if self.metadata else text
 
     def can(self, *needed: Capability) -> bool:
         """Whether everything named can be proved here."""

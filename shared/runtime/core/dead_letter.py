@@ -1,8 +1,8 @@
 """Dead letters: what could not be read or decided, kept whole, with a reason from a closed set.
 
-A row is open until it is redriven or discarded, and is never deleted. `subject` and `line` name the parked line that it
-belongs to: the record whose `parked` holds a marker, and the sender within it. Rows of one line are mended in the order
-of their `sequence`. A row without a line could not be put in order, so it can only be discarded.
+A row is open until it is redriven or discarded, and is never deleted. `subject` and `stream` name the blocked stream
+that it belongs to: the record whose `blocked` field has an entry, and the sender within it. Rows of one stream are
+redriven in the order of their `sequence`. A row without a stream could not be put in order: it can only be discarded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STATUSES: Final = {
 }
 """What has become of a row."""
 
-LINE_PARKED: Final = "line-parked"
+STREAM_BLOCKED: Final = "stream-blocked"
 REASONS: Final = {
     "headers-undecodable": "A header is not UTF-8; who said it about whom can't be known.",
     "headers-repeated": "An attribute came twice; which of the two is meant can't be known.",
@@ -46,13 +46,13 @@ REASONS: Final = {
     "too-large": "The event is larger than an event may be.",
     "decision-raised": "The service's own rule failed on it.",
     "decision-refused": "The service's rule refused it.",
-    "history-forked": "The same number came before with another id: two histories of one subject.",
-    LINE_PARKED: "An earlier event of the same line is parked; this one waits behind it.",
+    "sequence-conflict": "The same number came before with another id: two histories of one subject.",
+    STREAM_BLOCKED: "An earlier event of the same line is parked; this one waits behind it.",
 }
 """Why a record was set aside. The first seven can't be put back in order; the rest park their line."""
 
 
-def letter(record: ConsumerRecord[bytes, bytes], envelope: Envelope | None) -> dict[str, Any]:
+def dead_letter(record: ConsumerRecord[bytes, bytes], envelope: Envelope | None) -> dict[str, Any]:
     """The original of an event: bytes and headers, position, and what is known of its identity."""
     return {
         "_id": f"{record.topic}/{record.partition}/{record.offset}",
@@ -93,7 +93,7 @@ def original(row: Mapping[str, Any]) -> ConsumerRecord[bytes, bytes]:
     )
 
 
-def handoff_letter(source_subject: str, item: Mapping[str, Any]) -> dict[str, Any]:
+def of_handoff(source_subject: str, item: Mapping[str, Any]) -> dict[str, Any]:
     """The original of an item that one record left for another."""
     return {
         "_id": join_parts("handoff", source_subject, str(item["number"])),
@@ -104,7 +104,7 @@ def handoff_letter(source_subject: str, item: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def deadline_letter() -> dict[str, Any]:
+def of_deadline() -> dict[str, Any]:
     """A deadline has no original but its record; which one it was is added when it is parked."""
     return {"kind": "deadline"}
 
@@ -113,16 +113,16 @@ def unreadable(
     record: ConsumerRecord[bytes, bytes], envelope: Envelope | None, reason: str, wall: datetime
 ) -> dict[str, Any]:
     """A row for what can't be put in order: plain, and marked as not redrivable."""
-    row = letter(record, envelope)
+    row = dead_letter(record, envelope)
     subject = None if envelope is None else envelope.subject
-    return _row(row, reason, wall) | {"subject": subject, "line": None, "redrivable": False}
+    return _row(row, reason, wall) | {"subject": subject, "stream": None, "redrivable": False}
 
 
-def parked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> dict[str, Any]:
+def blocked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> dict[str, Any]:
     """A row for what stopped its line, or waits behind it."""
-    assert work.letter is not None
-    row = work.letter()
-    if work.line is None:
+    assert work.dead_letter is not None
+    row = work.dead_letter()
+    if work.stream is None:
         name = record.next_deadline or ""
         # The version: the same deadline, mended and armed again, may fail again.
         row |= {
@@ -133,9 +133,9 @@ def parked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> dict
     reason = outcome.reason or "decision-raised"
     return _row(row, reason, wall, outcome.exception, outcome.where) | {
         "subject": work.subject,
-        "line": DEADLINES if work.line is None else work.line.name,
-        "sequence": 0 if work.line is None else work.line.sequence,
-        "attempts": 0 if reason == LINE_PARKED else 1,
+        "stream": DEADLINES if work.stream is None else work.stream.name,
+        "sequence": 0 if work.stream is None else work.stream.sequence,
+        "attempts": 0 if reason == STREAM_BLOCKED else 1,
         "redrivable": True,
     }
 

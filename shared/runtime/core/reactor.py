@@ -1,7 +1,7 @@
 """The reactor: load, decide, save, relay. Events, commands, handoffs and deadlines all take this one path.
 
 A crash at any point is harmless. Before the save, nothing happened and the work comes again. After the save and
-before the offset is committed, redelivery finds `applied` and does nothing. After that, the sweep finds
+before the offset is committed, redelivery finds the inbox and does nothing. After that, the sweep finds
 records whose outbox or handoffs still wait. After a publish and before the emptying, events go out twice
 with the same id and sequence, and consumers ignore the second.
 """
@@ -19,13 +19,20 @@ from typing import Any, Final
 from shared.decision import Cause, Decision, HandoffBody, State
 from shared.errors import Unavailable
 from shared.runtime.core import dead_letter, record_cache
-from shared.runtime.core.record import Decide, Line, Outcome, Record, Work, published_types
+from shared.runtime.core.record import (
+    Decide,
+    Outcome,
+    Record,
+    StreamPosition,
+    Work,
+    published_types,
+)
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 
-OWN_LINE: Final = "self|"
+OWN_STREAM: Final = "self|"
 """The lines on which records of the same service leave work for one another begin so."""
 RACES_MAX: Final = 20
 """How often work is decided again after losing a race before the caller is told to retry."""
@@ -58,14 +65,14 @@ class Reactor:
         relay: Relay,
         metrics: Metrics,
         handoffs: HandoffRules,
-        hot_records_max: int = record_cache.RECORDS_MAX,
+        record_cache_max: int = record_cache.RECORDS_MAX,
     ) -> None:
         self.source: Final = source
         self._store = store
         self._relay = relay
         self._metrics = metrics
         self._handoffs = handoffs
-        self._hot = record_cache.HotRecords(hot_records_max, relay.published_until)
+        self._cache = record_cache.RecordCache(record_cache_max, relay.published_until)
         self._pending: list[tuple[Work, asyncio.Future[Outcome]]] = []
         self._drainer: asyncio.Task[None] | None = None
         self._handing: dict[str, asyncio.Task[None]] = {}
@@ -83,9 +90,9 @@ class Reactor:
         todo: dict[str, list[int]] = defaultdict(list)
         for index, work in enumerate(works):
             todo[work.subject].append(index)
-        numbered = all(work.line is not None and work.mend is None for work in works)
+        numbered = all(work.stream is not None and work.redrive_options is None for work in works)
         for _ in range(RACES_MAX):
-            records = self._hot.take(todo) if numbered else {}
+            records = self._cache.take(todo) if numbered else {}
             cold = [subject for subject in todo if subject not in records]
             records |= await self._store.load(cold, commands=not numbered) if cold else {}
             fresh = self._fold(works, todo, records, measured=False)
@@ -94,7 +101,7 @@ class Reactor:
                 records |= await self._store.load(large, commands=not numbered)
                 again = {subject: todo[subject] for subject in large}
                 fresh |= self._fold(works, again, records, measured=True)
-            await self._store.add_letters(self._letters(works, fresh, records))
+            await self._store.add_dead_letters(self._dead_letters(works, fresh, records))
             changed = [record for record in records.values() if record.touched]
             lost = await self._store.save(changed, datetime.now(UTC))
             for subject, indexes in todo.items():
@@ -103,11 +110,11 @@ class Reactor:
             self._saved([record for record in changed if record.subject not in lost])
             if not lost:
                 break
-            self._hot.forget(lost)
+            self._cache.forget(lost)
             self._metrics.races_lost.inc(len(lost))
             todo = {subject: todo[subject] for subject in lost}
         else:
-            raise Unavailable("too-busy", "The record is changing too fast.", way_out="Retry.")
+            raise Unavailable("too-busy", "The record is changing too fast.", hint="Retry.")
         self._metrics.save_seconds.observe(perf_counter() - started)
         self._count(works, outcomes)
         return [outcomes[index] for index in range(len(works))]
@@ -129,7 +136,7 @@ class Reactor:
                 fresh[index] = record.apply(works[index], self.source)
         return fresh
 
-    def _letters(
+    def _dead_letters(
         self,
         works: Sequence[Work],
         fresh: Mapping[int, Outcome],
@@ -141,15 +148,15 @@ class Reactor:
         """
         wall = datetime.now(UTC)
         return [
-            dead_letter.parked(work, outcome, records[work.subject], wall)
+            dead_letter.blocked(work, outcome, records[work.subject], wall)
             for index, outcome in fresh.items()
-            if outcome.status in ("parked", "forked")
-            and (work := works[index]).letter is not None
-            and work.mend is None
+            if outcome.status in ("blocked", "conflicting")
+            and (work := works[index]).dead_letter is not None
+            and work.redrive_options is None
         ]
 
     def _saved(self, records: Sequence[Record]) -> None:
-        self._hot.keep(records)
+        self._cache.keep(records)
         for record in records:
             if record.new_events:
                 for event_type in published_types(record.new_events):
@@ -165,10 +172,10 @@ class Reactor:
         for (kind, status), count in counted.items():
             self._metrics.outcomes.labels(kind, status).inc(count)
         for index, outcome in outcomes.items():
-            if outcome.status in ("parked", "forked"):
-                self._say_parked(works[index], outcome)
+            if outcome.status in ("blocked", "conflicting"):
+                self._log_blocked(works[index], outcome)
 
-    def _say_parked(self, work: Work, outcome: Outcome) -> None:
+    def _log_blocked(self, work: Work, outcome: Outcome) -> None:
         log.error(
             "work.parked",
             subject=work.subject,
@@ -266,8 +273,8 @@ class Reactor:
             now=datetime.fromisoformat(item["now"]),
             decide=decide,
             unreadable=unreadable,
-            line=Line(f"{OWN_LINE}{subject}", number, f"{item['cause_id']}#{number}"),
-            letter=lambda: dead_letter.handoff_letter(subject, item),
+            stream=StreamPosition(f"{OWN_STREAM}{subject}", number, f"{item['cause_id']}#{number}"),
+            dead_letter=lambda: dead_letter.of_handoff(subject, item),
         )
 
     def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:
@@ -323,9 +330,9 @@ def _kind(work: Work) -> str:
     """What the metric calls this piece of work."""
     if work.command is not None:
         return "command"
-    if work.line is None:
+    if work.stream is None:
         return "deadline"
-    return "handoff" if work.line.name.startswith(OWN_LINE) else "event"
+    return "handoff" if work.stream.name.startswith(OWN_STREAM) else "event"
 
 
 def _no_rule(_state: State, _cause: Cause) -> Decision[State]:

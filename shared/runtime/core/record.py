@@ -1,6 +1,6 @@
 """One record: everything one service knows about one subject, and the pure fold that changes it.
 
-State, inbox (`applied`), outbox, numbering and remembered commands live in one document, so that one guarded
+State, inbox, outbox, numbering and remembered commands live in one document, so that one guarded
 write changes them together or not at all. Nothing here does I/O: `apply` takes work, and the record
 then says what is to be written.
 """
@@ -42,18 +42,18 @@ Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 class RecordKind:
     """How one kind of subject is kept: its state, its deadline rule, and how old states are read.
 
-    `minted_here` says that this service makes the ids, so that an unknown one is a mistake rather than
+    `owns_ids` says that this service makes the ids, so that an unknown one is a mistake rather than
     news that has not arrived.
     """
 
     state: type[State]
     on_deadline: Callable[[Any, str, Cause], Decision[State]] | None = None
-    minted_here: bool = False
+    owns_ids: bool = False
     upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
 
 
 @dataclass(slots=True)
-class Line:
+class StreamPosition:
     """The place of one item in the order of one sender: applied once, in order, and never twice."""
 
     name: str
@@ -71,7 +71,7 @@ class CommandKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Mend:
+class RedriveOptions:
     """Work that an operator takes out of the dead letters: it passes the marker of its own line.
 
     When `discard` is set, nothing is decided: its number counts as applied, or the deadline named is forgotten.
@@ -95,14 +95,14 @@ class Work:
     """None: run the deadlines that are due at `now`."""
     actor_id: str = SYSTEM
     actor_role: str = SYSTEM
-    line: Line | None = None
+    stream: StreamPosition | None = None
     command: CommandKey | None = None
     traceparent: str | None = None
-    letter: Callable[[], dict[str, Any]] | None = None
+    dead_letter: Callable[[], dict[str, Any]] | None = None
     """Makes the dead letter that keeps the original, should this work have to be parked."""
     unreadable: str | None = None
     """A reason code when the item's identity is known but its content can't be used."""
-    mend: Mend | None = None
+    redrive_options: RedriveOptions | None = None
 
 
 @dataclass(slots=True)
@@ -139,15 +139,15 @@ class Record:
     """Wall time since when events wait to be published; None when none do."""
     handing: datetime | None = None
     """Wall time since when handoffs wait to be applied; None when none do."""
-    applied: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
-    parked: dict[str, str] = field(default_factory=dict[str, str])
+    inbox: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    blocked: dict[str, str] = field(default_factory=dict[str, str])
     commands: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     outbox: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    new_lines: set[str] = field(default_factory=set[str])
+    new_streams: set[str] = field(default_factory=set[str])
     stored: State | None = None
     """The state as it is in the store, so that only what differs is written; None: all of it has to be."""
     state_bytes: int = 0
@@ -159,7 +159,7 @@ class Record:
     # --- the fold -------------------------------------------------------------------------------
 
     def apply(self, work: Work, source: str) -> Outcome:
-        """Decide one piece of work. On any outcome but `applied` the state is as it was."""
+        """Decide one piece of work. On any outcome but `inbox` the state is as it was."""
         settled = self._discard(work) or self._known_already(work) or self._told_before(work)
         if settled is not None:
             return settled
@@ -170,27 +170,27 @@ class Record:
         except Refused as error:
             if work.command is not None:
                 return Outcome("refused", error=error)
-            return self._park(work, _parked("decision-refused", error))
+            return self._block(work, _blocked("decision-refused", error))
         except Exception as error:
             if work.command is not None:
                 raise
-            return self._park(work, _parked("decision-raised", error))
+            return self._block(work, _blocked("decision-raised", error))
 
     def _known_already(self, work: Work) -> Outcome | None:
         """What the inbox says of a numbered item: seen before, waiting behind a parked one, or unusable."""
-        if work.line is not None:
-            number, known = self.applied.get(work.line.name, (0, ""))
-            forked = work.line.sequence == number and work.line.id != known
-            if work.line.sequence <= number and not forked:
+        if work.stream is not None:
+            number, known = self.inbox.get(work.stream.name, (0, ""))
+            conflicting = work.stream.sequence == number and work.stream.id != known
+            if work.stream.sequence <= number and not conflicting:
                 return DUPLICATE  # also on a parked line: only what comes after waits there
-            if work.line.name in self.parked and work.mend is None:
+            if work.stream.name in self.blocked and work.redrive_options is None:
                 # Touched, so that its letter and a lifting of the marker can't pass each other unseen.
                 self.touched = True
-                return Outcome("parked", reason="line-parked")
-            if forked:
-                return self._park(work, Outcome("forked", reason="history-forked"))
+                return Outcome("blocked", reason="stream-blocked")
+            if conflicting:
+                return self._block(work, Outcome("conflicting", reason="sequence-conflict"))
         if work.unreadable is not None:
-            return self._park(work, Outcome("parked", reason=work.unreadable))
+            return self._block(work, Outcome("blocked", reason=work.unreadable))
         return None
 
     def _told_before(self, work: Work) -> Outcome | None:
@@ -221,9 +221,9 @@ class Record:
         cause = self._cause(work, work.cause_id, work.now)
         decision = _attempt(work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS)
         self._take(decision, cause, work, source)
-        if work.line is not None:
-            self.applied[work.line.name] = (work.line.sequence, work.line.id)
-            self.new_lines.add(work.line.name)
+        if work.stream is not None:
+            self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
+            self.new_streams.add(work.stream.name)
         outcome = Outcome(
             "applied",
             answer=decision.answer,
@@ -276,7 +276,7 @@ class Record:
         """Accept a decision. Everything that can fail is done before the record changes."""
         if len(self.outbox) + len(self.new_events) + len(decision.events) > MAX_OUTBOX:
             raise Unavailable(
-                "outbox-full", "Events of this record wait to be published.", way_out="Retry."
+                "outbox-full", "Events of this record wait to be published.", hint="Retry."
             )
         entries = [
             _entry(event, cause, source, self.next_sequence + i, work.traceparent)
@@ -320,28 +320,28 @@ class Record:
         self.commands[command.key] = kept
         self.new_commands.append(kept)
 
-    def _park(self, work: Work, outcome: Outcome) -> Outcome:
+    def _block(self, work: Work, outcome: Outcome) -> Outcome:
         """Stop this sender's line at this record: what follows on it queues until it is mended."""
-        name = work.line.name if work.line is not None else DEADLINES
-        self.parked[name] = outcome.reason or "unknown"
+        name = work.stream.name if work.stream is not None else DEADLINES
+        self.blocked[name] = outcome.reason or "unknown"
         self.touched = True
         return outcome
 
     def _discard(self, work: Work) -> Outcome | None:
         """Take note that an item has no effect: what comes after it may follow."""
-        mend = work.mend
-        if mend is None or not mend.discard:
+        redrive_options = work.redrive_options
+        if redrive_options is None or not redrive_options.discard:
             return None
-        if work.line is None:
-            if mend.deadline not in self.state.deadlines:
+        if work.stream is None:
+            if redrive_options.deadline not in self.state.deadlines:
                 return DUPLICATE
-            self.state = self.state.disarm(mend.deadline)
+            self.state = self.state.disarm(redrive_options.deadline)
             self.revision += 1
         else:
-            if work.line.sequence <= self.applied.get(work.line.name, (0, ""))[0]:
+            if work.stream.sequence <= self.inbox.get(work.stream.name, (0, ""))[0]:
                 return DUPLICATE
-            self.applied[work.line.name] = (work.line.sequence, work.line.id)
-            self.new_lines.add(work.line.name)
+            self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
+            self.new_streams.add(work.stream.name)
         self.touched = True
         return Outcome("discarded", revision=self.revision, sequence=self.next_sequence - 1)
 
@@ -351,22 +351,22 @@ class Record:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
 
-    def lift(self, line: str) -> None:
+    def unblock(self, stream: str) -> None:
         """Let a line go on. Only when none of its rows is left, looked at after this record was loaded."""
-        if self.parked.pop(line, None) is not None:
+        if self.blocked.pop(stream, None) is not None:
             self.touched = True
 
     # --- reading and writing --------------------------------------------------------------------
 
     @property
-    def bare(self) -> bool:
+    def is_new(self) -> bool:
         """Nothing is known of this subject yet; at most, something about it is parked."""
         return self.version == 0 or not self.facility_id
 
     @property
     def due(self) -> datetime | None:
         """When the timers must look at this record; None while its deadlines are parked."""
-        return None if DEADLINES in self.parked else self.state.due
+        return None if DEADLINES in self.blocked else self.state.due
 
     @property
     def next_deadline(self) -> str | None:
@@ -395,8 +395,8 @@ class Record:
             next_sequence=self.next_sequence,
             next_handoff=self.next_handoff,
             facility_id=self.facility_id,
-            applied=dict(self.applied),
-            parked=dict(self.parked),
+            inbox=dict(self.inbox),
+            blocked=dict(self.blocked),
             stored=self.stored,
             state_bytes=self.state_bytes,
         )
@@ -433,9 +433,9 @@ def _size(state: State) -> int:
     return len(state.__pydantic_serializer__.to_json(state))
 
 
-def _parked(reason: str, error: Exception) -> Outcome:
+def _blocked(reason: str, error: Exception) -> Outcome:
     code = error.code if isinstance(error, CareError) else type(error).__name__
-    return Outcome("parked", reason=reason, exception=code, where=where(error))
+    return Outcome("blocked", reason=reason, exception=code, where=where(error))
 
 
 def _entry(

@@ -19,7 +19,7 @@ BYTES_MAX: Final = 2 * 1024 * 1024
 """The most that the states kept may come to, as JSON: about six times as much in memory."""
 
 
-class HotRecords:
+class RecordCache:
     """The records written last, as they are in the store; the longest unused is forgotten first."""
 
     def __init__(self, records_max: int, published: Callable[[str], int]) -> None:

@@ -70,19 +70,19 @@ class Store(Protocol):
         """The earliest deadline at or before `until`."""
         ...
 
-    async def marked(
-        self, mark: str, facility_id: str, after: Place | None, limit: int
+    async def by_index(
+        self, name: str, facility_id: str, after: Place | None, limit: int
     ) -> list[Record]:
         """A facility's records with this mark, by its instant and subject, beginning after a place in that order."""
         ...
 
-    async def add_letters(self, letters: Sequence[Document]) -> None:
+    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
         """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
         ...
 
-    async def note(self, key: str) -> Document: ...
+    async def metadata(self, key: str) -> Document: ...
 
-    async def set_note(self, key: str, values: Document) -> None: ...
+    async def set_metadata(self, key: str, values: Document) -> None: ...
 
 
 class MongoStore:
@@ -107,8 +107,8 @@ class MongoStore:
         )
         self.database: Final = base
         self._records = base["records"]
-        self._letters = base["dead_letters"]
-        self._notes = base["notes"]
+        self._dead_letters = base["dead_letters"]
+        self._metadata = base["metadata"]
 
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
@@ -116,10 +116,10 @@ class MongoStore:
             await self._records.create_index([("waiting", ASCENDING)], sparse=True)
             await self._records.create_index([("handing", ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
-            for mark in sorted(
-                {name for kind in self._kinds.values() for name in kind.state.MARKS}
+            for name in sorted(
+                {name for kind in self._kinds.values() for name in kind.state.INDEXES}
             ):
-                await self._records.create_index([(f"marks.{mark}", ASCENDING)], sparse=True)
+                await self._records.create_index([(f"index.{name}", ASCENDING)], sparse=True)
 
     async def close(self) -> None:
         await self._client.close()
@@ -218,8 +218,8 @@ class MongoStore:
         held = {"$in": list(buckets)}
         found: dict[str, Document] = {}
         with translated():
-            for mark in ("waiting", "handing"):
-                cursor = self._records.find({mark: {"$lt": before}, "bucket": held}).limit(limit)
+            for name in ("waiting", "handing"):
+                cursor = self._records.find({name: {"$lt": before}, "bucket": held}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
         # What a newer version of the service wrote is its own to finish.
         return [self._record(doc) for doc in found.values() if not _is_newer(doc, self._kinds)]
@@ -244,10 +244,10 @@ class MongoStore:
             )
         return None if document is None else document["due"]
 
-    async def marked(
-        self, mark: str, facility_id: str, after: Place | None, limit: int
+    async def by_index(
+        self, name: str, facility_id: str, after: Place | None, limit: int
     ) -> list[Record]:
-        path = f"marks.{mark}"
+        path = f"index.{name}"
         wanted: Document = {path: {"$exists": True}, "facility_id": facility_id}
         if after is not None:
             at, subject = after
@@ -257,22 +257,22 @@ class MongoStore:
             documents = await self._records.find(wanted).sort(order).limit(limit).to_list()
         return [self._record(doc) for doc in documents if not _is_newer(doc, self._kinds)]
 
-    async def add_letters(self, letters: Sequence[Document]) -> None:
+    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
         writes = [
-            UpdateOne({"_id": letter["_id"]}, {"$setOnInsert": letter}, upsert=True)
-            for letter in letters
+            UpdateOne({"_id": dead_letter["_id"]}, {"$setOnInsert": dead_letter}, upsert=True)
+            for dead_letter in dead_letters
         ]
         if writes:
             with translated():
-                await self._letters.bulk_write(writes, ordered=False)
+                await self._dead_letters.bulk_write(writes, ordered=False)
 
-    async def note(self, key: str) -> Document:
+    async def metadata(self, key: str) -> Document:
         with translated():
-            return await self._notes.find_one({"_id": key}) or {}
+            return await self._metadata.find_one({"_id": key}) or {}
 
-    async def set_note(self, key: str, values: Document) -> None:
+    async def set_metadata(self, key: str, values: Document) -> None:
         with translated():
-            await self._notes.update_one({"_id": key}, {"$set": values}, upsert=True)
+            await self._metadata.update_one({"_id": key}, {"$set": values}, upsert=True)
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         return self.database[name]
@@ -300,8 +300,8 @@ class MongoStore:
             facility_id=document["facility_id"],
             waiting=document.get("waiting"),
             handing=document.get("handing"),
-            applied={line: (kept[0], kept[1]) for line, kept in document["applied"].items()},
-            parked=document["parked"],
+            inbox={stream: (kept[0], kept[1]) for stream, kept in document["inbox"].items()},
+            blocked=document["blocked"],
             commands={kept["key"]: kept for kept in document.get("commands", ())},
             outbox=document.get("outbox", []),
             handoffs=document.get("handoffs", []),
@@ -331,15 +331,15 @@ def guarded_write(
         "next_handoff": record.next_handoff,
         "facility_id": record.facility_id,
         "bucket": partition_of(record.subject, PARTITIONS),
-        "parked": record.parked,
-        "marks": {name: in_milliseconds(at) for name, at in record.state.marks().items()},
+        "blocked": record.blocked,
+        "index": {name: in_milliseconds(at) for name, at in record.state.index_entries().items()},
     }
     change: Document = {"$set": values}
     if record.version == 0:
-        values["applied"] = record.applied
+        values["inbox"] = record.inbox
     else:
-        for line in record.new_lines:
-            values[f"applied.{line}"] = record.applied[line]
+        for stream in record.new_streams:
+            values[f"inbox.{stream}"] = record.inbox[stream]
     if due is not None:
         values["due"] = in_milliseconds(due)
     else:
@@ -393,5 +393,5 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
             raise Unavailable(
                 "store-unavailable",
                 f"The store did not answer ({type(error).__name__}).",
-                way_out="Nothing has changed; retry.",
+                hint="Nothing has changed; retry.",
             ) from error

@@ -16,16 +16,16 @@ from shared.contracts.codes import UUID_PATTERN
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES
 from shared.runtime.dead_letters.redrive import Redriver, Who, row_view
-from shared.runtime.http.call import Body, Call, call_by
+from shared.runtime.http.call import Body, Call, require_roles
 
 router = APIRouter(tags=["operations"])
 
-OPERATOR: Final = call_by("operator")
+OPERATOR: Final = require_roles("operator")
 PAGE_MAX: Final = 500
 REDRIVE_ROWS_MAX: Final = 1_000
 
 Operator = Annotated[Call, OPERATOR]
-LetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a row.")]
+DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a row.")]
 Why = Annotated[str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code: no words.")]
 Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
 Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
@@ -76,7 +76,7 @@ class Resume(Body):
 @router.get("/ops/dead-letters")
 async def groups(call: Operator) -> dict[str, Any]:
     """Open dead letters by fingerprint: like failures together, the largest group first."""
-    found = await call.runtime.letters.groups()
+    found = await call.runtime.dead_letters.groups()
     return {
         "service": call.runtime.service.name,
         "open": sum(group["count"] for group in found),
@@ -100,7 +100,7 @@ async def rows(
         raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
     wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
-    found = await call.runtime.letters.page(given, after, limit)
+    found = await call.runtime.dead_letters.page(given, after, limit)
     answer: dict[str, Any] = {"rows": [row_view(row) for row in found]}
     if len(found) == limit:
         answer["next"] = found[-1]["id"]
@@ -112,7 +112,7 @@ async def audit(
     call: Operator, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100
 ) -> dict[str, Any]:
     """What was done here, by whom and why, the latest first."""
-    found = await call.runtime.letters.written_down(limit)
+    found = await call.runtime.dead_letters.written_down(limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 
@@ -127,52 +127,52 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
         raise Invalid("redrive-what", "Name a fingerprint, a subject, a row, or everything.")
     wanted = {name: getattr(body, name) for name in named if name != "id"}
     if body.id is not None:
-        row = await call.runtime.letters.one(body.id)
+        row = await call.runtime.dead_letters.one(body.id)
         if row is None:
             raise Unknown("dead-letter")
         if not row["redrivable"]:
-            raise Refused("not-redrivable", "It can't be put in order.", way_out="Discard it.")
-        wanted = {"subject": row["subject"], "line": row["line"]}
+            raise Refused("not-redrivable", "It can't be put in order.", hint="Discard it.")
+        wanted = {"subject": row["subject"], "stream": row["stream"]}
     progress = await _redriver(call).redrive(
         wanted, _who(call, body.why), limit=body.limit, upto=body.id
     )
-    left = await call.runtime.letters.groups()
+    left = await call.runtime.dead_letters.groups()
     return progress.view() | {"open": sum(group["count"] for group in left)}
 
 
-@router.get("/ops/dead-letters/{letter_id}")
-async def one(call: Operator, letter_id: LetterId) -> dict[str, Any]:
+@router.get("/ops/dead-letters/{dead_letter_id}")
+async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
     """One row: where it lay, what is known of it, and how many wait behind it."""
-    row = await call.runtime.letters.one(letter_id)
+    row = await call.runtime.dead_letters.one(dead_letter_id)
     if row is None:
         raise Unknown("dead-letter")
     size = 0 if row.get("data") is None else len(row["data"])
     means = REASONS.get(row["reason"], "")
     return row_view(row) | {
         "means": means,
-        "behind": await call.runtime.letters.behind(row),
+        "behind": await call.runtime.dead_letters.behind(row),
         "bytes": size,
     }
 
 
-@router.post("/ops/dead-letters/{letter_id}/preview")
-async def preview(call: Operator, letter_id: LetterId, body: Preview) -> dict[str, Any]:
+@router.post("/ops/dead-letters/{dead_letter_id}/preview")
+async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -> dict[str, Any]:
     """What the present code would do with this row and those before it in its line. Writes nothing."""
     data = None if body.data is None else _data(body.data)
-    steps = await _redriver(call).preview(letter_id, data, behind=body.behind)
+    steps = await _redriver(call).preview(dead_letter_id, data, behind=body.behind)
     return {"steps": steps, "now": call.runtime.clock.now().isoformat()}
 
 
-@router.post("/ops/dead-letters/{letter_id}/discard")
-async def discard(call: Operator, letter_id: LetterId, body: Reason) -> dict[str, Any]:
+@router.post("/ops/dead-letters/{dead_letter_id}/discard")
+async def discard(call: Operator, dead_letter_id: DeadLetterId, body: Reason) -> dict[str, Any]:
     """Decide that this row shall have no effect. Its line goes on behind it."""
-    return await _redriver(call).discard(letter_id, _who(call, body.why))
+    return await _redriver(call).discard(dead_letter_id, _who(call, body.why))
 
 
-@router.post("/ops/dead-letters/{letter_id}/edit")
-async def edit(call: Operator, letter_id: LetterId, body: Edit) -> dict[str, Any]:
+@router.post("/ops/dead-letters/{dead_letter_id}/edit")
+async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict[str, Any]:
     """Keep corrected data beside the original. The next redrive takes it."""
-    return await _redriver(call).edit(letter_id, _data(body.data), _who(call, body.why))
+    return await _redriver(call).edit(dead_letter_id, _data(body.data), _who(call, body.why))
 
 
 @router.post("/ops/consumer/resume")
@@ -184,7 +184,7 @@ async def resume(call: Operator, body: Resume) -> dict[str, Any]:
 
 
 def _redriver(call: Call) -> Redriver:
-    call.runtime.mendable()
+    call.runtime.ensure_operable()
     return call.runtime.redriver
 
 

@@ -1,7 +1,7 @@
 """Mending: what the dead letters hold goes once more through the service's own rules, in order, looked at first.
 
 A redriven row takes the path that it would have taken: the same work, through the reactor, guarded by the same
-`applied`. So a crash at any point, a repetition, or two operators at once have one effect.
+`inbox`. So a crash at any point, a repetition, or two operators at once have one effect.
 
 For each line, from its head: apply the row; when it was the last, lift the marker; close the row. The marker is lifted
 only while no other row is open, looked at after the record was loaded and written under the record's version. A
@@ -27,10 +27,10 @@ from shared.runtime.clock import Clock
 from shared.runtime.core import dead_letter
 from shared.runtime.core.dead_letter import ALREADY_APPLIED, DISCARDED, NOT_WANTED, REDRIVEN
 from shared.runtime.core.reactor import RACES_MAX, Reactor
-from shared.runtime.core.record import Mend, Outcome, Record, Work, published_types
+from shared.runtime.core.record import Outcome, Record, RedriveOptions, Work, published_types
 from shared.runtime.core.store import Document, Store
 from shared.runtime.dead_letters.state_diff import changed_paths
-from shared.runtime.dead_letters.store import Letters, LineName
+from shared.runtime.dead_letters.store import DeadLetters, StreamKey
 from shared.runtime.kafka.reading import Reader
 from shared.runtime.logs import log
 from shared.runtime.timers import look_at
@@ -38,7 +38,7 @@ from shared.runtime.timers import look_at
 RAMP: Final = (1, 10, 100)
 """How many rows a step takes; the last size is repeated."""
 ROWS_PER_LOOK: Final = 100
-LINES_PER_LOOK: Final = 1_000
+STREAMS_PER_LOOK: Final = 1_000
 PREVIEW_ROWS_MAX: Final = 1_000
 
 _STATUS: Final = {"applied": REDRIVEN, "duplicate": ALREADY_APPLIED, "discarded": DISCARDED}
@@ -84,10 +84,15 @@ class Redriver:
     """An operator's hands on one service's dead letters."""
 
     def __init__(
-        self, store: Store, letters: Letters, reactor: Reactor, reader: Reader, clock: Clock
+        self,
+        store: Store,
+        dead_letters: DeadLetters,
+        reactor: Reactor,
+        reader: Reader,
+        clock: Clock,
     ) -> None:
         self._store = store
-        self._letters = letters
+        self._dead_letters = dead_letters
         self._reactor = reactor
         self._reader = reader
         self._clock = clock
@@ -96,17 +101,17 @@ class Redriver:
     # --- looking first -----------------------------------------------------------------------------
 
     async def preview(
-        self, letter_id: str, data: bytes | None = None, *, behind: bool = False
+        self, dead_letter_id: str, data: bytes | None = None, *, behind: bool = False
     ) -> list[Document]:
         """What the present code would do with a row, and with those before it in its line. Writes nothing.
 
         `data` takes the place of the row's own; `behind` goes on to the end of the line. One step per row: what becomes
         of it, the paths of the state that change, the events that would be published with their numbers.
         """
-        row: Document = await self._redrivable(letter_id)
+        row: Document = await self._redrivable(dead_letter_id)
         if data is not None:
             row["edited"] = {"data": self._valid(row, data)}
-        rows = await self._letters.line(_line(row), PREVIEW_ROWS_MAX)
+        rows = await self._dead_letters.stream(_stream(row), PREVIEW_ROWS_MAX)
         record = (await self._store.load([row["subject"]]))[row["subject"]]
         steps: list[Document] = []
         reached = False
@@ -115,7 +120,7 @@ class Redriver:
             step, outcome = self._foreseen(record, current)
             steps.append(step)
             reached = reached or current is row
-            if outcome.status in ("parked", "forked", "refused") or (reached and not behind):
+            if outcome.status in ("blocked", "conflicting", "refused") or (reached and not behind):
                 break
         return steps
 
@@ -196,18 +201,18 @@ class Redriver:
 
     async def _rows(self, wanted: Mapping[str, Any]) -> AsyncIterator[Document]:
         """The rows of all lines wanted, each line from its head until none is left."""
-        seen: set[LineName] = set()
+        seen: set[StreamKey] = set()
         while True:
-            lines = [
-                line
-                for line in await self._letters.lines(wanted, LINES_PER_LOOK)
-                if line not in seen
+            streams = [
+                stream
+                for stream in await self._dead_letters.streams(wanted, STREAMS_PER_LOOK)
+                if stream not in seen
             ]
-            if not lines:
+            if not streams:
                 return
-            for line in lines:
-                seen.add(line)
-                while rows := await self._letters.line(line, ROWS_PER_LOOK):
+            for stream in streams:
+                seen.add(stream)
+                while rows := await self._dead_letters.stream(stream, ROWS_PER_LOOK):
                     for row in rows:
                         yield row
 
@@ -221,7 +226,7 @@ class Redriver:
         [outcome] = await self._reactor.submit([work])
         if outcome.error is not None:  # an outbox is full: nothing has changed
             raise outcome.error
-        if outcome.status in ("parked", "forked"):
+        if outcome.status in ("blocked", "conflicting"):
             progress.failed = await self._failed(row, outcome)
             return False
         await self._finish(row, _STATUS[outcome.status], who)
@@ -240,49 +245,49 @@ class Redriver:
             ),
             "last_seen": datetime.now(UTC),
         }
-        await self._letters.failed_again(row["id"], values)
+        await self._dead_letters.failed_again(row["id"], values)
         log.warning("redrive.failed", subject=row["subject"], reason=reason)
         return row_view(row | values)
 
-    async def discard(self, letter_id: str, who: Who) -> Document:
+    async def discard(self, dead_letter_id: str, who: Who) -> Document:
         """Decide that a row shall have no effect, so that its line goes on. Only the head of a line can be.
 
         Its number counts as applied from then on; a deadline is disarmed.
         """
         async with self._one_at_a_time:
-            row = await self._open(letter_id)
-            if row["line"] is not None:
-                [head, *_] = await self._letters.line(_line(row), 1)
+            row = await self._open(dead_letter_id)
+            if row["stream"] is not None:
+                [head, *_] = await self._dead_letters.stream(_stream(row), 1)
                 if head["id"] != row["id"]:
                     raise Refused(
                         "not-first-in-line",
                         "Something before it in its line waits too; discarding this one would discard that silently.",
-                        way_out=f"Begin with {head['id']}.",
+                        hint=f"Begin with {head['id']}.",
                     )
-            entry = await self._begin("discard", who, {"letter": letter_id})
+            entry = await self._begin("discard", who, {"dead_letter": dead_letter_id})
             status = DISCARDED
-            if row["line"] is not None:
+            if row["stream"] is not None:
                 [outcome] = await self._reactor.submit([self._discarding(row)])
                 # Of a forked history, the number itself was applied with the other id.
-                if outcome.status == "duplicate" and row["reason"] != "history-forked":
+                if outcome.status == "duplicate" and row["reason"] != "sequence-conflict":
                     status = ALREADY_APPLIED
             await self._finish(row, status, who)
             log.warning("redrive.discarded", subject=row["subject"], reason=who.why)
-            result = {"discarded": letter_id, "status": status}
+            result = {"discarded": dead_letter_id, "status": status}
             await self._end(entry, result)
             return result
 
-    async def edit(self, letter_id: str, data: bytes, who: Who) -> Document:
+    async def edit(self, dead_letter_id: str, data: bytes, who: Who) -> Document:
         """Keep corrected data beside the original, for the next preview and redrive.
 
         Raises `Invalid` when it does not match the type's schema.
         """
-        row = await self._redrivable(letter_id)
+        row = await self._redrivable(dead_letter_id)
         valid = self._valid(row, data)
-        entry = await self._begin("edit", who, {"letter": letter_id})
+        entry = await self._begin("edit", who, {"dead_letter": dead_letter_id})
         edited = {"data": valid, "at": datetime.now(UTC), "by": who.actor_id, "why": who.why}
-        await self._letters.edit(letter_id, edited)
-        result = {"edited": letter_id, "bytes": len(valid)}
+        await self._dead_letters.edit(dead_letter_id, edited)
+        result = {"edited": dead_letter_id, "bytes": len(valid)}
         await self._end(entry, result)
         return result
 
@@ -290,26 +295,28 @@ class Redriver:
 
     async def _finish(self, row: Document, status: str, who: Who) -> None:
         """Lift the marker if this was the last of its line, then close the row: in this order."""
-        if row["line"] is not None:
-            await self._lift(row)
+        if row["stream"] is not None:
+            await self._unblock(row)
         closed = {"at": datetime.now(UTC), "by": who.actor_id, "why": who.why}
-        await self._letters.close(row["id"], status, closed)
+        await self._dead_letters.close(row["id"], status, closed)
 
-    async def _lift(self, row: Document) -> None:
-        subject, line = row["subject"], row["line"]
+    async def _unblock(self, row: Document) -> None:
+        subject, stream = row["subject"], row["stream"]
         for _ in range(RACES_MAX):
             record = (await self._store.load([subject]))[subject]
-            if line not in record.parked:
+            if stream not in record.blocked:
                 return
             others = [
-                r for r in await self._letters.line((subject, line), 2) if r["id"] != row["id"]
+                r
+                for r in await self._dead_letters.stream((subject, stream), 2)
+                if r["id"] != row["id"]
             ]
             if others:
                 return
-            record.lift(line)
+            record.unblock(stream)
             if not await self._store.save([record], datetime.now(UTC)):
                 return
-        raise Unavailable("too-busy", "The record is changing too fast.", way_out="Retry.")
+        raise Unavailable("too-busy", "The record is changing too fast.", hint="Retry.")
 
     def _work(self, row: Document) -> Work | None:
         """The work that this row was, read by the present code. None when it is no longer wanted."""
@@ -326,18 +333,20 @@ class Redriver:
             raise Refused(
                 "target-moved",
                 "The present code would apply it to another record than the one where it waits.",
-                way_out="Discard it, and have its publisher say it again.",
+                hint="Discard it, and have its publisher say it again.",
             )
-        return replace(work, mend=Mend())
+        return replace(work, redrive_options=RedriveOptions())
 
     def _discarding(self, row: Document) -> Work:
         if row["kind"] == "deadline":
             work = look_at(row["subject"], self._clock.now())
-            return replace(work, mend=Mend(discard=True, deadline=row["deadline"]))
+            return replace(
+                work, redrive_options=RedriveOptions(discard=True, deadline=row["deadline"])
+            )
         work = self._work(row)
         if work is None:
-            raise Refused("not-wanted", "Nobody listens to it any more.", way_out="Redrive it.")
-        return replace(work, mend=Mend(discard=True))
+            raise Refused("not-wanted", "Nobody listens to it any more.", hint="Redrive it.")
+        return replace(work, redrive_options=RedriveOptions(discard=True))
 
     def _valid(self, row: Document, data: bytes) -> bytes:
         event = self._reader.event_class(row["type"] or "") if row["kind"] == "event" else None
@@ -351,25 +360,25 @@ class Redriver:
             raise Invalid(
                 "data-invalid",
                 "The corrected data does not match the type's schema.",
-                way_out=f"See `care contracts show {event.TYPE}`.",
+                hint=f"See `care contracts show {event.TYPE}`.",
             ) from None
         return data
 
-    async def _open(self, letter_id: str) -> Document:
-        row = await self._letters.one(letter_id)
+    async def _open(self, dead_letter_id: str) -> Document:
+        row = await self._dead_letters.one(dead_letter_id)
         if row is None:
             raise Unknown("dead-letter")
         if row["status"] != dead_letter.OPEN:
             raise Refused("already-closed", f"This dead letter is {row['status']}.")
         return row
 
-    async def _redrivable(self, letter_id: str) -> Document:
-        row = await self._open(letter_id)
+    async def _redrivable(self, dead_letter_id: str) -> Document:
+        row = await self._open(dead_letter_id)
         if not row["redrivable"]:
             raise Refused(
                 "not-redrivable",
                 "Who said it about whom, and in which order, can't be known.",
-                way_out="Discard it, and have its publisher say it again.",
+                hint="Discard it, and have its publisher say it again.",
             )
         return row
 
@@ -378,7 +387,7 @@ class Redriver:
     async def _begin(self, action: str, who: Who, what: Document) -> str:
         """Written before the first effect: an entry without an end was cut off."""
         entry = derive_id("audit", str(uuid4()))
-        await self._letters.write_down(
+        await self._dead_letters.write_down(
             {
                 "_id": entry,
                 "at": datetime.now(UTC),
@@ -392,7 +401,7 @@ class Redriver:
         return entry
 
     async def _end(self, entry: str, result: Document) -> None:
-        await self._letters.write_down(
+        await self._dead_letters.write_down(
             {"_id": entry, "ended_at": datetime.now(UTC), "result": result}
         )
 
@@ -401,8 +410,8 @@ class Redriver:
         await self._end(await self._begin("resume", who, {}), {"was": was})
 
 
-def _line(row: Mapping[str, Any]) -> LineName:
-    return row["subject"], row["line"]
+def _stream(row: Mapping[str, Any]) -> StreamKey:
+    return row["subject"], row["stream"]
 
 
 _VIEW: Final = (
@@ -410,7 +419,7 @@ _VIEW: Final = (
     "kind",
     "status",
     "subject",
-    "line",
+    "stream",
     "sequence",
     "type",
     "event_id",

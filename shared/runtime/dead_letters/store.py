@@ -1,7 +1,7 @@
-"""The dead letters as operators work with them: grouped, listed, closed, and what was done to them written down.
+"""Dead letters as operators work with them: grouped, listed and closed, with an audit of what was done.
 
-The reactor and the consumer only ever add rows (`Store.add_letters`). Everything here is for people; nothing is on the
-hot path.
+The reactor and the consumer only add rows (`Store.add_dead_letters`). Everything here is for operators; none of it runs
+while events are processed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pymongo.asynchronous.database import AsyncDatabase
 from shared.runtime.core.dead_letter import OPEN
 from shared.runtime.core.store import Document, translated
 
-LineName = tuple[str, str]
+StreamKey = tuple[str, str]
 """A record's subject, and the sender whose line at this record is meant."""
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
 
 
-class Letters(Protocol):
+class DeadLetters(Protocol):
     """Raises `Unavailable` when the store is away."""
 
     async def groups(self) -> list[Document]:
@@ -35,11 +35,11 @@ class Letters(Protocol):
         """Rows whose fields have the given values, by `_id`, without their content."""
         ...
 
-    async def one(self, letter_id: str) -> Document | None:
+    async def one(self, dead_letter_id: str) -> Document | None:
         """A row by its public id, with its content."""
         ...
 
-    async def line(self, line: LineName, limit: int) -> list[Document]:
+    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
         """The open rows of a line, in the order in which they have to be mended."""
         ...
 
@@ -47,19 +47,19 @@ class Letters(Protocol):
         """How many open rows of its line come after this one."""
         ...
 
-    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+    async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
         """The lines that have an open row with the given values, the longest waiting first."""
         ...
 
-    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
+    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
         """One more attempt failed; `values` say how."""
         ...
 
-    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
         """An open row is done with; `closed` says when, by whom and why."""
         ...
 
-    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
+    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
         """Keep corrected data beside the original."""
         ...
 
@@ -72,8 +72,8 @@ class Letters(Protocol):
         ...
 
 
-class MongoLetters:
-    """`Letters` in a service's own database."""
+class MongoDeadLetters:
+    """`DeadLetters` in a service's own database."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._rows: AsyncCollection[Document] = database["dead_letters"]
@@ -85,7 +85,7 @@ class MongoLetters:
             await self._rows.create_index([("id", ASCENDING)])
             await self._rows.create_index([("status", ASCENDING), ("fingerprint", ASCENDING)])
             await self._rows.create_index(
-                [("subject", ASCENDING), ("line", ASCENDING), ("sequence", ASCENDING)]
+                [("subject", ASCENDING), ("stream", ASCENDING), ("sequence", ASCENDING)]
             )
             await self._audit.create_index([("at", DESCENDING)])
 
@@ -96,7 +96,7 @@ class MongoLetters:
                 "$group": {
                     "_id": "$fingerprint",
                     "count": {"$sum": 1},
-                    "lines": {"$addToSet": {"subject": "$subject", "line": "$line"}},
+                    "streams": {"$addToSet": {"subject": "$subject", "stream": "$stream"}},
                     "attempts": {"$max": "$attempts"},
                     "first_seen": {"$min": "$first_seen"},
                     "last_seen": {"$max": "$last_seen"},
@@ -119,28 +119,28 @@ class MongoLetters:
             cursor = self._rows.find(query, WITHOUT_CONTENT).sort("id", ASCENDING).limit(limit)
             return await cursor.to_list()
 
-    async def one(self, letter_id: str) -> Document | None:
+    async def one(self, dead_letter_id: str) -> Document | None:
         with translated():
-            return await self._rows.find_one({"id": letter_id})
+            return await self._rows.find_one({"id": dead_letter_id})
 
-    async def line(self, line: LineName, limit: int) -> list[Document]:
+    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
         order = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
         with translated():
-            return await self._rows.find(_of(line)).sort(order).limit(limit).to_list()
+            return await self._rows.find(_of(stream)).sort(order).limit(limit).to_list()
 
     async def behind(self, row: Mapping[str, Any]) -> int:
-        if row["line"] is None:
+        if row["stream"] is None:
             return 0
-        query = _of((row["subject"], row["line"])) | {"sequence": {"$gt": row["sequence"]}}
+        query = _of((row["subject"], row["stream"])) | {"sequence": {"$gt": row["sequence"]}}
         with translated():
             return await self._rows.count_documents(query)
 
-    async def lines(self, wanted: Mapping[str, Any], limit: int) -> list[LineName]:
+    async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
         stages: list[Document] = [
             {"$match": {**wanted, "status": OPEN, "redrivable": True}},
             {
                 "$group": {
-                    "_id": {"subject": "$subject", "line": "$line"},
+                    "_id": {"subject": "$subject", "stream": "$stream"},
                     "first_seen": {"$min": "$first_seen"},
                 }
             },
@@ -150,25 +150,26 @@ class MongoLetters:
         with translated():
             cursor = await self._rows.aggregate(stages)
             found = await cursor.to_list()
-        return [(one["_id"]["subject"], one["_id"]["line"]) for one in found]
+        return [(one["_id"]["subject"], one["_id"]["stream"]) for one in found]
 
-    async def failed_again(self, letter_id: str, values: Mapping[str, Any]) -> None:
+    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
         with translated():
             await self._rows.update_one(
-                {"id": letter_id, "status": OPEN}, {"$set": dict(values), "$inc": {"attempts": 1}}
+                {"id": dead_letter_id, "status": OPEN},
+                {"$set": dict(values), "$inc": {"attempts": 1}},
             )
 
-    async def close(self, letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
         with translated():
             await self._rows.update_one(
-                {"id": letter_id, "status": OPEN},
+                {"id": dead_letter_id, "status": OPEN},
                 {"$set": {"status": status, "closed": dict(closed)}},
             )
 
-    async def edit(self, letter_id: str, edited: Mapping[str, Any] | None) -> None:
+    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
         with translated():
             await self._rows.update_one(
-                {"id": letter_id, "status": OPEN}, {"$set": {"edited": edited}}
+                {"id": dead_letter_id, "status": OPEN}, {"$set": {"edited": edited}}
             )
 
     async def write_down(self, entry: Document) -> None:
@@ -185,18 +186,18 @@ SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "kind", "redriva
 
 
 def grouped(rows: Sequence[Document]) -> list[Document]:
-    """What `Letters.groups` answers, over rows in memory."""
+    """What `DeadLetters.groups` answers, over rows in memory."""
     found: dict[str, Document] = {}
     for row in rows:
         if row["status"] != OPEN:
             continue
         new: Document = {name: row.get(name) for name in SHARED_FIELDS}
-        new |= {"_id": row["fingerprint"], "count": 0, "lines": [], "attempts": 0}
+        new |= {"_id": row["fingerprint"], "count": 0, "streams": [], "attempts": 0}
         new |= {"first_seen": row["first_seen"], "last_seen": row["last_seen"]}
         one = found.setdefault(row["fingerprint"], new)
-        line = {"subject": row["subject"], "line": row["line"]}
-        if line not in one["lines"]:
-            one["lines"].append(line)
+        stream = {"subject": row["subject"], "stream": row["stream"]}
+        if stream not in one["streams"]:
+            one["streams"].append(stream)
         one["count"] += 1
         one["attempts"] = max(one["attempts"], row["attempts"])
         one["first_seen"] = min(one["first_seen"], row["first_seen"])
@@ -205,12 +206,12 @@ def grouped(rows: Sequence[Document]) -> list[Document]:
 
 
 def _group(found: Mapping[str, Any]) -> Document:
-    lines = found["lines"]
+    streams = found["streams"]
     return {
         "fingerprint": found["_id"],
         **{name: found[name] for name in SHARED_FIELDS},
         "count": found["count"],
-        "lines": len(lines),
+        "streams": len(streams),
         "attempts": found["attempts"],
         "first_seen": found["first_seen"],
         "last_seen": found["last_seen"],
@@ -221,5 +222,5 @@ def _size(group: Mapping[str, Any]) -> tuple[int, datetime, str]:
     return (-group["count"], group["first_seen"], group["fingerprint"])
 
 
-def _of(line: LineName) -> Document:
-    return {"subject": line[0], "line": line[1], "status": OPEN}
+def _of(stream: StreamKey) -> Document:
+    return {"subject": stream[0], "stream": stream[1], "status": OPEN}

@@ -54,7 +54,7 @@ class Authenticator:
             raise Unauthenticated(
                 "token-required",
                 "A bearer token is required.",
-                way_out="Send Authorization: Bearer …",
+                hint="Send Authorization: Bearer …",
             )
         known = self._known.get(token)
         if known is not None and known[1] > time():
@@ -67,7 +67,7 @@ class Authenticator:
 
     def _verified(self, token: str) -> tuple[Actor, float]:
         refused = Unauthenticated(
-            "token-refused", "The token can't be trusted.", way_out="Ask the issuer for a new one."
+            "token-refused", "The token can't be trusted.", hint="Ask the issuer for a new one."
         )
         if self._keys is None:
             raise refused

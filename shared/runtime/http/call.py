@@ -102,7 +102,7 @@ class Call:
         """
         started = perf_counter()
         runtime = self.runtime
-        runtime.accepting()
+        runtime.ensure_ready()
         key, body_hash = self._key(), await self._body_hash()
         work = Work(
             subject=subject,
@@ -155,9 +155,9 @@ class Call:
         return [self._checked(found[subject]) for subject in subjects]
 
     def _checked(self, record: Record) -> Record:
-        if record.bare:
+        if record.is_new:
             what = record.subject.partition("/")[0]
-            raise Unknown(what) if record.kind.minted_here else NotYetKnown(what)
+            raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
             raise Forbidden("other-facility", "This record belongs to another facility.")
         return record
@@ -168,7 +168,7 @@ class Call:
             raise KeyRequired(
                 "idempotency-key-required",
                 f"Commands carry an Idempotency-Key of 1 to {KEY_LENGTH_MAX} printable characters.",
-                way_out="Send a new random key per command, and the same key when repeating it.",
+                hint="Send a new random key per command, and the same key when repeating it.",
             )
         # Two callers, or two routes, may use the same key without meaning the same command.
         return derive_id(self._cause_id(), "key")
@@ -196,7 +196,7 @@ class Call:
         return int(text)
 
 
-def call_by(*roles: str) -> Any:
+def require_roles(*roles: str) -> Any:
     """A dependency: the caller, whose role must be one of these (any role, when none is named)."""
 
     async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
@@ -205,7 +205,7 @@ def call_by(*roles: str) -> Any:
             raise Forbidden(
                 "role-not-allowed",
                 f"This needs one of the roles: {', '.join(sorted(roles))}.",
-                way_out="Ask a colleague with that role.",
+                hint="Ask a colleague with that role.",
             )
         return Call(request, actor)
 
@@ -217,7 +217,7 @@ def _fresh_enough(record: Record, wanted: str) -> None:
     source, _, number = wanted.rpartition(":")
     if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
         raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
-    reached = record.applied.get(source, (0, ""))[0] if source else record.next_sequence - 1
+    reached = record.inbox.get(source, (0, ""))[0] if source else record.next_sequence - 1
     if reached < int(number):
         raise NotYetKnown("change")
 
@@ -228,7 +228,7 @@ def _route(request: Request) -> str:
     return f"{request.method} {getattr(route, 'path', 'unmatched')}"
 
 
-def problem(status: int, code: str, detail: str, way_out: str = "", **more: Any) -> JSONResponse:
+def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) -> JSONResponse:
     """RFC 9457 problem details with a machine code."""
     body: dict[str, Any] = {
         "type": f"urn:throughcare:problem:{code}",
@@ -236,7 +236,7 @@ def problem(status: int, code: str, detail: str, way_out: str = "", **more: Any)
         "status": status,
         "code": code,
         "detail": detail,
-        **({"way_out": way_out} if way_out else {}),
+        **({"hint": hint} if hint else {}),
         **more,
     }
     headers: dict[str, str] = {}
@@ -250,7 +250,7 @@ def problem(status: int, code: str, detail: str, way_out: str = "", **more: Any)
 async def on_care_error(_request: Request, error: Exception) -> Response:
     """What was raised on purpose."""
     known = cast("CareError", error)
-    return problem(known.status, known.code, known.detail, known.way_out)
+    return problem(known.status, known.code, known.detail, known.hint)
 
 
 async def on_invalid(_request: Request, error: Exception) -> Response:

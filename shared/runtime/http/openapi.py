@@ -29,7 +29,7 @@ PROBLEM: Final[dict[str, Any]] = {
             "description": "Stable and for machines.",
         },
         "detail": {"type": "string"},
-        "way_out": {"type": "string", "description": "What the caller can do about it."},
+        "hint": {"type": "string", "description": "What the caller can do about it."},
         "errors": {
             "type": "array",
             "description": "Of a request that does not match its schema: where, and why.",
@@ -85,7 +85,7 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
 
 
 def _roles(routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
-    """By method and path, the roles that `call_by` lets in; empty: any."""
+    """By method and path, the roles that `require_roles` lets in; empty: any."""
     found: dict[tuple[str, str], list[str]] = {}
     for router in routers:
         for route in router.routes:

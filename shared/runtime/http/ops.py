@@ -12,11 +12,11 @@ from pydantic import AwareDatetime, BaseModel
 
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
-from shared.runtime.http.call import Call, call_by
+from shared.runtime.http.call import Call, require_roles
 
 router = APIRouter(tags=["operations"])
 
-OPERATOR = call_by("operator")
+OPERATOR = require_roles("operator")
 LOOK_SECONDS: Final = 0.002
 
 

@@ -18,10 +18,10 @@ from shared.contracts.codes import CODE_PATTERN
 from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ANY_FACILITY, ProgramProfile
 from shared.programs.read import read_profile
-from shared.runtime.http.call import Call, call_by
+from shared.runtime.http.call import Call, require_roles
 
 router = APIRouter(tags=["programs"])
-Anyone = Annotated[Call, call_by()]
+Anyone = Annotated[Call, require_roles()]
 
 SHIPPED: Final = Path(__file__).parents[2] / "programs" / "profiles"
 FILES_MAX: Final = 1_000
@@ -38,7 +38,7 @@ class Programs:
                 raise ConfigurationError(
                     "profile-version-taken",
                     f"{profile.program} {profile.version} is described twice, and differently.",
-                    way_out="Give what has changed a version and an effective day of its own.",
+                    hint="Give what has changed a version and an effective day of its own.",
                 )
 
     @classmethod

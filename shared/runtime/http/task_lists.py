@@ -1,6 +1,6 @@
-"""Open loops and work lists over HTTP, the same in every service.
+"""Open loops and task lists over HTTP, the same in every service.
 
-`GET /loops` answers what is open, whose it is, until when, and how far it has been escalated. `GET /work` answers
+`GET /loops` answers what is open, whose it is, until when, and how far it has been escalated. `GET /tasks` answers
 what one person has to do now: what their roles on care teams own, and what those own for whom they stand in.
 """
 
@@ -16,11 +16,11 @@ from shared.contracts import intake
 from shared.contracts.codes import UUID_PATTERN
 from shared.duty import StaffState, absence_ended, absence_planned, acting
 from shared.errors import Forbidden, Invalid
-from shared.loops import LOOP_MARK, CareState, Loop
+from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.store import Place, in_milliseconds
-from shared.runtime.http.call import Call, call_by
+from shared.runtime.http.call import Call, require_roles
 
 router = APIRouter(tags=["open loops"])
 
@@ -34,9 +34,9 @@ STAFF_REACTIONS: Final = (
 
 PAGE: Final = 500
 SUPERVISORS: Final = ("clinical_supervisor", "program_director", "operator", "privacy_officer")
-"""Who may see other people's work lists."""
+"""Who may see other people's task lists."""
 
-Anyone = Annotated[Call, call_by()]
+Anyone = Annotated[Call, require_roles()]
 Limit = Annotated[int, Query(ge=1, le=PAGE)]
 Code = Annotated[str | None, Query(pattern="^[a-z_]{2,40}$")]
 StaffIdQuery = Annotated[str | None, Query(pattern=UUID_PATTERN)]
@@ -58,8 +58,8 @@ async def open_loops(
     `limit` people; `next`, when it is there, is `after` for the page that follows.
     """
     now = call.runtime.clock.now()
-    records = await call.runtime.store.marked(
-        LOOP_MARK, call.actor.facility_id, _place(after), limit
+    records = await call.runtime.store.by_index(
+        LOOP_INDEX, call.actor.facility_id, _place(after), limit
     )
     found = [(record.subject, record.state) for record in records]
     staff = await _staff(call, (state for _, state in found))
@@ -78,8 +78,8 @@ async def open_loops(
     return answer
 
 
-@router.get("/work")
-async def work(
+@router.get("/tasks")
+async def tasks(
     call: Anyone, staff_id: StaffIdQuery = None, role: Code = None, limit: Limit = 100
 ) -> dict[str, Any]:
     """What someone has to do now, the most urgent first. Without a question, the caller's own and their role's.
@@ -92,7 +92,7 @@ async def work(
     own = staff_id in (None, call.actor.id) and role in (None, call.actor.role)
     if not own and call.actor.role not in SUPERVISORS:
         raise Forbidden(
-            "not-your-work", "This is somebody else's work list.", way_out="Ask for your own."
+            "not-your-tasks", "This is somebody else's task list.", hint="Ask for your own."
         )
     asked = staff_id is not None or role is not None
     wanted = (staff_id, role) if asked else (call.actor.id, call.actor.role)
@@ -108,10 +108,10 @@ async def work(
         ]
         items.sort(key=_urgency)
         # A later page has only people whose first deadline is later; one of this page may have a later one as well.
-        reached = _in_utc(found[-1][1].marks()[LOOP_MARK])
+        reached = _in_utc(found[-1][1].index_entries()[LOOP_INDEX])
         if len(items) >= limit and items[limit - 1]["deadline_at"] <= reached:
             break
-    return {"staff_id": wanted[0], "role": wanted[1], "work": items[:limit], "now": _in_utc(now)}
+    return {"staff_id": wanted[0], "role": wanted[1], "tasks": items[:limit], "now": _in_utc(now)}
 
 
 def _is_on_list(view: Mapping[str, Any], staff_id: str | None, role: str | None) -> bool:
@@ -129,7 +129,7 @@ def _urgency(view: Mapping[str, Any]) -> tuple[str, str, str]:
 async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
     place: Place | None = None
     while True:
-        records = await call.runtime.store.marked(LOOP_MARK, call.actor.facility_id, place, PAGE)
+        records = await call.runtime.store.by_index(LOOP_INDEX, call.actor.facility_id, place, PAGE)
         if not records:
             return
         yield [(record.subject, record.state) for record in records]
@@ -138,7 +138,7 @@ async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
 
 def _place_of(record: Record) -> Place:
     """Where the store has put this record, which keeps milliseconds and rounds them up."""
-    return in_milliseconds(record.state.marks()[LOOP_MARK]), record.subject
+    return in_milliseconds(record.state.index_entries()[LOOP_INDEX]), record.subject
 
 
 async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffState]:
@@ -192,7 +192,7 @@ def _place(after: str | None) -> Place | None:
         return datetime.fromisoformat(moment).astimezone(UTC), subject
     except (ValueError, OverflowError):
         raise Invalid(
-            "after-invalid", "`after` is not what a page said.", way_out="Use `next` as it came."
+            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
         ) from None
 
 

@@ -18,7 +18,7 @@ from aiokafka.protocol.commit import OffsetFetchRequest
 Send = Callable[[Any, Any], Awaitable[Any]]
 
 
-def mend_offset_fetch() -> None:
+def patch_offset_fetch() -> None:
     """Have aiokafka raise what the coordinator said; it tries again by itself what can be tried again."""
     client = cast("Any", GroupCoordinator)
     if client._send_req.__module__ != __name__:  # noqa: SLF001 - there is no public place for it

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic
 
 
-class DeadLetterLimit:
+class CircuitBreaker:
     """Counts dead letters in a row and within a window of wall seconds. A limit of 0 is off.
 
     Rows that only wait behind a parked one count neither way: they are no new failure.

@@ -23,14 +23,14 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.event import TOPICS, Envelope
 from shared.errors import CareError, Refused
 from shared.runtime.clock import Clock
-from shared.runtime.core.dead_letter import LINE_PARKED
+from shared.runtime.core.dead_letter import STREAM_BLOCKED
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
-from shared.runtime.kafka.aiokafka_patch import mend_offset_fetch
-from shared.runtime.kafka.circuit_breaker import DeadLetterLimit
+from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
+from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 from shared.runtime.kafka.reading import Raw, Reader
 from shared.runtime.logs import log
@@ -76,7 +76,7 @@ class Consumer(ConsumerRebalanceListener):
         self._settings = settings
         self._group = service
         self._subscriber: Any = None
-        self._limit = DeadLetterLimit(
+        self._limit = CircuitBreaker(
             settings.dead_letters_in_a_row_max,
             settings.dead_letters_in_window_max,
             settings.dead_letter_window_seconds,
@@ -88,7 +88,7 @@ class Consumer(ConsumerRebalanceListener):
 
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
-        mend_offset_fetch()
+        patch_offset_fetch()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,
@@ -153,17 +153,17 @@ class Consumer(ConsumerRebalanceListener):
         await self._backoff.pause()
 
     async def _process(self, batch: Sequence[Raw]) -> None:
-        works, letters = self._read(batch)
-        await self._store.add_letters(letters)
-        fates = [False] * len(letters)
+        works, dead_letters = self._read(batch)
+        await self._store.add_dead_letters(dead_letters)
+        fates = [False] * len(dead_letters)
         for outcome in await self._reactor.submit(works) if works else ():
             if outcome.error is not None:
                 raise outcome.error
-            if outcome.status in ("parked", "forked"):
+            if outcome.status in ("blocked", "conflicting"):
                 self._metrics.dead_letters.labels(outcome.reason).inc()
-            if outcome.reason != LINE_PARKED:
-                fates.append(outcome.status not in ("parked", "forked"))
-        for row in letters:
+            if outcome.reason != STREAM_BLOCKED:
+                fates.append(outcome.status not in ("blocked", "conflicting"))
+        for row in dead_letters:
             self._metrics.dead_letters.labels(row["reason"]).inc()
         await self._account_for(batch)
         if self._limit.reached(fates):
@@ -181,7 +181,7 @@ class Consumer(ConsumerRebalanceListener):
     def _read(self, batch: Sequence[Raw]) -> tuple[list[Work], list[dict[str, Any]]]:
         """What a batch asks to be decided, and what of it can only be set aside."""
         works: list[Work] = []
-        letters: list[dict[str, Any]] = []
+        dead_letters: list[dict[str, Any]] = []
         now = self._clock.now()
         for record in batch:
             read = self.reader.read(record, now)
@@ -189,11 +189,11 @@ class Consumer(ConsumerRebalanceListener):
                 self._watch(read.envelope)
             if read.work is not None:
                 works.append(read.work)
-            elif read.letter is not None:
-                letters.append(read.letter)
+            elif read.dead_letter is not None:
+                dead_letters.append(read.dead_letter)
             elif read.envelope is not None:
                 self._metrics.events_skipped.labels(read.envelope.source).inc()
-        return works, letters
+        return works, dead_letters
 
     def _watch(self, envelope: Envelope) -> None:
         """Say when a number is missing from a subject's stream. An alarm, never a stop."""
@@ -308,10 +308,10 @@ class Consumer(ConsumerRebalanceListener):
             raise Refused(
                 was,
                 "Records that this service had not heard were removed from a topic.",
-                way_out="Bootstrap it (see the runbook), or resume with accept: history-removed.",
+                hint="Bootstrap it (see the runbook), or resume with accept: history-removed.",
             )
         if was not in RESUMABLE:
-            raise Refused(was, "A topic is not what it was.", way_out="See the runbook: migrate.")
+            raise Refused(was, "A topic is not what it was.", hint="See the runbook: migrate.")
         self.halted = None
         self._limit.forget()
         self._metrics.halted.set(0)
@@ -346,7 +346,7 @@ class Consumer(ConsumerRebalanceListener):
         try:
             await self._kafka.commit(dict(ends))
         except (CommitFailedError, IllegalStateError) as error:
-            # The partitions moved while we worked: the next owner reads again and finds `applied`.
+            # The partitions moved while we worked: the next owner reads again and finds `inbox`.
             log.info("commit.moved_on", exception=type(error).__name__)
         except KafkaError as error:
             # The work is saved; a later commit covers it.

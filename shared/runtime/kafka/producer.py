@@ -30,7 +30,7 @@ def unavailable(error: Exception) -> Unavailable:
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",
-        way_out="Nothing has changed; retry.",
+        hint="Nothing has changed; retry.",
     )
 
 
@@ -64,7 +64,7 @@ async def ensure_topics(
             raise TopicMismatch(
                 "topic-partitions-differ",
                 f"{name} has {partitions} partitions; the catalogue says {wanted[name].partitions}.",
-                way_out="See the runbook: drain and migrate.",
+                hint="See the runbook: drain and migrate.",
             )
 
 

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
 from shared.decision import Cause, Decision, State
-from shared.runtime.core.dead_letter import letter, unreadable
+from shared.runtime.core.dead_letter import dead_letter, unreadable
 from shared.runtime.core.reactions import Reaction, Reactions
-from shared.runtime.core.record import Line, Work
+from shared.runtime.core.record import StreamPosition, Work
 from shared.runtime.logs import log
 
 Raw = ConsumerRecord[bytes, bytes]
@@ -24,7 +24,7 @@ class Read(NamedTuple):
 
     envelope: Envelope | None = None
     work: Work | None = None
-    letter: dict[str, Any] | None = None
+    dead_letter: dict[str, Any] | None = None
 
 
 class Reader:
@@ -38,12 +38,12 @@ class Reader:
         try:
             envelope = _envelope(record)
         except EnvelopeError as error:
-            return Read(letter=_set_aside(record, None, error.code))
+            return Read(dead_letter=_set_aside(record, None, error.code))
         reaction = self._reactions.find(envelope.fact)
         if reaction is None:
             return Read(envelope)
         if not envelope.subject.startswith(f"{reaction.event.SUBJECT}/"):
-            return Read(envelope, letter=_set_aside(record, envelope, "subject-kind-wrong"))
+            return Read(envelope, dead_letter=_set_aside(record, envelope, "subject-kind-wrong"))
         return Read(envelope, self._work(record, envelope, reaction, now))
 
     def event_class(self, event_type: str) -> type[Event] | None:
@@ -66,9 +66,9 @@ class Reader:
                 subject = reaction.subject(envelope, event)
             except (ValidationError, ValueError, RecursionError):
                 reason = "data-invalid"
-        line = envelope.source.removeprefix("care.")
+        stream = envelope.source.removeprefix("care.")
         if subject != envelope.subject:
-            line = f"{line}|{envelope.subject}"
+            stream = f"{stream}|{envelope.subject}"
         return Work(
             subject=subject,
             cause_id=envelope.id,
@@ -76,9 +76,9 @@ class Reader:
             facility_id=envelope.facilityid,
             now=now,
             decide=_decide(reaction, event),
-            line=Line(line, envelope.sequence, envelope.id),
+            stream=StreamPosition(stream, envelope.sequence, envelope.id),
             traceparent=envelope.traceparent,
-            letter=lambda: letter(record, envelope),
+            dead_letter=lambda: dead_letter(record, envelope),
             unreadable=reason,
         )
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.event import EnvelopeError, Topic, read_envelope
-from shared.errors import HistoryForked, TopicMismatch
+from shared.errors import SequenceConflict, TopicMismatch
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.producer import ensure_topics, partition_counts, read_tail, unavailable
 
@@ -21,12 +21,12 @@ async def check(
 ) -> None:
     """Ensure the topics and compare them, and the store, with what this service remembers.
 
-    Raises `TopicMismatch`, `HistoryForked`, or `Unavailable` while a dependency is away.
+    Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
     topics = [own, *heard]
     await ensure_topics(bootstrap, topics, replication)
     await check_topics(bootstrap, topics, store)
-    await check_fork(bootstrap, own, store)
+    await check_numbering(bootstrap, own, store)
 
 
 async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
@@ -40,7 +40,7 @@ async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
             raise TopicMismatch(
                 "topic-partitions-differ" if found else "topic-missing",
                 f"{name} has {found} partitions; the catalogue says {named[name].partitions}.",
-                way_out="See the runbook: drain and migrate.",
+                hint="See the runbook: drain and migrate.",
             )
 
 
@@ -49,26 +49,30 @@ async def check_topics(bootstrap: str, topics: Iterable[Topic], store: Store) ->
     named = {topic.name: topic for topic in topics}
     ends = await end_offsets(bootstrap, named.values())
     for name, topic in named.items():
-        note = await store.note(f"topic:{name}")
-        if note and note["incarnation"] != topic.incarnation:
+        metadata = await store.metadata(f"topic:{name}")
+        if metadata and metadata["incarnation"] != topic.incarnation:
             raise TopicMismatch(
                 "topic-incarnation-differs",
-                f"{name} is incarnation {topic.incarnation}; this store knows {note['incarnation']}.",
-                way_out="See the runbook: drain and migrate.",
+                f"{name} is incarnation {topic.incarnation}; this store knows {metadata['incarnation']}.",
+                hint="See the runbook: drain and migrate.",
             )
-        if note and any(now < then for now, then in zip(ends[name], note["ends"], strict=False)):
+        if metadata and any(
+            now < then for now, then in zip(ends[name], metadata["ends"], strict=False)
+        ):
             raise TopicMismatch(
                 "topic-made-again",
                 f"{name} is shorter than it was when this service last saw it.",
-                way_out="See the runbook: drain and migrate.",
+                hint="See the runbook: drain and migrate.",
             )
-    await note_topics(store, named.values(), ends)
+    await remember_topics(store, named.values(), ends)
 
 
-async def note_topics(store: Store, topics: Iterable[Topic], ends: dict[str, list[int]]) -> None:
+async def remember_topics(
+    store: Store, topics: Iterable[Topic], ends: dict[str, list[int]]
+) -> None:
     """Remember how far the topics reach."""
     for topic in topics:
-        await store.set_note(
+        await store.set_metadata(
             f"topic:{topic.name}", {"incarnation": topic.incarnation, "ends": ends[topic.name]}
         )
 
@@ -88,7 +92,7 @@ async def end_offsets(bootstrap: str, topics: Iterable[Topic]) -> dict[str, list
     return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
 
 
-async def check_fork(bootstrap: str, own: Topic, store: Store) -> None:
+async def check_numbering(bootstrap: str, own: Topic, store: Store) -> None:
     """The tail of our own topic may not be ahead of the store: a save always comes before its publish.
 
     If it is, the store was lost or restored from an older backup, and publishing would give numbers that are
@@ -107,8 +111,8 @@ async def check_fork(bootstrap: str, own: Topic, store: Store) -> None:
     kept = await store.load(said)
     ahead = [subject for subject, number in said.items() if kept[subject].next_sequence <= number]
     if ahead:
-        raise HistoryForked(
-            "history-forked",
+        raise SequenceConflict(
+            "sequence-conflict",
             f"{own.name} is ahead of the store for {len(ahead)} subjects: the store is older than its topic.",
-            way_out="Restore the latest store, or rebuild it from the topics. See the runbook.",
+            hint="Restore the latest store, or rebuild it from the topics. See the runbook.",
         )

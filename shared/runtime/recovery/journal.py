@@ -54,7 +54,7 @@ class Seal:
             raise ConfigurationError(
                 "journal-key-unusable",
                 f"CARE_JOURNAL_KEY is not {KEY_BYTES} bytes in base64.",
-                way_out="Make one with `openssl rand -base64 32`, and keep it apart from topics and backups.",
+                hint="Make one with `openssl rand -base64 32`, and keep it apart from topics and backups.",
             )
         self._cipher = AESGCM(raw)
         self._service = service

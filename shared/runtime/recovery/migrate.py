@@ -27,7 +27,7 @@ from shared.runtime.kafka.producer import (
     partition_counts,
     unavailable,
 )
-from shared.runtime.kafka.startup_checks import end_offsets, note_topics
+from shared.runtime.kafka.startup_checks import end_offsets, remember_topics
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.retry import Backoff
@@ -57,8 +57,8 @@ async def migrate(
     owner = next(party for party in parties if f"care.{party.name}" == topic.name)
     for party in parties:
         await check_stopped(bootstrap, party.name)
-    note = f"migration:{topic.name}"
-    phase = (await owner.store.note(note)).get("phase")
+    metadata = f"migration:{topic.name}"
+    phase = (await owner.store.metadata(metadata)).get("phase")
     if phase is None:
         found = (await partition_counts(bootstrap, [topic.name]))[topic.name]
         await _check_drained(bootstrap, replace(topic, partitions=found), owner, parties)
@@ -67,17 +67,17 @@ async def migrate(
             await _make_anew(bootstrap, _aside(topic))
             await _copy(bootstrap, replace(topic, partitions=found), _aside(topic))
             phase = "aside"
-            await owner.store.set_note(note, {"phase": phase})
+            await owner.store.set_metadata(metadata, {"phase": phase})
     if phase == "aside":
         say(f"making {topic.name} anew with {topic.partitions} partitions")
         await _make_anew(bootstrap, topic)
         await _copy(bootstrap, _aside(topic), topic)
-        await owner.store.set_note(note, {"phase": "back"})
+        await owner.store.set_metadata(metadata, {"phase": "back"})
     await ensure_topics(bootstrap, [topic])
     say("setting positions to the end")
     for party in parties:
         await _settle(bootstrap, topic, party)
-    await owner.store.set_note(note, {"phase": None})
+    await owner.store.set_metadata(metadata, {"phase": None})
     await _delete(bootstrap, topic.name + ASIDE)
     ends = (await end_offsets(bootstrap, [topic]))[topic.name]
     log.warning("topic.migrated", topic=topic.name, count=sum(ends))
@@ -115,7 +115,7 @@ def _undrained(what: str) -> ConfigurationError:
     return ConfigurationError(
         "not-drained",
         f"{what}.",
-        way_out="Start the services on the catalogue that fits the topic, let them finish, stop them, repeat.",
+        hint="Start the services on the catalogue that fits the topic, let them finish, stop them, repeat.",
     )
 
 
@@ -203,7 +203,7 @@ async def _settle(bootstrap: str, topic: Topic, party: Party) -> None:
             consumer.assign(list(places))
             await consumer.commit(places)
     if topic.name in party.heard or topic.name == f"care.{party.name}":
-        await note_topics(party.store, [topic], ends)
+        await remember_topics(party.store, [topic], ends)
     with translated():
         records, writes = party.store.collection("records"), list[UpdateOne]()
         async for document in records.find({}, {"bucket": 1}):

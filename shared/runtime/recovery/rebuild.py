@@ -3,7 +3,7 @@
 Of every record the newest copy is taken: from the journal, or from the store itself where that is newer. They are
 compared with the service's own topic, written to a collection beside the records, and only then put in the records'
 place. The offsets of the service go back to the beginning: what it heard after the newest copies is heard again, and
-`applied` knows the rest.
+`inbox` knows the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from shared.contracts.event import TOPICS, EnvelopeError, Topic, read_envelope
-from shared.errors import ConfigurationError, HistoryForked
+from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import Document, MongoStore, in_milliseconds, translated
 from shared.runtime.kafka.producer import read_tail, unavailable
@@ -53,7 +53,7 @@ class Rebuilt:
     from_journal: int
     """Records whose newest copy was the journal's."""
     state_hash: str
-    parked: int
+    blocked: int
     """Records with a line that is still parked."""
 
 
@@ -85,8 +85,9 @@ async def rebuild(
 ) -> Rebuilt:
     """Make the records anew from the journal. Repeating it changes nothing more.
 
-    Raises `ConfigurationError` while the service runs or when the journal can't be used, `HistoryForked` when even the
-    journal is behind the service's own topic (the records stay as they are), `Unavailable` while a dependency is away.
+    Raises `ConfigurationError` while the service runs or when the journal can't be used, `SequenceConflict` when
+    even the journal is behind the service's own topic (the records stay as they are), `Unavailable` while a dependency
+    is away.
     """
     await check_stopped(bootstrap, service)
     newest, from_journal = await _newest(store, bootstrap, service, key)
@@ -95,9 +96,9 @@ async def rebuild(
         _go_on(document)
     await _put_in_place(store, newest)
     await rewind(bootstrap, service, [TOPICS[name] for name in heard])
-    parked = sum(bool(document["parked"]) for document in newest.values())
+    blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
-    return Rebuilt(len(newest), from_journal, state_hash(newest.values()), parked)
+    return Rebuilt(len(newest), from_journal, state_hash(newest.values()), blocked)
 
 
 async def _newest(
@@ -123,7 +124,7 @@ def _go_on(document: Document) -> None:
 
     A parked deadline is tried again, for its dead letter may be lost; a parked event comes again with its line.
     """
-    document["parked"].pop(DEADLINES, None)
+    document["blocked"].pop(DEADLINES, None)
     deadlines = document["state"].get("deadlines")
     if deadlines and "due" not in document:
         document["due"] = in_milliseconds(min(map(datetime.fromisoformat, deadlines.values())))
@@ -160,7 +161,7 @@ async def check_stopped(bootstrap: str, service: str) -> None:
         raise ConfigurationError(
             "service-running",
             f"{members} replicas of {service} are running.",
-            way_out="Stop them, wait for the session time-out, and repeat.",
+            hint="Stop them, wait for the session time-out, and repeat.",
         )
 
 
@@ -189,10 +190,10 @@ async def check_numbers(bootstrap: str, own: Topic, kept: Mapping[str, Mapping[s
         if envelope.source == own.name and envelope.sequence >= next_sequence:
             ahead.add(envelope.subject)
     if ahead:
-        raise HistoryForked(
+        raise SequenceConflict(
             "journal-behind",
             f"{own.name} is ahead of the journal for {len(ahead)} subjects. Nothing was changed.",
-            way_out="The journal was off when they were said. Restore a newer backup of the store, then repeat.",
+            hint="The journal was off when they were said. Restore a newer backup of the store, then repeat.",
         )
 
 

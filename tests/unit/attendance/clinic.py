@@ -17,7 +17,7 @@ from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, State
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import CommandKey, Line, Record, Work
+from shared.runtime.core.record import CommandKey, Record, StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
@@ -46,7 +46,7 @@ class Clinic:
         self.reactor = Reactor(SERVICE.source, self.store, relay, metrics, SERVICE.handoffs)
         self.app = create_app(SERVICE, ServiceSettings())
         self.app.state.runtime = SimpleNamespace(
-            accepting=lambda: None,
+            ensure_ready=lambda: None,
             clock=self.clock,
             reactor=self.reactor,
             store=self.store,
@@ -79,7 +79,7 @@ class Clinic:
             facility_id=FACILITY,
             now=self.clock.now(),
             decide=lambda state, cause: reaction.rule(state, event, cause),
-            line=Line(event.SOURCE.removeprefix("care."), number, event_id),
+            stream=StreamPosition(event.SOURCE.removeprefix("care."), number, event_id),
         )
         [outcome] = await self.reactor.submit([work])
         assert outcome.status == "applied", outcome

@@ -18,7 +18,7 @@ from shared.contracts.attendance import AttendanceStatus, CancelledBy, Correctio
 from shared.contracts.intake import WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import Refused
-from shared.runtime.core.record import Line
+from shared.runtime.core.record import StreamPosition
 from tests.unit.attendance.clinic import PROGRAM, PROGRAMS
 from tests.unit.attendance.world import Episode, admission, local
 from tests.unit.support import FACILITY, START, History, fact, uid
@@ -52,7 +52,7 @@ class Under:
             uid(f"{name} {self.delivered}"),
             self.receiver.now,
             lambda state, cause: ruled(state, body, cause),
-            line=Line(name, self.delivered, uid(f"{name} {self.delivered}")),
+            stream=StreamPosition(name, self.delivered, uid(f"{name} {self.delivered}")),
         )
         assert self.receiver.record.apply(work, self.receiver.source).status == "applied"
         if again:

@@ -243,7 +243,7 @@ def test_the_end_of_the_episode_ends_all_of_it(ends: Any) -> None:
 
 
 def test_nobody_is_drawn_or_due_for_a_screen_in_a_pause() -> None:
-    episode = Pausing(POLICY.model_copy(update={"screen_every_days": 7}))
+    episode = Pausing(POLICY.replace(screen_every_days=7))
     drawn = episode.command(lambda s, c: screens.draw(s, "urine-12", screens.LOTS - 1, c))
     assert drawn.answer == {"drawn": False}
     episode.missed(0, 1, 2)

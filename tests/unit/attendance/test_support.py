@@ -181,7 +181,7 @@ def test_a_visit_that_the_roll_contradicts_is_refused() -> None:
     with pytest.raises(CareError) as refused:
         episode.command(lambda s, c: mutual_support.family_attended(s, visit, c))
     assert refused.value.code == "patient-was-absent"
-    alone = visit.model_copy(update={"patient_present": False})
+    alone = visit.replace(patient_present=False)
     episode.command(lambda s, c: mutual_support.family_attended(s, alone, c))
 
 

@@ -13,7 +13,7 @@ from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
 from shared.contracts.codes import LevelOfCare, Modality, Population
 from shared.decision import HandoffBody
-from shared.runtime.core.record import Line, Outcome
+from shared.runtime.core.record import Outcome, StreamPosition
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 ZONE = "America/New_York"
@@ -57,7 +57,9 @@ class Episode(History):
             uid(f"{session_id}/{number}"),
             self.now,
             lambda state, cause: rule(state, body, cause),
-            line=Line(f"self|session/{session_id}", number, uid(f"{session_id}#{number}")),
+            stream=StreamPosition(
+                f"self|session/{session_id}", number, uid(f"{session_id}#{number}")
+            ),
         )
         outcome = self.record.apply(work, self.source)
         for _ in range(again):

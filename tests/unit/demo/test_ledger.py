@@ -62,7 +62,7 @@ class Run:
         for hearer, wanted in WANTED.items():
             if fact.type in wanted:
                 record = self.kept[hearer].records.setdefault(subject, _record())
-                record["applied"][source] = (number, fact.id)
+                record["inbox"][source] = (number, fact.id)
         return fact
 
     def retold(
@@ -117,7 +117,7 @@ def undo(run: Run) -> None:
 
 
 def _record() -> dict[str, Any]:
-    return {"next_sequence": 1, "applied": {}, "outbox": [], "handoffs": [], "due": None}
+    return {"next_sequence": 1, "inbox": {}, "outbox": [], "handoffs": [], "due": None}
 
 
 @pytest.fixture
@@ -262,17 +262,17 @@ def fact_beyond_the_next_number(run: Run) -> None:
 
 @fault("lost", f"care.attendance.session-attended.v1 {OTHER} #1: plans has applied up to 0")
 def wanted_event_not_applied_at_all(run: Run) -> None:
-    run.kept["plans"].records[OTHER]["applied"] = {}
+    run.kept["plans"].records[OTHER]["inbox"] = {}
 
 
 @fault("lost", f"care.attendance.session-attended.v1 {EPISODE} #2: followup has applied up to 1")
 def wanted_event_applied_too_low(run: Run) -> None:
-    run.kept["followup"].records[EPISODE]["applied"]["attendance"] = (1, "before")
+    run.kept["followup"].records[EPISODE]["inbox"]["attendance"] = (1, "before")
 
 
 @fault("lost", f"care.attendance.session-attended.v1 {EPISODE} #2: plans has applied up to 2")
 def wanted_event_applied_by_another_id(run: Run) -> None:
-    run.kept["plans"].records[EPISODE]["applied"]["attendance"] = (2, "another")
+    run.kept["plans"].records[EPISODE]["inbox"]["attendance"] = (2, "another")
 
 
 @fault("doubled", f"{EPISODE}: 360 minutes of 180")
@@ -348,7 +348,7 @@ def check_in_scheduled_twice(run: Run) -> None:
 
 @fault("doubled", f"care.attendance.screen-ordered.v1 {EPISODE} #1: number taken by two facts")
 def number_taken_by_two_ids(run: Run) -> None:
-    run.heard.append(run.retold(run.fact("screen-ordered"), id="forked"))
+    run.heard.append(run.retold(run.fact("screen-ordered"), id="conflicting"))
 
 
 @fault("doubled", f"event id care.attendance/{EPISODE}/1 stands for 2 facts")
@@ -372,9 +372,9 @@ def waiting_handoff(run: Run) -> None:
     run.kept["attendance"].records[EPISODE]["handoffs"] = [{"number": 1}]
 
 
-@fault("stuck", f"followup {EPISODE}: parked is not empty")
-def parked_line(run: Run) -> None:
-    run.kept["followup"].records[EPISODE]["parked"] = {"attendance": "data-invalid"}
+@fault("stuck", f"followup {EPISODE}: blocked is not empty")
+def blocked_stream(run: Run) -> None:
+    run.kept["followup"].records[EPISODE]["blocked"] = {"attendance": "data-invalid"}
 
 
 @fault("stuck", "plans: 3 records behind")
@@ -445,7 +445,7 @@ def test_a_dead_letter_is_not_clean(run: Run) -> None:
 
 def test_what_is_not_yet_due_and_what_nobody_wants_is_no_finding(run: Run) -> None:
     run.kept["plans"].records[EPISODE]["due"] = NOW + timedelta(seconds=1)
-    run.kept["intake"].records[EPISODE]["applied"] = {}
+    run.kept["intake"].records[EPISODE]["inbox"] = {}
     assert run.judged().clean
 
 

@@ -18,10 +18,10 @@ def shown(what: RenderableType) -> str:
     return captured.get()
 
 
-def heard_all(**but: int) -> Ledger:
+def heard_all(**replace: int) -> Ledger:
     """A clean ledger in which every type was heard once, but for these, by the last part of their names."""
     named = {name.split(".")[2].replace("-", "_"): name for name in CATALOGUE}
-    counts = dict.fromkeys(CATALOGUE, 1) | {named[name]: count for name, count in but.items()}
+    counts = dict.fromkeys(CATALOGUE, 1) | {named[name]: count for name, count in replace.items()}
     return Ledger(events=sum(counts.values()), events_by_type=counts)
 
 

@@ -115,7 +115,7 @@ def test_return_to_use_and_the_way_back() -> None:
     assert http.get(HERE).json()["reengagement"] is None
     again = http.post("/reengagements", body)
     assert (again.status_code, again.json()["code"]) == (409, "no-reengagement")
-    assert again.json()["way_out"]
+    assert again.json()["hint"]
 
 
 def test_a_command_repeated_with_its_key_is_answered_and_not_repeated() -> None:
@@ -203,7 +203,7 @@ def test_on_what_was_entered_in_error_there_are_no_commands(
     history.hear(VOIDED)
     response = serve(history).post(path, body)
     assert (response.status_code, response.json()["code"]) == (409, "entered-in-error")
-    assert response.json()["way_out"]
+    assert response.json()["hint"]
 
 
 def test_a_plan_is_agreed_and_its_appointment_kept() -> None:
@@ -338,7 +338,7 @@ def test_every_open_loop_is_listed_and_on_somebodys_work_list() -> None:
     http = serve(history)
     kinds = {loop["kind"] for loop in http.get("/loops").json()["loops"]}
     assert kinds == {"risk_response"}
-    assert [one["kind"] for one in http.get("/work").json()["work"]] == ["risk_response"]
+    assert [one["kind"] for one in http.get("/tasks").json()["tasks"]] == ["risk_response"]
 
 
 @pytest.mark.parametrize(

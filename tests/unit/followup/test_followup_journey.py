@@ -93,9 +93,9 @@ def test_where_an_episode_is_and_who_owns_what_is_next(
 def test_an_episode_that_stays_in_one_step_is_found_by_when_it_should_have_gone_on() -> None:
     history = Followup()
     history.hear(received)
-    assert history.state.marks()["awaited"] == START + 3 * DAY
+    assert history.state.index_entries()["awaited"] == START + 3 * DAY
     history.hear(admitted())
-    assert history.state.marks()["awaited"] == START + 7 * DAY
+    assert history.state.index_entries()["awaited"] == START + 7 * DAY
 
 
 class TestTurnedAway:
@@ -342,9 +342,9 @@ def test_aftercare_names_the_consents_that_hold() -> None:
 def test_a_session_that_is_cancelled_is_not_coming() -> None:
     session = Other(f"session/{uid('s')}", SessionState)
     session.hear(fact(attendance.SessionScheduled, starts_at=START + timedelta(days=1)))
-    assert session.state.marks() == {"coming": START + timedelta(days=1)}
+    assert session.state.index_entries() == {"coming": START + timedelta(days=1)}
     session.hear(fact(attendance.SessionCancelled))
-    assert session.state.marks() == {}
+    assert session.state.index_entries() == {}
 
 
 def test_what_is_only_remembered_shows() -> None:

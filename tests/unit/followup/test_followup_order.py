@@ -191,14 +191,14 @@ def test_whatever_staff_do_a_year_ends_once_with_eight_settled(
             act(history)
         except Refused as refused:
             refusals.append(refused)
-    assert all(refused.way_out for refused in refusals)
+    assert all(refused.hint for refused in refusals)
     history.after(days=500)
     [completed] = history.of(followup.AftercareCompleted)
     done = len(history.of(followup.CheckInCompleted))
     assert completed.check_ins_done == done
     assert completed.check_ins_due == done + len(history.of(followup.CheckInMissed)) == 8
     assert history.state.deadlines == {}
-    assert history.record.parked == {}
+    assert history.record.blocked == {}
     losses_and_finds(history)
     escalations_end_once(history)
 

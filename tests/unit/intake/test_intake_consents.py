@@ -138,7 +138,7 @@ def asked(**changes: Any) -> Asked:
 def refuses(code: str, act: Any, *arguments: Any, **more: Any) -> Refused:
     with pytest.raises(Refused) as found:
         act(*arguments, **more)
-    assert (found.value.code, bool(found.value.way_out)) == (code, True)
+    assert (found.value.code, bool(found.value.hint)) == (code, True)
     return found.value
 
 

@@ -132,7 +132,7 @@ def test_answers_that_make_no_sense(answers: dict[str, bool], code: str) -> None
     before = history.state
     with pytest.raises(Invalid) as refused:
         history.command(asked(answers))
-    assert (refused.value.code, bool(refused.value.way_out)) == (code, True)
+    assert (refused.value.code, bool(refused.value.hint)) == (code, True)
     assert history.state is before
 
 
@@ -276,7 +276,7 @@ def test_who_is_admitted_to_which_program(
         return
     with pytest.raises(Refused) as refused:
         enter(history, profile, population=population, length_weeks=8)
-    assert (refused.value.code, bool(refused.value.way_out)) == (code, True)
+    assert (refused.value.code, bool(refused.value.hint)) == (code, True)
     assert history.of(intake.PatientAdmitted) == []
 
 

@@ -395,7 +395,7 @@ async def test_no_name_is_anywhere_but_in_the_identity_record(
         answers = [
             await intake.post("/people/matches", _names(CANARY)),
             await intake.get("/loops"),
-            await intake.get("/work"),
+            await intake.get("/tasks"),
             await intake.get(f"/episodes/{episode_id}"),
             await intake.get(f"/people/{person_id}/consents"),
             await intake.get("/metrics"),
@@ -425,7 +425,7 @@ async def test_no_name_is_anywhere_but_in_the_identity_record(
             identity_record.get("outbox", []),
             identity_record.get("handoffs", []),
             identity_record.get("commands", []),
-            intake.disk.letter_documents(),
+            intake.disk.dead_letter_documents(),
             lines,
             caplog.text,
             capsys.readouterr(),

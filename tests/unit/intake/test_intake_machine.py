@@ -203,7 +203,7 @@ class Episode(RuleBasedStateMachine):
             refusal = error
         else:
             return
-        assert (bool(refusal.code), bool(refusal.way_out)) == (True, True)
+        assert (bool(refusal.code), bool(refusal.hint)) == (True, True)
         assert (self.state, len(self.history.names)) == (before, said)
 
     def _hand(self, body: Any) -> None:

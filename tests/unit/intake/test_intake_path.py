@@ -212,7 +212,7 @@ def test_findings_that_make_no_sense(found: assessments.Findings, code: str) -> 
     with pytest.raises(Invalid) as refused:
         history.command(complete(found))
     assert (refused.value.code, refused.value.status) == (code, 422)
-    assert refused.value.way_out
+    assert refused.value.hint
     assert history.state is before
 
 
@@ -375,7 +375,7 @@ def test_every_stage_takes_what_it_takes_and_refuses_the_rest(stage: str, comman
         history.command(COMMANDS[command])
     error = refused.value
     assert error.code == expected
-    assert error.way_out
+    assert error.hint
     assert isinstance(error, (Refused, Forbidden))
     assert error.status == (
         404 if isinstance(error, Unknown) else 422 if isinstance(error, Invalid) else error.status
@@ -421,12 +421,12 @@ def test_an_answer_is_given_once_and_a_loop_closes_once() -> None:
     for answer in (rejected, accepted):
         with pytest.raises(Refused) as refused:
             history.command(answer)
-        assert (refused.value.code, bool(refused.value.way_out)) == ("referral-answered", True)
+        assert (refused.value.code, bool(refused.value.hint)) == ("referral-answered", True)
     history.command(closed)
     for command in (closed, accepted):
         with pytest.raises(Refused) as refused:
             history.command(command)
-        assert (refused.value.code, bool(refused.value.way_out)) == ("loop-closed", True)
+        assert (refused.value.code, bool(refused.value.hint)) == ("loop-closed", True)
 
 
 def test_an_unknown_referral_is_unknown() -> None:

@@ -54,7 +54,7 @@ def everything(history: Intake) -> tuple[Any, ...]:
         record.next_sequence,
         [*record.waiting_entries()],
         [*record.new_handoffs],
-        dict(record.applied),
+        dict(record.inbox),
     )
 
 

@@ -337,9 +337,9 @@ async def test_what_was_entered_in_error_is_nobodys(desk: Desk) -> None:
 
 
 async def work(desk: Desk, who: str, role: str = "intake_coordinator") -> list[str]:
-    answer = await desk.served.acting_as(role, who).get("/work")
+    answer = await desk.served.acting_as(role, who).get("/tasks")
     assert answer.status_code == 200, answer.text
-    return [item["subject"].partition("/")[2] for item in answer.json()["work"]]
+    return [item["subject"].partition("/")[2] for item in answer.json()["tasks"]]
 
 
 async def test_the_work_goes_with_the_role_the_absence_and_the_hand_over(desk: Desk) -> None:

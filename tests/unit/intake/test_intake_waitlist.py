@@ -357,7 +357,7 @@ def refusal(history: Intake, rule: Any) -> str:
     with pytest.raises(CareError) as refused:
         history.command(rule)
     assert history.state is before
-    assert refused.value.way_out
+    assert refused.value.hint
     return refused.value.code
 
 

@@ -69,7 +69,7 @@ def test_a_group_that_is_not_heard_of_is_not_yet_known() -> None:
     body = {**EPISODE, "group_id": uid("somewhere")}
     answer = http.post("/waitlist", body)
     assert answer.status_code in (404, 409)
-    assert answer.json()["way_out"]
+    assert answer.json()["hint"]
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from shared.contracts.intake import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, HandoffBody
 from shared.programs.profile import ProgramProfile
-from shared.runtime.core.record import Line, Outcome, Work
+from shared.runtime.core.record import Outcome, StreamPosition, Work
 from shared.runtime.http.programs import Programs
 from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
@@ -214,7 +214,7 @@ class Intake(History):
                 facility_id=FACILITY,
                 now=self.now,
                 decide=lambda state, cause: rule(state, body, cause),
-                line=Line(f"self|{of}", number, uid(f"{of} {number}")),
+                stream=StreamPosition(f"self|{of}", number, uid(f"{of} {number}")),
             ),
             self.source,
         )

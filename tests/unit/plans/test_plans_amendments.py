@@ -27,7 +27,7 @@ from tests.unit.plans.world import (
 from tests.unit.support import START, Http, fact, uid
 
 GROUPS, ALONE_WEEKLY = SERVICES
-MORE = (GROUPS, ALONE_WEEKLY.model_copy(update={"sessions_per_week": 2}))
+MORE = (GROUPS, ALONE_WEEKLY.replace(sessions_per_week=2))
 FAMILY = (*SERVICES, PlannedService(modality=Modality.FAMILY, sessions_per_week=1, minutes_each=90))
 
 

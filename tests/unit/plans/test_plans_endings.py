@@ -49,7 +49,7 @@ CASES: list[tuple[str, str, Prepared, bool]] = [
         "goals-met",
         "one given up, one reached",
         lambda h: (
-            h.add_goal(GOAL.model_copy(update={"goal_id": uid("second")})),
+            h.add_goal(GOAL.replace(goal_id=uid("second"))),
             h.change_goal(withdrawn=WithdrawnReason.REPLACED),
             h.measure(3, uid("second")),
         ),

@@ -32,12 +32,12 @@ from tests.unit.support import START, fact, uid
 
 
 def goal(**changes: Any) -> Goal:
-    return GOAL.model_copy(update=changes)
+    return GOAL.replace(**changes)
 
 
 def refused(history: Plans, goals: tuple[Goal, ...]) -> str:
     with pytest.raises(Refused) as error:
-        history.draft(PLAN.model_copy(update={"goals": goals}))
+        history.draft(PLAN.replace(goals=goals))
     return error.value.code
 
 
@@ -70,7 +70,7 @@ class TestSmart:
         history = in_treatment()
         chosen = goal(therapies=(therapy,), interventions=("individual-counseling", "mindfulness"))
         stage = RecoveryStage.PREPARATION
-        history.draft(PLAN.model_copy(update={"goals": (chosen,), "stage": stage}))
+        history.draft(PLAN.replace(goals=(chosen,), stage=stage))
         assert history.state.plan.goals[0].therapies == (therapy,)
         assert history.state.plan.stage is stage
 
@@ -96,7 +96,7 @@ class TestBeforeSigning:
         with pytest.raises(Refused) as error:
             history.sign(by_patient=True)
         assert error.value.code == "driver-without-goal"
-        history.draft(PLAN.model_copy(update={"deferred": (deferral(D5),)}))
+        history.draft(PLAN.replace(deferred=(deferral(D5),)))
         history.sign(by_patient=True)
 
     def test_a_goal_may_be_added_to_the_draft(self) -> None:
@@ -126,7 +126,7 @@ class TestBeforeSigning:
             modality=Modality.INDIVIDUAL, sessions_per_week=max(1, per_week), minutes_each=50
         )
         services = (SERVICES[0], *([alone] if per_week else []))
-        history.draft(PLAN.model_copy(update={"services": services}))
+        history.draft(PLAN.replace(services=services))
         if enough:
             history.sign(by_patient=True)
             return
@@ -204,7 +204,7 @@ class TestProgress:
     def test_no_more_than_fifty(self) -> None:
         many = tuple(goal(goal_id=uid(str(n))) for n in range(50))
         history = in_treatment()
-        history.draft(PLAN.model_copy(update={"goals": many}))
+        history.draft(PLAN.replace(goals=many))
         with pytest.raises(Refused) as error:
             history.add_goal(GOAL)
         assert error.value.code == "too-many-goals"

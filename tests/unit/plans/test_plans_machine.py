@@ -211,7 +211,7 @@ class Episode(RuleBasedStateMachine):
         self.tries(self.history.add_service)
         self.tries(lambda: self.history.identify_need(CoOccurringCategory.MOOD))
         if self.state.plan is not None:
-            new = GOAL.model_copy(update={"goal_id": uid(str(self.history.now))})
+            new = GOAL.replace(goal_id=uid(str(self.history.now)))
             self.tries(lambda: self.history.add_goal(new))
 
     @rule(

@@ -1,4 +1,4 @@
-"""`GET /programs` in every service, and what `care profiles`, `care loops` and `care work` show."""
+"""`GET /programs` in every service, and what `care profiles`, `care loops` and `care tasks` show."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_service_does_not_start_on_a_file_that_is_no_profile(tmp_path: Path) -
     service = import_module("services.attendance.app").SERVICE
     with pytest.raises(ProfileInvalid) as caught:
         create_app(service, ServiceSettings(programs=str(tmp_path)))
-    assert caught.value.way_out == "care profiles check bad.toml"
+    assert caught.value.hint == "care profiles check bad.toml"
 
 
 # --- care profiles ------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_list_and_show(tmp_path: Path) -> None:
     assert early.exit_code == 1
 
 
-# --- care loops, care work ------------------------------------------------------------------------------------
+# --- care loops, care tasks ------------------------------------------------------------------------------------
 
 
 def view(kind: str, deadline: str, **changes: Any) -> dict[str, Any]:
@@ -147,8 +147,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         SEEN.append((name, path, {k: v for k, v in asked.items() if v is not None}))
         if base == "http://down":
             raise loops.NoAnswer(f"{name} at {base}: no answer")
-        if path == "/work":
-            return {"work": open_there.get(name, [])}
+        if path == "/tasks":
+            return {"tasks": open_there.get(name, [])}
         if name == "followup" and asked.get("after") is None:
             return {"loops": [view("outreach", "2026-03-05T09:00:00+00:00")], "next": "there"}
         if name == "followup":
@@ -189,15 +189,15 @@ def test_what_is_asked_for_is_passed_on() -> None:
 
 @pytest.mark.usefixtures("answering")
 def test_work_is_the_caller_s_own_or_who_a_supervisor_asks_about() -> None:
-    told = json.loads(care("work", "--role", "nurse", "--json").stdout)
+    told = json.loads(care("tasks", "--role", "nurse", "--json").stdout)
     assert [item["kind"] for item in told] == [
         "plan_review",
         "specimen",
         "referral_acknowledgement",
     ]
-    assert all("staff_id" not in asked for _, path, asked in SEEN if path == "/work")
+    assert all("staff_id" not in asked for _, path, asked in SEEN if path == "/tasks")
     SEEN.clear()
-    late = care("work", "--overdue", "--staff", uid("x"), "--token", "t", "--json")
+    late = care("tasks", "--overdue", "--staff", uid("x"), "--token", "t", "--json")
     assert [item["kind"] for item in json.loads(late.stdout)] == ["plan_review"]
     assert {asked["staff_id"] for _, _, asked in SEEN} == {uid("x")}
 
@@ -211,9 +211,9 @@ def test_a_service_that_is_down_is_named() -> None:
 
 def test_nothing_open_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     async def nothing(*_: Any) -> dict[str, Any]:
-        return {"loops": [], "work": []}
+        return {"loops": [], "tasks": []}
 
     monkeypatch.setattr(loops, "_get", nothing)
     monkeypatch.setattr(cli, "KEY", tmp_path / "issuer.json")
-    assert care("loops").stdout == care("work").stdout == "Nothing is open.\n"
+    assert care("loops").stdout == care("tasks").stdout == "Nothing is open.\n"
     assert isinstance(LocalIssuer.kept_in(tmp_path / "issuer.json"), LocalIssuer)

@@ -48,7 +48,7 @@ def findings(text: str) -> list[tuple[int, str]]:
         read_profile(text, "small.toml")
     error = caught.value
     assert error.code == "profile-invalid"
-    assert error.way_out == "care profiles check small.toml"
+    assert error.hint == "care profiles check small.toml"
     assert all(finding.why for finding in error.findings)
     return [(finding.line, finding.place) for finding in error.findings]
 

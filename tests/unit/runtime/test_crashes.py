@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from toy import Life, Work, differences, play
 
 from chaos.simulation.sabotage import (
     ForgetsAnswers,
@@ -24,6 +23,7 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Record
 from shared.runtime.core.relay import Relay
 from shared.testing.fakes import MemoryStore, Seam, When, decoded, encoded
+from tests.unit.runtime.toy import Life, Work, differences, play
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ async def test_the_undisturbed_run_is_what_the_script_says() -> None:
     assert calls > 40  # the table below has something to hurt
     assert len(records) == 7
     assert not any(record["outbox"] or record["handoffs"] for record in records.values())
-    assert sorted(ending["letters"].values()) == ["decision-raised", "line-parked"]
+    assert sorted(ending["letters"].values()) == ["decision-raised", "stream-blocked"]
     for subject, said in ending["said"].items():
         numbers = [int(headers["ce_sequence"]) for headers, _ in said]
         assert numbers == list(range(1, len(numbers) + 1)), subject
@@ -164,7 +164,7 @@ class NotNumbered(Life):
     """Submits events without their place in the line."""
 
     async def _submitted(self, works: Sequence[Work]) -> None:
-        await super()._submitted([replace(work, line=None) for work in works])
+        await super()._submitted([replace(work, stream=None) for work in works])
 
 
 def _life(**parts: Any) -> type[Life]:

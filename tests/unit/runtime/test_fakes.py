@@ -9,9 +9,9 @@ import pytest
 
 from shared.errors import Unavailable
 from shared.runtime.core.store import Document, Store
-from shared.testing.dead_letter_suite import LettersSuite
+from shared.testing.dead_letter_suite import DeadLettersSuite
 from shared.testing.fakes import (
-    MemoryLetters,
+    MemoryDeadLetters,
     MemoryPublisher,
     MemoryStore,
     MemoryTopic,
@@ -34,19 +34,19 @@ class TestMemoryStore(StoreSuite):
     def store(self) -> MemoryStore:
         return MemoryStore(KINDS)
 
-    async def letters(self, store: Store) -> list[Document]:
+    async def dead_letters(self, store: Store) -> list[Document]:
         assert isinstance(store, MemoryStore)
-        return store.disk.letter_documents()
+        return store.disk.dead_letter_documents()
 
 
-class TestMemoryLetters(LettersSuite):
+class TestMemoryLetters(DeadLettersSuite):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore(KINDS)
 
     @pytest.fixture
-    def letters(self, store: MemoryStore) -> MemoryLetters:
-        return MemoryLetters(store.disk)
+    def dead_letters(self, store: MemoryStore) -> MemoryDeadLetters:
+        return MemoryDeadLetters(store.disk)
 
 
 class Reader:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
-import toy
-from toy import KINDS, Life, differences, play
 
 from shared.errors import ConfigurationError
 from shared.runtime import retry
@@ -18,6 +16,8 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.recovery.journal import Seal
 from shared.runtime.recovery.rebuild import state_hash
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
+from tests.unit.runtime import toy
+from tests.unit.runtime.toy import KINDS, Life, differences, play
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
-from toy import (
+
+from shared.decision import Decision
+from shared.errors import NotYetKnown, Refused, Unavailable
+from shared.runtime import retry
+from shared.runtime.clock import SteppedClock
+from shared.runtime.core import record as record_module
+from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.relay import Relay
+from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.metrics import Metrics
+from shared.runtime.timers import Timers
+from shared.testing.fakes import MemoryPublisher, MemoryStore, Seam, When
+from tests.unit.runtime.toy import (
     ALL,
     EPISODES,
     HANDOFFS,
@@ -24,18 +36,6 @@ from toy import (
     gather,
     poison,
 )
-
-from shared.decision import Decision
-from shared.errors import NotYetKnown, Refused, Unavailable
-from shared.runtime import retry
-from shared.runtime.clock import SteppedClock
-from shared.runtime.core import record as record_module
-from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.relay import Relay
-from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.metrics import Metrics
-from shared.runtime.timers import Timers
-from shared.testing.fakes import MemoryPublisher, MemoryStore, Seam, When
 
 TURNS = 2_000
 
@@ -179,9 +179,9 @@ async def test_a_parked_handoff_leaves_a_letter_and_does_not_stop_the_others(
     )
     await running.reactor.execute(command(SESSION, gather(EPISODES), "gather"))
     await running.quiet()
-    letters = running.store.disk.letter_documents()
-    assert {row["reason"] for row in letters} == {"decision-raised"}
-    assert sorted(row["subject"] for row in letters) == sorted(EPISODES)
+    dead_letters = running.store.disk.dead_letter_documents()
+    assert {row["reason"] for row in dead_letters} == {"decision-raised"}
+    assert sorted(row["subject"] for row in dead_letters) == sorted(EPISODES)
     assert await running.sweep() == 0
 
 
@@ -312,9 +312,9 @@ async def test_a_deadline_whose_rule_fails_is_parked_with_a_letter(
     running.clock.step_to(START + timedelta(hours=9))
     timers, task = await _timers(running)
     await turns_until(lambda: timers.ran_until is not None)
-    letters = running.store.disk.letter_documents()
-    assert sorted(row["subject"] for row in letters) == sorted(EPISODES[:2])
-    assert {row["reason"] for row in letters} == {"decision-raised"}
+    dead_letters = running.store.disk.dead_letter_documents()
+    assert sorted(row["subject"] for row in dead_letters) == sorted(EPISODES[:2])
+    assert {row["reason"] for row in dead_letters} == {"decision-raised"}
     assert await running.store.next_due(START + timedelta(days=1)) is None
     await _stop(task)
 
@@ -334,19 +334,19 @@ async def test_an_unset_clock_decides_nothing(running: Running) -> None:
 async def test_of_a_batch_only_what_makes_a_record_too_large_is_parked(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def grow(letters: int) -> Callable[..., Any]:
-        return lambda state, _cause: Decision(state.but(seen=("x" * letters,)))
+    def grow(dead_letters: int) -> Callable[..., Any]:
+        return lambda state, _cause: Decision(state.replace(seen=("x" * dead_letters,)))
 
     monkeypatch.setattr(record_module, "MAX_RECORD_BYTES", 200)
     feed, subject, other = Feed(), EPISODES[0], EPISODES[1]
     works = [
         feed.says(subject, add(1)),
         feed.says(other, grow(100)),
-        feed.says(subject, grow(300), line="another"),
+        feed.says(subject, grow(300), stream="another"),
         feed.says(subject, add(1)),
     ]
     outcomes = await running.reactor.submit(works)
-    assert [o.status for o in outcomes] == ["applied", "applied", "parked", "applied"]
+    assert [o.status for o in outcomes] == ["applied", "applied", "blocked", "applied"]
     assert outcomes[2].exception == "record-too-large"
     assert (await running.state(subject)).total == 2
     await running.quiet()

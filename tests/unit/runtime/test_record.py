@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import KINDS, SOURCE, START, EpisodeState, Feed, add, command, episode, poison
 
 from shared.decision import Cause, Decision, State
 from shared.errors import Invalid, KeyReused, Outdated, Refused, Unavailable
@@ -24,12 +23,23 @@ from shared.runtime.core.record import (
     RecordKind,
     Work,
 )
+from tests.unit.runtime.toy import (
+    KINDS,
+    SOURCE,
+    START,
+    EpisodeState,
+    Feed,
+    add,
+    command,
+    episode,
+    poison,
+)
 
 ONE = episode(1)
 LINES = ("intake", "plans", "attendance|session/x")
 
 
-def bare(kind: RecordKind = KINDS["episode"]) -> Record:
+def is_new(kind: RecordKind = KINDS["episode"]) -> Record:
     return Record(ONE, kind, kind.state())
 
 
@@ -41,7 +51,7 @@ def seen(record: Record) -> dict[str, Any]:
         "next_sequence": record.next_sequence,
         "next_handoff": record.next_handoff,
         "facility_id": record.facility_id,
-        "applied": dict(record.applied),
+        "inbox": dict(record.inbox),
         "commands": dict(record.commands),
         "events": list(record.new_events),
         "handoffs": list(record.new_handoffs),
@@ -55,7 +65,7 @@ def told(record: Record, works: Sequence[Work]) -> list[Outcome]:
 
 def feeds(amounts: Sequence[tuple[str, int]]) -> list[Work]:
     feed = Feed()
-    return [feed.says(ONE, add(amount), line) for line, amount in amounts]
+    return [feed.says(ONE, add(amount), stream) for stream, amount in amounts]
 
 
 amounts = st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 5)), min_size=1, max_size=12)
@@ -67,9 +77,9 @@ def test_redelivery_changes_nothing_however_it_overlaps(
 ) -> None:
     """A consumer goes back to any earlier position, any number of times, before it comes to the end."""
     works = feeds(spoken)
-    once = bare()
+    once = is_new()
     told(once, works)
-    again = bare()
+    again = is_new()
     position, rewinds = 0, data.draw(st.integers(0, 4))
     while position < len(works):
         end = data.draw(st.integers(position + 1, len(works)))
@@ -85,7 +95,7 @@ def test_redelivery_changes_nothing_however_it_overlaps(
 def test_one_old_event_at_any_distance_is_a_duplicate(
     spoken: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    works, record = feeds(spoken), bare()
+    works, record = feeds(spoken), is_new()
     told(record, works)
     before = seen(record)
     old = data.draw(st.sampled_from(works))
@@ -97,7 +107,7 @@ def test_one_old_event_at_any_distance_is_a_duplicate(
 def test_a_repeated_command_has_the_same_answer_and_no_second_effect(
     amount: int, others: int
 ) -> None:
-    record = bare()
+    record = is_new()
     mine = command(ONE, add(amount), "mine")
     first = record.apply(mine, SOURCE)
     assert first.status == "applied"
@@ -115,7 +125,7 @@ def test_a_repeated_command_has_the_same_answer_and_no_second_effect(
 
 @given(st.integers(0, 9))
 def test_a_key_with_another_body_is_refused(amount: int) -> None:
-    record = bare()
+    record = is_new()
     mine = command(ONE, add(amount), "mine")
     record.apply(mine, SOURCE)
     before = seen(record)
@@ -126,7 +136,7 @@ def test_a_key_with_another_body_is_refused(amount: int) -> None:
 
 
 def test_a_refused_command_is_not_remembered() -> None:
-    record = bare()
+    record = is_new()
 
     def refuse(_state: State, _cause: Cause) -> Decision[State]:
         raise Refused("no", "Not now.")
@@ -137,7 +147,7 @@ def test_a_refused_command_is_not_remembered() -> None:
 
 
 def test_an_outdated_revision_is_refused_but_a_repeat_is_answered() -> None:
-    record = bare()
+    record = is_new()
     keyed = CommandKey("mine", "body", revision=0)
     mine = replace(command(ONE, add(1), "mine"), command=keyed)
     assert record.apply(mine, SOURCE).status == "applied"
@@ -148,7 +158,7 @@ def test_an_outdated_revision_is_refused_but_a_repeat_is_answered() -> None:
 
 
 def test_another_facilitys_command_is_refused() -> None:
-    record = bare()
+    record = is_new()
     record.apply(command(ONE, add(1), "mine"), SOURCE)
     before = seen(record)
     other = record.apply(replace(command(ONE, add(1), "theirs"), facility_id="elsewhere"), SOURCE)
@@ -179,21 +189,21 @@ def test_a_parked_line_queues_all_behind_it_and_leaves_the_others_alone(
     works = feeds(spoken)
     at = data.draw(st.integers(0, len(works) - 1))
     bad = works[at]
-    assert bad.line is not None
-    record = bare()
+    assert bad.stream is not None
+    record = is_new()
     outcomes = told(record, [*works[:at], _spoilt(bad, how), *works[at + 1 :]])
-    expected = bare()
+    expected = is_new()
     for index, work in enumerate(works):
-        assert work.line is not None
-        if work.line.name == bad.line.name and index >= at:
-            assert outcomes[index].status == "parked"
-            assert (outcomes[index].reason == "line-parked") == (index > at)
+        assert work.stream is not None
+        if work.stream.name == bad.stream.name and index >= at:
+            assert outcomes[index].status == "blocked"
+            assert (outcomes[index].reason == "stream-blocked") == (index > at)
         else:
             assert outcomes[index].status == "applied"
             assert expected.apply(work, SOURCE).status == "applied"
-    assert set(record.parked) == {bad.line.name}
+    assert set(record.blocked) == {bad.stream.name}
     assert record.state == expected.state
-    assert record.applied == expected.applied
+    assert record.inbox == expected.inbox
     assert [e["data"] for e in record.new_events] == [e["data"] for e in expected.new_events]
 
 
@@ -201,55 +211,55 @@ def test_a_parked_line_queues_all_behind_it_and_leaves_the_others_alone(
 def test_what_was_applied_before_is_a_duplicate_on_a_parked_line_too(
     spoken: list[tuple[str, int]], data: st.DataObject, how: str
 ) -> None:
-    works, record = feeds(spoken), bare()
+    works, record = feeds(spoken), is_new()
     told(record, works)
-    line = data.draw(st.sampled_from(works)).line
-    assert line is not None
-    record.parked[line.name] = how
+    stream = data.draw(st.sampled_from(works)).stream
+    assert stream is not None
+    record.blocked[stream.name] = how
     assert {outcome.status for outcome in told(record, works)} == {"duplicate"}
 
 
 @given(amounts)
 def test_the_same_number_with_another_id_is_an_alarm(spoken: list[tuple[str, int]]) -> None:
-    works, record = feeds(spoken), bare()
+    works, record = feeds(spoken), is_new()
     told(record, works)
     last = works[-1]
-    assert last.line is not None
+    assert last.stream is not None
     before = seen(record)
-    forked = replace(last, line=replace(last.line, id="another id"))
-    outcome = record.apply(forked, SOURCE)
-    assert (outcome.status, outcome.reason) == ("forked", "history-forked")
-    assert record.parked == {last.line.name: "history-forked"}
+    conflicting = replace(last, stream=replace(last.stream, id="another id"))
+    outcome = record.apply(conflicting, SOURCE)
+    assert (outcome.status, outcome.reason) == ("conflicting", "sequence-conflict")
+    assert record.blocked == {last.stream.name: "sequence-conflict"}
     assert seen(record) == before
 
 
 @given(amounts, bad_things)
 def test_what_fails_leaves_the_record_as_it_was(spoken: list[tuple[str, int]], how: str) -> None:
     works = feeds(spoken)
-    record = bare()
+    record = is_new()
     told(record, works[:-1])
     before = seen(record)
     told(record, [_spoilt(works[-1], how)])
     assert seen(record) == before
-    assert len(record.parked) == 1
+    assert len(record.blocked) == 1
 
 
 @pytest.mark.parametrize("how", ["raises", "refuses"])
 def test_a_command_that_fails_leaves_a_new_record_without_an_owner(how: str) -> None:
     """Two callers of different facilities may be decided in one batch: the first to fail must not own the record."""
-    record = bare()
+    record = is_new()
     stranger = replace(_spoilt(command(ONE, add(1), "x"), how), facility_id="elsewhere")
     try:
         record.apply(stranger, SOURCE)
     except ValueError:
         assert how == "raises"
-    assert seen(record) == seen(bare())
+    assert seen(record) == seen(is_new())
     assert not record.touched
     assert record.apply(command(ONE, add(1), "mine"), SOURCE).status == "applied"
 
 
 def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
-    record, tries = bare(), iter([ValueError, KeyError, None])
+    record, tries = is_new(), iter([ValueError, KeyError, None])
 
     def shaky(state: Any, cause: Cause) -> Decision[State]:
         error = next(tries)
@@ -262,22 +272,22 @@ def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
 
 
 def test_a_full_outbox_is_unavailable_and_parks_nothing() -> None:
-    record = bare()
+    record = is_new()
     record.outbox = [{"sequence": n} for n in range(MAX_OUTBOX)]
     [work] = feeds([("intake", 1)])
     before = seen(record)
     outcome = record.apply(work, SOURCE)
     assert outcome.status == "refused"
     assert isinstance(outcome.error, Unavailable)
-    assert (seen(record), record.parked, record.touched) == (before, {}, False)
+    assert (seen(record), record.blocked, record.touched) == (before, {}, False)
 
 
 def test_a_state_that_outgrows_its_limit_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "MAX_RECORD_BYTES", 10)
-    record = bare()
+    record = is_new()
     [work] = feeds([("intake", 1)])
     outcome = record.apply(work, SOURCE)
-    assert (outcome.status, outcome.exception) == ("parked", "record-too-large")
+    assert (outcome.status, outcome.exception) == ("blocked", "record-too-large")
     assert record.state == EpisodeState()
     assert record.new_events == []
 
@@ -326,7 +336,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
             at += timedelta(minutes=step)
             wanted.append((at, name))
     diary = Diary(again)
-    record = bare(RecordKind(EpisodeState, diary))
+    record = is_new(RecordKind(EpisodeState, diary))
     for name, first in armed.items():
         record.state = record.state.arm(name, START + timedelta(minutes=first))
     until = START
@@ -341,18 +351,18 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
 
 @pytest.mark.parametrize("step_minutes", [0, -5])
 def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
-    record = bare(RecordKind(EpisodeState, Diary({"a": [step_minutes] * 9})))
+    record = is_new(RecordKind(EpisodeState, Diary({"a": [step_minutes] * 9})))
     record.state = record.state.arm("a", START)
     outcome = record.apply(look(START), SOURCE)
-    assert (outcome.status, outcome.reason) == ("parked", "decision-raised")
-    assert record.parked == {"deadlines": "decision-raised"}
+    assert (outcome.status, outcome.reason) == ("blocked", "decision-raised")
+    assert record.blocked == {"deadlines": "decision-raised"}
     assert record.due is None
     assert record.state.due == START
 
 
 def test_one_save_runs_a_bounded_number_of_deadlines() -> None:
     diary = Diary({})
-    record = bare(RecordKind(EpisodeState, diary))
+    record = is_new(RecordKind(EpisodeState, diary))
     for number in range(DEADLINES_PER_SAVE + 10):
         record.state = record.state.arm(f"a:{number}", START)
     record.apply(look(START), SOURCE)

@@ -10,7 +10,15 @@ from functools import partial
 from typing import Any
 
 import pytest
-from mending import (
+
+from shared.contracts.event import MAX_EVENT_BYTES
+from shared.errors import Invalid, Refused, Unknown
+from shared.runtime import retry
+from shared.runtime.core.dead_letter import REASONS, STATUSES
+from shared.runtime.dead_letters.redrive import Redriver
+from shared.runtime.dead_letters.state_diff import changed_paths
+from shared.testing.fakes import Seam, When
+from tests.unit.runtime.redriving import (
     NOW,
     WHO,
     Life,
@@ -22,15 +30,7 @@ from mending import (
     live,
     subject,
 )
-from toy import differences
-
-from shared.contracts.event import MAX_EVENT_BYTES
-from shared.errors import Invalid, Refused, Unknown
-from shared.runtime import retry
-from shared.runtime.core.dead_letter import REASONS, STATUSES
-from shared.runtime.dead_letters.redrive import Redriver
-from shared.runtime.dead_letters.state_diff import changed_paths
-from shared.testing.fakes import Seam, When
+from tests.unit.runtime.toy import differences
 
 SUBJECTS = [subject(n) for n in range(3)]
 BAD = Rules(broken=frozenset({3, 5}), refused=frozenset({4}))
@@ -66,16 +66,16 @@ async def test_a_row_says_where_it_belongs_why_and_how_often_it_was_tried() -> N
     world = await in_trouble()
     rows = world.rows()
     assert len(rows) == 5
-    assert {(row["subject"], row["line"]) for row in rows} == {
+    assert {(row["subject"], row["stream"]) for row in rows} == {
         (SUBJECTS[0], "feed"),
         (SUBJECTS[1], "other"),
     }
     by_reason = {row["reason"]: row for row in rows}
     raised, refused, behind = (
-        by_reason[name] for name in ("decision-raised", "decision-refused", "line-parked")
+        by_reason[name] for name in ("decision-raised", "decision-refused", "stream-blocked")
     )
     assert (raised["exception"], refused["exception"]) == ("ValueError", "not-now")
-    assert "mending.note" in raised["where"]
+    assert "redriving.noted" in raised["where"]
     assert [row["attempts"] for row in (raised, refused, behind)] == [1, 1, 0]
     for row in rows:
         assert row["reason"] in REASONS
@@ -93,9 +93,9 @@ async def test_like_failures_are_one_group_and_unlike_ones_are_not() -> None:
     said += [world.topics.say(Noted(amount=4), subject("refused"))]
     said += [world.topics.say(Noted(amount=1), subject("unreadable"), data=b"[")]
     life = await heard(world, BAD, *said)
-    groups = await life.letters.groups()
+    groups = await life.dead_letters.groups()
     largest = groups[0]
-    assert (largest["reason"], largest["count"], largest["lines"]) == ("decision-raised", 3, 3)
+    assert (largest["reason"], largest["count"], largest["streams"]) == ("decision-raised", 3, 3)
     assert len(groups) == 4
     assert len({group["fingerprint"] for group in groups}) == 4
 
@@ -108,14 +108,14 @@ async def test_handoffs_and_deadlines_have_rows_of_the_same_form() -> None:
     await heard(world, bad, *said)
     await live(world, bad, lambda life: life.fire(one))
     handoff, deadline = sorted(world.rows(), key=lambda row: row["kind"], reverse=True)
-    assert (handoff["subject"], handoff["line"]) == (subject("neighbour"), f"self|{one}")
-    assert (deadline["subject"], deadline["line"]) == (one, "deadlines")
+    assert (handoff["subject"], handoff["stream"]) == (subject("neighbour"), f"self|{one}")
+    assert (deadline["subject"], deadline["stream"]) == (one, "deadlines")
     assert (handoff["type"], deadline["type"]) == ("PassOn", "deadline:review")
     await live(world, GOOD, lambda life: life.redriver.redrive({}, WHO, limit=100))
     assert world.rows("open") == []
     assert world.state(subject("neighbour")).passed_on == 8
     assert world.state(one).total == 115
-    assert not any(d["parked"] for d in world.disk.documents())
+    assert not any(d["blocked"] for d in world.disk.documents())
 
 
 async def test_a_deadline_that_was_mended_and_fails_again_has_a_row_again() -> None:
@@ -164,14 +164,14 @@ async def test_what_is_foreseen_is_what_happens(seed: int) -> None:
         refused=frozenset(n for n in failing.refused if chance.random() < 0.3),
     )
     life = Life(world, mended)
-    for line in await life.letters.lines({}, 100):
-        [head, *_] = await life.letters.line(line, 1)
+    for stream in await life.dead_letters.streams({}, 100):
+        [head, *_] = await life.dead_letters.stream(stream, 1)
         before = world.ending()
         steps = await life.redriver.preview(head["id"], behind=True)
         assert world.ending() == before, "a preview writes nothing"
-        wanted = {"subject": line[0], "line": line[1]}
+        wanted = {"subject": stream[0], "stream": stream[1]}
         for step in steps:
-            was, said = world.state(line[0]), world.said().get(line[0], [])
+            was, said = world.state(stream[0]), world.said().get(stream[0], [])
             await live(
                 world,
                 mended,
@@ -183,8 +183,8 @@ async def test_what_is_foreseen_is_what_happens(seed: int) -> None:
             else:
                 assert (row["status"], row["reason"]) == ("open", step["reason"])
                 assert (row["exception"], row["where"]) == (step["exception"], step["where"])
-            assert changed_paths(was, world.state(line[0])) == step["changed"]
-            now = world.said().get(line[0], [])[len(said) :]
+            assert changed_paths(was, world.state(stream[0])) == step["changed"]
+            now = world.said().get(stream[0], [])[len(said) :]
             assert now == [(str(e["sequence"]), e["id"], e["type"]) for e in step["events"]]
 
 
@@ -205,7 +205,7 @@ async def test_a_preview_shows_no_values() -> None:
 
 def test_keys_of_mappings_are_shown_only_when_they_are_ids() -> None:
     before, known = Sheet(), subject("x").removeprefix("episode/")
-    after = before.but(items={"fentanyl": 1, known: 2}, tags=("a", "b"))
+    after = before.replace(items={"fentanyl": 1, known: 2}, tags=("a", "b"))
     assert changed_paths(before, after) == ["items.*", f"items.{known}", "tags[]"]
 
 
@@ -218,7 +218,7 @@ async def test_a_redrive_goes_in_order_and_lifts_the_marker_at_the_end() -> None
     assert world.rows("open") == []
     assert world.state(SUBJECTS[0]).total == 12
     assert list(world.state(SUBJECTS[0]).items.values()) == [1, 3, 2, 6]
-    assert [d["parked"] for d in world.disk.documents()] == [{}, {}, {}]
+    assert [d["blocked"] for d in world.disk.documents()] == [{}, {}, {}]
     again = world.topics.say(Noted(amount=1), SUBJECTS[0])
     await heard(world, GOOD, again)
     assert world.state(SUBJECTS[0]).total == 13
@@ -261,8 +261,8 @@ async def test_only_what_was_asked_for_is_redriven() -> None:
     await life.redriver.redrive({"fingerprint": refused["fingerprint"]}, WHO, limit=100)
     assert {row["subject"] for row in world.rows("open")} == {SUBJECTS[0]}
     head = next(row for row in world.rows() if row["reason"] == "decision-raised")
-    line = {"subject": head["subject"], "line": head["line"]}
-    progress = await life.redriver.redrive(line, WHO, limit=100, upto=head["id"])
+    stream = {"subject": head["subject"], "stream": head["stream"]}
+    progress = await life.redriver.redrive(stream, WHO, limit=100, upto=head["id"])
     assert progress.redriven == 1
     assert len(world.rows("open")) == 2
 
@@ -271,7 +271,7 @@ async def test_who_did_what_when_and_why_is_written_down() -> None:
     world = await in_trouble()
     life = Life(world, GOOD)
     await life.redriver.redrive({}, WHO, limit=100)
-    [entry] = await life.letters.written_down(10)
+    [entry] = await life.dead_letters.written_down(10)
     assert (entry["actor_id"], entry["why"], entry["action"]) == (WHO.actor_id, WHO.why, "redrive")
     assert entry["result"]["redriven"] == 5
     assert entry["at"] <= entry["ended_at"]
@@ -289,17 +289,17 @@ async def test_a_discarded_event_has_no_effect_and_its_line_goes_on() -> None:
     with pytest.raises(Refused) as refused:
         await life.redriver.discard(second["id"], WHO)
     assert refused.value.code == "not-first-in-line"
-    assert head["id"] in refused.value.way_out
+    assert head["id"] in refused.value.hint
     assert (await life.redriver.discard(head["id"], WHO))["status"] == "discarded"
     [document] = [d for d in world.disk.documents() if d["_id"] == SUBJECTS[0]]
-    assert document["applied"]["feed"] == [2, head["event_id"]]
-    line = {"subject": SUBJECTS[0], "line": "feed"}
-    await live(world, BAD, lambda life: life.redriver.redrive(line, WHO, limit=100))
+    assert document["inbox"]["feed"] == [2, head["event_id"]]
+    stream = {"subject": SUBJECTS[0], "stream": "feed"}
+    await live(world, BAD, lambda life: life.redriver.redrive(stream, WHO, limit=100))
     assert list(world.state(SUBJECTS[0]).items.values()) == [1, 2, 6]
     with pytest.raises(Refused) as closed:
         await life.redriver.discard(head["id"], WHO)
     assert closed.value.code == "already-closed"
-    assert {e["action"] for e in await life.letters.written_down(10)} == {"discard", "redrive"}
+    assert {e["action"] for e in await life.dead_letters.written_down(10)} == {"discard", "redrive"}
 
 
 async def test_a_discarded_deadline_is_disarmed_and_the_others_fire() -> None:
@@ -310,7 +310,7 @@ async def test_a_discarded_deadline_is_disarmed_and_the_others_fire() -> None:
     await Life(world, bad).redriver.discard(row["id"], WHO)
     assert world.state(SUBJECTS[0]).deadlines == {}
     assert world.rows("open") == []
-    assert not any(d["parked"] for d in world.disk.documents())
+    assert not any(d["blocked"] for d in world.disk.documents())
 
 
 async def test_the_last_row_of_a_line_that_is_discarded_lifts_the_marker_of_a_bare_record() -> None:
@@ -322,26 +322,26 @@ async def test_the_last_row_of_a_line_that_is_discarded_lifts_the_marker_of_a_ba
     life = Life(world, BAD)
     await life.redriver.discard(row["id"], WHO)
     record = (await life.store.load([about]))[about]
-    assert record.bare
-    assert record.parked == {}
+    assert record.is_new
+    assert record.blocked == {}
     await heard(world, BAD, world.topics.say(Noted(amount=2), about))
     assert world.state(about).total == 2
 
 
 async def test_a_forked_history_is_settled_by_discarding_the_second_of_it() -> None:
     world = World()
-    first, forked = (world.topics.say(Noted(amount=1), SUBJECTS[0]) for _ in range(2))
-    forked = replace(
-        forked,
-        headers=[(n, b"1" if n == "ce_sequence" else raw) for n, raw in forked.headers],
+    first, conflicting = (world.topics.say(Noted(amount=1), SUBJECTS[0]) for _ in range(2))
+    conflicting = replace(
+        conflicting,
+        headers=[(n, b"1" if n == "ce_sequence" else raw) for n, raw in conflicting.headers],
     )
-    life = await heard(world, GOOD, first, forked)
+    life = await heard(world, GOOD, first, conflicting)
     [row] = world.rows("open")
-    assert row["reason"] == "history-forked"
+    assert row["reason"] == "sequence-conflict"
     progress = await life.redriver.redrive({}, WHO, limit=10)
     assert progress.stopped == "failed"
     assert (await life.redriver.discard(row["id"], WHO))["status"] == "discarded"
-    assert not any(d["parked"] for d in world.disk.documents())
+    assert not any(d["blocked"] for d in world.disk.documents())
     assert world.state(SUBJECTS[0]).total == 1
 
 
@@ -366,7 +366,7 @@ async def test_what_could_not_be_put_in_order_can_only_be_discarded() -> None:
     nobody = world.topics.say(Noted(amount=1), SUBJECTS[0], subject="somebody")
     life = await heard(world, GOOD, nobody)
     [row] = world.rows("open")
-    assert (row["redrivable"], row["line"], row["reason"]) == (False, None, "envelope-invalid")
+    assert (row["redrivable"], row["stream"], row["reason"]) == (False, None, "envelope-invalid")
     for act in (
         lambda: life.redriver.preview(row["id"]),
         lambda: life.redriver.edit(row["id"], b"{}", WHO),
@@ -420,7 +420,7 @@ async def _expected() -> tuple[dict[str, Any], int]:
     assert ending["open"] == []
     assert ending["records"][SUBJECTS[0]]["state"]["total"] == 18
     assert ending["records"][SUBJECTS[1]]["state"]["total"] == 12
-    assert not any(record["parked"] for record in ending["records"].values())
+    assert not any(record["blocked"] for record in ending["records"].values())
     return ending, calls
 
 
@@ -452,16 +452,18 @@ def _order_free(ending: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class LiftsWithoutLooking(Redriver):
+class UnblocksWithoutLooking(Redriver):
     """Looks for rows before it loads the record, so that one may come in between."""
 
-    async def _lift(self, row: Any) -> None:
-        subject, line = row["subject"], row["line"]
-        others = [r for r in await self._letters.line((subject, line), 2) if r["id"] != row["id"]]
+    async def _unblock(self, row: Any) -> None:
+        subject, stream = row["subject"], row["stream"]
+        others = [
+            r for r in await self._dead_letters.stream((subject, stream), 2) if r["id"] != row["id"]
+        ]
         if others:
             return
         record = (await self._store.load([subject]))[subject]
-        record.lift(line)
+        record.unblock(stream)
         await self._store.save([record], NOW)
 
 
@@ -470,8 +472,8 @@ class ClosesFirst(Redriver):
 
     async def _finish(self, row: Any, status: str, who: Any) -> None:
         closed = {"at": NOW, "by": who.actor_id, "why": who.why}
-        await self._letters.close(row["id"], status, closed)
-        await self._lift(row)
+        await self._dead_letters.close(row["id"], status, closed)
+        await self._unblock(row)
 
 
 class SkipsTheHead(Redriver):
@@ -479,8 +481,8 @@ class SkipsTheHead(Redriver):
 
     async def _rows(self, wanted: Any) -> AsyncIterator[Any]:
         rows: list[Any] = []
-        for line in await self._letters.lines(wanted, 100):
-            rows += reversed(await self._letters.line(line, 100))
+        for stream in await self._dead_letters.streams(wanted, 100):
+            rows += reversed(await self._dead_letters.stream(stream, 100))
         for row in rows:
             yield row
 
@@ -502,7 +504,7 @@ async def test_a_mistake_is_found(redriver: type[Redriver]) -> None:
 
 # --- while more is heard ---------------------------------------------------------------------------------------
 
-CALLS = ("load", "save", "add_letters", "line", "lines", "close", "write_down")
+CALLS = ("load", "save", "add_letters", "stream", "streams", "close", "write_down")
 
 
 def _slow(seed: int) -> Seam:
@@ -521,7 +523,7 @@ async def test_nothing_slips_between_the_last_row_and_the_marker(seed: int) -> N
 
 async def test_a_marker_lifted_without_looking_again_is_found() -> None:
     expected, _ = await _expected()
-    life = type("Sabotaged", (Life,), {"REDRIVER": LiftsWithoutLooking})
+    life = type("Sabotaged", (Life,), {"REDRIVER": UnblocksWithoutLooking})
     for seed in range(400):
         try:
             end, _ = await _mended([_slow(seed)], life)

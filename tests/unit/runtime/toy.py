@@ -18,7 +18,7 @@ from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Unavailable
 from shared.runtime.core.reactor import HandoffRules, Reactor
-from shared.runtime.core.record import CommandKey, Line, RecordKind, Work
+from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam
@@ -70,7 +70,7 @@ def add(amount: int, *, loud: bool = True) -> Rule:
         said = [Counted(total=total, why="added")] if loud else []
         if loud and total % 2 == 0:
             said.append(Counted(total=total, why="even"))
-        return Decision(state.but(total=total), tuple(said))
+        return Decision(state.replace(total=total), tuple(said))
 
     return rule
 
@@ -88,7 +88,7 @@ def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[Episod
     """`first` is said twice, an hour apart; `second` once."""
     said = Counted(total=state.total, why=name)
     again = name == "first:x" and name not in state.seen
-    state = state.but(seen=(*state.seen, name))
+    state = state.replace(seen=(*state.seen, name))
     if again:
         state = state.arm(name, cause.now + timedelta(hours=1))
     return Decision(state, (said,))
@@ -98,7 +98,7 @@ def gather(roster: Sequence[str]) -> Rule:
     def rule(state: SessionState, _cause: Cause) -> Decision[SessionState]:
         handoffs = tuple(Handoff(name, Join(weight=n)) for n, name in enumerate(roster, 10))
         said = Gathered(count=len(handoffs))
-        return Decision(state.but(gathered=True), (said,), handoffs, {"count": len(handoffs)})
+        return Decision(state.replace(gathered=True), (said,), handoffs, {"count": len(handoffs)})
 
     return rule
 
@@ -128,10 +128,10 @@ class Feed:
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, str], int] = defaultdict(int)
 
-    def says(self, subject: str, rule: Rule, line: str = "feed") -> Work:
-        self._numbers[line, subject] += 1
-        number = self._numbers[line, subject]
-        event_id = derive_id("input", line, subject, str(number))
+    def says(self, subject: str, rule: Rule, stream: str = "feed") -> Work:
+        self._numbers[stream, subject] += 1
+        number = self._numbers[stream, subject]
+        event_id = derive_id("input", stream, subject, str(number))
         return Work(
             subject=subject,
             cause_id=event_id,
@@ -139,8 +139,8 @@ class Feed:
             facility_id="harbor-iop",
             now=START + timedelta(minutes=number),
             decide=rule,
-            line=Line(line, number, event_id),
-            letter=lambda: {"_id": event_id, "subject": subject, "sequence": number},
+            stream=StreamPosition(stream, number, event_id),
+            dead_letter=lambda: {"_id": event_id, "subject": subject, "sequence": number},
         )
 
 
@@ -176,8 +176,8 @@ def script() -> list[Step]:
         (
             "together",
             [
-                [feed.says(name, add(n, loud=False), line) for name in EPISODES for n in (1, 2)]
-                for line in ("left", "right")
+                [feed.says(name, add(n, loud=False), stream) for name in EPISODES for n in (1, 2)]
+                for stream in ("left", "right")
             ],
         ),
         ("command", command(SESSION, gather(EPISODES), "gather")),
@@ -216,8 +216,8 @@ class World:
                     "revision",
                     "next_sequence",
                     "next_handoff",
-                    "applied",
-                    "parked",
+                    "inbox",
+                    "blocked",
                     "facility_id",
                     "due",
                 )
@@ -230,8 +230,13 @@ class World:
         for subject, headers, data in self.topic.records:
             if (headers, data) not in said[subject]:
                 said[subject].append((headers, data))
-        letters = {row["_id"]: row["reason"] for row in self.disk.letter_documents()}
-        return {"records": records, "said": dict(said), "letters": letters, "answers": self.answers}
+        dead_letters = {row["_id"]: row["reason"] for row in self.disk.dead_letter_documents()}
+        return {
+            "records": records,
+            "said": dict(said),
+            "letters": dead_letters,
+            "answers": self.answers,
+        }
 
 
 class Life:
@@ -326,15 +331,15 @@ def differences(found: Any, expected: Any, at: str = "") -> list[str]:
     """Where two endings differ, in few words."""
     if isinstance(found, dict) and isinstance(expected, dict):
         return [
-            line
+            stream
             for key in sorted({*found, *expected})
-            for line in differences(found.get(key), expected.get(key), f"{at}/{key}")
+            for stream in differences(found.get(key), expected.get(key), f"{at}/{key}")
         ]
     if isinstance(found, list | tuple) and isinstance(expected, list | tuple):
         if len(found) != len(expected):
             return [f"{at}: {len(found)} instead of {len(expected)}"]
         pairs = enumerate(zip(found, expected, strict=True))
-        return [line for n, (a, b) in pairs for line in differences(a, b, f"{at}/{n}")]
+        return [stream for n, (a, b) in pairs for stream in differences(a, b, f"{at}/{n}")]
     return [] if found == expected else [f"{at}: {found!r} instead of {expected!r}"]
 
 

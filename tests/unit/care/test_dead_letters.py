@@ -1,4 +1,4 @@
-"""`care dead`: what it asks a service, what it shows, and how it ends when it is refused."""
+"""`care dead-letters`: what it asks a service, what it shows, and how it ends when it is refused."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dead(monkeypatch: pytest.MonkeyPatch, service: Service, *words: str) -> Resu
     monkeypatch.setattr(ops, "urlopen", service)
     where = ["--url", "http://plans:1", "--token", "t"]
     wide = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    return CliRunner().invoke(cli.app, ["dead", *words, *where], env=wide)
+    return CliRunner().invoke(cli.app, ["dead-letters", *words, *where], env=wide)
 
 
 def refusal(status: int, problem: bytes) -> HTTPError:
@@ -55,7 +55,7 @@ def refusal(status: int, problem: bytes) -> HTTPError:
 
 
 def test_groups_are_shown_with_the_place_in_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    group = ROW | {"fingerprint": "f" * 16, "type": "care.intake.x.v1", "count": 4, "lines": 2}
+    group = ROW | {"fingerprint": "f" * 16, "type": "care.intake.x.v1", "count": 4, "streams": 2}
     service = Service({"groups": [group], "halted": "dead-letter-limit", "open": 4})
     shown = dead(monkeypatch, service, "groups", "plans")
     assert shown.exit_code == 0, shown.output
@@ -102,12 +102,12 @@ def test_what_to_redrive_is_named_once(monkeypatch: pytest.MonkeyPatch, words: l
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (refusal(409, b'{"code":"not-first-in-line","detail":"No.","way_out":"Begin."}'), "Begin."),
+        (refusal(409, b'{"code":"not-first-in-line","detail":"No.","hint":"Begin."}'), "Begin."),
         (refusal(502, b"<html>"), "http-502"),
         (URLError("nobody"), "does not answer"),
     ],
 )
-def test_a_refusal_ends_the_command_with_its_way_out(
+def test_a_refusal_ends_the_command_with_its_hint(
     monkeypatch: pytest.MonkeyPatch, answer: Exception, said: str
 ) -> None:
     shown = dead(monkeypatch, Service(answer), "discard", "plans", ID, "--why", "never-true")

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 
-from shared.runtime.kafka.aiokafka_patch import looking_at_the_whole, mend_offset_fetch
+from shared.runtime.kafka.aiokafka_patch import looking_at_the_whole, patch_offset_fetch
 
 LOADING, MOVED = 14, 16
 HERE = TopicPartition("care.intake", 3)
@@ -47,7 +47,7 @@ def answer(topics: Any, code: int = 0) -> Any:
 @pytest.fixture(autouse=True)
 def mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GroupCoordinator, "_send_req", GroupCoordinator._send_req)
-    mend_offset_fetch()
+    patch_offset_fetch()
 
 
 @pytest.mark.parametrize(("code", "dead"), [(LOADING, 0), (MOVED, 1)])
@@ -65,7 +65,7 @@ async def test_nothing_committed_is_still_nothing() -> None:
 
 async def test_the_mend_is_made_once() -> None:
     once = GroupCoordinator._send_req
-    mend_offset_fetch()
+    patch_offset_fetch()
     assert GroupCoordinator._send_req is once
 
 

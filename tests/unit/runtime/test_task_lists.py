@@ -76,9 +76,9 @@ class Floor:
         await self.puts(f"staff/{who}", StaffState(absences={uid("a"): absence}))
 
     async def work(self, who: str, role: str = "nurse", **params: Any) -> list[str]:
-        answer = await self.served.acting_as(role, who).get("/work", params=params)
+        answer = await self.served.acting_as(role, who).get("/tasks", params=params)
         assert answer.status_code == 200, answer.text
-        return [item["id"] for item in answer.json()["work"]]
+        return [item["id"] for item in answer.json()["tasks"]]
 
     async def loops(self, **params: Any) -> list[dict[str, Any]]:
         answer = await self.served.acting_as("nurse", "anybody").get("/loops", params=params)
@@ -148,7 +148,7 @@ async def test_how_far_a_loop_has_been_escalated(
     for _ in range(missed):
         [(name, due)] = state.deadlines.items()
         state, _ = loops.miss(state.disarm(name), name, again_after=DAY, cause=cause(due))
-    await floor.puts(f"episode/{episode_id}", state.but(deadlines={}))
+    await floor.puts(f"episode/{episode_id}", state.replace(deadlines={}))
     await floor.served.at(START + timedelta(hours=hours_later))
     [loop] = await floor.loops()
     assert (loop["owner"]["role"], loop["next_owner_role"]) == (owner, following)
@@ -170,7 +170,7 @@ async def test_another_facility_sees_nothing(floor: Floor) -> None:
     await floor.opens("theirs", 5, facility_id="river-iop", team={"clinician": ANNA})
     for facility, name in ((FACILITY, "ours"), ("river-iop", "theirs"), ("nobody", "")):
         served = floor.served.acting_as("clinician", ANNA, facility)
-        for path, field in (("/loops", "loops"), ("/work", "work")):
+        for path, field in (("/loops", "loops"), ("/tasks", "tasks")):
             found = (await served.get(path)).json()[field]
             assert [loop["id"] for loop in found] == ([uid(f"{name} 0")] if name else [])
 
@@ -216,7 +216,7 @@ async def test_questions_that_are_none(floor: Floor, params: dict[str, Any], cod
     refused(await floor.served.get("/loops", params=params), 422, code)
 
 
-# --- GET /work ------------------------------------------------------------------------------------------
+# --- GET /tasks ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -281,20 +281,20 @@ async def test_other_peoples_lists_are_for_supervisors(
     await floor.opens("hers", 4, team={"clinician": ANNA})
     await floor.opens("the role's", 5)
     await floor.opens("the supervisor's", 6, owners=(SUPERVISOR,))
-    answer = await floor.served.acting_as(role, BEN).get("/work", params=asked)
+    answer = await floor.served.acting_as(role, BEN).get("/tasks", params=asked)
     if role in under_test.SUPERVISORS:
         expected = "hers" if "staff_id" in asked else "the role's"
-        assert [item["id"] for item in answer.json()["work"]] == [uid(f"{expected} 0")]
+        assert [item["id"] for item in answer.json()["tasks"]] == [uid(f"{expected} 0")]
     elif asked == {"role": role}:
         assert answer.status_code == 200, "one's own role"
     else:
-        refused(answer, 403, "not-your-work")
+        refused(answer, 403, "not-your-tasks")
 
 
 async def test_ones_own_list_may_be_asked_for_by_name(floor: Floor) -> None:
     await floor.opens("hers", 4, team={"clinician": ANNA})
     assert await floor.work(ANNA, staff_id=ANNA) == [uid("hers 0")]
-    refused(await floor.served.get("/work", params={"staff_id": "anna"}), 422, "request-invalid")
+    refused(await floor.served.get("/tasks", params={"staff_id": "anna"}), 422, "request-invalid")
 
 
 async def test_times_of_other_zones_are_in_order(floor: Floor) -> None:

@@ -8,15 +8,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from toy import ALL, EPISODES, HANDOFFS, KINDS, SESSION, SOURCE, Feed, add, arm, command, gather
 
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Record, Work
-from shared.runtime.core.record_cache import BYTES_MAX, HotRecords
+from shared.runtime.core.record_cache import BYTES_MAX, RecordCache
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam
+from tests.unit.runtime.toy import (
+    ALL,
+    EPISODES,
+    HANDOFFS,
+    KINDS,
+    SESSION,
+    SOURCE,
+    Feed,
+    add,
+    arm,
+    command,
+    gather,
+)
 
 ONE, TWO = EPISODES[0], EPISODES[1]
 
@@ -24,13 +36,13 @@ ONE, TWO = EPISODES[0], EPISODES[1]
 class Replica:
     """One process over a disk and a topic that others share."""
 
-    def __init__(self, disk: Disk, topic: MemoryTopic, hot_records_max: int = 10) -> None:
+    def __init__(self, disk: Disk, topic: MemoryTopic, record_cache_max: int = 10) -> None:
         self.seam = Seam()
         self.store = CarefulStore(KINDS, disk, self.seam)
         self.metrics = Metrics()
         self.relay = Relay(self.store, MemoryPublisher(topic, self.seam), self.metrics, 100)
         self.reactor = Reactor(
-            SOURCE, self.store, self.relay, self.metrics, HANDOFFS, hot_records_max
+            SOURCE, self.store, self.relay, self.metrics, HANDOFFS, record_cache_max
         )
 
     async def hears(self, *works: Work) -> list[str]:
@@ -128,7 +140,7 @@ async def test_a_record_that_hands_work_over_is_read_from_the_store(replicas: Re
 
 
 async def test_nothing_is_kept_when_there_is_no_room() -> None:
-    here = Replica(Disk(), MemoryTopic(), hot_records_max=0)
+    here = Replica(Disk(), MemoryTopic(), record_cache_max=0)
     relay = asyncio.create_task(here.relay.run())
     feed = Feed()
     for _ in range(3):
@@ -144,50 +156,50 @@ def record(subject: str, version: int = 1) -> Record:
 
 
 def test_the_longest_unused_is_forgotten_first() -> None:
-    hot = HotRecords(2, lambda _subject: 0)
-    hot.keep([record(ONE), record(TWO)])
-    hot.take([ONE])
-    hot.keep([record(EPISODES[2])])
-    assert hot.take([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
+    cache = RecordCache(2, lambda _subject: 0)
+    cache.keep([record(ONE), record(TWO)])
+    cache.take([ONE])
+    cache.keep([record(EPISODES[2])])
+    assert cache.take([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
 
 
 def test_large_states_take_the_room_of_many() -> None:
-    hot = HotRecords(100, lambda _subject: 0)
+    cache = RecordCache(100, lambda _subject: 0)
     large = [record(subject) for subject in EPISODES[:3]]
     for one in large:
         one.state_bytes = BYTES_MAX // 2
-    hot.keep(large)
-    assert hot.take(EPISODES[:3]).keys() == set(EPISODES[1:3])
+    cache.keep(large)
+    assert cache.take(EPISODES[:3]).keys() == set(EPISODES[1:3])
     large[2].version, large[2].state_bytes = 2, BYTES_MAX
-    hot.keep([large[2]])
-    assert hot.take(EPISODES[:3]).keys() == {EPISODES[2]}
+    cache.keep([large[2]])
+    assert cache.take(EPISODES[:3]).keys() == {EPISODES[2]}
     large[2].version, large[2].state_bytes = 3, BYTES_MAX + 1
-    hot.keep([large[2]])
-    assert hot.take(EPISODES[:3]) == {}
+    cache.keep([large[2]])
+    assert cache.take(EPISODES[:3]) == {}
 
 
 async def test_states_are_measured_as_they_are_kept(replicas: Replicas) -> None:
     here, _ = replicas
     taken = Feed().says(ONE, add(1))
     await here.hears(taken)
-    kept = here.reactor._hot.take([ONE])[ONE]
+    kept = here.reactor._cache.take([ONE])[ONE]
     assert kept.state_bytes == len(kept.state.model_dump_json())
 
 
 def test_an_older_save_that_returns_late_does_not_replace_a_newer_one() -> None:
-    hot = HotRecords(2, lambda _subject: 0)
-    hot.keep([record(ONE, version=7)])
-    hot.keep([record(ONE, version=6)])
-    assert hot.take([ONE])[ONE].version == 8
+    cache = RecordCache(2, lambda _subject: 0)
+    cache.keep([record(ONE, version=7)])
+    cache.keep([record(ONE, version=6)])
+    assert cache.take([ONE])[ONE].version == 8
 
 
 def test_whoever_takes_a_record_changes_a_copy() -> None:
-    hot = HotRecords(2, lambda _subject: 0)
-    hot.keep([record(ONE)])
-    hot.take([ONE])[ONE].applied["feed"] = (9, "x")
-    hot.take([ONE])[ONE].parked["feed"] = "data-invalid"
-    taken = hot.take([ONE])[ONE]
-    assert (taken.applied, taken.parked) == ({}, {})
+    cache = RecordCache(2, lambda _subject: 0)
+    cache.keep([record(ONE)])
+    cache.take([ONE])[ONE].inbox["feed"] = (9, "x")
+    cache.take([ONE])[ONE].blocked["feed"] = "data-invalid"
+    taken = cache.take([ONE])[ONE]
+    assert (taken.inbox, taken.blocked) == ({}, {})
 
 
 async def test_a_record_that_vanished_from_the_store_is_not_written_in_part(

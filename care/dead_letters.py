@@ -1,4 +1,4 @@
-"""`care dead`: look at what a service has set aside, and mend it. Ids, codes and numbers; never content."""
+"""`care dead-letters`: look at what a service has set aside, and mend it. Ids, codes and numbers; never content."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from care.ops import Json, Operations, ServiceName, Token, Url
 app = typer.Typer(no_args_is_help=True, help="Dead letters: groups, list, show, preview, redrive.")
 console = Console()
 Why = Annotated[str, typer.Option("--why", help="A reason code, such as rule-fixed: no words.")]
-LetterId = Annotated[str, typer.Argument(help="The id of a row.")]
+DeadLetterId = Annotated[str, typer.Argument(help="The id of a row.")]
 
 
-@app.command(epilog="Example: `care dead groups plans`")
+@app.command(epilog="Example: `care dead-letters groups plans`")
 def groups(
     service: ServiceName, url: Url = None, token: Token = None, as_json: Json = False
 ) -> None:
@@ -28,7 +28,7 @@ def groups(
     if as_json:
         _print(found)
         return
-    table = Table("fingerprint", "reason", "type", "exception", "where", "rows", "lines", "since")
+    table = Table("fingerprint", "reason", "type", "exception", "where", "rows", "streams", "since")
     for group in found["groups"]:
         table.add_row(
             group["fingerprint"],
@@ -37,7 +37,7 @@ def groups(
             group["exception"] or "",
             (group["where"] or "").rpartition(" > ")[2],
             str(group["count"]),
-            str(group["lines"]),
+            str(group["streams"]),
             group["first_seen"],
         )
     console.print(table)
@@ -45,7 +45,9 @@ def groups(
         console.print(f"[red]The consumer has halted: {found['halted']}.[/red]")
 
 
-@app.command("list", epilog="Example: `care dead list plans --fingerprint 0123456789abcdef`")
+@app.command(
+    "list", epilog="Example: `care dead-letters list plans --fingerprint 0123456789abcdef`"
+)
 def list_(
     service: ServiceName,
     fingerprint: Annotated[str | None, typer.Option(help="Only this group.")] = None,
@@ -63,12 +65,12 @@ def list_(
     if as_json:
         _print(found)
         return
-    table = Table("id", "subject", "line", "#", "type", "reason", "tries", "since")
+    table = Table("id", "subject", "stream", "#", "type", "reason", "tries", "since")
     for row in found["rows"]:
         table.add_row(
             row["id"],
             row.get("subject", ""),
-            row.get("line", ""),
+            row.get("stream", ""),
             str(row.get("sequence", "")),
             row.get("type", ""),
             row["reason"],
@@ -80,16 +82,16 @@ def list_(
         console.print(f"There are more, after {found['next']}.")
 
 
-@app.command(epilog="Example: `care dead show plans ID`")
+@app.command(epilog="Example: `care dead-letters show plans ID`")
 def show(
     service: ServiceName,
-    letter: LetterId,
+    dead_letter: DeadLetterId,
     url: Url = None,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
     """Show one row: where it lay, why it was set aside, how many wait behind it."""
-    row = Operations(service, url, token).get(f"/ops/dead-letters/{letter}")
+    row = Operations(service, url, token).get(f"/ops/dead-letters/{dead_letter}")
     if as_json:
         _print(row)
         return
@@ -99,10 +101,10 @@ def show(
     console.print(table)
 
 
-@app.command(epilog="Example: `care dead preview plans ID --behind`")
+@app.command(epilog="Example: `care dead-letters preview plans ID --behind`")
 def preview(
     service: ServiceName,
-    letter: LetterId,
+    dead_letter: DeadLetterId,
     behind: Annotated[bool, typer.Option("--behind", help="To the end of its line.")] = False,
     data: Annotated[Path | None, typer.Option(help="JSON to try instead of the data.")] = None,
     url: Url = None,
@@ -113,7 +115,7 @@ def preview(
     body: dict[str, Any] = {"behind": behind}
     if data is not None:
         body["data"] = _json_of(data)
-    found = Operations(service, url, token).post(f"/ops/dead-letters/{letter}/preview", body)
+    found = Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/preview", body)
     if as_json:
         _print(found)
         return
@@ -134,21 +136,23 @@ def preview(
 
 
 @app.command(
-    epilog="Example: `care dead redrive plans --fingerprint 0123456789abcdef --why rule-fixed`"
+    epilog="Example: `care dead-letters redrive plans --fingerprint 0123456789abcdef --why rule-fixed`"
 )
 def redrive(
     service: ServiceName,
     why: Why,
     fingerprint: Annotated[str | None, typer.Option(help="Lines with a row of this group.")] = None,
     subject: Annotated[str | None, typer.Option(help="Lines of this record.")] = None,
-    letter: Annotated[str | None, typer.Option("--id", help="The line of a row, up to it.")] = None,
+    dead_letter: Annotated[
+        str | None, typer.Option("--id", help="The line of a row, up to it.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All lines.")] = False,
     url: Url = None,
     token: Token = None,
     as_json: Json = False,
 ) -> None:
     """Put rows through the present rules, in order, in steps of 1, 10 and 100; stop at the first failure."""
-    named = {"fingerprint": fingerprint, "subject": subject, "id": letter}
+    named = {"fingerprint": fingerprint, "subject": subject, "id": dead_letter}
     body: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if len(body) + everything != 1:
         raise typer.BadParameter("name one of --fingerprint, --subject, --id and --all")
@@ -175,19 +179,21 @@ def redrive(
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: `care dead discard plans ID --why never-true`")
+@app.command(epilog="Example: `care dead-letters discard plans ID --why never-true`")
 def discard(
-    service: ServiceName, letter: LetterId, why: Why, url: Url = None, token: Token = None
+    service: ServiceName, dead_letter: DeadLetterId, why: Why, url: Url = None, token: Token = None
 ) -> None:
     """Decide that the head of a line shall have no effect. It is kept, and written down."""
-    done = Operations(service, url, token).post(f"/ops/dead-letters/{letter}/discard", {"why": why})
-    console.print(f"{letter} is {done['status']}.")
+    done = Operations(service, url, token).post(
+        f"/ops/dead-letters/{dead_letter}/discard", {"why": why}
+    )
+    console.print(f"{dead_letter} is {done['status']}.")
 
 
-@app.command(epilog="Example: `care dead edit plans ID corrected.json --why typing-error`")
+@app.command(epilog="Example: `care dead-letters edit plans ID corrected.json --why typing-error`")
 def edit(
     service: ServiceName,
-    letter: LetterId,
+    dead_letter: DeadLetterId,
     file: Annotated[Path, typer.Argument(help="The corrected data, as JSON.")],
     why: Why,
     url: Url = None,
@@ -195,11 +201,11 @@ def edit(
 ) -> None:
     """Keep corrected data beside the original, for the next preview and redrive."""
     body = {"why": why, "data": _json_of(file)}
-    Operations(service, url, token).post(f"/ops/dead-letters/{letter}/edit", body)
-    console.print(f"{letter} is corrected; the original is kept. Preview it, then redrive it.")
+    Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/edit", body)
+    console.print(f"{dead_letter} is corrected; the original is kept. Preview it, then redrive it.")
 
 
-@app.command(epilog="Example: `care dead audit plans`")
+@app.command(epilog="Example: `care dead-letters audit plans`")
 def audit(
     service: ServiceName, url: Url = None, token: Token = None, as_json: Json = False
 ) -> None:
@@ -215,7 +221,7 @@ def audit(
     console.print(table)
 
 
-@app.command(epilog="Example: `care dead resume plans --why rule-fixed`")
+@app.command(epilog="Example: `care dead-letters resume plans --why rule-fixed`")
 def resume(
     service: ServiceName,
     why: Why,

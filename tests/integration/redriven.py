@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import httpx2
 from aiokafka import TopicPartition
-from bus import FACILITY, Bus, until
 from fastapi import APIRouter
 
 from shared.contracts import intake, plans
@@ -22,9 +21,10 @@ from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.runtime.core.reactions import Reaction, Reactions
 from shared.runtime.core.record import RecordKind
-from shared.runtime.http.call import Body, Call, call_by
+from shared.runtime.http.call import Body, Call, require_roles
 from shared.runtime.service import Runtime, Service, create_app
 from shared.runtime.settings import ServiceSettings
+from tests.integration.bus import FACILITY, Bus, until
 
 ISSUER = LocalIssuer()
 GROUP = "plans"
@@ -52,11 +52,11 @@ class Rules:
         if self.broken:
             raise ValueError("could not handle Maria-Lopez-1984")
         said = plans.GoalUpdated.example()
-        return Decision(state.but(admitted=state.admitted + 1), (said,))
+        return Decision(state.replace(admitted=state.admitted + 1), (said,))
 
     def recommended(self, state: Sheet, _event: Any, _cause: Cause) -> Decision[Sheet]:
         return Decision(
-            state.but(recommended=state.recommended + 1), (plans.GoalUpdated.example(),)
+            state.replace(recommended=state.recommended + 1), (plans.GoalUpdated.example(),)
         )
 
     @property
@@ -73,12 +73,12 @@ def _router() -> APIRouter:
     router = APIRouter()
 
     @router.post("/notes")
-    async def note(call: Annotated[Call, call_by()], body: Note) -> Any:
+    async def metadata(call: Annotated[Call, require_roles()], body: Note) -> Any:
         """A command that says one event, and one whose change no event tells."""
 
         def rule(state: Sheet, _cause: Cause) -> Decision[Sheet]:
             said: tuple[Event, ...] = () if state.noted % 2 else (plans.GoalUpdated.example(),)
-            return Decision(state.but(noted=state.noted + 1), said)
+            return Decision(state.replace(noted=state.noted + 1), said)
 
         return await call.execute(f"episode/{body.episode_id}", rule)
 

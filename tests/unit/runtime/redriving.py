@@ -14,7 +14,6 @@ from typing import Any
 
 from aiokafka import ConsumerRecord
 from pydantic import Field
-from toy import START, Crash
 
 from shared.contracts.event import CATALOGUE, PARTITIONS, Envelope, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
@@ -31,12 +30,13 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.timers import look_at
 from shared.testing.fakes import (
     Disk,
-    MemoryLetters,
+    MemoryDeadLetters,
     MemoryPublisher,
     MemoryStore,
     MemoryTopic,
     Seam,
 )
+from tests.unit.runtime.toy import START, Crash
 
 FEED, OTHER, OWN = "care.feed", "care.other", "care.mended"
 NOW = START + timedelta(days=1)
@@ -109,14 +109,16 @@ class Rules:
     deadline_broken: bool = False
     handoff_broken: bool = False
 
-    def note(self, state: Sheet, event: Any, cause: Cause) -> Decision[Sheet]:
+    def noted(self, state: Sheet, event: Any, cause: Cause) -> Decision[Sheet]:
         if event.amount in self.broken:
             raise ValueError("this rule can't stand it")
         if event.amount in self.refused:
             raise Refused("not-now", "Not in this state.")
         total = state.total + event.amount
         items = {**state.items, cause.derive_id("item"): event.amount}
-        state = state.but(total=total, items=items, tags=(*state.tags, getattr(event, "tag", "m")))
+        state = state.replace(
+            total=total, items=items, tags=(*state.tags, getattr(event, "tag", "m"))
+        )
         said: list[Event] = [Tallied(total=total)]
         if total % 2 == 0:
             said.append(Rounded(total=total))
@@ -130,13 +132,13 @@ class Rules:
     def reviewed(self, state: Sheet, _name: str, _cause: Cause) -> Decision[Sheet]:
         if self.deadline_broken:
             raise ValueError("this deadline can't be met")
-        return Decision(state.but(total=state.total + 100), (Tallied(total=state.total + 100),))
+        return Decision(state.replace(total=state.total + 100), (Tallied(total=state.total + 100),))
 
     def passed_on(self, state: Sheet, body: PassOn, _cause: Cause) -> Decision[Sheet]:
         if self.handoff_broken:
             raise ValueError("this can't be taken")
         return Decision(
-            state.but(passed_on=state.passed_on + body.amount), (Tallied(total=state.total),)
+            state.replace(passed_on=state.passed_on + body.amount), (Tallied(total=state.total),)
         )
 
     @property
@@ -145,7 +147,7 @@ class Rules:
 
     @property
     def reactions(self) -> Reactions:
-        return Reactions(Reaction(Noted, self.note), Reaction(Marked, self.note))
+        return Reactions(Reaction(Noted, self.noted), Reaction(Marked, self.noted))
 
     @property
     def handoffs(self) -> HandoffRules:
@@ -216,9 +218,9 @@ class World:
     topics: Topics = field(default_factory=Topics)
 
     def rows(self, status: str | None = None) -> list[dict[str, Any]]:
-        found = self.disk.letter_documents()
+        found = self.disk.dead_letter_documents()
         rows = [row for row in found if status is None or row["status"] == status]
-        return sorted(rows, key=lambda row: (row["subject"] or "", row["line"] or "", row["_id"]))
+        return sorted(rows, key=lambda row: (row["subject"] or "", row["stream"] or "", row["_id"]))
 
     def state(self, about: str) -> Sheet:
         [document] = [d for d in self.disk.documents() if d["_id"] == about]
@@ -235,7 +237,7 @@ class World:
 
     def ending(self) -> dict[str, Any]:
         """Effects and outputs: what must not depend on crashes."""
-        names = ("state", "revision", "next_sequence", "applied", "parked", "outbox", "handoffs")
+        names = ("state", "revision", "next_sequence", "inbox", "blocked", "outbox", "handoffs")
         return {
             "records": {d["_id"]: {n: d.get(n) for n in names} for d in self.disk.documents()},
             "said": self.said(),
@@ -253,18 +255,22 @@ class Life:
         self.world = world
         self.seam = seam or Seam()
         self.store = MemoryStore(rules.kinds, world.disk, self.seam)
-        self.letters = MemoryLetters(world.disk, self.seam)
+        self.dead_letters = MemoryDeadLetters(world.disk, self.seam)
         metrics, clock = Metrics(), StillClock()
         publisher = MemoryPublisher(world.topic, self.seam)
         self.relay = Relay(self.store, publisher, metrics, 100)
         self.reactor = self.REACTOR(OWN, self.store, self.relay, metrics, rules.handoffs)
         self.reader = Reader(rules.reactions)
-        self.redriver = self.REDRIVER(self.store, self.letters, self.reactor, self.reader, clock)
+        self.redriver = self.REDRIVER(
+            self.store, self.dead_letters, self.reactor, self.reader, clock
+        )
 
     async def hear(self, *records: ConsumerRecord[bytes, bytes]) -> None:
         """As the consumer does with a batch."""
         reads = [self.reader.read(record, NOW) for record in records]
-        await self.store.add_letters([read.letter for read in reads if read.letter is not None])
+        await self.store.add_dead_letters(
+            [read.dead_letter for read in reads if read.dead_letter is not None]
+        )
         works = [read.work for read in reads if read.work is not None]
         for outcome in await self.reactor.submit(works):
             assert outcome.error is None

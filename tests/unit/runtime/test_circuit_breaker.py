@@ -10,25 +10,25 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
-from mending import FEED, Noted, Rules, Topics, subject
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import Refused
 from shared.runtime.clock import Clock
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
-from shared.runtime.kafka.circuit_breaker import DeadLetterLimit
+from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import MemoryPublisher, MemoryStore
+from tests.unit.runtime.redriving import FEED, Noted, Rules, Topics, subject
 
 # --- the count --------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 8))
 def test_so_many_in_a_row_are_the_limit(fates: list[bool], most: int) -> None:
-    limit = DeadLetterLimit(most, 0, 1.0, lambda: 0.0)
+    limit = CircuitBreaker(most, 0, 1.0, lambda: 0.0)
     runs = "".join("x" if not well else "." for well in fates)
     assert limit.reached(fates) == ("x" * most in runs)
 
@@ -38,7 +38,7 @@ def test_so_many_within_the_window_are_the_limit(
     fates: list[tuple[bool, float]], most: int
 ) -> None:
     now, bad, expected, reached = 0.0, [], False, False
-    limit = DeadLetterLimit(0, most, 10.0, lambda: now)
+    limit = CircuitBreaker(0, most, 10.0, lambda: now)
     for well, after in fates:
         now += after
         if not well:
@@ -50,11 +50,11 @@ def test_so_many_within_the_window_are_the_limit(
 
 @given(st.lists(st.booleans(), max_size=200))
 def test_nought_is_no_limit(fates: list[bool]) -> None:
-    assert not DeadLetterLimit(0, 0, 60.0, lambda: 0.0).reached(fates)
+    assert not CircuitBreaker(0, 0, 60.0, lambda: 0.0).reached(fates)
 
 
 def test_what_was_counted_can_be_forgotten() -> None:
-    limit = DeadLetterLimit(3, 3, 60.0, lambda: 0.0)
+    limit = CircuitBreaker(3, 3, 60.0, lambda: 0.0)
     assert not limit.reached([False, False])
     limit.forget()
     assert not limit.reached([False, False])
@@ -159,8 +159,8 @@ class Running:
     @property
     def accounted(self) -> int:
         """Records that are applied or set aside."""
-        applied = sum(d["applied"].get("feed", [0])[0] for d in self.store.disk.documents())
-        return applied + len(self.store.disk.letters)
+        applied = sum(d["inbox"].get("feed", [0])[0] for d in self.store.disk.documents())
+        return applied + len(self.store.disk.dead_letters)
 
     @property
     def committed(self) -> int:
@@ -186,14 +186,14 @@ async def test_too_many_dead_letters_halt_the_consumer_and_nothing_is_committed_
     assert it.consumer.halted == "dead-letter-limit"
     assert it.halted == 1
     assert it.kafka.paused == it.kafka.assignment()
-    assert 20 <= len(it.store.disk.letters) < 100
+    assert 20 <= len(it.store.disk.dead_letters) < 100
     assert it.committed == it.accounted
     assert await it.consumer.caught_up() is False, "nothing may fire on stale knowledge"
-    before = len(it.store.disk.letters)
+    before = len(it.store.disk.dead_letters)
     assert await it.hear() == 0
     assert await it.consumer.resume() == "dead-letter-limit"
     await it.hear()
-    assert before + 20 <= len(it.store.disk.letters), "it counts anew"
+    assert before + 20 <= len(it.store.disk.dead_letters), "it counts anew"
     while await it.consumer.resume() is not None:
         await it.hear()
     assert it.accounted == it.committed == 100
@@ -230,7 +230,7 @@ async def test_what_only_waits_behind_a_parked_line_is_no_new_failure(
         it.kafka.append(it.topics.say(Noted(amount=amount), about))
     await it.hear()
     assert it.consumer.halted is None
-    assert len(it.store.disk.letters) == 51
+    assert len(it.store.disk.dead_letters) == 51
 
 
 async def test_good_news_between_the_bad_is_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
