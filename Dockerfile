@@ -32,7 +32,7 @@ COPY shared/*.py shared/
 COPY shared/contracts/*.py shared/contracts/
 COPY shared/programs/*.py shared/programs/
 COPY shared/programs/profiles/*.toml shared/programs/profiles/
-COPY shared/runtime/*.py shared/runtime/
+COPY shared/runtime shared/runtime
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}
 RUN test -f "services/${SERVICE:?--build-arg SERVICE=…}/app.py" \

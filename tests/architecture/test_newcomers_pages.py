@@ -69,7 +69,7 @@ def test_it_says_where_to_read_every_part(name: str) -> None:
 
 
 def test_the_picture_has_an_arrow_for_each_topic_that_is_heard() -> None:
-    section = ARCHITECTURE.partition("## Who tells whom")[2].partition("\n## ")[0]
+    section = ARCHITECTURE.partition("## Event flow between services")[2].partition("\n## ")[0]
     drawn = set(re.findall(r"^    (\w+) -->\|[^|]+\| (\w+)$", section, re.MULTILINE))
     heard = {
         (topic.removeprefix("care."), name)

@@ -92,7 +92,7 @@ async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
             if values.get("phase") == interrupted:
                 raise OSError("power cut")
 
-        monkeypatch.setattr(parties[0].store, "set_note", broken)
+        monkeypatch.setattr(parties[0].store, "set_metadata", broken)
         with pytest.raises(OSError, match="power cut"):
             await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
         monkeypatch.undo()

@@ -67,7 +67,7 @@ async def test_an_operator_finds_previews_and_mends_what_failed(
             3,
             "ValueError",
         )
-        assert "mended.admitted" in cause["where"]
+        assert "redriven.admitted" in cause["where"]
         assert (waiting["reason"], waiting["count"]) == ("stream-blocked", 1)
 
         asked = f"?fingerprint={cause['fingerprint']}&limit=2"
