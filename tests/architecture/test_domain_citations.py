@@ -96,7 +96,7 @@ def sources() -> dict[str, str]:
 
 def citations(name: str, text: str) -> Iterator[Cited]:
     """The targets that a text cites; a mention of the page without a target is a section that does not exist."""
-    for mention in re.finditer(re.escape(PATH), text):
+    for mention in re.finditer(rf"(?<!\]\(){re.escape(PATH)}", text):  # a link is no citation
         where = f"{name}:{text.count(chr(10), 0, mention.start()) + 1}"
         kind, section, at, between = "section", "", mention.end(), NEXT
         found = False
