@@ -1,16 +1,19 @@
 """`care coverage`: which test shows which fact and scenario. The page is made from the marks on tests.
 
-The tests are collected and not run, so the page says where to look, and `make test` says whether it holds.
+The tests are collected and not run, so the page says where to look, and `make test` says whether it holds. The page has
+one row for each fact and each scenario, with the count of its tests and the best one; `--of` lists all of them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,12 +29,21 @@ PAGE: Final = ROOT / "docs" / "coverage.md"
 FACTS: Final = Path(__file__).with_name("facts.toml")
 MARKS_FILE: Final = "CARE_MARKS_FILE"
 COLLECTED_WITHIN_SECONDS: Final = 300
+FOLDERS: Final = ("unit", "contracts", "api", "integration", "flows", "chaos")
+"""The folders of tests, the smallest tests first."""
+WORD_LETTERS: Final = 6
+"""How many letters of two words have to agree: "session" and "sessions" are one word."""
 _HEAD: Final = """\
-# What is shown by which test
+# Coverage of facts and scenarios
 
-Made by `care coverage` from the marks on the tests (`@pytest.mark.fact`, `@pytest.mark.scenario`) and the words in
-`care/facts.toml`; a test fails when this page is not what it would make. The facts are what five programs say of
-themselves; where one of them differs from official criteria, the profile that ships says how that was decided.
+`care coverage` makes this page from the marks on the tests (`@pytest.mark.fact`, `@pytest.mark.scenario`) and the words
+in `care/facts.toml`; a test fails when the page is out of date. The [domain](domain.md) page explains the facts
+(section 1) and the scenarios (section 8).
+
+Each row has the count of the tests that show it, and the best one, below `tests/`. `care coverage --of 0.9` lists all
+of them. The best test is the one that `[best]` in `care/facts.toml` names. Otherwise it is, in this order: of a
+scenario, a story of the demo's cast; the test with the fewest marks; the one whose name shares most words with the row;
+a unit test before a flow; the first by name.
 """
 
 
@@ -51,6 +63,11 @@ def told() -> tuple[dict[str, str], dict[str, str]]:
     """What there is to show: facts and scenarios by number, in order."""
     document = tomllib.loads(FACTS.read_text(encoding="utf-8"))
     return document["facts"], document["scenarios"]
+
+
+def named_best() -> dict[str, str]:
+    """The tests that `care/facts.toml` names as the best ones, by the number of a fact or scenario."""
+    return tomllib.loads(FACTS.read_text(encoding="utf-8"))["best"]
 
 
 def collect(root: Path = ROOT) -> Shown:
@@ -85,7 +102,50 @@ def missing(shown: Shown) -> list[str]:
         *(f"scenario {number}" for number in scenarios if not shown.scenarios.get(number)),
         *(f"fact {n} is on no list" for n in shown.facts if n not in facts),
         *(f"scenario {n} is on no list" for n in shown.scenarios if n not in scenarios),
+        *(
+            f"{number}: its best test {name} does not show it"
+            for number, name in named_best().items()
+            if not any(_is_named(test, name) for test in shown_by(number, shown))
+        ),
     ]
+
+
+def shown_by(number: str, shown: Shown) -> tuple[str, ...]:
+    """The tests of a fact, whose number has a dot, or of a scenario, whose number has none."""
+    return (shown.facts if "." in number else shown.scenarios).get(number, ())
+
+
+def best(number: str, words: str, shown: Shown) -> str | None:
+    """The one test to look at first; None when there is none. The page says by which rule."""
+    marks = Counter(
+        test
+        for found in (shown.facts, shown.scenarios)
+        for tests in found.values()
+        for test in tests
+    )
+    name = named_best().get(number, "")
+
+    def order(test: str) -> tuple[bool, bool, int, int, int, str]:
+        folder = test.split("/")[1]
+        return (
+            not _is_named(test, name),
+            f"::test_story_{number}_" not in test,
+            marks[test],
+            -len(_words(words) & _words(test)),
+            FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS),
+            test,
+        )
+
+    return min(shown_by(number, shown), key=order, default=None)
+
+
+def _is_named(test: str, name: str) -> bool:
+    return test.rpartition("::")[2] == name
+
+
+def _words(text: str) -> set[str]:
+    """The longer words of a text, cut to the letters that are compared."""
+    return {word[:WORD_LETTERS] for word in re.findall(r"[a-z]{4,}", text.lower())}
 
 
 def page(shown: Shown) -> str:
@@ -94,21 +154,20 @@ def page(shown: Shown) -> str:
     return "\n".join(
         [
             _HEAD,
-            *_table("Facts", "fact", facts, shown.facts),
+            *_table("Facts", "fact", facts, shown),
             "",
-            *_table("Scenarios", "scenario", scenarios, shown.scenarios),
+            *_table("Scenarios", "scenario", scenarios, shown),
             "",
         ]
     )
 
 
-def _table(
-    title: str, word: str, entries: Mapping[str, str], shown: Mapping[str, Iterable[str]]
-) -> list[str]:
-    lines = [f"## {title}", "", f"| # | {word} | shown by |", "|---|---|---|"]
+def _table(title: str, word: str, entries: Mapping[str, str], shown: Shown) -> Sequence[str]:
+    lines = [f"## {title}", "", f"| # | {word} | tests | best test |", "|---|---|---|---|"]
     for number, words in entries.items():
-        tests = "<br>".join(f"`{test}`" for test in shown.get(number, ())) or "**missing**"
-        lines.append(f"| {number} | {words} | {tests} |")
+        test = best(number, words, shown)
+        where = "**missing**" if test is None else f"`{test.removeprefix('tests/')}`"
+        lines.append(f"| {number} | {words} | {len(shown_by(number, shown))} | {where} |")
     return lines
 
 
@@ -117,6 +176,9 @@ def coverage(
         bool, typer.Option("--check", help="Write nothing; fail if it differs.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where the page goes.")] = PAGE,
+    of: Annotated[
+        str | None, typer.Option(help="List all tests of a fact (0.9) or a scenario (9) only.")
+    ] = None,
 ) -> None:
     """Make docs/coverage.md from the marks on the tests, and say what no test shows.
 
@@ -127,6 +189,9 @@ def coverage(
     except NotCollected as error:
         typer.echo(f"The tests can't be collected:\n{error}", err=True)
         raise typer.Exit(2) from None
+    if of is not None:
+        _list(of, shown)
+        return
     text = page(shown)
     gaps = missing(shown)
     for gap in gaps:
@@ -139,6 +204,16 @@ def coverage(
         raise typer.Exit(1)
     if check and gaps:
         raise typer.Exit(1)
+
+
+def _list(number: str, shown: Shown) -> None:
+    """Print every test of a fact or a scenario."""
+    found = shown_by(number, shown)
+    if not found:
+        typer.echo(f"No test shows {number}.", err=True)
+        raise typer.Exit(1)
+    for test in found:
+        typer.echo(test)
 
 
 # --- the plugin that runs inside pytest, in the process that `collect` starts -----------------------------------

@@ -38,7 +38,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One scenario: its number and title in the domain reference, and how it is played."""
+    """One scenario: its number in docs/domain.md 8 (Scenarios), its title, and how it is played."""
 
     number: int
     title: str

@@ -37,4 +37,4 @@ STORIES: Final[Mapping[int, Story]] = {
         key=lambda story: story.number,
     )
 }
-"""The cast, by the number of the scenario in the domain reference."""
+"""The cast, by the number of the scenario in docs/domain.md 8 (Scenarios)."""

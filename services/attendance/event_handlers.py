@@ -140,7 +140,7 @@ def _sessions(state: EpisodeState) -> tuple[str, ...]:
 def consent_heard(state: P, _event: Event, _cause: Cause) -> Decision[P]:
     """Nothing follows: attendance discloses nothing to anybody outside, so no consent changes what it may do.
 
-    Care does not depend on consents either: treatment goes on when one is revoked (domain reference, scenario 10).
+    Care does not depend on consents either: treatment goes on when one is revoked: docs/domain.md scenario 10.
     """
     return Decision(state)
 

@@ -1,8 +1,8 @@
 """Where an episode is on its way, what is awaited next, and who owns that. Pure; no clock, no ids, no I/O.
 
-People are lost between the steps (domain reference, section 9). The owning service keeps each loop; here all that is
-heard is laid side by side, so that an episode that stays in one step for too long is seen as a whole. The limits are
-house rules, except where the fact itself or the program's terms name a time.
+People are lost between the steps: docs/domain.md 9 (Losses between steps). The owning service keeps each loop; here all
+that is heard is laid side by side, so that an episode that stays in one step for too long is seen as a whole. The
+limits are house rules, except where the fact itself or the program's terms name a time.
 """
 
 from __future__ import annotations

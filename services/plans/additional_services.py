@@ -18,7 +18,7 @@ def identify_need(
 ) -> Decision[EpisodeState]:
     """Name something that is treated together with the addiction. Enhanced needs bring the next review closer.
 
-    Dual diagnosis needs professionals who treat all of it together (3.3, 3.11).
+    Dual diagnosis needs professionals who treat all of it together: docs/domain.md facts 3.3 and 3.11.
     """
     episode_state.in_treatment(state)
     need = Need(category=category, enhanced=enhanced)
@@ -42,7 +42,7 @@ def _earlier(one: date | None, other: date) -> bool:
 def add_service(
     state: EpisodeState, kind: AncillaryKind, *, on_site: bool, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Add a service alongside treatment, here or elsewhere (0.5, 3.5, 4.7).
+    """Add a service alongside treatment, here or elsewhere: docs/domain.md facts 0.5, 3.5 and 4.7.
 
     Whether its minutes count is the table's to say, not the caller's.
     """
@@ -60,7 +60,7 @@ def add_service(
 def prescribe(
     state: EpisodeState, medications: tuple[ExpectedAnalyte, ...], cause: Cause
 ) -> Decision[EpisodeState]:
-    """Replace the list of medications; what screens may show follows from it, by the table of companions (2.1)."""
+    """Replace the list of medications; what screens may show follows from it (docs/domain.md fact 2.1)."""
     expected: list[ExpectedAnalyte] = []
     for item in medications:
         if item.code in tables.NOT_ON_PANELS:

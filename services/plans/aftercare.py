@@ -1,4 +1,4 @@
-"""The aftercare plan: begun on the first day, complete before the last. Domain reference, section 3."""
+"""The aftercare plan: begun on the first day, complete before the last. See docs/domain.md 3.13 (Aftercare plan)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.decision import Cause, Decision
 from shared.errors import Invalid, NotYetKnown, Refused
 
 TOWARDS_THE_END: Final = timedelta(days=14)
-"""So long before the planned end, the aftercare plan is worked on in earnest (4.8)."""
+"""So long before the planned end, the aftercare plan is worked on in earnest (docs/domain.md fact 4.8)."""
 VERSIONS_MAX: Final = 1000
 
 

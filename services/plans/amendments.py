@@ -1,8 +1,8 @@
 """A plan in force that gets other services: drafted as its next version, signed anew by both, in force only then.
 
 Goals are added and changed one by one (`goals.py`); what is scheduled for the person is changed here. Until both have
-signed, the version before stays in force, and somebody is to see to the signatures. Source: fact 1.10, the patient's
-part in the plan, and the domain reference, section 3 ("Plan timelines").
+signed, the version before stays in force, and somebody is to see to the signatures. Source:
+docs/domain.md 3.5 (Treatment plans), fact 1.10: the patient's part in the plan.
 """
 
 from __future__ import annotations

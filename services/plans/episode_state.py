@@ -254,7 +254,7 @@ class EpisodeState(CareState):
 
     @property
     def enhanced(self) -> bool:
-        """Whether co-occurring needs call for care that is integrated and closer (3.3, 3.11)."""
+        """Whether co-occurring needs call for care that is integrated and closer: docs/domain.md facts 3.3 and 3.11."""
         return self.co_occurring is CoOccurring.ENHANCED or any(n.enhanced for n in self.needs)
 
 

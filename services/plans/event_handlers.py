@@ -131,7 +131,7 @@ def _early(state: EpisodeState, session_id: str, cause: Cause, *, present: bool)
 def support_logged(
     state: EpisodeState, event: attendance.MutualSupportLogged, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Meetings count toward goals and graduation, whichever the fellowship; never toward hours (1.11, 2.1)."""
+    """Meetings of any fellowship count toward goals and graduation, never hours: docs/domain.md facts 1.11 and 2.1."""
     days = tuple(sorted((*state.support_on, event.attended_on))[-SUPPORT_KEPT:])
     return Decision(state.replace(support_on=days))
 
@@ -139,14 +139,14 @@ def support_logged(
 def support_required(
     state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whoever opted out is asked for no meetings (domain reference, section 3, "Mutual support")."""
+    """Whoever opted out is asked for no meetings: docs/domain.md 3.10 (Mutual support)."""
     return Decision(state.replace(support_opted_out=event.opted_out))
 
 
 def family_attended(
     state: EpisodeState, _event: attendance.FamilySessionAttended, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Family involvement counts toward graduation (2.1, 2.7)."""
+    """Family involvement counts toward graduation: docs/domain.md facts 2.1 and 2.7."""
     return Decision(state.replace(family_sessions=state.family_sessions + 1))
 
 

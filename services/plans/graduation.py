@@ -50,7 +50,7 @@ def hours_met(state: EpisodeState, _cause: Cause) -> bool:
 def support_logged(state: EpisodeState, cause: Cause) -> bool:
     """As many mutual-support meetings in four weeks as the program asks for, of any fellowship; at least one.
 
-    None are asked of a person who opted out: nobody is made to go (domain reference, section 3, "Mutual support").
+    None are asked of a person who opted out: nobody is made to go, docs/domain.md 3.10 (Mutual support).
     """
     if state.support_opted_out:
         return True
@@ -65,7 +65,7 @@ def family_involved(state: EpisodeState, _cause: Cause) -> bool:
 
 
 def relapse_prevention_planned(state: EpisodeState, _cause: Cause) -> bool:
-    """The relapse-prevention plan names triggers, cravings and strategies (4.6)."""
+    """The relapse-prevention plan names triggers, cravings and strategies (docs/domain.md fact 4.6)."""
     return state.plan is not None and state.plan.relapse_prevention == tables.RELAPSE_PREVENTION
 
 
@@ -97,7 +97,7 @@ CRITERIA: Final[Mapping[str, Criterion]] = {
 }
 """What is looked up rather than asserted. Every other criterion is the caller's judgement, "total-abstinence" too.
 
-Published graduation lists and the exit rules of the domain reference, section 3.
+Published graduation lists and the exit rules: docs/domain.md 3.12 (Exit).
 """
 
 

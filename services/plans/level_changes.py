@@ -1,6 +1,6 @@
 """Moving on: another level here, or another place. Somebody owns each move until the person has arrived.
 
-Movement follows reassessed dimensions, not a fixed length of stay (domain reference, section 2).
+Movement follows reassessed dimensions, not a fixed length of stay: docs/domain.md 2.7 (Continued service).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _ready_to_step_down(
 ) -> None:
     """Drivers resolved for a sustained period, hours and goals met, supports verified, next appointment booked.
 
-    House rule, domain reference, section 3, "Exit"; a clinician may decide otherwise, and says why by a code.
+    House rule, docs/domain.md 3.12 (Exit); a clinician may decide otherwise, and says why by a code.
     """
     if new.although is not None:
         return

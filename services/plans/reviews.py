@@ -1,6 +1,6 @@
 """Clinical reviews: what asks for one, by when it is done, and what happens when it is not.
 
-Due within one working day (house rule, domain reference, section 3, "Response"). A review never ends an
+Due within one working day (house rule, docs/domain.md 3.8 (Response)). A review never ends an
 episode by itself.
 """
 
@@ -263,7 +263,7 @@ def danger_identified(
 ) -> Decision[EpisodeState]:
     """Danger found in somebody who is in treatment stops what is scheduled: the level is looked at within hours.
 
-    Before the admission the danger is intake's to answer. Domain reference, section 2, rule 1.
+    Before the admission the danger is intake's to answer. Source: docs/domain.md 2.5 (Derivation), rule 1.
     """
     if state.admission is None or state.discharged is not None:
         return Decision(state)
@@ -320,7 +320,7 @@ def _request(
 def _reassess(state: EpisodeState, cause: Cause) -> EpisodeState:
     """Two unexpected positives in fourteen days, or a positive and absences, ask for a new look at the level.
 
-    House rule, domain reference, section 3, "Response".
+    House rule, docs/domain.md 3.8 (Response).
     """
     since = cause.now - REASSESS_WITHIN
     positives = sum(at >= since for at in state.positives.values())

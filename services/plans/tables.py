@@ -64,7 +64,7 @@ class DeferralReason(OpenEnum):
 
 
 class RecoveryStage(OpenEnum):
-    """How ready for change the person is: the support differs by stage (3.6)."""
+    """How ready for change the person is: the support differs by stage (docs/domain.md fact 3.6)."""
 
     PRECONTEMPLATION = "precontemplation"
     CONTEMPLATION = "contemplation"
@@ -144,7 +144,7 @@ DECISIONS: Final[Mapping[ReviewBasis, frozenset[ReviewDecision]]] = {
         }
     ),
 }
-"""Which decisions each finding of a plan review allows: continued service, domain reference, end of section 2."""
+"""Which decisions each finding of a plan review allows. Source: docs/domain.md 2.7 (Continued service)."""
 
 DECISION_LOOPS: Final[Mapping[ReviewDecision, PlansLoop]] = {
     ReviewDecision.UP: PlansLoop.LEVEL_CHANGE,
@@ -171,7 +171,7 @@ SETTINGS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("3.7", "3.7-WM"), 6),
     **dict.fromkeys(("4", "4.0", "4-WM"), 7),
 }
-"""How intensive the setting of a level is; medical management is another axis. Domain reference, section 2."""
+"""How intensive the setting of a level is; medical management is another axis. Source: docs/domain.md 2.2 (Levels)."""
 RESIDENTIAL: Final = 4
 """From this setting on, an outpatient program can't be the place."""
 
@@ -196,7 +196,7 @@ STEP_DOWN: Final = (
     "supports-verified",
     "appointment-booked",
 )
-"""What is looked at before a step down. House rule, domain reference, section 3, "Exit"."""
+"""What is looked at before a step down. House rule, docs/domain.md 3.12 (Exit)."""
 
 
 # --- what a plan consists of ------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ THERAPIES: Final[Mapping[str, str]] = {
     "integrated-dual-diagnosis": "3.3",
     "trauma-focused": "1.6",
 }
-"""Therapies that a goal may name, with the fact of the domain reference (section 1) that names each."""
+"""Therapies that a goal may name, with the fact in docs/domain.md 1 (Facts) that names each."""
 
 INTERVENTIONS: Final = frozenset(
     {
@@ -239,10 +239,10 @@ INTERVENTIONS: Final = frozenset(
         "contingency-management",
     }
 )
-"""What is done for a goal (0.5, 1.7, 2.7, 4.4 to 4.7)."""
+"""What is done for a goal: docs/domain.md facts 0.5, 1.7, 2.7, 4.4, 4.5, 4.6 and 4.7."""
 
 RELAPSE_PREVENTION: Final = ("triggers", "cravings", "strategies")
-"""What a relapse-prevention plan has to name (4.6)."""
+"""What a relapse-prevention plan has to name (docs/domain.md fact 4.6)."""
 
 HOLISTIC: Final = frozenset(
     {
@@ -255,12 +255,12 @@ HOLISTIC: Final = frozenset(
         AncillaryKind.WHOLE_HEALTH,
     }
 )
-"""Holistic services (3.5, 4.7). They never count toward the week's hours."""
+"""Holistic services (docs/domain.md facts 3.5 and 4.7). They never count toward the week's hours."""
 COUNTS_ON_SITE: Final = frozenset({AncillaryKind.MEDICATION})
-"""What counts toward the hours when the program itself gives it: medication management. Domain reference, section 3."""
+"""What counts toward the hours when the program itself gives it: medication management. Source: docs/domain.md 3.3."""
 
 COMPANIONS: Final[Mapping[str, tuple[str, ...]]] = {
-    "methadone": ("eddp",),  # domain reference, section 3: the verdict table names the pair
+    "methadone": ("eddp",),  # docs/domain.md 3.6 (Screens) names the pair
     "buprenorphine": ("norbuprenorphine",),
     "codeine": ("morphine", "hydrocodone"),
     "morphine": ("hydromorphone",),
@@ -300,7 +300,7 @@ AFTERCARE_NEEDED: Final = (
     "consents",
     "check-in-calendar",
 )
-"""What an aftercare plan settles before the person leaves. Domain reference, section 3, "Aftercare plan"."""
+"""What an aftercare plan settles before the person leaves. Source: docs/domain.md 3.13 (Aftercare plan)."""
 AFTERCARE_MAY_BE_NONE: Final = frozenset(
     {"medication", "legal-duties", "family-role", "work-or-school", "naloxone"}
 )
@@ -308,4 +308,4 @@ AFTERCARE_MAY_BE_NONE: Final = frozenset(
 AFTERCARE_FURTHER: Final = frozenset(
     {"individual-therapy", "community-resources", "peer-support", "support-groups"}
 )
-"""What may be added (1.7, 1.12, 4.8)."""
+"""What may be added: docs/domain.md facts 1.7, 1.12 and 4.8."""

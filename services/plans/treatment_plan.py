@@ -1,7 +1,7 @@
 """The treatment plan from draft to review: drafted with the patient, signed by both, reviewed by date.
 
-When a plan is due and how often it is reviewed are the program's terms, pinned at admission. House rules of the domain
-reference, section 3; jurisdictions differ widely.
+When a plan is due and how often it is reviewed are the program's terms, pinned at admission. House rules,
+docs/domain.md 3.5 (Treatment plans); jurisdictions differ widely.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
 
     Its therapies are those that the program lists, or, where it lists none, those of the table.
 
-    Domain reference, section 3 (SMART goal) and fact 1.10: the patient contributes to every goal.
+    Source: docs/domain.md 3.5 (Treatment plans), fact 1.10: the patient contributes to every goal.
     """
     if Contributor.PATIENT not in goal.contributors:
         raise Invalid(
@@ -178,8 +178,9 @@ def activated(state: EpisodeState) -> plans.TreatmentPlanActivated:
 def fit_to_sign(state: EpisodeState, plan: Plan) -> None:
     """What a plan has to hold before anyone signs it. Raises what it lacks.
 
-    Drivers become plan problems (domain reference, section 2, rule 7); individual sessions come as often as the
-    program says (1.7 weekly, 3.4 twice weekly); needs that go with the addiction are treated with it (3.11).
+    Drivers become plan problems: docs/domain.md 2.5 (Derivation), rule 7. Individual sessions come as often as the
+    program says, weekly or twice weekly: docs/domain.md facts 1.7 and 3.4. Needs that go with the addiction are treated
+    with it: docs/domain.md fact 3.11.
     """
     covered = [goal.dimension for goal in plan.goals if goal.withdrawn is None]
     covered += [item.dimension for item in plan.deferred]
@@ -219,7 +220,7 @@ def _individual_per_week(plan: Plan) -> int:
 def name_relapse_prevention(
     state: EpisodeState, plan_id: str, elements: tuple[str, ...], _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Write down what the relapse-prevention plan names so far (4.6)."""
+    """Write down what the relapse-prevention plan names so far (docs/domain.md fact 4.6)."""
     episode_state.in_treatment(state)
     plan = episode_state.plan_of(state, plan_id)
     if not episode_state.known(elements, frozenset(tables.RELAPSE_PREVENTION)):

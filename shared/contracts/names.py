@@ -1,6 +1,6 @@
-"""The map from the names of the domain reference's event vocabulary to our event types.
+"""The map from the clinical names, docs/domain.md 6 (Event names), to our event types.
 
-The reference's name stays findable where ours differs: most are the same words, a few were renamed
+The clinical name stays findable where ours differs: most are the same words, a few were renamed
 or split, and a few facts are ours alone. Each difference has its reason here, and a test holds the
 map against the catalogue in both directions.
 """
@@ -99,7 +99,7 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
     "ReadmissionRequested": ("care.followup.readmission-requested.v1",),
     "AftercareCompleted": ("care.followup.aftercare-completed.v1",),
 }
-"""Our event types by the name in the domain reference."""
+"""Our event types by their clinical names."""
 
 REASONS: Final[dict[str, str]] = {
     "LevelOfCareRecommended": "asked for under the name level-recommended",
@@ -127,7 +127,7 @@ ADDITIONS: Final[dict[str, str]] = {
         "aftercare is planned from admission on, so that an early exit does not leave nothing"
     ),
     "care.plans.clinical-review-overdue.v1": (
-        "a clinical review is due within a working day; the reference has no fact for missing it"
+        "a clinical review is due within a working day; no clinical name says that it was missed"
     ),
     "care.intake.care-team-assigned.v1": _DUTY,
     "care.intake.staff-absence-planned.v1": _DUTY,
@@ -140,7 +140,7 @@ ADDITIONS: Final[dict[str, str]] = {
         "a weak aftercare plan is a named pain point; what was agreed is told apart from the calendar"
     ),
     "care.followup.transition-reported.v1": (
-        "the FUA and FUI clocks start on a day that staff hear of, and the reference has no fact for it"
+        "the FUA and FUI clocks start on a day that staff hear of, and no clinical name says so"
     ),
     "care.intake.loop-escalated.v1": _ESCALATION,
     "care.plans.loop-escalated.v1": _ESCALATION,

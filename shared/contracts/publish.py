@@ -364,7 +364,7 @@ def _envelope_schema() -> Schema:
 
 
 def vocabulary() -> str:
-    """Return the page that lists every event, who hears it, and what the reference calls it."""
+    """Return the page that lists every event, who hears it, and its clinical name."""
     lines = [
         "# Vocabulary",
         "",
@@ -384,8 +384,8 @@ def vocabulary() -> str:
         heard = ", ".join(f"`{e.TYPE}`" for e in _events() if consumer in e.CONSUMERS)
         lines += [f"| {consumer} | {heard} |"]
     lines += ["", "The console hears every topic and acts on none."]
-    lines += ["", "## Names in the domain reference", ""]
-    lines += ["| there | here | why it differs |", "|---|---|---|"]
+    lines += ["", "## Clinical names", ""]
+    lines += ["| clinical name | event type | why it differs |", "|---|---|---|"]
     for name, types in NAMES.items():
         ours = ", ".join(f"`{one}`" for one in types)
         lines += [f"| {name} | {ours} | {REASONS.get(name, '')} |"]

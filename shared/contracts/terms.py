@@ -1,7 +1,7 @@
 """What a program promises and asks, as far as other services act on it: a snapshot that travels with the admission.
 
 It is pinned to the episode on the first day, so that a profile that changes later never rewrites the past. Every
-default is a house rule of the domain reference, section 3; a facility's own profile says otherwise.
+default is a house rule, docs/domain.md 3 (Hours, attendance and screens); a facility's own profile says otherwise.
 """
 
 from __future__ import annotations

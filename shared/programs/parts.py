@@ -1,6 +1,6 @@
 """The parts of a profile: hours, groups, sessions, screens, absences, aftercare, each with what it must hold.
 
-Every default is a house rule of the domain reference, section 3.
+Every default is a house rule: docs/domain.md 3 (Hours, attendance and screens).
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class MutualSupport(Part):
 
     @model_validator(mode="after")
     def _leaves_a_choice(self) -> Self:
-        """Courts treat compelled attendance without a secular option as unlawful (domain reference, section 3)."""
+        """Courts treat compelled attendance without a secular option as unlawful: docs/domain.md 3.10."""
         if self.per_week and not SECULAR & set(self.alternatives):
             raise wrong(
                 "secular_missing",

@@ -1,7 +1,7 @@
 """What a program may say of itself. Pure data: a facility writes it as TOML, and nobody writes code for it.
 
-Every number is a default of the house (domain reference, section 3), an official floor, or what the facility says of
-itself. What a program does not say, it does not ask for: a missing number is no limit, and is never made up.
+Every number is a default of the house (docs/domain.md 3), an official floor, or what the facility says of itself. What
+a program does not say, it does not ask for: a missing number is no limit, and is never made up.
 """
 
 from __future__ import annotations

@@ -8,7 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from care import cli, coverage
-from care.coverage import PAGE, ROOT, NotCollected, Shown, collect, missing, page, told
+from care.coverage import (
+    PAGE,
+    ROOT,
+    NotCollected,
+    Shown,
+    best,
+    collect,
+    missing,
+    named_best,
+    page,
+    shown_by,
+    told,
+)
 
 NUMBERS = [
     *(f"0.{n}" for n in range(1, 17)),
@@ -17,6 +29,7 @@ NUMBERS = [
     *(f"3.{n}" for n in range(1, 13)),
     *(f"4.{n}" for n in range(1, 10)),
 ]
+LINE_LETTERS = 200
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +52,76 @@ def test_the_page_is_what_the_tests_say(shown: Shown) -> None:
     assert PAGE.read_text(encoding="utf-8") == page(shown), "run: care coverage"
 
 
-def test_every_test_that_the_page_names_is_there(shown: Shown) -> None:
-    """And each row begins with its number."""
-    rows = re.findall(r"^\| (\d+\.\d+) \|", page(shown), re.MULTILINE)
-    assert rows == NUMBERS
-    for name in {name for ids in shown.facts.values() for name in ids}:
+def test_each_fact_and_each_scenario_has_one_short_row(shown: Shown) -> None:
+    """Its number, its words, the count of its tests, and one of them that is there."""
+    facts, scenarios = told()
+    text = page(shown)
+    rows = re.findall(r"^\| ([\d.]+) \| (.+?) \| (\d+) \| `(.+?)` \|$", text, re.MULTILINE)
+    assert [(number, words) for number, words, *_ in rows] == [*facts.items(), *scenarios.items()]
+    for number, _, count, test in rows:
+        assert int(count) == len(shown_by(number, shown))
+        assert f"tests/{test}" in shown_by(number, shown)
+    assert [line for line in text.splitlines() if len(line) > LINE_LETTERS] == []
+
+
+def test_every_test_with_a_mark_is_there(shown: Shown) -> None:
+    marked = (*shown.facts.values(), *shown.scenarios.values())
+    for name in {name for ids in marked for name in ids}:
         path, *_, last = name.split("::")
         if last != "runTest":  # of a state machine, which is made and not written
             assert f"def {last}(" in (ROOT / path).read_text(encoding="utf-8"), name
 
 
+FLOW = "tests/flows/test_cast.py::test_story_2_unexpected_positive"
+FEW = "tests/unit/plans/test_plans.py::test_groups_of_twelve"
+OTHER = "tests/unit/plans/test_plans.py::test_another"
+MANY = "tests/unit/plans/test_plans.py::test_groups_of_two"
+SLOW = "tests/flows/test_cast.py::test_another"
+
+
+@pytest.mark.parametrize(
+    ("number", "tests", "expected"),
+    [
+        ("2", (FEW, FLOW), FLOW),  # a story of the cast
+        ("0.3", (MANY, OTHER), OTHER),  # the fewest marks
+        ("0.3", (OTHER, FEW), FEW),  # the words of the row
+        ("0.3", (SLOW, OTHER), OTHER),  # a unit test before a flow
+        ("0.3", (), None),
+    ],
+)
+def test_the_best_test_is_chosen_by_the_rule_on_the_page(
+    number: str, tests: tuple[str, ...], expected: str | None
+) -> None:
+    marks = {"3.1": (MANY,), "3.2": (MANY,)}
+    shown = Shown({**marks, number: tests}, {number: tests} if number == "2" else {})
+    assert best(number, "Groups of 2 to 12", shown) == expected
+
+
+def test_a_best_test_that_is_named_outranks_the_rule_and_has_to_show_it(shown: Shown) -> None:
+    facts, scenarios = told()
+    for number, name in named_best().items():
+        assert (best(number, {**facts, **scenarios}[number], shown) or "").endswith(f"::{name}")
+    number, name = next(iter(named_best().items()))
+    none = Shown({**shown.facts, number: (FEW,)}, shown.scenarios)
+    assert f"{number}: its best test {name} does not show it" in missing(none)
+
+
+def test_all_tests_of_a_fact_or_a_scenario_are_listed(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "collect", lambda: shown)
+    for number in ("0.9", "9"):
+        result = CliRunner().invoke(cli.app, ["coverage", "--of", number])
+        assert result.stdout.split() == list(shown_by(number, shown))
+    assert CliRunner().invoke(cli.app, ["coverage", "--of", "99"]).exit_code == 1
+
+
 def test_what_nobody_shows_or_knows_is_a_gap() -> None:
     facts, scenarios = told()
-    whole = Shown(
-        dict.fromkeys(facts, ("tests/a.py::test_a",)),
-        dict.fromkeys(scenarios, ("tests/a.py::test_a",)),
-    )
+    tests = ("tests/a.py::test_a", *(f"tests/a.py::{name}" for name in named_best().values()))
+    whole = Shown(dict.fromkeys(facts, tests), dict.fromkeys(scenarios, tests))
     assert missing(whole) == []
-    less = Shown({**whole.facts, "0.9": (), "9.9": ("x",)}, {"1": ("x",)})
+    less = Shown({**whole.facts, "0.9": (), "9.9": tests}, {"1": tests})
     found = missing(less)
     assert "fact 0.9" in found
     assert "fact 9.9 is on no list" in found

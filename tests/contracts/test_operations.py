@@ -1,4 +1,4 @@
-"""Every HTTP operation that the domain reference names (section 7) is in the OpenAPI document of its service."""
+"""Every operation of docs/domain.md 7 (HTTP operations) is in the OpenAPI document of its service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 
-# Section 7, in its order; `{}` stands for an id. The partner gateway is a service of its own.
+# What the scenarios need; `{}` stands for an id. The partner gateway is a service of its own.
 REFERENCE = {
     "intake": """
         POST /referrals

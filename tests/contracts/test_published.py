@@ -28,7 +28,7 @@ LISTENERS = SERVICES | {"partners", "reporting"}
 
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
 
-# The event names of the domain reference, section 6, in its order.
+# The clinical names, docs/domain.md 6 (Event names), by publisher.
 REFERENCE = """
 ReferralReceived ReferralAcknowledged ReferralDeclined ConsentGranted ConsentRevoked ConsentExpired
 DisclosureRecorded EmergencyDisclosureMade AssessmentScheduled AssessmentCompleted

@@ -1,4 +1,4 @@
-"""The scenarios of the domain reference, as the fixed cast lives them; more of them in `test_cast_*.py`."""
+"""The scenarios of docs/domain.md 8 (Scenarios), as the fixed cast lives them; more of them in `test_cast_*.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cast between levels, places and partners: scenarios 5, 6, 9, 12, 13 and 14 of the domain reference."""
+"""The cast between levels, places and partners: docs/domain.md scenarios 5, 6, 9, 12, 13 and 14."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cast's screens: scenarios 2, 3 and 4 of the domain reference."""
+"""The cast's screens: docs/domain.md scenarios 2, 3 and 4."""
 
 from __future__ import annotations
 

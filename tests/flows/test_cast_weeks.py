@@ -1,4 +1,4 @@
-"""The cast's weeks: scenarios 1, 7 and 8 of the domain reference."""
+"""The cast's weeks: docs/domain.md scenarios 1, 7 and 8."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Two unexcused absences in a row call for a review, three for a retention conference, a silent week for a welfare
 contact; the person's return ends all of it, at any stage. The numbers stand in the program's terms, pinned at
-admission; their defaults are house rules of the domain reference, section 3 ("No-shows"). Nobody is ever discharged
+admission; their defaults are house rules, docs/domain.md 3.9 (Absence). Nobody is ever discharged
 by a count.
 """
 

@@ -2,7 +2,7 @@
 
 The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (what sessions tell an
 episode), `seats.py` (its places in groups), `screens.py` and its neighbours; `heard.py` puts them together.
-Thresholds marked "house rule" are defaults of the domain reference, section 3, not official criteria.
+Thresholds marked "house rule" are defaults, not official criteria: docs/domain.md 3 (Hours, attendance and screens).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The week: how many minutes a person was scheduled, offered and credited, and how many the level asks for.
 
 Whole minutes; the week runs from Monday 00:00 to Monday 00:00 in the facility's time zone, so that a week in which
-the clocks change has 167 or 169 hours and still seven days. Source: house rules of the domain reference, section 3
-("Hours accounting"). What a level asks for stands in the program's terms, pinned at admission.
+the clocks change has 167 or 169 hours and still seven days. Source: house rules, docs/domain.md 3.3 (Hours).
+What a level asks for stands in the program's terms, pinned at admission.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def counts(
 ) -> bool:
     """Whether a session's minutes count: by its modality, or because the plan says so of an ancillary service.
 
-    A family session without the patient gives the patient no hours. House rule of the domain reference, section 3.
+    A family session without the patient gives the patient no hours. House rule, docs/domain.md 3.3 (Hours).
     """
     if family_only:
         return False

@@ -1,8 +1,9 @@
 """Mutual support and the family: meetings of any fellowship, and who comes along. Pure, like all rules.
 
 A meeting is a date, a fellowship and how it was verified; nothing that was said there. Nobody is made to go to a
-religious one: the patient chooses an alternative or opts out, and neither has a consequence (domain reference,
-section 3, "Mutual support"). The family's minutes count toward hours only with the patient there, which the roll says.
+religious one: the patient chooses an alternative or opts out, and neither has a consequence:
+docs/domain.md 3.10 (Mutual support). The family's minutes count toward hours only with the patient there, which the
+roll says.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def choose(
 ) -> Decision[EpisodeState]:
     """The patient chooses where to go, or not to. Whoever does not opt out has a secular meeting among the choices.
 
-    Courts treat a compelled religious program without a secular option as a violation (domain reference, section 3).
+    Courts treat a compelled religious program without a secular option as a violation: docs/domain.md 3.10.
     """
     admission = in_care(state)
     if not opted_out and not SECULAR.intersection(alternatives):

@@ -1,6 +1,6 @@
 """Pauses: some programs let nobody into groups for a while who misses too often. Pure, like all rules.
 
-Supported, and never a default: only terms that name both numbers lead to one (domain reference, section 3, "Absence").
+Supported, and never a default: only terms that name both numbers lead to one: docs/domain.md 3.9 (Absence).
 It ends by its day, by a decision, or when an absence turns out to be none. Care is not withheld: individual sessions,
 medication and case management go on. The seat is kept, the days ask for no hours, and from the first day on somebody
 owns the person's return.

@@ -1,8 +1,8 @@
 """What the next reward is worth: up with each screen as wanted, back to the base after one that was not, and restored.
 
 A pure fold over the row of screens in the order of their specimens, so that a result that comes late, or is read
-again, leads to the same worth as if it had come in time. Source: domain reference, section 3 ("Contingency
-management"); the amounts are house rules of the program's terms.
+again, leads to the same worth as if it had come in time. Source: docs/domain.md 3.11 (Incentives);
+the amounts are house rules of the program's terms.
 """
 
 from __future__ import annotations

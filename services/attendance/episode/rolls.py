@@ -2,7 +2,7 @@
 
 Credit is never more than was planned; who came late or left early is credited the minutes they were there. A
 correction never edits what was said: it says what holds now, and a week that was closed is evaluated once more.
-Source: house rules of the domain reference, section 3 ("Hours accounting").
+Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
 from __future__ import annotations

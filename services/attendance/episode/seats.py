@@ -2,8 +2,8 @@
 
 The group's record alone owns the seats, so that two people never get the last one. An episode asks for a seat to be
 held, confirmed or freed, and says to the world what the group decided: `seat-reserved` and `seat-released`, each once.
-A held seat becomes the person's with the admission; it falls free when they leave, in whichever way. Source: domain
-reference, section 3 ("Groups"), and scenarios 5 and 9.
+A held seat becomes the person's with the admission; it falls free when they leave, in whichever way. Source:
+docs/domain.md 3.4 (Groups), scenarios 5 and 9.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every rule here leads to the same weeks in whichever order its facts come: a week that is over is evaluated again when a
 late roll, a correction, a change of level or a discharge says something else of it, and the later evaluation holds.
-Source: house rules of the domain reference, section 3 ("Hours accounting").
+Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is told that the
 group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program says
-otherwise; with fewer it is no group, because it is billed and counted as something else. Source: domain reference,
-section 3 ("Groups"), and scenario 9.
+otherwise; with fewer it is no group, because it is billed and counted as something else. Source:
+docs/domain.md 3.4 (Groups), scenario 9.
 """
 
 from __future__ import annotations

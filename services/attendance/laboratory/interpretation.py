@@ -2,7 +2,7 @@
 
 A result is read per analyte, never as "opiates" or "positive": each analyte has its own cutoff, a prescribed one is
 expected, and a panel that doesn't test an analyte says nothing about it. Measurements, concentrations and analytes
-stay in this service; only verdicts travel. Source: domain reference, section 3 ("Screens").
+stay in this service; only verdicts travel. Source: docs/domain.md 3.6 (Screens).
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def classify(
 
     Anything found that no prescription explains is unexpected; then anything prescribed that was looked for and is
     missing calls for a private adherence review; then what is left is expected, or nothing was found at all. A
-    specimen that can't be judged is never positive. Source: domain reference, section 3 ("Screens").
+    specimen that can't be judged is never positive. Source: docs/domain.md 3.6 (Screens).
     """
     result = screen.result
     if result is None or screen.collected_at is None:

@@ -1,7 +1,7 @@
 """A laboratory's tables: what a panel looks for, from where an analyte is found, and when a specimen can't be judged.
 
 Every table is a default that a facility's own laboratory replaces where it differs. A result is read per analyte,
-never as "opiates". Source: domain reference, section 3 ("Screens"); values that are customary but not verified say so.
+never as "opiates". Source: docs/domain.md 3.6 (Screens); values that are customary but not verified say so.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class ValidityLimits(Value):
     """Between which measurements a urine specimen can be judged.
 
     Federal workplace limits; the pH below which a specimen counts as adulterated is 3 here and 4 in newer federal
-    guidance. Source: domain reference, section 3.
+    guidance. Source: docs/domain.md 3.6 (Screens).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -172,7 +172,7 @@ _WORST_FIRST: Final = (
 def verdict(measured: Measurements, limits: ValidityLimits) -> SpecimenValidity:
     """Whether a specimen is a person's undiluted urine, by its measurements. What was not measured says nothing.
 
-    Federal workplace limits by default (domain reference, section 3): adulterated before substituted before dilute.
+    Federal workplace limits by default (docs/domain.md 3.6): adulterated before substituted before dilute.
     """
     if measured.foreign_substance or _not_a_body_s(measured, limits):
         return SpecimenValidity.ADULTERATED

@@ -2,8 +2,9 @@
 
 The value and the device stay here; what travels is negative, to be repeated, or positive. A first positive is only
 ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. A confirmed one sets the next
-reward back to its base, by the same rule as an unexpected positive of a screen. Source: domain reference,
-section 3 ("Breath"): observed for 15 minutes, negative below 0.010 g/210 L; 0.020 and 0.040 are transport rules' marks.
+reward back to its base, by the same rule as an unexpected positive of a screen. Source:
+docs/domain.md 3.7 (Breath tests): observed for 15 minutes, negative below 0.010 g/210 L; 0.020 and 0.040 are marks of
+transport rules.
 """
 
 from __future__ import annotations

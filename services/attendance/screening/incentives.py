@@ -2,8 +2,8 @@
 
 An episode knows what was done and what it is worth; the ledger is the person's, because the cap is: two episodes of one
 person share it. Whole cents. What is earned stays earned; an unexpected positive or a refusal only sets the next one
-back to its base. Source: domain reference, section 3 ("Contingency management"); the cap is SAMHSA's of January 2025,
-per person and, as a house rule, calendar year of the facility.
+back to its base. Source: docs/domain.md 3.11 (Incentives); the cap is SAMHSA's of January 2025, per person and, as a
+house rule, calendar year of the facility.
 """
 
 from __future__ import annotations

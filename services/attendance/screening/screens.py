@@ -2,8 +2,8 @@
 
 A prescribed substance is expected; a dilute specimen is no result; a refusal is never use. Only an unexpected
 positive is said as `screen-failed`, and only after a clinician has interpreted it. Which loops of a screen are open
-follows from the screen as it stands, so that results may come twice and in any order. Source: domain reference,
-section 3 ("Screens").
+follows from the screen as it stands, so that results may come twice and in any order. Source:
+docs/domain.md 3.6 (Screens).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is open of a screen, as the screen stands: its loops, the longest time between two, and what it does to rewards.
 
 Nothing here is told step by step: which loops are open follows from the screen, so that results may come twice and in
-any order and lead to the same. Source: domain reference, section 3 ("Screens"); times and owners are house rules.
+any order and lead to the same. Source: docs/domain.md 3.6 (Screens); times and owners are house rules.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RESULT_WITHIN: Final = timedelta(hours=72)
 DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
 RETEST_WITHIN: Final = timedelta(hours=48)
-"""From a specimen that was dilute to another one. Domain reference, scenario 4."""
+"""From a specimen that was dilute to another one. Source: docs/domain.md scenario 4."""
 _SATURDAY: Final = 5
 
 OWNERS: Final[Mapping[AttendanceLoop, tuple[Role, ...]]] = {

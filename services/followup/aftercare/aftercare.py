@@ -1,7 +1,7 @@
 """Aftercare: the year after discharge, with a plan and a calendar of check-ins that somebody owns.
 
 Leaving opens it, whoever is heard first: the discharge waits for the admission, whose time zone and terms it needs.
-Pure; no clock, no ids, no I/O. Source: domain reference, section 3 ("Aftercare plan", "Cadence").
+Pure; no clock, no ids, no I/O. Source: docs/domain.md 3.13 (Aftercare plan) and 3.14 (Cadence).
 """
 
 from __future__ import annotations

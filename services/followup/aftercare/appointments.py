@@ -1,7 +1,7 @@
 """The next appointment after a step down or a discharge: the gap in which people are lost. Pure.
 
-A first outpatient visit within a week of leaving goes with far fewer losses (domain reference, section 3, "Cadence"),
-and a step down is followed by a session within 7 days (scenario 6). No clock, no ids, no I/O.
+A first outpatient visit within a week of leaving goes with far fewer losses, docs/domain.md 3.14 (Cadence), and a step
+down is followed by a session within 7 days: docs/domain.md scenario 6. No clock, no ids, no I/O.
 """
 
 from __future__ import annotations

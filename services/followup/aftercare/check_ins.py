@@ -3,7 +3,7 @@
 A check-in is done when the person was spoken to, and missed when its window closes; either way the calendar goes on.
 From its opening on it is a loop: the case manager's until half a day before its window closes, and then, unless the
 person was tried three times over two channels, a clinician's. A miss becomes an outreach, a tier higher for each in a
-row. House rules; domain reference, section 3 ("Cadence") and scenario 16.
+row. House rules, docs/domain.md 3.14 (Cadence), scenario 16.
 """
 
 from __future__ import annotations

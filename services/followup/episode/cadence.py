@@ -2,7 +2,7 @@
 
 Anchored at discharge, in the facility's time zone: a week or half a year later means the same local time on that
 day, also when the clocks change in between. Which check-ins there are, and how long aftercare lasts, is pinned at
-admission by the program's terms. Source: house rule of the domain reference, section 3 ("Cadence").
+admission by the program's terms. Source: house rule, docs/domain.md 3.14 (Cadence).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Contact is what counts, by its own time and not by when it was heard of: a session attended before the latest
 miss does not end the reaching out for that miss, however late its roll is called. Time limits come from the program's
-terms, pinned at admission; the defaults are house rules of the domain reference, section 3 ("Absence").
+terms, pinned at admission; the defaults are house rules, docs/domain.md 3.9 (Absence).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Was somebody seen in time? Clocks in the manner of HEDIS: IET, FUA and FUI. Pure; no clock, no ids, no I/O.
 
-HEDIS-style, from what this service hears, and not a certified measure: the rules are the domain reference's, section 3
-("HEDIS, age 13+"), and a health plan counts from claims, which we do not see. What differs is said here once:
+HEDIS-style, from what this service hears, and not a certified measure: the rules are those of docs/domain.md 3.15
+(Measures), and a health plan counts from claims, which we do not see. What differs is said here once:
 
 - **Index of IET**: the day of the assessment that found the person eligible; without one that was heard of, the day of
   admission. A readmission is no new episode and has no IET clock. Who was found ineligible is not in the denominator.

@@ -28,7 +28,7 @@ REFERRED_FROM: Final = {
     PartnerKind.RESIDENTIAL: TransitionKind.RESIDENTIAL_DISCHARGE,
     PartnerKind.WITHDRAWAL_MANAGEMENT: TransitionKind.WM_DISCHARGE,
 }
-"""A referral back from such a place says that the person leaves it: the step down that scenario 13 ends with."""
+"""A referral back from such a place says that the person leaves it, as at the end of docs/domain.md scenario 13."""
 TRANSITIONS_MAX: Final = 50
 STATED_WITHIN: Final = timedelta(days=366)
 """How far back a report may reach: later, no clock could be met any more."""

@@ -1,6 +1,6 @@
 """Reaching out: a miss, a tier a day, and what ends it. Pure; no clock, no ids, no I/O.
 
-Source: house rules of the domain reference, section 3 ("Absence"): contact within 24 hours of a no-show; two in a row
+Source: house rules, docs/domain.md 3.9 (Absence): contact within 24 hours of a no-show; two in a row
 are a clinician's call; three, or a silent week, a retention conference. The numbers are the program's terms.
 """
 

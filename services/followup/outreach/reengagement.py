@@ -23,7 +23,7 @@ from shared.loops import open_loop
 
 REASSESS_WITHIN: Final = timedelta(hours=72)
 REASSESS_WITHIN_AFTER_OVERDOSE: Final = timedelta(hours=24)
-"""House rule, domain reference, section 3 ("Cadence")."""
+"""House rule, docs/domain.md 3.14 (Cadence)."""
 ESCALATE_EVERY: Final = timedelta(days=1)
 OWNERS: Final = (
     Role.CASE_MANAGER,

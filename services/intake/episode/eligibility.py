@@ -1,7 +1,7 @@
 """Whether a program suits an applicant: its own conditions, answered one by one. Pure.
 
 What a program asks is data of its profile. A condition decides; a risk is planned for and excludes nobody; a reason
-speaks for an outpatient program and is no condition (domain reference, section 10: seeds against official criteria).
+speaks for an outpatient program and is no condition. Source: docs/domain.md 10 (Facts against official criteria).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The episode: the referral that opens it, the loops open in it, and how it ends. Pure: no clock, no ids, no I/O.
 
-Time limits are house rules, defaults of the domain reference; none of them is an official rule.
+Time limits are house rules, docs/domain.md 9.2 (Time limits); none of them is an official rule.
 """
 
 from __future__ import annotations

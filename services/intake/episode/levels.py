@@ -1,7 +1,7 @@
 """How a level of care is found from an assessment and a facility's own table of rules. Pure.
 
 The rules are data (`rules/demo.toml` ships, as a demo; it is not ASAM's): a facility brings its own. What stands here
-is the shape of the derivation, from the domain reference's section 2: imminent danger first; withdrawal on its own;
+is the shape of the derivation, from docs/domain.md 2.5 (Derivation): imminent danger first; withdrawal on its own;
 each dimension names the least it needs; the least intensive level that meets all of them, which is the MAXIMUM on each
 axis (setting, medically managed, co-occurring enhanced) and never an average. A clinician signs.
 """

@@ -1,6 +1,6 @@
 """Consents: what a person allowed, from when, until when. The person's record; every disclosure starts here.
 
-Requirements of form follow 42 CFR 2.31 and 2.35 as the domain reference, section 4, reports them.
+Requirements of form follow 42 CFR 2.31 and 2.35; see docs/domain.md 4.2 (Consent).
 """
 
 from __future__ import annotations

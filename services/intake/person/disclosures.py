@@ -1,6 +1,6 @@
 """Disclosures: what was told to somebody outside, on what ground, and the accounting of it. Pure.
 
-42 CFR 2.51 (emergencies), 2.24 and 2.25 (lists and accounting), as the domain reference, section 4, reports them. Kept
+42 CFR 2.51 (emergencies), 2.24 and 2.25 (accounting); see docs/domain.md 4.4 (Emergency) and 4.5 (Accounting). Kept
 from the first day, for everything: the accounting is only ever added to.
 """
 

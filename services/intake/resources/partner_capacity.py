@@ -1,8 +1,8 @@
 """What partners can take: as of when somebody said so, and for how long that may be believed. Pure.
 
 One record per facility of ours, under an id of its own: it is about places, and nobody's person or group. A statement
-that is too old is shown as stale, never hidden: registries go stale, and whoever asks has to know (domain reference,
-section 5).
+that is too old is shown as stale, never hidden: registries go stale, and whoever asks has to know:
+docs/domain.md 5.3 (Capacity).
 """
 
 from __future__ import annotations

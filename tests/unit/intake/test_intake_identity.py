@@ -145,7 +145,7 @@ async def test_birth_days_of_the_living(intake: Served, born_on: str, *, plausib
 @pytest.mark.parametrize("channel", [*Channel])
 @pytest.mark.parametrize("may_say", [*MaySay])
 def test_what_is_left_behind_never_names_the_program(channel: Channel, may_say: MaySay) -> None:
-    """Anyone may listen to a voicemail or read a text: domain reference, section 4."""
+    """Anyone may listen to a voicemail or read a text: docs/domain.md 4.1 (Scope)."""
     value = {Channel.EMAIL: "a@b.example", Channel.LETTER: "1 Some Street"}.get(channel)
     body = {"channel": channel, "value": value or "+15555550142", "may_say": may_say}
     if channel in (Channel.SMS, Channel.VOICEMAIL) and may_say is MaySay.PROGRAM_NAMED:

@@ -117,7 +117,7 @@ def test_a_lost_referral_closes_its_loop_and_the_episode() -> None:
 
 
 def test_an_ineligible_person_is_sent_on_and_the_loop_closes_there() -> None:
-    """Scenario 13: withdrawal care first."""
+    """Withdrawal care first: docs/domain.md scenario 13."""
     history = at_stage("ineligible")
     [completed] = history.of(intake.AssessmentCompleted)
     assert completed.wm_need == level("3.7-WM")

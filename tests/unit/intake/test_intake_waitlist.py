@@ -168,7 +168,7 @@ def offers(town: Town, *names: str) -> list[str]:
     return [n for n in names if (w := town[n].state.waiting) is not None and w.offer is not None]
 
 
-# --- scenario 9 -----------------------------------------------------------------------------------------
+# --- docs/domain.md scenario 9 --------------------------------------------------------------------------
 
 
 @pytest.mark.fact("0.3")
