@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate bench bench-quick bench-full up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate proofs bench bench-quick bench-full up test test-fast check contracts coverage asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ fuzz: setup  ## 100,000 malformed records and as many malformed bodies
 
 simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--seeds 0:1000")
 	@$(BIN)/python -m chaos.simulation $(ARGS)
+
+proofs: setup  ## The long form of every proof, for hours; writes docs/proofs.md (ARGS="--short", "--only chaos")
+	@$(BIN)/python -m chaos.proofs $(ARGS)
 
 bench: setup  ## Floor, ours, naive and the peers; writes bench/results.json and docs/performance.md (ARGS="--rounds 3")
 	@$(BIN)/python -m bench $(ARGS)

@@ -76,4 +76,5 @@ def test_what_it_was_once_called_is_found_nowhere(pattern: str) -> None:
 def test_a_pattern_would_find_its_word(pattern: str) -> None:
     """A pattern that matches nothing at all would hold for ever: each must match the text it was made from."""
     plain = re.sub(r"\(\?!.*?\)|\\b", "", pattern).replace("\\", "")
+    plain = re.sub(r"\[(.)[^]]*\]", r"\1", plain)
     assert re.search(pattern, f" {plain} ")
