@@ -23,7 +23,7 @@ from bench.measure import Plan, Turn, nothing, ratios, summary, turn
 from bench.peers import PeerUnavailable
 from bench.rebuilt import rebuild
 from bench.recording import Recording, record
-from shared.devtools.backends import Backend, Capability, start
+from shared.devtools.backends import Backend, start
 
 SEED = 1
 WHOLE = Plan(backlog_seconds=4.0, paced_seconds=4.0)
@@ -52,7 +52,6 @@ def main() -> int:
         results["about"] = _about(backend, recording, options.rounds)
         if not options.quick:
             results["chain"] = asyncio.run(chain(backend))
-        if not options.quick and backend.can(Capability.FAILOVER):  # it asks who is in the group
             results["rebuild"] = asyncio.run(rebuild(backend, recording))
     names = [entry.name for entry in entries]
     if "ours" in names:

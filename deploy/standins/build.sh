@@ -8,9 +8,9 @@
 # They check wiring, health, users and start order. They are not the official images, and a run on
 # them says nothing about those; every one carries the label org.throughcare.standin=true.
 #
-# Needs root, debootstrap, Docker, a JDK (for jlink) and Python 3.11 with the project's venv. Debian
-# packages come from the mirror that apt is set up with (MIRROR=… overrides), Python packages from
-# the index that pip is set up with, and the Kafka jars from the user's cache.
+# Needs root, debootstrap, Docker and Python 3.11 with the project's venv. Debian packages come from
+# the mirror that apt is set up with (MIRROR=… overrides), Python packages from the index that pip is
+# set up with, the Kafka jars from the user's cache, and Java from the project's venv.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -45,15 +45,13 @@ cp "$here/base/Dockerfile" /etc/ssl/certs/ca-certificates.crt "$work/base/"
 docker build -q -t throughcare-standin-base "$work/base"
 docker tag throughcare-standin-base "$python_tag"
 
-# 2. Apache Kafka: the real broker's jars over a small Java runtime, with the official image's ways.
+# 2. Apache Kafka: the real broker's jars over the packaged Java, with the official image's ways.
 rm -rf "$work/kafka"
 mkdir -p "$work/kafka"
 cp "$here"/kafka/* "$work/kafka/"
 jars=$("$python" -m shared.devtools.backends.images jars)
 cp -r "$jars" "$work/kafka/libs"
-jlink=$(dirname "$(readlink -f "$(command -v javac)")")/jlink
-"$jlink" --strip-debug --no-header-files --no-man-pages --output "$work/kafka/java" --add-modules \
-  java.base,java.desktop,java.logging,java.management,java.naming,java.rmi,java.scripting,java.security.jgss,java.security.sasl,java.sql,java.xml,jdk.management,jdk.unsupported,jdk.zipfs
+cp -rL "$("$python" -m shared.devtools.backends.images java)" "$work/kafka/java"
 docker build -q -t "$kafka_tag" "$work/kafka"
 
 # 3. MongoDB: a compatible server, with the official image's root user, data path and port.

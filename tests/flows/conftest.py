@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
 
 from demo.cast.stories import STORIES
-from shared.devtools.backends import Backend, Capability, start
+from shared.devtools.backends import Backend
 from tests.flows.played import Played, played
 from tests.flows.scene import MORNING, Flow, flowing
 
@@ -19,14 +18,10 @@ ONLY = [int(n) for n in os.environ.get("STORIES", "").split(",") if n]
 
 
 @pytest.fixture(scope="session")
-async def cast(shared_backend: Backend) -> Played:
+async def cast(backend: Backend) -> Played:
     """What the stories left; the services are stopped, so that other stacks have the topics to themselves."""
-    with ExitStack() as own:
-        backend = shared_backend
-        if not backend.can(Capability.FAILOVER):  # the fallback broker can't make topics anew
-            backend = own.enter_context(start("embedded", say=lambda _line: None))
-        async with played(backend, f"c{uuid4().hex[:8]}_", ONLY or tuple(STORIES)) as all_of_it:
-            return all_of_it
+    async with played(backend, f"c{uuid4().hex[:8]}_", ONLY or tuple(STORIES)) as all_of_it:
+        return all_of_it
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from demo import run
 from demo.population import population
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.stack import services
 from tests.integration.bus import forget_topics
 
@@ -39,9 +39,6 @@ async def lived(backend: Backend, *kill: str) -> tuple[run.Lived, int]:
 async def test_a_killed_service_changes_nothing(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    require(
-        backend, Capability.APACHE_KAFKA
-    )  # where a dead member's share is given to its successor
     monkeypatch.setattr(run, "KILL_DAYS", (25,))
     monkeypatch.setattr(run, "PROGRAM_DAYS", 84)
     undisturbed, _ = await lived(backend)

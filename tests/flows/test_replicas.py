@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.event import PARTITIONS
 from shared.decision import derive_id
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from tests.flows.scene import EVENING, MORNING, NIGHT, Flow, Patient, flowing, of
 
@@ -24,7 +24,6 @@ EVENTS_EACH = 3
 async def test_two_replicas_share_the_work_and_apply_everything_once(
     backend: Backend, prefix: str
 ) -> None:
-    require(backend, Capability.FAILOVER)
     async with flowing(backend, prefix, replicas={"attendance": 2}) as flow:
         names = [name for name in flow.urls if name.startswith("attendance")]
         pair = [process for process in flow.stack.processes if process.name == "attendance"]

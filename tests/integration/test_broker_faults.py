@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError
 from chaos.proxy import Mood, Proxy
 from shared.contracts import plans
 from shared.contracts.event import MAX_EVENT_BYTES, TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
 from shared.runtime.kafka import producer
@@ -39,8 +39,7 @@ class Own:
 
 
 @pytest.fixture(scope="module")
-def own(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
-    require(backend, Capability.APACHE_KAFKA, Capability.RESTART)
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     port = free_port()
     server = apache_server(
         tmp_path_factory.mktemp("broker"), print, lambda _what, _share: None, through=port

@@ -21,7 +21,7 @@ from services.plans.app import SERVICE
 from shared.contracts import intake, plans
 from shared.contracts.event import PARTITIONS, TOPICS
 from shared.decision import derive_id
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess, Stack, services
 from shared.runtime.core.record import StreamPosition, Work
@@ -253,7 +253,6 @@ async def test_a_graceful_stop_finishes_what_it_has_in_hand(
 async def test_two_replicas_share_and_the_living_takes_over_from_the_dead(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
-    require(backend, Capability.FAILOVER)
     sent = Sent(bus)
     async with store_of(backend, prefix) as store:
         with plans_service(backend, prefix, replicas=2) as stack:
@@ -328,9 +327,9 @@ async def test_what_a_crash_left_is_published_at_the_start_and_by_the_sweep(
 async def test_a_store_that_goes_away_and_comes_back_costs_nothing(
     backend: Backend, bus: Bus, prefix: str, *, traffic: bool
 ) -> None:
-    require(backend, Capability.RESTART)
     server = backend.mongo_server
-    assert server is not None
+    if server is None:
+        pytest.skip("a store whose address was given is not ours to kill")
     sent = Sent(bus)
     await sent.admissions(5)
     with plans_service(backend, prefix) as stack:

@@ -11,7 +11,7 @@ import pytest
 from services.plans.app import SERVICE
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
@@ -25,7 +25,6 @@ GROUP = "plans"
 
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    require(backend, Capability.FAILOVER)
     await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:

@@ -11,7 +11,7 @@ from aiokafka.admin import NewPartitions
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
@@ -26,7 +26,6 @@ INTAKE = TOPICS["care.intake"]
 
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    require(backend, Capability.FAILOVER)
     await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:

@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.errors import Unavailable
 from shared.runtime.kafka.producer import ensure_topics
 from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
@@ -217,7 +217,6 @@ async def test_the_limit_halts_loudly_and_a_command_resumes(
 async def test_partitions_added_in_mid_run_stop_everything(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
-    require(backend, Capability.FAILOVER)
     async with running(backend, prefix, bus, Rules()) as it:
         await it.admit()
         async with admin_of(backend.kafka_bootstrap) as admin:
@@ -230,7 +229,6 @@ async def test_partitions_added_in_mid_run_stop_everything(
 async def test_a_topic_made_again_in_mid_run_stops_everything(
     backend: Backend, bus: Bus, prefix: str, *, again: bool
 ) -> None:
-    require(backend, Capability.FAILOVER)
     async with running(backend, prefix, bus, Rules()) as it:
         await it.admit(5)
 
@@ -274,7 +272,6 @@ async def _nothing_more(it: Running) -> None:
 async def test_what_retention_removed_unheard_is_said_and_given_up_only_by_command(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
-    require(backend, Capability.FAILOVER)
     subject = episode()
     async with running(backend, prefix, bus, Rules()) as it:
         tp = await bus.say(admission(), subject, 1)

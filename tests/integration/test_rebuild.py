@@ -13,7 +13,7 @@ from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
@@ -35,7 +35,6 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    require(backend, Capability.FAILOVER)
     await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:

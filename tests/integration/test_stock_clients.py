@@ -8,8 +8,9 @@ from uuid import uuid4
 
 from shared.contracts import attendance
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
-from shared.devtools.backends.kafka_jars import find_java, kafka_home
+from shared.devtools.backends import Backend
+from shared.devtools.backends.java import find_java
+from shared.devtools.backends.kafka_jars import kafka_home
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from tests.integration.bus import headers_of
 
@@ -17,7 +18,6 @@ PRINTED = ("print.headers=true", "print.key=true", "headers.separator=;", "key.s
 
 
 async def test_kafkas_console_consumer_shows_the_headers(backend: Backend) -> None:
-    require(backend, Capability.APACHE_KAFKA)
     event = attendance.SessionAttended.example()
     subject = f"episode/{uuid4()}"
     topic = TOPICS[event.SOURCE]

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from shared.contracts.event import TOPICS
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.kafka.producer import ensure_topics
 from tests.integration.bus import Bus, bus_to, forget_topics, until
@@ -27,7 +27,6 @@ GENEROUSLY = 15.0
 
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    require(backend, Capability.FAILOVER)
     await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:

@@ -14,7 +14,7 @@ import pytest
 from shared.contracts import intake, plans
 from shared.contracts.event import TOPICS
 from shared.decision import Cause, Decision, derive_id
-from shared.devtools.backends import Backend, Capability, require
+from shared.devtools.backends import Backend
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
@@ -28,7 +28,6 @@ COMMANDS = 50
 
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    require(backend, Capability.FAILOVER)
     await forget_topics(backend)
     await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
     async with bus_to(backend.kafka_bootstrap) as it:

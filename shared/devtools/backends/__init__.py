@@ -13,25 +13,15 @@ from shared.devtools.backends.kafka_jars import cache_dir
 from shared.devtools.backends.model import (
     Backend,
     BackendError,
-    Capability,
-    NotProvable,
     Server,
     Unreachable,
-    not_provable,
-    not_provable_line,
-    require,
 )
 
 __all__ = [
     "Backend",
     "BackendError",
-    "Capability",
-    "NotProvable",
     "Server",
     "Unreachable",
     "cache_dir",
-    "not_provable",
-    "not_provable_line",
-    "require",
     "start",
 ]

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from shared.devtools.backends.containers import NoEngine, containers
 from shared.devtools.backends.embedded import embedded
-from shared.devtools.backends.kafka_jars import Progress
-from shared.devtools.backends.model import Backend, BackendError, Capability
+from shared.devtools.backends.kafka_fetch import Progress
+from shared.devtools.backends.model import Backend, BackendError
 from shared.devtools.backends.probes import any_kafka_answers, mongo_info
 
 _PREFIX = "throughcare-backend-"
@@ -120,7 +120,6 @@ def _given() -> Backend:
         mongo_uri=uri,
         kafka_name=f"Kafka at {bootstrap}",
         mongo_name="MongoDB as given",
-        capabilities=frozenset(Capability) - {Capability.RESTART},
     )
 
 

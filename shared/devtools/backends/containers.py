@@ -23,8 +23,8 @@ from pymongo.errors import PyMongoError
 
 from shared.devtools.backends.images import kafka_image, mongo_image
 from shared.devtools.backends.kafka import BROKER_SETTINGS
-from shared.devtools.backends.kafka_jars import Progress
-from shared.devtools.backends.model import Backend, BackendError, Capability, Unreachable
+from shared.devtools.backends.kafka_fetch import Progress
+from shared.devtools.backends.model import Backend, BackendError, Unreachable
 from shared.devtools.backends.probes import kafka_answers, mongo_info, port_accepts
 from shared.devtools.backends.process import free_port
 from shared.devtools.backends.store import store_uri
@@ -126,17 +126,15 @@ def containers(
         broker, store = kafka.result(), mongo.result()
         stack.callback(broker.close)
         stack.callback(store.close)
-        lacking = {Capability.MONGODB} if standin[1] else set[Capability]()
         yield Backend(
             kind="docker",
             kafka_bootstrap=f"{host}:{kafka_port}",
             mongo_uri=store_uri(mongo_port, host),
             kafka_name=broker.name,
             mongo_name="a stand-in for MongoDB" if standin[1] else store.name,
-            capabilities=frozenset(Capability) - lacking,
             kafka_server=broker,
             mongo_server=store,
-            metadata="local stand-in images, not the official ones" if any(standin) else "",
+            note="local stand-in images, not the official ones" if any(standin) else "",
         )
 
 

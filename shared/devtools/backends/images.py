@@ -1,6 +1,6 @@
 """The container images, pinned once for the tests, docker-compose.yml and the stand-ins.
 
-`python -m shared.devtools.backends.images kafka|mongo|jars|store` tells a script which image,
+`python -m shared.devtools.backends.images kafka|mongo|jars|java|store` tells a script which image,
 directory or package that is.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+from pathlib import Path
 
 KAFKA_IMAGE = "apache/kafka:4.1.1"
 MONGO_IMAGE = "mongo:8.0"
@@ -36,7 +37,11 @@ def _main(what: str) -> str:
 
         home = kafka_home(lambda _text: None, lambda _what, _done: None)
         return str(home.directory / "libs")
-    raise SystemExit(f"{what}: use kafka, mongo, jars or store")
+    if what == "java":
+        from shared.devtools.backends.java import packaged_java
+
+        return next(str(Path(path).parents[1]) for path in packaged_java())
+    raise SystemExit(f"{what}: use kafka, mongo, jars, java or store")
 
 
 if __name__ == "__main__":

@@ -1,24 +1,17 @@
-"""A broker of our own: Apache Kafka where Java is found, else the fallback from a wheel."""
+"""A broker of our own: Apache Kafka, released jars on whichever Java there is."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
-import importlib.util
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.devtools.backends.kafka_jars import (
-    Java,
-    KafkaHome,
-    Progress,
-    find_java,
-    kafka_home,
-    locked,
-)
+from shared.devtools.backends.java import Java, find_java
+from shared.devtools.backends.kafka_fetch import Progress
+from shared.devtools.backends.kafka_jars import KafkaHome, kafka_home, locked
 from shared.devtools.backends.model import BackendError
 from shared.devtools.backends.probes import kafka_answers
 from shared.devtools.backends.process import ServerProcess, free_port
@@ -153,7 +146,7 @@ def _prepare(java: Java, home: KafkaHome, progress: Progress) -> None:
             _make_template(java, home, work)
         if not archive.exists():
             progress("Apache Kafka: class archive", 0.99)
-            with contextlib.suppress(BackendError, OSError):
+            with contextlib.suppress(BackendError, OSError, subprocess.SubprocessError):
                 _make_archive(java, home, work, archive)
 
 
@@ -171,12 +164,16 @@ def _make_template(java: Java, home: KafkaHome, work: Path) -> None:
 
 
 def _make_archive(java: Java, home: KafkaHome, work: Path, archive: Path) -> None:
+    """Note in one run which classes a broker loads, and archive them.
+
+    A Java may come without an archive of its own classes, as a wheel's does, so this one holds them too.
+    """
     data = work / "run"
     shutil.copytree(home.template, data)
     port = free_port()
     command = _command(java, home, data, work, (port, free_port()))
-    made = work / "classes.jsa"
-    command.insert(1, f"-XX:ArchiveClassesAtExit={made}")
+    classes, made = work / "classes.txt", work / "classes.jsa"
+    command.insert(1, f"-XX:DumpLoadedClassList={classes}")
     server = ServerProcess(
         "Apache Kafka (first run)",
         command,
@@ -189,30 +186,7 @@ def _make_archive(java: Java, home: KafkaHome, work: Path, archive: Path) -> Non
         server.start()
     finally:
         server.stop()
+    dump = [java.path, "-Xshare:dump", "-XX:+UseSerialGC", f"-XX:SharedClassListFile={classes}"]
+    dump += [f"-XX:SharedArchiveFile={made}", "-cp", home.classpath]
+    subprocess.run(dump, capture_output=True, timeout=120, check=True)
     made.rename(archive)
-
-
-def noida_server(directory: Path) -> ServerProcess:
-    """The fallback broker: one process, one member per group."""
-    spec = importlib.util.find_spec("noida_db")
-    roots = spec.submodule_search_locations if spec is not None else None
-    binary = Path(next(iter(roots))) / "noida-db" if roots else None
-    if binary is None or not binary.is_file():
-        raise BackendError(
-            "the fallback broker is not installed: pip install 'throughcare[embedded]'"
-        )
-    if not binary.stat().st_mode & 0o100:
-        binary.chmod(0o755)
-    version = importlib.metadata.version("noida-db")
-    port = free_port()
-    data = directory / "noida"
-    data.mkdir(parents=True, exist_ok=True)
-    command = [str(binary), "start", "--only", "kafka", "--host", "127.0.0.1"]
-    command += ["--kafka-port", str(port), "--data-dir", str(data)]
-    return ServerProcess(
-        f"noida-db {version} (stand-in for Kafka)",
-        command,
-        log=directory / "noida.log",
-        answers=lambda: kafka_answers("127.0.0.1", port),
-        port=port,
-    )

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars, fetched once with Maven into the user's cache and checked against a list.
+"""Apache Kafka's jars, fetched once into the user's cache and checked against a list.
 
 The cache holds, per version: the jars, a formatted storage template (so that a start need not run
 Kafka's format tool) and a class archive that takes the start from about two seconds to one.
@@ -10,28 +10,19 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import queue
 import re
 import shutil
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.devtools.backends.java import Java
+from shared.devtools.backends.kafka_fetch import Progress, fetch
 from shared.devtools.backends.model import BackendError, Unreachable
-from shared.devtools.backends.process import tail
-
-Progress = Callable[[str, float], None]
-"""Told what is being waited for and how far it is, from 0 to 1."""
 
 _RECIPE = Path(__file__).resolve().parent.parent / "kafka"
-_OLDEST_JAVA = 17
-_FIRST_ANSWER_S = 12.0
-"""Maven asked for a file and nothing came for so long: its repository is out of reach."""
-_STALL_S = 120.0
 _DONE = "complete"
 
 
@@ -47,35 +38,6 @@ def cache_dir() -> Path:
     """Where downloads are kept between runs: XDG_CACHE_HOME or ~/.cache, under `throughcare`."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "throughcare"
-
-
-@dataclass(frozen=True)
-class Java:
-    """A Java that is new enough, and the tag under which what depends on it is kept."""
-
-    path: str
-    major: int
-    tag: str
-
-
-def find_java() -> Java:
-    """The Java of JAVA_HOME or PATH; an error that says what is missing."""
-    home = os.environ.get("JAVA_HOME")
-    path = (shutil.which("java", path=f"{home}/bin") if home else None) or shutil.which("java")
-    if path is None:
-        raise BackendError("Java is not installed")
-    try:
-        told = subprocess.run(
-            [path, "-version"], capture_output=True, text=True, timeout=20, check=True
-        ).stderr
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BackendError(f"Java does not run: {error}") from error
-    found = re.search(r'version "(\d+)', told)
-    if found is None or int(found.group(1)) < _OLDEST_JAVA:
-        first = told.splitlines()[0] if told else "an unknown version"
-        raise BackendError(f"Java {_OLDEST_JAVA} or newer is needed, found {first}")
-    tag = hashlib.sha256(f"{os.path.realpath(path)}\n{told}".encode()).hexdigest()[:12]
-    return Java(path, int(found.group(1)), tag)
 
 
 @dataclass(frozen=True)
@@ -116,8 +78,8 @@ def _listed() -> dict[str, str]:
 def kafka_home(say: Callable[[str], None], progress: Progress) -> KafkaHome:
     """The jars, fetched if this machine has not got them yet.
 
-    Raises `Unreachable` within seconds where Maven's repository does not answer, and `BackendError`
-    where Maven is not installed or something else goes wrong.
+    Raises `Unreachable` within seconds where no repository answers, with what there is to do about it, and
+    `BackendError` where what came is not what was listed.
     """
     version = kafka_version()
     home = KafkaHome(cache_dir() / f"kafka-{version}", version)
@@ -126,17 +88,19 @@ def kafka_home(say: Callable[[str], None], progress: Progress) -> KafkaHome:
     with locked(cache_dir() / f"kafka-{version}.lock", say=say):
         if home.is_complete():  # another process fetched them meanwhile
             return home
-        maven = shutil.which("mvn")
-        if maven is None:
-            raise BackendError("Maven is not installed")
         say(f"fetching Apache Kafka {version} (44 MB, once) into {home.directory}")
         work = Path(tempfile.mkdtemp(prefix=f"kafka-{version}.", dir=cache_dir()))
         try:
-            _fetch(maven, work, progress)
+            fetch(_RECIPE / "pom.xml", len(_listed()), work, progress)
             _verify(work / "libs")
             (work / _DONE).touch()
             shutil.rmtree(home.directory, ignore_errors=True)
             work.rename(home.directory)
+        except Unreachable as error:
+            raise Unreachable(
+                f"Apache Kafka is not yet in {home.directory} and {error}: connect this machine once, or set "
+                "MAVEN_REPOSITORY to a repository that it reaches, or KAFKA_BOOTSTRAP and MONGO_URI to servers that run"
+            ) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return home
@@ -162,58 +126,6 @@ def locked(
                     raise BackendError(f"{path} has been locked for {wait_s:.0f} s") from None
                 time.sleep(0.1)
         yield
-
-
-def _fetch(maven: str, work: Path, progress: Progress) -> None:
-    """Run Maven, telling its progress and ending it when nothing comes."""
-    shutil.copy(_RECIPE / "pom.xml", work / "pom.xml")
-    log = work / "maven.log"
-    command = [maven, "-B", "-f", str(work / "pom.xml"), "dependency:copy-dependencies"]
-    command += ["-DincludeScope=runtime", f"-DoutputDirectory={work / 'libs'}"]
-    command += ["-Dmaven.wagon.http.retryHandler.count=1", "-Daether.connector.connectTimeout=8000"]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        _follow(process, log, progress)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-    if process.returncode != 0:
-        text = log.read_text(errors="replace")
-        if re.search(r"Could not transfer|Connection refused|Unknown host|timed out", text):
-            raise Unreachable("Maven's repository is out of reach")
-        raise BackendError(f"Maven failed:\n{tail(log)}")
-
-
-def _follow(process: subprocess.Popen[bytes], log: Path, progress: Progress) -> None:
-    """Copy Maven's output to `log`; raise `Unreachable` when it waits too long for an answer."""
-    lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-
-    def read() -> None:
-        assert process.stdout is not None
-        with process.stdout as output:
-            for line in output:
-                lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, name="maven-output", daemon=True).start()
-    wanted, jars, answered = len(_listed()), 0, False
-    with log.open("wb") as out:
-        while True:
-            try:
-                line = lines.get(timeout=_STALL_S if answered else _FIRST_ANSWER_S)
-            except queue.Empty:
-                raise Unreachable("Maven's repository does not answer") from None
-            if line is None:
-                return
-            out.write(line)
-            out.flush()
-            if b"Downloaded from" in line:
-                answered = True
-                jars += b".jar" in line
-                progress("Apache Kafka: jars", min(jars / wanted, 0.99))
 
 
 def _verify(libs: Path) -> None:
