@@ -56,7 +56,7 @@ SERIES: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "hot": ("people told of", (1, SPREAD)),
     "batch": ("CARE_BATCH_RECORDS", (50, 200, 500, 2000)),
     "state": ("KiB of state", (1, 10, 50, 200)),
-    "records": ("CARE_HOT_RECORDS_MAX", (0, 100, 1000)),
+    "records": ("CARE_RECORD_CACHE_MAX", (0, 100, 1000)),
     "memory": ("events heard in one run", (10**6,)),
 }
 """By name: what is on the axis, and the points on it."""

@@ -91,13 +91,7 @@ class Runtime:
             if settings.journal_key
             else None
         )
-        self.relay = Relay(
-            self.store,
-            self._publisher,
-            self.metrics,
-            settings.relay_subjects_max,
-            self._journal,
-        )
+        self.relay = Relay(self.store, self._publisher, self.metrics, journal=self._journal)
         self.reactor = Reactor(
             service.source,
             self.store,

@@ -49,8 +49,6 @@ class ServiceSettings(BaseSettings):
     rebuilt. Empty: no journal."""
     sweep_after_seconds: float = Field(default=5.0, gt=0)
     """An outbox or handoff that waits longer was left by a crash: any replica takes it up."""
-    relay_subjects_max: int = Field(default=5_000, ge=1)
-    """Bound of the relay's queue; when it is full, fetching stops."""
     record_cache_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)
     """How many records just written stay in memory for the next event about the same person; 0: none."""
     handoff_wait_seconds: float = Field(default=2.0, gt=0)
@@ -59,8 +57,7 @@ class ServiceSettings(BaseSettings):
     dead_letters_in_a_row_max: int = Field(default=100, ge=0)
     """So many new dead letters in a row halt the consumer; 0 means no limit."""
     dead_letters_in_window_max: int = Field(default=1_000, ge=0)
-    """So many new dead letters within the window halt the consumer; 0 means no limit."""
-    dead_letter_window_seconds: float = Field(default=60.0, gt=0)
+    """So many new dead letters within a minute halt the consumer; 0 means no limit."""
     topics_check_seconds: float = Field(default=10.0, gt=0)
     """How often the topics are compared, in mid-run, with what they were."""
     otel: bool = False

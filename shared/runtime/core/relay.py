@@ -20,6 +20,8 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 
 SUBJECTS_PER_ROUND: Final = 500
+SUBJECTS_MAX: Final = 5_000
+"""How many records may wait for the relay; when it is full, the consumer fetches no more."""
 REMEMBERED_SUBJECTS: Final = 5_000
 HELD_SECONDS: Final = 1.0
 
@@ -46,7 +48,7 @@ class Relay:
         store: Store,
         publisher: Publisher,
         metrics: Metrics,
-        subjects_max: int,
+        subjects_max: int = SUBJECTS_MAX,
         journal: Journal | None = None,
     ) -> None:
         self.journal: Final = journal

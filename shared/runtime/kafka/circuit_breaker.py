@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Final
+
+WINDOW_SECONDS: Final = 60.0
+"""The window in which dead letters are counted, in wall seconds."""
 
 
 class CircuitBreaker:
@@ -17,7 +21,7 @@ class CircuitBreaker:
         self,
         in_a_row_max: int,
         in_window_max: int,
-        window_seconds: float,
+        window_seconds: float = WINDOW_SECONDS,
         now: Callable[[], float] = monotonic,
     ) -> None:
         self._in_a_row_max = in_a_row_max

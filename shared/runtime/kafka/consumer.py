@@ -77,9 +77,7 @@ class Consumer(ConsumerRebalanceListener):
         self._group = service
         self._subscriber: Any = None
         self._limit = CircuitBreaker(
-            settings.dead_letters_in_a_row_max,
-            settings.dead_letters_in_window_max,
-            settings.dead_letter_window_seconds,
+            settings.dead_letters_in_a_row_max, settings.dead_letters_in_window_max
         )
         self._removed: dict[TopicPartition, int] = {}
         self.halted: str | None = None
