@@ -8,10 +8,10 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate proofs bench bench-quick bench-full up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate proofs bench bench-quick study study-growth up test test-fast check contracts coverage asyncapi format lock clean
 
 help:  ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## Install everything into .venv, by lock file
 
@@ -39,14 +39,17 @@ simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--
 proofs: setup  ## The long form of every proof, for hours; writes docs/proofs.md (ARGS="--short", "--only chaos")
 	@$(BIN)/python -m chaos.proofs $(ARGS)
 
-bench: setup  ## Floor, ours, naive and the peers; writes bench/results.json and docs/performance.md (ARGS="--rounds 3")
+bench: setup  ## Floor, ours and naive; writes bench/results.json and docs/performance.md (ARGS="--rounds 3")
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-quick: setup  ## Floor, ours and naive; fails when a ratio has fallen by a fifth
+bench-quick: setup  ## The same, shorter; fails when a ratio has fallen by a fifth
 	@$(BIN)/python -m bench --quick $(ARGS)
 
-bench-full: setup  ## How ours grows; writes bench/growth.json, docs/growth.svg and docs/performance.md (ARGS="--only batch", "--short")
-	@$(BIN)/python -m bench.growth $(ARGS)
+study: setup  ## Other frameworks, three services in a row, a rebuild; writes bench/study and docs/performance.md (ARGS="--only chain")
+	@$(BIN)/python -m bench.study $(ARGS)
+
+study-growth: setup  ## How ours grows; writes bench/study/growth.json, docs/growth.svg and docs/performance.md (ARGS="--only batch", "--short")
+	@$(BIN)/python -m bench.study.growth $(ARGS)
 
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)

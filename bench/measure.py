@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bench.contestants import OURS, Entry
-from bench.field import ROOT, Contestant, Field
-from bench.peers import environment_of
+from bench.field import Contestant, Field
 from bench.recording import Recording
 from bench.stage import Stage, stage
 from demo.ledger import Ledger
@@ -60,10 +58,9 @@ async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) ->
     """Fresh topics and store; warm up; a backlog as fast as it goes; then at shares of that speed."""
     recording.rewind()
     await ground.fresh(recording, ours=entry is OURS)
-    python = sys.executable if entry.peer is None else environment_of(entry.peer)
     contestant = Contestant(
         entry.name,
-        (python, *(str(ROOT / a) if a.endswith(".py") else a for a in entry.command)),
+        (entry.python(), *entry.command),
         {**ground.environment(entry.name), **entry.settings},
         ground.directory / f"{entry.name}.log",
     )

@@ -1,4 +1,4 @@
-"""What a run says: `bench/results.json`, a picture, and the tables of `docs/performance.md`."""
+"""What a run says: `bench/results.json`, a picture, and its sections of `docs/performance.md`."""
 
 from __future__ import annotations
 
@@ -13,41 +13,43 @@ from bench.field import ROOT
 RESULTS: Final = ROOT / "bench" / "results.json"
 PAGE: Final = ROOT / "docs" / "performance.md"
 PICTURE: Final = ROOT / "docs" / "performance.svg"
-BEGIN: Final = "<!-- made by `make bench`: {name} -->"
+BEGIN: Final = "<!-- made by `{command}`: {name} -->"
 END: Final = "<!-- end of {name} -->"
-TARGETS: Final[Mapping[str, tuple[str, float]]] = {
-    "ours_to_floor": ("at least", 0.60),
-    "ours_to_naive": ("at least", 10.0),
-    "ours_to_faust_streaming": ("at least", 1.0),
-    "ours_to_quix_streams": ("at least", 1.0),
-    "ours_to_inbox_outbox": ("at least", 1.0),
-}
+COMMAND: Final = "make bench"
+GUARD: Final = ("floor", "ours", "naive")
+TARGETS: Final = {"ours_to_floor": 0.60, "ours_to_naive": 10.0}
+"""The least that a ratio should be."""
 DROP_MAX: Final = 0.20
 """A ratio may fall by so much against the committed one."""
-GUARDED: Final = ("ours_to_floor", "ours_to_naive")
 
 
-def write(results: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Write all three."""
+def write(results: Mapping[str, Any]) -> None:
+    """Write the results, the picture and the sections of the page."""
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    PICTURE.write_text(_picture(results, names), encoding="utf-8")
+    PICTURE.write_text(picture(results, GUARD), encoding="utf-8")
+    write_sections(COMMAND, sections(results))
+
+
+def sections(results: Mapping[str, Any]) -> dict[str, str]:
+    """The sections that `make bench` writes, by name."""
+    return {
+        "the ground": ground(results),
+        "the table": table(results, GUARD),
+        "the targets": "\n".join([*targets(results, TARGETS), *_limits(results)]),
+    }
+
+
+def write_sections(command: str, texts: Mapping[str, str]) -> None:
+    """Put each section in its place on the page. Raises `ValueError` when the page has no place for one."""
     page = PAGE.read_text(encoding="utf-8")
-    for name, text in (
-        ("the ground", _ground(results)),
-        ("the table", table(results, names)),
-        ("the targets", _targets(results)),
-    ):
-        page = _replaced(page, name, text)
+    for name, text in texts.items():
+        begin, end = BEGIN.format(command=command, name=name), END.format(name=name)
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"{PAGE.name} has no place for {name}")
+        page = f"{before}{begin}\n\n{text}\n\n{end}{after}"
     PAGE.write_text(page, encoding="utf-8")
-
-
-def _replaced(page: str, name: str, text: str) -> str:
-    begin, end = BEGIN.format(name=name), END.format(name=name)
-    before, _, rest = page.partition(begin)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise ValueError(f"{PAGE.name} has no place for {name}")
-    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def table(results: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -100,53 +102,47 @@ def _latency(found: Mapping[str, float] | None) -> str:
     return " / ".join(f"{1000 * found[name]:,.0f}" for name in ("p50", "p99", "p999")) + " ms"
 
 
-def _ground(results: Mapping[str, Any]) -> str:
-    about = results["about"]
+def ground(results: Mapping[str, Any]) -> str:
+    """The conditions of the run, as a sentence or two."""
+    about, turns = results["about"], results["ours"]["turns"]
+    more = f" (floor and ours: {turns} turns)" if turns != about["rounds"] else ""
     return (
         f"Broker: {about['broker']}. Store: {about['store']}. {about['cores']} cores, Python {about['python']}. "
-        f"{about['rounds']} rounds, interleaved, and for floor and ours {results['ours']['turns']} turns in all; "
-        f"recording of {about['recorded_events']:,} events about "
+        f"{about['rounds']} rounds, interleaved{more}; recording of {about['recorded_events']:,} events about "
         f"{about['recorded_subjects']:,} people (seed {about['seed']})."
     )
 
 
-def _targets(results: Mapping[str, Any]) -> str:
+def targets(results: Mapping[str, Any], wanted_ratios: Mapping[str, float]) -> list[str]:
+    """The head of a table of targets, and a line for each ratio."""
     lines = ["| target | wanted | seen | |", "|---|---:|---:|---|"]
-    for name, (_, wanted) in TARGETS.items():
+    for name, wanted in wanted_ratios.items():
         seen = results["ratios"].get(name)
         verdict = "not measured" if seen is None else "holds" if seen >= wanted else "missed"
         lines.append(
             f"| {name} | ≥ {wanted:g} | {'-' if seen is None else f'{seen:.2f}'} | {verdict} |"
         )
+    return lines
+
+
+def _limits(results: Mapping[str, Any]) -> list[str]:
     ours = results["ours"]["latency_seconds"]["p99"]
     floor = results["floor"]["latency_seconds"]["p99"]
+    lines: list[str] = []
     if ours and floor:
-        lines.append(_line("p99 at 50 % to floor's", 3.0, ours / floor))
-    lines.append(_line("peak memory, MiB", 150, results["ours"]["peak_memory_mib"]))
-    chain = results.get("chain")
-    if chain is not None:
-        lines.append(_line("three services at 300 events/s, p99 ms", 100, 1000 * chain["p99"]))
-        for slower in chain["slower"]:
-            at = f"the same at {slower['events_per_second']} events/s, p99 ms"
-            lines.append(f"| {at} | - | {1000 * slower['p99']:.0f} | |")
-        alone = f"{chain['store_alone_per_second']:,.0f} events/s"
-        lines.append(f"| the same writes by the store alone | - | {alone} | |")
-    rebuilt = results.get("rebuild")
-    if rebuilt is not None:
-        same = "state hash equal" if rebuilt["state_hash_equal"] else "state hash differs"
-        seen = f"{rebuilt['events_per_second']:,.0f} events/s"
-        lines.append(f"| rebuild from the journal | - | {seen} | {same} |")
-    return "\n".join(lines)
+        lines.append(limit("p99 at 50 % to floor's", 3.0, ours / floor))
+    return [*lines, limit("peak memory, MiB", 150, results["ours"]["peak_memory_mib"])]
 
 
-def _line(name: str, most: float, seen: float) -> str:
+def limit(name: str, most: float, seen: float) -> str:
+    """A line of the table of targets for what should not be exceeded."""
     return f"| {name} | ≤ {most:g} | {seen:.2f} | {'holds' if seen <= most else 'missed'} |"
 
 
 # --- the picture --------------------------------------------------------------------------------------
 
 
-def _picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
+def picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
     """Bars on a plain background: events per second of the contestant's own processor time."""
     bars = [(name, results[name]["events_per_cpu_second"]) for name in names]
     most = max(value for _, value in bars if value)
@@ -182,7 +178,7 @@ def fallen(seen: Mapping[str, float | None], path: Path = RESULTS) -> list[str]:
     """
     committed = json.loads(path.read_text(encoding="utf-8"))["ratios_of_the_best"]
     found: list[str] = []
-    for name in GUARDED:
+    for name in TARGETS:
         now, then = seen.get(name), committed.get(name)
         if now is not None and then is not None and now < (1 - DROP_MAX) * then:
             found.append(f"{name} is {now:.3f}; the committed one is {then:.3f}")

@@ -1,10 +1,16 @@
-"""Who takes part. Floor and naive run in this project's own environment, the peers each in one of their own."""
+"""Who takes part in the guard: floor, ours and naive. The peers of the study stand in `bench/study/peers`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+
+def own_python() -> str:
+    """The interpreter of this project's environment."""
+    return sys.executable
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +21,11 @@ class Entry:
     what: str
     command: tuple[str, ...]
     guess_per_second: float
-    peer: str | None = None
-    """The directory of its environment below `bench/peers`; None: this project's environment."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    python: Callable[[], str] = own_python
+    """Gives the interpreter that runs it. Raises `BenchError` when it can't be had here."""
+    required: bool = True
+    """Whether a run fails without it; of others the results say why they were not measured."""
 
 
 FLOOR: Final = Entry(
@@ -35,35 +43,4 @@ NAIVE: Final = Entry(
     ("-m", "bench.contestants.naive"),
     250,
 )
-FAUST: Final = Entry(
-    "faust_streaming",
-    "Faust-streaming 0.15.3: agent and RocksDB table with changelog; at least once; no database",
-    ("bench/peers/faust/worker.py",),
-    1_000,
-    "faust",
-)
-QUIX: Final = Entry(
-    "quix_streams",
-    "Quix Streams 3.28.1: stateful function, RocksDB with changelog, exactly once; its MongoDB sink",
-    ("bench/peers/quix/worker.py",),
-    4_000,
-    "quix",
-    {"BENCH_SINK": "1", "BENCH_COMMIT_SECONDS": "1"},
-)
-QUIX_ALONE: Final = Entry(
-    "quix_streams_without_store",
-    "the same without the sink: nothing is written to the store, and nobody can ask for it there",
-    ("bench/peers/quix/worker.py",),
-    6_000,
-    "quix",
-    {"BENCH_COMMIT_SECONDS": "1"},
-)
-INBOX: Final = Entry(
-    "inbox_outbox",
-    "transactional inbox and outbox for each message, and a relay that polls",
-    ("bench/peers/inbox/worker.py",),
-    120,
-    "inbox",
-)
-OWN: Final = (FLOOR, OURS, NAIVE)
-ALL: Final = (*OWN, FAUST, QUIX, QUIX_ALONE, INBOX)
+GUARD: Final = (FLOOR, OURS, NAIVE)

@@ -1,8 +1,8 @@
-"""How ours grows: `python -m bench.growth`, one series of points after another; nothing is asserted.
+"""How ours grows: `python -m bench.study.growth`, one series of points after another; nothing is asserted.
 
 Each point is one turn of `services.plans.app` on fresh topics and a fresh store, as in `measure`: a few events to warm
-up, then a backlog as fast as it goes. What is seen goes to `bench/growth.json`, `docs/growth.svg` and the table of
-`docs/performance.md`, rewritten after each series; the series that did not run now stay as they were.
+up, then a backlog as fast as it goes. What is seen goes to `bench/study/growth.json`, `docs/growth.svg` and the table
+of `docs/performance.md`, rewritten after each series; the series that did not run now stay as they were.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import structlog
 from bench.field import ROOT, BenchError, Contestant, Field, clear, running, seed
 from bench.people import copy_of
 from bench.recording import Recording, Sent, record
-from bench.report import PAGE
+from bench.report import write_sections
 from bench.stage import stage
 from services.plans.app import SERVICE
 from services.plans.episode_state import Review
@@ -40,10 +40,9 @@ from shared.devtools.backends import start
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import Record
 
-RESULTS: Final = ROOT / "bench" / "growth.json"
+RESULTS: Final = ROOT / "bench" / "study" / "growth.json"
 PICTURE: Final = ROOT / "docs" / "growth.svg"
-BEGIN: Final = "<!-- made by `make bench-full`: growth -->"
-END: Final = "<!-- end of growth -->"
+COMMAND: Final = "make study-growth"
 EVENTS: Final = 16_000
 WARM_EVENTS: Final = 1_500
 SPREAD: Final = 1_000
@@ -251,12 +250,13 @@ def _write(results: Row) -> None:
     """The results, the picture, and the table in its place."""
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     PICTURE.write_text(_picture(results), encoding="utf-8")
-    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} has no place for growth")
-    text = f"![How it grows, a panel for each series]({PICTURE.name})\n\n{_table(results)}"
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    write_sections(COMMAND, sections(results))
+
+
+def sections(results: Row) -> dict[str, str]:
+    """The section that `make study-growth` writes, by name."""
+    shown = f"![How it grows, a panel for each series]({PICTURE.name})"
+    return {"growth": f"{shown}\n\n{_table(results)}"}
 
 
 def _table(results: Row) -> str:
@@ -314,7 +314,7 @@ def _panel(rows: Sequence[Row]) -> Iterator[str]:
 
 def main() -> None:
     """Run the series asked for, and write each down as soon as it is measured."""
-    parser = argparse.ArgumentParser(prog="bench.growth")
+    parser = argparse.ArgumentParser(prog="bench.study.growth")
     parser.add_argument("--only", nargs="+", choices=tuple(SERIES), default=tuple(SERIES))
     parser.add_argument("--short", action="store_true", help="nothing goes to a million")
     options = parser.parse_args()

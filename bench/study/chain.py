@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, Final
 
-import aiohttp
+from httpx2 import AsyncClient, Limits
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
@@ -68,7 +68,7 @@ async def _at(backend: Backend, per_second: int) -> dict[str, Any]:
     with services(backend, names=names, database_prefix=PREFIX) as stack:
         token = stack.issuer.token(FACILITY, Role.CLINICIAN.value)
         headers = {"Authorization": f"Bearer {token}"}
-        async with client, aiohttp.ClientSession(headers=headers) as http:
+        async with client, AsyncClient(headers=headers, limits=Limits(), timeout=30.0) as http:
             run = _Run(http, stack.urls["attendance"], client[f"{PREFIX}followup"]["records"])
             for url in stack.urls.values():
                 await run.ready(url)
@@ -152,9 +152,7 @@ def _used(pids: Mapping[str, Sequence[int | None]]) -> dict[str, float]:
 class _Run:
     """Commands at a steady pace, and a look at followup's records for what has arrived."""
 
-    def __init__(
-        self, http: aiohttp.ClientSession, url: str, records: AsyncCollection[Row]
-    ) -> None:
+    def __init__(self, http: AsyncClient, url: str, records: AsyncCollection[Row]) -> None:
         self._http = http
         self._url = url
         self._records = records
@@ -165,9 +163,8 @@ class _Run:
         """Wait until a service takes commands."""
         until = perf_counter() + PATIENCE_SECONDS
         while perf_counter() < until:
-            async with self._http.get(f"{url}/readyz") as answer:
-                if answer.status == 200:
-                    return
+            if (await self._http.get(f"{url}/readyz")).is_success:
+                return
             await asyncio.sleep(0.1)
         raise BenchError("not-ready", "A service does not become ready.")
 
@@ -188,11 +185,9 @@ class _Run:
         self._sent[subject] = perf_counter()
         body = {"episode_id": subject.partition("/")[2]}
         url = f"{self._url}/screens/{screen_id}/interpret"
-        async with self._http.post(
-            url, json=body, headers={"Idempotency-Key": screen_id}
-        ) as answer:
-            if answer.status >= 400:
-                raise BenchError("refused", f"{answer.status} {await answer.text()}")
+        answer = await self._http.post(url, json=body, headers={"Idempotency-Key": screen_id})
+        if answer.is_error:
+            raise BenchError("refused", f"{answer.status_code} {answer.text}")
 
     async def _look(self, count: int) -> None:
         until = perf_counter() + PATIENCE_SECONDS
