@@ -6,8 +6,10 @@
 ARG PYTHON_IMAGE=python:3.11-slim
 
 # What every service needs, exactly as locked: wheels only, each checked against its hash.
+# REQUIREMENTS=service-otel.lock adds what CARE_OTEL needs.
 FROM ${PYTHON_IMAGE} AS packages
-COPY requirements/service.lock /tmp/service.lock
+ARG REQUIREMENTS=service.lock
+COPY requirements/${REQUIREMENTS} /tmp/service.lock
 RUN python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check \
       --only-binary :all: --require-hashes -r /tmp/service.lock

@@ -86,6 +86,7 @@ format: setup  ## Format the code
 
 lock: .venv/ready  ## Resolve the lock files anew
 	$(COMPILE) pyproject.toml -o requirements/service.lock
+	$(COMPILE) --extra otel pyproject.toml -c requirements/service.lock -o requirements/service-otel.lock
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/service.lock -o requirements/dev.lock
 
 clean:  ## Remove what was installed here

@@ -8,13 +8,12 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from faststream.kafka import KafkaBroker
-from faststream.kafka.opentelemetry import KafkaTelemetryMiddleware
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from starlette.exceptions import HTTPException
 
@@ -46,6 +45,9 @@ from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
 
+if TYPE_CHECKING:
+    from shared.runtime.tracing import Tracing
+
 COLLECT_AFTER_OBJECTS: Final = 50_000
 """Net new objects after which the garbage collector looks for cycles among the youngest."""
 
@@ -71,7 +73,11 @@ class Runtime:
     """One replica of one service, alive."""
 
     def __init__(
-        self, service: Service, settings: ServiceSettings, programs: Programs | None = None
+        self,
+        service: Service,
+        settings: ServiceSettings,
+        programs: Programs | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self.service = service
         self.settings = settings
@@ -115,6 +121,9 @@ class Runtime:
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
+        self._tracing = tracing
+        if tracing is not None:
+            tracing.instrument(self.reactor, self.store, self._publisher, self._topic)
         self._sweeper = Sweeper(
             self.reactor, self.relay, self.consumer, settings.sweep_after_seconds
         )
@@ -128,16 +137,14 @@ class Runtime:
         self.refusal: ConfigurationError | None = None
 
     def _make_broker(self) -> KafkaBroker:
-        middlewares: list[Any] = [
-            KafkaPrometheusMiddleware(registry=self.metrics.registry, app_name=self.service.name)
-        ]
-        if self.settings.otel:
-            middlewares.append(KafkaTelemetryMiddleware())
+        metrics = KafkaPrometheusMiddleware(
+            registry=self.metrics.registry, app_name=self.service.name
+        )
         return KafkaBroker(
             self.settings.kafka_bootstrap,
             client_id=self.service.name,
             apply_types=False,
-            middlewares=middlewares,
+            middlewares=[metrics],
             logger=None,
             graceful_timeout=self.settings.shutdown_seconds,
         )
@@ -258,6 +265,8 @@ class Runtime:
         if self._journal is not None:
             await self._journal.stop()
         await self.store.close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close)
         log.info("service.stopped")
 
     @property
@@ -317,13 +326,14 @@ class Runtime:
 def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     """The ASGI application of one replica: HTTP and consumer in one process.
 
-    Raises `ConfigurationError` when what it is configured with can't be read.
+    Raises `ConfigurationError` when what it is configured with can't be read or is not installed.
     """
     programs = Programs.load(settings.programs_directory)
+    tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        runtime = Runtime(service, settings, programs)
+        runtime = Runtime(service, settings, programs, tracing)
         app.state.runtime = runtime
         await runtime.start()
         try:
@@ -346,7 +356,22 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     for router in routers:
         app.include_router(router)
     describe(app, routers)
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)
     return app
+
+
+def _tracing(service: Service) -> Tracing:
+    """Traces for this replica. Imported only here: the exporter is an extra, and costs what it costs."""
+    try:
+        from shared.runtime.tracing import Tracing, otlp_provider  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            "tracing-not-installed",
+            "CARE_OTEL is set, but the OpenTelemetry SDK is not installed.",
+            hint="Install the extra `throughcare[otel]`, or unset CARE_OTEL.",
+        ) from error
+    return Tracing(otlp_provider(service.name))
 
 
 def run(service: Service, settings: ServiceSettings) -> None:

@@ -61,7 +61,7 @@ class ServiceSettings(BaseSettings):
     topics_check_seconds: float = Field(default=10.0, gt=0)
     """How often the topics are compared, in mid-run, with what they were."""
     otel: bool = False
-    """Trace with OpenTelemetry; the exporter is configured by the usual OTEL_ variables."""
+    """Send traces by OTLP; needs the extra `otel`. The standard OTEL_ variables name the collector."""
 
     @property
     def programs_directory(self) -> Path | None:

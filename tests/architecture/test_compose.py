@@ -157,7 +157,7 @@ def test_a_service_keeps_nothing_and_reads_what_the_facility_says_of_itself(name
 def test_an_image_takes_one_service_and_no_tests() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert copied == [
-        "requirements/service.lock",
+        "requirements/${REQUIREMENTS}",
         "deploy/compose/users.py",
         "shared/*.py",
         "shared/contracts/*.py",
@@ -169,5 +169,8 @@ def test_an_image_takes_one_service_and_no_tests() -> None:
     ]
     rules = [line for line in IGNORED if line and not line.startswith("#")]
     assert rules[0] == "*"
+    for lock in re.findall(r"service[a-z-]*\.lock", DOCKERFILE):
+        assert f"!requirements/{lock}" in rules
+        assert (ROOT / "requirements" / lock).exists()
     left_out = rules[rules.index("!shared") :]
     assert {"shared/testing", "shared/devtools"} <= set(left_out)

@@ -74,10 +74,13 @@ class Served:
         body: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
+        traceparent: str | None = None,
         **more: Any,
     ) -> Response:
         self._keys += 1
         headers = {"Idempotency-Key": key or f"key {self._keys}"}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         answer = await self._client.request(method, path, json=body, headers=headers, **more)
         await self.quiet()
         return answer

@@ -168,7 +168,7 @@ class Reactor:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
     def _count(self, works: Sequence[Work], outcomes: Mapping[int, Outcome]) -> None:
-        counted = Counter((_kind(works[n]), outcome.status) for n, outcome in outcomes.items())
+        counted = Counter((kind_of(works[n]), outcome.status) for n, outcome in outcomes.items())
         for (kind, status), count in counted.items():
             self._metrics.outcomes.labels(kind, status).inc(count)
         for index, outcome in outcomes.items():
@@ -265,6 +265,7 @@ class Reactor:
         number: int = item["number"]
         return Work(
             subject=item["subject"],
+            name=item["body_type"],
             cause_id=item["cause_id"],
             correlation_id=item["correlation_id"],
             facility_id=item["facility_id"],
@@ -274,6 +275,7 @@ class Reactor:
             decide=decide,
             unreadable=unreadable,
             stream=StreamPosition(f"{OWN_STREAM}{subject}", number, f"{item['cause_id']}#{number}"),
+            traceparent=item.get("traceparent"),
             dead_letter=lambda: dead_letter.of_handoff(subject, item),
         )
 
@@ -326,8 +328,8 @@ class Reactor:
                 await asyncio.wait(tasks)
 
 
-def _kind(work: Work) -> str:
-    """What the metric calls this piece of work."""
+def kind_of(work: Work) -> str:
+    """What metrics and traces call this piece of work: a command, an event, a handoff or a deadline."""
     if work.command is not None:
         return "command"
     if work.stream is None:

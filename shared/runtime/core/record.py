@@ -91,6 +91,8 @@ class Work:
     correlation_id: str
     facility_id: str
     now: datetime
+    name: str = ""
+    """For traces: an event's type, or the class of an item handed off; empty for commands and deadlines."""
     decide: Decide | None = None
     """None: run the deadlines that are due at `now`."""
     actor_id: str = SYSTEM
@@ -302,6 +304,8 @@ class Record:
                 "actor_role": cause.actor_role,
                 "now": cause.now.isoformat(),  # as text: MongoDB would cut the microseconds off
             }
+            if work.traceparent is not None:
+                entry["traceparent"] = work.traceparent
             self.next_handoff += 1
             self.new_handoffs.append(entry)
         self.facility_id = cause.facility_id

@@ -8,6 +8,7 @@ machine code and a way out, and never repeats what the caller sent.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -40,6 +41,8 @@ DIGITS_MAX: Final = 18
 RETRY_AFTER_SECONDS: Final = "1"
 YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
+TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, version 00."""
 UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
@@ -114,7 +117,7 @@ class Call:
             now=runtime.clock.now(),
             decide=rule,
             command=CommandKey(key, body_hash, self._if_match()),
-            traceparent=self.request.headers.get("traceparent"),
+            traceparent=self._traceparent(),
         )
         outcome: Outcome = await runtime.reactor.execute(work)
         if wait_for_handoffs and not await runtime.reactor.handed_over(
@@ -185,6 +188,11 @@ class Call:
 
     async def _body_hash(self) -> str:
         return hashlib.sha256(await self.request.body()).hexdigest()
+
+    def _traceparent(self) -> str | None:
+        """The caller's trace, when it is one: nothing else may travel on with an event."""
+        given = self.request.headers.get("traceparent", "")
+        return given if TRACEPARENT.fullmatch(given) else None
 
     def _if_match(self) -> int | None:
         tag = self.request.headers.get("if-match")

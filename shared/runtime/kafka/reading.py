@@ -71,6 +71,7 @@ class Reader:
             stream = f"{stream}|{envelope.subject}"
         return Work(
             subject=subject,
+            name=envelope.type,
             cause_id=envelope.id,
             correlation_id=envelope.correlationid,
             facility_id=envelope.facilityid,
