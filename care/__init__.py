@@ -1,1 +1,4 @@
-"""The `care` command: start services, watch events, read contracts, run the demo."""
+"""The `care` command.
+
+Modules import at their top only what help needs; a command imports the rest when it runs.
+"""

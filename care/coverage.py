@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from care.show import ROOT, need_source
+
 if TYPE_CHECKING:
     import pytest
 
-ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "coverage.md"
 FACTS: Final = Path(__file__).with_name("facts.toml")
 MARKS_FILE: Final = "CARE_MARKS_FILE"
@@ -173,17 +174,15 @@ def _table(title: str, word: str, entries: Mapping[str, str], shown: Shown) -> S
 
 def coverage(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail if it differs.")
+        bool, typer.Option("--check", help="Write nothing; fail if the page is out of date.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Where the page goes.")] = PAGE,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = PAGE,
     of: Annotated[
-        str | None, typer.Option(help="List all tests of a fact (0.9) or a scenario (9) only.")
+        str | None, typer.Option(help="Only list the tests of this fact (0.9) or scenario (9).")
     ] = None,
 ) -> None:
-    """Make docs/coverage.md from the marks on the tests, and say what no test shows.
-
-    Example: `care coverage --check`
-    """
+    """Generate docs/coverage.md from the marks on the tests, and list the facts that no test proves."""
+    need_source("tests")
     try:
         shown = collect()
     except NotCollected as error:

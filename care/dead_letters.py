@@ -1,48 +1,55 @@
-"""`care dead-letters`: look at what a service has set aside, and mend it. Ids, codes and numbers; never content."""
+"""`care dead-letters`: inspect what a service has set aside, and redrive, correct or discard it.
+
+Shows ids, codes and numbers, never the data of an event.
+"""
 
 from __future__ import annotations
 
-import json
+import json as jsonlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from care.ops import Json, Operations, ServiceName, Token, Url
+from care.ops import Operations, ServiceName, Token, Url
+from care.show import Json, as_json, entries, fail, minutes, table
 
-app = typer.Typer(no_args_is_help=True, help="Dead letters: groups, list, show, preview, redrive.")
-console = Console()
-Why = Annotated[str, typer.Option("--why", help="A reason code, such as rule-fixed: no words.")]
-DeadLetterId = Annotated[str, typer.Argument(help="The id of a row.")]
+app = typer.Typer(
+    no_args_is_help=True, help="Inspect dead letters, and redrive, correct or discard them."
+)
+Why = Annotated[
+    str,
+    typer.Option("--why", help="A reason code for the audit, such as rule-fixed; no free text."),
+]
+DeadLetterId = Annotated[str, typer.Argument(help="The id of a dead letter.")]
 
 
 @app.command(epilog="Example: `care dead-letters groups plans`")
-def groups(
-    service: ServiceName, url: Url = None, token: Token = None, as_json: Json = False
-) -> None:
-    """Like failures together: what failed, where in the code, how many, since when."""
+def groups(service: ServiceName, url: Url = None, token: Token = None, json: Json = False) -> None:
+    """Group like failures: reason, place in the code, count, and since when."""
     found = Operations(service, url, token).get("/ops/dead-letters")
-    if as_json:
-        _print(found)
+    if json:
+        as_json(found)
         return
-    table = Table("fingerprint", "reason", "type", "exception", "where", "rows", "streams", "since")
-    for group in found["groups"]:
-        table.add_row(
+    entries(
+        (
             group["fingerprint"],
-            group["reason"],
-            group["type"] or "",
-            group["exception"] or "",
-            (group["where"] or "").rpartition(" > ")[2],
-            str(group["count"]),
-            str(group["streams"]),
-            group["first_seen"],
+            {
+                "reason": group["reason"],
+                "type": group["type"] or "",
+                "exception": group["exception"] or "",
+                "place": _place(group["where"]),
+                "count": f"{group['count']} in {group['streams']} streams",
+                "since": minutes(group["first_seen"]),
+            },
         )
-    console.print(table)
+        for group in found["groups"]
+    )
+    if not found["groups"]:
+        typer.echo("There are no open dead letters.")
     if found["halted"]:
-        console.print(f"[red]The consumer has halted: {found['halted']}.[/red]")
+        typer.secho(f"The consumer has halted: {found['halted']}.", fg="red")
 
 
 @app.command(
@@ -50,36 +57,41 @@ def groups(
 )
 def list_(
     service: ServiceName,
-    fingerprint: Annotated[str | None, typer.Option(help="Only this group.")] = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="Only this group, by fingerprint.")
+    ] = None,
     subject: Annotated[str | None, typer.Option(help="Only this record.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
-    status: Annotated[str, typer.Option(help="open, redriven, discarded …")] = "open",
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 100,
+    status: Annotated[
+        str,
+        typer.Option(help="Only this status: open, redriven, discarded, already-applied …"),
+    ] = "open",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 100,
     url: Url = None,
     token: Token = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
-    """List rows, by id."""
+    """List dead letters, in the order of their ids."""
     asked = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     found = Operations(service, url, token).get("/ops/dead-letters/rows", **asked, limit=str(limit))
-    if as_json:
-        _print(found)
+    if json:
+        as_json(found)
         return
-    table = Table("id", "subject", "stream", "#", "type", "reason", "tries", "since")
-    for row in found["rows"]:
-        table.add_row(
+    entries(
+        (
             row["id"],
-            row.get("subject", ""),
-            row.get("stream", ""),
-            str(row.get("sequence", "")),
-            row.get("type", ""),
-            row["reason"],
-            str(row["attempts"]),
-            row["first_seen"],
+            {
+                "subject": row.get("subject", ""),
+                "stream": f"{row.get('stream', '')} {_number(row)}".strip(),
+                "type": row.get("type", ""),
+                "reason": row["reason"],
+                "attempts": f"{row['attempts']} since {minutes(row['first_seen'])}",
+            },
         )
-    console.print(table)
+        for row in found["rows"]
+    )
     if "next" in found:
-        console.print(f"There are more, after {found['next']}.")
+        typer.echo(f"There are more, after {found['next']}: raise --limit.")
 
 
 @app.command(epilog="Example: `care dead-letters show plans ID`")
@@ -88,51 +100,56 @@ def show(
     dead_letter: DeadLetterId,
     url: Url = None,
     token: Token = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
-    """Show one row: where it lay, why it was set aside, how many wait behind it."""
+    """Show one dead letter: its position, why it was set aside, and how many wait behind it."""
     row = Operations(service, url, token).get(f"/ops/dead-letters/{dead_letter}")
-    if as_json:
-        _print(row)
+    if json:
+        as_json(row)
         return
-    table = Table("field", "value")
-    for name, value in row.items():
-        table.add_row(name, json.dumps(value) if isinstance(value, dict) else str(value))
-    console.print(table)
+    table(
+        ("field", "value"),
+        (
+            (name, jsonlib.dumps(value) if isinstance(value, dict) else str(value))
+            for name, value in row.items()
+        ),
+    )
 
 
 @app.command(epilog="Example: `care dead-letters preview plans ID --behind`")
 def preview(
     service: ServiceName,
     dead_letter: DeadLetterId,
-    behind: Annotated[bool, typer.Option("--behind", help="To the end of its line.")] = False,
-    data: Annotated[Path | None, typer.Option(help="JSON to try instead of the data.")] = None,
+    behind: Annotated[
+        bool, typer.Option("--behind", help="Include everything that waits behind it.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="A JSON file to try in the place of the event's data.")
+    ] = None,
     url: Url = None,
     token: Token = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
-    """Show what the present code would do with a row, and with those before it. Writes nothing."""
+    """Show what the present code would do with a dead letter and those before it. Writes nothing."""
     body: dict[str, Any] = {"behind": behind}
     if data is not None:
         body["data"] = _json_of(data)
     found = Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/preview", body)
-    if as_json:
-        _print(found)
+    if json:
+        as_json(found)
         return
-    table = Table("#", "type", "outcome", "changes", "publishes")
-    for step in found["steps"]:
-        outcome = step["outcome"]
-        if step["reason"]:
-            outcome += f": {step['reason']} ({step['exception']})"
-        events = [f"#{event['sequence']} {event['type']}" for event in step["events"]]
-        table.add_row(
-            str(step.get("sequence", "")),
-            step.get("type", ""),
-            outcome,
-            "\n".join(step["changed"]),
-            "\n".join(events),
+    entries(
+        (
+            f"{_number(step)} {step.get('type', '')}".strip(),
+            {
+                "outcome": step["outcome"],
+                "reason": f"{step['reason']} ({step['exception']})" if step["reason"] else "",
+                "changes": "\n".join(step["changed"]),
+                "publishes": "\n".join(f"{_number(e)} {e['type']}" for e in step["events"]),
+            },
         )
-    console.print(table)
+        for step in found["steps"]
+    )
 
 
 @app.command(
@@ -141,21 +158,23 @@ def preview(
 def redrive(
     service: ServiceName,
     why: Why,
-    fingerprint: Annotated[str | None, typer.Option(help="Lines with a row of this group.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Lines of this record.")] = None,
-    dead_letter: Annotated[
-        str | None, typer.Option("--id", help="The line of a row, up to it.")
+    fingerprint: Annotated[
+        str | None, typer.Option(help="The streams that hold a dead letter of this group.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All lines.")] = False,
+    subject: Annotated[str | None, typer.Option(help="The streams of this record.")] = None,
+    dead_letter: Annotated[
+        str | None, typer.Option("--id", help="The stream of this dead letter, up to it.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All streams.")] = False,
     url: Url = None,
     token: Token = None,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
-    """Put rows through the present rules, in order, in steps of 1, 10 and 100; stop at the first failure."""
+    """Process dead letters again, in order, in steps of 1, 10 and 100. Stop at the first failure."""
     named = {"fingerprint": fingerprint, "subject": subject, "id": dead_letter}
     body: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if len(body) + everything != 1:
-        raise typer.BadParameter("name one of --fingerprint, --subject, --id and --all")
+        raise typer.BadParameter("give exactly one of --fingerprint, --subject, --id and --all")
     operations = Operations(service, url, token)
     total = 0
     while True:
@@ -165,60 +184,60 @@ def redrive(
         total += done["redriven"] + done["already_applied"] + done["not_wanted"]
         if done["stopped"] != "limit":
             break
-    if as_json:
-        _print(done)
+    if json:
+        as_json(done)
     else:
-        console.print(f"{total} rows mended; {done['open']} are open.")
+        typer.echo(f"{total} dead letters were redriven; {done['open']} are open.")
     if done["stopped"] == "failed":
         failed: Mapping[str, Any] = done["failed"]
-        place = (failed.get("where") or "").rpartition(" > ")[2]
-        typer.echo(
-            f"Stopped at {failed['id']}: {failed['reason']} {failed.get('exception') or ''} {place}",
-            err=True,
-        )
-        raise typer.Exit(1)
+        why_not = f"{failed['reason']} {failed.get('exception') or ''}".strip()
+        fail(f"Stopped at {failed['id']}: {why_not} {_place(failed.get('where'))}".strip())
 
 
 @app.command(epilog="Example: `care dead-letters discard plans ID --why never-true`")
 def discard(
     service: ServiceName, dead_letter: DeadLetterId, why: Why, url: Url = None, token: Token = None
 ) -> None:
-    """Decide that the head of a line shall have no effect. It is kept, and written down."""
+    """Give the first dead letter of a stream up: it has no effect. The row stays, with who decided it and why."""
     done = Operations(service, url, token).post(
         f"/ops/dead-letters/{dead_letter}/discard", {"why": why}
     )
-    console.print(f"{dead_letter} is {done['status']}.")
+    typer.echo(f"{dead_letter} is {done['status']}.")
 
 
 @app.command(epilog="Example: `care dead-letters edit plans ID corrected.json --why typing-error`")
 def edit(
     service: ServiceName,
     dead_letter: DeadLetterId,
-    file: Annotated[Path, typer.Argument(help="The corrected data, as JSON.")],
+    file: Annotated[Path, typer.Argument(help="A JSON file with the corrected data.")],
     why: Why,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Keep corrected data beside the original, for the next preview and redrive."""
+    """Correct an event's data for the next preview and redrive. The original stays beside it."""
     body = {"why": why, "data": _json_of(file)}
     Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/edit", body)
-    console.print(f"{dead_letter} is corrected; the original is kept. Preview it, then redrive it.")
+    typer.echo(f"{dead_letter} is corrected; the original stays. Preview it, then redrive it.")
 
 
 @app.command(epilog="Example: `care dead-letters audit plans`")
-def audit(
-    service: ServiceName, url: Url = None, token: Token = None, as_json: Json = False
-) -> None:
-    """Who did what, when and why."""
+def audit(service: ServiceName, url: Url = None, token: Token = None, json: Json = False) -> None:
+    """List what operators did: who, when, why, and the result."""
     found = Operations(service, url, token).get("/ops/dead-letters/audit")
-    if as_json:
-        _print(found)
+    if json:
+        as_json(found)
         return
-    table = Table("at", "who", "action", "why", "result")
-    for entry in found["audit"]:
-        result = json.dumps(entry.get("result", "cut off"))
-        table.add_row(entry["at"], entry["actor_id"], entry["action"], entry["why"], result)
-    console.print(table)
+    entries(
+        (
+            f"{minutes(entry['at'])}  {entry['action']}",
+            {
+                "by": entry["actor_id"],
+                "why": entry["why"],
+                "result": jsonlib.dumps(entry.get("result", "interrupted")),
+            },
+        )
+        for entry in found["audit"]
+    )
 
 
 @app.command(epilog="Example: `care dead-letters resume plans --why rule-fixed`")
@@ -226,23 +245,29 @@ def resume(
     service: ServiceName,
     why: Why,
     accept: Annotated[
-        str | None, typer.Option(help="history-removed: give up what retention took away.")
+        str | None,
+        typer.Option(help="history-removed: accept the loss of events that retention removed."),
     ] = None,
     url: Url = None,
     token: Token = None,
 ) -> None:
-    """Let a replica's consumer go on after it has halted."""
+    """Let the consumer of a replica continue after it has halted."""
     body = {"why": why} | ({} if accept is None else {"accept": accept})
     done = Operations(service, url, token).post("/ops/consumer/resume", body)
-    console.print("The consumer goes on." if done["resumed"] else "It had not halted.")
+    typer.echo("The consumer continues." if done["resumed"] else "The consumer had not halted.")
 
 
-def _print(found: Any) -> None:
-    typer.echo(json.dumps(found, indent=2))
+def _number(item: Mapping[str, Any]) -> str:
+    return f"#{item['sequence']}" if item.get("sequence") else ""
+
+
+def _place(where: str | None) -> str:
+    """The innermost place in our code."""
+    return (where or "").rpartition(" > ")[2]
 
 
 def _json_of(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return jsonlib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path} holds no JSON ({type(error).__name__})") from None
+        raise typer.BadParameter(f"{path} is not a JSON file ({type(error).__name__})") from None

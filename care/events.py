@@ -1,50 +1,67 @@
-"""`care events tail` and `care journey`: look at the flows as any subscriber sees them. Envelopes, never data."""
+"""`care events tail` and `care journey`: read the topics as any subscriber can. Prints envelopes, never data."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import json as jsonlib
 import re
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
-from rich.console import Console
-from rich.table import Table
 
-from shared.contracts.event import TOPICS, Envelope, EnvelopeError, read_envelope
-from shared.runtime.core.partitions import partition_of
+from care.show import Json, as_json, fail, table
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+    from shared.contracts.event import Envelope
 
 app = typer.Typer(no_args_is_help=True, help="Watch events as they are published.")
-console = Console()
-Raw = ConsumerRecord[bytes, bytes]
 Bootstrap = Annotated[
-    str, typer.Option("--kafka", envvar="KAFKA_BOOTSTRAP", help="Kafka's bootstrap address.")
+    str, typer.Option("--kafka", envvar="KAFKA_BOOTSTRAP", help="Kafka's bootstrap servers.")
 ]
+T = TypeVar("T")
 _EPISODE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @app.command(epilog="Example: `care events tail --type screen-failed --kafka 127.0.0.1:9092`")
 def tail(
     kafka: Bootstrap,
-    event_type: Annotated[str | None, typer.Option("--type", help="Part of the type.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Part of the subject.")] = None,
-    from_beginning: Annotated[bool, typer.Option("--from-beginning")] = False,
-    limit: Annotated[int, typer.Option(min=0, help="Stop after so many; 0 goes on.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    event_type: Annotated[
+        str | None, typer.Option("--type", help="Only types that contain this.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Only subjects that contain this.")] = None,
+    from_beginning: Annotated[
+        bool, typer.Option("--from-beginning", help="Start with the oldest events.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="Stop after this many events; 0: never.")] = 0,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line, for machines.")
+    ] = False,
 ) -> None:
-    """Follow all topics. Shows envelopes only: what was said about whom, not the details."""
+    """Follow all topics. Prints envelopes: type, subject, sequence and time, never the data of an event."""
+    with suppress(KeyboardInterrupt):
+        _read(kafka, _tail(kafka, event_type, subject, from_beginning, limit, json))
+
+
+def _read(kafka: str, reading: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
+    from aiokafka.errors import KafkaError
+
     try:
-        asyncio.run(_tail(kafka, event_type, subject, from_beginning, limit, as_json))
-    except KeyboardInterrupt:
-        return
+        return asyncio.run(reading)
     except (KafkaError, OSError) as error:
-        typer.echo(f"Kafka at {kafka} does not answer ({type(error).__name__}).", err=True)
-        raise typer.Exit(1) from None
+        _no_answer(kafka, error)
+
+
+def _no_answer(kafka: str, error: Exception) -> NoReturn:
+    fail(
+        f"Kafka at {kafka} does not answer ({type(error).__name__}).",
+        "Check the address in --kafka or KAFKA_BOOTSTRAP.",
+    )
 
 
 async def _tail(
@@ -53,8 +70,12 @@ async def _tail(
     subject: str | None,
     beginning: bool,
     limit: int,
-    as_json: bool,
+    json: bool,
 ) -> None:
+    from aiokafka import TopicPartition
+
+    from shared.contracts.event import TOPICS
+
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     shown = 0
     async with _reading(kafka, partitions, beginning=beginning) as consumer:
@@ -64,7 +85,7 @@ async def _tail(
                     envelope = _envelope(record)
                     if envelope is None or not _wanted(envelope, event_type, subject):
                         continue
-                    typer.echo(json.dumps(_line(envelope)) if as_json else _text(envelope))
+                    typer.echo(jsonlib.dumps(_attributes(envelope)) if json else _text(envelope))
                     shown += 1
                     if shown == limit:
                         return
@@ -77,31 +98,28 @@ def _wanted(envelope: Envelope, event_type: str | None, subject: str | None) -> 
 def journey(
     episode: Annotated[str, typer.Argument(help="The episode's id.")],
     kafka: Bootstrap,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    json: Json = False,
 ) -> None:
-    """Every event of one episode over all services, in order, with the time between them.
-
-    Example: `care journey 1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44 --kafka 127.0.0.1:9092`
-    """
+    """List every event of one episode over all services, in order, with the time between them."""
     episode = episode.removeprefix("episode/")
     if not _EPISODE.fullmatch(episode):
         raise typer.BadParameter("an episode id is a lower-case UUID", param_hint="EPISODE")
-    try:
-        found = asyncio.run(_journey(kafka, f"episode/{episode}"))
-    except (KafkaError, OSError) as error:
-        typer.echo(f"Kafka at {kafka} does not answer ({type(error).__name__}).", err=True)
-        raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps([_line(envelope) for envelope in found], indent=2))
+    found = _read(kafka, _journey(kafka, f"episode/{episode}"))
+    if json:
+        as_json([_attributes(envelope) for envelope in found])
     elif found:
-        console.print(_table(found))
+        table(("time", "after", "service", "#", "event (← its cause)"), _rows(found))
     if not found:
-        typer.echo("No event of this episode is on the topics.", err=True)
-        raise typer.Exit(1)
+        fail("The topics have no event of this episode.")
 
 
 async def _journey(kafka: str, subject: str) -> list[Envelope]:
     """One subject has one partition number on every topic, so only those are read."""
+    from aiokafka import TopicPartition
+
+    from shared.contracts.event import TOPICS
+    from shared.runtime.core.partitions import partition_of
+
     partitions = [
         TopicPartition(t.name, partition_of(subject, t.partitions)) for t in TOPICS.values()
     ]
@@ -127,24 +145,22 @@ def _depth(envelope: Envelope, found: dict[tuple[str, int], Envelope]) -> int:
     return depth
 
 
-def _table(found: Sequence[Envelope]) -> Table:
-    table = Table("time", "after", "service", "#", "fact", "because of")
+def _rows(found: Sequence[Envelope]) -> Iterator[tuple[str, ...]]:
+    """A line for each event, and one more for its cause when that is an event of this journey."""
     names = {envelope.id: envelope.fact.rpartition(".")[2] for envelope in found}
     before: datetime | None = None
     for envelope in found:
         after = "" if before is None else _delay((envelope.time - before).total_seconds())
         cause = names.get(envelope.causationid, "")
         service, _, fact = envelope.fact.removeprefix("care.").partition(".")
-        table.add_row(
+        yield (
             envelope.time.strftime("%Y-%m-%d %H:%M"),
             after,
             service,
             str(envelope.sequence),
-            fact,
-            cause,
+            f"{fact}\n← {cause}" if cause else fact,
         )
         before = envelope.time
-    return table
 
 
 def _delay(seconds: float) -> str:
@@ -158,6 +174,8 @@ def _delay(seconds: float) -> str:
 async def _reading(
     kafka: str, partitions: list[TopicPartition], *, beginning: bool
 ) -> AsyncGenerator[AIOKafkaConsumer]:
+    from aiokafka import AIOKafkaConsumer
+
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -170,14 +188,16 @@ async def _reading(
         await consumer.stop()
 
 
-def _envelope(record: Raw) -> Envelope | None:
+def _envelope(record: ConsumerRecord[bytes, bytes]) -> Envelope | None:
+    from shared.contracts.event import EnvelopeError, read_envelope
+
     try:
         return read_envelope(record.headers, record.key)
     except EnvelopeError:
         return None
 
 
-def _line(envelope: Envelope) -> dict[str, Any]:
+def _attributes(envelope: Envelope) -> dict[str, Any]:
     return {name.removeprefix("ce_"): value for name, value in envelope.headers().items()}
 
 

@@ -1,74 +1,83 @@
-"""Asking a running service as an operator: where it is, with which token, and what it answers when it refuses."""
+"""What commands on a running service share: where the services are, which token is used, and how they are asked."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Final, cast
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from typing import Annotated, Any, Final
 
 import typer
 
-from shared.devtools.issuer import LocalIssuer
+from care.show import failures
 
 PORTS: Final = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
+NAMES: Final = ", ".join(PORTS)
 KEY: Final = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
-ANSWERS_WITHIN_SECONDS: Final = 300.0
+"""The private key of the local token issuer."""
+OPERATION_SECONDS: Final = 300.0
+"""How long an operation may take: a redrive decides many rows in one request."""
 
-ServiceName = Annotated[str, typer.Argument(help=f"One of: {', '.join(PORTS)}.")]
+ServiceName = Annotated[str, typer.Argument(help=f"The service: {NAMES}.")]
 Url = Annotated[
-    str | None, typer.Option("--url", help="Where it is; by default the port of `care up`.")
+    str | None,
+    typer.Option("--url", help="The service's address; by default, its port of `care up`."),
 ]
 Token = Annotated[
     str | None,
-    typer.Option("--token", envvar="CARE_TOKEN", help="An operator's; by default a local one."),
+    typer.Option(
+        "--token",
+        envvar="CARE_TOKEN",
+        help="An access token; by default, one of the local issuer (development only).",
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def known(service: str) -> str:
+    """The service's name. Raises `typer.BadParameter` for one that does not exist."""
+    if service not in PORTS:
+        raise typer.BadParameter(f"choose one of {NAMES}", param_hint="SERVICE")
+    return service
+
+
+def local_token(facility: str, role: str, actor: str | None = None) -> str:
+    """A token of the local issuer, for development only."""
+    from shared.devtools.issuer import DEVELOPER, LocalIssuer
+
+    return LocalIssuer.kept_in(KEY).token(facility, role, actor or DEVELOPER)
 
 
 class Operations:
-    """One service, asked by an operator. A refusal ends the command with its code and its way out."""
+    """The operator's API of one service. A refusal ends the command with its code, detail and hint."""
 
     def __init__(self, service: str, url: str | None, token: str | None) -> None:
         if url is None:
-            if service not in PORTS:
-                raise typer.BadParameter(f"one of {', '.join(PORTS)}", param_hint="SERVICE")
-            url = f"http://127.0.0.1:{PORTS[service]}"
+            url = f"http://127.0.0.1:{PORTS[known(service)]}"
         elif not url.startswith(("http://", "https://")):
             raise typer.BadParameter(
-                "an address begins with http:// or https://", param_hint="--url"
+                "an address starts with http:// or https://", param_hint="--url"
             )
-        self._url = url.rstrip("/")
-        self._token = token or LocalIssuer.kept_in(KEY).token("operations", "operator")
+        self._service = service
+        self._url = url
+        self._token = token or local_token("operations", "operator")
 
-    def get(self, path: str, **asked: str | None) -> Any:
-        given = {name: value for name, value in asked.items() if value is not None}
-        return self._ask("GET", f"{path}?{urlencode(given)}" if given else path, None)
+    def get(self, path: str, **query: str | None) -> Any:
+        return self._ask("GET", path, None, query)
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._ask("POST", path, json.dumps(body).encode())
+        return self._ask("POST", path, body, {})
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        request = Request(f"{self._url}{path}", body, headers, method=method)  # noqa: S310 - checked
-        try:
-            with urlopen(request, timeout=ANSWERS_WITHIN_SECONDS) as answer:  # noqa: S310 - checked
-                return json.load(answer)
-        except HTTPError as error:
-            with error:
-                _explain(error)
-        except (URLError, OSError) as error:
-            typer.echo(f"{self._url} does not answer ({type(error).__name__}).", err=True)
-        raise typer.Exit(1)
+    def _ask(
+        self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, str | None]
+    ) -> Any:
+        from care.http import ask
 
-
-def _explain(error: HTTPError) -> None:
-    try:
-        problem = cast("dict[str, Any]", json.load(error))
-    except ValueError:
-        problem = {"code": f"http-{error.code}", "detail": "The answer can't be read."}
-    typer.echo(f"{problem.get('code')}: {problem.get('detail')}", err=True)
-    if problem.get("hint"):
-        typer.echo(str(problem["hint"]), err=True)
+        with failures():
+            return ask(
+                self._service,
+                self._url,
+                self._token,
+                method,
+                path,
+                body=body,
+                query=query,
+                timeout_seconds=OPERATION_SECONDS,
+            )

@@ -1,61 +1,72 @@
-"""`care rebuild`: a lost store, made anew from its journal."""
+"""`care rebuild`: restore a lost store from its journal."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from care.ops import PORTS, Json
-from shared.errors import CareError
-from shared.runtime.core.store import MongoStore, translated
-from shared.runtime.recovery.rebuild import Rebuilt, rebuild, state_hash
-from shared.runtime.service import Service
-from shared.runtime.settings import ServiceSettings
+from care.ops import NAMES, known
+from care.show import Json, as_json, failures
+
+if TYPE_CHECKING:
+    from shared.runtime.core.store import MongoStore
+    from shared.runtime.recovery.rebuild import Rebuilt
+    from shared.runtime.service import Service
+    from shared.runtime.settings import ServiceSettings
 
 
 def rebuild_command(
-    service: Annotated[str, typer.Argument(help=f"One of: {', '.join(PORTS)}.")],
+    service: Annotated[str, typer.Argument(help=f"The service: {NAMES}.")],
     only_hash: Annotated[
-        bool, typer.Option("--hash", help="Change nothing: print the hash of what is kept now.")
+        bool,
+        typer.Option("--hash", help="Change nothing; print the hash of the records in the store."),
     ] = False,
-    as_json: Json = False,
+    json: Json = False,
 ) -> None:
-    """Make a service's records anew from its journal. The service must be stopped.
+    """Restore a service's records from its journal. Stop the service first.
 
-    Configured by the environment, as `care run` is; needs CARE_JOURNAL_KEY. The records that were there are kept beside
-    as `records_before`.
-
-    Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… CARE_JOURNAL_KEY=… care rebuild plans`
+    The environment configures it as it does `care run`; CARE_JOURNAL_KEY is required. The records that were there
+    before stay in the collection `records_before`.
     """
-    if service not in PORTS:
-        raise typer.BadParameter(f"one of {', '.join(PORTS)}", param_hint="SERVICE")
-    found: Service = import_module(f"services.{service}.app").SERVICE
-    try:
+    import asyncio
+    from importlib import import_module
+
+    from shared.runtime.recovery.rebuild import Rebuilt
+    from shared.runtime.settings import ServiceSettings
+
+    found: Service = import_module(f"services.{known(service)}.app").SERVICE
+    with failures():
         if only_hash:
             typer.echo(asyncio.run(_hash(found, ServiceSettings())))
             return
         done = asyncio.run(_rebuild(found, ServiceSettings()))
-    except CareError as error:
-        typer.echo(f"{error}\n{error.hint}".strip(), err=True)
-        raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps({name: getattr(done, name) for name in Rebuilt.__slots__}, indent=2))
+    if json:
+        as_json({name: getattr(done, name) for name in Rebuilt.__slots__})
         return
-    typer.echo(f"{done.records} records, {done.from_journal} of them as the journal had them.")
+    typer.echo(f"{done.records} records, {done.from_journal} of them restored from the journal.")
     typer.echo(f"State hash: {done.state_hash}")
     if done.blocked:
-        typer.echo(f"{done.blocked} records have a parked line; its rows come back as it is heard.")
-    typer.echo("Start the service: it hears from the beginning, and knows what it has applied.")
+        typer.echo(
+            f"{done.blocked} records have a blocked stream; "
+            "their dead letters come back when the events are consumed again."
+        )
+    typer.echo(
+        "Start the service: it reads its topics from the beginning and skips what is applied."
+    )
+
+
+def _store(service: Service, settings: ServiceSettings) -> MongoStore:
+    from shared.runtime.core.store import MongoStore
+
+    database = f"{settings.database_prefix}{service.name}"
+    return MongoStore(settings.mongo_uri, database, service.kinds)
 
 
 async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:
-    store = MongoStore(
-        settings.mongo_uri, f"{settings.database_prefix}{service.name}", service.kinds
-    )
+    from shared.runtime.recovery.rebuild import rebuild
+
+    store = _store(service, settings)
     try:
         await store.start()
         return await rebuild(
@@ -70,9 +81,10 @@ async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:
 
 
 async def _hash(service: Service, settings: ServiceSettings) -> str:
-    store = MongoStore(
-        settings.mongo_uri, f"{settings.database_prefix}{service.name}", service.kinds
-    )
+    from shared.runtime.core.store import translated
+    from shared.runtime.recovery.rebuild import state_hash
+
+    store = _store(service, settings)
     try:
         with translated():
             return state_hash(await store.collection("records").find({}).to_list())

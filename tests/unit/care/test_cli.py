@@ -12,21 +12,15 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from typer.core import TyperGroup
 from typer.main import get_command
-from typer.testing import CliRunner, Result
 
-from care import cli
+from care import cli, ops
 from shared.contracts import CATALOGUE
 from shared.devtools.issuer import DEFAULT_ISSUER
 from shared.devtools.stack import SERVICES
 from shared.runtime.http.auth import ALGORITHMS, AUDIENCE, Authenticator
+from tests.unit.care.terminal import care
 
 EPISODE = "1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44"
-
-
-def care(*arguments: str) -> Result:
-    """Run a command as a person at a wide terminal without colours."""
-    wide = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    return CliRunner().invoke(cli.app, arguments, env=wide)
 
 
 def commands(group: TyperGroup, *before: str) -> Iterator[tuple[str, ...]]:
@@ -193,7 +187,7 @@ def test_a_demo_has_some_people_but_not_too_many(episodes: str) -> None:
 def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A place for the local issuer's key that is not this person's home."""
     path = tmp_path / "state" / "issuer.json"
-    monkeypatch.setattr(cli, "KEY", path)
+    monkeypatch.setattr(ops, "KEY", path)
     return path
 
 

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-from typer.testing import CliRunner, Result
 
-from care import cli, loops
 from shared.devtools.issuer import LocalIssuer
 from shared.programs.read import ProfileInvalid
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
+from tests.unit.care.terminal import Asked, Services, care
 from tests.unit.support import History, Http, uid
-
-WIDE = {"COLUMNS": "200", "TERMINAL_WIDTH": "200", "NO_COLOR": "1", "TERM": "dumb"}
-
-
-def care(*arguments: str) -> Result:
-    return CliRunner().invoke(cli.app, arguments, env=WIDE)
 
 
 def http() -> Http:
@@ -76,7 +69,7 @@ def test_check_says_every_fault_with_its_line(tmp_path: Path) -> None:
     bad.write_text(shipped.replace("members_max = 12", "members_max = 1\nnonsense = 3"))
     line = shipped.splitlines().index("members_max = 12") + 1
     fine = care("profiles", "check", str(good))
-    assert (fine.exit_code, "is a profile" in fine.stdout) == (0, True)
+    assert (fine.exit_code, "is a valid profile" in fine.stdout) == (0, True)
     wrong = care("profiles", "check", str(good), str(bad), str(tmp_path / "missing.toml"))
     assert wrong.exit_code == 1
     assert f"{bad}:{line}: group.members_max: " in wrong.stdout
@@ -126,11 +119,11 @@ def view(kind: str, deadline: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-SEEN: list[tuple[str, str, dict[str, str]]] = []
+PORTS = {"8001": "intake", "8002": "plans", "8003": "attendance", "8004": "followup"}
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def answering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Services:
     """Four services that each have something open; followup's comes in two pages."""
     own, other = uid("somebody"), uid("deputy")
     away = {"role": "nurse", "staff_id": own, "acting_id": other}
@@ -140,24 +133,19 @@ def answering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "attendance": [view("specimen", "2026-03-03T09:00:00+00:00", owner=away)],
     }
 
-    async def get(
-        _http: Any, service: tuple[str, str], path: str, asked: Mapping[str, str | None]
-    ) -> dict[str, Any]:
-        name, base = service
-        SEEN.append((name, path, {k: v for k, v in asked.items() if v is not None}))
-        if base == "http://down":
-            raise loops.NoAnswer(f"{name} at {base}: no answer")
-        if path == "/tasks":
+    def answer(asked: Asked) -> Any:
+        if asked.host == "down":
+            return httpx2.ConnectError("nobody is there")
+        name = PORTS[asked.host.rpartition(":")[2]]
+        if asked.path == "/tasks":
             return {"tasks": open_there.get(name, [])}
-        if name == "followup" and asked.get("after") is None:
+        if name == "followup" and "after" not in asked.query:
             return {"loops": [view("outreach", "2026-03-05T09:00:00+00:00")], "next": "there"}
         if name == "followup":
             return {"loops": [view("check_in", "2026-03-01T09:00:00+00:00")]}
         return {"loops": open_there[name]}
 
-    SEEN.clear()
-    monkeypatch.setattr(loops, "_get", get)
-    monkeypatch.setattr(cli, "KEY", tmp_path / "issuer.json")
+    return Services(answer).installed(monkeypatch, tmp_path / "issuer.json")
 
 
 @pytest.mark.usefixtures("answering")
@@ -172,48 +160,46 @@ def test_the_loops_of_all_services_are_one_list_by_deadline() -> None:
     ]
     shown = care("loops")
     assert shown.exit_code == 0
-    for words in ("plan_review", "(deputy)", "whoever is on duty", "1 d", "2026-03-02 04:00"):
+    for words in ("plan_review", "(deputy)", "anyone on duty", "1 d", "2026-03-02 04:00"):
         assert words in shown.stdout
     assert uid("specimen") not in shown.stdout, "only as much of an id as tells two apart"
     assert uid("specimen")[:8] in shown.stdout
 
 
-@pytest.mark.usefixtures("answering")
-def test_what_is_asked_for_is_passed_on() -> None:
+def test_what_is_asked_for_is_passed_on(answering: Services) -> None:
     assert care("loops", "--role", "nurse", "--kind", "specimen", "--overdue").exit_code == 0
-    passed = [asked for name, path, asked in SEEN if name == "plans" and path == "/loops"]
+    passed = [asked.query for asked in answering.asked if asked.host.endswith(":8002")]
     assert passed == [
         {"owner_role": "nurse", "kind": "specimen", "overdue": "true", "limit": "200"}
     ]
 
 
-@pytest.mark.usefixtures("answering")
-def test_work_is_the_caller_s_own_or_who_a_supervisor_asks_about() -> None:
+def test_tasks_are_the_caller_s_own_or_those_a_supervisor_asks_about(answering: Services) -> None:
     told = json.loads(care("tasks", "--role", "nurse", "--json").stdout)
     assert [item["kind"] for item in told] == [
         "plan_review",
         "specimen",
         "referral_acknowledgement",
     ]
-    assert all("staff_id" not in asked for _, path, asked in SEEN if path == "/tasks")
-    SEEN.clear()
+    assert {asked.path for asked in answering.asked} == {"/tasks"}
+    assert not [asked for asked in answering.asked if "staff_id" in asked.query]
+    answering.asked.clear()
     late = care("tasks", "--overdue", "--staff", uid("x"), "--token", "t", "--json")
     assert [item["kind"] for item in json.loads(late.stdout)] == ["plan_review"]
-    assert {asked["staff_id"] for _, _, asked in SEEN} == {uid("x")}
+    assert {asked.query["staff_id"] for asked in answering.asked} == {uid("x")}
 
 
 @pytest.mark.usefixtures("answering")
 def test_a_service_that_is_down_is_named() -> None:
     failed = care("loops", "--plans", "http://down")
     assert failed.exit_code == 1
-    assert failed.stderr.startswith("plans at http://down")
+    assert failed.stderr.startswith("plans at http://down: no-answer: ")
+    assert "care up" in failed.stderr
 
 
 def test_nothing_open_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    async def nothing(*_: Any) -> dict[str, Any]:
-        return {"loops": [], "tasks": []}
-
-    monkeypatch.setattr(loops, "_get", nothing)
-    monkeypatch.setattr(cli, "KEY", tmp_path / "issuer.json")
+    Services(lambda _asked: {"loops": [], "tasks": []}).installed(
+        monkeypatch, tmp_path / "issuer.json"
+    )
     assert care("loops").stdout == care("tasks").stdout == "Nothing is open.\n"
     assert isinstance(LocalIssuer.kept_in(tmp_path / "issuer.json"), LocalIssuer)

@@ -1,0 +1,114 @@
+"""At 80 columns nothing is cut off: ids, types and codes stand whole, each on one line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from care import events, show
+from shared.contracts import CATALOGUE
+from shared.contracts.event import Envelope
+from tests.unit.care.terminal import Services, care
+from tests.unit.support import uid
+
+LONGEST = max(CATALOGUE, key=len)
+AT = "2026-03-02T15:00:00+00:00"
+ROW = {
+    "id": uid("row"),
+    "subject": f"episode/{uid('episode')}",
+    "stream": f"attendance|session/{uid('session')}",
+    "sequence": 123,
+    "type": LONGEST,
+    "reason": "sequence-conflict",
+    "exception": "ValueError",
+    "where": "record.apply:1 > treatment_plan.sign:107",
+    "attempts": 12,
+    "first_seen": AT,
+}
+GROUP = ROW | {"fingerprint": "0123456789abcdef", "count": 12345, "streams": 1234}
+EVENT = {"type": LONGEST, "sequence": 9, "id": uid("event")}
+STEP = ROW | {"outcome": "already-applied", "changed": ["goals.*", "reviews"], "events": [EVENT]}
+LOOP = {
+    "kind": "referral_acknowledgement",
+    "id": uid("loop"),
+    "subject": f"episode/{uid('episode')}",
+    "owner": {"role": "clinical_supervisor", "staff_id": uid("a"), "acting_id": uid("b")},
+    "deadline_at": AT,
+    "age_seconds": 86_400 * 365,
+    "overdue": True,
+    "step": 20,
+}
+ENTRY = {"at": AT, "actor_id": uid("actor"), "action": "redrive", "why": "rule-fixed"}
+REMOTE = ("--url", "http://plans:1", "--token", "t")
+
+
+def whole(text: str, *values: str) -> None:
+    lines = text.splitlines()
+    for value in values:
+        assert any(value in line for line in lines), f"{value} is cut:\n{text}"
+    assert "…" not in text
+    assert max(len(line) for line in lines) <= 80, text
+
+
+TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("groups plans", {"groups": [GROUP], "halted": None}, ["0123456789abcdef", LONGEST]),
+    ("list plans", {"rows": [ROW]}, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
+    ("show plans x", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
+    ("preview plans x", {"steps": [STEP], "now": AT}, [LONGEST, "goals.*", f"#9 {LONGEST}"]),
+    ("audit plans", {"audit": [ENTRY]}, [uid("actor"), "rule-fixed", "2026-03-02 15:00"]),
+]
+
+
+@pytest.mark.parametrize(("words", "answer", "values"), TABLES, ids=[t[0] for t in TABLES])
+def test_dead_letters(
+    words: str, answer: Any, values: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Services(lambda _: answer).installed(monkeypatch)
+    shown = care("dead-letters", *words.split(), *REMOTE, columns=80)
+    assert shown.exit_code == 0, shown.output
+    whole(shown.stdout, *values)
+
+
+@pytest.mark.parametrize("command", ["loops", "tasks"])
+def test_loops_and_tasks(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Services(lambda _: {"loops": [LOOP], "tasks": [LOOP]}).installed(monkeypatch, tmp_path / "k")
+    shown = care(command, columns=80)
+    subject, acting = f"episode/{uid('episode')[:8]}", f"{uid('b')[:8]} (deputy)"
+    values = ("referral_acknowledgement", "clinical_supervisor", subject, acting, "365 d", "20")
+    whole(shown.stdout, *values, "attendance", "2026-03-02 15:00")
+
+
+def test_contracts_and_profiles() -> None:
+    whole(care("contracts", "list", columns=80).stdout, *CATALOGUE)
+    listed = care("profiles", "list", columns=80).stdout
+    whole(listed, "daily-dual-diagnosis", "community-step-down", "individual")
+    whole(care("profiles", "show", "evening-groups", columns=80).stdout, "evening-groups")
+
+
+def test_a_journey(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    begin = datetime(2026, 3, 2, 15, tzinfo=UTC)
+    types = sorted(CATALOGUE, key=len)[-6:]
+    found = [_envelope(n, kind, begin + timedelta(minutes=59 * n)) for n, kind in enumerate(types)]
+    headers = ("time", "after", "service", "#", "event (← its cause)")
+    show.table(headers, events._rows(found))
+    names = [kind.split(".")[2] for kind in types]
+    whole(capsys.readouterr().out, *names, *(f"← {name}" for name in names[:-1]))
+
+
+def _envelope(n: int, event_type: str, at: datetime) -> Envelope:
+    words = dict.fromkeys(("facilityid", "actorrole", "sensitivity", "dataschema"), "x")
+    return Envelope(
+        id=f"id {n}",
+        source=event_type[: event_type.index(".", 5)],
+        type=event_type,
+        subject=f"episode/{uid('episode')}",
+        sequence=n + 1,
+        time=at,
+        correlationid="id 0",
+        causationid=f"id {n - 1}",
+        **words,
+    )
