@@ -5,7 +5,7 @@ catalogue), then read the publisher you care about. `published/` is generated fr
 by `care contracts generate` and committed, so that nobody needs Python to read the contract.
 """
 
-from shared.contracts import attendance, followup, intake, plans
-from shared.contracts.event import CATALOGUE, TOPICS, Envelope, Event
+from . import attendance, followup, intake, plans
+from .event import CATALOGUE, TOPICS, Envelope, Event
 
 __all__ = ["CATALOGUE", "TOPICS", "Envelope", "Event", "attendance", "followup", "intake", "plans"]

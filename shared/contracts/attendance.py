@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.contracts.codes import (
+from .codes import (
     ActorId,
     AttendanceLoop,
     AttendeeId,
@@ -29,7 +29,7 @@ from shared.contracts.codes import (
     Value,
     WeekMinutes,
 )
-from shared.contracts.event import Event, OpenEnum
+from .event import Event, OpenEnum
 
 _GROUP_ID = "7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"
 

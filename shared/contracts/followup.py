@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.contracts.codes import (
+from .codes import (
     AftercarePlanId,
     CheckInId,
     Clearance,
@@ -21,7 +21,7 @@ from shared.contracts.codes import (
     Timestamp,
     Urgency,
 )
-from shared.contracts.event import Event, OpenEnum
+from .event import Event, OpenEnum
 
 
 class Channel(OpenEnum):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.contracts.codes import (
+from .codes import (
     ActorId,
     AsamEdition,
     AssessmentId,
@@ -41,8 +41,8 @@ from shared.contracts.codes import (
     Urgency,
     VersionCode,
 )
-from shared.contracts.event import Event, OpenEnum
-from shared.contracts.terms import ProgramTerms
+from .event import Event, OpenEnum
+from .terms import ProgramTerms
 
 _EVERYONE = ("plans", "attendance", "followup", "partners", "reporting")
 _RECIPIENTS = ["northside-court"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.contracts.codes import (
+from .codes import (
     ActorId,
     AftercarePlanId,
     AnalyteCode,
@@ -32,7 +32,7 @@ from shared.contracts.codes import (
     Timestamp,
     Value,
 )
-from shared.contracts.event import Event, OpenEnum
+from .event import Event, OpenEnum
 
 _GOAL_ID = "9f0c4b38-12de-5c36-8f4f-4f0f3b8b6d01"
 

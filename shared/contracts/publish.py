@@ -20,7 +20,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 
-from shared.contracts.event import (
+from .event import (
     CATALOGUE,
     CONTENT_TYPE,
     MAX_EVENT_BYTES,
@@ -29,7 +29,7 @@ from shared.contracts.event import (
     Event,
     read_envelope,
 )
-from shared.contracts.names import ADDITIONS, NAMES, REASONS
+from .names import ADDITIONS, NAMES, REASONS
 
 Schema = dict[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from shared.contracts.codes import (
+from .codes import (
     Cents,
     Code,
     Milestone,
