@@ -23,7 +23,9 @@ Urls = Mapping[str, str]
 
 
 def _url(name: str) -> Any:
-    return typer.Option(f"--{name}", envvar=f"CARE_{name.upper()}_URL", help=f"{name}'s address.")
+    return typer.Option(
+        f"--{name}", envvar=f"CARE_{name.upper()}_URL", help=f"The address of {name}."
+    )
 
 
 IntakeUrl = Annotated[str, _url("intake")]
