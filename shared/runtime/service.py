@@ -21,8 +21,9 @@ from starlette.exceptions import HTTPException
 from shared.contracts.event import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicMismatch, Unavailable
 from shared.runtime.clock import Clock, SteppedClock
+from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore

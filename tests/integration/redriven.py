@@ -19,7 +19,7 @@ from shared.contracts.event import Event
 from shared.decision import Cause, Decision, State
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
-from shared.runtime.core.reactions import Reaction, Reactions
+from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.call import Body, Call, require_roles
 from shared.runtime.service import Runtime, Service, create_app
@@ -62,8 +62,8 @@ class Rules:
     @property
     def service(self) -> Service:
         reactions = Reactions(
-            Reaction(intake.PatientAdmitted, self.admitted),
-            Reaction(intake.LevelRecommended, self.recommended),
+            on(intake.PatientAdmitted, self.admitted),
+            on(intake.LevelRecommended, self.recommended),
         )
         kinds = {"episode": RecordKind(Sheet)}
         return Service("plans", "For tests.", 0, kinds, reactions, [_router()])

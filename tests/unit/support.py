@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.reactor import HandoffRules
 from shared.runtime.core.record import CommandKey, Outcome, Record, RecordKind, StreamPosition, Work
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
@@ -240,7 +240,7 @@ class History:
 
     def handed(self, body: HandoffBody) -> Outcome:
         """Apply what another record has handed over."""
-        _, rule = self.handoffs.find(type(body).__name__)
+        rule = self.handoffs.find(type(body).__name__).rule
         return self.record.apply(
             self._work("handoff", self.now, lambda s, c: rule(s, body, c)), self.source
         )
@@ -251,7 +251,7 @@ class History:
         return [
             Handoff(
                 item["subject"],
-                self.handoffs.find(item["body_type"])[0].model_validate(item["body"]),
+                self.handoffs.find(item["body_type"]).body.model_validate(item["body"]),
             )
             for item in self.record.new_handoffs
         ]

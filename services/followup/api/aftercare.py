@@ -11,7 +11,7 @@ from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
 from services.followup.episode import episode_state
-from services.followup.invariants import told
+from services.followup.invariants import for_command
 from services.followup.measures.transitions import zone
 from shared.contracts.codes import Code, ConsentId, Timestamp
 from shared.contracts.followup import (
@@ -82,7 +82,7 @@ async def agree_plan(call: Staff, body: AgreePlan) -> Response:
     )
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(lambda state, cause: aftercare.agree(state, agreed, cause)),
+        for_command(lambda state, cause: aftercare.agree(state, agreed, cause)),
     )
 
 
@@ -93,7 +93,7 @@ async def report_first_appointment(
     """Say whether the first appointment was kept. After a missed one, agree another."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(
+        for_command(
             lambda state, cause: appointments.report(state, aftercare_plan_id, body.outcome, cause)
         ),
     )
@@ -104,7 +104,7 @@ async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptChe
     """Record an attempt at a check-in. It stays open until it is completed or its window closes."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(
+        for_command(
             lambda state, cause: check_ins.attempt(
                 state, check_in_id, body.channel, body.result, cause
             )
@@ -125,7 +125,7 @@ async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteC
     )
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
+        for_command(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
     )
 
 

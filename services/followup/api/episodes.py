@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from services.followup import journey
 from services.followup.aftercare import check_ins, risks
 from services.followup.episode import episode_state
-from services.followup.invariants import told
+from services.followup.invariants import for_command
 from services.followup.outreach import outreach, reengagement
 from shared.contracts.codes import Day, FollowupLoop
 from shared.contracts.followup import (
@@ -71,7 +71,7 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
     """Record an attempt to reach a person. `reached` ends the outreach."""
     return await call.execute(
         f"episode/{episode_id}",
-        told(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
+        for_command(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
     )
 
 
@@ -80,7 +80,7 @@ async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> 
     """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
+        for_command(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
     )
 
 
@@ -89,7 +89,7 @@ async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response
     """Report a return to use. It opens a reassessment, and closes nothing."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(
+        for_command(
             lambda state, cause: reengagement.report(
                 state,
                 body.reported_by,
@@ -109,12 +109,12 @@ async def begin_reengagement(call: Staff, body: Reengage) -> Response:
         why = body.cause
         return await call.execute(
             f"episode/{body.episode_id}",
-            told(lambda state, cause: reengagement.start(state, why, cause)),
+            for_command(lambda state, cause: reengagement.start(state, why, cause)),
         )
     led = ReengagementOutcome.UNKNOWN if body.outcome is None else body.outcome
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(lambda state, cause: reengagement.complete(state, led, cause)),
+        for_command(lambda state, cause: reengagement.complete(state, led, cause)),
     )
 
 
@@ -125,7 +125,7 @@ async def complete_reengagement(
     """Record where a re-engagement led. `readmitted` asks intake for a new episode."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        told(
+        for_command(
             lambda state, cause: reengagement.complete(state, body.outcome, cause, reengagement_id)
         ),
     )

@@ -52,7 +52,9 @@ async def report_transition(call: Staff, body: ReportTransition) -> Response:
     """Report an emergency visit, or a discharge from a bed or from withdrawal management, and its day."""
     return await call.execute(
         f"episode/{body.episode_id}",
-        invariants.told(lambda state, cause: transitions.report(state, body.kind, body.on, cause)),
+        invariants.for_command(
+            lambda state, cause: transitions.report(state, body.kind, body.on, cause)
+        ),
     )
 
 
