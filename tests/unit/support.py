@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from hypothesis import strategies as st
 
+from services.intake.settings import IntakeSettings
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.runtime.core.handoffs import HandoffRules
@@ -71,6 +71,11 @@ def cause(
     )
 
 
+def settings_for(source: str) -> ServiceSettings:
+    """The settings that a service is started with."""
+    return IntakeSettings() if source == "care.intake" else ServiceSettings()
+
+
 class Caller:
     """Stands in for the authenticator: whoever calls is of this facility and has this role."""
 
@@ -89,7 +94,7 @@ class OneRecord:
         self.metrics = Metrics()
         self.programs = Programs.load()
         self.reactor = self.clock = self.store = self
-        self.settings = SimpleNamespace(handoff_wait_seconds=0)
+        self.settings = settings_for(history.source)
 
     def ensure_ready(self) -> None: ...
 
