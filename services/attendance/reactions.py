@@ -69,7 +69,7 @@ HANDOFFS = HandoffRules(
     handles(values.TakenOut, incentives.taken_out),
 )
 
-EPISODE_DEADLINES = Deadlines(
+EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for("week-close", weeks.close_week, date.fromisoformat),
     due_for("week-projection", weeks.project_week, date.fromisoformat),
     due(seats.LEVEL, seats.level_takes_effect),
@@ -78,11 +78,11 @@ EPISODE_DEADLINES = Deadlines(
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=episode_state.on_loop_deadline),
 )
-SESSION_DEADLINES = Deadlines(
+SESSION_DEADLINES = Deadlines[sessions.SessionState](
     due(sessions.ENDED, sessions.ended),
     loops=LoopDeadlines(AttendanceLoop, default=sessions.roll_overdue),
 )
-GROUP_DEADLINES = Deadlines(
+GROUP_DEADLINES = Deadlines[groups.GroupState](
     due_for(groups.HOLD, groups.hold_lapsed),
     loops=LoopDeadlines(AttendanceLoop, default=groups.size_overdue),
 )

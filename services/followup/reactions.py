@@ -85,7 +85,7 @@ HANDOFFS = HandoffRules(
     handles(consents.Holding, consents.holding),
 )
 
-DEADLINES = Deadlines(
+DEADLINES = Deadlines[episode_state.EpisodeState](
     due("silence", episode_state.silence),
     due_for("check-in-opens", check_ins.opened),
     due_for("check-in", check_ins.closed),

@@ -53,13 +53,13 @@ HANDOFFS = HandoffRules(
 )
 
 
-EPISODE_DEADLINES = Deadlines(
+EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for(outbound_referrals.DEADLINE, outbound_referrals.overdue),
     due_for(episode_state.OFFER, waitlist.lapsed),
     loops=LoopDeadlines(IntakeLoop, default=episode_state.overdue),
 )
-PERSON_DEADLINES = Deadlines(due_for(consents.EXPIRY, consents.expired))
-GROUP_DEADLINES = Deadlines(
+PERSON_DEADLINES = Deadlines[person_state.PersonState](due_for(consents.EXPIRY, consents.expired))
+GROUP_DEADLINES = Deadlines[waitlist_queue.LineState](
     due(waitlist_queue.LOOK, waitlist_queue.offer_what_is_free),
     due_for(waitlist_queue.KEPT, waitlist_queue.not_taken),
 )

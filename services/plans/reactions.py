@@ -73,7 +73,7 @@ REACTIONS = Reactions(
 )
 
 
-DEADLINES = Deadlines(
+DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for("review-due", treatment_plan.review_due, date.fromisoformat),
     due("level-effective", level_changes.level_effective),
     due("aftercare-opens", aftercare.opens),
