@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Response
@@ -206,7 +207,7 @@ async def read_journey(call: Staff, episode_id: SubjectId) -> Response:
     )
 
 
-def journey_view(state: episode_state.EpisodeState, now: Any) -> dict[str, Any]:
+def journey_view(state: episode_state.EpisodeState, now: datetime) -> dict[str, Any]:
     """The present step of an episode."""
     place = journey.place(state)
     overdue = place.due_at is not None and place.due_at <= now
