@@ -12,8 +12,9 @@ from typing import Final
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State
+from shared.runtime.core.deadlines import Deadlines, due_for
+from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.reactor import HandoffRules
 from shared.runtime.core.record import RecordKind
 
 OWN: Final = "care.toy"
@@ -99,9 +100,9 @@ def joined(state: Page, _body: Join, cause: Cause) -> Decision[Page]:
     return _write(state, cause)
 
 
-def on_deadline(state: Page, name: str, _cause: Cause) -> Decision[Page]:
+def said_again(state: Page, armed_by: str, _cause: Cause) -> Decision[Page]:
     """Said again, under a name that follows from what armed it."""
-    again = f"deadline/{name}"
+    again = f"deadline/again:{armed_by}"
     return Decision(state.replace(causes=(*state.causes, again)), (Written(cause_id=again, nth=0),))
 
 
@@ -114,6 +115,9 @@ def gather(roster: tuple[str, ...], state: Page, cause: Cause) -> Decision[Page]
     )
 
 
-KINDS: Final = {"episode": RecordKind(Page, on_deadline), "session": RecordKind(Page)}
+KINDS: Final = {
+    "episode": RecordKind(Page, Deadlines(due_for("again", said_again))),
+    "session": RecordKind(Page),
+}
 REACTIONS: Final = Reactions(on(Noted, noted), on(Marked, marked))
-HANDOFFS: Final = HandoffRules({Join: joined})
+HANDOFFS: Final = HandoffRules(handles(Join, joined))

@@ -23,7 +23,7 @@ Read on in:
 `screening/`         screens from draw to interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `event_handlers.py`  rules for other services' events and for deadlines
-`reactions.py`       which event or handoff runs which rule
+`reactions.py`       which event, handoff or deadline runs which rule
 `settings.py`        the facility's own laboratory table
 `api/`               routes and request bodies
 """

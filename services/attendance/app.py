@@ -1,10 +1,15 @@
 """Attendance, put together. Decides nothing."""
 
-from services.attendance import event_handlers
 from services.attendance.api import ROUTERS
 from services.attendance.episode import episode_state
 from services.attendance.groups import groups, sessions
-from services.attendance.reactions import HANDOFFS, REACTIONS
+from services.attendance.reactions import (
+    EPISODE_DEADLINES,
+    GROUP_DEADLINES,
+    HANDOFFS,
+    REACTIONS,
+    SESSION_DEADLINES,
+)
 from services.attendance.screening import incentives
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
@@ -16,9 +21,9 @@ SERVICE = Service(
     summary="Sessions, rolls, weekly hours, absences and screens.",
     port=8003,
     kinds={
-        "episode": RecordKind(episode_state.EpisodeState, event_handlers.on_deadline),
-        "session": RecordKind(sessions.SessionState, sessions.on_deadline, owns_ids=True),
-        "group": RecordKind(groups.GroupState, groups.on_deadline, owns_ids=True),
+        "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES),
+        "session": RecordKind(sessions.SessionState, SESSION_DEADLINES, owns_ids=True),
+        "group": RecordKind(groups.GroupState, GROUP_DEADLINES, owns_ids=True),
         "person": RecordKind(incentives.LedgerState),
         **STAFF_KIND,
     },

@@ -1,13 +1,11 @@
-"""What an episode does about what others say, and about its own deadlines. Pure, like all rules.
+"""What an episode does about other services' events. Pure, like all rules.
 
 Facts of two sources come in any order, so each is kept as it is, and what follows from all of them is worked out anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import date
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from services.attendance.episode import absences, pauses, seats, weeks
 from services.attendance.episode.episode_state import (
@@ -16,7 +14,6 @@ from services.attendance.episode.episode_state import (
     Prescribed,
     all_done,
     not_expected,
-    on_loop_deadline,
 )
 from services.attendance.episode.hours import LevelFrom
 from services.attendance.screening import incentives, specimens
@@ -26,21 +23,8 @@ from shared.contracts.codes import ClearedReason
 from shared.contracts.event import Event
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, State
-from shared.loops import DEADLINE
 
-E = TypeVar("E", bound=Event)
 P = TypeVar("P", bound=State)
-Rule = Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
-
-
-def unless_void(rule: Rule[E]) -> Rule[E]:
-    """Nothing that is said of an episode entered in error changes it any more."""
-
-    def ruled(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
-        return Decision(state) if state.void else rule(state, event, cause)
-
-    return ruled
-
 
 # --- intake ----------------------------------------------------------------------------------------------
 
@@ -219,31 +203,3 @@ def discharged(
         *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
     )
     return Decision(seats.watch_level(state, cause), (*said, *cleared), handoffs)
-
-
-# --- deadlines -------------------------------------------------------------------------------------------
-
-
-def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """A week closes or is projected, a person falls silent, or a loop's owner let the time pass."""
-    if name.startswith(DEADLINE):
-        return on_loop_deadline(state, name, cause)
-    kind, _, detail = name.partition(":")
-    if kind in OF_A_WEEK:
-        return OF_A_WEEK[kind](state, date.fromisoformat(detail), cause)
-    if kind in OF_THE_EPISODE:
-        return OF_THE_EPISODE[kind](state, cause)
-    raise ValueError(f"unknown deadline {kind}")
-
-
-OF_A_WEEK: Final[Mapping[str, Callable[[EpisodeState, date, Cause], Decision[EpisodeState]]]] = {
-    "week-close": weeks.close_week,
-    "week-projection": weeks.project_week,
-}
-OF_THE_EPISODE: Final[Mapping[str, Callable[[EpisodeState, Cause], Decision[EpisodeState]]]] = {
-    seats.LEVEL: seats.level_takes_effect,
-    absences.SILENCE: absences.fell_silent,
-    specimens.DUE: specimens.came_due,
-    pauses.OVER: pauses.over,
-}
-"""Which rule each deadline belongs to."""

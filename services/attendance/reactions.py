@@ -1,59 +1,88 @@
-"""What attendance does about what others say, and what its own records ask of one another."""
+"""What attendance does about other services' events, its own records' handoffs, and deadlines."""
+
+from datetime import date
 
 from services.attendance import event_handlers
-from services.attendance.episode import episode_state, rolls, seats, values
-from services.attendance.event_handlers import unless_void
+from services.attendance.episode import (
+    absences,
+    episode_state,
+    pauses,
+    rolls,
+    seats,
+    values,
+    weeks,
+)
 from services.attendance.groups import groups, sessions
-from services.attendance.screening import incentives, screens
+from services.attendance.screening import incentives, screens, specimens
 from shared.contracts import intake, plans
+from shared.contracts.codes import AttendanceLoop
 from shared.loops import team_assigned
+from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
+from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.reactor import HandoffRules
+from shared.runtime.core.void import Void
 from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 REACTIONS = Reactions(
-    on(intake.WaitlistJoined, unless_void(seats.joined)),
-    on(intake.WaitlistOffered, unless_void(seats.offered)),
-    on(intake.WaitlistLeft, unless_void(seats.waiting_ended)),
-    on(intake.PatientAdmitted, unless_void(event_handlers.admitted)),
-    on(intake.OrientationCompleted, unless_void(event_handlers.oriented)),
-    on(intake.CareTeamAssigned, team_assigned),
+    on(intake.WaitlistJoined, seats.joined),
+    on(intake.WaitlistOffered, seats.offered),
+    on(intake.WaitlistLeft, seats.waiting_ended),
+    on(intake.PatientAdmitted, event_handlers.admitted),
+    on(intake.OrientationCompleted, event_handlers.oriented),
+    on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
     on(intake.ConsentGranted, event_handlers.consent_heard),
     on(intake.ConsentRevoked, event_handlers.consent_heard),
     on(intake.ConsentExpired, event_handlers.consent_heard),
-    on(intake.EpisodeEnteredInError, event_handlers.entered_in_error),
-    on(intake.ReferralMerged, event_handlers.merged),
-    on(intake.AdmissionUndone, unless_void(event_handlers.admission_undone)),
-    on(intake.EpisodePersonCorrected, unless_void(event_handlers.person_corrected)),
+    on(intake.EpisodeEnteredInError, event_handlers.entered_in_error, void=Void.RUN),
+    on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
+    on(intake.AdmissionUndone, event_handlers.admission_undone),
+    on(intake.EpisodePersonCorrected, event_handlers.person_corrected),
     *STAFF_REACTIONS,
-    on(plans.TreatmentPlanActivated, unless_void(event_handlers.plan_activated)),
-    on(plans.TreatmentPlanReviewed, unless_void(event_handlers.plan_reviewed)),
-    on(plans.ExpectedAnalytesUpdated, unless_void(event_handlers.expected_analytes_updated)),
-    on(plans.CoOccurringNeedIdentified, unless_void(event_handlers.co_occurring_need)),
-    on(plans.AncillaryServiceAdded, unless_void(rolls.ancillary_added)),
-    on(plans.LevelOfCareChanged, unless_void(event_handlers.level_changed)),
-    on(plans.ClinicalReviewCompleted, unless_void(screens.review_completed)),
-    on(plans.TransferInitiated, unless_void(seats.transfer_initiated)),
-    on(plans.TransferCompleted, unless_void(seats.transfer_completed)),
-    on(plans.ProgramGraduated, unless_void(seats.graduated)),
-    on(plans.EpisodeDischarged, unless_void(event_handlers.discharged)),
+    on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
+    on(plans.TreatmentPlanReviewed, event_handlers.plan_reviewed),
+    on(plans.ExpectedAnalytesUpdated, event_handlers.expected_analytes_updated),
+    on(plans.CoOccurringNeedIdentified, event_handlers.co_occurring_need),
+    on(plans.AncillaryServiceAdded, rolls.ancillary_added),
+    on(plans.LevelOfCareChanged, event_handlers.level_changed),
+    on(plans.ClinicalReviewCompleted, screens.review_completed),
+    on(plans.TransferInitiated, seats.transfer_initiated),
+    on(plans.TransferCompleted, seats.transfer_completed),
+    on(plans.ProgramGraduated, seats.graduated),
+    on(plans.EpisodeDischarged, event_handlers.discharged),
 )
 
 HANDOFFS = HandoffRules(
-    {
-        episode_state.Booked: rolls.booked,
-        episode_state.RollCalled: rolls.roll_called,
-        episode_state.Corrected: rolls.corrected,
-        episode_state.Dropped: rolls.dropped,
-        episode_state.LeftRoster: sessions.left_roster,
-        seats.HoldSeat: groups.held_for,
-        seats.ConfirmSeat: groups.confirmed_for,
-        seats.ReleaseSeat: groups.released_by,
-        seats.SeatGiven: seats.given,
-        seats.SeatFreed: seats.freed,
-        seats.SeatMissing: seats.missing,
-        values.Earned: incentives.earned,
-        values.WentBack: incentives.went_back,
-        values.TakenOut: incentives.taken_out,
-    }
+    # Sessions and groups act on what an episode answers, also on one that was entered in error.
+    handles(episode_state.Booked, rolls.booked, void=Void.RUN),
+    handles(episode_state.RollCalled, rolls.roll_called),
+    handles(episode_state.Corrected, rolls.corrected),
+    handles(episode_state.Dropped, rolls.dropped),
+    handles(episode_state.LeftRoster, sessions.left_roster),
+    handles(seats.HoldSeat, groups.held_for),
+    handles(seats.ConfirmSeat, groups.confirmed_for),
+    handles(seats.ReleaseSeat, groups.released_by),
+    handles(seats.SeatGiven, seats.given, void=Void.RUN),
+    handles(seats.SeatFreed, seats.freed, void=Void.RUN),
+    handles(seats.SeatMissing, seats.missing),
+    handles(values.Earned, incentives.earned),
+    handles(values.WentBack, incentives.went_back),
+    handles(values.TakenOut, incentives.taken_out),
+)
+
+EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
+    due_for("week-close", weeks.close_week, date.fromisoformat),
+    due_for("week-projection", weeks.project_week, date.fromisoformat),
+    due(seats.LEVEL, seats.level_takes_effect),
+    due(absences.SILENCE, absences.fell_silent),
+    due(specimens.DUE, specimens.came_due),
+    due(pauses.OVER, pauses.over),
+    loops=LoopDeadlines(AttendanceLoop, default=episode_state.on_loop_deadline),
+)
+SESSION_DEADLINES = Deadlines[sessions.SessionState](
+    due(sessions.ENDED, sessions.ended),
+    loops=LoopDeadlines(AttendanceLoop, default=sessions.roll_overdue),
+)
+GROUP_DEADLINES = Deadlines[groups.GroupState](
+    due_for(groups.HOLD, groups.hold_lapsed),
+    loops=LoopDeadlines(AttendanceLoop, default=groups.size_overdue),
 )

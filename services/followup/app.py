@@ -1,8 +1,9 @@
 """Followup, put together. Decides nothing."""
 
+from services.followup import invariants
 from services.followup.api import ROUTERS
 from services.followup.episode import consents, episode_state, upcoming_sessions
-from services.followup.reactions import HANDOFFS, REACTIONS, on_deadline
+from services.followup.reactions import DEADLINES, HANDOFFS, REACTIONS
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
 from shared.runtime.service import Service, run
@@ -13,7 +14,9 @@ SERVICE = Service(
     summary="Outreach, aftercare, check-ins, return to use, re-engagement, and who was seen in time.",
     port=8004,
     kinds={
-        "episode": RecordKind(episode_state.EpisodeState, on_deadline),
+        "episode": RecordKind(
+            episode_state.EpisodeState, DEADLINES, after_each=invariants.restored
+        ),
         "person": RecordKind(consents.PersonState),
         "session": RecordKind(upcoming_sessions.SessionState),
         **STAFF_KIND,

@@ -1,18 +1,18 @@
 """What is true after every decision, whatever led to it: clocks that run have an owner, and marks say where to look.
 
-Every rule of followup is wrapped here, for events, deadlines and commands alike, so that what follows from the facts
-alone follows in any order of hearing them. Pure; no clock, no ids, no I/O.
+The runtime asks `restored` after every decision on an episode, for events, handoffs, deadlines and commands alike, so
+that what follows from the facts alone follows in any order of their arrival. Pure; no clock, no ids, no I/O.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from services.followup import journey
 from services.followup.aftercare import appointments
-from services.followup.episode import episode_state
+from services.followup.episode import consents, episode_state
 from services.followup.episode.episode_state import EpisodeState, Step
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
@@ -28,36 +28,34 @@ OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
 ESCALATED_DAYS_BEFORE: Final = 1
 """A clock goes to its next owner with the beginning of the last day but one that counts. House rule."""
 
-E = TypeVar("E")
-Rule = Callable[[Any, Any, Cause], Decision[EpisodeState]]
 Command = Callable[[EpisodeState, Cause], Decision[EpisodeState]]
 
 
 # --- around every rule ----------------------------------------------------------------------------------
 
 
-def heard(rule: Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]) -> Rule:
-    """A rule for events: of an episode entered in error nothing more is heard."""
-
-    def decide(state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
-        return Decision(state) if state.void else _watched(rule(state, event, cause), cause)
-
-    return decide
-
-
-def told(command: Command) -> Command:
-    """A rule for commands: on an episode entered in error there are none."""
+def for_command(command: Command) -> Command:
+    """A rule for a command: on an episode that was entered in error it is refused before anything else is asked."""
 
     def decide(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         must_stand(state)
-        return _watched(command(state, cause), cause)
+        return command(state, cause)
 
     return decide
 
 
-def _watched(decision: Decision[EpisodeState], cause: Cause) -> Decision[EpisodeState]:
-    state, said = refresh(decision.state, cause)
-    return Decision(state, (*decision.events, *said), decision.handoffs, decision.answer)
+def restored(
+    before: EpisodeState, decision: Decision[EpisodeState], cause: Cause
+) -> Decision[EpisodeState]:
+    """A decision, completed by what follows from the facts as it leaves them.
+
+    Whose the episode is may become known by it: then the person's record is told. A void episode is left alone.
+    """
+    if before.void:
+        return decision
+    handoffs = (*decision.handoffs, *consents.between(before, decision.state, cause))
+    state, events = refresh(decision.state, cause)
+    return Decision(state, (*decision.events, *events), handoffs, decision.answer)
 
 
 def refresh(state: EpisodeState, cause: Cause) -> Step:

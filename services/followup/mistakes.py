@@ -28,8 +28,6 @@ def merged(
 
 
 def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
-    if state.void:
-        return Decision(state)
     handoffs = _frees_the_one_before(state, cause)
     _, said = episode_state.end_everything(state, reason)
     return Decision(EpisodeState(void=True), said, handoffs)

@@ -1,35 +1,19 @@
-"""What followup does about what others say, and when its own deadlines come."""
+"""What followup does about other services' events, its own records' handoffs, and deadlines.
 
-from collections.abc import Callable
-from typing import Final
+What holds after each of these decisions stands in `invariants.py`.
+"""
 
 from services.followup import event_handlers, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
 from services.followup.episode import consents, episode_state, upcoming_sessions
-from services.followup.episode.episode_state import EpisodeState
 from services.followup.outreach import outreach, reengagement
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import FollowupLoop
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision
 from shared.loops import team_assigned
-from shared.runtime.core.reactions import Reaction, Reactions
-from shared.runtime.core.reactions import on as row
-from shared.runtime.core.reactor import HandoffRules
+from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
+from shared.runtime.core.handoffs import HandoffRules, handles
+from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.http.task_lists import STAFF_REACTIONS
-
-
-def on(event: type[Event], rule: invariants.Rule) -> Reaction:
-    """A row about an episode. Whose it is may become known by it: the person's record is told."""
-
-    def decide(state: EpisodeState, event: Event, cause: Cause) -> Decision[EpisodeState]:
-        decision = rule(state, event, cause)
-        joining = consents.between(state, decision.state, cause)
-        handoffs = (*decision.handoffs, *joining)
-        return Decision(decision.state, decision.events, handoffs, decision.answer)
-
-    return Reaction(event, invariants.heard(decide))
-
 
 REACTIONS = Reactions(
     # from the referral to the admission
@@ -49,9 +33,9 @@ REACTIONS = Reactions(
     on(intake.ReferralLoopOverdue, event_handlers.referral_overdue),
     on(intake.ReferralLoopClosed, event_handlers.referral_closed),
     # who may be told, who looks after whom, and what was a mistake
-    row(intake.ConsentGranted, consents.granted),
-    row(intake.ConsentRevoked, consents.ended),
-    row(intake.ConsentExpired, consents.ended),
+    on(intake.ConsentGranted, consents.granted),
+    on(intake.ConsentRevoked, consents.ended),
+    on(intake.ConsentExpired, consents.ended),
     on(intake.CareTeamAssigned, team_assigned),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
@@ -59,12 +43,12 @@ REACTIONS = Reactions(
     on(intake.EpisodePersonCorrected, mistakes.person_corrected),
     *STAFF_REACTIONS,
     # the program
-    row(attendance.SessionScheduled, upcoming_sessions.scheduled),
-    row(attendance.SessionCancelled, upcoming_sessions.cancelled),
-    on(attendance.SessionAttended, outreach.held_back(attendance.SessionAttended)),
-    on(attendance.SessionMissed, outreach.held_back(attendance.SessionMissed)),
-    on(attendance.AttendanceCorrected, outreach.held_back(attendance.AttendanceCorrected)),
-    on(attendance.AbsenceThresholdReached, outreach.held_back(attendance.AbsenceThresholdReached)),
+    on(attendance.SessionScheduled, upcoming_sessions.scheduled),
+    on(attendance.SessionCancelled, upcoming_sessions.cancelled),
+    on(attendance.SessionAttended, outreach.ATTENDED),
+    on(attendance.SessionMissed, outreach.MISSED),
+    on(attendance.AttendanceCorrected, outreach.CORRECTED),
+    on(attendance.AbsenceThresholdReached, outreach.THRESHOLD_REACHED),
     on(attendance.ParticipationPaused, event_handlers.paused),
     on(attendance.ParticipationResumed, event_handlers.resumed),
     on(attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short),
@@ -94,54 +78,30 @@ REACTIONS = Reactions(
 )
 
 HANDOFFS = HandoffRules(
-    {
-        aftercare.Readmitted: invariants.heard(aftercare.readmitted),
-        aftercare.ReadmissionUndone: invariants.heard(aftercare.readmission_undone),
-        consents.Joined: consents.joined,
-        consents.Left: consents.left,
-        consents.Holding: consents.holding,
-    }
+    handles(aftercare.Readmitted, aftercare.readmitted),
+    handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
+    handles(consents.Joined, consents.joined),
+    handles(consents.Left, consents.left),
+    handles(consents.Holding, consents.holding),
 )
 
-
-def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Which rule a deadline belongs to."""
-    return invariants.told(lambda s, c: _rule(s, name, c))(state, cause)
-
-
-def _rule(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    kind, _, detail = name.partition(":")
-    match kind:
-        case "silence":
-            return episode_state.silence(state, cause)
-        case "check-in-opens":
-            return check_ins.opened(state, detail, cause)
-        case "check-in":
-            return check_ins.closed(state, detail, cause)
-        case "aftercare-over":
-            return aftercare.over(state, cause)
-        case "loop":
-            return _loop_rule(detail.partition(":")[0])(state, name, cause)
-        case _:
-            raise ValueError(f"unknown deadline {kind}")
-
-
-LoopRule = Callable[[EpisodeState, str, Cause], Decision[EpisodeState]]
-
-
-def _loop_rule(kind: str) -> LoopRule:
-    """What is done when a loop of a kind is not closed in time."""
-    return LOOP_RULES[FollowupLoop(kind)]
-
-
-LOOP_RULES: Final[dict[FollowupLoop, LoopRule]] = {
-    FollowupLoop.OUTREACH: outreach.due,
-    FollowupLoop.CHECK_IN: check_ins.looked_at,
-    FollowupLoop.RISK_RESPONSE: risks.due,
-    FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
-    FollowupLoop.FIRST_APPOINTMENT: appointments.due,
-    FollowupLoop.REENGAGEMENT: reengagement.due,
-    FollowupLoop.LOST_CONTACT: episode_state.look_again,
-    FollowupLoop.TIMELY_VISIT: invariants.clock_due,
-    FollowupLoop.MISSING_FACT: aftercare.loop_due,
-}
+DEADLINES = Deadlines[episode_state.EpisodeState](
+    due("silence", episode_state.silence),
+    due_for("check-in-opens", check_ins.opened),
+    due_for("check-in", check_ins.closed),
+    due("aftercare-over", aftercare.over),
+    loops=LoopDeadlines(
+        FollowupLoop,
+        {
+            FollowupLoop.OUTREACH: outreach.due,
+            FollowupLoop.CHECK_IN: check_ins.looked_at,
+            FollowupLoop.RISK_RESPONSE: risks.due,
+            FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
+            FollowupLoop.FIRST_APPOINTMENT: appointments.due,
+            FollowupLoop.REENGAGEMENT: reengagement.due,
+            FollowupLoop.LOST_CONTACT: episode_state.look_again,
+            FollowupLoop.TIMELY_VISIT: invariants.clock_due,
+            FollowupLoop.MISSING_FACT: aftercare.loop_due,
+        },
+    ),
+)

@@ -2,8 +2,14 @@
 
 from services.intake.api import ROUTERS
 from services.intake.episode import episode_state
-from services.intake.person import audit, consents, identity, person_state
-from services.intake.reactions import HANDOFFS, REACTIONS, on_deadline
+from services.intake.person import audit, identity, person_state
+from services.intake.reactions import (
+    EPISODE_DEADLINES,
+    GROUP_DEADLINES,
+    HANDOFFS,
+    PERSON_DEADLINES,
+    REACTIONS,
+)
 from services.intake.resources import partner_capacity, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
 from shared.runtime.core.record import RecordKind
@@ -14,9 +20,9 @@ SERVICE = Service(
     summary="Referrals, consents, assessments, recommendations, admission and partner loops.",
     port=8001,
     kinds={
-        "episode": RecordKind(episode_state.EpisodeState, on_deadline, owns_ids=True),
-        "person": RecordKind(person_state.PersonState, consents.on_deadline, owns_ids=True),
-        "group": RecordKind(waitlist_queue.LineState, waitlist_queue.line_due),
+        "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES, owns_ids=True),
+        "person": RecordKind(person_state.PersonState, PERSON_DEADLINES, owns_ids=True),
+        "group": RecordKind(waitlist_queue.LineState, GROUP_DEADLINES),
         "partners": RecordKind(partner_capacity.CapacityState, owns_ids=True),
         "identity": RecordKind(identity.IdentityState, owns_ids=True),
         "accesses": RecordKind(audit.AccessLog, owns_ids=True),

@@ -121,7 +121,7 @@ def readmission_undone(
     if state.readmitted_as != body.episode_id:
         return Decision(state)
     state = state.replace(readmitted_as=None)
-    if state.void or state.readmission is None:
+    if state.readmission is None:
         return Decision(state)
     return Decision(episode_state.wait_for(state, IntakeLoop.READMISSION, cause))
 

@@ -182,6 +182,11 @@ def admission_undone(
     return Decision(EpisodeState(undone=True).replace(**kept), cleared)
 
 
+def undone(state: EpisodeState) -> bool:
+    """The admission was taken back: what others say of the treatment was never this person's here."""
+    return state.undone
+
+
 def person_corrected(
     state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
 ) -> Decision[EpisodeState]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -20,17 +20,20 @@ from starlette.exceptions import HTTPException
 from shared.contracts.event import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicMismatch, Unavailable
 from shared.runtime.clock import Clock, SteppedClock
+from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
+from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.openapi import describe
+from shared.runtime.http.ops import WatchedReplica
 from shared.runtime.http.ops import router as ops_router
 from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
@@ -334,7 +337,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         runtime = Runtime(service, settings, programs, tracing)
-        app.state.runtime = runtime
+        _serve(app, runtime)
         await runtime.start()
         try:
             yield
@@ -372,6 +375,18 @@ def _tracing(service: Service) -> Tracing:
             hint="Install the extra `throughcare[otel]`, or unset CARE_OTEL.",
         ) from error
     return Tracing(otlp_provider(service.name))
+
+
+class ServedReplica(WatchedReplica, OperatedReplica, Protocol):
+    """What all routes together may use of a replica."""
+
+    @property
+    def consumer(self) -> Consumer: ...
+
+
+def _serve(app: FastAPI, runtime: ServedReplica) -> None:
+    """Let the routes find the replica."""
+    app.state.runtime = runtime
 
 
 def run(service: Service, settings: ServiceSettings) -> None:

@@ -26,6 +26,7 @@ from faststream import AckPolicy
 
 from shared.contracts.event import CATALOGUE, TOPICS
 from shared.devtools.backends.process import free_port, spawn, tail
+from shared.runtime.http.subjects import Subjects
 from shared.runtime.logs import ALLOWED, configure
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Runtime, Service
@@ -221,10 +222,14 @@ def test_exceptions_are_still_exceptions() -> None:
         assert name not in CATALOGUE[event_type].CONSUMERS
 
 
-def test_handoffs_have_names_of_their_own(each: Service) -> None:
-    """A handoff is found again by the name of its body's class."""
-    names = [body.__name__ for body in each.handoffs.rules]
-    assert len(names) == len(set(names))
+def test_routes_name_records_by_what_they_are_made_of(each: Service) -> None:
+    """The type checker trusts `Subjects`; the runtime goes by `SERVICE.kinds`."""
+    module = import_module(f"services.{each.name}.api.subjects")
+    named = [value for value in vars(module).values() if isinstance(value, Subjects)]
+    assert named
+    assert {one.kind: one.state for one in named} == {
+        one.kind: each.kinds[one.kind].state for one in named
+    }
 
 
 # --- what is counted, and what is logged ----------------------------------------------------------------------

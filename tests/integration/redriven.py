@@ -19,9 +19,10 @@ from shared.contracts.event import Event
 from shared.decision import Cause, Decision, State
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
-from shared.runtime.core.reactions import Reaction, Reactions
+from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.call import Body, Call, require_roles
+from shared.runtime.http.subjects import Subjects
 from shared.runtime.service import Runtime, Service, create_app
 from shared.runtime.settings import ServiceSettings
 from tests.integration.bus import FACILITY, Bus, until
@@ -35,6 +36,9 @@ class Sheet(State):
     admitted: int = 0
     recommended: int = 0
     noted: int = 0
+
+
+EPISODE = Subjects("episode", Sheet)
 
 
 class Note(Body):
@@ -62,8 +66,8 @@ class Rules:
     @property
     def service(self) -> Service:
         reactions = Reactions(
-            Reaction(intake.PatientAdmitted, self.admitted),
-            Reaction(intake.LevelRecommended, self.recommended),
+            on(intake.PatientAdmitted, self.admitted),
+            on(intake.LevelRecommended, self.recommended),
         )
         kinds = {"episode": RecordKind(Sheet)}
         return Service("plans", "For tests.", 0, kinds, reactions, [_router()])
@@ -80,7 +84,7 @@ def _router() -> APIRouter:
             said: tuple[Event, ...] = () if state.noted % 2 else (plans.GoalUpdated.example(),)
             return Decision(state.replace(noted=state.noted + 1), said)
 
-        return await call.execute(f"episode/{body.episode_id}", rule)
+        return await call.execute(EPISODE(body.episode_id), rule)
 
     return router
 

@@ -20,9 +20,8 @@ from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
-from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic
-from tests.unit.support import FACILITY, START, uid
+from tests.unit.support import FACILITY, START, settings_for, uid
 
 
 class Served:
@@ -39,7 +38,7 @@ class Served:
         self.reactor = Reactor(
             service.source, self.store, self.relay, self.metrics, service.handoffs
         )
-        self.settings = ServiceSettings()
+        self.settings = settings_for(service.source)
         self.programs = Programs.load()
         self._now = now
         self._keys = 0

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
 from fastapi.testclient import TestClient
 from httpx2 import Response
 from hypothesis import strategies as st
 
+from services.intake.settings import IntakeSettings
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.reactor import HandoffRules
 from shared.runtime.core.record import CommandKey, Outcome, Record, RecordKind, StreamPosition, Work
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
@@ -71,6 +71,11 @@ def cause(
     )
 
 
+def settings_for(source: str) -> ServiceSettings:
+    """The settings that a service is started with."""
+    return IntakeSettings() if source == "care.intake" else ServiceSettings()
+
+
 class Caller:
     """Stands in for the authenticator: whoever calls is of this facility and has this role."""
 
@@ -89,7 +94,7 @@ class OneRecord:
         self.metrics = Metrics()
         self.programs = Programs.load()
         self.reactor = self.clock = self.store = self
-        self.settings = SimpleNamespace(handoff_wait_seconds=0)
+        self.settings = settings_for(history.source)
 
     def ensure_ready(self) -> None: ...
 
@@ -240,7 +245,7 @@ class History:
 
     def handed(self, body: HandoffBody) -> Outcome:
         """Apply what another record has handed over."""
-        _, rule = self.handoffs.find(type(body).__name__)
+        rule = self.handoffs.find(type(body).__name__).rule
         return self.record.apply(
             self._work("handoff", self.now, lambda s, c: rule(s, body, c)), self.source
         )
@@ -251,7 +256,7 @@ class History:
         return [
             Handoff(
                 item["subject"],
-                self.handoffs.find(item["body_type"])[0].model_validate(item["body"]),
+                self.handoffs.find(item["body_type"]).body.model_validate(item["body"]),
             )
             for item in self.record.new_handoffs
         ]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
-from services.attendance.episode.episode_state import EpisodeState
 from services.attendance.groups import groups
 from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
 from shared.errors import Invalid, Unknown
-from shared.runtime.core.record import Record
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["groups"])
 
@@ -76,7 +76,7 @@ async def open_group(call: Lead, body: OpenGroup) -> Response:
         session_minutes=body.session_minutes,
     )
     return await call.execute(
-        f"group/{call.new_id('group')}",
+        GROUP(call.new_id("group")),
         lambda state, cause: groups.open_group(state, new, profile, cause),
         status=201,
     )
@@ -90,10 +90,11 @@ async def list_groups(
     records = await call.runtime.store.by_index(
         groups.GROUP_INDEX, call.actor.facility_id, _place(after), limit
     )
+    listed = [(record.subject, state_of(record, groups.GroupState)) for record in records]
     found = [
-        {"group_id": record.subject.partition("/")[2], **_capacity(record.state)}
-        for record in records
-        if track is None or record.state.track == track
+        {"group_id": subject.partition("/")[2], **_capacity(state)}
+        for subject, state in listed
+        if track is None or state.track == track
     ]
     answer: dict[str, Any] = {"groups": found}
     if len(records) == limit:
@@ -107,16 +108,16 @@ async def list_groups(
 @router.get("/groups/{group_id}")
 async def read_group(call: Anyone, group_id: SubjectId) -> Response:
     """A group, its free seats, and who has the others, held or taken."""
-    return await call.read(f"group/{group_id}", _group_view)
+    return await call.read(GROUP(group_id), _group_view)
 
 
 @router.post("/groups/{group_id}/seats", status_code=201)
 async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Response:
     """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
-    await call.record(f"group/{group_id}")
+    await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
     return await call.execute(
-        f"group/{group_id}",
+        GROUP(group_id),
         lambda state, cause: groups.reserve(state, body.episode_id, body.hold_minutes, cause),
         status=201,
         wait_for_handoffs=True,
@@ -126,10 +127,10 @@ async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Re
 @router.post("/groups/{group_id}/seats/confirm")
 async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
     """The held seat is the person's for good."""
-    await call.record(f"group/{group_id}")
+    await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
     return await call.execute(
-        f"group/{group_id}",
+        GROUP(group_id),
         lambda state, cause: groups.confirm(state, body.episode_id, cause),
         wait_for_handoffs=True,
     )
@@ -138,9 +139,9 @@ async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Resp
 @router.post("/groups/{group_id}/seats/release")
 async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
     """The person gives the seat back."""
-    await call.record(f"group/{group_id}")
+    await call.record(GROUP(group_id))
     return await call.execute(
-        f"group/{group_id}",
+        GROUP(group_id),
         lambda state, cause: groups.release(state, body.episode_id, cause),
         wait_for_handoffs=True,
     )
@@ -149,9 +150,9 @@ async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Resp
 @router.post("/groups/{group_id}/below-minimum")
 async def decide_size(call: Lead, group_id: SubjectId, body: DecideSize) -> Response:
     """Say what becomes of a group with too few people."""
-    await call.record(f"group/{group_id}")
+    await call.record(GROUP(group_id))
     return await call.execute(
-        f"group/{group_id}",
+        GROUP(group_id),
         lambda state, cause: groups.decide_size(state, body.decision, cause),
     )
 
@@ -159,17 +160,15 @@ async def decide_size(call: Lead, group_id: SubjectId, body: DecideSize) -> Resp
 @router.post("/groups/{group_id}/close")
 async def close_group(call: Lead, group_id: SubjectId, _body: CloseGroup) -> Response:
     """End a group; its seats fall free."""
-    await call.record(f"group/{group_id}")
-    return await call.execute(f"group/{group_id}", groups.close, wait_for_handoffs=True)
+    await call.record(GROUP(group_id))
+    return await call.execute(GROUP(group_id), groups.close, wait_for_handoffs=True)
 
 
 async def _may_have_a_seat(call: Call, episode_id: str) -> None:
     """Somebody not admitted yet may have a seat held; somebody who is gone may not."""
-    subject = f"episode/{episode_id}"
-    record: Record = (await call.runtime.store.load([subject]))[subject]
-    if not record.is_new:
-        known = await call.record(subject)
-        seats.may_have_one(cast("EpisodeState", known.state))
+    known = await call.state_if_any(EPISODE(episode_id))
+    if known is not None:
+        seats.may_have_one(known)
 
 
 def _capacity(state: groups.GroupState) -> dict[str, Any]:

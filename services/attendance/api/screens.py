@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, Field, model_validator
 
-from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.api.subjects import EPISODE
 from services.attendance.episode.values import Transport, WithdrawalSigns
 from services.attendance.laboratory.interpretation import (
     DefinitiveReason,
@@ -142,8 +142,8 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
     """
     if len(set(body.episode_ids)) != len(body.episode_ids):
         raise Invalid("roster-repeats", "Someone stands on the roster twice.")
-    for record in await call.records([f"episode/{episode}" for episode in body.episode_ids]):
-        if not isinstance(record.state, EpisodeState) or record.state.admission is None:
+    for state in await call.states([EPISODE(episode) for episode in body.episode_ids]):
+        if state.admission is None:
             raise NotYetKnown("episode")
     answers = await asyncio.gather(*(_drawn(call, e, body.panel) for e in body.episode_ids))
     drawn = [
@@ -157,7 +157,7 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
 async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
     lot = secrets.randbelow(screens.LOTS)
     response = await call.execute(
-        f"episode/{episode_id}", lambda state, cause: screens.draw(state, panel, lot, cause)
+        EPISODE(episode_id), lambda state, cause: screens.draw(state, panel, lot, cause)
     )
     return json.loads(bytes(response.body))
 
@@ -169,7 +169,7 @@ async def order_screen(call: Staff, body: OrderScreen) -> Response:
         matrix=body.matrix, panel=body.panel, reason=body.reason, retest_of=body.retest_of
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.order(state, new, cause),
         status=201,
     )
@@ -185,7 +185,7 @@ async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpeci
         observed=body.observed, observer_id=body.observer_id, temperature_in_range=in_range
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.collect(state, screen_id, collection, cause),
     )
 
@@ -194,7 +194,7 @@ async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpeci
 async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> Response:
     """Record the next link of the chain of custody. The collection is link 1; a gap is refused."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.hand_on(
             state, screen_id, body.holder, body.custody_sequence, cause
         ),
@@ -205,7 +205,7 @@ async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> Response:
 async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> Response:
     """Record why there is no specimen; with `unable`, what was found when the person was asked."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.not_provided(
             state, screen_id, body.kind, body.unable_reason, cause
         ),
@@ -234,7 +234,7 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
         reported_at=body.reported_at,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.record_result(state, screen_id, report, LABORATORY, cause),
     )
 
@@ -243,7 +243,7 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
 async def ask_definitive(call: Clinician, screen_id: SubjectId, body: AskDefinitive) -> Response:
     """Send a specimen for a definitive test, because its result is contested or consequential."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.ask_definitive(state, screen_id, body.reason, cause),
     )
 
@@ -252,7 +252,7 @@ async def ask_definitive(call: Clinician, screen_id: SubjectId, body: AskDefinit
 async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisode) -> Response:
     """Interpret a result against what is prescribed."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: screens.interpret(state, screen_id, cause),
         wait_for_handoffs=True,
     )
@@ -262,7 +262,7 @@ async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisod
 async def read_screen(call: Clinician, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
     """One screen for those who interpret it: its chain, its results and what was made of them."""
     return await call.read(
-        f"episode/{episode_id}", lambda state: _screen_view(screens.of(state, screen_id))
+        EPISODE(episode_id), lambda state: _screen_view(screens.of(state, screen_id))
     )
 
 
@@ -276,7 +276,7 @@ async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
         retest_of=body.retest_of,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: breath_tests.record(state, reading, cause),
         status=201,
         wait_for_handoffs=True,
@@ -287,7 +287,7 @@ async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
 async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDeparture) -> Response:
     """Record how a person with a confirmed positive test got home, and what the look for withdrawal found."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: breath_tests.departed(
             state, screen_id, body.transport, body.withdrawal_signs, cause
         ),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
+from services.attendance.api.subjects import EPISODE, GROUP, SESSION
 from services.attendance.episode import episode_state, mutual_support, pauses, weeks
 from services.attendance.groups import groups, sessions
 from services.attendance.screening import breath_tests, screens
@@ -26,7 +27,6 @@ from shared.contracts.codes import (
 )
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
-from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["attendance"])
@@ -87,7 +87,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     """
     if len(set(body.roster)) != len(body.roster):
         raise Invalid("roster-repeats", "Someone stands on the roster twice.")
-    now: datetime = call.runtime.clock.now()
+    now = call.runtime.clock.now()
     if not now - CALENDAR <= body.starts_at <= now + CALENDAR:
         raise Invalid("session-too-far", "A session is at most a year away.")
     new = sessions.NewSession(
@@ -102,19 +102,17 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
         service=None if body.service is None else body.service.value,
     )
     if body.group_id is not None:
-        group = await call.record(f"group/{body.group_id}")
-        new = groups.session_of(cast("groups.GroupState", group.state), new)
+        new = groups.session_of(await call.state(GROUP(body.group_id)), new)
     if body.group_id is not None and not body.roster:
         new = await _without_paused(call, new)
     if not new.roster:
         raise Invalid("roster-empty", "Nobody would come.", hint="Name the roster.")
-    for record in await call.records([f"episode/{episode}" for episode in new.roster]):
-        episode = cast("episode_state.EpisodeState", record.state)
+    for episode in await call.states([EPISODE(one) for one in new.roster]):
         sessions.may_be_booked(episode, new)
         if body.group_id is None:
             _has_topic(call, episode, new.topic)
     return await call.execute(
-        f"session/{call.new_id('session')}",
+        SESSION(call.new_id("session")),
         lambda state, cause: sessions.schedule(state, new, cause),
         status=201,
         wait_for_handoffs=True,
@@ -130,7 +128,7 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
     if topic is None or admission is None:
         return
     try:
-        profile: ProgramProfile = call.runtime.programs.current(
+        profile = call.runtime.programs.current(
             call.actor.facility_id, admission.program, admission.admitted_at.date()
         )
     except Unknown:  # a program that is no longer described lists nothing
@@ -145,13 +143,11 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
 
 async def _without_paused(call: Call, new: sessions.NewSession) -> sessions.NewSession:
     """Everyone with a seat is expected, except who is paused."""
-    episodes = await call.records([f"episode/{episode}" for episode in new.roster])
+    episodes = await call.states([EPISODE(one) for one in new.roster])
     there = tuple(
-        record.subject.partition("/")[2]
-        for record in episodes
-        if not episode_state.is_paused(
-            cast("episode_state.EpisodeState", record.state), new.starts_at, new.modality
-        )
+        episode_id
+        for episode_id, episode in zip(new.roster, episodes, strict=True)
+        if not episode_state.is_paused(episode, new.starts_at, new.modality)
     )
     return new.replace(roster=there)
 
@@ -159,7 +155,7 @@ async def _without_paused(call: Call, new: sessions.NewSession) -> sessions.NewS
 @router.get("/sessions/{session_id}")
 async def read_session(call: Staff, session_id: SubjectId) -> Response:
     """A session, its roster, and whether its roll was called."""
-    return await call.read(f"session/{session_id}", _session_view)
+    return await call.read(SESSION(session_id), _session_view)
 
 
 @router.post("/sessions/{session_id}/attendance")
@@ -177,7 +173,7 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Respo
         for line in body.entries
     ]
     return await call.execute(
-        f"session/{session_id}",
+        SESSION(session_id),
         lambda state, cause: sessions.call_roll(state, entries, cause),
         wait_for_handoffs=True,
     )
@@ -190,7 +186,7 @@ async def correct_attendance(
     """Correct what the roll said of one person. What was said stays; a week that was closed is evaluated again."""
     minutes = sessions.minutes_of(body.status, body.minutes_present)
     return await call.execute(
-        f"session/{session_id}",
+        SESSION(session_id),
         lambda state, cause: sessions.correct(
             state, body.episode_id, body.status, minutes, body.reason, cause
         ),
@@ -202,7 +198,7 @@ async def correct_attendance(
 async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
     """Cancel a session that has not taken place."""
     return await call.execute(
-        f"session/{session_id}",
+        SESSION(session_id),
         lambda state, cause: sessions.cancel(state, body.cancelled_by, cause),
         wait_for_handoffs=True,
     )
@@ -211,23 +207,21 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
 @router.get("/episodes/{episode_id}/weeks/{day}")
 async def read_week(call: Staff, episode_id: SubjectId, day: date) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
-    until: date = call.runtime.clock.now().date() + CALENDAR
-    return await call.read(
-        f"episode/{episode_id}", lambda state: weeks.view(state, day, until=until)
-    )
+    until = call.runtime.clock.now().date() + CALENDAR
+    return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 
 @router.get("/episodes/{episode_id}")
 async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
     now = call.runtime.clock.now()
-    return await call.read(f"episode/{episode_id}", lambda state: _episode_view(state, now))
+    return await call.read(EPISODE(episode_id), lambda state: _episode_view(state, now))
 
 
 @router.post("/episodes/{episode_id}/pause/lift")
 async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> Response:
     """Let a person who is paused come to groups again, before the pause is over."""
-    return await call.execute(f"episode/{episode_id}", pauses.lift)
+    return await call.execute(EPISODE(episode_id), pauses.lift)
 
 
 def _session_view(state: sessions.SessionState) -> dict[str, Any]:

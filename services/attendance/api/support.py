@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from services.attendance.api.subjects import EPISODE, PERSON
 from services.attendance.episode import mutual_support
 from services.attendance.episode.episode_state import EpisodeState
 from services.attendance.screening import incentives
@@ -52,7 +53,7 @@ class EarnIncentive(OfEpisode):
 async def log_meeting(call: Staff, body: LogMeeting) -> Response:
     """Record a mutual-support meeting: the day, the fellowship and how it was verified; nothing of what was said."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: mutual_support.log_meeting(
             state, body.attended_on, body.fellowship, body.verification, cause
         ),
@@ -64,7 +65,7 @@ async def log_meeting(call: Staff, body: LogMeeting) -> Response:
 async def choose_support(call: Staff, episode_id: SubjectId, body: ChooseSupport) -> Response:
     """Record what the patient chose: fellowships, a secular one among them, or none at all."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, _cause: mutual_support.choose(
             state, opted_out=body.opted_out, alternatives=body.alternatives
         ),
@@ -84,7 +85,7 @@ async def read_support(call: Staff, episode_id: SubjectId) -> Response:
             "family": mutual_support.family_view(state, now),
         }
 
-    return await call.read(f"episode/{episode_id}", reading)
+    return await call.read(EPISODE(episode_id), reading)
 
 
 @router.post("/family-sessions", status_code=201)
@@ -98,7 +99,7 @@ async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
         patient_present=body.patient_present,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: mutual_support.family_attended(state, visit, cause),
         status=201,
     )
@@ -108,7 +109,7 @@ async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
 async def earn_incentive(call: Staff, body: EarnIncentive) -> Response:
     """Reward a screen or a session that the program rewards. 201: it stands in the ledger. 202: it will shortly."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: incentives.earn(state, body.behavior, body.reference_id, cause),
         status=201,
         wait_for_handoffs=True,
@@ -118,7 +119,7 @@ async def earn_incentive(call: Staff, body: EarnIncentive) -> Response:
 @router.get("/incentives/{person_id}")
 async def read_ledger(call: Staff, person_id: SubjectId) -> Response:
     """A person's ledger: the rewards of all their episodes, and what each year adds up to."""
-    return await call.read(f"person/{person_id}", _ledger_view)
+    return await call.read(PERSON(person_id), _ledger_view)
 
 
 def _ledger_view(state: LedgerState) -> dict[str, Any]:

@@ -119,8 +119,6 @@ def ancillary_added(
     state: EpisodeState, event: plans.AncillaryServiceAdded, cause: Cause
 ) -> Decision[EpisodeState]:
     """The plan says whether a further service counts toward the hours; sessions of it count accordingly."""
-    if state.void:
-        return Decision(state)
     kind = event.kind.value
     state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
     said: weeks.Said = ()

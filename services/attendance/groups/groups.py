@@ -30,7 +30,7 @@ from shared.contracts.codes import AttendanceLoop, ClearedReason, Role, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import DEADLINE, LOOP_INDEX, CareState, close_loop, miss, open_loop
+from shared.loops import LOOP_INDEX, CareState, close_loop, miss, open_loop
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
@@ -38,7 +38,8 @@ HOLD_MINUTES: Final = 48 * 60
 ENOUGH_WITHIN: Final = timedelta(hours=48)
 """Within two days somebody decides what becomes of a group that is none. House rule."""
 SIZE_OWNERS: Final = (Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
-HOLD: Final = "hold:"
+HOLD: Final = "hold"
+"""The deadline at which a held seat falls free, with the episode."""
 GROUP_INDEX: Final = "group"
 """The mark of groups that are open, by when they were opened."""
 
@@ -247,16 +248,16 @@ def released_by(state: GroupState, body: ReleaseSeat, cause: Cause) -> Decision[
     return _free(state, (body.episode_id,), body.reason, cause)
 
 
-def on_deadline(state: GroupState, name: str, cause: Cause) -> Decision[GroupState]:
-    """A hold lapses, or nobody decided about a group that is too small."""
-    if name.startswith(HOLD):
-        episode_id = name.removeprefix(HOLD)
-        return _free(state, (episode_id,), SeatReleaseReason.HOLD_EXPIRED, cause)
-    if name.startswith(DEADLINE):
-        state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-        event = attendance.GroupLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-        return Decision(state, (event,))
-    raise ValueError(f"unknown deadline {name}")
+def hold_lapsed(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:
+    """Nobody confirmed the seat in time."""
+    return _free(state, (episode_id,), SeatReleaseReason.HOLD_EXPIRED, cause)
+
+
+def size_overdue(state: GroupState, name: str, cause: Cause) -> Decision[GroupState]:
+    """Nobody decided in time about a group that is too small: the next owner is told."""
+    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
+    event = attendance.GroupLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
+    return Decision(state, (event,))
 
 
 # --- seats -----------------------------------------------------------------------------------------------
@@ -269,9 +270,9 @@ def _give(
     known = state.seats.get(episode_id)
     seat = TakenSeat(since=cause.now if known is None else known.since, held_until=until)
     was_full = not state.seats_left
-    state = state.replace(seats={**state.seats, episode_id: seat}).disarm(HOLD + episode_id)
+    state = state.replace(seats={**state.seats, episode_id: seat}).disarm(f"{HOLD}:{episode_id}")
     if until is not None:
-        state = state.arm(HOLD + episode_id, until)
+        state = state.arm(f"{HOLD}:{episode_id}", until)
     said: tuple[AttendanceEvent, ...] = ()
     if not was_full and not state.seats_left:
         said = (attendance.GroupFilled(**_capacity(state)),)
@@ -299,7 +300,7 @@ def _free(
 ) -> Decision[GroupState]:
     """Seats fall free. With too few people left, somebody has to decide what becomes of the group."""
     seats = {episode: seat for episode, seat in state.seats.items() if episode not in episodes}
-    state = state.replace(seats=seats).disarm(*(HOLD + episode for episode in episodes))
+    state = state.replace(seats=seats).disarm(*(f"{HOLD}:{episode}" for episode in episodes))
     handoffs = tuple(
         Handoff(
             f"episode/{episode}",

@@ -36,7 +36,7 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, Role, TopicCode, Value
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import DEADLINE, CareState, close_loop, miss, open_loop
+from shared.loops import CareState, close_loop, miss, open_loop
 
 ROLL_WITHIN: Final = timedelta(hours=24)
 """A roll is called within a day of the session's end. House rule."""
@@ -294,10 +294,10 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     return Decision(state, cleared)
 
 
-def on_deadline(state: SessionState, name: str, cause: Cause) -> Decision[SessionState]:
-    """The session has ended, and its roll is to be called; or nobody called it in time."""
-    if name == ENDED:
-        state = open_loop(
+def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
+    """The session has ended: its roll is to be called."""
+    return Decision(
+        open_loop(
             state,
             AttendanceLoop.ROLL_CALL,
             cause.subject_id,
@@ -305,12 +305,14 @@ def on_deadline(state: SessionState, name: str, cause: Cause) -> Decision[Sessio
             owners=ROLL_OWNERS,
             cause=cause,
         )
-        return Decision(state)
-    if name.startswith(DEADLINE):
-        state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-        event = attendance.SessionLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-        return Decision(state, (event,))
-    raise ValueError(f"unknown deadline {name}")
+    )
+
+
+def roll_overdue(state: SessionState, name: str, cause: Cause) -> Decision[SessionState]:
+    """Nobody called the roll in time: the next owner is told."""
+    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
+    event = attendance.SessionLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
+    return Decision(state, (event,))
 
 
 def _settled(

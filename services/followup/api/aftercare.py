@@ -10,8 +10,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
+from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
-from services.followup.invariants import told
+from services.followup.invariants import for_command
 from services.followup.measures.transitions import zone
 from shared.contracts.codes import Code, ConsentId, Timestamp
 from shared.contracts.followup import (
@@ -27,6 +28,7 @@ from shared.contracts.followup import (
 from shared.errors import Invalid
 from shared.runtime.core.store import Place
 from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["aftercare"])
 
@@ -81,8 +83,8 @@ async def agree_plan(call: Staff, body: AgreePlan) -> Response:
         first_appointment_at=body.first_appointment_at,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(lambda state, cause: aftercare.agree(state, agreed, cause)),
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: aftercare.agree(state, agreed, cause)),
     )
 
 
@@ -92,8 +94,8 @@ async def report_first_appointment(
 ) -> Response:
     """Say whether the first appointment was kept. After a missed one, agree another."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(
+        EPISODE(body.episode_id),
+        for_command(
             lambda state, cause: appointments.report(state, aftercare_plan_id, body.outcome, cause)
         ),
     )
@@ -103,8 +105,8 @@ async def report_first_appointment(
 async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptCheckIn) -> Response:
     """Record an attempt at a check-in. It stays open until it is completed or its window closes."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(
+        EPISODE(body.episode_id),
+        for_command(
             lambda state, cause: check_ins.attempt(
                 state, check_in_id, body.channel, body.result, cause
             )
@@ -124,8 +126,8 @@ async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteC
         risk_flags=tuple(dict.fromkeys(body.risk_flags)),
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
     )
 
 
@@ -144,17 +146,18 @@ async def due_check_ins(
     Without `due`, by now. A page holds those of at most `limit` people, the most urgent first; `next`, when it is
     there, is `after` for the page that follows.
     """
-    now: datetime = call.runtime.clock.now()
+    now = call.runtime.clock.now()
     by = _by(due, now)
     latest = by if isinstance(by, datetime) else _latest_end(by)
     records = await call.runtime.store.by_index(
         episode_state.CHECK_IN_INDEX, call.actor.facility_id, place_of(after), limit
     )
     found = [
-        _row(record.subject, record.state, key, item, now)
+        _row(record.subject, state, key, item, now)
         for record in records
-        for key, item in check_ins.check_ins(record.state).items()
-        if item.settled is None and item.window.due_at <= _end(by, record.state)
+        for state in (state_of(record, episode_state.EpisodeState),)
+        for key, item in check_ins.check_ins(state).items()
+        if item.settled is None and item.window.due_at <= _end(by, state)
     ]
     found.sort(key=lambda row: (row["due_at"], row["check_in_id"]))
     answer: dict[str, Any] = {"check_ins": found, "now": now.isoformat()}

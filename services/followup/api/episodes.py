@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Response
@@ -10,8 +11,9 @@ from pydantic_core import PydanticCustomError
 
 from services.followup import journey
 from services.followup.aftercare import check_ins, risks
+from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
-from services.followup.invariants import told
+from services.followup.invariants import for_command
 from services.followup.outreach import outreach, reengagement
 from shared.contracts.codes import Day, FollowupLoop
 from shared.contracts.followup import (
@@ -70,8 +72,8 @@ class CompleteReengagement(OfEpisode):
 async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> Response:
     """Record an attempt to reach a person. `reached` ends the outreach."""
     return await call.execute(
-        f"episode/{episode_id}",
-        told(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
+        EPISODE(episode_id),
+        for_command(lambda state, cause: outreach.record(state, body.channel, body.result, cause)),
     )
 
 
@@ -79,8 +81,8 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
 async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> Response:
     """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: risks.answer(state, loop_id, body.how, cause)),
     )
 
 
@@ -88,8 +90,8 @@ async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> 
 async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response:
     """Report a return to use. It opens a reassessment, and closes nothing."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(
+        EPISODE(body.episode_id),
+        for_command(
             lambda state, cause: reengagement.report(
                 state,
                 body.reported_by,
@@ -108,13 +110,13 @@ async def begin_reengagement(call: Staff, body: Reengage) -> Response:
     if body.cause is not None:
         why = body.cause
         return await call.execute(
-            f"episode/{body.episode_id}",
-            told(lambda state, cause: reengagement.start(state, why, cause)),
+            EPISODE(body.episode_id),
+            for_command(lambda state, cause: reengagement.start(state, why, cause)),
         )
     led = ReengagementOutcome.UNKNOWN if body.outcome is None else body.outcome
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(lambda state, cause: reengagement.complete(state, led, cause)),
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: reengagement.complete(state, led, cause)),
     )
 
 
@@ -124,8 +126,8 @@ async def complete_reengagement(
 ) -> Response:
     """Record where a re-engagement led. `readmitted` asks intake for a new episode."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        told(
+        EPISODE(body.episode_id),
+        for_command(
             lambda state, cause: reengagement.complete(state, body.outcome, cause, reengagement_id)
         ),
     )
@@ -137,7 +139,7 @@ async def complete_reengagement(
 @router.get("/episodes/{episode_id}")
 async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
     """Who reaches out, who is lost, and how the calendar of check-ins stands."""
-    return await call.read(f"episode/{episode_id}", _view)
+    return await call.read(EPISODE(episode_id), _view)
 
 
 def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
@@ -201,11 +203,11 @@ async def read_journey(call: Staff, episode_id: SubjectId) -> Response:
     """Where the episode is on its way, what is awaited, who owns that, and whether it has stayed too long."""
     now = call.runtime.clock.now()
     return await call.read(
-        f"episode/{episode_id}", lambda state: {**journey_view(state, now), **_steps(state)}
+        EPISODE(episode_id), lambda state: {**journey_view(state, now), **_steps(state)}
     )
 
 
-def journey_view(state: episode_state.EpisodeState, now: Any) -> dict[str, Any]:
+def journey_view(state: episode_state.EpisodeState, now: datetime) -> dict[str, Any]:
     """The present step of an episode."""
     place = journey.place(state)
     overdue = place.due_at is not None and place.due_at <= now

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
 from services.followup import invariants
 from services.followup.api.aftercare import place_of
 from services.followup.api.episodes import journey_view
+from services.followup.api.subjects import EPISODE
 from services.followup.episode.episode_state import EpisodeState
 from services.followup.measures import measures, transitions
 from services.followup.measures.measures import Measure
 from shared.contracts.codes import Day
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
-from shared.runtime.core.record import Record
 from shared.runtime.http.call import Call, OfEpisode, require_roles
+from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["measures"])
 
@@ -51,8 +52,10 @@ class ReportTransition(OfEpisode):
 async def report_transition(call: Staff, body: ReportTransition) -> Response:
     """Report an emergency visit, or a discharge from a bed or from withdrawal management, and its day."""
     return await call.execute(
-        f"episode/{body.episode_id}",
-        invariants.told(lambda state, cause: transitions.report(state, body.kind, body.on, cause)),
+        EPISODE(body.episode_id),
+        invariants.for_command(
+            lambda state, cause: transitions.report(state, body.kind, body.on, cause)
+        ),
     )
 
 
@@ -73,7 +76,7 @@ async def read_measure(
             "The period ends before it begins, or is longer than three years.",
             hint="Give `from` and `to` as days, at most three years apart.",
         )
-    now: datetime = call.runtime.clock.now()
+    now = call.runtime.clock.now()
     clocks = [
         (clock, transitions.local_day(state, now))
         async for state in _from(call, measure.value, invariants.index_mark(first))
@@ -104,12 +107,14 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
 
     Pages as `GET /loops` does.
     """
-    now: datetime = call.runtime.clock.now()
+    now = call.runtime.clock.now()
     records = await call.runtime.store.by_index(
         "awaited", call.actor.facility_id, place_of(after), limit
     )
     late = [record for record in records if record.state.index_entries()["awaited"] <= now]
-    rows = [{"subject": one.subject, **journey_view(one.state, now)} for one in late]
+    rows = [
+        {"subject": one.subject, **journey_view(state_of(one, EpisodeState), now)} for one in late
+    ]
     answer: dict[str, Any] = {"journeys": rows, "now": now.isoformat()}
     if len(late) == limit:
         last = late[-1]
@@ -120,7 +125,7 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
 @router.get("/sessions/coming")
 async def coming_sessions(call: Staff, limit: Limit = 50) -> dict[str, Any]:
     """The next sessions of the facility, so that whoever calls can say when the person is expected."""
-    now: datetime = call.runtime.clock.now()
+    now = call.runtime.clock.now()
     records = await call.runtime.store.by_index("coming", call.actor.facility_id, (now, ""), limit)
     return {
         "sessions": [
@@ -140,11 +145,9 @@ async def _from(call: Call, mark: str, at: datetime) -> AsyncIterator[EpisodeSta
     """All episodes of the facility with a mark at or after an instant."""
     place = (at - timedelta(milliseconds=1), "~")
     while True:
-        records: list[Record] = await call.runtime.store.by_index(
-            mark, call.actor.facility_id, place, PAGE
-        )
+        records = await call.runtime.store.by_index(mark, call.actor.facility_id, place, PAGE)
         for record in records:
-            yield cast("EpisodeState", record.state)
+            yield state_of(record, EpisodeState)
         if len(records) < PAGE:
             return
         place = (records[-1].state.index_entries()[mark], records[-1].subject)

@@ -90,7 +90,7 @@ def _without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
 
 def holding(state: EpisodeState, body: Holding, _cause: Cause) -> Decision[EpisodeState]:
     """What the person's record says holds, unless the episode is somebody else's by now."""
-    if state.void or body.person_id != state.person_id:
+    if body.person_id != state.person_id:
         return Decision(state)
     return Decision(state.replace(consent_ids=body.consent_ids))
 

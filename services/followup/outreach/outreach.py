@@ -6,9 +6,9 @@ are a clinician's call; three, or a silent week, a retention conference. The num
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import (
@@ -26,6 +26,8 @@ from shared.contracts.followup import AttemptResult, Channel, FollowupEvent, Out
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import NotYetKnown
 from shared.loops import DEADLINE, Loop, open_loop
+
+E = TypeVar("E", bound=Event)
 
 REACH_WITHIN: Final = timedelta(hours=24)
 """From a missed session to contact; then every day a tier up."""
@@ -150,31 +152,37 @@ def _still_chased(state: EpisodeState) -> Step:
     return state.replace(outreach=outreach.replace(since=max(left))), ()
 
 
-# --- what was said before the admission was heard of ----------------------------------------------------
-
-Heard = Callable[[EpisodeState, Any, Cause], Decision[EpisodeState]]
-RULES: Final[dict[str, tuple[type[Event], Heard]]] = {
-    event.NAME: (event, rule)
-    for event, rule in (
-        (attendance.SessionAttended, session_attended),
-        (attendance.SessionMissed, session_missed),
-        (attendance.AbsenceThresholdReached, absence_threshold_reached),
-        (attendance.AttendanceCorrected, attendance_corrected),
-    )
-}
+# --- what arrives before the admission ------------------------------------------------------------------
 
 
-def held_back(event: type[Event]) -> Heard:
-    """The rule of an event that the program's terms decide: before the admission is heard of, it waits."""
-    rule = RULES[event.NAME][1]
+class HeldBack(Generic[E]):
+    """The rule of an event that the program's terms decide: before the admission is known, the event waits."""
 
-    def decide(state: EpisodeState, event: Event, cause: Cause) -> Decision[EpisodeState]:
+    def __init__(
+        self, event: type[E], rule: Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
+    ) -> None:
+        self.event: Final = event
+        self._rule: Final = rule
+
+    def __call__(self, state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
+        """Decide the event, or hold it back."""
         if state.admission is not None or state.undone:
-            return rule(state, event, cause)
+            return self._rule(state, event, cause)
         kept = {"name": event.NAME, "data": event.model_dump(mode="json")}
         return Decision(state.replace(held=(*state.held, kept)))
 
-    return decide
+    def replayed(
+        self, state: EpisodeState, data: Mapping[str, Any], cause: Cause
+    ) -> Decision[EpisodeState]:
+        """Decide an event that waited."""
+        return self._rule(state, self.event.model_validate(data), cause)
+
+
+ATTENDED: Final = HeldBack(attendance.SessionAttended, session_attended)
+MISSED: Final = HeldBack(attendance.SessionMissed, session_missed)
+THRESHOLD_REACHED: Final = HeldBack(attendance.AbsenceThresholdReached, absence_threshold_reached)
+CORRECTED: Final = HeldBack(attendance.AttendanceCorrected, attendance_corrected)
+HELD_BACK: Final = {one.event.NAME: one for one in (ATTENDED, MISSED, THRESHOLD_REACHED, CORRECTED)}
 
 
 def replay(state: EpisodeState, cause: Cause) -> Step:
@@ -182,8 +190,7 @@ def replay(state: EpisodeState, cause: Cause) -> Step:
     waiting, said = state.held, list[FollowupEvent]()
     state = state.replace(held=())
     for kept in waiting:
-        event, rule = RULES[kept["name"]]
-        decision = rule(state, event.model_validate(kept["data"]), cause)
+        decision = HELD_BACK[kept["name"]].replayed(state, kept["data"], cause)
         state = decision.state
         said += cast("tuple[FollowupEvent, ...]", decision.events)
     return state, tuple(said)

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff, Team
 from services.intake.api.log_pages import PageQuery, log_page
+from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
 from services.intake.person import consents, disclosures, identity, person_state
-from services.intake.person.audit import Accounting
 from services.intake.person.identity import Name
 from services.intake.person.person_state import Signatory, Statement
 from shared.contracts.codes import (
@@ -131,7 +131,7 @@ async def grant_consent(call: Staff, body: GrantConsent) -> Response:
     """Record a signed consent."""
     new = person_state.NewConsent(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
-        f"person/{body.person_id}",
+        PERSON(body.person_id),
         lambda state, cause: consents.grant(state, new, cause),
         status=201,
     )
@@ -141,7 +141,7 @@ async def grant_consent(call: Staff, body: GrantConsent) -> Response:
 async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
     """Record that the person took a consent back."""
     return await call.execute(
-        f"person/{body.person_id}",
+        PERSON(body.person_id),
         lambda state, cause: consents.revoke(state, consent_id, cause),
     )
 
@@ -150,7 +150,7 @@ async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> 
 async def expire_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
     """Record that the event that ends a consent has come, such as the final disposition of a case."""
     return await call.execute(
-        f"person/{body.person_id}",
+        PERSON(body.person_id),
         lambda state, cause: consents.expire(state, consent_id, cause),
     )
 
@@ -162,7 +162,7 @@ async def check_consent(
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
     now = call.runtime.clock.now()
     return await call.read(
-        f"person/{question.person_id}",
+        PERSON(question.person_id),
         lambda state: consents.check(state, question.asked, now),
     )
 
@@ -170,7 +170,7 @@ async def check_consent(
 @router.get("/people/{person_id}/consents")
 async def read_consents(call: Team, person_id: SubjectId) -> Response:
     """The consents of a person, those that have ended too."""
-    return await call.read(f"person/{person_id}", consents_view)
+    return await call.read(PERSON(person_id), consents_view)
 
 
 def consents_view(state: person_state.PersonState) -> dict[str, Any]:
@@ -189,19 +189,19 @@ def consents_view(state: person_state.PersonState) -> dict[str, Any]:
 @router.post("/disclosures/emergency", status_code=201)
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
-    await call.record(f"person/{body.person_id}")
+    await call.record(PERSON(body.person_id))
     personnel_id = call.new_id("personnel")
     told = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**told, personnel_id=personnel_id)
     # The name goes to the identity record alone, in a command of its own: a handoff would carry it.
     await call.execute(
-        f"identity/{body.person_id}",
+        IDENTITY(body.person_id),
         lambda state, cause: identity.name_personnel(
             state, personnel_id, body.personnel_name, cause
         ),
     )
     return await call.execute(
-        f"person/{body.person_id}",
+        PERSON(body.person_id),
         lambda state, cause: disclosures.emergency(state, new, cause),
         status=201,
         wait_for_handoffs=True,
@@ -212,7 +212,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
 async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEpisode) -> Response:
     """Say that an emergency disclosure was looked at by somebody who answers for it."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: disclosures.reviewed(state, disclosure_id, cause),
     )
 
@@ -222,7 +222,7 @@ async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
     """Record what was told on a ground other than an emergency: a consent, a contract, an audit, a court order."""
     new = disclosures.Ordinary(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
-        f"person/{body.person_id}",
+        PERSON(body.person_id),
         lambda state, cause: disclosures.record(state, new, cause),
         status=201,
         wait_for_handoffs=True,
@@ -234,8 +234,8 @@ async def read_disclosures(
     call: Accountant, person_id: IdQuery, page: PageQuery = None
 ) -> Response:
     """The accounting: everything that was told about a person, on every ground, the latest page unless one is named."""
-    await call.record(f"person/{person_id}")
-    return await log_page(call, f"accounting/{person_id}", "disclosures", page, Accounting())
+    await call.record(PERSON(person_id))
+    return await log_page(call, ACCOUNTING(person_id), "disclosures", page)
 
 
 def _listed(code: OpenEnum) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import (
     admissions,
     assessments,
@@ -138,11 +138,11 @@ class CompleteOrientation(Body):
 async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
-        await call.record(f"person/{body.person_id}")
+        await call.record(PERSON(body.person_id))
     person_id = body.person_id or call.new_id("person")
     new = values.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
-        f"episode/{call.new_id('episode')}",
+        EPISODE(call.new_id("episode")),
         lambda state, cause: inbound_referrals.receive(state, new, person_id, cause),
         status=201,
         wait_for_handoffs=True,
@@ -154,14 +154,14 @@ async def acknowledge_referral(
     call: Staff, episode_id: SubjectId, _body: Nothing | None = None
 ) -> Response:
     """Take a referral on."""
-    return await call.execute(f"episode/{episode_id}", inbound_referrals.acknowledge)
+    return await call.execute(EPISODE(episode_id), inbound_referrals.acknowledge)
 
 
 @router.post("/referrals/{episode_id}/decline")
 async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
     """Decline a referral, with what was offered instead. The episode ends."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: inbound_referrals.decline(
             state, body.reason, body.alternatives, cause
         ),
@@ -172,7 +172,7 @@ async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineRefe
 async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral) -> Response:
     """Say what became of a referral that led to no admission here. The episode ends."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: inbound_referrals.close(state, body.outcome, cause),
     )
 
@@ -184,7 +184,7 @@ async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral
 async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> Response:
     """Give the assessment a time."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: assessments.schedule(state, body.starts_at, cause),
         status=201,
     )
@@ -196,9 +196,9 @@ async def complete_assessment(
 ) -> Response:
     """Record what the assessment found. Ratings stay in this service."""
     findings = assessments.Findings(**body.model_dump(exclude={"episode_id"}))
-    table = settings.rules(_rules_of(call))
+    table = settings.rules(settings_of(call).level_rules)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: assessments.complete(state, assessment_id, findings, table, cause),
     )
 
@@ -213,7 +213,7 @@ async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recom
     """
     application = _application(call, body)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: assessments.recommend(state, assessment_id, application, cause),
     )
 
@@ -222,7 +222,7 @@ async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recom
 async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
     """Decide the level that the person really goes to, and why it differs, where it does."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: admissions.place(state, body.actual_level, body.gap_reason, cause),
     )
 
@@ -235,7 +235,7 @@ async def admit(call: Staff, body: Admit) -> Response:
     new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id", "program"}))
     profile = _program(call, body.program)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: admissions.admit(state, new, profile, cause),
         status=201,
     )
@@ -247,7 +247,7 @@ async def complete_orientation(
 ) -> Response:
     """Record that the person knows the rules and got the confidentiality notice."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: admissions.orient(
             state, tuple(body.rules_accepted), body.part2_notice_at, cause
         ),
@@ -257,19 +257,21 @@ async def complete_orientation(
 @router.get("/episodes/{episode_id}")
 async def read_episode(call: Team, episode_id: SubjectId) -> Response:
     """How the episode stands. Ratings are not shown."""
-    return await call.read(f"episode/{episode_id}", episode_view)
+    return await call.read(EPISODE(episode_id), episode_view)
 
 
-def _rules_of(call: Call) -> Path | None:
-    path: Path | None = getattr(call.runtime.settings, "level_rules", None)
-    return path
+def settings_of(call: Call) -> settings.IntakeSettings:
+    """The settings of intake. Raises `TypeError` when the replica was started with another service's."""
+    found = call.runtime.settings
+    if not isinstance(found, settings.IntakeSettings):
+        raise TypeError("intake was not started with its own settings")
+    return found
 
 
 def _program(call: Call, program: str) -> ProgramProfile:
     """The program as it holds today. Raises `Unknown`."""
     today = call.runtime.clock.now().date()
-    found: ProgramProfile = call.runtime.programs.current(call.actor.facility_id, program, today)
-    return found
+    return call.runtime.programs.current(call.actor.facility_id, program, today)
 
 
 def _application(call: Call, body: Recommend) -> eligibility.Application:
@@ -278,18 +280,15 @@ def _application(call: Call, body: Recommend) -> eligibility.Application:
         profile = _program(call, body.program)
         return eligibility.apply_to(profile, body.answers, body.override)
     today = call.runtime.clock.now().date()
-    programs: list[ProgramProfile] = call.runtime.programs.all_current(
-        call.actor.facility_id, today
-    )
+    programs = call.runtime.programs.all_current(call.actor.facility_id, today)
     levels = tuple(sorted({profile.level.code for profile in programs}))
     return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
 
 
 async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
-    episode = await call.record(f"episode/{episode_id}")
-    prior = await call.record(f"episode/{prior_id}")
-    people = {getattr(record.state, "person_id", None) for record in (episode, prior)}
-    if len(people) != 1:
+    episode = await call.state(EPISODE(episode_id))
+    prior = await call.state(EPISODE(prior_id))
+    if episode.person_id != prior.person_id:
         raise Invalid(
             "prior-episode-invalid",
             "The prior episode is not this person's.",

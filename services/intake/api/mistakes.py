@@ -7,10 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 
 from services.intake import mistakes
-from services.intake.episode.episode_state import EpisodeState
+from services.intake.api.subjects import EPISODE, PERSON
 from shared.contracts.codes import EpisodeId, PersonId
 from shared.contracts.intake import MistakeReason
-from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["mistakes"])
@@ -42,7 +41,7 @@ class MergeReferral(Body):
 async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
     """The episode should never have existed. Nothing more is done about it, in any service."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: mistakes.entered_in_error(state, body.reason, cause),
         wait_for_handoffs=True,
     )
@@ -51,9 +50,9 @@ async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack)
 @router.post("/episodes/{episode_id}/person")
 async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPerson) -> Response:
     """The episode is another person's. That person has to be known here; their consents are asked for anew."""
-    await call.record(f"person/{body.person_id}")
+    await call.record(PERSON(body.person_id))
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: mistakes.correct_person(state, body.person_id, cause),
         wait_for_handoffs=True,
     )
@@ -62,16 +61,14 @@ async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPe
 @router.post("/referrals/{episode_id}/merge")
 async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeReferral) -> Response:
     """This is a second referral of one person; the other episode goes on."""
-    into = (await call.record(f"episode/{body.into_episode_id}")).state
-    if not isinstance(into, EpisodeState):
-        raise Unknown("episode")
+    into = await call.state(EPISODE(body.into_episode_id))
     other = mistakes.Other(
         episode_id=body.into_episode_id,
         person_id=into.person_id,
         open=into.closed_at is None and not into.void,
     )
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: mistakes.merge(state, other, cause),
         wait_for_handoffs=True,
     )
@@ -81,7 +78,7 @@ async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeRefe
 async def undo_admission(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
     """The admission is taken back; the person is where they were before it."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: mistakes.undo_admission(state, body.reason, cause),
         wait_for_handoffs=True,
     )

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff
-from services.intake.episode import episode_state, outbound_referrals
+from services.intake.api.subjects import EPISODE, PERSON
+from services.intake.episode import outbound_referrals
 from services.intake.person import person_state
 from shared.contracts.codes import ConsentId, FacilityId, LevelOfCare
 from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
-from shared.errors import Unknown
 from shared.runtime.http.call import Call, OfEpisode, SubjectId
 
 router = APIRouter(tags=["intake"])
@@ -51,7 +51,7 @@ async def send_referral(call: Staff, body: SendReferral) -> Response:
         respond_within=timedelta(hours=body.respond_within_hours),
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: outbound_referrals.send(
             state,
             new,
@@ -66,7 +66,7 @@ async def send_referral(call: Staff, body: SendReferral) -> Response:
 async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAccepted) -> Response:
     """The partner will take the person. This closes nothing."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: outbound_referrals.accepted(
             state, referral_id, body.appointment_at, cause
         ),
@@ -77,7 +77,7 @@ async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAcc
 async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRejected) -> Response:
     """The partner will not take the person."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: outbound_referrals.rejected(state, referral_id, body.reason, cause),
     )
 
@@ -86,15 +86,12 @@ async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRej
 async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutbound) -> Response:
     """Say what became of a referral to a partner."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: outbound_referrals.close(state, referral_id, body.outcome, cause),
     )
 
 
 async def _consents_of(call: Call, episode_id: str) -> dict[str, person_state.Consent]:
     """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
-    episode = await call.record(f"episode/{episode_id}")
-    if not isinstance(episode.state, episode_state.EpisodeState):
-        raise Unknown("episode")
-    person = await call.record(f"person/{episode.state.person_id}")
-    return person.state.consents if isinstance(person.state, person_state.PersonState) else {}
+    episode = await call.state(EPISODE(episode_id))
+    return (await call.state(PERSON(episode.person_id))).consents

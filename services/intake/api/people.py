@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.intake.api.log_pages import PageQuery, log_page
+from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, SEARCHES
 from services.intake.person import audit, identity
 from services.intake.person.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
 from services.intake.person.identity import (
@@ -26,6 +27,7 @@ from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
 from shared.runtime.core.record import CommandKey, Decide, Work
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.subjects import Subject, state_of
 
 router = APIRouter(tags=["identity"])
 
@@ -65,7 +67,7 @@ class FindPerson(Body):
 async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity) -> Response:
     """Write down who the person is, or correct it."""
     identity.permit(body.purpose, call.actor.role, writing=True)
-    await call.record(f"person/{person_id}")
+    await call.record(PERSON(person_id))
     new = Identity(
         given_name=body.given_name,
         family_name=body.family_name,
@@ -74,7 +76,7 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
         language=body.language,
     )
     return await call.execute(
-        f"identity/{person_id}",
+        IDENTITY(person_id),
         lambda state, cause: identity.write(state, new, body.purpose, cause),
         wait_for_handoffs=True,
     )
@@ -86,11 +88,11 @@ async def read_identity(
 ) -> Response:
     """Who the person is, for a purpose. The access is written down first."""
     identity.permit(purpose, call.actor.role)
-    await call.record(f"person/{person_id}")
-    await _note(call, f"accesses/{person_id}", purpose)
-    record = await call.record(f"identity/{person_id}")
-    state = record.state
-    if not isinstance(state, IdentityState) or state.identity is None:
+    await call.record(PERSON(person_id))
+    await _note(call, ACCESSES(person_id), purpose)
+    record = await call.record(IDENTITY(person_id))
+    state = state_of(record, IdentityState)
+    if state.identity is None:
         raise Unknown("identity")
     answer = JSONResponse(identity_view(state.identity, state.personnel, purpose), headers=NO_STORE)
     answer.headers["ETag"] = f'"{record.revision}"'
@@ -102,8 +104,8 @@ async def read_accesses(
     call: PrivacyOfficer, person_id: SubjectId, page: PageQuery = None
 ) -> Response:
     """Who saw, wrote or found this identity, why and when."""
-    await call.record(f"person/{person_id}")
-    return await log_page(call, f"accesses/{person_id}", "accesses", page, AccessLog())
+    await call.record(PERSON(person_id))
+    return await log_page(call, ACCESSES(person_id), "accesses", page)
 
 
 @router.post("/people/matches")
@@ -116,10 +118,10 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
         access = identity.access(AccessKind.SEARCHED, AccessPurpose.REGISTRATION, cause)
         decision = audit.noted(state, access.replace(found=found), cause)
         matched = AccessMade(access=access.replace(kind=AccessKind.MATCHED))
-        told = tuple(Handoff(f"accesses/{person_id}", matched) for person_id in found)
+        told = tuple(Handoff(ACCESSES(person_id).name, matched) for person_id in found)
         return Decision(decision.state, (), (*decision.handoffs, *told), {"person_ids": [*found]})
 
-    return await call.execute(f"searches/{call.actor.id}", rule, wait_for_handoffs=True)
+    return await call.execute(SEARCHES(call.actor.id), rule, wait_for_handoffs=True)
 
 
 @router.get("/staff/{staff_id}/searches")
@@ -127,7 +129,7 @@ async def read_searches(
     call: PrivacyOfficer, staff_id: SubjectId, page: PageQuery = None
 ) -> Response:
     """Whom a member of staff has looked for and found."""
-    return await log_page(call, f"searches/{staff_id}", "searches", page, audit.SearchLog())
+    return await log_page(call, SEARCHES(staff_id), "searches", page)
 
 
 def identity_view(
@@ -144,7 +146,7 @@ def identity_view(
     return view
 
 
-async def _note(call: Call, subject: str, purpose: AccessPurpose) -> None:
+async def _note(call: Call, subject: Subject[AccessLog], purpose: AccessPurpose) -> None:
     """Write the access down. When that fails, nothing is shown."""
     call.runtime.ensure_ready()
     reading = str(uuid4())  # a question has no Idempotency-Key: each one is an access of its own
@@ -155,7 +157,7 @@ async def _note(call: Call, subject: str, purpose: AccessPurpose) -> None:
 
     await call.runtime.reactor.execute(
         Work(
-            subject=subject,
+            subject=subject.name,
             cause_id=reading,
             correlation_id=reading,
             facility_id=call.actor.facility_id,
@@ -177,11 +179,11 @@ async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
             identity.BORN_INDEX, call.actor.facility_id, after, PAGE
         )
         for record in records:
-            known: Identity = record.state.identity
-            if known.born_on != sought.born_on:
+            known = state_of(record, IdentityState).identity
+            if known is None or known.born_on != sought.born_on:
                 return tuple(found[:MATCHES_MAX])
             if identity.matches(sought, known):
                 found.append(record.subject.partition("/")[2])
         if len(records) < PAGE:
             return tuple(found[:MATCHES_MAX])
-        after = (identity.born_at(records[-1].state.identity.born_on), records[-1].subject)
+        after = (identity.born_at(sought.born_on), records[-1].subject)

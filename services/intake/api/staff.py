@@ -8,11 +8,13 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff
+from services.intake.api.subjects import EPISODE, STAFF
 from services.intake.resources import staff
 from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
 from shared.errors import Forbidden, Refused
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["people on duty"])
 
@@ -55,7 +57,7 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
     if body.staff_id is not None and await _room(call, body.staff_id) < 1:
         raise Refused("caseload-full", "They can't take more episodes.", hint="Name a colleague.")
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: staff.assign(state, body.role, body.staff_id, cause),
         wait_for_handoffs=True,
     )
@@ -65,7 +67,7 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
 async def read_staff(call: Anyone, staff_id: SubjectId) -> Response:
     """When somebody is away, who acts for them, and what they hold."""
     _own_or_supervised(call, staff_id)
-    return await call.read(f"staff/{staff_id}", staff_view)
+    return await call.read(STAFF(staff_id), staff_view)
 
 
 @router.post("/staff/{staff_id}/absences", status_code=201)
@@ -74,7 +76,7 @@ async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> 
     _own_or_supervised(call, staff_id)
     await _known(call, [body.deputy_id])
     return await call.execute(
-        f"staff/{staff_id}",
+        STAFF(staff_id),
         lambda state, cause: staff.plan_absence(
             state, body.from_at, body.until_at, body.deputy_id, cause
         ),
@@ -89,7 +91,7 @@ async def end_absence(
     """Call an absence off, or end it early."""
     _own_or_supervised(call, staff_id)
     return await call.execute(
-        f"staff/{staff_id}", lambda state, cause: staff.end_absence(state, absence_id, cause)
+        STAFF(staff_id), lambda state, cause: staff.end_absence(state, absence_id, cause)
     )
 
 
@@ -100,7 +102,7 @@ async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Respon
     room = await _room(call, body.to_id)
     deputy = acting(body.to_id, await _known(call, [body.to_id]), call.runtime.clock.now())
     return await call.execute(
-        f"staff/{staff_id}",
+        STAFF(staff_id),
         lambda state, cause: staff.hand_over(
             state,
             body.to_id,
@@ -137,10 +139,10 @@ async def _known(call: Call, staff_ids: list[str]) -> dict[str, staff.StaffRecor
     known: dict[str, staff.StaffRecord] = {}
     wanted = set(staff_ids)
     while wanted:
-        found = await call.runtime.store.load([f"staff/{staff_id}" for staff_id in sorted(wanted)])
+        found = await call.runtime.store.load([STAFF(staff_id).name for staff_id in sorted(wanted)])
         for subject, record in found.items():
             if not record.is_new and record.facility_id != call.actor.facility_id:
                 raise Forbidden("other-facility", "They work for another facility.")
-            known[subject.partition("/")[2]] = record.state
+            known[subject.partition("/")[2]] = state_of(record, staff.StaffRecord)
         wanted = {a.deputy_id for s in known.values() for a in s.absences.values()} - set(known)
     return known

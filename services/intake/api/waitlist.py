@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Query, Response
@@ -10,9 +10,11 @@ from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.api.episodes import Staff, Team
+from services.intake.api.episodes import Staff, Team, settings_of
+from services.intake.api.subjects import EPISODE, GROUP
 from services.intake.episode import waitlist
 from services.intake.resources import partner_capacity, waitlist_queue
+from services.intake.resources.partner_capacity import CapacityState
 from services.intake.resources.waitlist_queue import LineState
 from shared.contracts.codes import (
     CODE_PATTERN,
@@ -25,6 +27,7 @@ from shared.contracts.codes import (
 from shared.contracts.intake import PartnerKind, WaitlistExit
 from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.subjects import Subject
 
 router = APIRouter(tags=["waiting"])
 
@@ -83,18 +86,18 @@ async def join(call: Staff, body: Join) -> Response:
     line = await _line(call, body.group_id, body.track or "")
     if len(line.queue) >= waitlist_queue.LINE_MAX:
         raise Refused("line-full", "The line is too long.", hint="Refer the person on.")
-    settings = call.runtime.settings
+    settings = settings_of(call)
     track = line.track if body.track is None else body.track
     new = waitlist.NewWaiting(
         line_id=waitlist_queue.line_id(body.group_id, call.actor.facility_id, track),
         group_id=body.group_id,
         track=track,
         interim=body.interim_services,
-        offer_lasts=timedelta(hours=getattr(settings, "offer_hours", 24)),
-        chances=getattr(settings, "offer_chances", 2),
+        offer_lasts=timedelta(hours=settings.offer_hours),
+        chances=settings.offer_chances,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: waitlist.join(state, new, cause),
         status=201,
         wait_for_handoffs=True,
@@ -114,7 +117,7 @@ async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> Response:
             )
     lasts = None if body.hours is None else timedelta(hours=body.hours)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: waitlist.offer(state, waitlist_id, body.group_id, lasts, cause),
         wait_for_handoffs=True,
     )
@@ -124,7 +127,7 @@ async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> Response:
 async def accept(call: Staff, waitlist_id: SubjectId, body: OfEpisode) -> Response:
     """The person takes the place that is offered, before the offer lapses."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: waitlist.accept(state, waitlist_id, cause),
     )
 
@@ -133,7 +136,7 @@ async def accept(call: Staff, waitlist_id: SubjectId, body: OfEpisode) -> Respon
 async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> Response:
     """The person no longer waits: they decline the place, withdraw, or are cared for elsewhere."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: waitlist.leave(state, waitlist_id, body.reason, cause),
     )
 
@@ -141,7 +144,7 @@ async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> Response:
 @router.get("/groups/{group_id}/waitlist")
 async def read_group_line(call: Team, group_id: SubjectId) -> Response:
     """The line of a group, and its seats as intake knows them."""
-    return await call.read(f"group/{group_id}", line_view)
+    return await call.read(GROUP(group_id), line_view)
 
 
 @router.get("/tracks/{track}/waitlist")
@@ -158,7 +161,7 @@ async def state_capacity(call: Staff, body: Capacity) -> Response:
         believed_for=timedelta(minutes=body.believed_for_minutes),
     )
     return await call.execute(
-        partner_capacity.subject(call.actor.facility_id),
+        _partners(call),
         lambda state, cause: partner_capacity.state_capacity(state, new, cause),
     )
 
@@ -168,13 +171,9 @@ async def read_capacity(
     call: Team, kind: KindQuery = None, level: LevelQuery = None
 ) -> dict[str, Any]:
     """What partners can take. What is too old to be believed comes last, and says so."""
-    now: datetime = call.runtime.clock.now()
-    found = await _state(call, partner_capacity.subject(call.actor.facility_id))
-    known = (
-        found
-        if isinstance(found, partner_capacity.CapacityState)
-        else partner_capacity.CapacityState()
-    )
+    now = call.runtime.clock.now()
+    found = await call.state_if_any(_partners(call))
+    known = CapacityState() if found is None else found
     return {
         "capacity": partner_capacity.capacity_view(known, now, kind, level),
         "now": now.isoformat(),
@@ -208,14 +207,11 @@ def line_view(state: LineState) -> dict[str, Any]:
 async def _line(call: Call, group_id: str | None, track: str) -> LineState:
     """A group's line, once attendance has said that there is the group; a track's, which is empty at first."""
     if group_id is not None:
-        state = (await call.record(f"group/{group_id}")).state
-    else:
-        line_id = waitlist_queue.line_id(None, call.actor.facility_id, track)
-        state = await _state(call, f"group/{line_id}")
-    return state if isinstance(state, LineState) else LineState(track=track)
+        return await call.state(GROUP(group_id))
+    line_id = waitlist_queue.line_id(None, call.actor.facility_id, track)
+    state = await call.state_if_any(GROUP(line_id))
+    return LineState(track=track) if state is None else state
 
 
-async def _state(call: Call, subject: str) -> Any:
-    """The state of a record of this facility; None while there is none."""
-    found = (await call.runtime.store.load([subject]))[subject]
-    return None if found.is_new else (await call.record(subject)).state
+def _partners(call: Call) -> Subject[CapacityState]:
+    return Subject(partner_capacity.subject(call.actor.facility_id), CapacityState)

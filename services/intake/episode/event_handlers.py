@@ -21,8 +21,6 @@ def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode is over."""
-    if state.void:
-        return Decision(state)
     return episode_state.end(state.replace(discharged=event.kind), event.discharged_at, cause)
 
 
@@ -33,7 +31,7 @@ def change_recommended(
     admission = state.admission
     offered = admission is not None and event.to_level.code in admission.offered
     here = offered or event.effective_at is not None
-    if state.void or state.closed_at is not None or admission is None or here:
+    if state.closed_at is not None or admission is None or here:
         return Decision(state)
     return Decision(episode_state.send_on(state, cause))
 
@@ -43,7 +41,7 @@ def level_changed(
 ) -> Decision[EpisodeState]:
     """The person is at another level: nobody has to look for a place any more, and it is offered from now on."""
     admission = state.admission
-    if state.void or state.closed_at is not None or admission is None:
+    if state.closed_at is not None or admission is None:
         return Decision(state)
     offered = tuple(sorted({*admission.offered, event.to_level.code}))
     state = state.replace(admission=admission.replace(offered=offered))
@@ -68,7 +66,7 @@ def reengagement_started(
 def _wait_for_return(
     state: EpisodeState, urgency: Urgency, due_at: datetime | None, cause: Cause
 ) -> Decision[EpisodeState]:
-    if state.void or state.readmission is not None:
+    if state.readmission is not None:
         return Decision(state)
     state = state.replace(readmission=urgency)
     if state.readmitted_as is not None:

@@ -200,7 +200,7 @@ def seat_reserved(
     state = state.replace(seats={**state.seats, event.group_id: seat})
     told = _told_group(event.group_id, cause, has_seat=True)
     waits_for_it = state.waiting is not None and state.waiting.group_id == event.group_id
-    if state.void or not waits_for_it or event.hold_expires_at is not None:
+    if not waits_for_it or event.hold_expires_at is not None:
         return Decision(state, handoffs=(told,))
     done = _leave(state, WaitlistExit.ACCEPTED, cause)
     return Decision(done.state, done.events, (told, *done.handoffs))

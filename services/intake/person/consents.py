@@ -142,7 +142,7 @@ def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
             "This consent does not end by an event.",
             hint="It ends by its day; the person may also revoke it.",
         )
-    return _expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
+    return expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
 
 
 def relied_on(state: PersonState, body: ReliedOn, _cause: Cause) -> Decision[PersonState]:
@@ -153,15 +153,13 @@ def relied_on(state: PersonState, body: ReliedOn, _cause: Cause) -> Decision[Per
     return Decision(_with(state, body.consent_id, consent.replace(relied_on=True)))
 
 
-# --- deadlines ------------------------------------------------------------------------------------------
-
-
-def on_deadline(state: PersonState, name: str, cause: Cause) -> Decision[PersonState]:
-    """A consent has come to its end."""
-    kind, _, consent_id = name.partition(":")
-    if kind != EXPIRY:
-        raise ValueError(f"unknown deadline {kind}")
-    return _expired(state, consent_id, cause)
+def expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
+    """The consent has come to its end, by its day or by the event that it names."""
+    consent = state.consents[consent_id]
+    event = intake.ConsentExpired(
+        consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
+    )
+    return Decision(_with(state, consent_id, consent.replace(expired_at=cause.now)), (event,))
 
 
 # --- may this be told? ----------------------------------------------------------------------------------
@@ -279,15 +277,6 @@ def _standing(state: PersonState, consent_id: str) -> Consent:
             "consent-ended", "This consent holds no longer.", hint="There is nothing left to do."
         )
     return consent
-
-
-def _expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
-    consent = state.consents[consent_id]
-    event = intake.ConsentExpired(
-        consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
-    )
-    expired = consent.replace(expired_at=cause.now)
-    return Decision(_with(state, consent_id, expired), (event,))
 
 
 def _with(state: PersonState, consent_id: str, consent: Consent) -> PersonState:

@@ -123,8 +123,6 @@ def emergency_told(
     state: EpisodeState, body: EmergencyTold, cause: Cause
 ) -> Decision[EpisodeState]:
     """Somebody who was not there looks at what was told, and why. House rule."""
-    if state.void:
-        return Decision(state)
     return Decision(
         loops.open_loop(
             state,

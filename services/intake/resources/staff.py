@@ -59,7 +59,7 @@ def assign(
 
 def handed_over(state: EpisodeState, body: HandedOver, cause: Cause) -> Decision[EpisodeState]:
     """Who held a role gave it to a colleague. If somebody else has taken it meanwhile, it stays theirs."""
-    if state.void or state.team.get(body.role) != body.from_id:
+    if state.team.get(body.role) != body.from_id:
         return Decision(state)
     return _assigned(state, Role(body.role), body.to_id, cause)
 

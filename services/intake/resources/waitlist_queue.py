@@ -95,7 +95,7 @@ def seat_changed(state: LineState, body: SeatChanged, cause: Cause) -> Decision[
     )
     if body.has_seat:
         return Decision(state.replace(holders=(*others, body.episode_id)))
-    offered = _offer_what_is_free(state.replace(holders=others), cause, most=1)
+    offered = _offer(state.replace(holders=others), cause, most=1)
     return Decision(_look_later(offered.state, cause), handoffs=offered.handoffs)
 
 
@@ -136,13 +136,15 @@ def left(state: LineState, body: LineLeft, cause: Cause) -> Decision[LineState]:
     return Decision(_look_later(state, cause))
 
 
-def line_due(state: LineState, name: str, cause: Cause) -> Decision[LineState]:
-    """News had time to arrive: what is free now is free."""
-    kind, _, ticket = name.partition(":")
-    if kind not in (LOOK, KEPT):
-        raise ValueError(f"unknown deadline {kind}")
-    state = state.replace(kept={key: who for key, who in state.kept.items() if key != ticket})
-    return _offer_what_is_free(state, cause)
+def not_taken(state: LineState, ticket: str, cause: Cause) -> Decision[LineState]:
+    """News of a seat that somebody accepted had time to arrive: what is free now is free."""
+    kept = {key: who for key, who in state.kept.items() if key != ticket}
+    return _offer(state.replace(kept=kept), cause)
+
+
+def offer_what_is_free(state: LineState, cause: Cause) -> Decision[LineState]:
+    """News had time to arrive: one offer for each free seat."""
+    return _offer(state, cause)
 
 
 def _look_later(state: LineState, cause: Cause) -> LineState:
@@ -151,9 +153,7 @@ def _look_later(state: LineState, cause: Cause) -> LineState:
     return state.arm(LOOK, cause.now + SETTLES_WITHIN)
 
 
-def _offer_what_is_free(
-    state: LineState, cause: Cause, *, most: int = LINE_MAX
-) -> Decision[LineState]:
+def _offer(state: LineState, cause: Cause, *, most: int = LINE_MAX) -> Decision[LineState]:
     """One offer for each free seat, to those who wait longest."""
     if state.seats_max is None:
         return Decision(state)

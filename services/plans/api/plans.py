@@ -16,6 +16,7 @@ from services.plans import (
     tables,
     treatment_plan,
 )
+from services.plans.api.subjects import EPISODE, GROUP
 from services.plans.available_sessions import GroupState
 from services.plans.episode_state import Deferral, Goal
 from services.plans.tables import (
@@ -38,7 +39,6 @@ from shared.contracts.plans import (
 )
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
-from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["plans"])
@@ -161,7 +161,7 @@ async def draft_plan(call: Staff, body: DraftPlan) -> Response:
     )
     therapies = await _therapies(call, body.episode_id)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: treatment_plan.draft(state, new, cause, therapies=therapies),
         status=201,
     )
@@ -173,7 +173,7 @@ async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> Response:
     goal = body.goal(call.new_id("goal"))
     therapies = await _therapies(call, body.episode_id)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: goals.add(state, plan_id, goal, cause, therapies=therapies),
         status=201,
     )
@@ -192,19 +192,18 @@ async def change_goal(call: Staff, goal_id: SubjectId, body: ChangeGoal) -> Resp
     )
     therapies = await _therapies(call, body.episode_id)
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: goals.change(state, goal_id, new, cause, therapies=therapies),
     )
 
 
 async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
     """What the person's program lists, as its profile was on the day of admission; empty where it lists nothing."""
-    episode = (await call.record(f"episode/{episode_id}")).state
-    admission = episode.admission if isinstance(episode, episode_state.EpisodeState) else None
+    admission = (await call.state(EPISODE(episode_id))).admission
     if admission is None:
         return frozenset()
     try:
-        profile: ProgramProfile = call.runtime.programs.current(
+        profile = call.runtime.programs.current(
             call.actor.facility_id, admission.program, admission.admitted_at.date()
         )
     except Unknown:  # a program that is no longer described lists nothing
@@ -216,7 +215,7 @@ async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
 async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> Response:
     """Record a signature. The plan, or its amendment, is in force when patient and clinician have signed."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: amendments.sign(
             state, plan_id, by_patient=body.by == "patient", cause=cause
         ),
@@ -230,7 +229,7 @@ async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> Respon
     Until then the version before stays in force. A draft that waits already is replaced.
     """
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: amendments.amend(state, plan_id, tuple(body.services), cause),
     )
 
@@ -239,7 +238,7 @@ async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> Respon
 async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -> Response:
     """Give up an amendment that is not signed by both; the plan stays as it is."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: amendments.withdraw(state, plan_id, cause),
     )
 
@@ -250,7 +249,7 @@ async def name_relapse_prevention(
 ) -> Response:
     """Say what the relapse-prevention plan names: triggers, cravings, strategies."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: treatment_plan.name_relapse_prevention(
             state, plan_id, body.elements, cause
         ),
@@ -267,7 +266,7 @@ async def review_plan(call: Clinician, plan_id: SubjectId, body: ReviewPlan) -> 
         drivers=body.drivers,
     )
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: treatment_plan.review(state, plan_id, new, cause),
     )
 
@@ -276,7 +275,7 @@ async def review_plan(call: Clinician, plan_id: SubjectId, body: ReviewPlan) -> 
 async def complete_review(call: Clinician, review_id: SubjectId, body: CompleteReview) -> Response:
     """Complete a clinical review. Where the level is to be reassessed, name the drivers."""
     return await call.execute(
-        f"episode/{body.episode_id}",
+        EPISODE(body.episode_id),
         lambda state, cause: reviews.complete(
             state, review_id, body.outcome, cause, drivers=body.drivers
         ),
@@ -287,7 +286,7 @@ async def complete_review(call: Clinician, review_id: SubjectId, body: CompleteR
 async def mend_week(call: Supervisor, episode_id: SubjectId, week_starts_on: Day) -> Response:
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: reviews.hours_mended(state, week_starts_on, cause),
     )
 
@@ -296,7 +295,7 @@ async def mend_week(call: Supervisor, episode_id: SubjectId, week_starts_on: Day
 async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNeed) -> Response:
     """Name a need that is treated together with the addiction."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: additional_services.identify_need(
             state, body.category, enhanced=body.enhanced, cause=cause
         ),
@@ -307,7 +306,7 @@ async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNe
 async def add_service(call: Staff, episode_id: SubjectId, body: AddService) -> Response:
     """Add a service alongside treatment, on site or elsewhere."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: additional_services.add_service(
             state, body.kind, on_site=body.on_site, cause=cause
         ),
@@ -319,7 +318,7 @@ async def set_medications(call: Prescriber, episode_id: SubjectId, body: Medicat
     """Replace the list of medications; what screens may show follows from it."""
     prescribed = tuple(ExpectedAnalyte(**item.model_dump()) for item in body.medications)
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: additional_services.prescribe(state, prescribed, cause),
     )
 
@@ -330,7 +329,7 @@ async def set_expected_analytes(
 ) -> Response:
     """Replace the list of prescribed substances, exactly as given."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: additional_services.set_expected_analytes(
             state, tuple(body.analytes), cause
         ),
@@ -340,7 +339,7 @@ async def set_expected_analytes(
 @router.get("/episodes/{episode_id}")
 async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
     """The plan, its reviews, and how the episode stands."""
-    return await call.read(f"episode/{episode_id}", _view)
+    return await call.read(EPISODE(episode_id), _view)
 
 
 def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
@@ -356,7 +355,7 @@ async def read_group(call: Staff, group_id: SubjectId) -> Response:
     def reading(state: GroupState) -> dict[str, Any]:
         return {**state.model_dump(mode="json", exclude={"deadlines"}), "full": state.full}
 
-    return await call.read(f"group/{group_id}", reading)
+    return await call.read(GROUP(group_id), reading)
 
 
 @router.get("/tables/continued-service")

@@ -8,8 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.plans import aftercare, episode_state, graduation, level_changes
-from services.plans.available_sessions import SessionState
-from services.plans.consents import PersonState
+from services.plans.api.subjects import EPISODE, PERSON, SESSION
 from services.plans.level_changes import NewLevel, StepDownReason
 from shared.contracts.codes import (
     Code,
@@ -84,7 +83,7 @@ async def change_level(call: Clinician, episode_id: SubjectId, body: ChangeLevel
         although=body.although,
     )
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: level_changes.change_level(state, new, cause),
     )
 
@@ -93,9 +92,7 @@ async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
     """A session that is named is looked up: only one that will take place is an appointment."""
     if body.appointment_session_id is None:
         return body.appointment_at
-    record = await call.record(f"session/{body.appointment_session_id}")
-    state = record.state
-    starts_at = state.bookable_at() if isinstance(state, SessionState) else None
+    starts_at = (await call.state(SESSION(body.appointment_session_id))).bookable_at()
     if starts_at is None:
         raise Refused(
             "session-cancelled",
@@ -111,20 +108,16 @@ async def start_transfer(call: Arranger, episode_id: SubjectId, body: StartTrans
     await _consented(call, episode_id, body)
     new = level_changes.Transfer(**body.model_dump())
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: level_changes.transfer(state, new, cause),
     )
 
 
 async def _consented(call: Call, episode_id: str, body: StartTransfer) -> None:
     """Nobody is told without a consent that holds at this moment (42 CFR 2.31)."""
-    episode = (await call.record(f"episode/{episode_id}")).state
-    if not isinstance(episode, episode_state.EpisodeState):
-        raise TypeError("not an episode")
-    admission = episode_state.in_treatment(episode)
-    person = (await call.record(f"person/{admission.person_id}")).state
-    now = call.runtime.clock.now()
-    if isinstance(person, PersonState) and person.allows(body.consent_id, body.to_facility_id, now):
+    admission = episode_state.in_treatment(await call.state(EPISODE(episode_id)))
+    person = await call.state(PERSON(admission.person_id))
+    if person.allows(body.consent_id, body.to_facility_id, call.runtime.clock.now()):
         return
     raise Forbidden(
         "consent-missing",
@@ -139,7 +132,7 @@ async def record_first_contact(
 ) -> Response:
     """The receiving facility has seen the person; the episode ends here."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: level_changes.first_contact(state, body.first_contact_at, cause),
     )
 
@@ -148,7 +141,7 @@ async def record_first_contact(
 async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAftercare) -> Response:
     """Say what is settled for the time after; each time a new version."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: aftercare.write(
             state,
             body.elements,
@@ -163,7 +156,7 @@ async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAfterca
 async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> Response:
     """Approve the graduation and discharge as graduated."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: graduation.graduate(state, tuple(body.criteria), cause),
     )
 
@@ -172,6 +165,6 @@ async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> Re
 async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> Response:
     """End the episode in another way than graduation or transfer."""
     return await call.execute(
-        f"episode/{episode_id}",
+        EPISODE(episode_id),
         lambda state, cause: graduation.discharge(state, body.kind, cause),
     )

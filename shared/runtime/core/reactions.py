@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from shared.contracts.event import Envelope, Event
 from shared.decision import Cause, Decision, State
+from shared.runtime.core.void import Void, guarded
 
 S = TypeVar("S", bound=State)
 E = TypeVar("E", bound=Event)
@@ -15,10 +16,11 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """One row. `target` names the record that decides; by default the event's own subject."""
+    """One row, made by `on`. `target` names the record that decides; by default the event's own subject."""
 
     event: type[Event]
     rule: Callable[[Any, Any, Cause], Decision[State]]
+    """With its guards."""
     target: Callable[[Envelope, Any], str] | None = None
 
     def subject(self, envelope: Envelope, event: Event) -> str:
@@ -30,9 +32,15 @@ def on(
     rule: Callable[[S, E, Cause], Decision[S]],
     *,
     target: Callable[[Envelope, E], str] | None = None,
+    void: Void = Void.IGNORE,
+    unless: Callable[[S], bool] | None = None,
 ) -> Reaction:
-    """A row of the table, checked by the type checker: the rule takes this event."""
-    return Reaction(event, rule, target)
+    """A row of the table, checked by the type checker: the rule takes this event.
+
+    The rule is not asked about an episode that was entered in error, but with `Void.RUN`, nor where `unless` holds of
+    the state.
+    """
+    return Reaction(event, guarded(rule, void, unless), target)
 
 
 class Reactions:

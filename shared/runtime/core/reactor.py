@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
 
-from shared.decision import Cause, Decision, HandoffBody, State
+from shared.decision import Cause, Decision, State
 from shared.errors import Unavailable
 from shared.runtime.core import dead_letter, record_cache
+from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.record import (
     Decide,
     Outcome,
@@ -36,23 +36,6 @@ OWN_STREAM: Final = "self|"
 """The lines on which records of the same service leave work for one another begin so."""
 RACES_MAX: Final = 20
 """How often work is decided again after losing a race before the caller is told to retry."""
-
-HandoffRule = Callable[[Any, Any, Cause], Decision[State]]
-
-
-@dataclass(frozen=True, slots=True)
-class HandoffRules:
-    """The service's rules for work that its records leave for one another, by body class."""
-
-    rules: Mapping[type[HandoffBody], HandoffRule] = field(
-        default_factory=dict[type[HandoffBody], HandoffRule]
-    )
-
-    def find(self, name: str) -> tuple[type[HandoffBody], HandoffRule]:
-        for body, rule in self.rules.items():
-            if body.__name__ == name:
-                return body, rule
-        raise KeyError(name)
 
 
 class Reactor:
@@ -282,11 +265,11 @@ class Reactor:
     def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:
         """The rule for an item, or why there is none: another version of the service may have left it."""
         try:
-            body_class, rule = self._handoffs.find(item["body_type"])
-            body = body_class.model_validate(item["body"])
+            row = self._handoffs.find(item["body_type"])
+            body = row.body.model_validate(item["body"])
         except (KeyError, ValueError):
             return _no_rule, "data-invalid"
-        return lambda state, cause: rule(state, body, cause), None
+        return lambda state, cause: row.rule(state, body, cause), None
 
     def _handed(self, subject: str, task: asyncio.Task[None]) -> None:
         if self._handing.get(subject) is task:

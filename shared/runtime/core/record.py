@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event
 from shared.decision import SYSTEM, Cause, Decision, State, derive_id
@@ -23,6 +24,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
+from shared.runtime.core.deadlines import Deadlines
 from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
@@ -36,20 +38,33 @@ DEADLINES: Final = "deadlines"
 
 Decide = Callable[[State, Cause], Decision[State]]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+NO_UPCASTERS: Final[Mapping[int, Upcaster]] = MappingProxyType({})
+AfterEach = Callable[[Any, Decision[Any], Cause], Decision[State]]
+S = TypeVar("S", bound=State)
 
 
-@dataclass(frozen=True, slots=True)
 class RecordKind:
-    """How one kind of subject is kept: its state, its deadline rule, and how old states are read.
+    """How one kind of subject is kept: its state, its deadlines, and how old states are read.
 
-    `owns_ids` says that this service makes the ids, so that an unknown one is a mistake rather than
-    news that has not arrived.
+    The type checker holds that the rules are for this state.
     """
 
-    state: type[State]
-    on_deadline: Callable[[Any, str, Cause], Decision[State]] | None = None
-    owns_ids: bool = False
-    upcasters: Mapping[int, Upcaster] = field(default_factory=dict[int, Upcaster])
+    def __init__(
+        self,
+        state: type[S],
+        deadlines: Deadlines[S] | None = None,
+        *,
+        owns_ids: bool = False,
+        upcasters: Mapping[int, Upcaster] = NO_UPCASTERS,
+        after_each: Callable[[S, Decision[S], Cause], Decision[S]] | None = None,
+    ) -> None:
+        self.state: Final[type[State]] = state
+        self.deadlines: Final[Deadlines[Any] | None] = deadlines
+        self.owns_ids: Final = owns_ids
+        """This service makes the ids, so that an unknown one is a mistake and not news that has not arrived."""
+        self.upcasters: Final = upcasters
+        self.after_each: Final[AfterEach | None] = after_each
+        """Completes every decision on such a record, whatever led to it, from the state before and the decision."""
 
 
 @dataclass(slots=True)
@@ -221,7 +236,9 @@ class Record:
         if work.decide is None:
             return self._run_deadlines(work, source)
         cause = self._cause(work, work.cause_id, work.now)
-        decision = _attempt(work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS)
+        decision = self._attempt(
+            work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS
+        )
         self._take(decision, cause, work, source)
         if work.stream is not None:
             self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
@@ -238,21 +255,21 @@ class Record:
 
     def _run_deadlines(self, work: Work, source: str) -> Outcome:
         """Fire what is due, earliest first, each with `now` = its own instant."""
-        on_deadline = self.kind.on_deadline
+        deadlines = self.kind.deadlines
         for _ in range(DEADLINES_PER_SAVE):
             due = self.state.due
             if due is None or due > work.now:
                 break
             name = self.next_deadline
             assert name is not None
-            if on_deadline is None:
+            if deadlines is None:
                 raise RuntimeError(f"no rule for the deadlines of {self.kind.state.__name__}")
             cause_id = derive_id(
                 "deadline", source, self.subject, name, due.isoformat(), str(self.next_sequence)
             )
             cause = self._cause(work, cause_id, due)
-            decision = _attempt(
-                lambda s, c, n=name: on_deadline(s, n, c),
+            decision = self._attempt(
+                lambda s, c, n=name: deadlines.decide(s, n, c),
                 self.state.disarm(name),
                 cause,
                 DECIDE_ATTEMPTS,
@@ -262,6 +279,21 @@ class Record:
                 raise RuntimeError(f"deadline {name.partition(':')[0]} does not advance")
             self._take(decision, cause, work, source)
         return Outcome("applied", revision=self.revision, sequence=self.next_sequence - 1)
+
+    def _attempt(
+        self, decide: Decide, state: State, cause: Cause, attempts: int
+    ) -> Decision[State]:
+        after_each = self.kind.after_each
+        for attempt in range(attempts):
+            try:
+                decision = decide(state, cause)
+                return decision if after_each is None else after_each(state, decision, cause)
+            except CareError:
+                raise
+            except Exception:
+                if attempt + 1 == attempts:
+                    raise
+        raise AssertionError("attempts is at least 1")
 
     def _cause(self, work: Work, cause_id: str, now: datetime) -> Cause:
         return Cause(
@@ -419,18 +451,6 @@ class Record:
             return {}
         dumped = self.state.model_dump(mode="json", include=changed)
         return {f"state.{name}": value for name, value in dumped.items()}
-
-
-def _attempt(decide: Decide, state: State, cause: Cause, attempts: int) -> Decision[State]:
-    for attempt in range(attempts):
-        try:
-            return decide(state, cause)
-        except CareError:
-            raise
-        except Exception:
-            if attempt + 1 == attempts:
-                raise
-    raise AssertionError("attempts is at least 1")
 
 
 def _size(state: State) -> int:

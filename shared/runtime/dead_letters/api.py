@@ -7,7 +7,7 @@ takes a reason code, and is written down with who asked for it.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
@@ -16,6 +16,7 @@ from shared.contracts.codes import UUID_PATTERN
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES
 from shared.runtime.dead_letters.redrive import Redriver, Who, row_view
+from shared.runtime.dead_letters.store import DeadLetters
 from shared.runtime.http.call import Body, Call, require_roles
 
 router = APIRouter(tags=["operations"])
@@ -30,6 +31,32 @@ Why = Annotated[str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason co
 Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
 Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
 Code = Annotated[str | None, Query(pattern="^[a-z-]{3,40}$")]
+
+
+class Halting(Protocol):
+    """The consumer: whether it has halted, and how it goes on."""
+
+    @property
+    def halted(self) -> str | None: ...
+
+    async def resume(self, accept: str | None = None) -> str | None:
+        """Go on; returns why it had halted, None when it had not."""
+        ...
+
+
+class OperatedReplica(Protocol):
+    """One replica, as those who work on its dead letters see it."""
+
+    @property
+    def consumer(self) -> Halting: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+    @property
+    def redriver(self) -> Redriver: ...
+
+    def ensure_operable(self) -> None:
+        """Raises `Unavailable` when dead letters can't be worked on."""
+        ...
 
 
 class Reason(Body):
@@ -76,11 +103,11 @@ class Resume(Body):
 @router.get("/ops/dead-letters")
 async def groups(call: Operator) -> dict[str, Any]:
     """Open dead letters by fingerprint: like failures together, the largest group first."""
-    found = await call.runtime.dead_letters.groups()
+    found = await _replica(call).dead_letters.groups()
     return {
         "service": call.runtime.service.name,
         "open": sum(group["count"] for group in found),
-        "halted": call.runtime.consumer.halted,
+        "halted": _replica(call).consumer.halted,
         "groups": [group | {"means": REASONS.get(group["reason"], "")} for group in found],
     }
 
@@ -100,7 +127,7 @@ async def rows(
         raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
     wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
-    found = await call.runtime.dead_letters.page(given, after, limit)
+    found = await _replica(call).dead_letters.page(given, after, limit)
     answer: dict[str, Any] = {"rows": [row_view(row) for row in found]}
     if len(found) == limit:
         answer["next"] = found[-1]["id"]
@@ -112,7 +139,7 @@ async def audit(
     call: Operator, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100
 ) -> dict[str, Any]:
     """What was done here, by whom and why, the latest first."""
-    found = await call.runtime.dead_letters.written_down(limit)
+    found = await _replica(call).dead_letters.written_down(limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 
@@ -127,7 +154,7 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
         raise Invalid("redrive-what", "Name a fingerprint, a subject, a row, or everything.")
     wanted = {name: getattr(body, name) for name in named if name != "id"}
     if body.id is not None:
-        row = await call.runtime.dead_letters.one(body.id)
+        row = await _replica(call).dead_letters.one(body.id)
         if row is None:
             raise Unknown("dead-letter")
         if not row["redrivable"]:
@@ -136,21 +163,21 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     progress = await _redriver(call).redrive(
         wanted, _who(call, body.why), limit=body.limit, upto=body.id
     )
-    left = await call.runtime.dead_letters.groups()
+    left = await _replica(call).dead_letters.groups()
     return progress.view() | {"open": sum(group["count"] for group in left)}
 
 
 @router.get("/ops/dead-letters/{dead_letter_id}")
 async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
     """One row: where it lay, what is known of it, and how many wait behind it."""
-    row = await call.runtime.dead_letters.one(dead_letter_id)
+    row = await _replica(call).dead_letters.one(dead_letter_id)
     if row is None:
         raise Unknown("dead-letter")
     size = 0 if row.get("data") is None else len(row["data"])
     means = REASONS.get(row["reason"], "")
     return row_view(row) | {
         "means": means,
-        "behind": await call.runtime.dead_letters.behind(row),
+        "behind": await _replica(call).dead_letters.behind(row),
         "bytes": size,
     }
 
@@ -178,14 +205,19 @@ async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict
 @router.post("/ops/consumer/resume")
 async def resume(call: Operator, body: Resume) -> dict[str, Any]:
     """Let this replica's consumer go on after it has halted."""
-    was = await call.runtime.consumer.resume(body.accept)
-    await call.runtime.redriver.note_resume(_who(call, body.why), was)
+    was = await _replica(call).consumer.resume(body.accept)
+    await _replica(call).redriver.note_resume(_who(call, body.why), was)
     return {"resumed": was is not None, "was": was}
 
 
+def _replica(call: Call) -> OperatedReplica:
+    return call.request.app.state.runtime
+
+
 def _redriver(call: Call) -> Redriver:
-    call.runtime.ensure_operable()
-    return call.runtime.redriver
+    replica = _replica(call)
+    replica.ensure_operable()
+    return replica.redriver
 
 
 def _who(call: Call, why: str) -> Who:

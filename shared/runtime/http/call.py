@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
-from typing import Annotated, Any, Final, Self, cast
+from typing import Annotated, Any, Final, Self, TypeVar, cast
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.contracts.codes import EpisodeId
 from shared.contracts.event import OpenEnum
-from shared.decision import Decision, State, derive_id
+from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
     Forbidden,
@@ -32,8 +32,10 @@ from shared.errors import (
     Unavailable,
     Unknown,
 )
-from shared.runtime.core.record import CommandKey, Outcome, Record, Work
+from shared.runtime.core.record import CommandKey, Decide, Record, Work
 from shared.runtime.http.auth import Actor
+from shared.runtime.http.replica import Replica
+from shared.runtime.http.subjects import Subject, state_of
 from shared.runtime.logs import log, where
 
 KEY_LENGTH_MAX: Final = 200
@@ -46,8 +48,7 @@ TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
-Rule = Callable[[Any, Any], Decision[State]]
-Reading = Callable[[Any], Mapping[str, Any]]
+S = TypeVar("S", bound=State)
 
 
 class Body(BaseModel):
@@ -89,7 +90,8 @@ class Call:
     actor: Actor
 
     @property
-    def runtime(self) -> Any:
+    def runtime(self) -> Replica:
+        """The replica that serves this request."""
         return self.request.app.state.runtime
 
     def new_id(self, name: str) -> str:
@@ -97,7 +99,12 @@ class Call:
         return derive_id(self._cause_id(), name)
 
     async def execute(
-        self, subject: str, rule: Rule, *, status: int = 200, wait_for_handoffs: bool = False
+        self,
+        subject: Subject[S],
+        rule: Callable[[S, Cause], Decision[S]],
+        *,
+        status: int = 200,
+        wait_for_handoffs: bool = False,
     ) -> Response:
         """Decide a command on one record, save it, and answer.
 
@@ -108,20 +115,20 @@ class Call:
         runtime.ensure_ready()
         key, body_hash = self._key(), await self._body_hash()
         work = Work(
-            subject=subject,
+            subject=subject.name,
             cause_id=self._cause_id(),
             correlation_id=self._cause_id(),
             facility_id=self.actor.facility_id,
             actor_id=self.actor.id,
             actor_role=self.actor.role,
             now=runtime.clock.now(),
-            decide=rule,
+            decide=cast("Decide", rule),  # the record of this name has this state
             command=CommandKey(key, body_hash, self._if_match()),
             traceparent=self._traceparent(),
         )
-        outcome: Outcome = await runtime.reactor.execute(work)
+        outcome = await runtime.reactor.execute(work)
         if wait_for_handoffs and not await runtime.reactor.handed_over(
-            subject, runtime.settings.handoff_wait_seconds
+            subject.name, runtime.settings.handoff_wait_seconds
         ):
             status = 202
         runtime.metrics.command_seconds.labels(_route(self.request)).observe(
@@ -129,13 +136,15 @@ class Call:
         )
         body = {
             **outcome.answer,
-            "subject": subject,
+            "subject": subject.name,
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
         return JSONResponse(body, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
 
-    async def read(self, subject: str, reading: Reading) -> Response:
+    async def read(
+        self, subject: Subject[S], reading: Callable[[S], Mapping[str, Any]]
+    ) -> Response:
         """Answer a question about one record: `reading(state)` says what may be seen of it.
 
         `min-sequence=N` (this service's own events) or `min-sequence=intake:N` (events it has heard of this
@@ -144,18 +153,30 @@ class Call:
         record = await self.record(subject)
         for wanted in self.request.query_params.getlist("min-sequence"):
             _fresh_enough(record, wanted)
-        body = {**reading(record.state), "subject": subject, "revision": record.revision}
+        body = {
+            **reading(state_of(record, subject.state)),
+            "subject": subject.name,
+            "revision": record.revision,
+        }
         return JSONResponse(body, headers={"ETag": f'"{record.revision}"'})
 
-    async def record(self, subject: str) -> Record:
-        """The record, if there is one and the caller's facility owns it."""
-        [record] = await self.records([subject])
-        return record
+    async def state(self, subject: Subject[S]) -> S:
+        """What the record knows, if there is one and the caller's facility owns it."""
+        return state_of(await self.record(subject), subject.state)
 
-    async def records(self, subjects: Sequence[str]) -> list[Record]:
-        """The records, in the order asked for, if all are there and the caller's facility owns them."""
-        found: dict[str, Record] = await self.runtime.store.load(subjects)
-        return [self._checked(found[subject]) for subject in subjects]
+    async def states(self, subjects: Sequence[Subject[S]]) -> list[S]:
+        """What these records know, in the order asked for, if all are there and the caller's facility owns them."""
+        found = await self.runtime.store.load([subject.name for subject in subjects])
+        return [state_of(self._checked(found[one.name]), one.state) for one in subjects]
+
+    async def state_if_any(self, subject: Subject[S]) -> S | None:
+        """What the record knows; None while there is none. Another facility's is refused."""
+        found = (await self.runtime.store.load([subject.name]))[subject.name]
+        return None if found.is_new else state_of(self._checked(found), subject.state)
+
+    async def record(self, subject: Subject[S]) -> Record:
+        """The whole record, if there is one and the caller's facility owns it."""
+        return self._checked((await self.runtime.store.load([subject.name]))[subject.name])
 
     def _checked(self, record: Record) -> Record:
         if record.is_new:

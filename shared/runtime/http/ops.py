@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -13,11 +15,45 @@ from pydantic import AwareDatetime, BaseModel
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
 from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.replica import Replica
 
 router = APIRouter(tags=["operations"])
 
 OPERATOR = require_roles("operator")
 LOOK_SECONDS: Final = 0.002
+
+
+class Ran(Protocol):
+    """The timers: until which domain time deadlines have run."""
+
+    @property
+    def ran_until(self) -> datetime | None: ...
+
+
+class Positioned(Protocol):
+    """The consumer: how far it has come in each partition."""
+
+    @property
+    def positions(self) -> Mapping[str, int]: ...
+
+
+class WatchedReplica(Replica, Protocol):
+    """One replica, as operators and machines see it."""
+
+    @property
+    def timers(self) -> Ran: ...
+    @property
+    def consumer(self) -> Positioned: ...
+    @property
+    def busy(self) -> bool: ...
+
+    def not_ready(self) -> list[str]:
+        """Why this replica is not ready; empty when it is."""
+        ...
+
+
+def _replica(request: Request) -> WatchedReplica:
+    return request.app.state.runtime
 
 
 class Step(BaseModel):
@@ -35,8 +71,8 @@ async def alive() -> dict[str, str]:
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
     """200 when commands are taken and events are heard; 503 with the reasons otherwise."""
-    runtime = request.app.state.runtime
-    reasons: list[str] = runtime.not_ready()
+    runtime = _replica(request)
+    reasons = runtime.not_ready()
     runtime.metrics.ready.set(not reasons)
     body = {"status": "waiting" if reasons else "ready", "reasons": reasons}
     return JSONResponse(body, status_code=503 if reasons else 200)
@@ -46,7 +82,7 @@ async def ready(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus text format."""
     return Response(
-        generate_latest(request.app.state.runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST
+        generate_latest(_replica(request).metrics.registry), media_type=CONTENT_TYPE_LATEST
     )
 
 
@@ -62,7 +98,7 @@ async def flow(
     Read all services first and the topics' end offsets after them: then equal positions mean that nothing is under
     way. The answer comes as soon as this replica is idle, or after `wait_seconds`; `next_due` is there when it is.
     """
-    runtime = call.runtime
+    runtime = _replica(call.request)
     clock = runtime.clock
     loop = asyncio.get_running_loop()
     until = loop.time() + wait_seconds

@@ -21,6 +21,7 @@ from shared.runtime.core.reactions import on
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.store import Place, in_milliseconds
 from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["open loops"])
 
@@ -61,7 +62,7 @@ async def open_loops(
     records = await call.runtime.store.by_index(
         LOOP_INDEX, call.actor.facility_id, _place(after), limit
     )
-    found = [(record.subject, record.state) for record in records]
+    found = [(record.subject, state_of(record, CareState)) for record in records]
     staff = await _staff(call, (state for _, state in found))
     loops = [
         _view(subject, state, loop, staff, now)
@@ -132,7 +133,7 @@ async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
         records = await call.runtime.store.by_index(LOOP_INDEX, call.actor.facility_id, place, PAGE)
         if not records:
             return
-        yield [(record.subject, record.state) for record in records]
+        yield [(record.subject, state_of(record, CareState)) for record in records]
         place = _place_of(records[-1])
 
 
@@ -150,7 +151,7 @@ async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffStat
             [f"staff/{staff_id}" for staff_id in sorted(wanted)]
         )
         for subject, record in records.items():
-            known[subject.partition("/")[2]] = record.state
+            known[subject.partition("/")[2]] = state_of(record, StaffState)
         deputies = {a.deputy_id for s in known.values() for a in s.absences.values()}
         wanted = deputies - set(known)
     return known

@@ -46,7 +46,7 @@ class Under:
     def deliver(self, *, again: bool) -> None:
         body = self.waiting.popleft()
         self.delivered += 1
-        _, ruled = self.receiver.handoffs.find(type(body).__name__)
+        ruled = self.receiver.handoffs.find(type(body).__name__).rule
         name = f"self|{self.sender.record.subject}"
         work = self.receiver._work(
             uid(f"{name} {self.delivered}"),

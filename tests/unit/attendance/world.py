@@ -52,7 +52,7 @@ class Episode(History):
 
     def hand(self, session_id: str, body: HandoffBody, *, again: int = 0) -> Outcome:
         number = self._handed[session_id] = self._handed.get(session_id, 0) + 1
-        _, rule = self.handoffs.find(type(body).__name__)
+        rule = self.handoffs.find(type(body).__name__).rule
         work = self._work(
             uid(f"{session_id}/{number}"),
             self.now,

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.followup.outreach.reengagement import OWNERS
-from services.followup.reactions import on_deadline
+from services.followup.reactions import DEADLINES
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
 from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy
@@ -103,7 +103,7 @@ class TestDeadline:
 
     def test_an_unknown_deadline_is_a_mistake(self) -> None:
         with pytest.raises(ValueError, match="unknown deadline"):
-            on_deadline(in_program().state, "nonsense:1", cause())
+            DEADLINES.decide(in_program().state, "nonsense:1", cause())
 
 
 class TestComplete:

@@ -9,7 +9,7 @@ from typing import Any
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
 from services.followup.app import SERVICE
 from services.followup.episode import episode_state
-from services.followup.invariants import told
+from services.followup.invariants import for_command
 from services.followup.measures import transitions
 from services.followup.outreach import outreach, reengagement
 from shared.contracts import attendance, followup, intake, plans
@@ -103,7 +103,7 @@ class Followup(History):
 
     def tell(self, rule: Callable[[Any, Cause], Decision[episode_state.EpisodeState]]) -> Outcome:
         """Give a command as the service's routes do."""
-        return self.command(told(rule))
+        return self.command(for_command(rule))
 
     def outreach(
         self, result: AttemptResult = AttemptResult.REACHED, channel: Channel = Channel.CALL

@@ -17,7 +17,6 @@ from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
 from shared.contracts.intake import ReferralOutcome, WaitlistExit
-from shared.decision import HandoffBody
 from shared.errors import CareError
 from tests.unit.intake.world import (
     DAY,
@@ -88,9 +87,7 @@ class Town:
         target = item["subject"]
         record = self.records.setdefault(target, Intake(target))
         record.now = self.now
-        body_type, _ = record.handoffs.find(item["body_type"])
-        body = body_type.model_validate(item["body"])
-        assert isinstance(body, HandoffBody)
+        body = record.handoffs.find(item["body_type"]).body.model_validate(item["body"])
         name = sender.record.subject
         assert record.hand(body, item["number"], of=name).status == "applied"
         self.delivered[name, target] = item["number"]

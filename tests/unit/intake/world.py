@@ -205,7 +205,7 @@ class Intake(History):
 
     def hand(self, body: HandoffBody, number: int = 1, *, of: str = "other") -> Outcome:
         """What another record hands over, with its place in that record's order."""
-        _, rule = self.handoffs.find(type(body).__name__)
+        rule = self.handoffs.find(type(body).__name__).rule
         return self.record.apply(
             Work(
                 subject=self.record.subject,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.plans import additional_services
-from services.plans.reactions import on_deadline
+from services.plans.reactions import DEADLINES
 from services.plans.tables import LOOPS
 from shared.contracts import intake, plans
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
@@ -114,7 +114,7 @@ class TestPlanDue:
 
     def test_an_unknown_deadline_is_a_mistake(self) -> None:
         with pytest.raises(ValueError, match="unknown deadline"):
-            on_deadline(in_treatment().state, "nonsense:1", cause())
+            DEADLINES.decide(in_treatment().state, "nonsense:1", cause())
 
 
 class TestSignatures:

@@ -19,9 +19,11 @@ from shared.contracts.event import CATALOGUE, PARTITIONS, Envelope, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Refused, Unavailable
 from shared.runtime.clock import Clock
+from shared.runtime.core.deadlines import Deadlines, due_for
+from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.reactions import Reaction, Reactions
-from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.reactions import Reactions, on
+from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.dead_letters.redrive import Redriver, Who
@@ -143,15 +145,15 @@ class Rules:
 
     @property
     def kinds(self) -> Mapping[str, RecordKind]:
-        return {"episode": RecordKind(Sheet, self.reviewed)}
+        return {"episode": RecordKind(Sheet, Deadlines(due_for("review", self.reviewed)))}
 
     @property
     def reactions(self) -> Reactions:
-        return Reactions(Reaction(Noted, self.noted), Reaction(Marked, self.noted))
+        return Reactions(on(Noted, self.noted), on(Marked, self.noted))
 
     @property
     def handoffs(self) -> HandoffRules:
-        return HandoffRules({PassOn: self.passed_on})
+        return HandoffRules(handles(PassOn, self.passed_on))
 
 
 def subject(name: object) -> str:

@@ -15,7 +15,10 @@ from shared.errors import NotYetKnown, Refused, Unavailable
 from shared.runtime import retry
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core import record as record_module
+from shared.runtime.core.deadlines import Deadlines, due
+from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
@@ -29,7 +32,9 @@ from tests.unit.runtime.toy import (
     SESSION,
     SOURCE,
     START,
+    EpisodeState,
     Feed,
+    Join,
     add,
     arm,
     command,
@@ -174,9 +179,7 @@ async def test_a_handoff_to_a_record_that_can_take_no_more_is_kept(
 async def test_a_parked_handoff_leaves_a_letter_and_does_not_stop_the_others(
     running: Running,
 ) -> None:
-    running.reactor._handoffs = replace(
-        HANDOFFS, rules=dict.fromkeys(HANDOFFS.rules, lambda s, b, c: poison(s, c))
-    )
+    running.reactor._handoffs = HandoffRules(handles(Join, lambda s, _b, c: poison(s, c)))
     await running.reactor.execute(command(SESSION, gather(EPISODES), "gather"))
     await running.quiet()
     dead_letters = running.store.disk.dead_letter_documents()
@@ -307,7 +310,7 @@ async def test_a_deadline_whose_rule_fails_is_parked_with_a_letter(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await running.reactor.submit([Feed().says(name, arm) for name in EPISODES[:2]])
-    broken = replace(KINDS["episode"], on_deadline=lambda s, _n, c: poison(s, c))
+    broken = RecordKind(EpisodeState, Deadlines(due("first", poison), due("second", poison)))
     monkeypatch.setattr(running.store, "_kinds", {**KINDS, "episode": broken})
     running.clock.step_to(START + timedelta(hours=9))
     timers, task = await _timers(running)

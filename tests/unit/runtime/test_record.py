@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from shared.decision import Cause, Decision, State
 from shared.errors import Invalid, KeyReused, Outdated, Refused, Unavailable
 from shared.runtime.core import record as record_module
+from shared.runtime.core.deadlines import Deadlines, due_for
 from shared.runtime.core.record import (
     DEADLINES_PER_SAVE,
     MAX_OUTBOX,
@@ -302,7 +304,15 @@ class Diary:
         self.asked: list[tuple[str, datetime]] = []
         self._again = {name: list(steps) for name, steps in again.items()}
 
-    def __call__(self, state: State, name: str, cause: Cause) -> Decision[State]:
+    @property
+    def kind(self) -> RecordKind:
+        rows = (due_for(kind, partial(self._rule, kind)) for kind in ("a", "b", "c"))
+        return RecordKind(EpisodeState, Deadlines(*rows))
+
+    def _rule(
+        self, kind: str, state: EpisodeState, detail: str, cause: Cause
+    ) -> Decision[EpisodeState]:
+        name = f"{kind}:{detail}" if detail else kind
         self.asked.append((name, cause.now))
         assert name not in state.deadlines
         steps = self._again.get(name)
@@ -336,7 +346,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
             at += timedelta(minutes=step)
             wanted.append((at, name))
     diary = Diary(again)
-    record = is_new(RecordKind(EpisodeState, diary))
+    record = is_new(diary.kind)
     for name, first in armed.items():
         record.state = record.state.arm(name, START + timedelta(minutes=first))
     until = START
@@ -351,7 +361,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
 
 @pytest.mark.parametrize("step_minutes", [0, -5])
 def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
-    record = is_new(RecordKind(EpisodeState, Diary({"a": [step_minutes] * 9})))
+    record = is_new(Diary({"a": [step_minutes] * 9}).kind)
     record.state = record.state.arm("a", START)
     outcome = record.apply(look(START), SOURCE)
     assert (outcome.status, outcome.reason) == ("blocked", "decision-raised")
@@ -362,7 +372,7 @@ def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
 
 def test_one_save_runs_a_bounded_number_of_deadlines() -> None:
     diary = Diary({})
-    record = is_new(RecordKind(EpisodeState, diary))
+    record = is_new(diary.kind)
     for number in range(DEADLINES_PER_SAVE + 10):
         record.state = record.state.arm(f"a:{number}", START)
     record.apply(look(START), SOURCE)

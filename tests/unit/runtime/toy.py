@@ -17,7 +17,9 @@ from typing import Any, ClassVar
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Unavailable
-from shared.runtime.core.reactor import HandoffRules, Reactor
+from shared.runtime.core.deadlines import Deadlines, due_for
+from shared.runtime.core.handoffs import HandoffRules, handles
+from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
@@ -84,14 +86,24 @@ def poison(_state: EpisodeState, _cause: Cause) -> Decision[EpisodeState]:
     raise ValueError("this rule can't stand it")
 
 
-def on_deadline(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """`first` is said twice, an hour apart; `second` once."""
-    said = Counted(total=state.total, why=name)
-    again = name == "first:x" and name not in state.seen
-    state = state.replace(seen=(*state.seen, name))
+def first(state: EpisodeState, detail: str, cause: Cause) -> Decision[EpisodeState]:
+    """Said twice, an hour apart."""
+    name = f"first:{detail}"
+    again = name not in state.seen
+    decision = _said(state, name)
     if again:
-        state = state.arm(name, cause.now + timedelta(hours=1))
-    return Decision(state, (said,))
+        return Decision(decision.state.arm(name, cause.now + timedelta(hours=1)), decision.events)
+    return decision
+
+
+def second(state: EpisodeState, detail: str, _cause: Cause) -> Decision[EpisodeState]:
+    """Said once."""
+    return _said(state, f"second:{detail}")
+
+
+def _said(state: EpisodeState, name: str) -> Decision[EpisodeState]:
+    said = Counted(total=state.total, why=name)
+    return Decision(state.replace(seen=(*state.seen, name)), (said,))
 
 
 def gather(roster: Sequence[str]) -> Rule:
@@ -108,10 +120,12 @@ def joined(state: EpisodeState, body: Join, cause: Cause) -> Decision[EpisodeSta
 
 
 KINDS: Mapping[str, RecordKind] = {
-    "episode": RecordKind(EpisodeState, on_deadline),
+    "episode": RecordKind(
+        EpisodeState, Deadlines(due_for("first", first), due_for("second", second))
+    ),
     "session": RecordKind(SessionState),
 }
-HANDOFFS = HandoffRules({Join: joined})
+HANDOFFS = HandoffRules(handles(Join, joined))
 
 
 def episode(name: object) -> str:

@@ -1,0 +1,14 @@
+"""The kinds of records that routes of attendance name."""
+
+from typing import Final
+
+from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.groups.groups import GroupState
+from services.attendance.groups.sessions import SessionState
+from services.attendance.screening.incentives import LedgerState
+from shared.runtime.http.subjects import Subjects
+
+EPISODE: Final = Subjects("episode", EpisodeState)
+SESSION: Final = Subjects("session", SessionState)
+GROUP: Final = Subjects("group", GroupState)
+PERSON: Final = Subjects("person", LedgerState)

@@ -1,0 +1,20 @@
+"""The kinds of records that routes of intake name."""
+
+from typing import Final
+
+from services.intake.episode.episode_state import EpisodeState
+from services.intake.person.audit import AccessLog, Accounting, SearchLog
+from services.intake.person.identity import IdentityState
+from services.intake.person.person_state import PersonState
+from services.intake.resources.staff import StaffRecord
+from services.intake.resources.waitlist_queue import LineState
+from shared.runtime.http.subjects import Subjects
+
+EPISODE: Final = Subjects("episode", EpisodeState)
+PERSON: Final = Subjects("person", PersonState)
+GROUP: Final = Subjects("group", LineState)
+IDENTITY: Final = Subjects("identity", IdentityState)
+ACCESSES: Final = Subjects("accesses", AccessLog)
+SEARCHES: Final = Subjects("searches", SearchLog)
+ACCOUNTING: Final = Subjects("accounting", Accounting)
+STAFF: Final = Subjects("staff", StaffRecord)

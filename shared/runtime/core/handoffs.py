@@ -1,0 +1,45 @@
+"""The handoff table: which rule takes the work that one record of a service leaves for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from shared.decision import Cause, Decision, HandoffBody, State
+from shared.runtime.core.void import Void, guarded
+
+S = TypeVar("S", bound=State)
+B = TypeVar("B", bound=HandoffBody)
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRule:
+    """One row, made by `handles`."""
+
+    body: type[HandoffBody]
+    rule: Callable[[Any, Any, Cause], Decision[State]]
+    """With its guard."""
+
+
+def handles(
+    body: type[B], rule: Callable[[S, B, Cause], Decision[S]], *, void: Void = Void.IGNORE
+) -> HandoffRule:
+    """A row of the table, checked by the type checker: the rule takes this body.
+
+    The rule is not asked about an episode that was entered in error, but with `Void.RUN`.
+    """
+    return HandoffRule(body, guarded(rule, void, None))
+
+
+class HandoffRules:
+    """The whole table, by body class."""
+
+    def __init__(self, *rows: HandoffRule) -> None:
+        self._by_name: Final = {row.body.__name__: row for row in rows}
+        if len(self._by_name) != len(rows):
+            raise TypeError("a body stands twice in the handoff table")
+
+    def find(self, name: str) -> HandoffRule:
+        """The row for a body class by its name. Raises `KeyError`."""
+        return self._by_name[name]

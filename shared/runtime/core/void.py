@@ -1,0 +1,50 @@
+"""The void guard: no event, handoff or deadline does anything to an episode that was entered in error.
+
+It stands on the row of the table that names the rule, so that no rule has to look. Commands are refused instead
+(`shared.loops.must_stand`): whoever gives one has to know why nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar
+
+from shared.decision import Cause, Decision, State
+from shared.loops import CareState
+
+S = TypeVar("S", bound=State)
+T = TypeVar("T")
+
+
+class Void(Enum):
+    """What a row does about an episode that was entered in error."""
+
+    IGNORE = "ignore"
+    """The rule is not asked, and the state stays as it is."""
+    RUN = "run"
+    """The rule is asked: what it does concerns an episode in error as well."""
+
+
+def is_void(state: State) -> bool:
+    """Whether the record is an episode that was entered in error."""
+    return isinstance(state, CareState) and state.void
+
+
+def guarded(
+    rule: Callable[[S, T, Cause], Decision[S]],
+    void: Void,
+    unless: Callable[[S], bool] | None,
+) -> Callable[[Any, T, Cause], Decision[State]]:
+    """A rule that leaves the state as it is where the record is void, or where `unless` holds of it."""
+    if void is Void.RUN and unless is None:
+        return rule
+
+    def decide(state: S, item: T, cause: Cause) -> Decision[S]:
+        if void is Void.IGNORE and is_void(state):
+            return Decision(state)
+        if unless is not None and unless(state):
+            return Decision(state)
+        return rule(state, item, cause)
+
+    return decide

@@ -1,0 +1,67 @@
+"""What HTTP may use of the replica that serves it: a route that asks for anything else is a type error."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Protocol
+
+from shared.programs.profile import ProgramProfile
+from shared.runtime.clock import Clock
+from shared.runtime.core.record import Outcome, Work
+from shared.runtime.core.store import Store
+from shared.runtime.metrics import Metrics
+from shared.runtime.settings import ServiceSettings
+
+
+class Named(Protocol):
+    """A service, as far as it is named."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class CommandTaker(Protocol):
+    """The reactor, as far as commands need it."""
+
+    async def execute(self, work: Work) -> Outcome:
+        """Decide one command and save it. Raises what the rule refuses, and `Unavailable`."""
+        ...
+
+    async def handed_over(self, subject: str, timeout_seconds: float) -> bool:
+        """Wait until this record's handoffs are applied; False when they are still under way."""
+        ...
+
+
+class ProgramCatalogue(Protocol):
+    """The programs that this replica knows."""
+
+    def current(self, facility_id: str, program: str, on: date) -> ProgramProfile:
+        """The version that holds on a day for new admissions. Raises `Unknown`."""
+        ...
+
+    def all_current(self, facility_id: str, on: date) -> list[ProgramProfile]:
+        """Every program of a facility, as it holds on a day."""
+        ...
+
+
+class Replica(Protocol):
+    """One replica of one service, as commands and questions see it."""
+
+    @property
+    def service(self) -> Named: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def reactor(self) -> CommandTaker: ...
+    @property
+    def settings(self) -> ServiceSettings: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def programs(self) -> ProgramCatalogue: ...
+
+    def ensure_ready(self) -> None:
+        """Raises `Unavailable` when commands can't be taken now."""
+        ...
