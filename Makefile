@@ -66,6 +66,7 @@ check: setup asyncapi  ## Lint, format, types, import rules, contract drift
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/care contracts generate --check
+	$(BIN)/python deploy/compose/generate.py --check
 
 asyncapi:  ## Read the AsyncAPI document with the official parser (needs Node; skipped with a word where there is none)
 	@if command -v npm > /dev/null; then \
@@ -77,8 +78,9 @@ asyncapi:  ## Read the AsyncAPI document with the official parser (needs Node; s
 coverage: setup  ## Make docs/coverage.md from the marks on the tests
 	@$(BIN)/care coverage
 
-contracts: setup  ## Generate the published contract from the event classes
+contracts: setup  ## Generate the published contract, and what Compose says of each service
 	@$(BIN)/care contracts generate
+	@$(BIN)/python deploy/compose/generate.py
 
 format: setup  ## Format the code
 	@$(BIN)/ruff format .

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from care.ops import NAMES, PORTS
+from care.ops import NAMES
 from care.show import fail
+from shared.services import PORTS
 
 if TYPE_CHECKING:
     from rich.console import Console

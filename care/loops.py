@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from care.ops import PORTS, Token, local_token
+from care.ops import Token, local_token
 from care.show import Json, as_json, failures, table
+from shared.services import PORTS
 
 if TYPE_CHECKING:
     from care.http import ServiceClient
@@ -22,17 +24,14 @@ View = dict[str, Any]
 Urls = Mapping[str, str]
 
 
-def _url(name: str) -> Any:
-    return typer.Option(
-        f"--{name}", envvar=f"CARE_{name.upper()}_URL", help=f"The address of {name}."
-    )
-
-
-IntakeUrl = Annotated[str, _url("intake")]
-PlansUrl = Annotated[str, _url("plans")]
-AttendanceUrl = Annotated[str, _url("attendance")]
-FollowupUrl = Annotated[str, _url("followup")]
-INTAKE, PLANS, ATTENDANCE, FOLLOWUP = (f"http://127.0.0.1:{port}" for port in PORTS.values())
+Addresses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        metavar="SERVICE=URL",
+        help="A service's address; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+    ),
+]
 Facility = Annotated[
     str, typer.Option(envvar="CARE_FACILITY", help="The facility, for a token of the local issuer.")
 ]
@@ -45,14 +44,11 @@ def loops(
     overdue: Overdue = False,
     facility: Facility = "harbor-iop",
     token: Token = None,
-    intake: IntakeUrl = INTAKE,
-    plans: PlansUrl = PLANS,
-    attendance: AttendanceUrl = ATTENDANCE,
-    followup: FollowupUrl = FOLLOWUP,
+    url: Addresses = None,
     json: Json = False,
 ) -> None:
     """List the open loops of all services, the earliest deadline first: owner, deadline, age and escalation step."""
-    urls = {"intake": intake, "plans": plans, "attendance": attendance, "followup": followup}
+    urls = _urls(url or ())
     asked = {"owner_role": role, "kind": kind, "overdue": "true" if overdue else None}
     signed = token or local_token(facility, "operator")
 
@@ -70,14 +66,11 @@ def tasks(
     overdue: Overdue = False,
     facility: Facility = "harbor-iop",
     token: Token = None,
-    intake: IntakeUrl = INTAKE,
-    plans: PlansUrl = PLANS,
-    attendance: AttendanceUrl = ATTENDANCE,
-    followup: FollowupUrl = FOLLOWUP,
+    url: Addresses = None,
     json: Json = False,
 ) -> None:
     """List the tasks of one person or role: their own, and those of the colleagues they cover for."""
-    urls = {"intake": intake, "plans": plans, "attendance": attendance, "followup": followup}
+    urls = _urls(url or ())
     signed = token or local_token(facility, role, staff)
     # A token that is given may be a supervisor's, who asks about others.
     asked = {} if token is None else {"staff_id": staff, "role": role}
@@ -87,6 +80,19 @@ def tasks(
 
     found = _answered(_merged(urls, signed, of))
     _show([view for view in found if view["overdue"] or not overdue], json=json)
+
+
+def _urls(given: Sequence[str]) -> dict[str, str]:
+    """Where each service is: as given, else from the environment, else the port of `care up`."""
+    named = {one.partition("=")[0]: one.partition("=")[2] for one in given}
+    if unknown := sorted(set(named) - set(PORTS)):
+        raise typer.BadParameter(f"no such service: {', '.join(unknown)}", param_hint="--url")
+    return {
+        name: named.get(name)
+        or os.environ.get(f"CARE_{name.upper()}_URL")
+        or f"http://127.0.0.1:{port}"
+        for name, port in PORTS.items()
+    }
 
 
 def _answered(asking: Coroutine[Any, Any, list[View]]) -> list[View]:

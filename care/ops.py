@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from care.show import failures
+from shared.services import PORTS
 
-PORTS: Final = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
 NAMES: Final = ", ".join(PORTS)
 KEY: Final = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
 """The private key of the local token issuer."""

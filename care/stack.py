@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from care import ops
-from care.ops import NAMES, PORTS
+from care.ops import NAMES
 from care.show import fail
+from shared.services import PORTS
 
 LOOK_SECONDS = 0.2
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from care.ops import PORTS
 from care.show import failures
+from shared.services import PORTS
 
 if TYPE_CHECKING:
     from shared.contracts.event import Topic

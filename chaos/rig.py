@@ -37,9 +37,10 @@ from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
 from shared.devtools.backends.store import store_server, store_uri
 from shared.devtools.issuer import LocalIssuer
-from shared.devtools.stack import SERVICES, ServiceProcess
+from shared.devtools.stack import ServiceProcess
 from shared.errors import CareError
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
+from shared.services import SERVICES
 
 REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}
 """Two of the services run twice, so that groups rebalance and records are raced for."""

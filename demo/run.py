@@ -32,7 +32,8 @@ from demo.rates import Rate, rates
 from demo.witnesses import gather
 from demo.world import Staff, World
 from shared.devtools.backends import Backend
-from shared.devtools.stack import SERVICES, Stack, services
+from shared.devtools.stack import Stack, services
+from shared.services import SERVICES
 
 PROGRAM_DAYS: Final = 28 + 21 + 16 * 7 + 14
 """From the first arrival to the last possible graduation."""

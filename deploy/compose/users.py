@@ -17,7 +17,9 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-SERVICES = ("intake", "plans", "attendance", "followup")
+SUFFIX = "_MONGO_PASSWORD"
+"""A service has a user when its password is given: INTAKE_MONGO_PASSWORD makes care_intake."""
+ROOT = "MONGO_ROOT_PASSWORD"
 HOST = "mongo:27017"
 PATIENCE_SECONDS = 60.0
 ALREADY_INITIALIZED = 23
@@ -90,8 +92,9 @@ def accepted(user: str, secret: str, database: str) -> bool:
 
 def main() -> None:
     """Try until the store answers, then do what is missing."""
-    root_secret = password("MONGO_ROOT_PASSWORD")
-    secrets = {name: password(f"{name.upper()}_MONGO_PASSWORD") for name in SERVICES}
+    root_secret = password(ROOT)
+    given = [name for name in os.environ if name.endswith(SUFFIX)]
+    secrets = {name.removesuffix(SUFFIX).lower(): password(name) for name in sorted(given)}
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -19,7 +19,6 @@ from shared.runtime.settings import ServiceSettings
 SERVICE = Service(
     name="attendance",
     summary="Sessions, rolls, weekly hours, absences and screens.",
-    port=8003,
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES),
         "session": RecordKind(sessions.SessionState, SESSION_DEADLINES, owns_ids=True),

@@ -12,7 +12,6 @@ from shared.runtime.settings import ServiceSettings
 SERVICE = Service(
     name="followup",
     summary="Outreach, aftercare, check-ins, return to use, re-engagement, and who was seen in time.",
-    port=8004,
     kinds={
         "episode": RecordKind(
             episode_state.EpisodeState, DEADLINES, after_each=invariants.restored

@@ -18,7 +18,6 @@ from shared.runtime.service import Service, run
 SERVICE = Service(
     name="intake",
     summary="Referrals, consents, assessments, recommendations, admission and partner loops.",
-    port=8001,
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES, owns_ids=True),
         "person": RecordKind(person_state.PersonState, PERSON_DEADLINES, owns_ids=True),

@@ -13,7 +13,6 @@ from shared.runtime.settings import ServiceSettings
 SERVICE = Service(
     name="plans",
     summary="Treatment plans, goals, reviews, level changes, transfer, graduation and discharge.",
-    port=8002,
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, DEADLINES),
         "person": RecordKind(PersonState),

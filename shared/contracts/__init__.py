@@ -5,7 +5,12 @@ catalogue), then read the publisher you care about. `published/` is generated fr
 by `care contracts generate` and committed, so that nobody needs Python to read the contract.
 """
 
-from . import attendance, followup, intake, plans
-from .event import CATALOGUE, TOPICS, Envelope, Event
+from importlib import import_module
 
-__all__ = ["CATALOGUE", "TOPICS", "Envelope", "Event", "attendance", "followup", "intake", "plans"]
+from .event import CATALOGUE, TOPICS, Envelope, Event
+from .publishers import PUBLISHERS
+
+for _publisher in PUBLISHERS:  # defining its classes fills the catalogue
+    import_module(f"{__name__}.{_publisher}")
+
+__all__ = ["CATALOGUE", "PUBLISHERS", "TOPICS", "Envelope", "Event"]

@@ -18,10 +18,12 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from .publishers import PUBLISHERS
+
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
 MAX_EVENT_BYTES: Final = 512 * 1024
-"""A larger event is refused when it is decided, and parked when it is heard."""
+"""A larger event is refused when it is decided, and dead-lettered when it is received."""
 
 SubjectKind = Literal["episode", "group", "session", "person", "staff"]
 Sensitivity = Literal["operational", "part2", "notes"]
@@ -45,9 +47,7 @@ class Topic:
     incarnation: int = 1
 
 
-TOPICS: Final[dict[str, Topic]] = {
-    name: Topic(name) for name in ("care.intake", "care.plans", "care.attendance", "care.followup")
-}
+TOPICS: Final[dict[str, Topic]] = {f"care.{name}": Topic(f"care.{name}") for name in PUBLISHERS}
 """Topics by name. A topic's name is also the `source` of every event on it."""
 
 PARTITIONS: Final = 12

@@ -18,8 +18,8 @@ from urllib.request import urlopen
 from shared.devtools.backends import Backend, BackendError
 from shared.devtools.backends.process import free_port, spawn, tail
 from shared.devtools.issuer import LocalIssuer
+from shared.services import SERVICES
 
-SERVICES: Final = ("intake", "plans", "attendance", "followup")
 READY_WITHIN_SECONDS: Final = 60.0
 STOPPED_WITHIN_SECONDS: Final = 20.0
 

@@ -47,6 +47,7 @@ from shared.runtime.recovery.journal import COMPACTED, KafkaJournal, journal_top
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
+from shared.services import PORTS
 
 if TYPE_CHECKING:
     from shared.runtime.tracing import Tracing
@@ -61,7 +62,6 @@ class Service:
 
     name: str
     summary: str
-    port: int
     kinds: Mapping[str, RecordKind]
     reactions: Reactions
     routers: Sequence[APIRouter]
@@ -401,7 +401,7 @@ def run(service: Service, settings: ServiceSettings) -> None:
     uvicorn.run(
         app,
         host=settings.host,
-        port=settings.port or service.port,
+        port=settings.port or PORTS[service.name],
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),

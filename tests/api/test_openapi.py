@@ -23,10 +23,10 @@ from schemathesis import GenerationMode
 from schemathesis.core import NotSet
 
 from shared.devtools.backends import Backend
-from shared.devtools.stack import SERVICES
 from shared.runtime.http.openapi import PROBLEM
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
+from shared.services import SERVICES
 from tests.flows.scene import FACILITY, MORNING, ZONE, Flow, Patient, flowing
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE

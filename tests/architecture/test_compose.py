@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 
 from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 from shared.runtime.settings import ServiceSettings
+from shared.services import PORTS
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
@@ -19,7 +22,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
-PORTS = {"intake": 8001, "plans": 8002, "attendance": 8003, "followup": 8004}
 
 
 def stage(name: str) -> str:
@@ -108,11 +110,14 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     assert settings["CARE_JWKS"] == "/run/secrets/jwks"
 
 
-def test_the_users_script_knows_every_service() -> None:
-    script = (ROOT / "deploy" / "compose" / "users.py").read_text(encoding="utf-8")
-    named = re.search(r"^SERVICES = \((.*)\)$", script, re.MULTILINE)
-    assert named
-    assert sorted(re.findall(r'"(\w+)"', named[1])) == SERVICES
+def test_compose_and_its_example_follow_from_the_list_of_services() -> None:
+    script = ROOT / "deploy" / "compose" / "generate.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--check"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(PORTS) == [name for name in CONTAINERS if name in PORTS]
+    assert set(PORTS) == set(SERVICES), "a folder without a port, or a port without a folder"
 
 
 def test_no_password_is_written_down() -> None:

@@ -11,8 +11,8 @@ from fastapi.routing import APIRoute
 
 from shared.contracts.codes import AttendanceLoop, FollowupLoop, IntakeLoop, PlansLoop
 from shared.contracts.event import CATALOGUE, OpenEnum
-from shared.devtools.stack import SERVICES
 from shared.runtime.service import Service
+from shared.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

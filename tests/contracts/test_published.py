@@ -20,11 +20,11 @@ import shared.contracts
 from shared.contracts import codes, intake, plans, publish
 from shared.contracts.event import CATALOGUE, TOPICS, Event, OpenEnum, read_envelope
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
+from shared.services import SERVICES
 
 ROOT = Path(shared.contracts.__file__).parents[2]
 EVENTS = sorted(CATALOGUE.values(), key=lambda event: event.TYPE)
-SERVICES = {"intake", "plans", "attendance", "followup"}
-LISTENERS = SERVICES | {"partners", "reporting"}
+LISTENERS = {*SERVICES, "partners", "reporting"}
 
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
 

@@ -7,8 +7,8 @@ from importlib import import_module
 import pytest
 
 from shared.contracts.event import CATALOGUE, Event
-from shared.devtools.stack import SERVICES
 from shared.runtime.service import Service
+from shared.services import SERVICES
 
 NAMED = [
     pytest.param(event, consumer, id=f"{event.TYPE}-{consumer}")

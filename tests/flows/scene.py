@@ -15,7 +15,8 @@ from demo.ledger import Ledger, judge
 from demo.witnesses import Evidence, Heard, gather, read_topics
 from demo.world import Staff, World
 from shared.devtools.backends import Backend
-from shared.devtools.stack import SERVICES, Stack, services
+from shared.devtools.stack import Stack, services
+from shared.services import SERVICES
 from tests.integration.bus import forget_topics
 
 FACILITY = "harbor-iop"

@@ -16,7 +16,8 @@ from demo.population import population
 from demo.witnesses import gather
 from demo.world import World
 from shared.devtools.backends import Backend
-from shared.devtools.stack import SERVICES, ServiceProcess, Stack, services
+from shared.devtools.stack import ServiceProcess, Stack, services
+from shared.services import SERVICES
 from tests.integration.bus import forget_topics, until
 
 EPISODES = 2

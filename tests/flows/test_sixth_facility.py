@@ -20,11 +20,11 @@ from uuid import uuid4
 
 import pytest
 
-from care.ops import PORTS
 from shared.devtools.backends import Backend
 from shared.devtools.backends.process import free_port, tail
 from shared.programs.read import read_profile
 from shared.runtime.http.programs import Programs
+from shared.services import PORTS
 from tests.integration.bus import forget_topics
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -70,7 +70,7 @@ class Rules:
             on(intake.LevelRecommended, self.recommended),
         )
         kinds = {"episode": RecordKind(Sheet)}
-        return Service("plans", "For tests.", 0, kinds, reactions, [_router()])
+        return Service("plans", "For tests.", kinds, reactions, [_router()])
 
 
 def _router() -> APIRouter:

@@ -16,8 +16,8 @@ from typer.main import get_command
 from care import cli, ops
 from shared.contracts import CATALOGUE
 from shared.devtools.issuer import DEFAULT_ISSUER
-from shared.devtools.stack import SERVICES
 from shared.runtime.http.auth import ALGORITHMS, AUDIENCE, Authenticator
+from shared.services import SERVICES
 from tests.unit.care.terminal import care
 
 EPISODE = "1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44"

@@ -191,7 +191,7 @@ def test_tasks_are_the_caller_s_own_or_those_a_supervisor_asks_about(answering: 
 
 @pytest.mark.usefixtures("answering")
 def test_a_service_that_is_down_is_named() -> None:
-    failed = care("loops", "--plans", "http://down")
+    failed = care("loops", "--url", "plans=http://down")
     assert failed.exit_code == 1
     assert failed.stderr.startswith("plans at http://down: no-answer: ")
     assert "care up" in failed.stderr

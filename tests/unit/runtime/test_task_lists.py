@@ -25,7 +25,6 @@ from tests.unit.support import FACILITY, START, cause, fact, uid
 SERVICE = Service(
     name="intake",
     summary="Nothing but loops.",
-    port=1,
     kinds={"episode": RecordKind(CareState), **STAFF_KIND},
     reactions=Reactions(*STAFF_REACTIONS),
     routers=(),

@@ -1,0 +1,80 @@
+# ruff: noqa: INP001 - a script, not a package
+"""Write what `docker-compose.yml` and `.env.example` say of each service, from the one list in `shared/services.py`.
+
+python deploy/compose/generate.py            # writes
+python deploy/compose/generate.py --check    # exits with 1 when a file is not current
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from shared.services import PORTS  # noqa: E402 - found from wherever this is called
+
+BEGIN, END = "# made by deploy/compose/generate.py: {}", "# end of what is made"
+REFERENCE = "${{{}_MONGO_PASSWORD:?cp .env.example .env}}"
+
+
+def service(name: str, port: int) -> str:
+    """One service of Compose."""
+    secret = REFERENCE.format(name.upper())
+    return f"""  {name}:
+    <<: *service
+    image: throughcare-{name}
+    build: {{context: ., target: service, args: {{SERVICE: {name}}}}}
+    ports: ["127.0.0.1:{port}:8000"]
+    environment:
+      <<: *settings
+      MONGO_URI: mongodb://care_{name}:{secret}@mongo/care_{name}?directConnection=true
+"""
+
+
+def passwords(name: str) -> str:
+    """What the container that makes the store's users is given."""
+    return f"      {name.upper()}_MONGO_PASSWORD: {REFERENCE.format(name.upper())}\n"
+
+
+def example(name: str) -> str:
+    """A service's line of `.env.example`."""
+    return f"{name.upper()}_MONGO_PASSWORD=development-only-{name}\n"
+
+
+def replaced(text: str, part: str, made: str, indent: str = "") -> str:
+    """The text with a part between its two marks made anew. Raises `ValueError` where a mark is missing."""
+    begin = f"{indent}{BEGIN.format(part)}\n"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(f"{indent}{END}\n")
+    if not (found and closed):
+        raise ValueError(f"no marks for {part}")
+    return f"{before}{begin}{made}{indent}{END}\n{after}"
+
+
+def files() -> dict[Path, str]:
+    """Each file as it has to be."""
+    compose, env = ROOT / "docker-compose.yml", ROOT / ".env.example"
+    text = compose.read_text(encoding="utf-8")
+    text = replaced(text, "passwords", "".join(map(passwords, PORTS)), "      ")
+    made = "\n".join(service(name, port) for name, port in PORTS.items())
+    text = replaced(text, "services", made, "  ")
+    lines = "".join(map(example, PORTS))
+    return {compose: text, env: replaced(env.read_text(encoding="utf-8"), "passwords", lines)}
+
+
+def main() -> int:
+    """Write, or check."""
+    stale = [p for p, text in files().items() if p.read_text(encoding="utf-8") != text]
+    if "--check" in sys.argv:
+        for path in stale:
+            sys.stderr.write(f"{path.name} is not current: make contracts\n")
+        return 1 if stale else 0
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
