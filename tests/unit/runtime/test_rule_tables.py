@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.contracts.codes import AttendanceLoop
-from shared.contracts.event import OpenEnum
+from shared.contracts.codes import AttendanceLoop, FollowupLoop
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State
 from shared.loops import CareState
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
@@ -32,12 +31,6 @@ class Note(HandoffBody):
     text: str
 
 
-class Colour(OpenEnum):
-    RED = "red"
-    BLUE = "blue"
-    UNKNOWN = "unknown"
-
-
 def note(state: Notes, item: object, _cause: Cause) -> Decision[Notes]:
     return Decision(state.replace(asked=(*state.asked, item)))
 
@@ -46,15 +39,15 @@ def alone(state: Notes, cause: Cause) -> Decision[Notes]:
     return note(state, None, cause)
 
 
-def painted(state: Notes, name: str, cause: Cause) -> Decision[Notes]:
-    return note(state, ("painted", name), cause)
+def escalated(state: Notes, name: str, cause: Cause) -> Decision[Notes]:
+    return note(state, ("escalated", name), cause)
 
 
 TABLE = Deadlines(
     due("alone", alone),
     due_for("named", note),
     due_for("day", note, date.fromisoformat),
-    loops=LoopDeadlines(Colour, {Colour.RED: painted}, default=note),
+    loops=LoopDeadlines(FollowupLoop, {FollowupLoop.OUTREACH: escalated}, default=note),
 )
 
 
@@ -66,15 +59,15 @@ TABLE = Deadlines(
         ("named:one:more", "one:more"),
         ("named", ""),
         ("day:2026-03-02", date(2026, 3, 2)),
-        ("loop:red:x", ("painted", "loop:red:x")),
-        ("loop:blue:x", "loop:blue:x"),
+        ("loop:outreach:x", ("escalated", "loop:outreach:x")),
+        ("loop:check_in:x", "loop:check_in:x"),
     ],
 )
 def test_a_deadline_asks_the_rule_of_its_kind_with_its_detail(name: str, asked: object) -> None:
     assert TABLE.decide(Notes(), name, cause()).state.asked == (asked,)
 
 
-@pytest.mark.parametrize("name", ["unheard", "unheard:x", "loop:green:x", "loop:unknown:x", ""])
+@pytest.mark.parametrize("name", ["unheard", "unheard:x", "loop:seat:x", "loop:unknown:x", ""])
 def test_a_deadline_without_a_rule_is_an_error_that_does_not_repeat_its_detail(name: str) -> None:
     with pytest.raises(ValueError, match=r"^unknown deadline [a-z]*$"):
         TABLE.decide(Notes(), name, cause())
@@ -82,7 +75,7 @@ def test_a_deadline_without_a_rule_is_an_error_that_does_not_repeat_its_detail(n
 
 def test_a_record_without_loops_has_no_rule_for_their_deadlines() -> None:
     with pytest.raises(ValueError, match="unknown deadline loop"):
-        Deadlines(due("alone", alone)).decide(Notes(), "loop:red:x", cause())
+        Deadlines(due("alone", alone)).decide(Notes(), "loop:outreach:x", cause())
 
 
 MADE_TWICE: Mapping[str, Callable[[], object]] = {
@@ -99,8 +92,8 @@ def test_nothing_stands_twice_in_a_table(what: str) -> None:
 
 
 def test_every_kind_of_loop_has_a_rule() -> None:
-    with pytest.raises(TypeError, match="blue"):
-        LoopDeadlines(Colour, {Colour.RED: painted})
+    with pytest.raises(TypeError, match="check_in"):
+        LoopDeadlines(FollowupLoop, {FollowupLoop.OUTREACH: escalated})
     with pytest.raises(TypeError, match="no rule"):
         LoopDeadlines[Notes](AttendanceLoop)
 
