@@ -26,7 +26,7 @@ from shared.runtime.core.record import (
     Work,
 )
 from shared.runtime.core.relay import Publisher
-from shared.runtime.core.store import Document, Place, Store
+from shared.runtime.core.store import Document, Store
 
 NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
 WALL: Final = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
@@ -357,35 +357,6 @@ class StoreSuite:
         assert await store.next_due(just) == just
         assert await store.next_due(now) == just
 
-    async def test_the_marked_are_listed_in_order_and_page_by_page(self, store: Store) -> None:
-        names = sorted(subject(f"marked {n}") for n in range(5))
-        minutes = (20, 10, 10, 30, None)
-
-        async def mark(name: str, at: datetime | None, facility: str = "harbor-iop") -> None:
-            def change(record: Record) -> None:
-                count_up(record)
-                record.state = record.state.replace(at=at)
-                record.facility_id = facility
-
-            await self._saved(store, name, change)
-
-        for name, after in zip(names, minutes, strict=True):
-            await mark(name, None if after is None else WALL + timedelta(minutes=after))
-        await mark(subject("elsewhere"), WALL, "other-iop")
-        wanted = [names[1], names[2], names[0], names[3]]
-        found = await store.by_index("at", "harbor-iop", None, 10)
-        assert [record.subject for record in found] == wanted
-        seen: list[str] = []
-        place: Place | None = None
-        while page := await store.by_index("at", "harbor-iop", place, 1):
-            [record] = page
-            seen.append(record.subject)
-            place = (record.state.index_entries()["at"], record.subject)
-        assert seen == wanted
-        await mark(names[1], None)
-        found = await store.by_index("at", "harbor-iop", None, 10)
-        assert [record.subject for record in found] == wanted[1:]
-
     async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
         """A store that keeps milliseconds must not call a record due before its deadline is."""
         name, at = subject("precise"), WALL + timedelta(microseconds=1_500)
@@ -397,6 +368,11 @@ class StoreSuite:
         next_due = await store.next_due(WALL + timedelta(days=1))
         assert next_due is not None
         assert await store.due(next_due, ALL, 10) == [name]
+
+    async def test_a_deadline_at_the_end_of_the_calendar_is_one(self, store: Store) -> None:
+        name, at = subject("far"), datetime.max.replace(tzinfo=UTC)
+        await self._armed(store, name, at)
+        assert await store.due(at, ALL, 10) == [name]
 
     async def test_without_a_deadline_or_parked_nothing_is_due(self, store: Store) -> None:
         name, far = subject("undone"), WALL + timedelta(days=365)

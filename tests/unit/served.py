@@ -20,7 +20,13 @@ from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
-from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic
+from shared.testing.fakes import (
+    CarefulStore,
+    Disk,
+    MemoryDeadLetters,
+    MemoryPublisher,
+    MemoryTopic,
+)
 from tests.unit.support import FACILITY, START, settings_for, uid
 
 
@@ -33,6 +39,7 @@ class Served:
         self.topic = MemoryTopic()
         self.metrics = Metrics()
         self.store = CarefulStore(service.kinds, self.disk)
+        self.dead_letters = MemoryDeadLetters(self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.clock: Any = self
         self.reactor = Reactor(
