@@ -9,7 +9,7 @@ from shared.decision import derive_id
 from shared.runtime.core.dead_letter import fingerprint
 from shared.runtime.core.store import Document, Store
 from shared.runtime.dead_letters.store import DeadLetters
-from shared.testing.suites import NOW, WALL, subject
+from shared.testing.suites import NOW, STORED_WALL, WALL, subject
 
 
 class DeadLettersSuite:
@@ -40,7 +40,10 @@ class DeadLettersSuite:
             ("envelope-invalid", 1, 1),
         ]
         first = found[0]
-        assert (first["first_seen"], first["last_seen"]) == (WALL, WALL + timedelta(seconds=3))
+        assert (first["first_seen"], first["last_seen"]) == (
+            STORED_WALL,
+            STORED_WALL + timedelta(seconds=3),
+        )
         assert first["type"] == "care.intake.test.v1"
 
     async def test_pages_hold_what_was_asked_for_and_no_content(

@@ -21,7 +21,13 @@ from pymongo import UpdateOne
 
 from shared.errors import Unavailable
 from shared.runtime.core.dead_letter import OPEN
-from shared.runtime.core.documents import Document, guarded_write, record_of
+from shared.runtime.core.documents import (
+    Document,
+    from_microseconds,
+    guarded_write,
+    in_microseconds,
+    record_of,
+)
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.relay import Entries
@@ -167,11 +173,13 @@ class MemoryStore:
         return found
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        [found] = await self.seam.call("due", [lambda: self._due(_stored(now), buckets, limit)])
+        [found] = await self.seam.call(
+            "due", [lambda: self._due(in_microseconds(now), buckets, limit)]
+        )
         return found
 
     async def next_due(self, until: datetime) -> datetime | None:
-        [found] = await self.seam.call("next_due", [lambda: self._next_due(_stored(until))])
+        [found] = await self.seam.call("next_due", [lambda: self._next_due(in_microseconds(until))])
         return found
 
     async def by_index(
@@ -261,7 +269,7 @@ class MemoryStore:
             found |= {document["_id"]: document for document in stranded[:limit]}
         return [record_of(document, self._kinds) for document in found.values()]
 
-    def _due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+    def _due(self, now: int, buckets: Sequence[int], limit: int) -> list[str]:
         due = [
             (document["due"], document["_id"])
             for document in self.disk.documents()
@@ -269,9 +277,10 @@ class MemoryStore:
         ]
         return [subject for _, subject in sorted(due)[:limit]]
 
-    def _next_due(self, until: datetime) -> datetime | None:
+    def _next_due(self, until: int) -> datetime | None:
         dues = [document["due"] for document in self.disk.documents() if "due" in document]
-        return min((due for due in dues if due <= until), default=None)
+        earliest = min((due for due in dues if due <= until), default=None)
+        return None if earliest is None else from_microseconds(earliest)
 
     def _by_index(self, query: IndexQuery) -> Page:
         found = [document for document in self.disk.documents() if query.has(document)]

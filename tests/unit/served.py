@@ -27,7 +27,7 @@ from shared.testing.fakes import (
     MemoryPublisher,
     MemoryTopic,
 )
-from tests.unit.support import FACILITY, START, settings_for, uid
+from tests.unit.support import FACILITY, START, settings_for, ticking, uid
 
 
 class Served:
@@ -47,7 +47,7 @@ class Served:
         )
         self.settings = settings_for(service.source)
         self.programs = Programs.load()
-        self._now = now
+        self._now = ticking(now)
         self._keys = 0
         self._heard: dict[tuple[str, str], int] = {}
         self._actor = Actor(uid("actor"), FACILITY, "clinician")
@@ -131,7 +131,7 @@ class Served:
         await self.at(self._now + timedelta(**units))
 
     async def at(self, now: datetime) -> None:
-        self._now = now
+        self._now = now = ticking(now)
         for _ in range(50):
             subjects = await self.store.due(now, range(PARTITIONS), 1000)
             if not subjects:

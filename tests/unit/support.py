@@ -30,7 +30,12 @@ E = TypeVar("E", bound=Event)
 EPISODE_ID = "8f1f6a52-6a3e-5f0e-9a4e-0c5a7b1d2e3f"
 EPISODE = f"episode/{EPISODE_ID}"
 FACILITY = "harbor-iop"
-START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+START = datetime(2026, 3, 2, 15, 0, 0, 123_457, tzinfo=UTC)
+
+
+def ticking(now: datetime) -> datetime:
+    """An instant as a clock shows it: real clocks carry microseconds, so a whole second gets some."""
+    return now if now.microsecond else now.replace(microsecond=START.microsecond)
 
 
 def uid(name: str) -> str:
@@ -183,7 +188,7 @@ class History:
         self.reactions = reactions
         self.handoffs = handoffs or HandoffRules()
         self.record = Record(subject, kind, kind.state())
-        self.now = now
+        self.now = ticking(now)
         self._heard: Counter[str] = Counter()
         self._commands = 0
 
@@ -209,7 +214,7 @@ class History:
 
     def at(self, now: datetime) -> Self:
         """Let time pass to this instant: deadlines fire on the way, each at its own instant."""
-        self.now = now
+        self.now = now = ticking(now)
         work = self._work("deadlines", now, None)
         for _ in range(20):
             if self.record.due is None or self.record.due > now:

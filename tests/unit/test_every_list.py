@@ -306,3 +306,11 @@ _shelves: dict[tuple[str, str], Shelf] = {}
 
 def _shelf(name: str, path: str) -> Shelf:
     return _shelves.setdefault((name, path), Shelf(name, path))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_an_instant_outside_the_calendar_is_refused(name: str, end: str) -> None:
+    """Not a list, but the same text that once broke one."""
+    served = Served(service(name)).acting_as("operator")
+    refused(await served.get("/ops/flow", params={"due_until": end}), 422, "request-invalid")

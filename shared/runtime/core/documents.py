@@ -85,7 +85,7 @@ def guarded_write(
         for stream in record.new_streams:
             values[f"inbox.{stream}"] = record.inbox[stream]
     if due is not None:
-        values["due"] = _in_milliseconds(due)
+        values["due"] = in_microseconds(due)
     else:
         change["$unset"] = {"due": ""}
     # Set again even when it was set already: a relay may clear it between this load and this write.
@@ -109,21 +109,18 @@ def rearm(document: Document) -> None:
     """Have a stored record found by its earliest deadline again, as a save would."""
     deadlines: Mapping[str, str] = document["state"].get("deadlines") or {}
     if deadlines:
-        document["due"] = _in_milliseconds(min(map(datetime.fromisoformat, deadlines.values())))
+        document["due"] = in_microseconds(min(map(datetime.fromisoformat, deadlines.values())))
 
 
 def in_microseconds(instant: datetime) -> Int64:
-    """An instant as an index orders it, exactly: microseconds since 1970. MongoDB's own dates have milliseconds only.
+    """An instant of the domain's time as it is stored and compared: microseconds since 1970.
 
-    Every instant has its number, at either end of the calendar and whatever its UTC offset.
+    MongoDB's own dates have milliseconds: deadlines would fire late or be found too early, and an index would not
+    know the order of its records. Every instant has its number, at either end of the calendar and whatever its offset.
     """
     return Int64((instant - EPOCH) // MICROSECOND)
 
 
-def _in_milliseconds(due: datetime) -> datetime:
-    """MongoDB keeps milliseconds. Rounded up: a record found before its deadline can fire is found for ever."""
-    rest = due.microsecond % 1_000
-    try:
-        return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)
-    except OverflowError:  # the last millisecond of the calendar
-        return due
+def from_microseconds(number: int) -> datetime:
+    """The instant, in UTC."""
+    return EPOCH + number * MICROSECOND

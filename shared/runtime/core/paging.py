@@ -143,7 +143,7 @@ def _place(content: bytes) -> Place:
 
 
 def make_cursor(content: bytes, *scope: str) -> str:
-    """A cursor of the list that `scope` names. Letters, digits, `-` and `_` only: it needs no escaping in a URL.
+    """A cursor of the list that `scope` names. It has only letters, digits, `-` and `_`: it needs no escaping in a URL.
 
     It holds what was shown already and grants nothing: whoever makes one up sees what they may see without it.
     """

@@ -19,7 +19,14 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import CareError, Unavailable
-from shared.runtime.core.documents import Document, guarded_write, is_newer, record_of
+from shared.runtime.core.documents import (
+    Document,
+    from_microseconds,
+    guarded_write,
+    in_microseconds,
+    is_newer,
+    record_of,
+)
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import Record, RecordKind
 
@@ -235,7 +242,7 @@ class MongoStore:
         ]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": now}}
+        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
         if len(buckets) < PARTITIONS:
             wanted["bucket"] = {"$in": list(buckets)}
         with translated():
@@ -250,9 +257,9 @@ class MongoStore:
     async def next_due(self, until: datetime) -> datetime | None:
         with translated():
             document = await self._records.find_one(
-                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
+                {"due": {"$lte": in_microseconds(until)}}, {"due": 1}, sort=[("due", ASCENDING)]
             )
-        return None if document is None else document["due"]
+        return None if document is None else from_microseconds(document["due"])
 
     async def by_index(
         self,
