@@ -67,13 +67,15 @@ def list_(
         typer.Option(help="Only this status: open, redriven, discarded, already-applied …"),
     ] = "open",
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on where the last page ended.")] = None,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
     """List dead letters, in the order of their ids."""
     asked = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
-    found = Operations(service, url, token).get("/ops/dead-letters/rows", **asked, limit=str(limit))
+    asked |= {"limit": str(limit), "after": after}
+    found = Operations(service, url, token).get("/ops/dead-letters/rows", **asked)
     if json:
         as_json(found)
         return
@@ -91,7 +93,7 @@ def list_(
         for row in found["rows"]
     )
     if "next" in found:
-        typer.echo(f"There are more, after {found['next']}: raise --limit.")
+        typer.echo(f"There are more: --after {found['next']}")
 
 
 @app.command(epilog="Example: `care dead-letters show plans ID`")

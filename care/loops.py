@@ -122,6 +122,8 @@ async def _merged(urls: Urls, token: str, of: Any) -> list[View]:
 
 
 async def _pages(client: ServiceClient, asked: Mapping[str, str | None]) -> list[View]:
+    from care.http import ServiceError
+
     found: list[View] = []
     after: str | None = None
     for _ in range(PAGES_MAX):
@@ -129,8 +131,13 @@ async def _pages(client: ServiceClient, asked: Mapping[str, str | None]) -> list
         found += answer["loops"]
         after = answer.get("next")
         if after is None:
-            break
-    return found
+            return found
+    raise ServiceError(
+        client.service,
+        client.url,
+        "list-too-long",
+        f"The list of open loops has more than {PAGES_MAX} pages.",
+    )
 
 
 def _show(found: Sequence[View], *, json: bool) -> None:

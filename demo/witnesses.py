@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
@@ -20,6 +20,7 @@ from demo.world import Accepted
 from shared.contracts.event import TOPICS
 
 Document = dict[str, Any]
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ async def _read_store(uri: str, database: str) -> Kept:
         projection = dict.fromkeys(fields, 1)
         kept = Kept()
         async for record in base["records"].find({}, projection):
+            if "due" in record:
+                record["due"] = EPOCH + timedelta(microseconds=record["due"])
             kept.records[record["_id"]] = record
         metadata = await base["metadata"].find_one({"_id": "service"}) or {}
         kept.wanted = frozenset(metadata.get("wanted", ()))

@@ -27,7 +27,7 @@ from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Timers
 from shared.testing.fakes import Disk, MemoryStore, Seam, away
 
-START: Final = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+START: Final = datetime(2026, 3, 2, 15, 0, 0, 123_457, tzinfo=UTC)
 BATCH: Final = 20
 SETTINGS: Final = ServiceSettings()
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from shared.decision import derive_id
 from shared.runtime.core.dead_letter import fingerprint
 from shared.runtime.core.store import Document, Store
 from shared.runtime.dead_letters.store import DeadLetters
-from shared.testing.suites import NOW, WALL, subject
+from shared.testing.suites import NOW, STORED_WALL, WALL, subject
 
 
 class DeadLettersSuite:
@@ -20,11 +20,11 @@ class DeadLettersSuite:
 
     async def _kept(self, store: Store) -> list[Document]:
         rows = [
-            _row(self.ONE, "intake", 3, "decision-raised", wall=WALL),
-            _row(self.ONE, "intake", 4, "stream-blocked", wall=WALL + timedelta(seconds=1)),
-            _row(self.ONE, "plans", 1, "decision-raised", wall=WALL + timedelta(seconds=2)),
-            _row(self.TWO, "intake", 7, "decision-raised", wall=WALL + timedelta(seconds=3)),
-            _row(self.TWO, None, None, "envelope-invalid", wall=WALL + timedelta(seconds=4)),
+            dead_letter(self.ONE, "intake", 3, "decision-raised", wall=WALL),
+            dead_letter(self.ONE, "intake", 4, "stream-blocked", wall=WALL + timedelta(seconds=1)),
+            dead_letter(self.ONE, "plans", 1, "decision-raised", wall=WALL + timedelta(seconds=2)),
+            dead_letter(self.TWO, "intake", 7, "decision-raised", wall=WALL + timedelta(seconds=3)),
+            dead_letter(self.TWO, None, None, "envelope-invalid", wall=WALL + timedelta(seconds=4)),
         ]
         await store.add_dead_letters(rows)
         return rows
@@ -40,24 +40,33 @@ class DeadLettersSuite:
             ("envelope-invalid", 1, 1),
         ]
         first = found[0]
-        assert (first["first_seen"], first["last_seen"]) == (WALL, WALL + timedelta(seconds=3))
+        assert (first["first_seen"], first["last_seen"]) == (
+            STORED_WALL,
+            STORED_WALL + timedelta(seconds=3),
+        )
         assert first["type"] == "care.intake.test.v1"
 
     async def test_pages_hold_what_was_asked_for_and_no_content(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
         await self._kept(store)
-        seen: list[str] = []
-        after: str | None = None
-        while page := await dead_letters.page({"status": "open"}, after, 2):
-            seen += [row["id"] for row in page]
-            assert all("data" not in row and "item" not in row for row in page)
-            after = page[-1]["id"]
-        assert (len(seen), seen) == (5, sorted(set(seen)))
+        for limit in range(1, 7):
+            seen: list[str] = []
+            after: str | None = None
+            for pages_left in reversed(range(-(-5 // limit))):
+                page = await dead_letters.page({"status": "open"}, after, limit)
+                seen += [row["id"] for row in page.rows]
+                assert all("data" not in row and "item" not in row for row in page.rows)
+                after = page.next
+                assert (after is None) is (pages_left == 0), (
+                    "the last page says that it is the last"
+                )
+            assert (len(seen), seen) == (5, sorted(set(seen)))
         wanted = {"subject": self.ONE, "reason": "decision-raised", "status": "open"}
         found = await dead_letters.page(wanted, None, 10)
-        assert {row["stream"] for row in found} == {"intake", "plans"}
-        assert await dead_letters.page({"status": "discarded"}, None, 10) == []
+        assert {row["stream"] for row in found.rows} == {"intake", "plans"}
+        nothing = await dead_letters.page({"status": "discarded"}, None, 10)
+        assert (nothing.rows, nothing.next) == ([], None)
 
     async def test_a_line_is_in_order_and_lines_by_how_long_they_wait(
         self, store: Store, dead_letters: DeadLetters
@@ -118,7 +127,7 @@ class DeadLettersSuite:
         assert (found[1]["action"], found[1]["result"]) == ("redrive", {"redriven": 4})
 
 
-def _row(
+def dead_letter(
     name: str, stream: str | None, sequence: int | None, reason: str, *, wall: datetime
 ) -> Document:
     """A dead letter as the runtime writes it."""

@@ -21,10 +21,17 @@ from pymongo import UpdateOne
 
 from shared.errors import Unavailable
 from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.documents import (
+    Document,
+    from_microseconds,
+    guarded_write,
+    in_microseconds,
+    record_of,
+)
+from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.core.store import Document, MongoStore, Place, guarded_write
-from shared.runtime.dead_letters.store import StreamKey, grouped
+from shared.runtime.dead_letters.store import RowsPage, StreamKey, grouped, id_before, page_of_rows
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
@@ -166,19 +173,27 @@ class MemoryStore:
         return found
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        [found] = await self.seam.call("due", [lambda: self._due(_stored(now), buckets, limit)])
+        [found] = await self.seam.call(
+            "due", [lambda: self._due(in_microseconds(now), buckets, limit)]
+        )
         return found
 
     async def next_due(self, until: datetime) -> datetime | None:
-        [found] = await self.seam.call("next_due", [lambda: self._next_due(_stored(until))])
+        [found] = await self.seam.call("next_due", [lambda: self._next_due(in_microseconds(until))])
         return found
 
     async def by_index(
-        self, name: str, facility_id: str, after: Place | None, limit: int
-    ) -> list[Record]:
-        [found] = await self.seam.call(
-            "marked", [lambda: self._by_index(name, facility_id, _stored(after), limit)]
-        )
+        self,
+        name: str,
+        facility_id: str,
+        after: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page:
+        query = IndexQuery.read(name, facility_id, after, limit, since, until)
+        [found] = await self.seam.call("by_index", [lambda: self._by_index(query)])
         return found
 
     async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
@@ -208,12 +223,11 @@ class MemoryStore:
             raw = self.disk.records.get(subject)
             kind = self._kinds[subject.partition("/")[0]]
             found[subject] = (
-                Record(subject, kind, kind.state()) if raw is None else self._record(decoded(raw))
+                Record(subject, kind, kind.state())
+                if raw is None
+                else record_of(decoded(raw), self._kinds)
             )
         return found
-
-    def _record(self, document: Document) -> Record:
-        return cast("Any", MongoStore)._record(self, document)  # noqa: SLF001 - read as MongoDB's is
 
     def _upsert(self, write: UpdateOne) -> bool:
         """Do one guarded write; False when its guard was stale."""
@@ -253,9 +267,9 @@ class MemoryStore:
                 if document["bucket"] in buckets and name in document and document[name] < before
             ]
             found |= {document["_id"]: document for document in stranded[:limit]}
-        return [self._record(document) for document in found.values()]
+        return [record_of(document, self._kinds) for document in found.values()]
 
-    def _due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
+    def _due(self, now: int, buckets: Sequence[int], limit: int) -> list[str]:
         due = [
             (document["due"], document["_id"])
             for document in self.disk.documents()
@@ -263,20 +277,14 @@ class MemoryStore:
         ]
         return [subject for _, subject in sorted(due)[:limit]]
 
-    def _next_due(self, until: datetime) -> datetime | None:
+    def _next_due(self, until: int) -> datetime | None:
         dues = [document["due"] for document in self.disk.documents() if "due" in document]
-        return min((due for due in dues if due <= until), default=None)
+        earliest = min((due for due in dues if due <= until), default=None)
+        return None if earliest is None else from_microseconds(earliest)
 
-    def _by_index(
-        self, name: str, facility_id: str, after: Place | None, limit: int
-    ) -> list[Record]:
-        places = {
-            (document["index"][name], document["_id"]): document
-            for document in self.disk.documents()
-            if name in document["index"] and document["facility_id"] == facility_id
-        }
-        beyond = [place for place in sorted(places) if after is None or place > tuple(after)]
-        return [self._record(places[place]) for place in beyond[:limit]]
+    def _by_index(self, query: IndexQuery) -> Page:
+        found = [document for document in self.disk.documents() if query.has(document)]
+        return query.page(sorted(found, key=query.place)[: query.limit + 1], self._kinds)
 
     def _add_dead_letter(self, row: Document) -> None:
         self.disk.dead_letters.setdefault(row["_id"], encoded(row))
@@ -293,17 +301,15 @@ class MemoryDeadLetters:
         [found] = await self.seam.call("groups", [self.disk.dead_letter_documents])
         return grouped(found)
 
-    async def page(
-        self, wanted: Mapping[str, Any], after: str | None, limit: int
-    ) -> list[Document]:
+    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
+        beyond, hidden = id_before(after), ("data", "key", "item")
         [found] = await self.seam.call("page", [lambda: self._rows(wanted)])
-        rows = sorted(found, key=lambda row: row["id"])
-        hidden = ("data", "key", "item")
-        return [
+        rows = [
             {name: value for name, value in row.items() if name not in hidden}
-            for row in rows
-            if after is None or row["id"] > after
-        ][:limit]
+            for row in sorted(found, key=lambda row: row["id"])
+            if row["id"] > beyond
+        ]
+        return page_of_rows(rows[: limit + 1], limit)
 
     async def one(self, dead_letter_id: str) -> Document | None:
         [found] = await self.seam.call("one", [lambda: self._rows({"id": dead_letter_id})])

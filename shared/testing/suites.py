@@ -26,10 +26,12 @@ from shared.runtime.core.record import (
     Work,
 )
 from shared.runtime.core.relay import Publisher
-from shared.runtime.core.store import Document, Place, Store
+from shared.runtime.core.store import Document, Store
 
 NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
-WALL: Final = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)
+WALL: Final = datetime(2026, 3, 2, 16, 0, 0, 654_321, tzinfo=UTC)
+STORED_WALL: Final = WALL.replace(microsecond=654_000)
+"""Wall times are for operators and the sweep: MongoDB keeps their milliseconds."""
 ALL: Final = tuple(range(PARTITIONS))
 SOURCE: Final = "care.plans"
 
@@ -173,8 +175,8 @@ class StoreSuite:
         assert (found.version, found.revision, found.next_sequence) == (1, 1, 2)
         assert [bytes(item["data"]) for item in found.outbox] == [b'\x00\xff{"a":1}']
         assert found.outbox[0]["headers"] == entry(name, 1)["headers"]
-        assert found.waiting == WALL
-        assert found.handing == WALL
+        assert found.waiting == STORED_WALL
+        assert found.handing == STORED_WALL
         [handed] = found.handoffs
         assert handed["body"] == Nudge(at=NOW).model_dump(mode="json")
         assert datetime.fromisoformat(handed["now"]) == NOW
@@ -279,7 +281,7 @@ class StoreSuite:
         await store.clear_outboxes({name: 1})
         found = await self._one(store, name)
         assert [item["sequence"] for item in found.outbox] == [1, 2]
-        assert found.waiting == WALL
+        assert found.waiting == STORED_WALL
 
     async def test_the_waiting_mark_survives_a_clear_that_races_a_save(self, store: Store) -> None:
         name = subject("raced")
@@ -357,46 +359,24 @@ class StoreSuite:
         assert await store.next_due(just) == just
         assert await store.next_due(now) == just
 
-    async def test_the_marked_are_listed_in_order_and_page_by_page(self, store: Store) -> None:
-        names = sorted(subject(f"marked {n}") for n in range(5))
-        minutes = (20, 10, 10, 30, None)
+    async def test_a_record_is_due_from_its_deadline_on_to_the_microsecond(
+        self, store: Store
+    ) -> None:
+        """Found too early, a record would be asked for ever; found too late, its deadline would not fire in time."""
+        names, at = [subject(f"precise {n}") for n in range(3)], WALL + timedelta(minutes=1)
+        for n, name in enumerate(names):
+            await self._armed(store, name, at + timedelta(microseconds=n))
+        for n in range(-1, 4):
+            now = at + timedelta(microseconds=n)
+            assert await store.due(now, ALL, 10) == names[: n + 1]
+            assert await store.next_due(now) == (at if n >= 0 else None)
 
-        async def mark(name: str, at: datetime | None, facility: str = "harbor-iop") -> None:
-            def change(record: Record) -> None:
-                count_up(record)
-                record.state = record.state.replace(at=at)
-                record.facility_id = facility
-
-            await self._saved(store, name, change)
-
-        for name, after in zip(names, minutes, strict=True):
-            await mark(name, None if after is None else WALL + timedelta(minutes=after))
-        await mark(subject("elsewhere"), WALL, "other-iop")
-        wanted = [names[1], names[2], names[0], names[3]]
-        found = await store.by_index("at", "harbor-iop", None, 10)
-        assert [record.subject for record in found] == wanted
-        seen: list[str] = []
-        place: Place | None = None
-        while page := await store.by_index("at", "harbor-iop", place, 1):
-            [record] = page
-            seen.append(record.subject)
-            place = (record.state.index_entries()["at"], record.subject)
-        assert seen == wanted
-        await mark(names[1], None)
-        found = await store.by_index("at", "harbor-iop", None, 10)
-        assert [record.subject for record in found] == wanted[1:]
-
-    async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
-        """A store that keeps milliseconds must not call a record due before its deadline is."""
-        name, at = subject("precise"), WALL + timedelta(microseconds=1_500)
-        await self._armed(store, name, at)
-        for microseconds in (0, 1_000, 1_499, 1_500, 2_000):
-            now = WALL + timedelta(microseconds=microseconds)
-            if await store.due(now, ALL, 10):
-                assert at <= now
-        next_due = await store.next_due(WALL + timedelta(days=1))
-        assert next_due is not None
-        assert await store.due(next_due, ALL, 10) == [name]
+    async def test_deadlines_at_the_ends_of_the_calendar_are_deadlines(self, store: Store) -> None:
+        first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        for name, at in (("first", first), ("last", last)):
+            await self._armed(store, subject(name), at)
+        assert await store.next_due(last) == first
+        assert await store.due(last, ALL, 10) == [subject("first"), subject("last")]
 
     async def test_without_a_deadline_or_parked_nothing_is_due(self, store: Store) -> None:
         name, far = subject("undone"), WALL + timedelta(days=365)
@@ -434,7 +414,7 @@ class StoreSuite:
         assert set(kept) == {"care.intake/0/7", "care.intake/0/8"}
         assert kept["care.intake/0/7"]["reason"] == "data-invalid"
         assert bytes(kept["care.intake/0/7"]["data"]) == b"\xff"
-        assert kept["care.intake/0/7"]["first_seen"] == WALL
+        assert kept["care.intake/0/7"]["first_seen"] == STORED_WALL
 
     async def dead_letters(self, store: Store) -> list[Document]:
         """All dead letters; each kind of store has its own way."""

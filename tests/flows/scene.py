@@ -24,6 +24,8 @@ PARTNER = "harbor-detox"
 ZONE = "America/New_York"
 BEGINS_ON = date(2026, 2, 2)
 SMALL_HOURS = time(1, 0)
+CLOCK_PART = timedelta(microseconds=123_457)
+"""Appointments are at whole minutes, clocks never are."""
 MORNING, NOON, EVENING, NIGHT = time(9, 0), time(12, 0), time(18, 0), time(21, 0)
 FOR_IOP = {"1": 0, "2": 1, "3": 1, "4": 2, "5": 2, "6": 1}
 FOR_DETOX = {**FOR_IOP, "1": 3}
@@ -95,7 +97,7 @@ class Flow:
 
     async def on(self, day: int, hour: time) -> datetime:
         """Go on to a day of the scenario, counted from its Monday."""
-        instant = self.when(day, hour)
+        instant = self.when(day, hour) + CLOCK_PART
         await self.world.step_to(instant)
         return instant
 

@@ -16,6 +16,7 @@ from shared.runtime.core.store import Document, MongoStore, Store
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from shared.testing.dead_letter_suite import DeadLettersSuite
+from shared.testing.paging_suite import PagingSuite
 from shared.testing.suites import (
     KINDS,
     WALL,
@@ -51,6 +52,16 @@ class TestMongoStore(StoreSuite):
         with pytest.raises(Unavailable) as refused:
             await store.save(records, WALL)
         assert refused.value.code == "store-refused"
+
+
+class TestMongoPages(PagingSuite):
+    @pytest.fixture
+    async def store(self, backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
+        store = MongoStore(backend.mongo_uri, f"{prefix}suite", KINDS)
+        await store.start()
+        yield store
+        await store.database.client.drop_database(store.database.name)
+        await store.close()
 
 
 class TestMongoLetters(DeadLettersSuite):

@@ -20,8 +20,14 @@ from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
-from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic
-from tests.unit.support import FACILITY, START, settings_for, uid
+from shared.testing.fakes import (
+    CarefulStore,
+    Disk,
+    MemoryDeadLetters,
+    MemoryPublisher,
+    MemoryTopic,
+)
+from tests.unit.support import FACILITY, START, settings_for, ticking, uid
 
 
 class Served:
@@ -33,6 +39,7 @@ class Served:
         self.topic = MemoryTopic()
         self.metrics = Metrics()
         self.store = CarefulStore(service.kinds, self.disk)
+        self.dead_letters = MemoryDeadLetters(self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.clock: Any = self
         self.reactor = Reactor(
@@ -40,7 +47,7 @@ class Served:
         )
         self.settings = settings_for(service.source)
         self.programs = Programs.load()
-        self._now = now
+        self._now = ticking(now)
         self._keys = 0
         self._heard: dict[tuple[str, str], int] = {}
         self._actor = Actor(uid("actor"), FACILITY, "clinician")
@@ -124,7 +131,7 @@ class Served:
         await self.at(self._now + timedelta(**units))
 
     async def at(self, now: datetime) -> None:
-        self._now = now
+        self._now = now = ticking(now)
         for _ in range(50):
             subjects = await self.store.due(now, range(PARTITIONS), 1000)
             if not subjects:

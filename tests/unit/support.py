@@ -15,6 +15,7 @@ from services.intake.settings import IntakeSettings
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.runtime.core.handoffs import HandoffRules
+from shared.runtime.core.paging import Page
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.record import CommandKey, Outcome, Record, RecordKind, StreamPosition, Work
 from shared.runtime.http.auth import Actor
@@ -22,13 +23,19 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
+from shared.testing.fakes import MemoryStore
 
 E = TypeVar("E", bound=Event)
 
 EPISODE_ID = "8f1f6a52-6a3e-5f0e-9a4e-0c5a7b1d2e3f"
 EPISODE = f"episode/{EPISODE_ID}"
 FACILITY = "harbor-iop"
-START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+START = datetime(2026, 3, 2, 15, 0, 0, 123_457, tzinfo=UTC)
+
+
+def ticking(now: datetime) -> datetime:
+    """An instant as a clock shows it: real clocks carry microseconds, so a whole second gets some."""
+    return now if now.microsecond else now.replace(microsecond=START.microsecond)
 
 
 def uid(name: str) -> str:
@@ -118,14 +125,14 @@ class OneRecord:
             for subject in subjects
         }
 
-    async def by_index(
-        self, mark: str, facility_id: str, after: tuple[datetime, str] | None, limit: int
-    ) -> list[Record]:
-        record = self.history.record
-        at = record.state.index_entries().get(mark)
-        if at is None or facility_id != FACILITY or limit < 1:
-            return []
-        return [record] if after is None or (at, record.subject) > after else []
+    async def by_index(self, name: str, facility_id: str, *which: Any, **bounds: Any) -> Page:
+        """What a store answers that has only this record."""
+        of = self.history.record
+        record = _is_new(of.subject, of.kind)
+        record.state, record.facility_id, record.touched = of.state, FACILITY, True
+        store = MemoryStore({of.subject.partition("/")[0]: of.kind})
+        await store.save([record], START)
+        return await store.by_index(name, facility_id, *which, **bounds)
 
 
 def _is_new(subject: str, kind: RecordKind) -> Record:
@@ -181,7 +188,7 @@ class History:
         self.reactions = reactions
         self.handoffs = handoffs or HandoffRules()
         self.record = Record(subject, kind, kind.state())
-        self.now = now
+        self.now = ticking(now)
         self._heard: Counter[str] = Counter()
         self._commands = 0
 
@@ -207,7 +214,7 @@ class History:
 
     def at(self, now: datetime) -> Self:
         """Let time pass to this instant: deadlines fire on the way, each at its own instant."""
-        self.now = now
+        self.now = now = ticking(now)
         work = self._work("deadlines", now, None)
         for _ in range(20):
             if self.record.due is None or self.record.due > now:

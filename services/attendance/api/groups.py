@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,9 +11,9 @@ from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
 from services.attendance.groups import groups
 from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
-from shared.errors import Invalid, Unknown
+from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
-from shared.runtime.http.subjects import state_of
+from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["groups"])
 
@@ -31,7 +30,6 @@ Desk = Annotated[
 ]
 Lead = Annotated[Call, require_roles("counselor", "clinical_supervisor", "program_director")]
 Anyone = Annotated[Call, require_roles()]
-Limit = Annotated[int, Query(ge=1, le=500)]
 Members = Annotated[int, Field(ge=1, le=50)]
 TrackQuery = Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9_.-]{0,39}$")]
 
@@ -84,25 +82,19 @@ async def open_group(call: Lead, body: OpenGroup) -> Response:
 
 @router.get("/groups")
 async def list_groups(
-    call: Anyone, track: TrackQuery = None, limit: Limit = 100, after: str | None = None
+    call: Anyone, track: TrackQuery = None, limit: Limit = 100, after: After = None
 ) -> dict[str, Any]:
-    """The open groups of the caller's facility, the oldest first, with their free seats."""
-    records = await call.runtime.store.by_index(
-        groups.GROUP_INDEX, call.actor.facility_id, _place(after), limit
-    )
-    listed = [(record.subject, state_of(record, groups.GroupState)) for record in records]
+    """The open groups of the caller's facility, the oldest first, with their free seats. Pages as `GET /loops` does.
+
+    With `track` a page looks at `limit` groups and holds those of the track.
+    """
+    page = await call.page(groups.GROUP_INDEX, after, limit)
     found = [
         {"group_id": subject.partition("/")[2], **_capacity(state)}
-        for subject, state in listed
+        for subject, state in states(page, groups.GroupState)
         if track is None or state.track == track
     ]
-    answer: dict[str, Any] = {"groups": found}
-    if len(records) == limit:
-        last = records[-1]
-        answer["next"] = (
-            f"{last.state.index_entries()[groups.GROUP_INDEX].isoformat()}~{last.subject}"
-        )
-    return answer
+    return {"groups": found, **page.next_field}
 
 
 @router.get("/groups/{group_id}")
@@ -187,18 +179,3 @@ def _group_view(state: groups.GroupState) -> dict[str, Any]:
         raise Unknown("group")
     view = state.model_dump(mode="json", exclude={"deadlines", "team", "void", "was_enough"})
     return {**view, **_capacity(state)}
-
-
-def _place(after: str | None) -> tuple[datetime, str] | None:
-    if after is None:
-        return None
-    moment, _, subject = after.partition("~")
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise Invalid(
-            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
-        )
-    return at, subject

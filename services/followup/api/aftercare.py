@@ -26,9 +26,8 @@ from shared.contracts.followup import (
     Work,
 )
 from shared.errors import Invalid
-from shared.runtime.core.store import Place
 from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
-from shared.runtime.http.subjects import state_of
+from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["aftercare"])
 
@@ -44,7 +43,6 @@ Reader = Annotated[
         "program_director",
     ),
 ]
-PAGE: Final = 500
 YEARS: Final = (1900, 2200)
 
 
@@ -138,8 +136,8 @@ async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteC
 async def due_check_ins(
     call: Reader,
     due: Annotated[str | None, Query(max_length=40, examples=["2026-03-09"])] = None,
-    limit: Annotated[int, Query(ge=1, le=PAGE)] = 100,
-    after: Annotated[str | None, Query(max_length=120)] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> dict[str, Any]:
     """All check-ins of the facility, not yet settled, that are due by an instant, or by the end of a local day.
 
@@ -149,26 +147,18 @@ async def due_check_ins(
     now = call.runtime.clock.now()
     by = _by(due, now)
     latest = by if isinstance(by, datetime) else _latest_end(by)
-    records = await call.runtime.store.by_index(
-        episode_state.CHECK_IN_INDEX, call.actor.facility_id, place_of(after), limit
-    )
-    found = [
-        _row(record.subject, state, key, item, now)
-        for record in records
-        for state in (state_of(record, episode_state.EpisodeState),)
+    page = await call.page(episode_state.CHECK_IN_INDEX, after, limit, until=latest)
+    due_by_then = [
+        (item.window.due_at, key, subject, state, item)
+        for subject, state in states(page, episode_state.EpisodeState)
         for key, item in check_ins.check_ins(state).items()
         if item.settled is None and item.window.due_at <= _end(by, state)
     ]
-    found.sort(key=lambda row: (row["due_at"], row["check_in_id"]))
-    answer: dict[str, Any] = {"check_ins": found, "now": now.isoformat()}
-    if len(records) == limit:
-        at, subject = (
-            records[-1].state.index_entries()[episode_state.CHECK_IN_INDEX],
-            records[-1].subject,
-        )
-        if at <= latest:
-            answer["next"] = f"{at.isoformat()}~{subject}"
-    return answer
+    found = [
+        _row(subject, state, key, item, now)
+        for _, key, subject, state, item in sorted(due_by_then, key=lambda one: one[:2])
+    ]
+    return {"check_ins": found, "now": now.isoformat(), **page.next_field}
 
 
 def _by(due: str | None, now: datetime) -> datetime | date:
@@ -223,19 +213,3 @@ def _row(
         "owner_role": check_ins.OWNERS[0] if loop is None else loop.owner_role,
         "co_occurring": sorted(state.co_occurring),
     }
-
-
-def place_of(after: str | None) -> Place | None:
-    """Where a page begins, from what the page before said."""
-    if after is None:
-        return None
-    moment, _, subject = after.partition("~")
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or not subject:
-        raise Invalid(
-            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
-        )
-    return at, subject

@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from services.followup import invariants
-from services.followup.api.aftercare import place_of
 from services.followup.api.episodes import journey_view
 from services.followup.api.subjects import EPISODE
 from services.followup.episode.episode_state import EpisodeState
+from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.measures import measures, transitions
 from services.followup.measures.measures import Measure
 from shared.contracts.codes import Day
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
 from shared.runtime.http.call import Call, OfEpisode, require_roles
-from shared.runtime.http.subjects import state_of
+from shared.runtime.http.paging import After, Limit, all_pages, states
 
 router = APIRouter(tags=["measures"])
 
@@ -35,9 +35,6 @@ Reader = Annotated[
         "case_manager", "clinician", "clinical_supervisor", "program_director", "operator"
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=500)]
-After = Annotated[str | None, Query(max_length=120)]
-PAGE: Final = 500
 PERIOD_MAX: Final = timedelta(days=3 * 366)
 FIRST_DAY: Final = date(1900, 1, 1)
 LAST_DAY: Final = date(2200, 1, 1)
@@ -108,46 +105,39 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
     Pages as `GET /loops` does.
     """
     now = call.runtime.clock.now()
-    records = await call.runtime.store.by_index(
-        "awaited", call.actor.facility_id, place_of(after), limit
-    )
-    late = [record for record in records if record.state.index_entries()["awaited"] <= now]
+    page = await call.page("awaited", after, limit, until=now)
     rows = [
-        {"subject": one.subject, **journey_view(state_of(one, EpisodeState), now)} for one in late
+        {"subject": subject, **journey_view(state, now)}
+        for subject, state in states(page, EpisodeState)
     ]
-    answer: dict[str, Any] = {"journeys": rows, "now": now.isoformat()}
-    if len(late) == limit:
-        last = late[-1]
-        answer["next"] = f"{last.state.index_entries()['awaited'].isoformat()}~{last.subject}"
-    return answer
+    return {"journeys": rows, "now": now.isoformat(), **page.next_field}
 
 
 @router.get("/sessions/coming")
-async def coming_sessions(call: Staff, limit: Limit = 50) -> dict[str, Any]:
-    """The next sessions of the facility, so that whoever calls can say when the person is expected."""
+async def coming_sessions(call: Staff, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+    """The next sessions of the facility, so that whoever calls can say when the person is expected.
+
+    Pages as `GET /loops` does.
+    """
     now = call.runtime.clock.now()
-    records = await call.runtime.store.by_index("coming", call.actor.facility_id, (now, ""), limit)
+    page = await call.page("coming", after, limit, since=now)
     return {
         "sessions": [
             {
-                "session_id": record.subject.partition("/")[2],
-                **record.state.model_dump(
+                "session_id": subject.partition("/")[2],
+                **state.model_dump(
                     mode="json", include={"starts_at", "group_id", "modality", "topic"}
                 ),
             }
-            for record in records
+            for subject, state in states(page, SessionState)
         ],
         "now": now.isoformat(),
+        **page.next_field,
     }
 
 
-async def _from(call: Call, mark: str, at: datetime) -> AsyncIterator[EpisodeState]:
-    """All episodes of the facility with a mark at or after an instant."""
-    place = (at - timedelta(milliseconds=1), "~")
-    while True:
-        records = await call.runtime.store.by_index(mark, call.actor.facility_id, place, PAGE)
-        for record in records:
-            yield state_of(record, EpisodeState)
-        if len(records) < PAGE:
-            return
-        place = (records[-1].state.index_entries()[mark], records[-1].subject)
+async def _from(call: Call, index: str, at: datetime) -> AsyncIterator[EpisodeState]:
+    """All episodes of the facility that an index has at or after an instant."""
+    async for page in all_pages(call, index, since=at):
+        for _, state in states(page, EpisodeState):
+            yield state

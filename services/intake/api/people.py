@@ -27,11 +27,11 @@ from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
 from shared.runtime.core.record import CommandKey, Decide, Work
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.paging import all_pages, states
 from shared.runtime.http.subjects import Subject, state_of
 
 router = APIRouter(tags=["identity"])
 
-PAGE: Final = 200
 MATCHES_MAX: Final = 50
 NO_STORE: Final = {"Cache-Control": "no-store"}
 PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
@@ -173,17 +173,11 @@ async def _note(call: Call, subject: Subject[AccessLog], purpose: AccessPurpose)
 async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
     """The people of this facility who match. The store finds the day of birth, the rule compares the names."""
     found: list[str] = []
-    after = (identity.born_at(sought.born_on), "")
-    while True:
-        records = await call.runtime.store.by_index(
-            identity.BORN_INDEX, call.actor.facility_id, after, PAGE
-        )
-        for record in records:
-            known = state_of(record, IdentityState).identity
-            if known is None or known.born_on != sought.born_on:
-                return tuple(found[:MATCHES_MAX])
-            if identity.matches(sought, known):
-                found.append(record.subject.partition("/")[2])
-        if len(records) < PAGE:
-            return tuple(found[:MATCHES_MAX])
-        after = (identity.born_at(sought.born_on), records[-1].subject)
+    day = identity.born_at(sought.born_on)
+    async for page in all_pages(call, identity.BORN_INDEX, since=day, until=day):
+        found += [
+            subject.partition("/")[2]
+            for subject, state in states(page, IdentityState)
+            if state.identity is not None and identity.matches(sought, state.identity)
+        ]
+    return tuple(found[:MATCHES_MAX])

@@ -8,7 +8,7 @@ carries this save's id tells which.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
 
 from bson import ObjectId
@@ -19,13 +19,18 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import CareError, Unavailable
-from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind
+from shared.runtime.core.documents import (
+    Document,
+    from_microseconds,
+    guarded_write,
+    in_microseconds,
+    is_newer,
+    record_of,
+)
+from shared.runtime.core.paging import IndexQuery, Page
+from shared.runtime.core.record import Record, RecordKind
 
-Document = dict[str, Any]
 DUPLICATE_KEY: Final = 11000
-Place = tuple[datetime, str]
-"""Where a record stands among the marked: the mark's instant and the subject."""
 
 
 class Store(Protocol):
@@ -71,9 +76,19 @@ class Store(Protocol):
         ...
 
     async def by_index(
-        self, name: str, facility_id: str, after: Place | None, limit: int
-    ) -> list[Record]:
-        """A facility's records with this mark, by its instant and subject, beginning after a place in that order."""
+        self,
+        name: str,
+        facility_id: str,
+        after: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page:
+        """One page of a facility's records in an index, by instant and subject; both bounds belong to the list.
+
+        `after` is `Page.next` of the page before. Raises `Invalid` when it is not, whatever else it is.
+        """
         ...
 
     async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
@@ -135,7 +150,7 @@ class MongoStore:
             else:
                 documents = await self._records.find({"_id": {"$in": wanted}}, fields).to_list()
         for document in documents:
-            found[document["_id"]] = self._record(document)
+            found[document["_id"]] = record_of(document, self._kinds)
         for subject in wanted:
             if subject not in found:
                 kind = self._kinds[subject.partition("/")[0]]
@@ -222,10 +237,12 @@ class MongoStore:
                 cursor = self._records.find({name: {"$lt": before}, "bucket": held}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
         # What a newer version of the service wrote is its own to finish.
-        return [self._record(doc) for doc in found.values() if not _is_newer(doc, self._kinds)]
+        return [
+            record_of(doc, self._kinds) for doc in found.values() if not is_newer(doc, self._kinds)
+        ]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": now}}
+        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
         if len(buckets) < PARTITIONS:
             wanted["bucket"] = {"$in": list(buckets)}
         with translated():
@@ -240,22 +257,27 @@ class MongoStore:
     async def next_due(self, until: datetime) -> datetime | None:
         with translated():
             document = await self._records.find_one(
-                {"due": {"$lte": until}}, {"due": 1}, sort=[("due", ASCENDING)]
+                {"due": {"$lte": in_microseconds(until)}}, {"due": 1}, sort=[("due", ASCENDING)]
             )
-        return None if document is None else document["due"]
+        return None if document is None else from_microseconds(document["due"])
 
     async def by_index(
-        self, name: str, facility_id: str, after: Place | None, limit: int
-    ) -> list[Record]:
-        path = f"index.{name}"
-        wanted: Document = {path: {"$exists": True}, "facility_id": facility_id}
-        if after is not None:
-            at, subject = after
-            wanted["$or"] = [{path: {"$gt": at}}, {path: at, "_id": {"$gt": subject}}]
-        order = [(path, ASCENDING), ("_id", ASCENDING)]
+        self,
+        name: str,
+        facility_id: str,
+        after: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page:
+        query = IndexQuery.read(name, facility_id, after, limit, since, until)
+        order = [(query.path, ASCENDING), ("_id", ASCENDING)]
         with translated():
-            documents = await self._records.find(wanted).sort(order).limit(limit).to_list()
-        return [self._record(doc) for doc in documents if not _is_newer(doc, self._kinds)]
+            # One more than asked for tells whether a page follows.
+            cursor = self._records.find(query.filter()).sort(order).limit(limit + 1)
+            documents = await cursor.to_list()
+        return query.page(documents, self._kinds)
 
     async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
         writes = [
@@ -276,95 +298,6 @@ class MongoStore:
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         return self.database[name]
-
-    def _record(self, document: Document) -> Record:
-        kind = self._kinds[document["_id"].partition("/")[0]]
-        schema: int = document["schema"]
-        if schema > kind.state.SCHEMA:
-            raise Unavailable(
-                "record-is-newer", "A newer version of this service has written this record."
-            )
-        kept = document["state"]
-        for version in range(schema, kind.state.SCHEMA):
-            kept = kind.upcasters[version](kept)
-        state = kind.state.model_validate(kept)
-        return Record(
-            subject=document["_id"],
-            kind=kind,
-            state=state,
-            stored=state if schema == kind.state.SCHEMA else None,
-            version=document["version"],
-            revision=document["revision"],
-            next_sequence=document["next_sequence"],
-            next_handoff=document["next_handoff"],
-            facility_id=document["facility_id"],
-            waiting=document.get("waiting"),
-            handing=document.get("handing"),
-            inbox={stream: (kept[0], kept[1]) for stream, kept in document["inbox"].items()},
-            blocked=document["blocked"],
-            commands={kept["key"]: kept for kept in document.get("commands", ())},
-            outbox=document.get("outbox", []),
-            handoffs=document.get("handoffs", []),
-        )
-
-
-def _is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
-    return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
-
-
-def guarded_write(
-    record: Record, wall: datetime, save: ObjectId, *, journaled: bool = False
-) -> UpdateOne:
-    """The guarded change of one record: `$set` of what has changed, `$push` of what it adds.
-
-    Only a record that is not there yet is inserted: what is left of one whose store was lost meanwhile would be torn.
-    With a journal, every save has to be copied: the record waits, whether it says something or not.
-    """
-    due = record.due
-    values: Document = {
-        "version": record.version + 1,
-        "save": save,
-        "revision": record.revision,
-        "schema": record.kind.state.SCHEMA,
-        **record.changed_state(),
-        "next_sequence": record.next_sequence,
-        "next_handoff": record.next_handoff,
-        "facility_id": record.facility_id,
-        "bucket": partition_of(record.subject, PARTITIONS),
-        "blocked": record.blocked,
-        "index": {name: in_milliseconds(at) for name, at in record.state.index_entries().items()},
-    }
-    change: Document = {"$set": values}
-    if record.version == 0:
-        values["inbox"] = record.inbox
-    else:
-        for stream in record.new_streams:
-            values[f"inbox.{stream}"] = record.inbox[stream]
-    if due is not None:
-        values["due"] = in_milliseconds(due)
-    else:
-        change["$unset"] = {"due": ""}
-    # Set again even when it was set already: a relay may clear it between this load and this write.
-    pushed: Document = {}
-    if record.new_events:
-        pushed["outbox"] = {"$each": record.new_events}
-    if record.new_events or journaled:
-        values["waiting"] = record.waiting or wall
-    if record.new_handoffs:
-        pushed["handoffs"] = {"$each": record.new_handoffs}
-        values["handing"] = record.handing or wall
-    if record.new_commands:
-        pushed["commands"] = {"$each": record.new_commands, "$slice": -COMMANDS_KEPT}
-    if pushed:
-        change["$push"] = pushed
-    guard = {"_id": record.subject, "version": record.version}
-    return UpdateOne(guard, change, upsert=record.version == 0)
-
-
-def in_milliseconds(due: datetime) -> datetime:
-    """MongoDB keeps milliseconds. Rounded up: a record found before its deadline can fire is found for ever."""
-    rest = due.microsecond % 1_000
-    return due if rest == 0 else due + timedelta(microseconds=1_000 - rest)
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:

@@ -18,11 +18,11 @@ from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES
 from shared.runtime.dead_letters.redrive import Redriver, Who, row_view
 from shared.runtime.dead_letters.store import DeadLetters
 from shared.runtime.http.call import Body, Call, require_roles
+from shared.runtime.http.paging import After, Limit
 
 router = APIRouter(tags=["operations"])
 
 OPERATOR: Final = require_roles("operator")
-PAGE_MAX: Final = 500
 REDRIVE_ROWS_MAX: Final = 1_000
 
 Operator = Annotated[Call, OPERATOR]
@@ -119,26 +119,21 @@ async def rows(
     subject: Subject = None,
     reason: Code = None,
     status: Code = OPEN,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
-    after: Annotated[str | None, Query(pattern=UUID_PATTERN)] = None,
+    limit: Limit = 100,
+    after: After = None,
 ) -> dict[str, Any]:
     """Rows, without their content. `next`, when it is there, is `after` for the page that follows."""
     if status not in STATUSES:
         raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
     wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
-    found = await _replica(call).dead_letters.page(given, after, limit)
-    answer: dict[str, Any] = {"rows": [row_view(row) for row in found]}
-    if len(found) == limit:
-        answer["next"] = found[-1]["id"]
-    return answer
+    page = await _replica(call).dead_letters.page(given, after, limit)
+    return {"rows": [row_view(row) for row in page.rows], **page.next_field}
 
 
 @router.get("/ops/dead-letters/audit")
-async def audit(
-    call: Operator, limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100
-) -> dict[str, Any]:
-    """What was done here, by whom and why, the latest first."""
+async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
+    """The latest of what was done here, by whom and why, the latest first."""
     found = await _replica(call).dead_letters.written_down(limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 

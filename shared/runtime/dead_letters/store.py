@@ -7,6 +7,7 @@ while events are processed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -15,11 +16,26 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
 from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import Document, translated
 
 StreamKey = tuple[str, str]
 """A record's subject, and the sender whose line at this record is meant."""
+CURSORS: Final = "dead-letters"
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """Some dead letters. `next` is the cursor of the page that follows; None when nothing does."""
+
+    rows: list[Document]
+    next: str | None
+
+    @property
+    def next_field(self) -> dict[str, str]:
+        """For an answer over HTTP: `next`, when a page follows."""
+        return next_field(self.next)
 
 
 class DeadLetters(Protocol):
@@ -29,10 +45,11 @@ class DeadLetters(Protocol):
         """Open rows by fingerprint: how many, over how many lines, since when. The largest first."""
         ...
 
-    async def page(
-        self, wanted: Mapping[str, Any], after: str | None, limit: int
-    ) -> list[Document]:
-        """Rows whose fields have the given values, by `_id`, without their content."""
+    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
+        """Rows whose fields have the given values, by `id`, without their content.
+
+        `after` is `RowsPage.next` of the page before. Raises `Invalid` when it is not.
+        """
         ...
 
     async def one(self, dead_letter_id: str) -> Document | None:
@@ -109,15 +126,11 @@ class MongoDeadLetters:
             found = await cursor.to_list()
         return sorted((_group(one) for one in found), key=_size)
 
-    async def page(
-        self, wanted: Mapping[str, Any], after: str | None, limit: int
-    ) -> list[Document]:
-        query: Document = dict(wanted)
-        if after is not None:
-            query["id"] = {"$gt": after}
+    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
+        query: Document = {**wanted, "id": {"$gt": id_before(after)}}
         with translated():
-            cursor = self._rows.find(query, WITHOUT_CONTENT).sort("id", ASCENDING).limit(limit)
-            return await cursor.to_list()
+            cursor = self._rows.find(query, WITHOUT_CONTENT).sort("id", ASCENDING).limit(limit + 1)
+            return page_of_rows(await cursor.to_list(), limit)
 
     async def one(self, dead_letter_id: str) -> Document | None:
         with translated():
@@ -179,6 +192,18 @@ class MongoDeadLetters:
     async def written_down(self, limit: int) -> list[Document]:
         with translated():
             return await self._audit.find({}).sort("at", DESCENDING).limit(limit).to_list()
+
+
+def id_before(after: str | None) -> str:
+    """The id behind which a page of rows begins. Raises `Invalid` for what is not the `next` of a page of rows."""
+    return "" if after is None else read_cursor(after, CURSORS).decode("ascii", "replace")
+
+
+def page_of_rows(found: list[Document], limit: int) -> RowsPage:
+    """The page of the rows that were found: one more than it holds, when a page follows."""
+    shown = found[:limit]
+    following = make_cursor(shown[-1]["id"].encode(), CURSORS) if len(found) > limit else None
+    return RowsPage(shown, following)
 
 
 SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "kind", "redrivable")

@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from time import perf_counter
 from typing import Annotated, Any, Final, Self, TypeVar, cast
 
@@ -32,6 +32,7 @@ from shared.errors import (
     Unavailable,
     Unknown,
 )
+from shared.runtime.core.paging import Page
 from shared.runtime.core.record import CommandKey, Decide, Record, Work
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.replica import Replica
@@ -177,6 +178,23 @@ class Call:
     async def record(self, subject: Subject[S]) -> Record:
         """The whole record, if there is one and the caller's facility owns it."""
         return self._checked((await self.runtime.store.load([subject.name]))[subject.name])
+
+    async def page(
+        self,
+        index: str,
+        after: str | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Page:
+        """One page of the records of the caller's facility in an index; both bounds belong to the list.
+
+        Raises `Invalid` when `after` is not the `next` of a page of this list.
+        """
+        return await self.runtime.store.by_index(
+            index, self.actor.facility_id, after, limit, since=since, until=until
+        )
 
     def _checked(self, record: Record) -> Record:
         if record.is_new:

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, BaseModel
 
+from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
 from shared.runtime.http.call import Call, require_roles
@@ -89,7 +90,7 @@ async def metrics(request: Request) -> Response:
 @router.get("/ops/flow")
 async def flow(
     call: Annotated[Call, OPERATOR],
-    due_until: AwareDatetime | None = None,
+    due_until: Timestamp | None = None,
     wait_seconds: Annotated[float, Query(ge=0, le=1)] = 0,
 ) -> dict[str, Any]:
     """How far this replica has come, and with `due_until` the service's earliest deadline up to then.

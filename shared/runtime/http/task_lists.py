@@ -6,7 +6,7 @@ what one person has to do now: what their roles on care teams own, and what thos
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -15,12 +15,12 @@ from fastapi import APIRouter, Query
 from shared.contracts import intake
 from shared.contracts.codes import UUID_PATTERN
 from shared.duty import StaffState, absence_ended, absence_planned, acting
-from shared.errors import Forbidden, Invalid
+from shared.errors import Forbidden
 from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
-from shared.runtime.core.record import Record, RecordKind
-from shared.runtime.core.store import Place, in_milliseconds
+from shared.runtime.core.record import RecordKind
 from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.paging import PAGE_MAX, After, Limit, all_pages, states
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["open loops"])
@@ -33,12 +33,11 @@ STAFF_REACTIONS: Final = (
 )
 """For a service's reaction table: who is away, and who acts for them."""
 
-PAGE: Final = 500
+PAGE: Final = PAGE_MAX
 SUPERVISORS: Final = ("clinical_supervisor", "program_director", "operator", "privacy_officer")
 """Who may see other people's task lists."""
 
 Anyone = Annotated[Call, require_roles()]
-Limit = Annotated[int, Query(ge=1, le=PAGE)]
 Code = Annotated[str | None, Query(pattern="^[a-z_]{2,40}$")]
 StaffIdQuery = Annotated[str | None, Query(pattern=UUID_PATTERN)]
 
@@ -51,7 +50,7 @@ async def open_loops(
     *,
     overdue: bool = False,
     limit: Limit = 100,
-    after: str | None = None,
+    after: After = None,
 ) -> dict[str, Any]:
     """What this service waits for, the most urgent person first.
 
@@ -59,10 +58,8 @@ async def open_loops(
     `limit` people; `next`, when it is there, is `after` for the page that follows.
     """
     now = call.runtime.clock.now()
-    records = await call.runtime.store.by_index(
-        LOOP_INDEX, call.actor.facility_id, _place(after), limit
-    )
-    found = [(record.subject, state_of(record, CareState)) for record in records]
+    page = await call.page(LOOP_INDEX, after, limit)
+    found = states(page, CareState)
     staff = await _staff(call, (state for _, state in found))
     loops = [
         _view(subject, state, loop, staff, now)
@@ -72,11 +69,7 @@ async def open_loops(
         and (owner_role is None or loop.owner_role == owner_role)
         and (not overdue or loop.step > 0 or loop.deadline_at <= now)
     ]
-    answer: dict[str, Any] = {"loops": loops, "now": _in_utc(now)}
-    if len(records) == limit:
-        at, subject = _place_of(records[-1])
-        answer["next"] = f"{_in_utc(at)}~{subject}"
-    return answer
+    return {"loops": loops, "now": _in_utc(now), **page.next_field}
 
 
 @router.get("/tasks")
@@ -99,7 +92,8 @@ async def tasks(
     wanted = (staff_id, role) if asked else (call.actor.id, call.actor.role)
     now = call.runtime.clock.now()
     items: list[dict[str, Any]] = []
-    async for found in _pages(call):
+    async for page in all_pages(call, LOOP_INDEX, limit=PAGE):
+        found = states(page, CareState)
         staff = await _staff(call, (state for _, state in found))
         items += [
             view
@@ -109,7 +103,7 @@ async def tasks(
         ]
         items.sort(key=_urgency)
         # A later page has only people whose first deadline is later; one of this page may have a later one as well.
-        reached = _in_utc(found[-1][1].index_entries()[LOOP_INDEX])
+        reached = _in_utc(found[-1][1].index_entries()[LOOP_INDEX]) if found else ""
         if len(items) >= limit and items[limit - 1]["deadline_at"] <= reached:
             break
     return {"staff_id": wanted[0], "role": wanted[1], "tasks": items[:limit], "now": _in_utc(now)}
@@ -125,21 +119,6 @@ def _is_on_list(view: Mapping[str, Any], staff_id: str | None, role: str | None)
 
 def _urgency(view: Mapping[str, Any]) -> tuple[str, str, str]:
     return view["deadline_at"], view["subject"], view["id"]
-
-
-async def _pages(call: Call) -> AsyncIterator[list[tuple[str, CareState]]]:
-    place: Place | None = None
-    while True:
-        records = await call.runtime.store.by_index(LOOP_INDEX, call.actor.facility_id, place, PAGE)
-        if not records:
-            return
-        yield [(record.subject, state_of(record, CareState)) for record in records]
-        place = _place_of(records[-1])
-
-
-def _place_of(record: Record) -> Place:
-    """Where the store has put this record, which keeps milliseconds and rounds them up."""
-    return in_milliseconds(record.state.index_entries()[LOOP_INDEX]), record.subject
 
 
 async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffState]:
@@ -185,18 +164,6 @@ def _view(
     }
 
 
-def _place(after: str | None) -> Place | None:
-    if after is None:
-        return None
-    moment, _, subject = after.partition("~")
-    try:
-        return datetime.fromisoformat(moment).astimezone(UTC), subject
-    except (ValueError, OverflowError):
-        raise Invalid(
-            "after-invalid", "`after` is not what a page said.", hint="Use `next` as it came."
-        ) from None
-
-
 def _in_utc(moment: datetime) -> str:
-    """As text that sorts as the times do, and passes through a URL as it is."""
+    """As text that sorts as the times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

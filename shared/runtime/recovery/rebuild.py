@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, cast
 
 import bson
@@ -22,8 +21,9 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.event import TOPICS, EnvelopeError, Topic, read_envelope
 from shared.errors import ConfigurationError, SequenceConflict
+from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
-from shared.runtime.core.store import Document, MongoStore, in_milliseconds, translated
+from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.producer import read_tail, unavailable
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import read_journal
@@ -125,9 +125,8 @@ def _go_on(document: Document) -> None:
     A parked deadline is tried again, for its dead letter may be lost; a parked event comes again with its line.
     """
     document["blocked"].pop(DEADLINES, None)
-    deadlines = document["state"].get("deadlines")
-    if deadlines and "due" not in document:
-        document["due"] = in_milliseconds(min(map(datetime.fromisoformat, deadlines.values())))
+    if "due" not in document:
+        rearm(document)
 
 
 async def _put_in_place(store: MongoStore, newest: Mapping[str, Document]) -> None:

@@ -26,7 +26,7 @@ from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import look_at
 from shared.testing.fakes import CarefulStore, MemoryPublisher
 from tests.unit.attendance.world import ZONE, admission
-from tests.unit.support import FACILITY, START, Caller, fact, uid
+from tests.unit.support import FACILITY, START, Caller, fact, ticking, uid
 
 PROGRAM = "community-step-down"
 PROGRAMS = Programs.load()
@@ -40,7 +40,7 @@ class Clinic:
     def __init__(self, now: datetime = START) -> None:
         self.store = CarefulStore(SERVICE.kinds)
         self.clock = SteppedClock()
-        self.clock.step_to(now)
+        self.clock.step_to(ticking(now))
         metrics = Metrics()
         relay = Relay(self.store, MemoryPublisher(), metrics, 10_000)
         self.reactor = Reactor(SERVICE.source, self.store, relay, metrics, SERVICE.handoffs)
@@ -126,6 +126,7 @@ class Clinic:
 
     async def at(self, now: datetime) -> None:
         """Let time pass: every deadline fires at its own instant, in order."""
+        now = ticking(now)
         for _ in range(ROUNDS_MAX):
             due = await self.store.next_due(now)
             if due is None:

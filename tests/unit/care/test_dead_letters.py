@@ -49,6 +49,21 @@ def test_groups_are_shown_with_the_place_in_the_code(monkeypatch: pytest.MonkeyP
     assert (asked.body, asked.token) == (None, "t")
 
 
+def test_a_list_goes_on_with_the_words_that_its_page_ends_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    following = "A" * 60
+    service = answering(monkeypatch, {"rows": [ROW], "next": following}, {"rows": [ROW]})
+    shown = dead("list", "plans", "--limit", "1")
+    assert shown.exit_code == 0, shown.output
+    words = shown.stdout.split()[-2:]
+    assert words == ["--after", following]
+    last = dead("list", "plans", *words)
+    assert last.exit_code == 0, last.output
+    assert "--after" not in last.stdout
+    assert [asked.query.get("after") for asked in service.asked] == [None, following]
+
+
 def test_a_redrive_goes_on_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     service = answering(monkeypatch, DONE | {"stopped": "limit"}, DONE | {"stopped": "done"})
     shown = dead("redrive", "plans", "--all", "--why", "rule-fixed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -314,4 +313,4 @@ def test_the_inbound_loop_closes_with_the_admission() -> None:
     enter(history, EVENING, length_weeks=8)
     [closed] = history.of(intake.ReferralLoopClosed)
     assert closed.outcome is ReferralOutcome.ADMITTED
-    assert history.state.admission.admitted_at == datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+    assert history.state.admission.admitted_at == START

@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from care import loops
 from shared.devtools.issuer import LocalIssuer
 from shared.programs.read import ProfileInvalid
 from shared.runtime.service import create_app
@@ -136,6 +137,8 @@ def answering(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Services:
     def answer(asked: Asked) -> Any:
         if asked.host == "down":
             return httpx2.ConnectError("nobody is there")
+        if asked.host == "endless":
+            return {"loops": [], "next": "there"}
         name = PORTS[asked.host.rpartition(":")[2]]
         if asked.path == "/tasks":
             return {"tasks": open_there.get(name, [])}
@@ -195,6 +198,14 @@ def test_a_service_that_is_down_is_named() -> None:
     assert failed.exit_code == 1
     assert failed.stderr.startswith("plans at http://down: no-answer: ")
     assert "care up" in failed.stderr
+
+
+@pytest.mark.usefixtures("answering")
+def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "PAGES_MAX", 3)
+    failed = care("loops", "--plans", "http://endless")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("plans at http://endless: list-too-long: ")
 
 
 def test_nothing_open_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

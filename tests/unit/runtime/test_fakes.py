@@ -18,6 +18,7 @@ from shared.testing.fakes import (
     Seam,
     When,
 )
+from shared.testing.paging_suite import PagingSuite
 from shared.testing.suites import (
     KINDS,
     WALL,
@@ -37,6 +38,12 @@ class TestMemoryStore(StoreSuite):
     async def dead_letters(self, store: Store) -> list[Document]:
         assert isinstance(store, MemoryStore)
         return store.disk.dead_letter_documents()
+
+
+class TestMemoryPages(PagingSuite):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore(KINDS)
 
 
 class TestMemoryLetters(DeadLettersSuite):

@@ -272,10 +272,12 @@ async def test_a_step_of_the_clock_runs_every_deadline_up_to_it(running: Running
 
 
 async def test_a_step_to_what_the_store_calls_next_fires_it(running: Running) -> None:
-    """Deadlines have microseconds, the store's answer has not: the timers must not look for ever."""
+    """To the microsecond: a deadline at the very instant to which the clock was stepped has fired."""
     await running.reactor.submit([Feed().says(EPISODES[0], arm)])
     next_due = await running.store.next_due(START + timedelta(days=1))
     assert next_due is not None
+    assert next_due == (await running.state(EPISODES[0])).due
+    assert next_due.microsecond % 1_000
     running.clock.step_to(next_due)
     timers, task = await _timers(running)
     await turns_until(lambda: timers.ran_until == next_due)

@@ -1,0 +1,179 @@
+"""Pages of a list: its order, and the opaque cursor that says where a page ended.
+
+An index orders its records by their instants, to the microsecond, and then by subject: no two records have one place,
+so a page that begins behind a place neither repeats a record nor leaves one out, whatever was added or removed before
+it. Only stores make and read cursors; everything else passes them on as they come.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, NamedTuple, Self
+
+from bson import Int64
+
+from shared.decision import join_parts
+from shared.errors import Invalid
+from shared.runtime.core.documents import Document, in_microseconds, is_newer, record_of
+from shared.runtime.core.record import Record, RecordKind
+
+VERSION: Final = b"\x01"
+CHECK_BYTES: Final = 6
+INSTANT_BYTES: Final = 8
+CURSOR_LENGTH_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records of an index, in its order. `next` is the cursor of the page that follows; None when nothing does.
+
+    There may be fewer records than asked for, even none, and a next page still: what a newer version of the service
+    wrote is left out.
+    """
+
+    records: list[Record]
+    next: str | None
+
+    @property
+    def next_field(self) -> dict[str, str]:
+        """For an answer over HTTP: `next`, when a page follows."""
+        return next_field(self.next)
+
+
+def next_field(cursor: str | None) -> dict[str, str]:
+    """The field of an answer that says where the next page begins; no field when there is none."""
+    return {} if cursor is None else {"next": cursor}
+
+
+class Place(NamedTuple):
+    """Where a record stands in an index: its instant in microseconds since 1970, and its subject."""
+
+    at: int
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQuery:
+    """What a page is taken from: one facility's records in an index, behind a place, between two instants."""
+
+    name: str
+    facility_id: str
+    after: Place | None
+    limit: int
+    since: Int64 | None
+    until: Int64 | None
+
+    @classmethod
+    def read(
+        cls,
+        name: str,
+        facility_id: str,
+        after: str | None,
+        limit: int,
+        since: datetime | None,
+        until: datetime | None,
+    ) -> Self:
+        """Raises `Invalid` when `after` is not a cursor of this index and facility."""
+        return cls(
+            name,
+            facility_id,
+            None if after is None else _place(read_cursor(after, "index", name, facility_id)),
+            limit,
+            None if since is None else in_microseconds(since),
+            None if until is None else in_microseconds(until),
+        )
+
+    @property
+    def path(self) -> str:
+        """The field of a stored record that the index is over."""
+        return f"index.{self.name}"
+
+    def filter(self) -> Document:
+        """The records, as MongoDB is asked for them."""
+        instant: dict[str, Any] = {"$exists": True}
+        if self.since is not None:
+            instant["$gte"] = self.since
+        if self.until is not None:
+            instant["$lte"] = self.until
+        found: Document = {self.path: instant, "facility_id": self.facility_id}
+        if self.after is not None:
+            at, subject = Int64(self.after.at), self.after.subject
+            found["$or"] = [{self.path: {"$gt": at}}, {self.path: at, "_id": {"$gt": subject}}]
+        return found
+
+    def place(self, document: Document) -> Place:
+        """Where a stored record stands in the index."""
+        return Place(document["index"][self.name], document["_id"])
+
+    def has(self, document: Document) -> bool:
+        """Whether a stored record is asked for: what `filter` says, for records in memory."""
+        if self.name not in document["index"] or document["facility_id"] != self.facility_id:
+            return False
+        place = self.place(document)
+        return (
+            (self.since is None or place.at >= self.since)
+            and (self.until is None or place.at <= self.until)
+            and (self.after is None or place > self.after)
+        )
+
+    def page(self, documents: Sequence[Document], kinds: Mapping[str, RecordKind]) -> Page:
+        """The page of the stored records that were found: one more than it holds, when a page follows."""
+        shown = documents[: self.limit]
+        records = [
+            record_of(document, kinds) for document in shown if not is_newer(document, kinds)
+        ]
+        return Page(records, self._cursor(shown[-1]) if len(documents) > self.limit else None)
+
+    def _cursor(self, document: Document) -> str:
+        at, subject = self.place(document)
+        content = at.to_bytes(INSTANT_BYTES, signed=True) + subject.encode()
+        return make_cursor(content, "index", self.name, self.facility_id)
+
+
+def _place(content: bytes) -> Place:
+    at, subject = content[:INSTANT_BYTES], content[INSTANT_BYTES:]
+    return Place(int.from_bytes(at, signed=True), subject.decode("ascii", "replace"))
+
+
+# --- cursors ------------------------------------------------------------------------------------------
+
+
+def make_cursor(content: bytes, *scope: str) -> str:
+    """A cursor of the list that `scope` names. It has only letters, digits, `-` and `_`: it needs no escaping in a URL.
+
+    It holds what was shown already and grants nothing: whoever makes one up sees what they may see without it.
+    """
+    cursor = VERSION + _check(content, scope) + content
+    return urlsafe_b64encode(cursor).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, *scope: str) -> bytes:
+    """The content of a cursor of this list. Raises `Invalid` for any other text, a cursor of another list included."""
+    if len(text) > CURSOR_LENGTH_MAX or not text.isascii():
+        raise _wrong()
+    try:
+        cursor = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise _wrong() from None
+    content = cursor[len(VERSION) + CHECK_BYTES :]
+    # One place has one text: base64 would take others for the same bytes.
+    if text != make_cursor(content, *scope):
+        raise _wrong()
+    return content
+
+
+def _check(content: bytes, scope: Sequence[str]) -> bytes:
+    """Tells a mistyped cursor, or one of another list, from one of this list."""
+    return sha256(join_parts(*scope).encode() + content).digest()[:CHECK_BYTES]
+
+
+def _wrong() -> Invalid:
+    return Invalid(
+        "after-invalid",
+        "`after` is not the `next` of a page of this list.",
+        hint="Use `next` as it came; without `after` the list begins anew.",
+    )

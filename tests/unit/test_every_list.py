@@ -1,0 +1,316 @@
+"""Every list over HTTP, found in the four OpenAPI documents by its `after`: walked page by page, and asked nonsense.
+
+The records' instants collide, differ by microseconds, lie on both sides of a millisecond and come with other UTC
+offsets. `next` goes back into the URL as it came, without escaping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from importlib import import_module
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.attendance.groups.groups import GroupState
+from services.followup.episode import episode_state as followup
+from services.followup.episode.cadence import Window
+from services.followup.episode.upcoming_sessions import SessionState
+from shared.contracts.codes import Role
+from shared.contracts.followup import Milestone
+from shared.decision import State
+from shared.devtools.stack import SERVICES
+from shared.loops import Loop
+from shared.runtime.service import Service, create_app
+from shared.runtime.settings import ServiceSettings
+from shared.testing.dead_letter_suite import dead_letter
+from shared.testing.fakes import decoded
+from tests.unit.served import Served, refused
+from tests.unit.support import FACILITY, START, uid
+
+MICRO, MILLI, HOUR = timedelta(microseconds=1), timedelta(milliseconds=1), timedelta(hours=1)
+BASE: Final = START.replace(microsecond=123_000)
+INSTANTS: Final = (
+    BASE,
+    BASE + MICRO,
+    BASE - MICRO,
+    BASE + MICRO,
+    BASE + 999 * MICRO,
+    BASE + MILLI,
+    BASE + MILLI,
+    BASE + MILLI,
+    (BASE + MILLI).astimezone(timezone(timedelta(hours=14))),
+    (BASE + 2 * MICRO).astimezone(timezone(timedelta(hours=-11, minutes=-30))),
+    BASE - HOUR / 2,
+)
+ODD: Final = (
+    "",
+    " ",
+    "x",
+    "~",
+    "next",
+    "AQ",
+    "AQ==",
+    "AA" * 40,
+    "-" * 44,
+    "_" * 5_000,
+    "\x00",
+    "é",
+    "\U0001f600",
+    "2026-03-02T15:00:00Z~episode/x",
+    "2026-03-02T15:00:00+00:00~",
+    "2026-13-01T00:00:00~x",
+    "0001-01-01T00:00:00+14:00~x",
+    "9999-12-31T23:59:59-14:00~x",
+    uid("a row"),
+)
+
+
+@dataclass(frozen=True)
+class List:
+    """How a list is filled and read."""
+
+    kind: str
+    state: Callable[[Service, datetime], State]
+    """The state of a record that stands at this instant."""
+    ids: Callable[[Mapping[str, Any]], list[str]]
+    """The ids of an answer, in its order."""
+    role: str = "clinician"
+    now: datetime = START
+
+
+def _with_loop(service: Service, at: datetime) -> State:
+    loop = Loop(kind="x", id=uid("x"), opened_at=START, deadline_at=at, owners=(Role.CLINICIAN,))
+    return service.kinds["episode"].state().replace(loops={loop.key: loop})
+
+
+def _with_check_in(_service: Service, at: datetime) -> State:
+    window = Window(milestone=next(iter(Milestone)), opens_at=at, due_at=at, closes_at=at + HOUR)
+    aftercare = followup.Aftercare(
+        aftercare_plan_id=uid("plan"), check_ins={uid("check-in"): followup.CheckIn(window=window)}
+    )
+    return followup.EpisodeState(aftercare=aftercare)
+
+
+def _subjects(name: str) -> Callable[[Mapping[str, Any]], list[str]]:
+    return lambda answer: [row["subject"].partition("/")[2] for row in answer[name]]
+
+
+def _by_id(name: str, field: str) -> Callable[[Mapping[str, Any]], list[str]]:
+    return lambda answer: [row[field] for row in answer[name]]
+
+
+ROWS: Final = "/ops/dead-letters/rows"
+LISTS: Final = {
+    "/loops": List("episode", _with_loop, _subjects("loops")),
+    "/groups": List("group", lambda _, at: GroupState(opened_at=at), _by_id("groups", "group_id")),
+    "/checkins": List("episode", _with_check_in, _subjects("check_ins"), now=START + HOUR),
+    "/journeys": List(
+        "episode",
+        lambda _, at: followup.EpisodeState(tz_index_entries={"awaited": at}),
+        _subjects("journeys"),
+        now=START + HOUR,
+    ),
+    "/sessions/coming": List(
+        "session",
+        lambda _, at: SessionState(starts_at=at),
+        _by_id("sessions", "session_id"),
+        role="counselor",
+        now=START - HOUR,
+    ),
+    ROWS: List("", lambda _service, _at: State(), _by_id("rows", "id"), role="operator"),
+}
+WITHOUT_PAGES: Final = {"/tasks": "the most urgent only", "/ops/dead-letters/audit": "the latest"}
+"""Lists that are the beginning of something, and say so: they take a `limit` and have no next page."""
+
+
+def service(name: str) -> Service:
+    return import_module(f"services.{name}.app").SERVICE
+
+
+def _asked(name: str) -> dict[str, set[str]]:
+    """The query parameters of each GET route of a service."""
+    paths = create_app(service(name), ServiceSettings()).openapi()["paths"]
+    return {
+        path: {parameter["name"] for parameter in operations["get"].get("parameters", ())}
+        for path, operations in paths.items()
+        if "get" in operations
+    }
+
+
+EVERY: Final = [
+    (n, path) for n in SERVICES for path, asked in _asked(n).items() if "after" in asked
+]
+each_list = pytest.mark.parametrize(("name", "path"), EVERY)
+
+
+class Shelf:
+    """One list of one service, with records of both facilities in it."""
+
+    def __init__(self, name: str, path: str) -> None:
+        self.list, self.path = LISTS[path], path
+        self.served = Served(service(name), self.list.now)
+        self.served.acting_as(self.list.role)
+        self._count = 0
+
+    async def put(self, at: datetime, facility_id: str = FACILITY) -> tuple[datetime, str]:
+        """Put one more record in the list; its place in the order."""
+        self._count += 1
+        name = uid(f"{self.path} {self._count}")
+        if self.path == ROWS:
+            row = dead_letter(f"episode/{name}", "intake", self._count, "decision-raised", wall=at)
+            await self.served.store.add_dead_letters([row])
+            return BASE, row["id"]
+        subject = f"{self.list.kind}/{name}"
+        record = (await self.served.store.load([subject]))[subject]
+        record.state = self.list.state(self.served.service, at)
+        record.facility_id, record.touched = facility_id, True
+        assert not await self.served.store.save([record], START)
+        return at, name
+
+    async def fill(self, instants: Sequence[datetime] = INSTANTS) -> list[str]:
+        """Put records in the list; their ids, in the order of the list."""
+        if self.path != ROWS:
+            await self.put(BASE, "another-iop")
+        return [name for _, name in sorted([await self.put(at) for at in instants])]
+
+    async def page(self, query: str) -> tuple[list[str], str | None]:
+        answer = await self.served.get(f"{self.path}?{query}")
+        assert answer.status_code == 200, answer.text
+        return self.list.ids(answer.json()), answer.json().get("next")
+
+    async def pages(self, limit: int) -> list[list[str]]:
+        """All pages, each asked for with the `next` of the page before, pasted."""
+        found, after = [], ""
+        for _ in range(len(INSTANTS) + 5):
+            ids, following = await self.page(f"limit={limit}{after}")
+            found.append(ids)
+            if following is None:
+                return found
+            after = f"&after={following}"
+        raise AssertionError("the pages have no end")
+
+
+def test_every_list_is_known_here() -> None:
+    assert {path for _, path in EVERY} == set(LISTS)
+    assert [n for n, path in EVERY if path == "/loops"] == list(SERVICES)
+    limited = {
+        path
+        for name in SERVICES
+        for path, asked in _asked(name).items()
+        if "limit" in asked and "after" not in asked
+    }
+    assert limited == set(WITHOUT_PAGES)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, len(INSTANTS) - 1, len(INSTANTS), 100])
+@each_list
+async def test_the_walk_has_everything_once_and_in_order(name: str, path: str, limit: int) -> None:
+    shelf = Shelf(name, path)
+    ids = await shelf.fill()
+    assert await shelf.pages(limit) == [
+        ids[start : start + limit] for start in range(0, len(ids), limit)
+    ]
+
+
+@each_list
+async def test_an_empty_list_is_one_page(name: str, path: str) -> None:
+    assert await Shelf(name, path).pages(1) == [[]]
+
+
+@each_list
+async def test_next_passes_through_a_url_and_a_shell_as_it_is(name: str, path: str) -> None:
+    shelf = Shelf(name, path)
+    await shelf.fill()
+    _, following = await shelf.page("limit=1")
+    assert following is not None
+    assert following.isascii()
+    assert set(following) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert len(following) < 120
+
+
+@each_list
+async def test_a_wrong_after_is_refused_whatever_it_is(name: str, path: str) -> None:
+    shelf = Shelf(name, path)
+    await shelf.fill()
+    _, following = await shelf.page("limit=1")
+    assert following is not None
+    cut = [following[:-1], following[1:], following + "A", f"{following}=", following.swapcase()]
+    for text in (*ODD, *cut):
+        answer = await shelf.served.get(path, params={"after": text})
+        refused(answer, 422, "after-invalid")
+        assert answer.json()["hint"]
+
+
+@each_list
+@given(text=st.text())
+def test_a_wrong_after_is_refused_whatever_text_it_is(name: str, path: str, text: str) -> None:
+    async def asked() -> None:
+        answer = await _shelf(name, path).served.get(path, params={"after": text})
+        refused(answer, 422, "after-invalid")
+
+    asyncio.run(asked())
+
+
+@pytest.fixture(scope="module")
+async def foreign() -> dict[str, str]:
+    """A `next` of each list, of another facility."""
+    found: dict[str, str] = {}
+    for name, path in {path: (name, path) for name, path in EVERY}.values():
+        shelf = Shelf(name, path)
+        shelf.served.acting_as(shelf.list.role, facility_id="another-iop")
+        for at in INSTANTS[:2]:
+            await shelf.put(at, "another-iop")
+        _, following = await shelf.page("limit=1")
+        assert following is not None
+        found[path] = following
+    return found
+
+
+@each_list
+async def test_the_next_of_another_list_or_facility_is_refused(
+    name: str, path: str, foreign: dict[str, str]
+) -> None:
+    shelf = Shelf(name, path)
+    await shelf.fill()
+    for other, following in foreign.items():
+        if path == other == ROWS:
+            continue  # a list of the service, whatever the facility
+        refused(await shelf.served.get(path, params={"after": following}), 422, "after-invalid")
+
+
+@each_list
+async def test_what_changes_behind_the_page_moves_nothing(name: str, path: str) -> None:
+    """Records that come to stand before the cursor, or leave there, neither repeat nor hide what follows."""
+    shelf = Shelf(name, path)
+    ids = await shelf.fill(INSTANTS[1:])
+    first, following = await shelf.page("limit=3")
+    place = await shelf.put(INSTANTS[-1] + MICRO)
+    behind = path != ROWS or place[1] < first[-1]
+    gone = shelf.served.disk.dead_letters if path == ROWS else shelf.served.disk.records
+    for key, raw in list(gone.items()):
+        if {first[0], first[-1]} & {decoded(raw).get("id"), key.partition("/")[2]}:
+            del gone[key]
+    rest, _ = await shelf.page(f"limit=100&after={following}")
+    assert first == ids[:3]
+    assert rest == (ids[3:] if behind else sorted([*ids[3:], place[1]]))
+
+
+_shelves: dict[tuple[str, str], Shelf] = {}
+
+
+def _shelf(name: str, path: str) -> Shelf:
+    return _shelves.setdefault((name, path), Shelf(name, path))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_an_instant_outside_the_calendar_is_refused(name: str, end: str) -> None:
+    """Not a list, but the same text that once broke one."""
+    served = Served(service(name)).acting_as("operator")
+    refused(await served.get("/ops/flow", params={"due_until": end}), 422, "request-invalid")
