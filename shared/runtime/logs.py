@@ -1,6 +1,6 @@
 """Structured logs that can't carry personal data: only known keys pass, and never a payload.
 
-A line is an event name in dotted lower case (`work.parked`) with the keys below. Anything else that is bound
+A line is an event name in dotted lower case (`work.blocked`) with the keys below. Anything else that is bound
 or passed is dropped, exception messages included: they may quote what they choked on.
 """
 

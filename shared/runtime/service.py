@@ -178,7 +178,7 @@ class Runtime:
                 ("metadata", self._remember_topics),
             )
         ]
-        await self._sweeper.take_up_what_was_left()
+        await self._sweeper.recover_at_start()
         self._started = True
         log.info("service.started")
 
@@ -245,7 +245,7 @@ class Runtime:
         """What was found at start is no longer so: hear and say nothing more, and tell everyone who asks."""
         self.refusal = error
         log.critical("run.refused", error_code=error.code)
-        self.relay.hold()
+        self.relay.pause()
         self.consumer.halt(error.code)
 
     async def stop(self) -> None:

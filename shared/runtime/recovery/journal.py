@@ -96,7 +96,7 @@ class KafkaJournal:
             bootstrap, journal_topic(service), message_bytes_max=JOURNAL_MESSAGE_BYTES
         )
 
-    async def keep(self, documents: Iterable[Document]) -> None:
+    async def append(self, documents: Iterable[Document]) -> None:
         await self._publisher.publish(
             {document["_id"]: [self._entry(document)] for document in documents}
         )

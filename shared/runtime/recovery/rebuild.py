@@ -39,10 +39,10 @@ FACTS: Final = (
     "next_sequence",
     "next_handoff",
     "facility_id",
-    "applied",
+    "inbox",
     "commands",
 )
-"""What a record knows and has said; not how often it was written, nor what is on its way."""
+"""The stored fields that hold what a record knows and has published; not how often it was saved, nor what is queued."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from shared.contracts.event import Event
 from shared.contracts.intake import ReferralOutcome, WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import CareError
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     FOR_DETOX,
@@ -92,7 +93,7 @@ class Town:
         body = body_type.model_validate(item["body"])
         assert isinstance(body, HandoffBody)
         name = sender.record.subject
-        assert record.hand(body, item["number"], of=name).status == "applied"
+        assert record.hand(body, item["number"], of=name).status is OutcomeStatus.APPLIED
         self.delivered[name, target] = item["number"]
 
     def after(self, time: timedelta) -> Town:

@@ -90,7 +90,7 @@ async def test_publishing_before_copying_is_found(monkeypatch: pytest.MonkeyPatc
     async def hasty(self: Any, journal: Any, batch: Any) -> None:
         documents = await self._store.documents(batch)
         await self._publish({d["_id"]: d.get("outbox", ()) for d in documents})
-        await journal.keep(documents)
+        await journal.append(documents)
         await self._store.clear_journaled({d["_id"]: d["version"] for d in documents})
 
     monkeypatch.setattr(Relay, "_journal_and_publish", hasty)
