@@ -19,8 +19,8 @@ REFUSED_AGAIN = Outcome(OutcomeStatus.BLOCKED, reason="decision-refused", except
 class DeadLettersSuite:
     """Inherit it, and define fixtures `store` and `dead_letters` over the same empty database."""
 
-    ONE: ClassVar[str] = subject("letters one")
-    TWO: ClassVar[str] = subject("letters two")
+    ONE: ClassVar[str] = subject("dead letters one")
+    TWO: ClassVar[str] = subject("dead letters two")
 
     async def _added(self, store: Store) -> list[DeadLetter]:
         added = [

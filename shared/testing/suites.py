@@ -416,7 +416,7 @@ class StoreSuite:
         assert [record.subject for record in found] == wanted[1:]
 
     async def test_a_record_is_due_only_when_its_deadline_can_fire(self, store: Store) -> None:
-        """A store that keeps milliseconds must not call a record due before its deadline is."""
+        """A store that cuts times to milliseconds must not report a record due before its deadline is."""
         name, at = subject("precise"), WALL + timedelta(microseconds=1_500)
         await self._armed(store, name, at)
         for microseconds in (0, 1_000, 1_499, 1_500, 2_000):

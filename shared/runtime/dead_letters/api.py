@@ -28,7 +28,9 @@ REDRIVE_ROWS_MAX: Final = 1_000
 
 Operator = Annotated[Call, OPERATOR]
 DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a dead letter.")]
-Why = Annotated[str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code: no words.")]
+Why = Annotated[
+    str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code, not free text.")
+]
 Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
 Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
 Code = Annotated[str | None, Query(pattern="^[a-z-]{3,40}$")]

@@ -1,4 +1,4 @@
-"""Offset commits: the one place where the consumer tells Kafka what it has dealt with.
+"""Offset commits: the one place where the consumer commits its offsets to Kafka.
 
 Offsets are committed after the work is saved and never before, so a crash in between only means that some messages come
 again; the inbox of their records recognises them. For the same reason a commit that fails costs nothing.

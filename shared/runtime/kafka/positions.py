@@ -170,7 +170,7 @@ class Positions:
         self._sought.clear()
 
     def assigned(self) -> None:
-        """Other partitions: ask for their ends anew."""
+        """The assignment is new: its ends have to be asked for."""
         self._target = None
 
     @property
@@ -216,6 +216,6 @@ def first_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:
 
 
 def end_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:
-    """The offset after the last one of each partition in a batch: what a commit has to say."""
+    """The offset after the last message of each partition in a batch: the next one, as Kafka wants it committed."""
     last = {(message.topic, message.partition): message.offset for message in messages}
     return {TopicPartition(*place): offset + 1 for place, offset in last.items()}
