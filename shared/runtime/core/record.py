@@ -146,6 +146,9 @@ class Outcome:
     sequence: int = 0
 
 
+_APPLIED: Final = (
+    OutcomeStatus.APPLIED
+)  # bound once: looking up a member is slow, and this is done per event
 DUPLICATE: Final = Outcome(OutcomeStatus.DUPLICATE)
 
 
@@ -256,7 +259,7 @@ class Record:
             self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
             self.new_streams.add(work.stream.name)
         outcome = Outcome(
-            OutcomeStatus.APPLIED,
+            _APPLIED,
             answer=decision.answer,
             revision=self.revision,
             sequence=self.next_sequence - 1,
