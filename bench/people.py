@@ -21,7 +21,14 @@ from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, derive_id
-from shared.runtime.core.record import CommandKey, Decide, Record, StreamPosition, Work
+from shared.runtime.core.record import (
+    CommandKey,
+    Decide,
+    OutcomeStatus,
+    Record,
+    StreamPosition,
+    Work,
+)
 from shared.runtime.service import Service
 
 FACILITY: Final = "harbor-iop"
@@ -141,7 +148,7 @@ def apply(
         command=None if key is None else CommandKey(key, key),
     )
     outcome = kept.apply(work, service.source)
-    if outcome.status != "applied":
+    if outcome.status is not OutcomeStatus.APPLIED:
         raise RuntimeError(f"the bench's own history is not applied: {outcome}")
 
 

@@ -11,6 +11,8 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Outcome, Record, Work
 from shared.runtime.core.store import Document, Store
 from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.offset_commits import commit_offsets
+from shared.runtime.kafka.positions import end_offsets
 from shared.testing.fakes import MemoryStore, apply_update, decoded, encoded
 
 
@@ -39,10 +41,10 @@ class NoAppliedSequence(MemoryStore):
 class OnlyNewEvents(Reactor):
     """Relays what a save added, not the whole waiting outbox."""
 
-    def _saved(self, records: Any) -> None:
+    def _after_save(self, records: Any) -> None:
         for record in records:
             if record.new_events:
-                self._relay.offer(record.subject, record.new_events)
+                self._relay.enqueue(record.subject, record.new_events)
             if record.new_handoffs:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
@@ -51,15 +53,13 @@ class _OffsetBeforeSave(Consumer):
     """Commits what it is about to do."""
 
     async def _process(self, batch: Sequence[Any]) -> None:
-        from aiokafka import TopicPartition  # noqa: PLC0415 - only this mistake needs it
-
-        ends = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in batch}
-        self._expected |= ends
-        await self._commit(ends)
+        ends = end_offsets(batch)
+        self._positions.advance(ends)
+        await commit_offsets(self._kafka, ends)
         await super()._process(batch)
 
 
-class _NoLineParking(Reactor):
+class _NoStreamBlocking(Reactor):
     """Skips what can't be decided, and lets what comes after it pass."""
 
     async def submit(self, works: Sequence[Work]) -> list[Outcome]:
@@ -108,7 +108,7 @@ GUARDS: Final[Mapping[str, Parts]] = {
     "whole-outbox": Parts(reactor=OnlyNewEvents),
     "offset-after-save": Parts(consumer=_OffsetBeforeSave),
     "numbering-check": Parts(check_numbering=_no_numbering_check),
-    "stream-blocking": Parts(reactor=_NoLineParking),
+    "stream-blocking": Parts(reactor=_NoStreamBlocking),
     "sweep": Parts(reactor=_NoSweep),
     "remembered-answers": Parts(store=ForgetsAnswers),
     "outbox-cleared-up-to": Parts(store=_ClearsAll),

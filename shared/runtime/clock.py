@@ -1,6 +1,6 @@
-"""The domain clock: wall time, or time that a driver steps for a demo or a flow test.
+"""The domain clock: wall time, or a time that a driver steps forward for a demo or a flow test.
 
-Only decisions and deadlines use it. Back-off, sweeps and time-outs use the event loop's monotonic clock.
+Decisions and deadlines use it. Back-off, sweeps and time-outs use wall time or the event loop's monotonic clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Clock:
 
 
 class SteppedClock(Clock):
-    """Stands still until a driver sets it; never goes back. Unset at first: nothing can be decided yet."""
+    """A clock that stands still until a driver moves it forward. While it is unset, nothing can be decided."""
 
     stepped = True
 

@@ -1,7 +1,7 @@
-"""Structured logs that can't carry personal data: only known keys pass, and never a payload.
+"""Structured logs that can't carry personal data: only the keys of an allow-list pass.
 
-A line is an event name in dotted lower case (`work.parked`) with the keys below. Anything else that is bound
-or passed is dropped, exception messages included: they may quote what they choked on.
+An entry is an event name in dotted lower case (`work.blocked`) with the keys below. Everything else is dropped,
+exception messages included: they may quote the data that caused them.
 """
 
 from __future__ import annotations
@@ -50,30 +50,30 @@ ALLOWED: Final = frozenset(
 
 
 def only_allowed(
-    _logger: Any, _method: str, line: MutableMapping[str, Any]
+    _logger: Any, _method: str, entry: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Drop every key that is not on the list."""
-    for key in [key for key in line if key not in ALLOWED]:
-        del line[key]
-    return line
+    for key in [key for key in entry if key not in ALLOWED]:
+        del entry[key]
+    return entry
 
 
 def where(error: BaseException) -> str:
-    """The places in the code that an exception came through, innermost last; never its words."""
+    """The places in the code that an exception came through, innermost last. Its message is left out."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return " > ".join(f"{Path(f.filename).stem}.{f.name}:{f.lineno}" for f in frames)
 
 
 class _Bridge(logging.Handler):
-    """Lines of other libraries: their logger and level, and the exception's type. Not their words."""
+    """Log entries of other libraries: their logger, level and exception type, without their message."""
 
     def emit(self, record: logging.LogRecord) -> None:
         exception = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        log.log(record.levelno, "library.said", logger=record.name, exception=exception)
+        log.log(record.levelno, "library.logged", logger=record.name, exception=exception)
 
 
 def configure(service: str, level: str) -> None:
-    """JSON lines on standard output; libraries from WARNING on, by name only."""
+    """Log JSON to standard output; other libraries from WARNING on, without their messages."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

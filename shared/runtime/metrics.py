@@ -1,4 +1,4 @@
-"""What a service counts. Labels are types, reasons and codes: never a subject, never a person."""
+"""The metrics of a service. Labels are types, reasons and codes; no label names a subject or a person."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ class Metrics:
         )
         self.events_skipped = Counter(
             "care_events_skipped_total",
-            "Events of types nobody here wants.",
+            "Events of types that no rule subscribes to.",
             ("source",),
             registry=r,
         )
         self.dead_letters = Counter(
-            "care_dead_letters_total", "Records set aside, by reason.", ("reason",), registry=r
+            "care_dead_letters_total",
+            "Items that became dead letters, by reason.",
+            ("reason",),
+            registry=r,
         )
         self.sequence_gaps = Counter(
             "care_sequence_gaps_total",
@@ -41,14 +44,14 @@ class Metrics:
         )
         self.offset_gaps = Counter(
             "care_offset_gaps_total",
-            "Offsets that the client skipped and was made to fetch.",
+            "Offsets that the client skipped and had to fetch again.",
             registry=r,
         )
         self.races_lost = Counter(
             "care_races_lost_total", "Saves that were decided again after a race.", registry=r
         )
         self.swept = Counter(
-            "care_swept_total", "Outboxes and handoffs taken up after a crash.", registry=r
+            "care_swept_total", "Records whose outbox or handoffs the sweep resumed.", registry=r
         )
         self.save_seconds = Histogram(
             "care_save_seconds", "Load, decide and save of one batch.", buckets=_SECONDS, registry=r
@@ -58,12 +61,12 @@ class Metrics:
         )
         self.lag_records = Gauge(
             "care_lag_records",
-            "Records between the position and the end.",
+            "Messages between the position and the end.",
             ("topic", "partition"),
             registry=r,
         )
         self.lag_seconds = Gauge(
-            "care_lag_seconds", "Age of the last record handled, while behind.", registry=r
+            "care_lag_seconds", "Age of the last message handled, while behind.", registry=r
         )
         self.relay_waiting = Gauge(
             "care_relay_waiting", "Outboxes waiting in the relay.", registry=r

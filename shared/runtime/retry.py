@@ -1,4 +1,4 @@
-"""How long to wait before the same thing is tried again."""
+"""Back-off: how long to wait before a retry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_SECONDS: Final = 15.0
 class Backoff:
     """Exponential back-off with full jitter, on wall time, bounded by 15 s.
 
-    The bound stays far below Kafka's poll interval, so that a waiting consumer keeps its partitions.
+    The bound is far below Kafka's poll interval, so that a waiting consumer does not lose its partitions.
     """
 
     def __init__(self) -> None:

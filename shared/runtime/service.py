@@ -1,4 +1,4 @@
-"""One service, put together: what it is made of, how it starts, and how it stops without losing anything."""
+"""One service, put together: its parts, how it starts, and how it stops without losing anything."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
     from shared.runtime.tracing import Tracing
 
 COLLECT_AFTER_OBJECTS: Final = 50_000
-"""Net new objects after which the garbage collector looks for cycles among the youngest."""
+"""How many new objects start a garbage collection of the youngest generation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What makes a service this one and no other: the rest is the same for all."""
+    """What distinguishes one service from the others; everything else is the same for all."""
 
     name: str
     summary: str
@@ -73,7 +73,7 @@ class Service:
 
 
 class Runtime:
-    """One replica of one service, alive."""
+    """One running replica of one service."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Runtime:
     # --- life ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin; the rest happens in the background, so that health can be asked from the first moment."""
+        """Start in the background, so that health checks get an answer from the first moment."""
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
 
     async def _run(self) -> None:
@@ -181,17 +181,17 @@ class Runtime:
                 ("metadata", self._remember_topics),
             )
         ]
-        await self._sweeper.take_up_what_was_left()
+        await self._sweeper.recover_at_start()
         self._started = True
         log.info("service.started")
 
     async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Keep a background task alive: what nobody foresaw is said, readiness goes red, and it begins again."""
+        """Restart a background task after a bug: log the error, and report not ready until it runs again."""
         backoff = Backoff()
         while True:
             try:
                 await run()
-            except Exception as error:  # noqa: BLE001 - a task that dies in silence is worse
+            except Exception as error:  # noqa: BLE001 - the boundary of a background task
                 self._failing.add(name)
                 log.error(
                     "task.failed", reason=name, exception=type(error).__name__, where=where(error)
@@ -202,10 +202,10 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         await self.dead_letters.start()
-        heard = [TOPICS[name] for name in self.service.reactions.topics]
+        inputs = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
         await startup_checks.check(
-            settings.kafka_bootstrap, self._topic, heard, self.store, settings.kafka_replication
+            settings.kafka_bootstrap, self._topic, inputs, self.store, settings.kafka_replication
         )
         if self._journal is not None:
             await ensure_topics(
@@ -234,7 +234,7 @@ class Runtime:
                 await startup_checks.check_partitions(bootstrap, topics)
                 await startup_checks.check_topics(bootstrap, topics, self.store)
             except Unavailable as error:
-                # With nothing to publish, nobody else would notice that Kafka is away.
+                # Without events to publish, no other part would notice that Kafka is away.
                 self._topics_seen = False
                 log.warning("topics.waiting", error_code=error.code)
             except TopicMismatch as error:
@@ -245,14 +245,14 @@ class Runtime:
                 backoff.reset()
 
     def _refuse(self, error: ConfigurationError) -> None:
-        """What was found at start is no longer so: hear and say nothing more, and tell everyone who asks."""
+        """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""
         self.refusal = error
         log.critical("run.refused", error_code=error.code)
-        self.relay.hold()
+        self.relay.pause()
         self.consumer.halt(error.code)
 
     async def stop(self) -> None:
-        """Finish the batch and the commands in hand, publish what they said, then let go."""
+        """Finish the batch and the commands in hand, publish their events, then close the connections."""
         self._stopping = True
         if self._started:
             await self._broker.stop()
@@ -274,7 +274,7 @@ class Runtime:
 
     @property
     def busy(self) -> bool:
-        """Something is under way in this process, or a stepped clock has moved and deadlines are to be run."""
+        """Work is under way in this process, or a stepped clock has moved and its deadlines have not run yet."""
         return (
             self.reactor.busy
             or not self.relay.idle
@@ -289,13 +289,13 @@ class Runtime:
     # --- health ----------------------------------------------------------------------------------
 
     def ensure_ready(self) -> None:
-        """Raises `Unavailable` when commands can't be taken now."""
+        """Raises `Unavailable` when this replica can't take commands now."""
         reasons = self.not_ready()
         if reasons:
             raise Unavailable(reasons[0], "The service is not ready.", hint="Retry shortly.")
 
     def ensure_operable(self) -> None:
-        """Raises `Unavailable` when dead letters can't be worked on. A halted consumer is no hindrance."""
+        """Raises `Unavailable` when operators can't work on dead letters. They can while the consumer is halted."""
         if self.refusal is not None or not self._started or self._stopping:
             raise Unavailable(self.not_ready()[0], "The service is not ready.", hint="Retry.")
 
@@ -329,7 +329,7 @@ class Runtime:
 def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
     """The ASGI application of one replica: HTTP and consumer in one process.
 
-    Raises `ConfigurationError` when what it is configured with can't be read or is not installed.
+    Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
@@ -397,7 +397,7 @@ def run(service: Service, settings: ServiceSettings) -> None:
     except ConfigurationError as error:
         log.critical("start.refused", error_code=error.code)
         sys.exit(2)
-    _spare_the_collector()
+    _relax_garbage_collection()
     uvicorn.run(
         app,
         host=settings.host,
@@ -408,11 +408,11 @@ def run(service: Service, settings: ServiceSettings) -> None:
     )
 
 
-def _spare_the_collector() -> None:
-    """Let the garbage collector look at new objects only, and less often.
+def _relax_garbage_collection() -> None:
+    """Have the garbage collector examine new objects only, and less often.
 
-    What is imported stays for good, and a batch is made of thousands of short-lived objects without cycles; left as it
-    is, looking for cycles among all of them takes a fifth of the processor time (docs/performance.md).
+    Imported modules stay for good, and a batch consists of thousands of short-lived objects without cycles. With the
+    default thresholds, the search for cycles takes a fifth of the processor time (docs/performance.md).
     """
     gc.collect()
     gc.freeze()

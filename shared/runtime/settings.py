@@ -1,4 +1,4 @@
-"""Settings of a service, from the environment. Every one has a default that is safe, or none at all."""
+"""The settings of a service, from the environment. Every default is safe."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shared.runtime.core import record_cache
 
 
 class ServiceSettings(BaseSettings):
-    """What every service can be told. A service subclasses it for its own settings.
+    """The settings that all services have. A service subclasses this for its own.
 
-    Names are used as they stand for the two addresses, and with the prefix `CARE_` otherwise.
+    The environment variables are `KAFKA_BOOTSTRAP`, `MONGO_URI`, and `CARE_` and the name for all others.
     """
 
     model_config = SettingsConfigDict(
@@ -25,7 +25,7 @@ class ServiceSettings(BaseSettings):
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
     """MongoDB's connection string; may carry the service's own credentials."""
     kafka_replication: int = Field(default=1, ge=1)
-    """Copies of a topic that this service has to make; existing topics keep what they have."""
+    """The replication factor of topics that this service creates; existing topics stay as they are."""
     database_prefix: str = "care_"
     """The service's database is this prefix and the service's name."""
     host: str = "127.0.0.1"
@@ -45,21 +45,21 @@ class ServiceSettings(BaseSettings):
     session_timeout_ms: int = Field(default=10_000, ge=6_000)
     """How long Kafka waits for a silent consumer before its partitions move on."""
     journal_key: str = ""
-    """32 bytes in base64: keep an encrypted copy of every record on the service's journal, from which a lost store is
-    rebuilt. Empty: no journal."""
+    """32 bytes in base64: write an encrypted copy of every record to the service's journal, from which a lost store can
+    be rebuilt. Empty: no journal."""
     sweep_after_seconds: float = Field(default=5.0, gt=0)
-    """An outbox or handoff that waits longer was left by a crash: any replica takes it up."""
+    """An outbox or handoff that waits longer was left by a crash: any replica resumes it."""
     record_cache_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)
-    """How many records just written stay in memory for the next event about the same person; 0: none."""
+    """How many records just saved the cache holds for the next event about the same person; 0: none."""
     handoff_wait_seconds: float = Field(default=2.0, gt=0)
     """How long a command waits for its fan-out before it answers 202."""
     shutdown_seconds: float = Field(default=10.0, gt=0)
     dead_letters_in_a_row_max: int = Field(default=100, ge=0)
-    """So many new dead letters in a row halt the consumer; 0 means no limit."""
+    """How many new dead letters in a row trip the circuit breaker, which halts the consumer; 0: no limit."""
     dead_letters_in_window_max: int = Field(default=1_000, ge=0)
-    """So many new dead letters within a minute halt the consumer; 0 means no limit."""
+    """How many new dead letters within a minute trip the circuit breaker; 0: no limit."""
     topics_check_seconds: float = Field(default=10.0, gt=0)
-    """How often the topics are compared, in mid-run, with what they were."""
+    """How often a running service checks that the topics have not changed."""
     otel: bool = False
     """Send traces by OTLP; needs the extra `otel`. The standard OTEL_ variables name the collector."""
 

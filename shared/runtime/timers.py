@@ -1,7 +1,7 @@
-"""Timers: deadlines fire once, on the replica that holds the record's partition, on up-to-date knowledge.
+"""Timers: each deadline fires once, on the replica that holds the record's partition, and on up-to-date state.
 
-A deadline is part of its record's state, found by an index. It fires only after everything that was on the
-input topics at assignment has been applied, and it decides with `now` = its own instant.
+A deadline is part of its record's state; an index finds it. It fires only after everything that was on the input topics
+at assignment has been applied, and its rule decides with `now` = the deadline's own instant.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.event import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
-from shared.runtime.core.dead_letter import of_deadline
+from shared.runtime.core.dead_letter import deadline_original
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
@@ -40,11 +40,11 @@ class Timers:
         self._clock = clock
         self._ran_until: datetime | None = None
         self.healthy = True
-        """False while the store or the broker did not answer: noticed even when nothing else happens."""
+        """False while the store or the broker does not answer; the timers notice that even without traffic."""
 
     @property
     def ran_until(self) -> datetime | None:
-        """Every deadline up to this instant has fired, as far as this replica is concerned."""
+        """This replica has fired all its deadlines up to this instant."""
         return self._ran_until
 
     async def run(self) -> None:
@@ -65,7 +65,7 @@ class Timers:
                     await asyncio.sleep(CATCH_UP_SECONDS)
 
     async def _round(self) -> bool:
-        """Fire all that is due. False: not everything has been heard yet, so nothing may fire."""
+        """Fire what is due. False: the consumer has not caught up yet, so nothing may fire."""
         if not await self._consumer.caught_up():
             return False
         now = self._clock.now()
@@ -83,7 +83,7 @@ class Timers:
 
 
 def look_at(subject: str, now: datetime) -> Work:
-    """The deadlines of one record that are due by `now`."""
+    """The work that fires the deadlines of one record that are due by `now`."""
     return Work(
         subject=subject,
         cause_id="",
@@ -91,12 +91,12 @@ def look_at(subject: str, now: datetime) -> Work:
         facility_id="",
         now=now,
         decide=None,
-        dead_letter=of_deadline,
+        original=deadline_original,
     )
 
 
 class Sweeper:
-    """Finds what a crash left: outboxes and handoffs that have waited too long by the wall clock."""
+    """Resumes what a crash interrupted: outboxes and handoffs that have waited too long by the wall clock."""
 
     def __init__(
         self, reactor: Reactor, relay: Relay, consumer: Consumer, after_seconds: float
@@ -115,11 +115,11 @@ class Sweeper:
             except Unavailable as error:
                 log.warning("sweep.waiting", error_code=error.code)
 
-    async def take_up_what_was_left(self) -> None:
-        """At the start: whatever waits by then, of any partition, most likely was left by our own last end.
+    async def recover_at_start(self) -> None:
+        """Resume everything that waits, of any partition: most likely this replica's last process left it.
 
-        Bounded, because in a service with other replicas something is always on its way; that does no harm, since
-        a repeated event is known by its number.
+        The rounds are bounded, because in a service with other replicas something is always on its way. Publishing that
+        a second time does no harm: consumers recognise a repeated event by its number.
         """
         before = datetime.now(UTC)
         for _ in range(START_ROUNDS):

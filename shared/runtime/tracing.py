@@ -37,7 +37,6 @@ UNTRACED_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 SERVER_ERROR: Final = 500
 TRACEPARENT: Final = "traceparent"
-WENT_WRONG: Final = frozenset({"blocked", "conflicting"})
 _propagator: Final = TraceContextTextMapPropagator()
 _in_hand: Final[ContextVar[tuple[Span, ...]]] = ContextVar("in_hand", default=())
 """The spans for which this task works now: a request's, or those of all the work in a batch."""
@@ -262,11 +261,11 @@ def _traceparent(span: Span) -> str:
 
 
 def _describe(span: Span, outcome: Outcome) -> None:
-    span.set_attribute("care.outcome", outcome.status)
+    span.set_attribute("care.outcome", outcome.status.value)
     reason = outcome.reason or (None if outcome.error is None else outcome.error.code)
     if reason is not None:
         span.set_attribute("care.reason", reason)
-    if outcome.status in WENT_WRONG:
+    if outcome.status.is_failure:
         span.set_status(StatusCode.ERROR)
 
 

@@ -1,1 +1,1 @@
-"""What tests, the demo and `care up` share: backends to run on, suites and fakes."""
+"""What tests share: in-memory fakes, and suites of tests that fakes and real servers both have to pass."""

@@ -1,4 +1,4 @@
-"""What the dead letters must do for operators: the same tests for the fake and for the real store."""
+"""What the dead-letter store must do for operators: the same tests for the fake and for MongoDB."""
 
 from __future__ import annotations
 
@@ -6,57 +6,72 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from shared.decision import derive_id
-from shared.runtime.core.dead_letter import fingerprint
-from shared.runtime.core.store import Document, Store
+from shared.runtime.core.dead_letter import Closed, DeadLetter, Edited
+from shared.runtime.core.original import MessageOriginal, Position
+from shared.runtime.core.record import Outcome, OutcomeStatus
+from shared.runtime.core.store import Store
 from shared.runtime.dead_letters.store import DeadLetters
 from shared.testing.suites import NOW, STORED_WALL, WALL, subject
 
+REFUSED_AGAIN = Outcome(OutcomeStatus.BLOCKED, reason="decision-refused", exception="not-now")
+
 
 class DeadLettersSuite:
-    """Inherit it, and define fixtures `store` and `dead_letters` over the same empty place."""
+    """Inherit it, and define fixtures `store` and `dead_letters` over the same empty database."""
 
-    ONE: ClassVar[str] = subject("letters one")
-    TWO: ClassVar[str] = subject("letters two")
+    ONE: ClassVar[str] = subject("dead letters one")
+    TWO: ClassVar[str] = subject("dead letters two")
 
-    async def _kept(self, store: Store) -> list[Document]:
-        rows = [
-            dead_letter(self.ONE, "intake", 3, "decision-raised", wall=WALL),
-            dead_letter(self.ONE, "intake", 4, "stream-blocked", wall=WALL + timedelta(seconds=1)),
-            dead_letter(self.ONE, "plans", 1, "decision-raised", wall=WALL + timedelta(seconds=2)),
-            dead_letter(self.TWO, "intake", 7, "decision-raised", wall=WALL + timedelta(seconds=3)),
-            dead_letter(self.TWO, None, None, "envelope-invalid", wall=WALL + timedelta(seconds=4)),
+    async def _added(self, store: Store) -> list[DeadLetter]:
+        first = STORED_WALL
+        added = [
+            dead_letter(self.ONE, "intake", 3, "decision-raised", wall=first),
+            dead_letter(self.ONE, "intake", 4, "stream-blocked", wall=first + timedelta(seconds=1)),
+            dead_letter(self.ONE, "plans", 1, "decision-raised", wall=first + timedelta(seconds=2)),
+            dead_letter(
+                self.TWO, "intake", 7, "decision-raised", wall=first + timedelta(seconds=3)
+            ),
+            dead_letter(
+                self.TWO, None, None, "envelope-invalid", wall=first + timedelta(seconds=4)
+            ),
         ]
-        await store.add_dead_letters(rows)
-        return rows
+        await store.add_dead_letters(added)
+        return added
+
+    async def test_what_is_added_comes_back_whole(
+        self, store: Store, dead_letters: DeadLetters
+    ) -> None:
+        for one in await self._added(store):
+            assert await dead_letters.get(one.id) == one
 
     async def test_groups_are_the_largest_first(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
-        await self._kept(store)
+        await self._added(store)
         found = await dead_letters.groups()
-        assert [(g["reason"], g["count"], g["streams"]) for g in found] == [
+        assert [(group.reason, group.count, group.streams) for group in found] == [
             ("decision-raised", 3, 3),
             ("stream-blocked", 1, 1),
             ("envelope-invalid", 1, 1),
         ]
         first = found[0]
-        assert (first["first_seen"], first["last_seen"]) == (
+        assert (first.first_seen, first.last_seen) == (
             STORED_WALL,
             STORED_WALL + timedelta(seconds=3),
         )
-        assert first["type"] == "care.intake.test.v1"
+        assert first.type == "care.intake.test.v1"
 
     async def test_pages_hold_what_was_asked_for_and_no_content(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
-        await self._kept(store)
+        await self._added(store)
         for limit in range(1, 7):
             seen: list[str] = []
             after: str | None = None
             for pages_left in reversed(range(-(-5 // limit))):
                 page = await dead_letters.page({"status": "open"}, after, limit)
-                seen += [row["id"] for row in page.rows]
-                assert all("data" not in row and "item" not in row for row in page.rows)
+                seen += [one.id for one in page.rows]
+                assert all(_data(one) is None for one in page.rows)
                 after = page.next
                 assert (after is None) is (pages_left == 0), (
                     "the last page says that it is the last"
@@ -64,18 +79,18 @@ class DeadLettersSuite:
             assert (len(seen), seen) == (5, sorted(set(seen)))
         wanted = {"subject": self.ONE, "reason": "decision-raised", "status": "open"}
         found = await dead_letters.page(wanted, None, 10)
-        assert {row["stream"] for row in found.rows} == {"intake", "plans"}
+        assert {one.stream for one in found.rows} == {"intake", "plans"}
         nothing = await dead_letters.page({"status": "discarded"}, None, 10)
         assert (nothing.rows, nothing.next) == ([], None)
 
-    async def test_a_line_is_in_order_and_lines_by_how_long_they_wait(
+    async def test_a_stream_is_in_order_and_streams_by_how_long_they_wait(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
-        await self._kept(store)
-        rows = await dead_letters.stream((self.ONE, "intake"), 10)
-        assert [row["sequence"] for row in rows] == [3, 4]
-        assert bytes(rows[0]["data"]) == b"\xff"
-        assert [await dead_letters.behind(row) for row in rows] == [1, 0]
+        await self._added(store)
+        found = await dead_letters.stream((self.ONE, "intake"), 10)
+        assert [one.sequence for one in found] == [3, 4]
+        assert _data(found[0]) == b"\xff"
+        assert [await dead_letters.count_behind(one) for one in found] == [1, 0]
         assert len(await dead_letters.stream((self.ONE, "intake"), 1)) == 1
         assert await dead_letters.streams({}, 10) == [
             (self.ONE, "intake"),
@@ -87,67 +102,73 @@ class DeadLettersSuite:
         ]
         assert await dead_letters.streams({}, 1) == [(self.ONE, "intake")]
 
-    async def test_a_closed_row_stays_and_is_no_longer_in_its_line(
+    async def test_a_closed_dead_letter_stays_and_leaves_its_stream(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
-        rows = await self._kept(store)
-        head = rows[0]
-        await dead_letters.failed_again(
-            head["id"], {"reason": "decision-refused", "last_seen": NOW}
-        )
-        await dead_letters.edit(head["id"], {"data": b"{}"})
-        again = await dead_letters.one(head["id"])
+        head, *_ = await self._added(store)
+        await dead_letters.save_failure(head.failed_again(REFUSED_AGAIN, NOW))
+        await dead_letters.edit(head.id, Edited(b"{}", WALL, "someone", "typing-error"))
+        again = await dead_letters.get(head.id)
         assert again is not None
-        assert (again["attempts"], again["reason"]) == (2, "decision-refused")
-        assert (bytes(again["data"]), bytes(again["edited"]["data"])) == (b"\xff", b"{}")
-        await dead_letters.close(head["id"], "redriven", {"by": "someone", "at": WALL})
-        await dead_letters.close(head["id"], "discarded", {"by": "another", "at": WALL})
-        await dead_letters.failed_again(head["id"], {"reason": "decision-raised"})
-        closed = await dead_letters.one(head["id"])
+        assert (again.attempts, again.reason, again.exception) == (2, "decision-refused", "not-now")
+        assert again.edited == Edited(b"{}", WALL, "someone", "typing-error")
+        assert _data(again) == b"\xff"
+        await dead_letters.close(head.id, "redriven", Closed(WALL, "someone", "rule-fixed"))
+        await dead_letters.close(head.id, "discarded", Closed(WALL, "another", "never-true"))
+        await dead_letters.save_failure(head)
+        await dead_letters.edit(head.id, Edited(b"[]", WALL, "another", "typing-error"))
+        closed = await dead_letters.get(head.id)
         assert closed is not None
-        assert (closed["status"], closed["closed"]["by"]) == ("redriven", "someone")
-        assert (closed["attempts"], closed["reason"]) == (2, "decision-refused")
-        assert [row["sequence"] for row in await dead_letters.stream((self.ONE, "intake"), 10)] == [
-            4
-        ]
-        await store.add_dead_letters([head])  # it is read once more
-        assert (await dead_letters.one(head["id"]) or {})["status"] == "redriven"
-        assert await dead_letters.one(derive_id("nobody")) is None
+        assert (closed.status, closed.closed) == (
+            "redriven",
+            Closed(WALL, "someone", "rule-fixed"),
+        )
+        assert (closed.attempts, closed.reason) == (2, "decision-refused")
+        assert closed.edited == again.edited
+        stream = await dead_letters.stream((self.ONE, "intake"), 10)
+        assert [one.sequence for one in stream] == [4]
+        await store.add_dead_letters([head])  # its message is read once more
+        assert await dead_letters.get(head.id) == closed
+        assert await dead_letters.get(derive_id("nobody")) is None
 
-    async def test_what_is_written_down_is_begun_and_completed(
+    async def test_an_audit_entry_is_begun_and_completed(
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
         del store
         for number in range(3):
             at = WALL + timedelta(seconds=number)
-            await dead_letters.write_down({"_id": f"entry {number}", "at": at, "action": "redrive"})
-        await dead_letters.write_down({"_id": "entry 1", "result": {"redriven": 4}})
-        found = await dead_letters.written_down(2)
+            await dead_letters.write_audit(
+                {"_id": f"entry {number}", "at": at, "action": "redrive"}
+            )
+        await dead_letters.write_audit({"_id": "entry 1", "result": {"redriven": 4}})
+        found = await dead_letters.audit(2)
         assert [entry["_id"] for entry in found] == ["entry 2", "entry 1"]
         assert (found[1]["action"], found[1]["result"]) == ("redrive", {"redriven": 4})
 
 
+def _data(dead_letter: DeadLetter) -> bytes | None:
+    assert isinstance(dead_letter.original, MessageOriginal)
+    return dead_letter.original.data
+
+
 def dead_letter(
     name: str, stream: str | None, sequence: int | None, reason: str, *, wall: datetime
-) -> Document:
-    """A dead letter as the runtime writes it."""
-    kept = f"care.intake/0/{derive_id(name, str(stream), str(sequence))}"
-    return {
-        "_id": kept,
-        "id": derive_id("dead-letter", kept),
-        "kind": "event",
-        "status": "open",
-        "subject": name,
-        "stream": stream,
-        "sequence": sequence,
-        "type": "care.intake.test.v1",
-        "reason": reason,
-        "exception": None,
-        "where": None,
-        "fingerprint": fingerprint(reason, "care.intake.test.v1", None, None),
-        "attempts": 1,
-        "redrivable": stream is not None,
-        "data": b"\xff",
-        "first_seen": wall,
-        "last_seen": wall,
-    }
+) -> DeadLetter:
+    """The dead letter of a message, as the consumer makes it."""
+    return DeadLetter(
+        original=MessageOriginal(
+            document_id=f"care.intake/0/{derive_id(name, str(stream), str(sequence))}",
+            type="care.intake.test.v1",
+            position=Position(topic="care.intake", partition=0, offset=7, timestamp_ms=1_000),
+            event_id=derive_id("event", name, str(sequence)),
+            key=name.encode(),
+            headers=(("ce_subject", name.encode()), ("empty", None)),
+            data=b"\xff",
+        ),
+        subject=name,
+        stream=stream,
+        sequence=sequence,
+        reason=reason,
+        first_seen=wall,
+        last_seen=wall,
+    )

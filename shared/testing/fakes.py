@@ -1,8 +1,8 @@
 """An in-memory store and publisher that behave like MongoDB and Kafka where the runtime depends on it.
 
-Records go through BSON and through the very updates that MongoDB is sent, so that what would not survive
-there (microseconds, say) does not survive here either. Every call passes a `Seam`, where a test can make it fail
-before its effect, after it, or halfway through.
+Records pass through BSON and through the same updates that MongoDB gets, so that a value which MongoDB would cut
+(microseconds, for one) is cut here too. Every call passes a `Seam`, where a test can make it fail before its effect,
+after it, or halfway through.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
 
 from shared.errors import Unavailable
-from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.dead_letter import (
+    OPEN,
+    Closed,
+    DeadLetter,
+    Edited,
+    closed_document,
+    edited_document,
+)
 from shared.runtime.core.documents import (
     Document,
     from_microseconds,
@@ -31,7 +38,15 @@ from shared.runtime.core.documents import (
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.dead_letters.store import RowsPage, StreamKey, grouped, id_before, page_of_rows
+from shared.runtime.dead_letters.store import (
+    RowsPage,
+    StreamKey,
+    grouped,
+    id_before,
+    page_of_rows,
+    stream_of,
+)
+from shared.runtime.dead_letters.view import DeadLetterGroup
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
@@ -47,16 +62,16 @@ class When(StrEnum):
 
 
 def away() -> BaseException:
-    """What a dependency that is away raises."""
-    return Unavailable("store-unavailable", "Told to fail by a test.")
+    """The error of a dependency that is away."""
+    return Unavailable("store-unavailable", "A test made this call fail.")
 
 
 @dataclass(slots=True)
 class Seam:
-    """What one process's calls to store and broker pass through, in one count.
+    """Counts all calls of one process to the store and the broker, and makes one of them fail.
 
-    The `at`-th call (from 1) raises `error()`. When it is `fatal`, the process is dead from then on: no later call
-    has any effect, whatever tasks are left over.
+    The `at`-th call (from 1) raises `error()`. When it is `fatal`, the process is dead from then on: no later call has
+    any effect, whatever tasks are still running.
     """
 
     at: int = 0
@@ -66,7 +81,7 @@ class Seam:
     dead: bool = False
     calls: list[str] = field(default_factory=list[str])
     slow: Mapping[str, int] = field(default_factory=dict[str, int])
-    """How often a call of this name lets others run before its effect; once, when not named."""
+    """How often a call of this name yields to other tasks before its effect; once by default."""
 
     async def call(self, name: str, effects: Sequence[Callable[[], T]]) -> list[T]:
         """Do the effects of one call, unless this is the one that fails."""
@@ -94,7 +109,7 @@ class Seam:
 
 @dataclass(slots=True)
 class Disk:
-    """What survives a process: the documents of one service, as bytes."""
+    """What survives the end of a process: the documents of one service, as bytes."""
 
     records: dict[str, bytes] = field(default_factory=dict[str, bytes])
     dead_letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
@@ -196,24 +211,22 @@ class MemoryStore:
         [found] = await self.seam.call("by_index", [lambda: self._by_index(query)])
         return found
 
-    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
-        if not dead_letters:
-            return
-        await self.seam.call(
-            "add_letters", [_later(self._add_dead_letter, row) for row in dead_letters]
-        )
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        if dead_letters:
+            effects = [_later(self._add_dead_letter, one.document()) for one in dead_letters]
+            await self.seam.call("add_dead_letters", effects)
 
     async def metadata(self, key: str) -> Document:
-        [found] = await self.seam.call("note", [lambda: self.disk.metadata.get(key)])
+        [found] = await self.seam.call("metadata", [lambda: self.disk.metadata.get(key)])
         return {} if found is None else decoded(found)
 
     async def set_metadata(self, key: str, values: Document) -> None:
         def write() -> None:
-            kept = self.disk.metadata.get(key)
-            before = {"_id": key} if kept is None else decoded(kept)
+            stored = self.disk.metadata.get(key)
+            before = {"_id": key} if stored is None else decoded(stored)
             self.disk.metadata[key] = encoded(before | values)
 
-        await self.seam.call("set_note", [write])
+        await self.seam.call("set_metadata", [write])
 
     # --- effects -----------------------------------------------------------------------------------
 
@@ -232,7 +245,7 @@ class MemoryStore:
     def _upsert(self, write: UpdateOne) -> bool:
         """Do one guarded write; False when its guard was stale."""
         spec = cast("Any", write)
-        guard: Document = spec._filter  # noqa: SLF001 - the driver's request has no other face
+        guard: Document = spec._filter  # noqa: SLF001 - the driver's request has no public attributes
         subject: str = guard["_id"]
         raw = self.disk.records.get(subject)
         if raw is None and not spec._upsert:  # noqa: SLF001
@@ -286,8 +299,8 @@ class MemoryStore:
         found = [document for document in self.disk.documents() if query.has(document)]
         return query.page(sorted(found, key=query.place)[: query.limit + 1], self._kinds)
 
-    def _add_dead_letter(self, row: Document) -> None:
-        self.disk.dead_letters.setdefault(row["_id"], encoded(row))
+    def _add_dead_letter(self, document: Document) -> None:
+        self.disk.dead_letters.setdefault(document["_id"], encoded(document))
 
 
 class MemoryDeadLetters:
@@ -297,105 +310,115 @@ class MemoryDeadLetters:
         self.disk = disk
         self.seam = seam or Seam()
 
-    async def groups(self) -> list[Document]:
-        [found] = await self.seam.call("groups", [self.disk.dead_letter_documents])
+    async def groups(self) -> list[DeadLetterGroup]:
+        [found] = await self.seam.call("groups", [lambda: self._find({})])
         return grouped(found)
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
-        beyond, hidden = id_before(after), ("data", "key", "item")
-        [found] = await self.seam.call("page", [lambda: self._rows(wanted)])
-        rows = [
-            {name: value for name, value in row.items() if name not in hidden}
-            for row in sorted(found, key=lambda row: row["id"])
-            if row["id"] > beyond
-        ]
-        return page_of_rows(rows[: limit + 1], limit)
+        beyond = id_before(after)
+        [found] = await self.seam.call("page", [lambda: self._find(wanted, content=False)])
+        ordered = sorted((one for one in found if one.id > beyond), key=lambda one: one.id)
+        return page_of_rows(ordered[: limit + 1], limit)
 
-    async def one(self, dead_letter_id: str) -> Document | None:
-        [found] = await self.seam.call("one", [lambda: self._rows({"id": dead_letter_id})])
+    async def get(self, dead_letter_id: str) -> DeadLetter | None:
+        [found] = await self.seam.call("get", [lambda: self._find({"id": dead_letter_id})])
         return found[0] if found else None
 
-    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
+    async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
         wanted = {"subject": stream[0], "stream": stream[1], "status": OPEN}
-        [found] = await self.seam.call("stream", [lambda: self._rows(wanted)])
-        return sorted(found, key=lambda r: (r["sequence"], r["first_seen"], r["_id"]))[:limit]
+        [found] = await self.seam.call("stream", [lambda: self._find(wanted)])
+        return sorted(
+            found, key=lambda one: (one.sequence, one.first_seen, one.original.document_id)
+        )[:limit]
 
-    async def behind(self, row: Mapping[str, Any]) -> int:
-        if row["stream"] is None:
+    async def count_behind(self, dead_letter: DeadLetter) -> int:
+        stream, sequence = stream_of(dead_letter), dead_letter.sequence or 0
+        if stream is None:
             return 0
-        rows = await self.stream((row["subject"], row["stream"]), len(self.disk.dead_letters))
-        return sum(other["sequence"] > row["sequence"] for other in rows)
+        others = await self.stream(stream, len(self.disk.dead_letters))
+        return sum((other.sequence or 0) > sequence for other in others)
 
     async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
         given = {**wanted, "status": OPEN, "redrivable": True}
-        [found] = await self.seam.call("streams", [lambda: self._rows(given)])
+        [found] = await self.seam.call("streams", [lambda: self._find(given)])
         first: dict[StreamKey, datetime] = {}
-        for row in found:
-            stream = (row["subject"], row["stream"])
-            first[stream] = min(row["first_seen"], first.get(stream, row["first_seen"]))
+        for one in found:
+            if (stream := stream_of(one)) is not None:
+                first[stream] = min(one.first_seen, first.get(stream, one.first_seen))
         return sorted(first, key=lambda stream: (first[stream], stream))[:limit]
 
-    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
-        await self._change("failed_again", dead_letter_id, values, attempts=1)
+    async def save_failure(self, dead_letter: DeadLetter) -> None:
+        await self._change("save_failure", dead_letter.id, dead_letter.failure(), attempts=1)
 
-    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
-        await self._change("close", dead_letter_id, {"status": status, "closed": dict(closed)})
+    async def close(self, dead_letter_id: str, status: str, closed: Closed) -> None:
+        values = {"status": status, "closed": closed_document(closed)}
+        await self._change("close", dead_letter_id, values)
 
-    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
-        await self._change("edit", dead_letter_id, {"edited": edited})
+    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
+        await self._change("edit", dead_letter_id, {"edited": edited_document(edited)})
 
-    async def write_down(self, entry: Document) -> None:
+    async def write_audit(self, entry: Document) -> None:
         def write() -> None:
-            kept = self.disk.audit.get(entry["_id"])
-            self.disk.audit[entry["_id"]] = encoded(({} if kept is None else decoded(kept)) | entry)
+            stored = self.disk.audit.get(entry["_id"])
+            before = {} if stored is None else decoded(stored)
+            self.disk.audit[entry["_id"]] = encoded(before | entry)
 
-        await self.seam.call("write_down", [write])
+        await self.seam.call("write_audit", [write])
 
-    async def written_down(self, limit: int) -> list[Document]:
+    async def audit(self, limit: int) -> list[Document]:
         entries = [decoded(raw) for raw in self.disk.audit.values()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
-    def _rows(self, wanted: Mapping[str, Any]) -> list[Document]:
+    def _documents(self, wanted: Mapping[str, Any]) -> list[Document]:
         return [
-            row
-            for row in self.disk.dead_letter_documents()
-            if all(row.get(name) == value for name, value in wanted.items())
+            document
+            for document in self.disk.dead_letter_documents()
+            if all(document.get(name) == value for name, value in wanted.items())
+        ]
+
+    def _find(self, wanted: Mapping[str, Any], *, content: bool = True) -> list[DeadLetter]:
+        hidden = () if content else ("data", "key", "item")
+        return [
+            DeadLetter.from_document(
+                {name: value for name, value in document.items() if name not in hidden}
+            )
+            for document in self._documents(wanted)
         ]
 
     async def _change(
         self, call: str, dead_letter_id: str, values: Mapping[str, Any], attempts: int = 0
     ) -> None:
         def change() -> None:
-            for row in self._rows({"id": dead_letter_id, "status": OPEN}):
-                more = {"attempts": row["attempts"] + attempts}
-                self.disk.dead_letters[row["_id"]] = encoded(row | dict(values) | more)
+            for document in self._documents({"id": dead_letter_id, "status": OPEN}):
+                more = {"attempts": document["attempts"] + attempts}
+                self.disk.dead_letters[document["_id"]] = encoded(document | dict(values) | more)
 
         await self.seam.call(call, [change])
 
 
 class CarefulStore(MemoryStore):
-    """Finds rules that change a state in place: only fields that were replaced are written."""
+    """Finds rules that change a state in place, which is an error: a save writes only fields that were replaced."""
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
         lost = await super().save(records, wall)
         for record in (record for record in records if record.subject not in lost):
-            kept = decoded(self.disk.records[record.subject])
+            document = decoded(self.disk.records[record.subject])
             whole = _stored(record.state.model_dump(mode="json"))
-            if kept["version"] == record.version + 1 and kept["state"] != whole:
+            if document["version"] == record.version + 1 and document["state"] != whole:
                 raise AssertionError(f"not all of the state of {record.subject} was written")
         return lost
 
 
 @dataclass(slots=True)
 class MemoryTopic:
-    """A topic: what was acknowledged, in the order in which it arrived."""
+    """A topic: the acknowledged messages, in the order of their arrival."""
 
-    records: list[tuple[str, dict[str, str], bytes]] = field(
+    messages: list[tuple[str, dict[str, str], bytes]] = field(
         default_factory=list[tuple[str, dict[str, str], bytes]]
     )
 
     def append(self, subject: str, entry: Mapping[str, Any]) -> None:
-        self.records.append((subject, dict(entry["headers"]), bytes(entry["data"])))
+        self.messages.append((subject, dict(entry["headers"]), bytes(entry["data"])))
 
 
 class MemoryPublisher:
@@ -416,13 +439,13 @@ class MemoryPublisher:
 
 
 class MemoryJournal:
-    """`shared.runtime.recovery.journal.Journal` that keeps every copy."""
+    """`shared.runtime.core.relay.Journal` in memory, with every copy."""
 
     def __init__(self, copies: list[bytes] | None = None, seam: Seam | None = None) -> None:
         self.copies: list[bytes] = [] if copies is None else copies
         self.seam = seam or Seam()
 
-    async def keep(self, documents: Iterable[Document]) -> None:
+    async def append(self, documents: Iterable[Document]) -> None:
         effects = [_later(self.copies.append, encoded(document)) for document in documents]
         if effects:
             await self.seam.call("journal", effects)
@@ -432,8 +455,8 @@ class MemoryJournal:
         found: dict[str, Document] = {}
         for raw in self.copies:
             document = decoded(raw)
-            kept = found.get(document["_id"])
-            if kept is None or kept["version"] <= document["version"]:
+            known = found.get(document["_id"])
+            if known is None or known["version"] <= document["version"]:
                 found[document["_id"]] = document
         return found
 

@@ -1,6 +1,6 @@
-"""What every store and every publisher must do: the same tests for the fakes and for the real ones.
+"""What every store and every publisher must do: the same tests for the fakes and for MongoDB and Kafka.
 
-A test module inherits a suite and gives it the thing to test in a fixture: `store`, or `publisher` with `topic`.
+A test module inherits a suite and defines the fixtures that it tests: `store`, or `publisher` with `topic`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
 
@@ -15,11 +16,14 @@ from pydantic import AwareDatetime, Field
 
 from shared.contracts.event import PARTITIONS
 from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.core.dead_letter import DeadLetter
+from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import (
     COMMANDS_KEPT,
     CommandKey,
     Outcome,
+    OutcomeStatus,
     Record,
     RecordKind,
     StreamPosition,
@@ -37,7 +41,7 @@ SOURCE: Final = "care.plans"
 
 
 class Tally(State):
-    """A state with one value of every sort that states are made of."""
+    """A state with one value of every sort that states consist of."""
 
     count: int = 0
     at: AwareDatetime | None = None
@@ -92,24 +96,44 @@ def work(
 
 
 def entry(name: str, sequence: int, data: bytes = b"{}") -> Document:
-    """An outbox entry as a record keeps it."""
+    """An outbox entry as a record stores it."""
     headers = {"ce_id": derive_id(name, str(sequence)), "ce_type": "care.plans.test.v1"}
     return {"sequence": sequence, "headers": headers, "data": data}
 
 
-def say(record: Record, data: bytes = b"{}") -> None:
-    """Have the record put one event in its outbox, as a decision would."""
+def publish_one(record: Record, data: bytes = b"{}") -> None:
+    """Put one event into the record's outbox, as a decision would."""
     record.new_events.append(entry(record.subject, record.next_sequence, data))
     record.next_sequence += 1
     record.touched = True
 
 
 def count_up(record: Record) -> None:
-    """Have the record count one more."""
+    """Count one up in the record's state."""
     state: Any = record.state
     record.state = state.replace(count=state.count + 1)
     record.facility_id = "harbor-iop"
     record.touched = True
+
+
+def _dead_letter(document_id: str) -> DeadLetter:
+    return DeadLetter(
+        original=MessageOriginal(
+            document_id=document_id,
+            type=None,
+            position=Position(topic="care.intake", partition=0, offset=7, timestamp_ms=1_000),
+            event_id=None,
+            key=None,
+            headers=(("ce_id", b"\xff"), ("empty", None)),
+            data=b"\xff",
+        ),
+        subject=subject("unread"),
+        stream="intake",
+        sequence=7,
+        reason="data-invalid",
+        first_seen=STORED_WALL,
+        last_seen=STORED_WALL,
+    )
 
 
 class StoreSuite:
@@ -118,21 +142,21 @@ class StoreSuite:
     async def _saved(
         self, store: Store, name: str, change: Callable[[Record], None], wall: datetime = WALL
     ) -> Record:
-        """Change one record and save it; gives it back as it was before the save."""
+        """Change one record and save it; returns it as it was before the save."""
         record = (await store.load([name]))[name]
         change(record)
         assert await store.save([record], wall) == set()
         return record
 
     async def _waits(self, store: Store, name: str) -> bool:
-        """Whether a sweep would find the record, late enough."""
+        """Whether a sweep would find the record, a day later."""
         found = await store.stranded(WALL + timedelta(days=1), held(name), 10)
         return name in [record.subject for record in found]
 
     async def _one(self, store: Store, name: str) -> Record:
         return (await store.load([name]))[name]
 
-    # --- what is saved comes back ------------------------------------------------------------------
+    # --- load and save -----------------------------------------------------------------------------
 
     async def test_an_unknown_record_is_bare(self, store: Store) -> None:
         known, unknown = subject("known"), subject("unknown", "session")
@@ -159,13 +183,15 @@ class StoreSuite:
 
         record = await self._one(store, name)
         stream = StreamPosition("attendance|session/1", 7, "id-7")
-        assert record.apply(work(name, decide, stream=stream), SOURCE).status == "applied"
+        assert (
+            record.apply(work(name, decide, stream=stream), SOURCE).status is OutcomeStatus.APPLIED
+        )
         command = CommandKey("key-1", "hash-1")
-        told = record.apply(
+        answered = record.apply(
             work(name, lambda s, _: Decision(s, answer={"n": 1}), command=command), SOURCE
         )
         record.blocked["intake"] = "data-invalid"
-        say(record, data=b'\x00\xff{"a":1}')
+        publish_one(record, data=b'\x00\xff{"a":1}')
         assert await store.save([record], WALL) == set()
         found = await self._one(store, name)
         assert found.state == state.arm("week:1", NOW + timedelta(days=1))
@@ -182,24 +208,27 @@ class StoreSuite:
         assert datetime.fromisoformat(handed["now"]) == NOW
         again = found.apply(work(name, decide, command=command), SOURCE)
         assert again == Outcome(
-            "replayed", answer=told.answer, revision=told.revision, sequence=told.sequence
+            OutcomeStatus.REPLAYED,
+            answer=answered.answer,
+            revision=answered.revision,
+            sequence=answered.sequence,
         )
         assert not found.touched
 
-    async def test_a_save_adds_to_what_is_kept(self, store: Store) -> None:
+    async def test_a_save_adds_to_what_is_stored(self, store: Store) -> None:
         name = subject("adding")
         for number in (1, 2, 3):
 
             def step(record: Record, number: int = number) -> None:
-                say(record)
-                stream = StreamPosition(f"line-{number % 2}", number, f"id-{number}")
+                publish_one(record)
+                stream = StreamPosition(f"stream-{number % 2}", number, f"id-{number}")
                 outcome = record.apply(work(name, lambda s, _: Decision(s), stream=stream), SOURCE)
-                assert outcome.status == "applied"
+                assert outcome.status is OutcomeStatus.APPLIED
 
             await self._saved(store, name, step)
         found = await self._one(store, name)
         assert [item["sequence"] for item in found.outbox] == [1, 2, 3]
-        assert found.inbox == {"line-1": (3, "id-3"), "line-0": (2, "id-2")}
+        assert found.inbox == {"stream-1": (3, "id-3"), "stream-0": (2, "id-2")}
         assert found.version == len(found.outbox)
 
     async def test_only_the_last_commands_are_remembered(self, store: Store) -> None:
@@ -214,7 +243,7 @@ class StoreSuite:
         found = await self._one(store, name)
         assert list(found.commands) == [f"key-{n}" for n in range(5, COMMANDS_KEPT + 5)]
 
-    async def test_what_is_saved_without_its_commands_keeps_them(self, store: Store) -> None:
+    async def test_a_record_saved_without_its_commands_still_has_them(self, store: Store) -> None:
         names = [subject("asked"), subject("asked too")]
 
         def answer(record: Record) -> None:
@@ -243,7 +272,7 @@ class StoreSuite:
             await self._saved(store, name, count_up)
         for record in stale.values():
             count_up(record)
-            say(record)
+            publish_one(record)
         assert await store.save(list(stale.values()), WALL) == {names[1], names[3], names[4]}
         after = await store.load(names)
         assert [len(after[name].outbox) for name in names] == [1, 0, 1, 0, 0, 1]
@@ -255,7 +284,7 @@ class StoreSuite:
             copies = [await self._one(store, name) for _ in range(50)]
             for copy in copies:
                 count_up(copy)
-                say(copy)
+                publish_one(copy)
             lost = await asyncio.gather(*(store.save([copy], WALL) for copy in copies))
             assert sum(not names for names in lost) == 1
             found: Any = await self._one(store, name)
@@ -267,7 +296,7 @@ class StoreSuite:
 
     async def test_an_outbox_is_cleared_up_to_what_was_published(self, store: Store) -> None:
         name = subject("cleared")
-        before = await self._saved(store, name, say)
+        before = await self._saved(store, name, publish_one)
         await store.clear_outboxes({name: 1, subject("nobody"): 1})
         found = await self._one(store, name)
         assert (found.outbox, found.waiting) == ([], None)
@@ -276,18 +305,18 @@ class StoreSuite:
 
     async def test_clearing_does_nothing_while_a_newer_event_waits(self, store: Store) -> None:
         name = subject("newer")
-        await self._saved(store, name, say)
-        await self._saved(store, name, say)
+        await self._saved(store, name, publish_one)
+        await self._saved(store, name, publish_one)
         await store.clear_outboxes({name: 1})
         found = await self._one(store, name)
         assert [item["sequence"] for item in found.outbox] == [1, 2]
         assert found.waiting == STORED_WALL
 
-    async def test_the_waiting_mark_survives_a_clear_that_races_a_save(self, store: Store) -> None:
+    async def test_waiting_survives_a_clear_that_races_a_save(self, store: Store) -> None:
         name = subject("raced")
-        await self._saved(store, name, say)
+        await self._saved(store, name, publish_one)
         loaded = await self._one(store, name)
-        say(loaded)
+        publish_one(loaded)
         await store.clear_outboxes({name: 1})  # between the load and the save
         assert await store.save([loaded], WALL) == set()
         found = await self._one(store, name)
@@ -320,9 +349,9 @@ class StoreSuite:
         self, store: Store
     ) -> None:
         old, young, done = subject("old"), subject("young"), subject("done")
-        await self._saved(store, old, say, WALL - timedelta(minutes=1))
-        await self._saved(store, young, say, WALL)
-        await self._saved(store, done, say, WALL - timedelta(minutes=1))
+        await self._saved(store, old, publish_one, WALL - timedelta(minutes=1))
+        await self._saved(store, young, publish_one, WALL)
+        await self._saved(store, done, publish_one, WALL - timedelta(minutes=1))
         await store.clear_outboxes({done: 1})
         found = await store.stranded(WALL - timedelta(seconds=1), ALL, 10)
         assert [record.subject for record in found] == [old]
@@ -330,7 +359,7 @@ class StoreSuite:
         others = sorted(set(ALL) - set(held(old)))
         assert await store.stranded(WALL, others, 10) == []
         assert await store.stranded(WALL, [], 10) == []
-        await self._saved(store, old, say, WALL)  # another event does not make it younger
+        await self._saved(store, old, publish_one, WALL)  # another event does not make it younger
         assert len(await store.stranded(WALL - timedelta(seconds=1), ALL, 10)) == 1
         assert len(await store.stranded(WALL + timedelta(days=1), ALL, 1)) == 1
 
@@ -378,7 +407,7 @@ class StoreSuite:
         assert await store.next_due(last) == first
         assert await store.due(last, ALL, 10) == [subject("first"), subject("last")]
 
-    async def test_without_a_deadline_or_parked_nothing_is_due(self, store: Store) -> None:
+    async def test_without_a_deadline_or_blocked_nothing_is_due(self, store: Store) -> None:
         name, far = subject("undone"), WALL + timedelta(days=365)
         await self._armed(store, name, WALL)
 
@@ -398,29 +427,23 @@ class StoreSuite:
         await self._saved(store, name, block)
         assert await store.due(far, ALL, 10) == []
 
-    # --- dead letters and notes ------------------------------------------------------------------------
+    # --- dead letters and metadata ---------------------------------------------------------------------
 
-    async def test_a_dead_letter_is_kept_once_as_it_first_was(self, store: Store) -> None:
-        row = {
-            "_id": "care.intake/0/7",
-            "reason": "data-invalid",
-            "data": b"\xff",
-            "first_seen": WALL,
-        }
+    async def test_a_dead_letter_is_stored_once_as_it_first_was(self, store: Store) -> None:
+        first, other = _dead_letter("care.intake/0/7"), _dead_letter("care.intake/0/8")
         await store.add_dead_letters([])
-        await store.add_dead_letters([row, {"_id": "care.intake/0/8", "reason": "stream-blocked"}])
-        await store.add_dead_letters([row | {"reason": "stream-blocked"}])
-        kept = {dead_letter["_id"]: dead_letter for dead_letter in await self.dead_letters(store)}
-        assert set(kept) == {"care.intake/0/7", "care.intake/0/8"}
-        assert kept["care.intake/0/7"]["reason"] == "data-invalid"
-        assert bytes(kept["care.intake/0/7"]["data"]) == b"\xff"
-        assert kept["care.intake/0/7"]["first_seen"] == STORED_WALL
+        await store.add_dead_letters([first, other])
+        await store.add_dead_letters([replace(first, reason="stream-blocked")])
+        stored = {document["_id"]: document for document in await self.dead_letters(store)}
+        assert set(stored) == {"care.intake/0/7", "care.intake/0/8"}
+        assert stored["care.intake/0/7"] == first.document()
+        assert DeadLetter.from_document(stored["care.intake/0/7"]) == first
 
     async def dead_letters(self, store: Store) -> list[Document]:
-        """All dead letters; each kind of store has its own way."""
+        """All dead letters as documents; each kind of store has its own way to read them."""
         raise NotImplementedError
 
-    async def test_notes_are_merged(self, store: Store) -> None:
+    async def test_metadata_is_merged(self, store: Store) -> None:
         assert await store.metadata("topic") == {}
         await store.set_metadata("topic", {"ends": [1, 2], "incarnation": 1})
         await store.set_metadata("topic", {"ends": [3, 4]})
@@ -429,10 +452,10 @@ class StoreSuite:
 
 
 class Topic(Protocol):
-    """How a test reads what a publisher has published."""
+    """How a test reads the messages that a publisher has published."""
 
     async def published(self) -> Sequence[tuple[str, Mapping[str, str], bytes]]:
-        """(subject, headers, data) of every record, in the order of each subject's partition."""
+        """(subject, headers, data) of every message, in the order of each subject's partition."""
         ...
 
 
@@ -462,9 +485,9 @@ class PublisherSuite:
     ) -> None:
         outboxes = self._outboxes(5)
         await publisher.publish(outboxes)
-        records = await topic.published()
-        assert len(records) == self.SUBJECTS * 5
-        found = {(name, headers["ce_id"]): (headers, data) for name, headers, data in records}
+        messages = await topic.published()
+        assert len(messages) == self.SUBJECTS * 5
+        found = {(name, headers["ce_id"]): (headers, data) for name, headers, data in messages}
         for name, entries in outboxes.items():
             for item in entries:
                 assert found[name, item["headers"]["ce_id"]] == (item["headers"], item["data"])

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import ConfigurationError, SequenceConflict, TopicMismatch, Unavailable
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
-ASKING = {"Unavailable", "TopicMismatch", "HistoryForked", "ConfigurationError"}
-"""Errors whose codes ask an operator for something; a refusal tells its caller the way out."""
+ASKING = {
+    error.__name__ for error in (Unavailable, TopicMismatch, SequenceConflict, ConfigurationError)
+}
+"""Errors whose codes ask an operator for something; a refusal has a hint for its caller."""
 
 
 def _calls() -> Iterator[tuple[str, ast.Call]]:

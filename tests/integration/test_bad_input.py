@@ -222,7 +222,7 @@ async def test_a_record_of_unknown_identity_is_set_aside_and_the_partition_goes_
     assert {n: bytes(raw) for n, raw in row["headers"]} == expected
     assert await attendance.documents() == before
     assert attendance.count("care_dead_letters_total", reason=reason) == counted + 1
-    assert "record.unreadable" in attendance.log.getvalue()
+    assert "message.unreadable" in attendance.log.getvalue()
 
 
 # --- records that say who they are, but can't be used ----------------------------------------------------------

@@ -24,7 +24,7 @@ from shared.decision import derive_id
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess, Stack, services
-from shared.runtime.core.record import StreamPosition, Work
+from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Runtime
@@ -297,7 +297,7 @@ async def _plant(store: MongoStore, saved_at: datetime) -> str:
         decide=lambda state, cause: reaction.rule(state, admission(), cause),
         stream=StreamPosition("intake", 1, event_id),
     )
-    assert record.apply(work, SERVICE.source).status == "applied"
+    assert record.apply(work, SERVICE.source).status is OutcomeStatus.APPLIED
     assert await store.save([record], saved_at) == set()
     return subject
 

@@ -22,7 +22,7 @@ from shared.testing.suites import (
     WALL,
     PublisherSuite,
     StoreSuite,
-    say,
+    publish_one,
     subject,
 )
 
@@ -48,7 +48,7 @@ class TestMongoStore(StoreSuite):
         records = list((await store.load([subject(1), subject(2)])).values())
         for record in records:
             record.facility_id = "the-same"
-            say(record)
+            publish_one(record)
         with pytest.raises(Unavailable) as refused:
             await store.save(records, WALL)
         assert refused.value.code == "store-refused"

@@ -14,7 +14,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 
 from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import StreamPosition, Work
+from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
@@ -123,7 +123,7 @@ class Served:
             stream=StreamPosition(event.SOURCE.removeprefix("care."), number, event_id),
         )
         [outcome] = await self.reactor.submit([work])
-        assert outcome.status == "applied", outcome
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
         await self.quiet()
 
     async def after(self, **units: float) -> None:
@@ -141,7 +141,7 @@ class Served:
                 for s in subjects
             ]
             for outcome in await self.reactor.submit(works):
-                assert outcome.status == "applied", outcome
+                assert outcome.status is OutcomeStatus.APPLIED, outcome
             await self.quiet()
         raise AssertionError("deadlines do not come to rest")
 

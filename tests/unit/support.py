@@ -17,7 +17,15 @@ from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.paging import Page
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.record import CommandKey, Outcome, Record, RecordKind, StreamPosition, Work
+from shared.runtime.core.record import (
+    CommandKey,
+    Outcome,
+    OutcomeStatus,
+    Record,
+    RecordKind,
+    StreamPosition,
+    Work,
+)
 from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
@@ -220,7 +228,7 @@ class History:
             if self.record.due is None or self.record.due > now:
                 return self
             outcome = self.record.apply(work, self.source)
-            if outcome.status != "applied":
+            if outcome.status is not OutcomeStatus.APPLIED:
                 raise AssertionError(f"a deadline was {outcome.status}: {outcome}")
         raise AssertionError("deadlines do not come to rest")
 
@@ -239,7 +247,7 @@ class History:
         rule = reaction.rule
         work = self._work(event_id, self.now, lambda s, c: rule(s, event, c), stream=stream)
         outcome = self.record.apply(work, self.source)
-        if outcome.status != "applied":
+        if outcome.status is not OutcomeStatus.APPLIED:
             raise AssertionError(f"{event.NAME} was {outcome.status}: {outcome.exception}")
         for _ in range(again):
             outcome = self.record.apply(work, self.source)

@@ -1,1 +1,1 @@
-"""The reactor: load, decide, save, relay. Records, outbox, inbox, store and reaction table."""
+"""The core: records, the reactor (load, decide, save), the relay, the store, the reaction table, dead letters."""

@@ -1,14 +1,16 @@
-"""Dead letters: what could not be read or decided, kept whole, with a reason from a closed set.
+"""Dead letters: items that could not be read or decided, stored whole, with a reason from a closed set.
 
-A row is open until it is redriven or discarded, and is never deleted. `subject` and `stream` name the blocked stream
-that it belongs to: the record whose `blocked` field has an entry, and the sender within it. Rows of one stream are
-redriven in the order of their `sequence`. A row without a stream could not be put in order: it can only be discarded.
+A dead letter is open until an operator redrives or discards it, and it is never deleted. `subject` and `stream` name
+the blocked stream that it belongs to: the record whose `blocked` field has an entry, and the sender within it. Dead
+letters of one stream are redriven in the order of their `sequence`. One without a stream could not be put in order: it
+can only be discarded.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +18,14 @@ from aiokafka import ConsumerRecord
 
 from shared.contracts.event import Envelope
 from shared.decision import derive_id, join_parts
+from shared.runtime.core.original import (
+    KINDS,
+    DeadlineOriginal,
+    HandoffOriginal,
+    MessageOriginal,
+    Original,
+    Position,
+)
 from shared.runtime.core.record import DEADLINES, Outcome, Record, Work
 
 OPEN: Final = "open"
@@ -26,143 +36,324 @@ NOT_WANTED: Final = "not-wanted"
 STATUSES: Final = {
     OPEN: "It waits for an operator.",
     REDRIVEN: "The present rules took it.",
-    DISCARDED: "An operator decided that it shall have no effect; its number counts as applied.",
-    ALREADY_APPLIED: "It had been applied before: a repeat, or the row of a save that lost a race.",
-    NOT_WANTED: "The present version of the service does not listen to this type any more.",
+    DISCARDED: "An operator gave it no effect; its number counts as applied.",
+    ALREADY_APPLIED: "It had been applied before: a repeat, or the dead letter of a save that lost a race.",
+    NOT_WANTED: "The present version of the service does not subscribe to this type any more.",
 }
-"""What has become of a row."""
+"""How far an operator has come with a dead letter."""
 
 STREAM_BLOCKED: Final = "stream-blocked"
 REASONS: Final = {
-    "headers-undecodable": "A header is not UTF-8; who said it about whom can't be known.",
-    "headers-repeated": "An attribute came twice; which of the two is meant can't be known.",
+    "headers-undecodable": "A header is not UTF-8, so the publisher and the subject are unknown.",
+    "headers-repeated": "A CloudEvents attribute came twice, with no way to choose between the two.",
     "envelope-incomplete": "A required CloudEvents attribute is missing.",
     "envelope-invalid": "A CloudEvents attribute has no legal value.",
-    "subject-mismatch": "The key is not the subject, so its order can't be trusted.",
+    "subject-mismatch": "The message key is not the subject, so its order can't be trusted.",
     "source-mismatch": "The source is not the publisher that owns this topic.",
-    "subject-kind-wrong": "This fact is never about such a subject.",
+    "subject-kind-wrong": "Events of this type are never about such a subject.",
     "data-invalid": "The data does not match the type's schema.",
-    "major-unsupported": "The fact came in a major version that this service does not read.",
+    "major-unsupported": "The event came in a major version that this service does not read.",
     "too-large": "The event is larger than an event may be.",
     "decision-raised": "The service's own rule failed on it.",
     "decision-refused": "The service's rule refused it.",
     "sequence-conflict": "The same number came before with another id: two histories of one subject.",
-    STREAM_BLOCKED: "An earlier event of the same line is parked; this one waits behind it.",
+    STREAM_BLOCKED: "An earlier item of the same stream is blocked; this one waits behind it.",
 }
-"""Why a record was set aside. The first seven can't be put back in order; the rest park their line."""
+"""Why an item became a dead letter. The first seven can't be put in order; the others block their stream."""
 
 
-def dead_letter(record: ConsumerRecord[bytes, bytes], envelope: Envelope | None) -> dict[str, Any]:
-    """The original of an event: bytes and headers, position, and what is known of its identity."""
-    return {
-        "_id": f"{record.topic}/{record.partition}/{record.offset}",
-        "kind": "event",
-        "type": None if envelope is None else envelope.type,
-        "event_id": None if envelope is None else envelope.id,
-        "sequence": None if envelope is None else envelope.sequence,
-        "position": {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp_ms": record.timestamp,
-        },
-        "key": record.key,
-        "headers": [[name, value] for name, value in record.headers],
-        "data": record.value,
-    }
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """When an operator closed a dead letter, who it was, and why (a code)."""
+
+    at: datetime
+    by: str
+    why: str
 
 
-def original(row: Mapping[str, Any]) -> ConsumerRecord[bytes, bytes]:
-    """The record as it lay on the topic; an edited row comes with its corrected data."""
-    position = row["position"]
-    edited = row.get("edited")
-    data = row["data"] if edited is None else edited["data"]
-    headers = [(name, None if raw is None else bytes(raw)) for name, raw in row["headers"]]
-    return ConsumerRecord(
-        topic=position["topic"],
-        partition=position["partition"],
-        offset=position["offset"],
-        timestamp=position["timestamp_ms"],
-        timestamp_type=0,
-        key=None if row["key"] is None else bytes(row["key"]),
-        value=None if data is None else bytes(data),
-        checksum=None,
-        serialized_key_size=-1,
-        serialized_value_size=-1,
-        headers=headers,  # type: ignore[arg-type] - a header without a value is legal on the wire
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """Corrected data, when it was entered, by whom and why (a code). In a preview it has the data alone."""
+
+    data: bytes | None
+    at: datetime | None = None
+    by: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """One item that could not be read or decided, and what operators have done about it."""
+
+    original: Original
+    subject: str | None
+    """The record that the item is for; None when its envelope could not be read."""
+    stream: str | None
+    """The blocked stream at that record; None when the item could not be put in order."""
+    sequence: int | None
+    """The item's number in its stream; 0 for a deadline."""
+    reason: str
+    first_seen: datetime
+    last_seen: datetime
+    status: str = OPEN
+    exception: str | None = None
+    """The type of the rule's error, or its code."""
+    where: str | None = None
+    """The places in the code that the error came through."""
+    attempts: int = 1
+    """How often a rule has failed on it; 0 while it only waits behind another."""
+    edited: Edited | None = None
+    closed: Closed | None = None
+
+    @property
+    def id(self) -> str:
+        """The public name, as operators use it. It follows from the original, so a repeat has the same."""
+        return derive_id("dead-letter", self.original.document_id)
+
+    @property
+    def kind(self) -> str:
+        """`event`, `handoff` or `deadline`."""
+        return KINDS[type(self.original)]
+
+    @property
+    def type(self) -> str | None:
+        return self.original.type
+
+    @property
+    def redrivable(self) -> bool:
+        """It has a place in a stream, so the rules can be run on it again."""
+        return self.stream is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """Groups like failures: the same reason, type, exception and place in the code."""
+        parts = join_parts(self.reason, self.type or "", self.exception or "", self.where or "")
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+    def failed_again(self, outcome: Outcome, wall: datetime) -> DeadLetter:
+        """This dead letter with the latest failure. The store counts the attempt as it saves this."""
+        return replace(
+            self,
+            reason=outcome.reason or self.reason,
+            exception=outcome.exception,
+            where=outcome.where,
+            last_seen=wall,
+        )
+
+    # --- the stored document ---------------------------------------------------------------------
+
+    def document(self) -> dict[str, Any]:
+        """The stored form. `id`, `fingerprint` and `redrivable` stand in it so that the store can search by them."""
+        document: dict[str, Any] = {
+            "_id": self.original.document_id,
+            "id": self.id,
+            "kind": self.kind,
+            "type": self.type,
+            "status": self.status,
+            "subject": self.subject,
+            "stream": self.stream,
+            "sequence": self.sequence,
+            "redrivable": self.redrivable,
+            "attempts": self.attempts,
+            "first_seen": self.first_seen,
+            **self.failure(),
+            **_original_fields(self.original),
+        }
+        if self.edited is not None:
+            document["edited"] = edited_document(self.edited)
+        if self.closed is not None:
+            document["closed"] = closed_document(self.closed)
+        return document
+
+    def failure(self) -> dict[str, Any]:
+        """The stored fields that describe the latest failure."""
+        return {
+            "reason": self.reason,
+            "exception": self.exception,
+            "where": self.where,
+            "fingerprint": self.fingerprint,
+            "last_seen": self.last_seen,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> DeadLetter:
+        """The dead letter in a stored document. Content that the query left out (`data`, `key`, `item`) is empty."""
+        edited, closed = document.get("edited"), document.get("closed")
+        return cls(
+            original=_original(document),
+            subject=document["subject"],
+            stream=document["stream"],
+            sequence=document["sequence"],
+            reason=document["reason"],
+            first_seen=document["first_seen"],
+            last_seen=document["last_seen"],
+            status=document["status"],
+            exception=document["exception"],
+            where=document["where"],
+            attempts=document["attempts"],
+            edited=None
+            if edited is None
+            else Edited(_bytes(edited.get("data")), edited["at"], edited["by"], edited["why"]),
+            closed=None if closed is None else Closed(closed["at"], closed["by"], closed["why"]),
+        )
+
+
+def edited_document(edited: Edited) -> dict[str, Any]:
+    """The stored form of corrected data."""
+    return {"data": edited.data, "at": edited.at, "by": edited.by, "why": edited.why}
+
+
+def closed_document(closed: Closed) -> dict[str, Any]:
+    """The stored form of a closing."""
+    return {"at": closed.at, "by": closed.by, "why": closed.why}
+
+
+def _original_fields(original: Original) -> dict[str, Any]:
+    match original:
+        case MessageOriginal(position=position):
+            return {
+                "event_id": original.event_id,
+                "position": {
+                    "topic": position.topic,
+                    "partition": position.partition,
+                    "offset": position.offset,
+                    "timestamp_ms": position.timestamp_ms,
+                },
+                "key": original.key,
+                "headers": [[name, value] for name, value in original.headers],
+                "data": original.data,
+            }
+        case HandoffOriginal():
+            return {"from_subject": original.from_subject, "item": dict(original.item)}
+        case DeadlineOriginal():
+            return {"deadline": original.name}
+
+
+def _original(document: Mapping[str, Any]) -> Original:
+    document_id, item_type = document["_id"], document["type"]
+    match document["kind"]:
+        case "handoff":
+            return HandoffOriginal(
+                document_id=document_id,
+                type=item_type,
+                from_subject=document["from_subject"],
+                item=document.get("item", {}),
+            )
+        case "deadline":
+            return DeadlineOriginal(
+                document_id=document_id, type=item_type, name=document["deadline"]
+            )
+        case _:
+            return MessageOriginal(
+                document_id=document_id,
+                type=item_type,
+                position=Position(**document["position"]),
+                event_id=document["event_id"],
+                key=_bytes(document.get("key")),
+                headers=tuple((name, _bytes(value)) for name, value in document["headers"]),
+                data=_bytes(document.get("data")),
+            )
+
+
+def _bytes(value: Any) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+# --- from an item to its original, and back ------------------------------------------------------
+
+
+def message_original(
+    message: ConsumerRecord[bytes, bytes], envelope: Envelope | None
+) -> MessageOriginal:
+    """What a dead letter stores of a Kafka message: bytes, headers, position, and what is known of its identity."""
+    return MessageOriginal(
+        document_id=f"{message.topic}/{message.partition}/{message.offset}",
+        type=None if envelope is None else envelope.type,
+        position=Position(
+            topic=message.topic,
+            partition=message.partition,
+            offset=message.offset,
+            timestamp_ms=message.timestamp,
+        ),
+        event_id=None if envelope is None else envelope.id,
+        key=message.key,
+        headers=tuple(message.headers),
+        data=message.value,
     )
 
 
-def of_handoff(source_subject: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """The original of an item that one record left for another."""
-    return {
-        "_id": join_parts("handoff", source_subject, str(item["number"])),
-        "kind": "handoff",
-        "type": item["body_type"],
-        "from_subject": source_subject,
-        "item": dict(item),
-    }
+def message_of(
+    original: MessageOriginal, edited: Edited | None = None
+) -> ConsumerRecord[bytes, bytes]:
+    """The message as it lay on its topic, with the corrected data when there is some."""
+    position = original.position
+    return ConsumerRecord(
+        topic=position.topic,
+        partition=position.partition,
+        offset=position.offset,
+        timestamp=position.timestamp_ms,
+        timestamp_type=0,
+        key=original.key,
+        value=original.data if edited is None else edited.data,
+        checksum=None,
+        serialized_key_size=-1,
+        serialized_value_size=-1,
+        headers=original.headers,  # type: ignore[arg-type] - a header without a value is legal on the wire
+    )
 
 
-def of_deadline() -> dict[str, Any]:
-    """A deadline has no original but its record; which one it was is added when it is parked."""
-    return {"kind": "deadline"}
+def handoff_original(source_subject: str, item: Mapping[str, Any]) -> HandoffOriginal:
+    """What a dead letter stores of an item that one record left for another."""
+    return HandoffOriginal(
+        document_id=join_parts("handoff", source_subject, str(item["number"])),
+        type=item["body_type"],
+        from_subject=source_subject,
+        item=item,
+    )
+
+
+def deadline_original(record: Record) -> DeadlineOriginal:
+    """What a dead letter stores of the record's next deadline."""
+    name = record.next_deadline or ""
+    return DeadlineOriginal(
+        # With the version: the same deadline, fixed and armed again, may fail again.
+        document_id=join_parts(DEADLINES, record.subject, str(record.version)),
+        type=f"deadline:{name.rpartition(':')[0] or name}",
+        name=name,
+    )
+
+
+# --- what becomes a dead letter ------------------------------------------------------------------
 
 
 def unreadable(
-    record: ConsumerRecord[bytes, bytes], envelope: Envelope | None, reason: str, wall: datetime
-) -> dict[str, Any]:
-    """A row for what can't be put in order: plain, and marked as not redrivable."""
-    row = dead_letter(record, envelope)
-    subject = None if envelope is None else envelope.subject
-    return _row(row, reason, wall) | {"subject": subject, "stream": None, "redrivable": False}
+    message: ConsumerRecord[bytes, bytes], envelope: Envelope | None, reason: str, wall: datetime
+) -> DeadLetter:
+    """The dead letter of a message that can't be put in order. It can't be redriven."""
+    return DeadLetter(
+        original=message_original(message, envelope),
+        subject=None if envelope is None else envelope.subject,
+        stream=None,
+        sequence=None if envelope is None else envelope.sequence,
+        reason=reason,
+        first_seen=wall,
+        last_seen=wall,
+    )
 
 
-def blocked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> dict[str, Any]:
-    """A row for what stopped its line, or waits behind it."""
-    assert work.dead_letter is not None
-    row = work.dead_letter()
-    if work.stream is None:
-        name = record.next_deadline or ""
-        # The version: the same deadline, mended and armed again, may fail again.
-        row |= {
-            "_id": join_parts(DEADLINES, work.subject, str(record.version)),
-            "deadline": name,
-            "type": f"deadline:{name.rpartition(':')[0] or name}",
-        }
+def blocked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> DeadLetter:
+    """The dead letter of work that blocks its stream, or waits behind other work that does."""
+    assert work.original is not None
     reason = outcome.reason or "decision-raised"
-    return _row(row, reason, wall, outcome.exception, outcome.where) | {
-        "subject": work.subject,
-        "stream": DEADLINES if work.stream is None else work.stream.name,
-        "sequence": 0 if work.stream is None else work.stream.sequence,
-        "attempts": 0 if reason == STREAM_BLOCKED else 1,
-        "redrivable": True,
-    }
-
-
-def _row(
-    row: dict[str, Any],
-    reason: str,
-    wall: datetime,
-    exception: str | None = None,
-    where: str | None = None,
-) -> dict[str, Any]:
-    return row | {
-        "id": derive_id("dead-letter", row["_id"]),
-        "status": OPEN,
-        "reason": reason,
-        "exception": exception,
-        "where": where,
-        "fingerprint": fingerprint(reason, row.get("type"), exception, where),
-        "attempts": 1,
-        "first_seen": wall,
-        "last_seen": wall,
-    }
-
-
-def fingerprint(
-    reason: str, item_type: str | None, exception: str | None, where: str | None
-) -> str:
-    """Groups like failures: the same reason, type, exception and place in the code."""
-    parts = join_parts(reason, item_type or "", exception or "", where or "")
-    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+    return DeadLetter(
+        original=work.original(record),
+        subject=work.subject,
+        stream=DEADLINES if work.stream is None else work.stream.name,
+        sequence=0 if work.stream is None else work.stream.sequence,
+        reason=reason,
+        exception=outcome.exception,
+        where=outcome.where,
+        attempts=0 if reason == STREAM_BLOCKED else 1,
+        first_seen=wall,
+        last_seen=wall,
+    )

@@ -1,16 +1,19 @@
 """The reactor: load, decide, save, relay. Events, commands, handoffs and deadlines all take this one path.
 
-A crash at any point is harmless. Before the save, nothing happened and the work comes again. After the save and
-before the offset is committed, redelivery finds the inbox and does nothing. After that, the sweep finds
-records whose outbox or handoffs still wait. After a publish and before the emptying, events go out twice
-with the same id and sequence, and consumers ignore the second.
+The save uses optimistic locking: a record that somebody else has written since the load loses its race, and its work
+is loaded and decided again.
+
+A crash at any point is harmless. Before the save, nothing has happened and the work comes again. After the save and
+before the offset is committed, the inbox recognises the redelivery. After that, the sweep finds records whose outbox or
+handoffs still wait. After a publish and before the outbox is cleared, events go out twice with the same id and
+sequence, and consumers ignore the second.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
@@ -18,6 +21,7 @@ from typing import Any, Final
 from shared.decision import Cause, Decision, State
 from shared.errors import Unavailable
 from shared.runtime.core import dead_letter, record_cache
+from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.record import (
     Decide,
@@ -33,13 +37,34 @@ from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 
 OWN_STREAM: Final = "self|"
-"""The lines on which records of the same service leave work for one another begin so."""
+"""The prefix of the streams on which records of one service hand work to one another."""
 RACES_MAX: Final = 20
-"""How often work is decided again after losing a race before the caller is told to retry."""
+"""How often work that loses its race is decided again; after that the caller has to retry."""
+
+
+class _Batch:
+    """Works that are decided and saved together, and which of them are still to do."""
+
+    __slots__ = ("numbered", "todo", "works")
+
+    def __init__(self, works: Sequence[Work]) -> None:
+        self.works = works
+        self.todo: dict[str, list[int]] = defaultdict(list)
+        """By subject, in their order: the indexes of the works that are not saved yet."""
+        for index, work in enumerate(works):
+            self.todo[work.subject].append(index)
+        self.numbered = all(
+            work.stream is not None and work.redrive_options is None for work in works
+        )
+        """Events and handoffs only: the inbox finds their repeats, so that cached records will do."""
+
+    def keep_only(self, subjects: Iterable[str]) -> None:
+        """All others are saved."""
+        self.todo = {subject: self.todo[subject] for subject in subjects}
 
 
 class Reactor:
-    """One service's one way of changing anything."""
+    """The only path on which a service changes a record."""
 
     def __init__(
         self,
@@ -63,44 +88,65 @@ class Reactor:
     # --- many at once: a batch from Kafka, the deadlines due, a sweep -----------------------------
 
     async def submit(self, works: Sequence[Work]) -> list[Outcome]:
-        """Decide and save all of it; order is kept per subject. Returns an outcome for each, in order.
+        """Decide and save all of it; order is preserved per subject. Returns an outcome for each, in order.
 
-        Raises `Unavailable` when the store is away or an outbox is full: what was saved stays saved and
-        is recognised when the same work is submitted again.
+        Raises `Unavailable` when the store is away or an outbox is full: what was saved stays saved, and the inbox
+        recognises it when the same work is submitted again.
         """
         started = perf_counter()
+        batch = _Batch(works)
         outcomes: dict[int, Outcome] = {}
-        todo: dict[str, list[int]] = defaultdict(list)
-        for index, work in enumerate(works):
-            todo[work.subject].append(index)
-        numbered = all(work.stream is not None and work.redrive_options is None for work in works)
         for _ in range(RACES_MAX):
-            records = self._cache.take(todo) if numbered else {}
-            cold = [subject for subject in todo if subject not in records]
-            records |= await self._store.load(cold, commands=not numbered) if cold else {}
-            fresh = self._fold(works, todo, records, measured=False)
-            large = [subject for subject in todo if records[subject].outgrown()]
-            if large:  # seldom: once more, to tell what is too much from what was not
-                records |= await self._store.load(large, commands=not numbered)
-                again = {subject: todo[subject] for subject in large}
-                fresh |= self._fold(works, again, records, measured=True)
-            await self._store.add_dead_letters(self._dead_letters(works, fresh, records))
-            changed = [record for record in records.values() if record.touched]
-            lost = await self._store.save(changed, datetime.now(UTC))
-            for subject, indexes in todo.items():
-                if subject not in lost:
-                    outcomes |= {index: fresh[index] for index in indexes}
-            self._saved([record for record in changed if record.subject not in lost])
+            records = await self._load(batch)
+            decided = await self._decide(batch, records)
+            lost = await self._save(batch, records, decided)
+            outcomes |= decided  # of a subject that lost its race, the next round decides again
             if not lost:
                 break
-            self._cache.forget(lost)
-            self._metrics.races_lost.inc(len(lost))
-            todo = {subject: todo[subject] for subject in lost}
+            batch.keep_only(lost)
         else:
             raise Unavailable("too-busy", "The record is changing too fast.", hint="Retry.")
         self._metrics.save_seconds.observe(perf_counter() - started)
         self._count(works, outcomes)
         return [outcomes[index] for index in range(len(works))]
+
+    async def _load(self, batch: _Batch) -> dict[str, Record]:
+        """The records of the batch: from the cache where it may be used, else from the store."""
+        records = self._cache.get(batch.todo) if batch.numbered else {}
+        missing = [subject for subject in batch.todo if subject not in records]
+        if missing:
+            records |= await self._store.load(missing, commands=not batch.numbered)
+        return records
+
+    async def _decide(self, batch: _Batch, records: dict[str, Record]) -> dict[int, Outcome]:
+        """Run the rules in memory. Measuring a record costs as much as deciding, so that is done once, at the end.
+
+        A record that has become too large is loaded and decided once more, with a measurement after each decision:
+        that refuses the one decision that is too much.
+        """
+        decided = self._fold(batch.works, batch.todo, records, measured=False)
+        large = [subject for subject in batch.todo if records[subject].outgrown()]
+        if large:
+            records |= await self._store.load(large, commands=not batch.numbered)
+            again = {subject: batch.todo[subject] for subject in large}
+            decided |= self._fold(batch.works, again, records, measured=True)
+        return decided
+
+    async def _save(
+        self, batch: _Batch, records: Mapping[str, Record], decided: Mapping[int, Outcome]
+    ) -> set[str]:
+        """Write dead letters, then records, then start the relay. Returns the subjects that lost a race.
+
+        Optimistic locking: the store writes a record only while nobody else has written it since it was loaded.
+        """
+        await self._store.add_dead_letters(self._dead_letters(batch.works, decided, records))
+        changed = [record for record in records.values() if record.touched]
+        lost = await self._store.save(changed, datetime.now(UTC))
+        if lost:
+            self._cache.evict(lost)
+            self._metrics.races_lost.inc(len(lost))
+        self._after_save([record for record in changed if record.subject not in lost])
+        return lost
 
     def _fold(
         self,
@@ -110,43 +156,43 @@ class Reactor:
         *,
         measured: bool,
     ) -> dict[int, Outcome]:
-        """Decide all of it, in memory. Measuring a record costs as much as deciding: done once, at the end."""
-        fresh: dict[int, Outcome] = {}
+        decided: dict[int, Outcome] = {}
         for subject, indexes in todo.items():
             record = records[subject]
             record.measured = measured
             for index in indexes:
-                fresh[index] = record.apply(works[index], self.source)
-        return fresh
+                decided[index] = record.apply(works[index], self.source)
+        return decided
 
     def _dead_letters(
         self,
         works: Sequence[Work],
-        fresh: Mapping[int, Outcome],
+        decided: Mapping[int, Outcome],
         records: Mapping[str, Record],
-    ) -> list[dict[str, Any]]:
-        """A parked row is written before its marker, so that a crash between them parks it again.
+    ) -> list[DeadLetter]:
+        """A dead letter is written before the record's block, so that a crash between the two blocks it again.
 
-        What is being redriven has its row already.
+        What is being redriven has its dead letter already.
         """
         wall = datetime.now(UTC)
         return [
             dead_letter.blocked(work, outcome, records[work.subject], wall)
-            for index, outcome in fresh.items()
-            if outcome.status in ("blocked", "conflicting")
-            and (work := works[index]).dead_letter is not None
+            for index, outcome in decided.items()
+            if outcome.status.is_failure
+            and (work := works[index]).original is not None
             and work.redrive_options is None
         ]
 
-    def _saved(self, records: Sequence[Record]) -> None:
-        self._cache.keep(records)
+    def _after_save(self, records: Sequence[Record]) -> None:
+        """Cache the saved records, and pass their new events and handoffs on."""
+        self._cache.put(records)
         for record in records:
             if record.new_events:
                 for event_type in published_types(record.new_events):
                     self._metrics.events_decided.labels(event_type).inc()
-                self._relay.offer(record.subject, record.waiting_entries())
+                self._relay.enqueue(record.subject, record.waiting_entries())
             elif self._relay.journal is not None:
-                self._relay.offer(record.subject, [])  # says nothing, but has to be copied
+                self._relay.enqueue(record.subject, [])  # no events, but the journal needs a copy
             if record.new_handoffs:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
@@ -155,12 +201,12 @@ class Reactor:
         for (kind, status), count in counted.items():
             self._metrics.outcomes.labels(kind, status).inc(count)
         for index, outcome in outcomes.items():
-            if outcome.status in ("blocked", "conflicting"):
+            if outcome.status.is_failure:
                 self._log_blocked(works[index], outcome)
 
     def _log_blocked(self, work: Work, outcome: Outcome) -> None:
         log.error(
-            "work.parked",
+            "work.blocked",
             subject=work.subject,
             reason=outcome.reason,
             exception=outcome.exception,
@@ -190,7 +236,7 @@ class Reactor:
             batch, self._pending = self._pending[:500], self._pending[500:]
             try:
                 outcomes = await self.submit([work for work, _ in batch])
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the command
+            except Exception as error:  # noqa: BLE001 - raised to the command's caller
                 if len(batch) > 1:  # one command's failure is not its neighbours'
                     await self._one_by_one(batch)
                 else:
@@ -204,7 +250,7 @@ class Reactor:
         for work, future in batch:
             try:
                 [outcome] = await self.submit([work])
-            except Exception as error:  # noqa: BLE001 - handed to whoever waits for the command
+            except Exception as error:  # noqa: BLE001 - raised to the command's caller
                 _fail(future, error)
             else:
                 if not future.done():
@@ -213,7 +259,7 @@ class Reactor:
     # --- work for neighbouring records -----------------------------------------------------------
 
     def hand_over(self, subject: str, items: Sequence[Mapping[str, Any]]) -> None:
-        """Apply a record's handoffs to their targets, in the background. A crash leaves them to the sweep."""
+        """Apply a record's handoffs to their targets, in the background. After a crash the sweep does it."""
         before = self._handing.get(subject)
         task = asyncio.create_task(
             self._hand_over(subject, items, before), name=f"handoff {subject}"
@@ -243,7 +289,7 @@ class Reactor:
         await self._store.clear_handoffs({subject: items[-1]["number"]})
 
     def handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
-        """What an item that the record `subject` left means for the record that it is for."""
+        """The work that a handoff of the record `subject` is for its target."""
         decide, unreadable = self._handoff_rule(item)
         number: int = item["number"]
         return Work(
@@ -259,11 +305,11 @@ class Reactor:
             unreadable=unreadable,
             stream=StreamPosition(f"{OWN_STREAM}{subject}", number, f"{item['cause_id']}#{number}"),
             traceparent=item.get("traceparent"),
-            dead_letter=lambda: dead_letter.of_handoff(subject, item),
+            original=lambda _record: dead_letter.handoff_original(subject, item),
         )
 
     def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:
-        """The rule for an item, or why there is none: another version of the service may have left it."""
+        """The rule for a handoff, or why there is none: another version of the service may have written it."""
         try:
             row = self._handoffs.find(item["body_type"])
             body = row.body.model_validate(item["body"])
@@ -277,15 +323,15 @@ class Reactor:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("handoff.delayed", subject=subject, exception=type(error).__name__)
 
-    # --- what a crash left -----------------------------------------------------------------------
+    # --- the sweep: recovery after a crash --------------------------------------------------------
 
     async def sweep(self, before: datetime, buckets: Sequence[int]) -> int:
-        """Take up outboxes and handoffs that have waited since before `before` (wall time)."""
+        """Resume outboxes and handoffs that have waited since before `before` (wall time). Returns how many records."""
         stranded = await self._store.stranded(before, buckets, limit=500)
         for record in stranded:
             if record.outbox or self._relay.journal is not None:
-                self._relay.offer(record.subject, record.outbox)
-            elif record.waiting is not None:  # for a journal that there was before
+                self._relay.enqueue(record.subject, record.outbox)
+            elif record.waiting is not None:  # for a journal that has been switched off since
                 await self._store.clear_outboxes({record.subject: record.next_sequence - 1})
             if record.handoffs and record.subject not in self._handing:
                 self.hand_over(record.subject, record.handoffs)
@@ -321,7 +367,7 @@ def kind_of(work: Work) -> str:
 
 
 def _no_rule(_state: State, _cause: Cause) -> Decision[State]:
-    raise RuntimeError("an item without a rule is parked before it is decided")
+    raise RuntimeError("an item without a rule is blocked before it is decided")
 
 
 def _fail(future: asyncio.Future[Outcome], error: Exception) -> None:

@@ -1,8 +1,8 @@
 """One record: everything one service knows about one subject, and the pure fold that changes it.
 
-State, inbox, outbox, numbering and remembered commands live in one document, so that one guarded
-write changes them together or not at all. Nothing here does I/O: `apply` takes work, and the record
-then says what is to be written.
+State, inbox, outbox, numbering and remembered commands live in one document, so that one guarded write changes all of
+them or none. Optimistic locking guards that write: it succeeds only while the stored document still has the `version`
+that was loaded. Nothing here does I/O: `apply` takes one piece of work, and the store writes what it changed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -25,16 +26,17 @@ from shared.errors import (
     Unavailable,
 )
 from shared.runtime.core.deadlines import Deadlines
+from shared.runtime.core.original import Original
 from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
 MAX_OUTBOX: Final = 1_000
 COMMANDS_KEPT: Final = 64
-"""A repeated command is known while fewer newer ones were made on its record: more than fifty at once."""
+"""How many answered commands a record remembers, newest first: more than fifty callers may retry at once."""
 DEADLINES_PER_SAVE: Final = 200
 DECIDE_ATTEMPTS: Final = 3
 DEADLINES: Final = "deadlines"
-"""The line of a record's own deadlines."""
+"""The stream of a record's own deadlines."""
 
 Decide = Callable[[State, Cause], Decision[State]]
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -69,7 +71,7 @@ class RecordKind:
 
 @dataclass(slots=True)
 class StreamPosition:
-    """The place of one item in the order of one sender: applied once, in order, and never twice."""
+    """One item's place in a stream: the ordered items of one sender for one record, each applied exactly once."""
 
     name: str
     sequence: int
@@ -78,7 +80,7 @@ class StreamPosition:
 
 @dataclass(frozen=True, slots=True)
 class CommandKey:
-    """What makes a repeated command recognisable, and whether the caller insists on a revision."""
+    """What identifies a repeated command, and the revision that the caller requires (If-Match), if any."""
 
     key: str
     body_hash: str
@@ -87,9 +89,9 @@ class CommandKey:
 
 @dataclass(frozen=True, slots=True)
 class RedriveOptions:
-    """Work that an operator takes out of the dead letters: it passes the marker of its own line.
+    """Set on work that an operator redrives from the dead letters: it may pass the block on its own stream.
 
-    When `discard` is set, nothing is decided: its number counts as applied, or the deadline named is forgotten.
+    With `discard`, no rule runs: the item's number counts as applied, or the named deadline is disarmed.
     """
 
     discard: bool = False
@@ -115,19 +117,41 @@ class Work:
     stream: StreamPosition | None = None
     command: CommandKey | None = None
     traceparent: str | None = None
-    dead_letter: Callable[[], dict[str, Any]] | None = None
-    """Makes the dead letter that keeps the original, should this work have to be parked."""
+    original: Callable[[Record], Original] | None = None
+    """Makes the original that a dead letter stores, should this work block its stream. None: it gets no dead letter."""
     unreadable: str | None = None
-    """A reason code when the item's identity is known but its content can't be used."""
+    """A reason code when the item's identity is valid but its content is not."""
     redrive_options: RedriveOptions | None = None
+
+
+class OutcomeStatus(StrEnum):
+    """How one piece of work ended. The values are labels of the metric `care_work_total`."""
+
+    APPLIED = "applied"
+    """The rule decided; the record holds the result."""
+    DUPLICATE = "duplicate"
+    """The inbox had it already; nothing changed."""
+    REPLAYED = "replayed"
+    """A command with a known idempotency key; it got its first answer again."""
+    REFUSED = "refused"
+    """A command that the rule refused, or work that has to wait; nothing changed."""
+    BLOCKED = "blocked"
+    """It could not be applied: its stream stops at this record until an operator acts."""
+    CONFLICTING = "conflicting"
+    """Its number was applied before with another id: two histories of one stream. The stream stops."""
+    DISCARDED = "discarded"
+    """An operator gave it no effect; its number counts as applied."""
+
+    def __init__(self, value: str) -> None:
+        self.is_failure: Final = value in ("blocked", "conflicting")
+        """The item becomes a dead letter. An attribute, not a property: it is read for every event."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one piece of work."""
+    """The result of one piece of work."""
 
-    status: str
-    """applied | duplicate | replayed | refused | parked | forked | discarded"""
+    status: OutcomeStatus
     error: CareError | None = None
     reason: str | None = None
     exception: str | None = None
@@ -137,12 +161,15 @@ class Outcome:
     sequence: int = 0
 
 
-DUPLICATE: Final = Outcome("duplicate")
+_APPLIED: Final = (
+    OutcomeStatus.APPLIED
+)  # bound once: looking up a member is slow, and this is done per event
+DUPLICATE: Final = Outcome(OutcomeStatus.DUPLICATE)
 
 
 @dataclass(slots=True)
 class Record:
-    """The document, with what this batch adds to it kept apart so that it can be written as a change."""
+    """The document, and apart from it what this batch adds, so that a save writes the change alone."""
 
     subject: str
     kind: RecordKind
@@ -153,9 +180,9 @@ class Record:
     next_handoff: int = 1
     facility_id: str = ""
     waiting: datetime | None = None
-    """Wall time since when events wait to be published; None when none do."""
+    """Wall time since which events wait to be published; None when none do."""
     handing: datetime | None = None
-    """Wall time since when handoffs wait to be applied; None when none do."""
+    """Wall time since which handoffs wait to be applied; None when none do."""
     inbox: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
     blocked: dict[str, str] = field(default_factory=dict[str, str])
     commands: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
@@ -166,70 +193,75 @@ class Record:
     new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     new_streams: set[str] = field(default_factory=set[str])
     stored: State | None = None
-    """The state as it is in the store, so that only what differs is written; None: all of it has to be."""
+    """The state in the store, so that a save writes only the fields that differ; None: it writes all of them."""
     state_bytes: int = 0
     """The size of the state as JSON, when it was last measured."""
     touched: bool = False
     measured: bool = True
-    """Whether every decision is measured. Whoever folds a batch may measure its end first: see `outgrown`."""
+    """Whether `apply` measures the state after each decision. A batch may measure once at its end: see `outgrown`."""
 
     # --- the fold -------------------------------------------------------------------------------
 
     def apply(self, work: Work, source: str) -> Outcome:
-        """Decide one piece of work. On any outcome but `inbox` the state is as it was."""
-        settled = self._discard(work) or self._known_already(work) or self._told_before(work)
-        if settled is not None:
-            return settled
+        """Decide one piece of work. Only `applied` and `discarded` change the state.
+
+        Raises what the rule raised, other than `CareError`, when the work is a command.
+        """
+        known = self._discard(work) or self._check_inbox(work) or self._check_command(work)
+        if known is not None:
+            return known
         try:
             return self._decide(work, source)
         except Unavailable as error:
-            return Outcome("refused", error=error)
+            return Outcome(OutcomeStatus.REFUSED, error=error)
         except Refused as error:
             if work.command is not None:
-                return Outcome("refused", error=error)
+                return Outcome(OutcomeStatus.REFUSED, error=error)
             return self._block(work, _blocked("decision-refused", error))
         except Exception as error:
             if work.command is not None:
                 raise
             return self._block(work, _blocked("decision-raised", error))
 
-    def _known_already(self, work: Work) -> Outcome | None:
-        """What the inbox says of a numbered item: seen before, waiting behind a parked one, or unusable."""
+    def _check_inbox(self, work: Work) -> Outcome | None:
+        """Stop a numbered item that is a duplicate, that waits behind a blocked one, or that can't be used."""
         if work.stream is not None:
             number, known = self.inbox.get(work.stream.name, (0, ""))
             conflicting = work.stream.sequence == number and work.stream.id != known
             if work.stream.sequence <= number and not conflicting:
-                return DUPLICATE  # also on a parked line: only what comes after waits there
+                return DUPLICATE  # also on a blocked stream: only later items wait there
             if work.stream.name in self.blocked and work.redrive_options is None:
-                # Touched, so that its letter and a lifting of the marker can't pass each other unseen.
+                # Touched, so that adding its dead letter and unblocking the stream can't miss each other.
                 self.touched = True
-                return Outcome("blocked", reason="stream-blocked")
+                return Outcome(OutcomeStatus.BLOCKED, reason="stream-blocked")
             if conflicting:
-                return self._block(work, Outcome("conflicting", reason="sequence-conflict"))
+                return self._block(
+                    work, Outcome(OutcomeStatus.CONFLICTING, reason="sequence-conflict")
+                )
         if work.unreadable is not None:
-            return self._block(work, Outcome("blocked", reason=work.unreadable))
+            return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=work.unreadable))
         return None
 
-    def _told_before(self, work: Work) -> Outcome | None:
-        """What is said of a command without deciding it: not yours, said before, or outdated."""
+    def _check_command(self, work: Work) -> Outcome | None:
+        """Answer a command without running its rule: wrong facility, repeated idempotency key, or stale If-Match."""
         command = work.command
         if command is None:
             return None
         if self.facility_id and work.facility_id != self.facility_id:
             error = Forbidden("other-facility", "This record belongs to another facility.")
-            return Outcome("refused", error=error)
-        kept = self.commands.get(command.key)
-        if kept is not None:
-            if kept["body_hash"] != command.body_hash:
-                return Outcome("refused", error=KeyReused())
+            return Outcome(OutcomeStatus.REFUSED, error=error)
+        known = self.commands.get(command.key)
+        if known is not None:
+            if known["body_hash"] != command.body_hash:
+                return Outcome(OutcomeStatus.REFUSED, error=KeyReused())
             return Outcome(
-                "replayed",
-                answer=kept["answer"],
-                revision=kept["revision"],
-                sequence=kept["sequence"],
+                OutcomeStatus.REPLAYED,
+                answer=known["answer"],
+                revision=known["revision"],
+                sequence=known["sequence"],
             )
         if command.revision is not None and command.revision != self.revision:
-            return Outcome("refused", error=Outdated())
+            return Outcome(OutcomeStatus.REFUSED, error=Outdated())
         return None
 
     def _decide(self, work: Work, source: str) -> Outcome:
@@ -239,12 +271,12 @@ class Record:
         decision = self._attempt(
             work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS
         )
-        self._take(decision, cause, work, source)
+        self._accept(decision, cause, work, source)
         if work.stream is not None:
             self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
             self.new_streams.add(work.stream.name)
         outcome = Outcome(
-            "applied",
+            _APPLIED,
             answer=decision.answer,
             revision=self.revision,
             sequence=self.next_sequence - 1,
@@ -254,7 +286,7 @@ class Record:
         return outcome
 
     def _run_deadlines(self, work: Work, source: str) -> Outcome:
-        """Fire what is due, earliest first, each with `now` = its own instant."""
+        """Fire the deadlines that are due, earliest first, each with `now` = its own instant."""
         deadlines = self.kind.deadlines
         for _ in range(DEADLINES_PER_SAVE):
             due = self.state.due
@@ -277,8 +309,10 @@ class Record:
             again = decision.state.deadlines.get(name)
             if again is not None and again <= due:
                 raise RuntimeError(f"deadline {name.partition(':')[0]} does not advance")
-            self._take(decision, cause, work, source)
-        return Outcome("applied", revision=self.revision, sequence=self.next_sequence - 1)
+            self._accept(decision, cause, work, source)
+        return Outcome(
+            OutcomeStatus.APPLIED, revision=self.revision, sequence=self.next_sequence - 1
+        )
 
     def _attempt(
         self, decide: Decide, state: State, cause: Cause, attempts: int
@@ -306,8 +340,8 @@ class Record:
             correlation_id=work.correlation_id or cause_id,
         )
 
-    def _take(self, decision: Decision[State], cause: Cause, work: Work, source: str) -> None:
-        """Accept a decision. Everything that can fail is done before the record changes."""
+    def _accept(self, decision: Decision[State], cause: Cause, work: Work, source: str) -> None:
+        """Take over a decision. Everything that can fail comes before the first change of the record."""
         if len(self.outbox) + len(self.new_events) + len(decision.events) > MAX_OUTBOX:
             raise Unavailable(
                 "outbox-full", "Events of this record wait to be published.", hint="Retry."
@@ -346,32 +380,32 @@ class Record:
         self.touched = True
 
     def _remember(self, command: CommandKey, outcome: Outcome) -> None:
-        kept = {
+        answered = {
             "key": command.key,
             "body_hash": command.body_hash,
             "answer": dict(outcome.answer),
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
-        self.commands[command.key] = kept
-        self.new_commands.append(kept)
+        self.commands[command.key] = answered
+        self.new_commands.append(answered)
 
     def _block(self, work: Work, outcome: Outcome) -> Outcome:
-        """Stop this sender's line at this record: what follows on it queues until it is mended."""
+        """Block the work's stream at this record: later items of it wait until an operator redrives or discards."""
         name = work.stream.name if work.stream is not None else DEADLINES
         self.blocked[name] = outcome.reason or "unknown"
         self.touched = True
         return outcome
 
     def _discard(self, work: Work) -> Outcome | None:
-        """Take note that an item has no effect: what comes after it may follow."""
-        redrive_options = work.redrive_options
-        if redrive_options is None or not redrive_options.discard:
+        """Count an item as applied without running its rule, so that the next one may follow."""
+        options = work.redrive_options
+        if options is None or not options.discard:
             return None
         if work.stream is None:
-            if redrive_options.deadline not in self.state.deadlines:
+            if options.deadline not in self.state.deadlines:
                 return DUPLICATE
-            self.state = self.state.disarm(redrive_options.deadline)
+            self.state = self.state.disarm(options.deadline)
             self.revision += 1
         else:
             if work.stream.sequence <= self.inbox.get(work.stream.name, (0, ""))[0]:
@@ -379,16 +413,18 @@ class Record:
             self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
             self.new_streams.add(work.stream.name)
         self.touched = True
-        return Outcome("discarded", revision=self.revision, sequence=self.next_sequence - 1)
+        return Outcome(
+            OutcomeStatus.DISCARDED, revision=self.revision, sequence=self.next_sequence - 1
+        )
 
     def outgrown(self) -> bool:
-        """Measure a changed state; whether it has outgrown its limit. Which decision did it, a measured fold says."""
+        """Measure a changed state: is it larger than a record may be? A second, measured fold finds the decision."""
         if self.touched:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
 
     def unblock(self, stream: str) -> None:
-        """Let a line go on. Only when none of its rows is left, looked at after this record was loaded."""
+        """Let a stream go on. Call it only when a look after this record was loaded found no other open dead letter."""
         if self.blocked.pop(stream, None) is not None:
             self.touched = True
 
@@ -396,12 +432,12 @@ class Record:
 
     @property
     def is_new(self) -> bool:
-        """Nothing is known of this subject yet; at most, something about it is parked."""
+        """Nothing is known of this subject yet; at most, a stream of it is blocked."""
         return self.version == 0 or not self.facility_id
 
     @property
     def due(self) -> datetime | None:
-        """When the timers must look at this record; None while its deadlines are parked."""
+        """When the timers must look at this record; None while its deadlines are blocked."""
         return None if DEADLINES in self.blocked else self.state.due
 
     @property
@@ -414,14 +450,14 @@ class Record:
         """The whole waiting outbox, from its head: what a relay publishes."""
         return [*self.outbox, *self.new_events]
 
-    def settled(self) -> Record:
-        """This record after its save, once its events are published: without commands, which nobody asks it for."""
-        settled = self.copy()
-        settled.version, settled.stored = self.version + 1, self.state
-        return settled
+    def after_save(self) -> Record:
+        """This record as the store has it after its save and the relay's publish, for the cache: without commands."""
+        saved = self.copy()
+        saved.version, saved.stored = self.version + 1, self.state
+        return saved
 
     def copy(self) -> Record:
-        """The same record, to be changed on its own; of its lists, what the inbox is made of."""
+        """An independent copy without outbox, handoffs and commands: what an event needs to be decided."""
         return Record(
             subject=self.subject,
             kind=self.kind,
@@ -438,9 +474,9 @@ class Record:
         )
 
     def changed_state(self) -> dict[str, Any]:
-        """The fields of the state that a save has to write, as they are stored, by path.
+        """The changed fields of the state, by path and as they are stored: what a save has to write.
 
-        A rule replaces what it changes (states are immutable), so that a field that is the same object is the same.
+        States are immutable and rules replace what they change, so a field that is the same object has not changed.
         """
         before = self.stored
         if before is None:
@@ -459,13 +495,13 @@ def _size(state: State) -> int:
 
 def _blocked(reason: str, error: Exception) -> Outcome:
     code = error.code if isinstance(error, CareError) else type(error).__name__
-    return Outcome("blocked", reason=reason, exception=code, where=where(error))
+    return Outcome(OutcomeStatus.BLOCKED, reason=reason, exception=code, where=where(error))
 
 
 def _entry(
     event: Event, cause: Cause, source: str, sequence: int, traceparent: str | None
 ) -> dict[str, Any]:
-    """An event as it waits in the outbox: ready for the wire, so that a relay needs no models."""
+    """An event as the outbox stores it: ready for the wire, so that the relay needs no models."""
     if source != event.SOURCE or not cause.subject.startswith(f"{event.SUBJECT}/"):
         raise RuntimeError(f"{event.TYPE} is not this record's to publish")
     data = event.data()

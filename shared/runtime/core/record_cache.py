@@ -1,9 +1,9 @@
-"""Records that this process has just written, kept so that the next event about the same person need not read them.
+"""A write-through cache of the records that this process saved last, so that the next event need not load them.
 
-What is kept may be behind the store, because another replica may have written since. That costs a lost race and a
-second look, never a wrong write: every save is guarded by the version that it was decided on. Only numbered work
-(events, handoffs) is decided on it, for all that such work may leave unsaved is that it was seen before, which stays
-true. Commands, deadlines and whoever asks a question read the store.
+A cached record may be behind the store, because another replica may have written since. That costs a lost race and
+another round, never a wrong write: optimistic locking guards every save by the version that it was decided on. Only
+numbered work (events, handoffs) uses the cache: the one outcome of such work that is not saved is "duplicate", and a
+duplicate in an older version is a duplicate in every later one. Commands, deadlines and queries read the store.
 """
 
 from __future__ import annotations
@@ -16,58 +16,57 @@ from shared.runtime.core.record import Record
 
 RECORDS_MAX: Final = 1_000
 BYTES_MAX: Final = 2 * 1024 * 1024
-"""The most that the states kept may come to, as JSON: about six times as much in memory."""
+"""The most that all cached states may take, measured as JSON: in memory it is about six times as much."""
 
 
 class RecordCache:
-    """The records written last, as they are in the store; the longest unused is forgotten first."""
+    """The records saved last, as they are in the store. It evicts the least recently used first."""
 
     def __init__(self, records_max: int, published: Callable[[str], int]) -> None:
-        """`published` tells the last sequence of a subject that this process knows to be on the topic."""
+        """`published` returns the last sequence of a subject that this process knows to be on the topic."""
         self._records_max: Final = records_max
         self._published = published
-        self._kept: OrderedDict[str, Record] = OrderedDict()
+        self._records: OrderedDict[str, Record] = OrderedDict()
         self._waiting: set[str] = set()
         self._bytes = 0
 
-    def take(self, subjects: Iterable[str]) -> dict[str, Record]:
-        """Those of these subjects that are kept, each to be changed at will.
+    def get(self, subjects: Iterable[str]) -> dict[str, Record]:
+        """Copies of the records of those subjects that are cached.
 
-        A record whose events are not known to be on the topic is not among them: its outbox is in the store.
+        Leaves out a record whose events are not known to be on the topic yet: only the store has its outbox.
         """
         found: dict[str, Record] = {}
         for subject in subjects:
-            record = self._kept.get(subject)
+            record = self._records.get(subject)
             if record is None:
                 continue
             if subject in self._waiting:
                 if self._published(subject) < record.next_sequence - 1:
                     continue
                 self._waiting.discard(subject)
-            self._kept.move_to_end(subject)
+            self._records.move_to_end(subject)
             found[subject] = record.copy()
         return found
 
-    def keep(self, saved: Iterable[Record]) -> None:
-        """Keep these as they now are in the store; not one that was overtaken meanwhile, or that hands work over."""
+    def put(self, saved: Iterable[Record]) -> None:
+        """Cache records as they now are in the store; not one that is older than its cached copy or has handoffs."""
         for record in saved:
-            subject, kept = record.subject, self._kept.get(record.subject)
-            if kept is not None and kept.version > record.version:
+            subject, cached = record.subject, self._records.get(record.subject)
+            if cached is not None and cached.version > record.version:
                 continue
+            self.evict([subject])
             if record.handoffs or record.new_handoffs:
-                self.forget([subject])
                 continue
-            self.forget([subject])
-            self._kept[subject] = record.settled()
+            self._records[subject] = record.after_save()
             self._bytes += record.state_bytes
             if record.outbox or record.new_events:
                 self._waiting.add(subject)
-        while len(self._kept) > self._records_max or self._bytes > BYTES_MAX:
-            self.forget([next(iter(self._kept))])
+        while len(self._records) > self._records_max or self._bytes > BYTES_MAX:
+            self.evict([next(iter(self._records))])
 
-    def forget(self, subjects: Iterable[str]) -> None:
-        """Read these from the store the next time."""
+    def evict(self, subjects: Iterable[str]) -> None:
+        """Load these from the store the next time."""
         for subject in subjects:
-            record = self._kept.pop(subject, None)
+            record = self._records.pop(subject, None)
             self._bytes -= 0 if record is None else record.state_bytes
             self._waiting.discard(subject)

@@ -1,8 +1,11 @@
-"""The relay: from a record's outbox to the topic, whole and from its head, then forget what was acknowledged.
+"""The relay publishes each record's outbox to the topic, and clears what Kafka has acknowledged.
 
-Publishing a record's *whole* waiting outbox in order makes the first appearance of every event be in order,
-whoever else publishes the same record at the same moment; consumers drop the repeats. An event that this very
-process has seen acknowledged is left out, for it is already on the topic.
+It always publishes a record's *whole* waiting outbox, in order. So the first copies of all events are in order, even
+when another process publishes the same record at the same moment; consumers ignore the repeats. It leaves out only the
+events that this process has seen acknowledged, for they are on the topic.
+
+The queue is bounded. While it is full, the consumer fetches no more (back-pressure) and further outboxes wait in the
+store for the sweep.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ SUBJECTS_PER_ROUND: Final = 500
 SUBJECTS_MAX: Final = 5_000
 """How many records may wait for the relay; when it is full, the consumer fetches no more."""
 REMEMBERED_SUBJECTS: Final = 5_000
-HELD_SECONDS: Final = 1.0
+PAUSED_SECONDS: Final = 1.0
 
 Entries = Sequence[Mapping[str, Any]]
 
@@ -37,7 +40,7 @@ class Publisher(Protocol):
 class Journal(Protocol):
     """Where copies of records go. Raises `Unavailable` unless every copy was acknowledged."""
 
-    async def keep(self, documents: Iterable[Document]) -> None: ...
+    async def append(self, documents: Iterable[Document]) -> None: ...
 
 
 class Relay:
@@ -56,41 +59,41 @@ class Relay:
         self._publisher = publisher
         self._metrics = metrics
         self._subjects_max = subjects_max
-        self._waiting: OrderedDict[str, Entries] = OrderedDict()
+        self._queue: OrderedDict[str, Entries] = OrderedDict()
         self._published: OrderedDict[str, int] = OrderedDict()
         self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._capacity = asyncio.Event()
+        self._capacity.set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._held = False
+        self._paused = False
         self.healthy = True
 
-    def hold(self) -> None:
-        """Publish nothing more: the topic is not what it was. Outboxes wait in the store."""
-        self._held = True
+    def pause(self) -> None:
+        """Stop publishing for good, because the topic has changed. Outboxes wait in the store."""
+        self._paused = True
 
-    def offer(self, subject: str, entries: Entries) -> None:
-        """Queue a record's whole waiting outbox. Never blocks: past the bound it is left to the sweep."""
-        if subject not in self._waiting and len(self._waiting) >= self._subjects_max:
+    def enqueue(self, subject: str, entries: Entries) -> None:
+        """Queue a record's whole waiting outbox. Never blocks: when the queue is full, the sweep publishes it later."""
+        if subject not in self._queue and len(self._queue) >= self._subjects_max:
             return
-        self._waiting[subject] = entries
-        if len(self._waiting) >= self._subjects_max:
-            self._room.clear()
+        self._queue[subject] = entries
+        if len(self._queue) >= self._subjects_max:
+            self._capacity.clear()
         self._idle.clear()
         self._wake.set()
-        self._metrics.relay_waiting.set(len(self._waiting))
+        self._metrics.relay_waiting.set(len(self._queue))
 
     def published_until(self, subject: str) -> int:
-        """The last sequence of this subject that this process has seen acknowledged; 0 when it has seen none."""
+        """The last sequence of this subject that Kafka has acknowledged to this process; 0 for none."""
         return self._published.get(subject, 0)
 
-    async def room(self) -> None:
-        """Wait until the queue is below its bound. Consumers call it before they fetch more."""
-        await self._room.wait()
+    async def wait_for_capacity(self) -> None:
+        """Wait until the queue is below its bound: the back-pressure that slows the consumer down."""
+        await self._capacity.wait()
 
     async def flushed(self) -> None:
-        """Wait until all that was offered is published."""
+        """Wait until the queue is empty: everything enqueued is published."""
         await self._idle.wait()
 
     @property
@@ -100,13 +103,13 @@ class Relay:
     async def run(self) -> None:
         """Publish for ever. While the broker or the store is away, wait and try the same again.
 
-        What nobody foresaw is raised, and whoever runs this begins it again: what waits here is kept.
+        Raises on a bug. The queue survives that, so the caller may run this again.
         """
         backoff = Backoff()
         while True:
             await self._wake.wait()
-            if self._held:
-                await asyncio.sleep(HELD_SECONDS)
+            if self._paused:
+                await asyncio.sleep(PAUSED_SECONDS)
                 continue
             try:
                 await self._round()
@@ -120,7 +123,7 @@ class Relay:
 
     async def _round(self) -> None:
         batch = {
-            subject: self._waiting[subject] for subject in list(self._waiting)[:SUBJECTS_PER_ROUND]
+            subject: self._queue[subject] for subject in list(self._queue)[:SUBJECTS_PER_ROUND]
         }
         if self.journal is None:
             await self._publish(batch)
@@ -128,19 +131,19 @@ class Relay:
         else:
             await self._journal_and_publish(self.journal, batch)
         for subject, entries in batch.items():
-            if self._waiting.get(subject) is entries:  # else it was offered again meanwhile
-                del self._waiting[subject]
-        self._metrics.relay_waiting.set(len(self._waiting))
-        if len(self._waiting) < self._subjects_max:
-            self._room.set()
-        if not self._waiting:
+            if self._queue.get(subject) is entries:  # else it was enqueued again meanwhile
+                del self._queue[subject]
+        self._metrics.relay_waiting.set(len(self._queue))
+        if len(self._queue) < self._subjects_max:
+            self._capacity.set()
+        if not self._queue:
             self._wake.clear()
             self._idle.set()
 
     async def _journal_and_publish(self, journal: Journal, batch: Mapping[str, Entries]) -> None:
-        """The copies first, so that the journal is never behind the topic; both as the records are now."""
+        """Write the copies first, so that the journal is never behind the topic. Both come from the stored records."""
         documents = {d["_id"]: d for d in await self._store.documents(batch)}
-        await journal.keep(documents.values())
+        await journal.append(documents.values())
         await self._publish({s: d.get("outbox", ()) for s, d in documents.items()})
         versions: dict[str, int] = {s: d["version"] for s, d in documents.items()}
         if await self._store.clear_journaled(versions) == len(versions):
@@ -148,9 +151,8 @@ class Relay:
         for document in await self._store.documents(batch):
             subject = document["_id"]
             if document["version"] != versions.get(subject):
-                self._waiting[
-                    subject
-                ] = []  # our copy may stand after a newer one: write that again
+                # Our copy may stand after a newer one on the journal: write the newest again.
+                self._queue[subject] = []
 
     async def _publish(self, batch: Mapping[str, Entries]) -> None:
         fresh = {
@@ -160,11 +162,11 @@ class Relay:
         await self._publisher.publish({s: entries for s, entries in fresh.items() if entries})
         for subject, entries in fresh.items():
             if entries:
-                self._remember(subject, entries[-1]["sequence"])
+                self._remember_published(subject, entries[-1]["sequence"])
                 for event_type in published_types(entries):
                     self._metrics.events_published.labels(event_type).inc()
 
-    def _remember(self, subject: str, sequence: int) -> None:
+    def _remember_published(self, subject: str, sequence: int) -> None:
         self._published[subject] = sequence
         self._published.move_to_end(subject)
         if len(self._published) > REMEMBERED_SUBJECTS:

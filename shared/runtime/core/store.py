@@ -1,8 +1,8 @@
-"""The store: one collection of records, one of dead letters, one of bookkeeping. MongoDB behind a small protocol.
+"""The store: a collection of records, one of dead letters, one of metadata. MongoDB behind a small protocol.
 
-Each save is one unordered bulk of single-document writes, each guarded by its record's version. A new record that
-somebody else wrote first collides on `_id` (E11000); when fewer records matched than were written, one look at who
-carries this save's id tells which.
+Optimistic locking: a save is one unordered bulk of single-document writes, each guarded by the `version` that its
+record was loaded with. A new record that somebody else wrote first collides on `_id` (E11000). When fewer records
+matched than were written, a query for this save's id finds the ones that lost.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import CareError, Unavailable
+from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
     Document,
     from_microseconds,
@@ -37,30 +38,30 @@ class Store(Protocol):
     """What the runtime asks of a store. Every method raises `Unavailable` when the store is away."""
 
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
-        """The records of these subjects; one not kept yet comes as a bare record.
+        """The records of these subjects; an unknown subject gives an empty record.
 
-        Without `commands`, those that were answered are left out: only another command asks for them.
+        `commands=False` leaves the answered commands out: only another command needs them.
         """
         ...
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
-        """Write what changed, each record guarded by its version. Returns the subjects that lost a race."""
+        """Write what changed, each record guarded by its version. Returns the subjects that lost their race."""
         ...
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
-        """Forget events up to the given sequence, per subject. Neither version nor revision moves."""
+        """Remove events up to the given sequence, per subject. Neither version nor revision moves."""
         ...
 
     async def documents(self, subjects: Iterable[str]) -> list[Document]:
-        """Records as they are kept, for the journal."""
+        """Records as they are stored, for the journal."""
         ...
 
     async def clear_journaled(self, versions: Mapping[str, int]) -> int:
-        """Forget the whole outbox and the mark of records that are still at the given version. Returns how many."""
+        """Clear the outbox and `waiting` of the records that are still at the given version. Returns how many."""
         ...
 
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
-        """Forget handoffs up to the given number, per subject."""
+        """Remove handoffs up to the given number, per subject."""
         ...
 
     async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
@@ -91,13 +92,17 @@ class Store(Protocol):
         """
         ...
 
-    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
-        """Keep dead letters; one that is already kept (same `_id`) is left as it is."""
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
+        """Insert dead letters; one that is stored already (same original) stays as it is."""
         ...
 
-    async def metadata(self, key: str) -> Document: ...
+    async def metadata(self, key: str) -> Document:
+        """The service's own notes under a key, such as what it knows of a topic; empty when there are none."""
+        ...
 
-    async def set_metadata(self, key: str, values: Document) -> None: ...
+    async def set_metadata(self, key: str, values: Document) -> None:
+        """Merge values into the notes under a key."""
+        ...
 
 
 class MongoStore:
@@ -106,7 +111,7 @@ class MongoStore:
     def __init__(
         self, uri: str, database: str, kinds: Mapping[str, RecordKind], *, journaled: bool = False
     ) -> None:
-        # The driver need not retry writes: each is guarded, and whoever asked for it asks again.
+        # The driver need not retry writes: each is guarded, and its caller retries.
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
             uri,
             timeoutMS=10_000,
@@ -179,16 +184,17 @@ class MongoStore:
         return lost
 
     async def _overtaken(self, records: Sequence[Record], save: ObjectId) -> set[str]:
-        """Which of these are not as this save leaves them.
+        """Which of these do not carry this save's id.
 
-        One that was written again since is among them, for we can't tell: deciding again finds our work applied.
+        That includes one that was saved and written again since, which looks the same: deciding again finds the work
+        in its inbox.
         """
         subjects = [record.subject for record in records]
         ours = self._records.find({"_id": {"$in": subjects}, "save": save}, {"_id": 1})
         return set(subjects) - {row["_id"] for row in await ours.to_list()}
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
-        # A record that was saved again meanwhile is left: that save's relay clears both.
+        # Skips a record that was saved again meanwhile: the relay of that save clears both.
         await self._bulk(
             UpdateOne(
                 {"_id": subject, "next_sequence": last + 1},
@@ -236,7 +242,7 @@ class MongoStore:
             for name in ("waiting", "handing"):
                 cursor = self._records.find({name: {"$lt": before}, "bucket": held}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
-        # What a newer version of the service wrote is its own to finish.
+        # Leaves the records of a newer version of the service to that version.
         return [
             record_of(doc, self._kinds) for doc in found.values() if not is_newer(doc, self._kinds)
         ]
@@ -279,10 +285,10 @@ class MongoStore:
             documents = await cursor.to_list()
         return query.page(documents, self._kinds)
 
-    async def add_dead_letters(self, dead_letters: Sequence[Document]) -> None:
+    async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         writes = [
-            UpdateOne({"_id": dead_letter["_id"]}, {"$setOnInsert": dead_letter}, upsert=True)
-            for dead_letter in dead_letters
+            UpdateOne({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
+            for document in (dead_letter.document() for dead_letter in dead_letters)
         ]
         if writes:
             with translated():
@@ -301,7 +307,7 @@ class MongoStore:
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
-    """The new records that somebody else has written first. Anything else that failed is an error of its own."""
+    """The new records that somebody else wrote first. Raises `Unavailable` for any other failure."""
     details = cast("Mapping[str, Any]", error.details or {})
     failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
     lost: set[str] = set()
@@ -316,7 +322,7 @@ def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
 
 
 class translated:  # noqa: N801 - reads as a phrase: `with translated():`
-    """Turn driver errors into `Unavailable`: nothing of the driver's message leaves this module."""
+    """Turn driver errors into `Unavailable`. The driver's message stays inside: it may quote data."""
 
     def __enter__(self) -> None:
         return None

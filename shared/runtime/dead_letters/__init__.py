@@ -1,1 +1,1 @@
-"""Dead letters for operators: listed, looked at, redriven, discarded, corrected."""
+"""Dead letters for operators: list, show, preview, redrive, discard and edit them."""

@@ -1,7 +1,7 @@
-"""What operators do about dead letters over HTTP: look, preview, redrive, discard, correct, and let a consumer go on.
+"""Dead letters over HTTP, for operators: list, show, preview, redrive, discard and edit them; resume a consumer.
 
-Operators see ids, codes, numbers, times and places in the code; never what an event says about a person. Every change
-takes a reason code, and is written down with who asked for it.
+Operators see ids, codes, numbers, times and places in the code, and never what an event contains. Every change needs a
+reason code; the audit records it with the operator's id.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pydantic import Field
 
 from shared.contracts.codes import UUID_PATTERN
 from shared.errors import Invalid, Refused, Unknown
-from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES
-from shared.runtime.dead_letters.redrive import Redriver, Who, row_view
+from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
+from shared.runtime.core.original import MessageOriginal
+from shared.runtime.dead_letters.redrive import Redriver, Who
 from shared.runtime.dead_letters.store import DeadLetters
+from shared.runtime.dead_letters.view import view_of
 from shared.runtime.http.call import Body, Call, require_roles
 from shared.runtime.http.paging import After, Limit
 
@@ -26,8 +28,10 @@ OPERATOR: Final = require_roles("operator")
 REDRIVE_ROWS_MAX: Final = 1_000
 
 Operator = Annotated[Call, OPERATOR]
-DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a row.")]
-Why = Annotated[str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code: no words.")]
+DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a dead letter.")]
+Why = Annotated[
+    str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code, not free text.")
+]
 Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
 Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
 Code = Annotated[str | None, Query(pattern="^[a-z-]{3,40}$")]
@@ -66,38 +70,38 @@ class Reason(Body):
 
 
 class Redrive(Body):
-    """Which lines to redrive: those of one fingerprint, one subject, one row, or all."""
+    """Which streams to redrive: those of one fingerprint, one subject, one dead letter, or all."""
 
     why: Why
     fingerprint: str | None = Field(default=None, pattern="^[0-9a-f]{16}$")
     subject: str | None = Field(default=None, pattern="^[a-z]+/[0-9a-f-]{36}$")
     id: str | None = Field(default=None, pattern=UUID_PATTERN)
-    """The line of this row, from its head up to this row."""
+    """The stream of this dead letter, from its head up to this one."""
     everything: bool = False
     limit: int = Field(default=REDRIVE_ROWS_MAX, ge=1, le=REDRIVE_ROWS_MAX)
-    """The most rows that one call takes."""
+    """The most dead letters that one call redrives."""
 
 
 class Preview(Body):
-    """How far to look, and with which data instead of the row's own."""
+    """How far to preview, and with which data instead of the dead letter's own."""
 
     behind: bool = False
     data: dict[str, Any] | None = None
 
 
 class Edit(Body):
-    """Corrected data; the original is kept beside it."""
+    """Corrected data; the original stays beside it."""
 
     why: Why
     data: dict[str, Any]
 
 
 class Resume(Body):
-    """Let a halted consumer go on."""
+    """End the halt of a consumer."""
 
     why: Why
     accept: str | None = Field(default=None, pattern="^history-removed$")
-    """`history-removed`: what retention has taken away is given up."""
+    """`history-removed`: accept the loss of what retention has removed."""
 
 
 @router.get("/ops/dead-letters")
@@ -106,9 +110,9 @@ async def groups(call: Operator) -> dict[str, Any]:
     found = await _replica(call).dead_letters.groups()
     return {
         "service": call.runtime.service.name,
-        "open": sum(group["count"] for group in found),
+        "open": sum(group.count for group in found),
         "halted": _replica(call).consumer.halted,
-        "groups": [group | {"means": REASONS.get(group["reason"], "")} for group in found],
+        "groups": [group.view() | {"means": REASONS.get(group.reason, "")} for group in found],
     }
 
 
@@ -122,64 +126,62 @@ async def rows(
     limit: Limit = 100,
     after: After = None,
 ) -> dict[str, Any]:
-    """Rows, without their content. `next`, when it is there, is `after` for the page that follows."""
+    """Dead letters without their content. Pass `next`, when the answer has it, as `after` for the next page."""
     if status not in STATUSES:
         raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
     wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
     page = await _replica(call).dead_letters.page(given, after, limit)
-    return {"rows": [row_view(row) for row in page.rows], **page.next_field}
+    return {"rows": [view_of(dead_letter) for dead_letter in page.rows], **page.next_field}
 
 
 @router.get("/ops/dead-letters/audit")
 async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
-    """The latest of what was done here, by whom and why, the latest first."""
-    found = await _replica(call).dead_letters.written_down(limit)
+    """What operators did here, who and why, the latest first."""
+    found = await _replica(call).dead_letters.audit(limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 
 @router.post("/ops/dead-letters/redrive")
 async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
-    """Put rows through the present rules, in order per line, in steps of 1, 10, 100; stops at the first failure.
+    """Run the present rules on dead letters, in order per stream, in steps of 1, 10, 100; stop at the first failure.
 
-    Called again, it goes on where it stopped. `stopped` says why it ended: `done`, `failed` or `limit`.
+    A repeated call goes on where the last one stopped. `stopped` says why it ended: `done`, `failed` or `limit`.
     """
     named = [name for name in ("fingerprint", "subject", "id") if getattr(body, name) is not None]
     if len(named) + body.everything != 1:
-        raise Invalid("redrive-what", "Name a fingerprint, a subject, a row, or everything.")
+        raise Invalid(
+            "redrive-what", "Name a fingerprint, a subject, a dead letter, or everything."
+        )
     wanted = {name: getattr(body, name) for name in named if name != "id"}
     if body.id is not None:
-        row = await _replica(call).dead_letters.one(body.id)
-        if row is None:
-            raise Unknown("dead-letter")
-        if not row["redrivable"]:
+        dead_letter = await _found(call, body.id)
+        if not dead_letter.redrivable:
             raise Refused("not-redrivable", "It can't be put in order.", hint="Discard it.")
-        wanted = {"subject": row["subject"], "stream": row["stream"]}
+        wanted = {"subject": dead_letter.subject, "stream": dead_letter.stream}
     progress = await _redriver(call).redrive(
         wanted, _who(call, body.why), limit=body.limit, upto=body.id
     )
     left = await _replica(call).dead_letters.groups()
-    return progress.view() | {"open": sum(group["count"] for group in left)}
+    return progress.view() | {"open": sum(group.count for group in left)}
 
 
 @router.get("/ops/dead-letters/{dead_letter_id}")
 async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
-    """One row: where it lay, what is known of it, and how many wait behind it."""
-    row = await _replica(call).dead_letters.one(dead_letter_id)
-    if row is None:
-        raise Unknown("dead-letter")
-    size = 0 if row.get("data") is None else len(row["data"])
-    means = REASONS.get(row["reason"], "")
-    return row_view(row) | {
-        "means": means,
-        "behind": await _replica(call).dead_letters.behind(row),
-        "bytes": size,
+    """One dead letter: where it came from, what is known of it, and how many wait behind it."""
+    dead_letter = await _found(call, dead_letter_id)
+    original = dead_letter.original
+    data = original.data if isinstance(original, MessageOriginal) else None
+    return view_of(dead_letter) | {
+        "means": REASONS.get(dead_letter.reason, ""),
+        "behind": await _replica(call).dead_letters.count_behind(dead_letter),
+        "bytes": 0 if data is None else len(data),
     }
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/preview")
 async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -> dict[str, Any]:
-    """What the present code would do with this row and those before it in its line. Writes nothing."""
+    """What the present rules would do with this dead letter and those before it in its stream. Writes nothing."""
     data = None if body.data is None else _data(body.data)
     steps = await _redriver(call).preview(dead_letter_id, data, behind=body.behind)
     return {"steps": steps, "now": call.runtime.clock.now().isoformat()}
@@ -187,22 +189,29 @@ async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -
 
 @router.post("/ops/dead-letters/{dead_letter_id}/discard")
 async def discard(call: Operator, dead_letter_id: DeadLetterId, body: Reason) -> dict[str, Any]:
-    """Decide that this row shall have no effect. Its line goes on behind it."""
+    """Give this dead letter no effect. Its stream goes on behind it."""
     return await _redriver(call).discard(dead_letter_id, _who(call, body.why))
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/edit")
 async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict[str, Any]:
-    """Keep corrected data beside the original. The next redrive takes it."""
+    """Store corrected data beside the original. The next redrive uses it."""
     return await _redriver(call).edit(dead_letter_id, _data(body.data), _who(call, body.why))
 
 
 @router.post("/ops/consumer/resume")
 async def resume(call: Operator, body: Resume) -> dict[str, Any]:
-    """Let this replica's consumer go on after it has halted."""
+    """End the halt of this replica's consumer."""
     was = await _replica(call).consumer.resume(body.accept)
-    await _replica(call).redriver.note_resume(_who(call, body.why), was)
+    await _replica(call).redriver.audit_resume(_who(call, body.why), was)
     return {"resumed": was is not None, "was": was}
+
+
+async def _found(call: Call, dead_letter_id: str) -> DeadLetter:
+    dead_letter = await _replica(call).dead_letters.get(dead_letter_id)
+    if dead_letter is None:
+        raise Unknown("dead-letter")
+    return dead_letter
 
 
 def _replica(call: Call) -> OperatedReplica:
@@ -223,4 +232,4 @@ def _data(data: dict[str, Any]) -> bytes:
     try:
         return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
-        raise Invalid("data-invalid", "The corrected data is no JSON.") from None
+        raise Invalid("data-invalid", "The corrected data is not JSON.") from None

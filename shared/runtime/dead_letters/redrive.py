@@ -1,12 +1,12 @@
-"""Mending: what the dead letters hold goes once more through the service's own rules, in order, looked at first.
+"""Redrive: run the service's present rules on dead letters, in order, after a preview.
 
-A redriven row takes the path that it would have taken: the same work, through the reactor, guarded by the same
-`inbox`. So a crash at any point, a repetition, or two operators at once have one effect.
+A redriven dead letter becomes the same work that it was, goes through the reactor, and is guarded by the same `inbox`.
+So a crash at any point, a repetition, or two operators at once have one effect.
 
-For each line, from its head: apply the row; when it was the last, lift the marker; close the row. The marker is lifted
-only while no other row is open, looked at after the record was loaded and written under the record's version. A
-consumer that adds a row meanwhile touches the record, so one of the two loses the race and looks again. A crash in
-between leaves the row open, and repeating finds it applied.
+Each stream is redriven from its head: apply the dead letter; unblock the stream if that was the last; close the dead
+letter. To unblock, load the record, look for other open dead letters, and save under the record's version (optimistic
+locking). A consumer that adds a dead letter meanwhile touches the record, so one of the two loses its race and looks
+again. A crash in between leaves the dead letter open; the next redrive finds it applied.
 """
 
 from __future__ import annotations
@@ -24,29 +24,51 @@ from shared.contracts.event import MAX_EVENT_BYTES
 from shared.decision import derive_id
 from shared.errors import Invalid, Refused, Unavailable, Unknown
 from shared.runtime.clock import Clock
-from shared.runtime.core import dead_letter
-from shared.runtime.core.dead_letter import ALREADY_APPLIED, DISCARDED, NOT_WANTED, REDRIVEN
+from shared.runtime.core.dead_letter import (
+    ALREADY_APPLIED,
+    DISCARDED,
+    NOT_WANTED,
+    OPEN,
+    REDRIVEN,
+    Closed,
+    DeadLetter,
+    Edited,
+    message_of,
+)
+from shared.runtime.core.original import DeadlineOriginal, HandoffOriginal, MessageOriginal
 from shared.runtime.core.reactor import RACES_MAX, Reactor
-from shared.runtime.core.record import Outcome, Record, RedriveOptions, Work, published_types
+from shared.runtime.core.record import (
+    OutcomeStatus,
+    Record,
+    RedriveOptions,
+    Work,
+    published_types,
+)
 from shared.runtime.core.store import Document, Store
 from shared.runtime.dead_letters.state_diff import changed_paths
-from shared.runtime.dead_letters.store import DeadLetters, StreamKey
+from shared.runtime.dead_letters.store import DeadLetters, StreamKey, stream_of
+from shared.runtime.dead_letters.view import view_of
 from shared.runtime.kafka.reading import Reader
 from shared.runtime.logs import log
 from shared.runtime.timers import look_at
 
 RAMP: Final = (1, 10, 100)
-"""How many rows a step takes; the last size is repeated."""
-ROWS_PER_LOOK: Final = 100
-STREAMS_PER_LOOK: Final = 1_000
-PREVIEW_ROWS_MAX: Final = 1_000
+"""How many dead letters each step takes; the last size repeats."""
+PER_QUERY: Final = 100
+STREAMS_PER_QUERY: Final = 1_000
+PREVIEW_MAX: Final = 1_000
 
-_STATUS: Final = {"applied": REDRIVEN, "duplicate": ALREADY_APPLIED, "discarded": DISCARDED}
+_STATUS: Final = {
+    OutcomeStatus.APPLIED: REDRIVEN,
+    OutcomeStatus.DUPLICATE: ALREADY_APPLIED,
+    OutcomeStatus.DISCARDED: DISCARDED,
+}
+"""What a dead letter is closed as, by the outcome of its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who mends, and why: a code, never words."""
+    """The operator who acts, and why: a code, not free text."""
 
     actor_id: str
     why: str
@@ -54,19 +76,19 @@ class Who:
 
 @dataclass(slots=True)
 class Progress:
-    """What a redrive has done, and why it stopped."""
+    """What a redrive has done so far, and why it stopped."""
 
     redriven: int = 0
     already_applied: int = 0
     not_wanted: int = 0
     steps: list[int] = field(default_factory=list[int])
-    """Rows done in each step of the ramp."""
+    """How many dead letters each step of the ramp has closed."""
     stopped: str = "done"
     """done | failed | limit"""
     failed: Document | None = None
 
     @property
-    def rows(self) -> int:
+    def total(self) -> int:
         return self.redriven + self.already_applied + self.not_wanted
 
     def view(self) -> Document:
@@ -81,7 +103,7 @@ class Progress:
 
 
 class Redriver:
-    """An operator's hands on one service's dead letters."""
+    """Previews, redrives, discards and edits one service's dead letters."""
 
     def __init__(
         self,
@@ -98,57 +120,58 @@ class Redriver:
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
 
-    # --- looking first -----------------------------------------------------------------------------
+    # --- preview -----------------------------------------------------------------------------------
 
     async def preview(
         self, dead_letter_id: str, data: bytes | None = None, *, behind: bool = False
     ) -> list[Document]:
-        """What the present code would do with a row, and with those before it in its line. Writes nothing.
+        """What the present rules would do with a dead letter, and with those before it in its stream. Writes nothing.
 
-        `data` takes the place of the row's own; `behind` goes on to the end of the line. One step per row: what becomes
-        of it, the paths of the state that change, the events that would be published with their numbers.
+        `data` replaces the dead letter's own; `behind` goes on to the end of the stream. One step per dead letter: its
+        outcome, the paths of the state that change, the events that would be published with their numbers.
         """
-        row: Document = await self._redrivable(dead_letter_id)
+        wanted, stream = await self._redrivable(dead_letter_id)
         if data is not None:
-            row["edited"] = {"data": self._valid(row, data)}
-        rows = await self._dead_letters.stream(_stream(row), PREVIEW_ROWS_MAX)
-        record = (await self._store.load([row["subject"]]))[row["subject"]]
+            wanted = replace(wanted, edited=Edited(self._valid(wanted, data)))
+        record = (await self._store.load([stream[0]]))[stream[0]]
         steps: list[Document] = []
         reached = False
-        for one in rows:
-            current = row if one["id"] == row["id"] else one
-            step, outcome = self._foreseen(record, current)
+        for one in await self._dead_letters.stream(stream, PREVIEW_MAX):
+            is_wanted = one.id == wanted.id
+            step, goes_on = self._foreseen(record, wanted if is_wanted else one)
             steps.append(step)
-            reached = reached or current is row
-            if outcome.status in ("blocked", "conflicting", "refused") or (reached and not behind):
+            reached = reached or is_wanted
+            if not goes_on or (reached and not behind):
                 break
         return steps
 
-    def _foreseen(self, record: Record, row: Document) -> tuple[Document, Outcome]:
+    def _foreseen(self, record: Record, dead_letter: DeadLetter) -> tuple[Document, bool]:
+        """One step of a preview, and whether the redrive would go on after it."""
         before, events, handoffs = record.state, len(record.new_events), len(record.new_handoffs)
-        work = self._work(row)
-        outcome = (
-            Outcome("not-wanted") if work is None else record.apply(work, self._reactor.source)
-        )
-        said = record.new_events[events:]
-        step = row_view(row) | {
-            "outcome": outcome.status,
-            "reason": outcome.reason,
-            "exception": outcome.exception,
-            "where": outcome.where,
+        work = self._work(dead_letter)
+        outcome = None if work is None else record.apply(work, self._reactor.source)
+        new_events = record.new_events[events:]
+        step = view_of(dead_letter) | {
+            "outcome": NOT_WANTED if outcome is None else outcome.status,
+            "reason": None if outcome is None else outcome.reason,
+            "exception": None if outcome is None else outcome.exception,
+            "where": None if outcome is None else outcome.where,
             "changed": changed_paths(before, record.state),
             "events": [
                 {"type": kind, "sequence": entry["sequence"], "id": entry["headers"]["ce_id"]}
-                for kind, entry in zip(published_types(said), said, strict=True)
+                for kind, entry in zip(published_types(new_events), new_events, strict=True)
             ],
             "handoffs": [
                 {"type": item["body_type"], "subject": item["subject"]}
                 for item in record.new_handoffs[handoffs:]
             ],
         }
-        return step, outcome
+        goes_on = outcome is None or not (
+            outcome.status.is_failure or outcome.status is OutcomeStatus.REFUSED
+        )
+        return step, goes_on
 
-    # --- doing it ----------------------------------------------------------------------------------
+    # --- redrive -----------------------------------------------------------------------------------
 
     async def redrive(
         self,
@@ -158,23 +181,24 @@ class Redriver:
         limit: int,
         upto: str | None = None,
     ) -> Progress:
-        """Redrive the lines that have an open row with the values `wanted`, each from its head to its end.
+        """Redrive the streams that have an open dead letter with the values `wanted`, each from its head to its end.
 
-        In steps of 1, 10 and 100 rows; stops at the first failure, at `limit` rows, or after the row `upto`. Called
-        again it goes on where it stopped. Raises `Unavailable` when a dependency is away.
+        Goes in steps of 1, 10 and 100; stops at the first failure, after `limit` dead letters, or after the one with
+        the id `upto`. A repeated call goes on where the last one stopped. Raises `Unavailable` when a dependency is
+        away.
         """
         async with self._one_at_a_time:
             progress = Progress()
-            entry = await self._begin("redrive", who, {"wanted": dict(wanted), "upto": upto})
+            entry = await self._begin_audit("redrive", who, {"wanted": dict(wanted), "upto": upto})
             try:
-                await self._ramp(self._rows(wanted), who, progress, limit, upto)
+                await self._ramp(self._in_order(wanted), who, progress, limit, upto)
             finally:
-                await self._end(entry, progress.view())
+                await self._end_audit(entry, progress.view())
             return progress
 
     async def _ramp(
         self,
-        rows: AsyncIterator[Document],
+        dead_letters: AsyncIterator[DeadLetter],
         who: Who,
         progress: Progress,
         limit: int,
@@ -183,173 +207,167 @@ class Redriver:
         sizes = iter(RAMP)
         size, done = next(sizes), 0
         progress.steps.append(0)
-        async for row in rows:
-            if progress.rows >= limit:
+        async for dead_letter in dead_letters:
+            if progress.total >= limit:
                 progress.stopped = "limit"
                 return
             if done == size:
                 log.info("redrive.step", count=done)
                 size, done = next(sizes, RAMP[-1]), 0
                 progress.steps.append(0)
-            if not await self._redriven(row, who, progress):
+            if not await self._redrive_one(dead_letter, who, progress):
                 progress.stopped = "failed"
                 return
             done += 1
             progress.steps[-1] = done
-            if row["id"] == upto:
+            if dead_letter.id == upto:
                 return
 
-    async def _rows(self, wanted: Mapping[str, Any]) -> AsyncIterator[Document]:
-        """The rows of all lines wanted, each line from its head until none is left."""
+    async def _in_order(self, wanted: Mapping[str, Any]) -> AsyncIterator[DeadLetter]:
+        """The dead letters of all streams wanted, each stream from its head until none is left."""
         seen: set[StreamKey] = set()
         while True:
             streams = [
                 stream
-                for stream in await self._dead_letters.streams(wanted, STREAMS_PER_LOOK)
+                for stream in await self._dead_letters.streams(wanted, STREAMS_PER_QUERY)
                 if stream not in seen
             ]
             if not streams:
                 return
             for stream in streams:
                 seen.add(stream)
-                while rows := await self._dead_letters.stream(stream, ROWS_PER_LOOK):
-                    for row in rows:
-                        yield row
+                while dead_letters := await self._dead_letters.stream(stream, PER_QUERY):
+                    for dead_letter in dead_letters:
+                        yield dead_letter
 
-    async def _redriven(self, row: Document, who: Who, progress: Progress) -> bool:
-        """Put one row, the head of its line, through the rules. False when it failed again."""
-        work = self._work(row)
+    async def _redrive_one(self, dead_letter: DeadLetter, who: Who, progress: Progress) -> bool:
+        """Run the rules on the head of a stream. False when it failed again."""
+        work = self._work(dead_letter)
         if work is None:
-            await self._finish(row, NOT_WANTED, who)
+            await self._finish(dead_letter, NOT_WANTED, who)
             progress.not_wanted += 1
             return True
         [outcome] = await self._reactor.submit([work])
         if outcome.error is not None:  # an outbox is full: nothing has changed
             raise outcome.error
-        if outcome.status in ("blocked", "conflicting"):
-            progress.failed = await self._failed(row, outcome)
+        if outcome.status.is_failure:
+            failed = dead_letter.failed_again(outcome, datetime.now(UTC))
+            await self._dead_letters.save_failure(failed)
+            log.warning("redrive.failed", subject=failed.subject, reason=failed.reason)
+            progress.failed = view_of(failed)
             return False
-        await self._finish(row, _STATUS[outcome.status], who)
-        progress.redriven += outcome.status == "applied"
-        progress.already_applied += outcome.status == "duplicate"
+        await self._finish(dead_letter, _STATUS[outcome.status], who)
+        progress.redriven += outcome.status is OutcomeStatus.APPLIED
+        progress.already_applied += outcome.status is OutcomeStatus.DUPLICATE
         return True
 
-    async def _failed(self, row: Document, outcome: Outcome) -> Document:
-        reason = outcome.reason or row["reason"]
-        values = {
-            "reason": reason,
-            "exception": outcome.exception,
-            "where": outcome.where,
-            "fingerprint": dead_letter.fingerprint(
-                reason, row["type"], outcome.exception, outcome.where
-            ),
-            "last_seen": datetime.now(UTC),
-        }
-        await self._dead_letters.failed_again(row["id"], values)
-        log.warning("redrive.failed", subject=row["subject"], reason=reason)
-        return row_view(row | values)
+    # --- discard and edit --------------------------------------------------------------------------
 
     async def discard(self, dead_letter_id: str, who: Who) -> Document:
-        """Decide that a row shall have no effect, so that its line goes on. Only the head of a line can be.
+        """Give a dead letter no effect, so that its stream goes on. Only the head of a stream can be discarded.
 
         Its number counts as applied from then on; a deadline is disarmed.
         """
         async with self._one_at_a_time:
-            row = await self._open(dead_letter_id)
-            if row["stream"] is not None:
-                [head, *_] = await self._dead_letters.stream(_stream(row), 1)
-                if head["id"] != row["id"]:
+            dead_letter = await self._open(dead_letter_id)
+            stream = stream_of(dead_letter)
+            if stream is not None:
+                [head, *_] = await self._dead_letters.stream(stream, 1)
+                if head.id != dead_letter.id:
                     raise Refused(
                         "not-first-in-line",
-                        "Something before it in its line waits too; discarding this one would discard that silently.",
-                        hint=f"Begin with {head['id']}.",
+                        "Something before it in its stream waits too; discarding this one would discard that silently.",
+                        hint=f"Begin with {head.id}.",
                     )
-            entry = await self._begin("discard", who, {"dead_letter": dead_letter_id})
+            entry = await self._begin_audit("discard", who, {"dead_letter": dead_letter_id})
             status = DISCARDED
-            if row["stream"] is not None:
-                [outcome] = await self._reactor.submit([self._discarding(row)])
-                # Of a forked history, the number itself was applied with the other id.
-                if outcome.status == "duplicate" and row["reason"] != "sequence-conflict":
+            if stream is not None:
+                [outcome] = await self._reactor.submit([self._discarding(dead_letter)])
+                # In a sequence conflict the number itself was applied, with the other id.
+                if (
+                    outcome.status is OutcomeStatus.DUPLICATE
+                    and dead_letter.reason != "sequence-conflict"
+                ):
                     status = ALREADY_APPLIED
-            await self._finish(row, status, who)
-            log.warning("redrive.discarded", subject=row["subject"], reason=who.why)
+            await self._finish(dead_letter, status, who)
+            log.warning("redrive.discarded", subject=dead_letter.subject, reason=who.why)
             result = {"discarded": dead_letter_id, "status": status}
-            await self._end(entry, result)
+            await self._end_audit(entry, result)
             return result
 
     async def edit(self, dead_letter_id: str, data: bytes, who: Who) -> Document:
-        """Keep corrected data beside the original, for the next preview and redrive.
+        """Store corrected data beside the original, for the next preview and redrive.
 
         Raises `Invalid` when it does not match the type's schema.
         """
-        row = await self._redrivable(dead_letter_id)
-        valid = self._valid(row, data)
-        entry = await self._begin("edit", who, {"dead_letter": dead_letter_id})
-        edited = {"data": valid, "at": datetime.now(UTC), "by": who.actor_id, "why": who.why}
+        dead_letter, _ = await self._redrivable(dead_letter_id)
+        valid = self._valid(dead_letter, data)
+        entry = await self._begin_audit("edit", who, {"dead_letter": dead_letter_id})
+        edited = Edited(valid, datetime.now(UTC), who.actor_id, who.why)
         await self._dead_letters.edit(dead_letter_id, edited)
         result = {"edited": dead_letter_id, "bytes": len(valid)}
-        await self._end(entry, result)
+        await self._end_audit(entry, result)
         return result
 
-    # --- one row -----------------------------------------------------------------------------------
+    # --- one dead letter ---------------------------------------------------------------------------
 
-    async def _finish(self, row: Document, status: str, who: Who) -> None:
-        """Lift the marker if this was the last of its line, then close the row: in this order."""
-        if row["stream"] is not None:
-            await self._unblock(row)
-        closed = {"at": datetime.now(UTC), "by": who.actor_id, "why": who.why}
-        await self._dead_letters.close(row["id"], status, closed)
+    async def _finish(self, dead_letter: DeadLetter, status: str, who: Who) -> None:
+        """Unblock the stream if this was its last dead letter, then close the dead letter: in this order."""
+        stream = stream_of(dead_letter)
+        if stream is not None:
+            await self._unblock(dead_letter, stream)
+        closed = Closed(datetime.now(UTC), who.actor_id, who.why)
+        await self._dead_letters.close(dead_letter.id, status, closed)
 
-    async def _unblock(self, row: Document) -> None:
-        subject, stream = row["subject"], row["stream"]
+    async def _unblock(self, dead_letter: DeadLetter, stream: StreamKey) -> None:
+        subject, sender = stream
         for _ in range(RACES_MAX):
             record = (await self._store.load([subject]))[subject]
-            if stream not in record.blocked:
+            if sender not in record.blocked:
                 return
-            others = [
-                r
-                for r in await self._dead_letters.stream((subject, stream), 2)
-                if r["id"] != row["id"]
-            ]
-            if others:
+            first_two = await self._dead_letters.stream(stream, 2)
+            if any(one.id != dead_letter.id for one in first_two):
                 return
-            record.unblock(stream)
+            record.unblock(sender)
             if not await self._store.save([record], datetime.now(UTC)):
                 return
         raise Unavailable("too-busy", "The record is changing too fast.", hint="Retry.")
 
-    def _work(self, row: Document) -> Work | None:
-        """The work that this row was, read by the present code. None when it is no longer wanted."""
-        if row["kind"] == "deadline":
-            work = look_at(row["subject"], self._clock.now())
-        elif row["kind"] == "handoff":
-            work = self._reactor.handoff_work(row["from_subject"], row["item"])
-        else:
-            read = self._reader.read(dead_letter.original(row), self._clock.now())
-            if read.work is None:
-                return None
-            work = read.work
-        if work.subject != row["subject"]:
+    def _work(self, dead_letter: DeadLetter) -> Work | None:
+        """The work that a dead letter is for the present code. None when no rule subscribes to its type any more.
+
+        Raises `Refused` when the present code would apply it to another record.
+        """
+        match dead_letter.original:
+            case DeadlineOriginal():
+                work = look_at(dead_letter.subject or "", self._clock.now())
+            case HandoffOriginal(from_subject=from_subject, item=item):
+                work = self._reactor.handoff_work(from_subject, item)
+            case MessageOriginal() as original:
+                message = message_of(original, dead_letter.edited)
+                work = self._reader.read(message, self._clock.now()).work
+                if work is None:
+                    return None
+        if work.subject != dead_letter.subject:
             raise Refused(
                 "target-moved",
                 "The present code would apply it to another record than the one where it waits.",
-                hint="Discard it, and have its publisher say it again.",
+                hint="Discard it, and have its publisher publish it again.",
             )
         return replace(work, redrive_options=RedriveOptions())
 
-    def _discarding(self, row: Document) -> Work:
-        if row["kind"] == "deadline":
-            work = look_at(row["subject"], self._clock.now())
-            return replace(
-                work, redrive_options=RedriveOptions(discard=True, deadline=row["deadline"])
-            )
-        work = self._work(row)
+    def _discarding(self, dead_letter: DeadLetter) -> Work:
+        work, original = self._work(dead_letter), dead_letter.original
         if work is None:
-            raise Refused("not-wanted", "Nobody listens to it any more.", hint="Redrive it.")
-        return replace(work, redrive_options=RedriveOptions(discard=True))
+            raise Refused(
+                "not-wanted", "The service does not subscribe to it any more.", hint="Redrive it."
+            )
+        deadline = original.name if isinstance(original, DeadlineOriginal) else ""
+        return replace(work, redrive_options=RedriveOptions(discard=True, deadline=deadline))
 
-    def _valid(self, row: Document, data: bytes) -> bytes:
-        event = self._reader.event_class(row["type"] or "") if row["kind"] == "event" else None
+    def _valid(self, dead_letter: DeadLetter, data: bytes) -> bytes:
+        is_message = isinstance(dead_letter.original, MessageOriginal)
+        event = self._reader.event_class(dead_letter.type or "") if is_message else None
         if event is None:
             raise Refused("not-editable", "Only an event that this service reads can be corrected.")
         if len(data) > MAX_EVENT_BYTES:
@@ -364,30 +382,31 @@ class Redriver:
             ) from None
         return data
 
-    async def _open(self, dead_letter_id: str) -> Document:
-        row = await self._dead_letters.one(dead_letter_id)
-        if row is None:
+    async def _open(self, dead_letter_id: str) -> DeadLetter:
+        dead_letter = await self._dead_letters.get(dead_letter_id)
+        if dead_letter is None:
             raise Unknown("dead-letter")
-        if row["status"] != dead_letter.OPEN:
-            raise Refused("already-closed", f"This dead letter is {row['status']}.")
-        return row
+        if dead_letter.status != OPEN:
+            raise Refused("already-closed", f"This dead letter is {dead_letter.status}.")
+        return dead_letter
 
-    async def _redrivable(self, dead_letter_id: str) -> Document:
-        row = await self._open(dead_letter_id)
-        if not row["redrivable"]:
+    async def _redrivable(self, dead_letter_id: str) -> tuple[DeadLetter, StreamKey]:
+        dead_letter = await self._open(dead_letter_id)
+        stream = stream_of(dead_letter)
+        if stream is None:
             raise Refused(
                 "not-redrivable",
-                "Who said it about whom, and in which order, can't be known.",
-                hint="Discard it, and have its publisher say it again.",
+                "Its publisher, its subject or its place in the order can't be known.",
+                hint="Discard it, and have its publisher publish it again.",
             )
-        return row
+        return dead_letter, stream
 
-    # --- who, why, when, what ----------------------------------------------------------------------
+    # --- the audit ---------------------------------------------------------------------------------
 
-    async def _begin(self, action: str, who: Who, what: Document) -> str:
-        """Written before the first effect: an entry without an end was cut off."""
+    async def _begin_audit(self, action: str, who: Who, what: Document) -> str:
+        """Write an entry before the first effect, so that an entry without an end shows what was interrupted."""
         entry = derive_id("audit", str(uuid4()))
-        await self._dead_letters.write_down(
+        await self._dead_letters.write_audit(
             {
                 "_id": entry,
                 "at": datetime.now(UTC),
@@ -400,46 +419,11 @@ class Redriver:
         log.info("redrive.begun", reason=who.why)
         return entry
 
-    async def _end(self, entry: str, result: Document) -> None:
-        await self._dead_letters.write_down(
+    async def _end_audit(self, entry: str, result: Document) -> None:
+        await self._dead_letters.write_audit(
             {"_id": entry, "ended_at": datetime.now(UTC), "result": result}
         )
 
-    async def note_resume(self, who: Who, was: str | None) -> None:
-        """A consumer that had halted was let go on."""
-        await self._end(await self._begin("resume", who, {}), {"was": was})
-
-
-def _stream(row: Mapping[str, Any]) -> StreamKey:
-    return row["subject"], row["stream"]
-
-
-_VIEW: Final = (
-    "id",
-    "kind",
-    "status",
-    "subject",
-    "stream",
-    "sequence",
-    "type",
-    "event_id",
-    "from_subject",
-    "reason",
-    "exception",
-    "where",
-    "fingerprint",
-    "attempts",
-    "redrivable",
-    "position",
-    "first_seen",
-    "last_seen",
-    "closed",
-)
-
-
-def row_view(row: Mapping[str, Any]) -> Document:
-    """What operators may see of a row: ids, codes, numbers, times and places in the code. No content."""
-    view = {name: row[name] for name in _VIEW if row.get(name) is not None}
-    if (edited := row.get("edited")) is not None:
-        view["edited"] = {name: edited[name] for name in ("at", "by", "why") if name in edited}
-    return view
+    async def audit_resume(self, who: Who, was: str | None) -> None:
+        """Record that an operator has resumed a consumer; `was` is why it had halted."""
+        await self._end_audit(await self._begin_audit("resume", who, {}), {"was": was})

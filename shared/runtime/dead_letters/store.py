@@ -1,12 +1,13 @@
-"""Dead letters as operators work with them: grouped, listed and closed, with an audit of what was done.
+"""The dead letters as operators query and change them, with an audit of every change.
 
-The reactor and the consumer only add rows (`Store.add_dead_letters`). Everything here is for operators; none of it runs
-while events are processed.
+The reactor and the consumer only add dead letters (`Store.add_dead_letters`). Everything here serves operators; none of
+it runs while events are processed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -15,12 +16,20 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
-from shared.runtime.core.dead_letter import OPEN
+from shared.runtime.core.dead_letter import (
+    OPEN,
+    Closed,
+    DeadLetter,
+    Edited,
+    closed_document,
+    edited_document,
+)
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import Document, translated
+from shared.runtime.dead_letters.view import DeadLetterGroup
 
 StreamKey = tuple[str, str]
-"""A record's subject, and the sender whose line at this record is meant."""
+"""A record's subject, and the sender whose stream at this record is meant."""
 CURSORS: Final = "dead-letters"
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
 
@@ -29,7 +38,7 @@ WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
 class RowsPage:
     """Some dead letters. `next` is the cursor of the page that follows; None when nothing does."""
 
-    rows: list[Document]
+    rows: list[DeadLetter]
     next: str | None
 
     @property
@@ -39,53 +48,53 @@ class RowsPage:
 
 
 class DeadLetters(Protocol):
-    """Raises `Unavailable` when the store is away."""
+    """Raises `Unavailable` when the store is away. `wanted` maps stored fields to the values they must have."""
 
-    async def groups(self) -> list[Document]:
-        """Open rows by fingerprint: how many, over how many lines, since when. The largest first."""
+    async def groups(self) -> list[DeadLetterGroup]:
+        """The open dead letters by fingerprint, the largest group first."""
         ...
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
-        """Rows whose fields have the given values, by `id`, without their content.
+        """Dead letters with the given values, in the order of their `id` and without their content.
 
         `after` is `RowsPage.next` of the page before. Raises `Invalid` when it is not.
         """
         ...
 
-    async def one(self, dead_letter_id: str) -> Document | None:
-        """A row by its public id, with its content."""
+    async def get(self, dead_letter_id: str) -> DeadLetter | None:
+        """A dead letter by its `id`, with its content; None when there is none."""
         ...
 
-    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
-        """The open rows of a line, in the order in which they have to be mended."""
+    async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
+        """The open dead letters of a stream, in the order in which they have to be redriven."""
         ...
 
-    async def behind(self, row: Mapping[str, Any]) -> int:
-        """How many open rows of its line come after this one."""
+    async def count_behind(self, dead_letter: DeadLetter) -> int:
+        """How many open dead letters of its stream come after this one."""
         ...
 
     async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
-        """The lines that have an open row with the given values, the longest waiting first."""
+        """The streams that have an open dead letter with the given values, the longest waiting first."""
         ...
 
-    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
-        """One more attempt failed; `values` say how."""
+    async def save_failure(self, dead_letter: DeadLetter) -> None:
+        """Store the latest failure of an open dead letter, and count the attempt."""
         ...
 
-    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
-        """An open row is done with; `closed` says when, by whom and why."""
+    async def close(self, dead_letter_id: str, status: str, closed: Closed) -> None:
+        """Close an open dead letter. One that is closed already stays as it is."""
         ...
 
-    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
-        """Keep corrected data beside the original."""
+    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
+        """Store corrected data beside the original of an open dead letter."""
         ...
 
-    async def write_down(self, entry: Document) -> None:
+    async def write_audit(self, entry: Document) -> None:
         """Begin or complete an entry of the audit, by its `_id`."""
         ...
 
-    async def written_down(self, limit: int) -> list[Document]:
-        """The latest entries of the audit."""
+    async def audit(self, limit: int) -> list[Document]:
+        """The latest entries of the audit, the latest first."""
         ...
 
 
@@ -93,20 +102,22 @@ class MongoDeadLetters:
     """`DeadLetters` in a service's own database."""
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
-        self._rows: AsyncCollection[Document] = database["dead_letters"]
+        self._dead_letters: AsyncCollection[Document] = database["dead_letters"]
         self._audit: AsyncCollection[Document] = database["audit"]
 
     async def start(self) -> None:
         """Make the indexes."""
         with translated():
-            await self._rows.create_index([("id", ASCENDING)])
-            await self._rows.create_index([("status", ASCENDING), ("fingerprint", ASCENDING)])
-            await self._rows.create_index(
+            await self._dead_letters.create_index([("id", ASCENDING)])
+            await self._dead_letters.create_index(
+                [("status", ASCENDING), ("fingerprint", ASCENDING)]
+            )
+            await self._dead_letters.create_index(
                 [("subject", ASCENDING), ("stream", ASCENDING), ("sequence", ASCENDING)]
             )
             await self._audit.create_index([("at", DESCENDING)])
 
-    async def groups(self) -> list[Document]:
+    async def groups(self) -> list[DeadLetterGroup]:
         stages: list[Document] = [
             {"$match": {"status": OPEN}},
             {
@@ -122,31 +133,35 @@ class MongoDeadLetters:
             },
         ]
         with translated():
-            cursor = await self._rows.aggregate(stages)
+            cursor = await self._dead_letters.aggregate(stages)
             found = await cursor.to_list()
-        return sorted((_group(one) for one in found), key=_size)
+        return sorted((_group(one) for one in found), key=_largest_first)
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
         query: Document = {**wanted, "id": {"$gt": id_before(after)}}
         with translated():
-            cursor = self._rows.find(query, WITHOUT_CONTENT).sort("id", ASCENDING).limit(limit + 1)
-            return page_of_rows(await cursor.to_list(), limit)
+            cursor = self._dead_letters.find(query, WITHOUT_CONTENT).sort("id", ASCENDING)
+            documents = await cursor.limit(limit + 1).to_list()
+        return page_of_rows([DeadLetter.from_document(one) for one in documents], limit)
 
-    async def one(self, dead_letter_id: str) -> Document | None:
+    async def get(self, dead_letter_id: str) -> DeadLetter | None:
         with translated():
-            return await self._rows.find_one({"id": dead_letter_id})
+            document = await self._dead_letters.find_one({"id": dead_letter_id})
+        return None if document is None else DeadLetter.from_document(document)
 
-    async def stream(self, stream: StreamKey, limit: int) -> list[Document]:
+    async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
         order = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
         with translated():
-            return await self._rows.find(_of(stream)).sort(order).limit(limit).to_list()
+            cursor = self._dead_letters.find(_open(stream)).sort(order).limit(limit)
+            return [DeadLetter.from_document(document) for document in await cursor.to_list()]
 
-    async def behind(self, row: Mapping[str, Any]) -> int:
-        if row["stream"] is None:
+    async def count_behind(self, dead_letter: DeadLetter) -> int:
+        stream = stream_of(dead_letter)
+        if stream is None:
             return 0
-        query = _of((row["subject"], row["stream"])) | {"sequence": {"$gt": row["sequence"]}}
+        query = _open(stream) | {"sequence": {"$gt": dead_letter.sequence}}
         with translated():
-            return await self._rows.count_documents(query)
+            return await self._dead_letters.count_documents(query)
 
     async def streams(self, wanted: Mapping[str, Any], limit: int) -> list[StreamKey]:
         stages: list[Document] = [
@@ -161,35 +176,36 @@ class MongoDeadLetters:
             {"$limit": limit},
         ]
         with translated():
-            cursor = await self._rows.aggregate(stages)
+            cursor = await self._dead_letters.aggregate(stages)
             found = await cursor.to_list()
         return [(one["_id"]["subject"], one["_id"]["stream"]) for one in found]
 
-    async def failed_again(self, dead_letter_id: str, values: Mapping[str, Any]) -> None:
+    async def save_failure(self, dead_letter: DeadLetter) -> None:
         with translated():
-            await self._rows.update_one(
+            await self._dead_letters.update_one(
+                {"id": dead_letter.id, "status": OPEN},
+                {"$set": dead_letter.failure(), "$inc": {"attempts": 1}},
+            )
+
+    async def close(self, dead_letter_id: str, status: str, closed: Closed) -> None:
+        with translated():
+            await self._dead_letters.update_one(
                 {"id": dead_letter_id, "status": OPEN},
-                {"$set": dict(values), "$inc": {"attempts": 1}},
+                {"$set": {"status": status, "closed": closed_document(closed)}},
             )
 
-    async def close(self, dead_letter_id: str, status: str, closed: Mapping[str, Any]) -> None:
+    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
         with translated():
-            await self._rows.update_one(
+            await self._dead_letters.update_one(
                 {"id": dead_letter_id, "status": OPEN},
-                {"$set": {"status": status, "closed": dict(closed)}},
+                {"$set": {"edited": edited_document(edited)}},
             )
 
-    async def edit(self, dead_letter_id: str, edited: Mapping[str, Any] | None) -> None:
-        with translated():
-            await self._rows.update_one(
-                {"id": dead_letter_id, "status": OPEN}, {"$set": {"edited": edited}}
-            )
-
-    async def write_down(self, entry: Document) -> None:
+    async def write_audit(self, entry: Document) -> None:
         with translated():
             await self._audit.update_one({"_id": entry["_id"]}, {"$set": entry}, upsert=True)
 
-    async def written_down(self, limit: int) -> list[Document]:
+    async def audit(self, limit: int) -> list[Document]:
         with translated():
             return await self._audit.find({}).sort("at", DESCENDING).limit(limit).to_list()
 
@@ -199,53 +215,65 @@ def id_before(after: str | None) -> str:
     return "" if after is None else read_cursor(after, CURSORS).decode("ascii", "replace")
 
 
-def page_of_rows(found: list[Document], limit: int) -> RowsPage:
+def page_of_rows(found: list[DeadLetter], limit: int) -> RowsPage:
     """The page of the rows that were found: one more than it holds, when a page follows."""
     shown = found[:limit]
-    following = make_cursor(shown[-1]["id"].encode(), CURSORS) if len(found) > limit else None
+    following = make_cursor(shown[-1].id.encode(), CURSORS) if len(found) > limit else None
     return RowsPage(shown, following)
 
 
 SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "kind", "redrivable")
-"""What all rows of one fingerprint have in common."""
+"""The stored fields that all dead letters of one fingerprint have in common."""
 
 
-def grouped(rows: Sequence[Document]) -> list[Document]:
-    """What `DeadLetters.groups` answers, over rows in memory."""
-    found: dict[str, Document] = {}
-    for row in rows:
-        if row["status"] != OPEN:
-            continue
-        new: Document = {name: row.get(name) for name in SHARED_FIELDS}
-        new |= {"_id": row["fingerprint"], "count": 0, "streams": [], "attempts": 0}
-        new |= {"first_seen": row["first_seen"], "last_seen": row["last_seen"]}
-        one = found.setdefault(row["fingerprint"], new)
-        stream = {"subject": row["subject"], "stream": row["stream"]}
-        if stream not in one["streams"]:
-            one["streams"].append(stream)
-        one["count"] += 1
-        one["attempts"] = max(one["attempts"], row["attempts"])
-        one["first_seen"] = min(one["first_seen"], row["first_seen"])
-        one["last_seen"] = max(one["last_seen"], row["last_seen"])
-    return sorted((_group(one) for one in found.values()), key=_size)
-
-
-def _group(found: Mapping[str, Any]) -> Document:
-    streams = found["streams"]
-    return {
-        "fingerprint": found["_id"],
+def _group(found: Mapping[str, Any]) -> DeadLetterGroup:
+    return DeadLetterGroup(
+        fingerprint=found["_id"],
         **{name: found[name] for name in SHARED_FIELDS},
-        "count": found["count"],
-        "streams": len(streams),
-        "attempts": found["attempts"],
-        "first_seen": found["first_seen"],
-        "last_seen": found["last_seen"],
-    }
+        count=found["count"],
+        streams=len(found["streams"]),
+        attempts=found["attempts"],
+        first_seen=found["first_seen"],
+        last_seen=found["last_seen"],
+    )
 
 
-def _size(group: Mapping[str, Any]) -> tuple[int, datetime, str]:
-    return (-group["count"], group["first_seen"], group["fingerprint"])
+def grouped(dead_letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
+    """What `DeadLetters.groups` answers, for dead letters in memory."""
+    by_fingerprint: dict[str, list[DeadLetter]] = defaultdict(list)
+    for dead_letter in dead_letters:
+        if dead_letter.status == OPEN:
+            by_fingerprint[dead_letter.fingerprint].append(dead_letter)
+    groups = (
+        DeadLetterGroup(
+            fingerprint=fingerprint,
+            reason=alike[0].reason,
+            type=alike[0].type,
+            exception=alike[0].exception,
+            where=alike[0].where,
+            kind=alike[0].kind,
+            redrivable=alike[0].redrivable,
+            count=len(alike),
+            streams=len({(one.subject, one.stream) for one in alike}),
+            attempts=max(one.attempts for one in alike),
+            first_seen=min(one.first_seen for one in alike),
+            last_seen=max(one.last_seen for one in alike),
+        )
+        for fingerprint, alike in by_fingerprint.items()
+    )
+    return sorted(groups, key=_largest_first)
 
 
-def _of(stream: StreamKey) -> Document:
+def _largest_first(group: DeadLetterGroup) -> tuple[int, datetime, str]:
+    return (-group.count, group.first_seen, group.fingerprint)
+
+
+def stream_of(dead_letter: DeadLetter) -> StreamKey | None:
+    """The blocked stream of a dead letter; None when it could not be put in order."""
+    if dead_letter.subject is None or dead_letter.stream is None:
+        return None
+    return dead_letter.subject, dead_letter.stream
+
+
+def _open(stream: StreamKey) -> Document:
     return {"subject": stream[0], "stream": stream[1], "status": OPEN}

@@ -1,8 +1,8 @@
-"""HTTP: commands and questions over a record, with one way to answer and one way to refuse.
+"""HTTP: commands and queries on a record, with one form of answer and one form of refusal.
 
-A command carries an authenticated actor and an Idempotency-Key, takes the reactor's path, and answers with the
-record's revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a
-machine code and a way out, and never repeats what the caller sent.
+A command carries an authenticated actor and an Idempotency-Key, goes through the reactor, and answers with the record's
+revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a machine code and a
+hint, and never repeats what the caller sent.
 """
 
 from __future__ import annotations
@@ -146,10 +146,10 @@ class Call:
     async def read(
         self, subject: Subject[S], reading: Callable[[S], Mapping[str, Any]]
     ) -> Response:
-        """Answer a question about one record: `reading(state)` says what may be seen of it.
+        """Answer a query on one record: `reading(state)` returns what the caller may see of it.
 
-        `min-sequence=N` (this service's own events) or `min-sequence=intake:N` (events it has heard of this
-        subject) makes the answer at least that fresh, or 409 `not-yet-known` with Retry-After.
+        `min-sequence=N` (this service's own events) or `min-sequence=intake:N` (events about this subject that it has
+        applied) makes the answer at least that fresh, or 409 `not-yet-known` with Retry-After.
         """
         record = await self.record(subject)
         for wanted in self.request.query_params.getlist("min-sequence"):
@@ -295,7 +295,7 @@ def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) ->
 
 
 async def on_care_error(_request: Request, error: Exception) -> Response:
-    """What was raised on purpose."""
+    """A refusal, or an error that is raised on purpose."""
     known = cast("CareError", error)
     return problem(known.status, known.code, known.detail, known.hint)
 
@@ -314,7 +314,7 @@ async def on_invalid(_request: Request, error: Exception) -> Response:
 
 
 def _place(error: Mapping[str, Any]) -> str:
-    """Where in the request; an unknown field's own name is the caller's word, and is left out."""
+    """The place in the request. The name of an unknown field is left out, because the caller chose it."""
     place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
     return ".".join(str(part) for part in place)
 
@@ -327,7 +327,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """What nobody meant: logged by place and type, never by its words."""
+    """A bug: answered 500, and logged with its place and type but without its message."""
     log.error(
         "request.failed", route=_route(request), exception=type(error).__name__, where=where(error)
     )

@@ -1,6 +1,6 @@
-"""What every operation of every service has in common, said in its OpenAPI document.
+"""What all operations of all services have in common, added to the OpenAPI document.
 
-Whoever calls carries a token; a command carries an Idempotency-Key and may carry If-Match; every refusal is a problem.
+Every call carries a token; a command carries an Idempotency-Key and may carry If-Match; every refusal is a problem.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ _IF_MATCH: Final[dict[str, Any]] = {
 
 
 def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
-    """Have the application's document say what all operations share, and who may call each."""
+    """Add to the application's document what all operations share, and the roles that may call each."""
     plain = app.openapi
     roles = _roles(routers)
 
@@ -105,7 +105,7 @@ def _described(
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
     for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)  # the framework's own, which nobody is answered with
+        schemas.pop(name, None)  # the framework's own, which no operation answers
     for schema in schemas.values():
         if "unknown" in schema.get("enum", ()):  # open for readers of events; a caller writes
             schema["enum"] = [member for member in schema["enum"] if member != "unknown"]

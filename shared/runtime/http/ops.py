@@ -1,4 +1,4 @@
-"""What operators and machines ask any service: is it alive, is it ready, what does it count, where is it?"""
+"""Operations over HTTP, the same in every service: health, readiness, metrics, progress, and the stepped clock."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class Step(BaseModel):
 
 @router.get("/healthz")
 async def alive() -> dict[str, str]:
-    """The process runs and its event loop turns. Says nothing about progress."""
+    """The process runs and its event loop turns, whatever else may wait."""
     return {"status": "alive"}
 
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """200 when commands are taken and events are heard; 503 with the reasons otherwise."""
+    """200 when the service takes commands and consumes events; 503 with the reasons otherwise."""
     runtime = _replica(request)
     reasons = runtime.not_ready()
     runtime.metrics.ready.set(not reasons)
@@ -95,9 +95,10 @@ async def flow(
 ) -> dict[str, Any]:
     """How far this replica has come, and with `due_until` the service's earliest deadline up to then.
 
-    Quiet means: not busy (no batch, command, outbox or handoff in hand), and deadlines run up to the domain time.
-    Read all services first and the topics' end offsets after them: then equal positions mean that nothing is under
-    way. The answer comes as soon as this replica is idle, or after `wait_seconds`; `next_due` is there when it is.
+    A replica is quiet when it is not busy (no batch, command, outbox or handoff in hand) and its deadlines have run up
+    to the domain time. Read all services first and the topics' end offsets after them: equal positions then mean that
+    nothing is under way. The answer comes as soon as this replica is idle, or after `wait_seconds`; only an idle one
+    gives `next_due`.
     """
     runtime = _replica(call.request)
     clock = runtime.clock

@@ -1,1 +1,1 @@
-"""Kafka: the consumer, the producer, and the checks on topics before either starts."""
+"""Kafka: the consumer with its positions and offset commits, the producer, and the checks before either starts."""

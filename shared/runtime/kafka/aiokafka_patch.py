@@ -1,9 +1,10 @@
-"""A mend of aiokafka 0.14: an answer to OffsetFetch that is an error as a whole is an error.
+"""A patch for aiokafka 0.14: raise the error of an OffsetFetch response that failed as a whole.
 
-Since version 2 of OffsetFetch (KIP-88) a coordinator that is still loading, or is none any more, says so once for the
-whole answer, and names no partition. aiokafka looks at the partitions alone, so that it takes such an answer for
-"nothing was ever committed": after a restart of the broker it begins every topic anew (with `latest` it would skip what
-it had not heard), and whoever asks `committed` waits for records that were applied long ago. The chaos rig found it.
+Since version 2 of OffsetFetch (KIP-88), a coordinator that is still loading, or is the coordinator no longer, reports
+that once for the whole response and lists no partition. aiokafka looks at the partitions alone, so that it takes such a
+response for "nothing was ever committed". After a restart of the broker it then reads every topic from the beginning
+(with `latest` it would skip messages), and callers of `committed` wait for messages that were applied long ago. The
+chaos rig found it.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ Send = Callable[[Any, Any], Awaitable[Any]]
 
 
 def patch_offset_fetch() -> None:
-    """Have aiokafka raise what the coordinator said; it tries again by itself what can be tried again."""
+    """Make aiokafka raise the coordinator's error; it retries by itself where that helps."""
     client = cast("Any", GroupCoordinator)
-    if client._send_req.__module__ != __name__:  # noqa: SLF001 - there is no public place for it
-        client._send_req = looking_at_the_whole(client._send_req)  # noqa: SLF001
+    if client._send_req.__module__ != __name__:  # noqa: SLF001 - there is no public hook for it
+        client._send_req = raising_response_errors(client._send_req)  # noqa: SLF001
 
 
-def looking_at_the_whole(send: Send) -> Send:
-    """`send`, raising the error of a whole answer to OffsetFetch."""
+def raising_response_errors(send: Send) -> Send:
+    """Wrap `send`: raise the error of an OffsetFetch response that failed as a whole."""
 
-    async def send_and_look(coordinator: Any, request: Any) -> Any:
-        answer = await send(coordinator, request)
-        code: int = getattr(answer, "error_code", 0)
+    async def send_and_check(coordinator: Any, request: Any) -> Any:
+        response = await send(coordinator, request)
+        code: int = getattr(response, "error_code", 0)
         if code and isinstance(request, OffsetFetchRequest):
             error = for_code(code)
             if error is NotCoordinatorForGroupError:
                 coordinator.coordinator_dead()
             raise error
-        return answer
+        return response
 
-    return send_and_look
+    return send_and_check

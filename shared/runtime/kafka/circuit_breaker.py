@@ -1,4 +1,4 @@
-"""The dead-letter limit: a bad deploy must not push a whole topic into the dead letters."""
+"""The circuit breaker on dead letters: it stops a bad deploy from turning a whole topic into dead letters."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WINDOW_SECONDS: Final = 60.0
 
 
 class CircuitBreaker:
-    """Counts dead letters in a row and within a window of wall seconds. A limit of 0 is off.
+    """Counts dead letters in a row, and within a window of wall seconds. A limit of 0 is off.
 
-    Rows that only wait behind a parked one count neither way: they are no new failure.
+    Do not count items that only wait behind a blocked one: they are neither a success nor a new failure.
     """
 
     def __init__(
@@ -31,11 +31,11 @@ class CircuitBreaker:
         self._in_a_row = 0
         self._at: deque[float] = deque(maxlen=max(in_window_max, 1))
 
-    def reached(self, went_well: Iterable[bool]) -> bool:
-        """Take note of what became of some records, in order. True when a limit was reached on the way."""
-        reached, now = False, self._now()
-        for well in went_well:
-            if well:
+    def trips(self, successes: Iterable[bool]) -> bool:
+        """Count some messages in order, each a success or a failure. True when they reached a limit."""
+        tripped, now = False, self._now()
+        for success in successes:
+            if success:
                 self._in_a_row = 0
                 continue
             self._in_a_row += 1
@@ -44,10 +44,10 @@ class CircuitBreaker:
                 len(self._at) == self._in_window_max and now - self._at[0] <= self._window_seconds
             )
             if in_window or 0 < self._in_a_row_max <= self._in_a_row:
-                reached = True
-        return reached
+                tripped = True
+        return tripped
 
-    def forget(self) -> None:
-        """Begin to count anew."""
+    def reset(self) -> None:
+        """Start counting from zero."""
         self._in_a_row = 0
         self._at.clear()

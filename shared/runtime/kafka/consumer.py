@@ -1,21 +1,23 @@
-"""Kafka in: from a batch of records to work for the reactor, and from saved work to committed offsets.
+"""The consumer: from a batch of Kafka messages to work for the reactor, and from saved work to committed offsets.
 
-FastStream drives the batch subscriber; acknowledgement is manual, because only this module knows what has been
-saved. Nothing raised here reaches FastStream: whatever happens, a record is saved, set aside, or fetched again.
+FastStream drives the batch subscriber. Acknowledgement is manual, because only this module knows what has been saved.
+No exception reaches FastStream: whatever happens, a message is saved, set aside as a dead letter, or fetched again.
+
+`positions.py` knows where the consumer stands, `offset_commits.py` commits, `circuit_breaker.py` counts failures.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -23,7 +25,7 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.event import TOPICS, Envelope
 from shared.errors import CareError, Refused
 from shared.runtime.clock import Clock
-from shared.runtime.core.dead_letter import STREAM_BLOCKED
+from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
@@ -31,8 +33,16 @@ from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
+from shared.runtime.kafka.offset_commits import commit_offsets
+from shared.runtime.kafka.positions import (
+    Gap,
+    PositionLost,
+    Positions,
+    end_offsets,
+    first_offsets,
+)
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
-from shared.runtime.kafka.reading import Raw, Reader
+from shared.runtime.kafka.reading import Message, Reader
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
@@ -40,13 +50,13 @@ from shared.runtime.settings import ServiceSettings
 
 WATCHED_SUBJECTS: Final = 5_000
 LOOK_AGAIN_MS: Final = 500
-"""How long an idle consumer waits before it asks its client again. What arrives meanwhile wakes it at once."""
+"""How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
-"""Why a consumer may have halted that a command can settle."""
+"""The codes of a halt that an operator's command can end."""
 
 
 class Consumer(ConsumerRebalanceListener):
-    """One replica's share of the topics that its service hears."""
+    """One replica's share of the topics that its service subscribes to."""
 
     def __init__(
         self,
@@ -69,19 +79,16 @@ class Consumer(ConsumerRebalanceListener):
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._backoff = Backoff()
-        self._expected: dict[TopicPartition, int] = {}
-        self._sought: dict[TopicPartition, int] = {}
-        self._target: dict[TopicPartition, int] | None = None
-        self._watched: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._positions = Positions(reactions.topics)
+        self._last_sequence: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._settings = settings
         self._group = service
         self._subscriber: Any = None
-        self._limit = CircuitBreaker(
+        self._circuit_breaker = CircuitBreaker(
             settings.dead_letters_in_a_row_max, settings.dead_letters_in_window_max
         )
-        self._removed: dict[TopicPartition, int] = {}
         self.halted: str | None = None
-        """Why nothing is heard until an operator decides; None in ordinary times."""
+        """The code of the halt that waits for an operator; None while the consumer runs."""
         self.healthy = True
 
     def attach(self, broker: KafkaBroker) -> None:
@@ -105,7 +112,7 @@ class Consumer(ConsumerRebalanceListener):
             max_poll_interval_ms=300_000,
             fetch_max_bytes=2 * MAX_MESSAGE_BYTES,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-            parser=_as_it_is,
+            parser=_unparsed,
             decoder=_undecoded,
         )
         self._subscriber(self.on_batch)
@@ -124,18 +131,17 @@ class Consumer(ConsumerRebalanceListener):
 
     # --- a batch ---------------------------------------------------------------------------------
 
-    async def on_batch(self, records: Sequence[Raw]) -> None:
-        """Save what the records lead to, then commit exactly what was saved or set aside."""
-        await self._relay.room()
+    async def on_batch(self, messages: Sequence[Message]) -> None:
+        """Save what the messages lead to, then commit exactly what was saved or set aside."""
+        await self._relay.wait_for_capacity()
         async with self._busy:
-            first = _firsts(records)
+            first = first_offsets(messages)
             if self.halted is not None:  # partitions that came with a rebalance
                 self._rewind(first)
-                self._hold()
+                self._pause()
                 return
             try:
-                batch = await self._without_gaps(records, first)
-                await self._process(batch)
+                await self._process(await self._without_gaps(messages))
             except asyncio.CancelledError:
                 self._rewind(first)
                 raise
@@ -150,41 +156,59 @@ class Consumer(ConsumerRebalanceListener):
                 return
         await self._backoff.pause()
 
-    async def _process(self, batch: Sequence[Raw]) -> None:
+    async def _without_gaps(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Leave out partitions whose batch does not begin where the last one ended, and fetch them again."""
+        continuous: Sequence[Message] = []
+        gaps: list[Gap] = []
+        try:
+            continuous, gaps = await self._positions.without_gaps(self._kafka, messages)
+        except PositionLost as lost:
+            self._halt_on(lost)
+        if self.halted is not None:  # here, or meanwhile because a topic has changed
+            self._rewind(first_offsets(messages))
+            return []
+        for gap in gaps:
+            self._metrics.offset_gaps.inc()
+            self._log_gap(log.warning, "offset.gap", gap)
+            self._kafka.seek(gap.partition, gap.expected)
+        return continuous
+
+    async def _process(self, batch: Sequence[Message]) -> None:
         works, dead_letters = self._read(batch)
         await self._store.add_dead_letters(dead_letters)
-        fates = [False] * len(dead_letters)
+        successes = [False] * len(dead_letters)
         for outcome in await self._reactor.submit(works) if works else ():
             if outcome.error is not None:
                 raise outcome.error
-            if outcome.status in ("blocked", "conflicting"):
+            failed = outcome.status.is_failure
+            if failed:
                 self._metrics.dead_letters.labels(outcome.reason).inc()
             if outcome.reason != STREAM_BLOCKED:
-                fates.append(outcome.status not in ("blocked", "conflicting"))
-        for row in dead_letters:
-            self._metrics.dead_letters.labels(row["reason"]).inc()
-        await self._account_for(batch)
-        if self._limit.reached(fates):
+                successes.append(not failed)
+        for dead_letter in dead_letters:
+            self._metrics.dead_letters.labels(dead_letter.reason).inc()
+        await self._complete(batch)
+        if self._circuit_breaker.trips(successes):
             self.halt("dead-letter-limit")
 
-    async def _account_for(self, batch: Sequence[Raw]) -> None:
-        """All of it is saved or set aside: move on."""
-        last = {(record.topic, record.partition): record.offset for record in batch}
-        ends = {TopicPartition(*place): offset + 1 for place, offset in last.items()}
-        self._expected |= ends
-        if batch:
-            await self._commit(ends)
-            self._note_lag(ends, batch[-1].timestamp)
+    async def _complete(self, batch: Sequence[Message]) -> None:
+        """Move on: every message of the batch is saved or set aside."""
+        if not batch:
+            return
+        ends = end_offsets(batch)
+        self._positions.advance(ends)
+        await commit_offsets(self._kafka, ends)
+        self._measure_lag(ends, batch[-1].timestamp)
 
-    def _read(self, batch: Sequence[Raw]) -> tuple[list[Work], list[dict[str, Any]]]:
-        """What a batch asks to be decided, and what of it can only be set aside."""
+    def _read(self, batch: Sequence[Message]) -> tuple[list[Work], list[DeadLetter]]:
+        """The work in a batch, and the dead letters of the messages that can't be put in order."""
         works: list[Work] = []
-        dead_letters: list[dict[str, Any]] = []
+        dead_letters: list[DeadLetter] = []
         now = self._clock.now()
-        for record in batch:
-            read = self.reader.read(record, now)
+        for message in batch:
+            read = self.reader.read(message, now)
             if read.envelope is not None:
-                self._watch(read.envelope)
+                self._watch_sequence(read.envelope)
             if read.work is not None:
                 works.append(read.work)
             elif read.dead_letter is not None:
@@ -193,10 +217,10 @@ class Consumer(ConsumerRebalanceListener):
                 self._metrics.events_skipped.labels(read.envelope.source).inc()
         return works, dead_letters
 
-    def _watch(self, envelope: Envelope) -> None:
-        """Say when a number is missing from a subject's stream. An alarm, never a stop."""
+    def _watch_sequence(self, envelope: Envelope) -> None:
+        """Raise an alarm when a number is missing in a subject's stream. Nothing stops for it."""
         key = (envelope.source, envelope.subject)
-        last = self._watched.get(key)
+        last = self._last_sequence.get(key)
         if last is not None and envelope.sequence > last + 1:
             self._metrics.sequence_gaps.labels(envelope.source).inc()
             log.error(
@@ -207,150 +231,20 @@ class Consumer(ConsumerRebalanceListener):
                 count=envelope.sequence - last - 1,
             )
         if last is None or envelope.sequence > last:
-            self._watched[key] = envelope.sequence
-            self._watched.move_to_end(key)
-            if len(self._watched) > WATCHED_SUBJECTS:
-                self._watched.popitem(last=False)
-
-    # --- offsets ---------------------------------------------------------------------------------
-
-    async def _without_gaps(
-        self, records: Sequence[Raw], first: Mapping[TopicPartition, int]
-    ) -> Sequence[Raw]:
-        """Leave out partitions whose batch does not begin where the last one ended, and fetch them again.
-
-        aiokafka can drop fetched records of healthy partitions when a neighbour's can't be unpacked. A gap that is
-        still there after fetching again is real (a transaction marker, a compacted record) and is accepted.
-        """
-        unknown = [tp for tp in first if tp not in self._expected]
-        if unknown:
-            await self._learn_starting_points(unknown)
-        skipped: set[TopicPartition] = set()
-        for tp, offset in first.items():
-            expected = self._expected[tp]
-            if offset != expected:
-                await self._still_the_same(tp, expected)
-            if self.halted is not None:
-                self._rewind(first)
-                return []
-            if offset > expected and self._sought.get(tp) != expected:
-                self._metrics.offset_gaps.inc()
-                log.warning(
-                    "offset.gap",
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    offset=offset,
-                    offset_expected=expected,
-                )
-                self._sought[tp] = expected
-                self._kafka.seek(tp, expected)
-                skipped.add(tp)
-            else:
-                self._sought.pop(tp, None)
-        if not skipped:
-            return records
-        return [r for r in records if TopicPartition(r.topic, r.partition) not in skipped]
-
-    async def _learn_starting_points(self, partitions: Sequence[TopicPartition]) -> None:
-        """Where to begin on partitions just assigned, unless a batch has meanwhile come further."""
-        committed = await asyncio.gather(*(self._kafka.committed(tp) for tp in partitions))
-        beginnings = await self._kafka.beginning_offsets(list(partitions))
-        for tp, offset in zip(partitions, committed, strict=True):
-            wanted = 0 if offset is None else offset
-            if wanted < beginnings[tp]:
-                self._miss(tp, wanted, beginnings[tp])
-            self._expected.setdefault(tp, max(wanted, beginnings[tp]))
-
-    async def _still_the_same(self, tp: TopicPartition, expected: int) -> None:
-        """A batch that begins elsewhere than it should: fetched again, skipped by the client, or another topic?"""
-        beginnings = await self._kafka.beginning_offsets([tp])
-        ends = await self._kafka.end_offsets([tp])
-        if ends[tp] < expected:
-            self.halt("topic-made-again")
-        elif expected < beginnings[tp]:
-            self._miss(tp, expected, beginnings[tp])
-
-    def _miss(self, tp: TopicPartition, wanted: int, beginning: int) -> None:
-        """Retention has removed what we had not heard. Only a person may decide to go on without it."""
-        if self._removed.get(tp, 0) >= beginning:
-            return  # accepted
-        log.critical(
-            "history.removed",
-            topic=tp.topic,
-            partition=tp.partition,
-            offset=beginning,
-            offset_expected=wanted,
-        )
-        self._removed[tp] = beginning
-        self.halt("history-removed")
-
-    # --- halting ---------------------------------------------------------------------------------
-
-    def halt(self, code: str) -> None:
-        """Hear nothing more until an operator says so. Heartbeats go on, and the partitions are kept."""
-        if self.halted is None:
-            log.critical("consumer.halted", reason=code)
-        self.halted = code
-        self._metrics.halted.set(1)
-        self._hold()
-
-    async def resume(self, accept: str | None = None) -> str | None:
-        """Go on; returns why it had halted, None when it had not.
-
-        Raises `Refused` when it may only go on after a migration, or when a loss has to be accepted in so many words.
-        """
-        was = self.halted
-        if was is None:
-            return None
-        if was == "history-removed" and accept != was:
-            raise Refused(
-                was,
-                "Records that this service had not heard were removed from a topic.",
-                hint="Bootstrap it (see the runbook), or resume with accept: history-removed.",
-            )
-        if was not in RESUMABLE:
-            raise Refused(was, "A topic is not what it was.", hint="See the runbook: migrate.")
-        self.halted = None
-        self._limit.forget()
-        self._metrics.halted.set(0)
-        log.warning("consumer.resumed", reason=was)
-        kafka = self._joined
-        if kafka is not None:
-            async with self._busy:
-                held = kafka.assignment()
-                given_up = {tp: at for tp, at in self._removed.items() if tp in held}
-                for tp, beginning in given_up.items():
-                    self._expected[tp] = max(self._expected.get(tp, 0), beginning)
-                    kafka.seek(tp, self._expected[tp])
-                if was == "history-removed" and given_up:
-                    await self._commit({tp: self._expected[tp] for tp in given_up})
-                kafka.resume(*held)
-        return was
-
-    def _hold(self) -> None:
-        kafka = self._joined
-        if kafka is not None:
-            kafka.pause(*kafka.assignment())
+            self._last_sequence[key] = envelope.sequence
+            self._last_sequence.move_to_end(key)
+            if len(self._last_sequence) > WATCHED_SUBJECTS:
+                self._last_sequence.popitem(last=False)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
-        """Have the batch fetched again, from its beginning."""
-        for tp, offset in first.items():
+        """Have a batch that began at `first` fetched again."""
+        for partition, offset in self._positions.rewound(first).items():
             try:
-                self._kafka.seek(tp, min(offset, self._expected.get(tp, offset)))
+                self._kafka.seek(partition, offset)
             except (IllegalStateError, AssertionError):
-                continue  # the partition has moved on to another replica, which reads it anew
+                continue  # the partition has moved to another replica, which reads it from the start
 
-    async def _commit(self, ends: Mapping[TopicPartition, int]) -> None:
-        try:
-            await self._kafka.commit(dict(ends))
-        except (CommitFailedError, IllegalStateError) as error:
-            # The partitions moved while we worked: the next owner reads again and finds `inbox`.
-            log.info("commit.moved_on", exception=type(error).__name__)
-        except KafkaError as error:
-            # The work is saved; a later commit covers it.
-            log.warning("commit.failed", exception=type(error).__name__)
-
-    def _note_lag(self, ends: Mapping[TopicPartition, int], timestamp_ms: int) -> None:
+    def _measure_lag(self, ends: Mapping[TopicPartition, int], timestamp_ms: int) -> None:
         behind = 0
         for tp, end in ends.items():
             lag = max(0, (self._kafka.highwater(tp) or end) - end)
@@ -359,85 +253,122 @@ class Consumer(ConsumerRebalanceListener):
         age = datetime.now(UTC).timestamp() - timestamp_ms / 1000
         self._metrics.lag_seconds.set(max(0.0, age) if behind else 0.0)
 
+    # --- halt and resume -------------------------------------------------------------------------
+
+    def halt(self, code: str) -> None:
+        """Stop consuming until an operator resumes. Heartbeats go on, and the partitions stay assigned here."""
+        if self.halted is None:
+            log.critical("consumer.halted", reason=code)
+        self.halted = code
+        self._metrics.halted.set(1)
+        self._pause()
+
+    def _halt_on(self, lost: PositionLost) -> None:
+        for gap in lost.gaps:
+            self._log_gap(log.critical, "history.removed", gap)
+        self.halt(lost.code)
+
+    def _log_gap(self, write: Callable[..., None], event: str, gap: Gap) -> None:
+        write(
+            event,
+            topic=gap.partition.topic,
+            partition=gap.partition.partition,
+            offset=gap.found,
+            offset_expected=gap.expected,
+        )
+
+    async def resume(self, accept: str | None = None) -> str | None:
+        """Consume again. Returns why the consumer had halted; None when it had not.
+
+        Raises `Refused` when only a migration helps, and when `accept` does not name the loss that has to be accepted.
+        """
+        was = self.halted
+        if was is None:
+            return None
+        if was == "history-removed" and accept != was:
+            raise Refused(
+                was,
+                "Messages that this service had not applied were removed from a topic.",
+                hint="Bootstrap it (see the runbook), or resume with accept: history-removed.",
+            )
+        if was not in RESUMABLE:
+            raise Refused(was, "A topic is not what it was.", hint="See the runbook: migrate.")
+        self.halted = None
+        self._circuit_breaker.reset()
+        self._metrics.halted.set(0)
+        log.warning("consumer.resumed", reason=was)
+        kafka = self._joined
+        if kafka is not None:
+            async with self._busy:
+                accepted = self._positions.give_up_removed(kafka)
+                for partition, offset in accepted.items():
+                    kafka.seek(partition, offset)
+                if was == "history-removed" and accepted:
+                    await commit_offsets(kafka, accepted)
+                kafka.resume(*kafka.assignment())
+        return was
+
+    def _pause(self) -> None:
+        kafka = self._joined
+        if kafka is not None:
+            kafka.pause(*kafka.assignment())
+
     # --- rebalancing -----------------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Finish the batch in hand before the partitions move."""
-        del revoked  # all are given up at once: the assignor is an eager one
+        del revoked  # the assignor is an eager one: it revokes all of them at once
         async with self._busy:
-            self._target = None
-            self._expected.clear()
-            self._sought.clear()
-            self._watched.clear()
+            self._positions.forget()
+            self._last_sequence.clear()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        """Remember how far the topics reach now: deadlines wait until all of it has been heard."""
-        self._target = None
+        """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""
+        self._positions.assigned()
         log.info("partitions.assigned", count=len(assigned))
         if any(
             tp.partition >= TOPICS[tp.topic].partitions for tp in assigned if tp.topic in TOPICS
         ):
             self.halt("topic-partitions-differ")
         elif self.halted is not None:
-            self._hold()
+            self._pause()
 
     async def caught_up(self) -> bool:
         """Everything that was on the topics when the partitions were assigned has been applied."""
         kafka = self._joined
-        assigned: set[TopicPartition] = set() if kafka is None else set(kafka.assignment())
-        if kafka is None or not assigned or self.halted is not None:
-            return False  # nothing may fire on stale knowledge
-        if self._target is None:
+        if kafka is None or not kafka.assignment() or self.halted is not None:
+            return False  # no deadline may fire on outdated state
+        if not self._positions.has_target:
             async with self._busy:  # partitions can't be revoked meanwhile
-                assigned = set(kafka.assignment())
-                ends = await kafka.end_offsets(list(assigned))
-                await self._learn_starting_points(
-                    [tp for tp in assigned if tp not in self._expected]
-                )
-                if set(kafka.assignment()) != assigned:
-                    return False
-                self._target = dict(ends)
-        if self.halted is not None:
-            return False
-        return all(self._expected.get(tp, 0) >= end for tp, end in self._target.items())
+                try:
+                    await self._positions.take_target(kafka)
+                except PositionLost as lost:
+                    self._halt_on(lost)
+        return self.halted is None and self._positions.caught_up
 
     @property
     def buckets(self) -> list[int]:
-        """The partition numbers held of *every* topic heard: the records whose deadlines are ours."""
+        """The partition numbers held of *every* topic: this replica runs the deadlines of their records."""
         kafka = self._joined
-        if kafka is None:
-            return []
-        held: dict[int, int] = defaultdict(int)
-        for tp in kafka.assignment():
-            held[tp.partition] += 1
-        return sorted(n for n, topics in held.items() if topics == len(self._reactions.topics))
+        return [] if kafka is None else self._positions.buckets(kafka.assignment())
 
     @property
     def positions(self) -> dict[str, int]:
-        """The next offset to be applied, by `topic/partition`, of what this replica holds."""
+        """The next offset to be applied, by `topic/partition`, of the partitions held."""
         kafka = self._joined
-        held: set[TopicPartition] = set() if kafka is None else set(kafka.assignment())
-        return {
-            f"{tp.topic}/{tp.partition}": offset
-            for tp, offset in self._expected.items()
-            if tp in held
-        }
+        return {} if kafka is None else self._positions.next_offsets(kafka.assignment())
 
     @property
     def busy(self) -> bool:
+        """A batch is being processed."""
         return self._busy.locked()
 
 
-def _firsts(records: Sequence[Raw]) -> dict[TopicPartition, int]:
-    first = {(record.topic, record.partition): record.offset for record in reversed(records)}
-    return {TopicPartition(*place): offset for place, offset in first.items()}
-
-
-async def _as_it_is(records: tuple[Raw, ...]) -> KafkaMessage:
+async def _unparsed(messages: tuple[Message, ...]) -> KafkaMessage:
     """A FastStream message that touches neither headers nor values, so that it can't fail."""
-    last = records[-1]
+    last = messages[-1]
     return KafkaMessage(
-        raw_message=records,  # type: ignore[arg-type] - a batch message carries the tuple
+        raw_message=messages,  # type: ignore[arg-type] - a batch message carries the tuple
         body=b"",
         headers={},
         message_id=f"{last.topic}-{last.partition}-{last.offset}",
@@ -445,5 +376,5 @@ async def _as_it_is(records: tuple[Raw, ...]) -> KafkaMessage:
     )
 
 
-async def _undecoded(message: KafkaMessage) -> Sequence[Raw]:
-    return cast("Sequence[Raw]", message.raw_message)
+async def _undecoded(message: KafkaMessage) -> Sequence[Message]:
+    return cast("Sequence[Message]", message.raw_message)

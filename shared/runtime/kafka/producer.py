@@ -1,4 +1,4 @@
-"""Kafka, as the runtime needs it: topics that are what the catalogue says, and a supervised producer."""
+"""Kafka out: topics as the catalogue describes them, and a supervised producer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
 def unavailable(error: Exception) -> Unavailable:
-    """Kafka's own error as one of ours; its words stay out, its type is told."""
+    """Kafka's own error as one of ours, with its type and without its message."""
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",
@@ -40,9 +40,9 @@ async def ensure_topics(
     replication: int = 1,
     configs: Mapping[str, str] = FOR_EVER,
 ) -> None:
-    """Make the topics that are missing, and check that all have as many partitions as they must.
+    """Create the missing topics, and check that all have the right number of partitions.
 
-    `replication` is the number of copies a topic is made with, `configs` how; an existing one keeps what it has.
+    `replication` and `configs` are for new topics; an existing topic stays as it is.
 
     Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
     """
@@ -81,13 +81,13 @@ async def _create(
     for _name, code, *_rest in response.topic_errors:
         error = for_code(code)
         if error is NoError:
-            log.info("topic.made", topic=topic.name, partitions=topic.partitions)
+            log.info("topic.created", topic=topic.name, partitions=topic.partitions)
         elif error is not TopicAlreadyExistsError:
             raise error()
 
 
 async def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions each topic has; 0 for one that is not there. Raises `Unavailable`."""
+    """How many partitions each topic has; 0 for one that does not exist. Raises `Unavailable`."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     try:
         await admin.start()
@@ -102,25 +102,25 @@ async def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, in
         with suppress(Exception):
             await admin.close()
     found = {entry["topic"]: entry for entry in described}
-    if any(entry["error_code"] for entry in described):  # a broker or a leader is on its way
-        raise Unavailable("broker-unavailable", "Kafka does not describe a topic now.")
+    if any(entry["error_code"] for entry in described):  # a broker or a leader is starting
+        raise Unavailable("broker-unavailable", "Kafka can't describe a topic now.")
     return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
 
 
 async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) -> dict[str, int]:
-    """Partition counts, once the broker knows all of the topics."""
+    """Partition counts, as soon as the broker knows all of the topics."""
     for _ in range(100):
         described: list[dict[str, Any]] = await admin.describe_topics(list(wanted))
         if all(entry["error_code"] == 0 and entry["partitions"] for entry in described):
             return {entry["topic"]: len(entry["partitions"]) for entry in described}
         await asyncio.sleep(0.1)
-    raise KafkaError("topics were made but are not described")
+    raise KafkaError("topics were created but are not described")
 
 
 async def read_tail(
     bootstrap: str, topic: Topic, per_partition: int
 ) -> tuple[dict[int, int], list[ConsumerRecord[bytes, bytes]]]:
-    """The end offsets of a topic and the last `per_partition` records of each partition."""
+    """The end offsets of a topic and the last `per_partition` messages of each partition."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES
     )
@@ -130,7 +130,7 @@ async def read_tail(
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
         left = {tp for tp in partitions if ends[tp] > starts[tp]}
-        records: list[ConsumerRecord[bytes, bytes]] = []
+        messages: list[ConsumerRecord[bytes, bytes]] = []
         if left:
             consumer.assign(list(left))
             for tp in left:
@@ -138,7 +138,7 @@ async def read_tail(
         while left:
             batches = await consumer.getmany(timeout_ms=1_000)
             for tp, batch in batches.items():
-                records += batch
+                messages += batch
                 if batch[-1].offset + 1 >= ends[tp]:
                     left.discard(tp)
             for tp in [tp for tp in left if (await consumer.position(tp)) >= ends[tp]]:
@@ -148,14 +148,14 @@ async def read_tail(
     finally:
         with suppress(Exception):
             await consumer.stop()
-    return {tp.partition: end for tp, end in ends.items()}, records
+    return {tp.partition: end for tp, end in ends.items()}, messages
 
 
 class KafkaPublisher:
     """An idempotent producer that is replaced when it can no longer be trusted.
 
-    aiokafka's idempotent batches never expire, so the wait is bounded here; and one that failed for good leaves
-    a gap in the producer's own numbers, after which only a new producer can go on.
+    aiokafka's idempotent batches never expire, so the wait is bounded here. A batch that failed for good leaves a gap
+    in the producer's sequence numbers; after that only a new producer can publish.
     """
 
     def __init__(

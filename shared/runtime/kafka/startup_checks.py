@@ -1,4 +1,7 @@
-"""What is checked before a service hears or says anything: are these the topics, and is this the store, it knew?"""
+"""Startup checks: are the topics and the store the ones that this service worked with before?
+
+They run before a service consumes or publishes anything; the checks on topics are repeated while it runs.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,27 @@ from shared.errors import SequenceConflict, TopicMismatch
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.producer import ensure_topics, partition_counts, read_tail, unavailable
 
-TAIL_RECORDS: Final = 50
+TAIL_MESSAGES: Final = 50
+"""How many messages at the end of each partition `check_numbering` reads."""
 
 
 async def check(
-    bootstrap: str, own: Topic, heard: Iterable[Topic], store: Store, replication: int
+    bootstrap: str, own: Topic, inputs: Iterable[Topic], store: Store, replication: int
 ) -> None:
-    """Ensure the topics and compare them, and the store, with what this service remembers.
+    """Create missing topics, and compare all of them and the store with what this service remembers.
 
     Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
-    topics = [own, *heard]
+    topics = [own, *inputs]
     await ensure_topics(bootstrap, topics, replication)
     await check_topics(bootstrap, topics, store)
     await check_numbering(bootstrap, own, store)
 
 
 async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
-    """In mid-run: a topic that has gone, or has other partitions than the catalogue says, is not made again here.
+    """Check a running service's topics. Raises `TopicMismatch` when one is missing or has other partitions.
 
-    Raises `TopicMismatch`.
+    Unlike at the start, a missing topic is not created: its messages are lost, and an operator has to know.
     """
     named = {topic.name: topic for topic in topics}
     for name, found in (await partition_counts(bootstrap, named)).items():
@@ -45,7 +49,10 @@ async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
 
 
 async def check_topics(bootstrap: str, topics: Iterable[Topic], store: Store) -> None:
-    """A topic that is shorter than it was has been made again: positions taken on the old one mean nothing."""
+    """Raises `TopicMismatch` for a topic that was deleted and created again: the committed offsets mean nothing on it.
+
+    Such a topic is shorter than it was, or has another incarnation in the catalogue.
+    """
     named = {topic.name: topic for topic in topics}
     ends = await end_offsets(bootstrap, named.values())
     for name, topic in named.items():
@@ -70,7 +77,7 @@ async def check_topics(bootstrap: str, topics: Iterable[Topic], store: Store) ->
 async def remember_topics(
     store: Store, topics: Iterable[Topic], ends: dict[str, list[int]]
 ) -> None:
-    """Remember how far the topics reach."""
+    """Store how far the topics reach, for the next check."""
     for topic in topics:
         await store.set_metadata(
             f"topic:{topic.name}", {"incarnation": topic.incarnation, "ends": ends[topic.name]}
@@ -93,23 +100,27 @@ async def end_offsets(bootstrap: str, topics: Iterable[Topic]) -> dict[str, list
 
 
 async def check_numbering(bootstrap: str, own: Topic, store: Store) -> None:
-    """The tail of our own topic may not be ahead of the store: a save always comes before its publish.
+    """Raises `SequenceConflict` when the service's own topic is ahead of its store.
 
-    If it is, the store was lost or restored from an older backup, and publishing would give numbers that are
-    already taken to other facts.
+    A save always comes before its publish, so the store was then lost or restored from an older backup. Publishing
+    would give sequence numbers that are taken to other events.
     """
-    _, records = await read_tail(bootstrap, own, TAIL_RECORDS)
-    said: dict[str, int] = {}
-    for record in records:
+    _, messages = await read_tail(bootstrap, own, TAIL_MESSAGES)
+    published: dict[str, int] = {}
+    for message in messages:
         try:
-            envelope = read_envelope(record.headers, record.key)
+            envelope = read_envelope(message.headers, message.key)
         except EnvelopeError:
             continue  # not ours: every event of ours has an envelope
         if envelope.source != own.name:
-            continue  # somebody else's, on our topic: consumers set it aside
-        said[envelope.subject] = max(said.get(envelope.subject, 0), envelope.sequence)
-    kept = await store.load(said)
-    ahead = [subject for subject, number in said.items() if kept[subject].next_sequence <= number]
+            continue  # another publisher's, on our topic: consumers set it aside
+        published[envelope.subject] = max(published.get(envelope.subject, 0), envelope.sequence)
+    records = await store.load(published)
+    ahead = [
+        subject
+        for subject, sequence in published.items()
+        if records[subject].next_sequence <= sequence
+    ]
     if ahead:
         raise SequenceConflict(
             "sequence-conflict",

@@ -1,1 +1,1 @@
-"""A store that was lost, or topics that changed: journal, rebuild, migrate."""
+"""Recovery of a lost store or a changed topic: the journal, rebuild, migrate."""

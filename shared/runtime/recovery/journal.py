@@ -1,9 +1,9 @@
 """The journal: a copy of every record as it was last saved, encrypted, on a compacted topic of the service's own.
 
-A service's state follows from what it heard *and* from what it was told by people, so its topics alone can't give
-back a store that was lost. The journal can. The relay writes it before it publishes the events of the same save, so the
-journal is never behind the service's own topic. Nobody but the service may read it: it holds what must not be on the
-bus, so every value is sealed with AES-256-GCM, bound to its record and version. See decision 9.
+A service's state follows from events *and* from the commands of people, so the topics alone can't restore a lost
+store. The journal can. The relay writes it before it publishes the events of the same save, so the journal is never
+behind the service's own topic. Only the service may read it: it contains what must not be on the bus, so every value is
+sealed with AES-256-GCM, bound to its record and version. See decision 9.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 COMPACTED: Final = {
     "cleanup.policy": "compact",
-    # A replica that was thought dead may still write an older copy after a newer one. Whoever reads takes the highest
-    # version, so both have to be there until the straggler has had time to notice and to write the newest again.
+    # A replica that was thought dead may write an older copy after a newer one. Readers take the highest version, so
+    # both have to stay until that replica has had time to notice and to write the newest again.
     "min.compaction.lag.ms": str(24 * 3600 * 1000),
     "max.message.bytes": str(JOURNAL_MESSAGE_BYTES),
 }
@@ -54,7 +54,7 @@ class Seal:
             raise ConfigurationError(
                 "journal-key-unusable",
                 f"CARE_JOURNAL_KEY is not {KEY_BYTES} bytes in base64.",
-                hint="Make one with `openssl rand -base64 32`, and keep it apart from topics and backups.",
+                hint="Create one with `openssl rand -base64 32`, and store it apart from topics and backups.",
             )
         self._cipher = AESGCM(raw)
         self._service = service
@@ -67,7 +67,7 @@ class Seal:
         )
 
     def open(self, subject: str, version: int, sealed: bytes) -> Document:
-        """Raises `ConfigurationError` when the key is not the one, or the copy is not this record's."""
+        """Raises `ConfigurationError` when the key is another, or the copy is another record's or version's."""
         try:
             plain = self._cipher.decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._bound_to(subject, version)
@@ -83,7 +83,7 @@ class Seal:
 
 
 def journal_topic(service: str) -> Topic:
-    """The topic of a service's journal. It is no part of the published language."""
+    """The topic of a service's journal. It is not part of the published language."""
     return Topic(f"care.{service}.journal", PARTITIONS)
 
 
@@ -96,7 +96,7 @@ class KafkaJournal:
             bootstrap, journal_topic(service), message_bytes_max=JOURNAL_MESSAGE_BYTES
         )
 
-    async def keep(self, documents: Iterable[Document]) -> None:
+    async def append(self, documents: Iterable[Document]) -> None:
         await self._publisher.publish(
             {document["_id"]: [self._entry(document)] for document in documents}
         )
@@ -112,7 +112,7 @@ class KafkaJournal:
 
 
 async def read_journal(bootstrap: str, service: str, key: str) -> AsyncIterator[Document]:
-    """Every copy on the journal; of one record there may be several, in any order.
+    """Every copy on the journal. A record may have several copies, in any order.
 
     Raises `Unavailable`, or `ConfigurationError` when a copy can't be opened.
     """
@@ -132,8 +132,8 @@ async def read_journal(bootstrap: str, service: str, key: str) -> AsyncIterator[
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for record in batch:
-                    yield _opened(seal, record)
+                for message in batch:
+                    yield _opened(seal, message)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:
@@ -141,7 +141,7 @@ async def read_journal(bootstrap: str, service: str, key: str) -> AsyncIterator[
             await consumer.stop()
 
 
-def _opened(seal: Seal, record: ConsumerRecord[bytes, bytes]) -> Document:
-    subject = (record.key or b"").decode()
-    headers = dict(record.headers)
-    return seal.open(subject, int(headers["version"]), record.value or b"")
+def _opened(seal: Seal, message: ConsumerRecord[bytes, bytes]) -> Document:
+    subject = (message.key or b"").decode()
+    headers = dict(message.headers)
+    return seal.open(subject, int(headers["version"]), message.value or b"")

@@ -1,8 +1,9 @@
-"""Drain and migrate: bring a topic, and every service that holds positions on it, back to what the catalogue says.
+"""Drain and migrate: bring a topic, and the offsets of every service that subscribes to it, back to the catalogue.
 
-For a topic that was given other partitions, or was made again. All services are stopped; everything on the topic has
-been heard. The records are laid aside on another topic, the topic is made anew, they are brought back in the order of
-each key, and the services' positions are set to its end. A finished phase is noted, so that all of it can be repeated.
+For a topic that got another number of partitions, or was deleted and created again. All services are stopped, and have
+consumed everything on the topic. The messages are copied to a second topic, the topic is created again, the messages
+are copied back in the order of each key, and the services' offsets are set to its end. Every finished phase is stored,
+so that an interrupted migration can be repeated.
 """
 
 from __future__ import annotations
@@ -39,19 +40,20 @@ BULK: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A service that may hold positions on the topic."""
+    """A service that may have offsets on the topic."""
 
     name: str
     store: MongoStore
-    heard: Sequence[str]
+    inputs: Sequence[str]
+    """The topics that it subscribes to."""
 
 
 async def migrate(
-    bootstrap: str, topic: Topic, parties: Sequence[Party], say: Callable[[str], None]
+    bootstrap: str, topic: Topic, parties: Sequence[Party], report: Callable[[str], None]
 ) -> int:
-    """Returns the records on the topic afterwards. `say` is told each phase.
+    """Migrate a topic; `report` gets each phase. Returns how many messages are on the topic afterwards.
 
-    Raises `ConfigurationError` when a service runs or has not heard everything, `Unavailable` while a dependency is
+    Raises `ConfigurationError` when a service runs or has not consumed everything, `Unavailable` while a dependency is
     away.
     """
     owner = next(party for party in parties if f"care.{party.name}" == topic.name)
@@ -63,20 +65,20 @@ async def migrate(
         found = (await partition_counts(bootstrap, [topic.name]))[topic.name]
         await _check_drained(bootstrap, replace(topic, partitions=found), owner, parties)
         if found != topic.partitions and found:
-            say(f"laying {topic.name} aside")
-            await _make_anew(bootstrap, _aside(topic))
+            report(f"copying {topic.name} aside")
+            await _recreate(bootstrap, _aside(topic))
             await _copy(bootstrap, replace(topic, partitions=found), _aside(topic))
             phase = "aside"
             await owner.store.set_metadata(metadata, {"phase": phase})
     if phase == "aside":
-        say(f"making {topic.name} anew with {topic.partitions} partitions")
-        await _make_anew(bootstrap, topic)
+        report(f"creating {topic.name} with {topic.partitions} partitions")
+        await _recreate(bootstrap, topic)
         await _copy(bootstrap, _aside(topic), topic)
         await owner.store.set_metadata(metadata, {"phase": "back"})
     await ensure_topics(bootstrap, [topic])
-    say("setting positions to the end")
+    report("setting offsets to the end")
     for party in parties:
-        await _settle(bootstrap, topic, party)
+        await _set_to_end(bootstrap, topic, party)
     await owner.store.set_metadata(metadata, {"phase": None})
     await _delete(bootstrap, topic.name + ASIDE)
     ends = (await end_offsets(bootstrap, [topic]))[topic.name]
@@ -91,7 +93,7 @@ def _aside(topic: Topic) -> Topic:
 async def _check_drained(
     bootstrap: str, topic: Topic, owner: Party, parties: Sequence[Party]
 ) -> None:
-    """Everything on the topic was heard by all who hear it, and nothing waits to be said on it."""
+    """Raises `ConfigurationError` unless every subscriber has consumed all of it and no event waits to be published."""
     with translated():
         waiting = await owner.store.collection("records").count_documents(
             {"waiting": {"$exists": True}, "outbox": {"$ne": []}}
@@ -102,13 +104,13 @@ async def _check_drained(
         return
     ends = (await end_offsets(bootstrap, [topic]))[topic.name]
     for party in parties:
-        if topic.name not in party.heard:
+        if topic.name not in party.inputs:
             continue
         async with _reading(bootstrap, party.name) as consumer:
             for number, end in enumerate(ends):
                 committed = await consumer.committed(TopicPartition(topic.name, number))
                 if end and (committed or 0) < end:
-                    raise _undrained(f"{party.name} has not heard all of {topic.name}/{number}")
+                    raise _undrained(f"{party.name} has not consumed all of {topic.name}/{number}")
 
 
 def _undrained(what: str) -> ConfigurationError:
@@ -119,7 +121,7 @@ def _undrained(what: str) -> ConfigurationError:
     )
 
 
-async def _make_anew(bootstrap: str, topic: Topic) -> None:
+async def _recreate(bootstrap: str, topic: Topic) -> None:
     await _delete(bootstrap, topic.name)
     backoff = Backoff()
     for _ in range(LOOKS_MAX):
@@ -128,7 +130,7 @@ async def _make_anew(bootstrap: str, topic: Topic) -> None:
             if sum((await end_offsets(bootstrap, [topic]))[topic.name]) == 0:
                 return
         await backoff.pause()
-    raise Unavailable("broker-unavailable", f"{topic.name} could not be made anew.")
+    raise Unavailable("broker-unavailable", f"{topic.name} could not be created again.")
 
 
 async def _delete(bootstrap: str, name: str) -> None:
@@ -150,7 +152,7 @@ async def _delete(bootstrap: str, name: str) -> None:
 
 
 async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
-    """Every record, in the order of each key. Raises `Unavailable` unless all of them arrived."""
+    """Copy every message, in the order of each key. Raises `Unavailable` unless all of them arrived."""
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all",
@@ -160,15 +162,15 @@ async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
     copied = 0
     try:
         await producer.start()
-        async for record in _records(bootstrap, source):
-            key = record.key or b""
+        async for message in _messages(bootstrap, source):
+            key = message.key or b""
             await producer.send(
                 target.name,
-                record.value,
-                record.key,
+                message.value,
+                message.key,
                 partition_of(key.decode(errors="replace"), target.partitions),
-                record.timestamp,
-                headers=list(record.headers),
+                message.timestamp,
+                headers=list(message.headers),
             )
             copied += 1
         await producer.flush()
@@ -179,10 +181,10 @@ async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
             await producer.stop()
     arrived = sum((await end_offsets(bootstrap, [target]))[target.name])
     if arrived != copied:
-        raise Unavailable("copy-incomplete", f"{arrived} of {copied} records arrived.")
+        raise Unavailable("copy-incomplete", f"{arrived} of {copied} messages arrived.")
 
 
-async def _records(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+async def _messages(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     async with _reading(bootstrap) as consumer:
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
         consumer.assign(partitions)
@@ -190,19 +192,19 @@ async def _records(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecord
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for record in batch:
-                    yield record
+                for message in batch:
+                    yield message
 
 
-async def _settle(bootstrap: str, topic: Topic, party: Party) -> None:
-    """Positions at the end, the topic as it is now noted, and the records' buckets by today's partitions."""
+async def _set_to_end(bootstrap: str, topic: Topic, party: Party) -> None:
+    """Set a service's offsets to the end, store how far the topic reaches, and assign its records to buckets again."""
     ends = await end_offsets(bootstrap, [topic])
-    if topic.name in party.heard:
+    if topic.name in party.inputs:
         async with _reading(bootstrap, party.name) as consumer:
             places = {TopicPartition(topic.name, n): end for n, end in enumerate(ends[topic.name])}
             consumer.assign(list(places))
             await consumer.commit(places)
-    if topic.name in party.heard or topic.name == f"care.{party.name}":
+    if topic.name in party.inputs or topic.name == f"care.{party.name}":
         await remember_topics(party.store, [topic], ends)
     with translated():
         records, writes = party.store.collection("records"), list[UpdateOne]()

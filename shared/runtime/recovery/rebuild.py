@@ -1,9 +1,9 @@
-"""A store that was lost, or restored from an older backup, is made anew from its journal, while the service is stopped.
+"""Rebuild a store that was lost, or restored from an older backup, from its journal while the service is stopped.
 
-Of every record the newest copy is taken: from the journal, or from the store itself where that is newer. They are
-compared with the service's own topic, written to a collection beside the records, and only then put in the records'
-place. The offsets of the service go back to the beginning: what it heard after the newest copies is heard again, and
-`inbox` knows the rest.
+It takes the newest copy of every record: from the journal, or from the store where that is newer. It compares them with
+the service's own topic, writes them to a second collection, and only then swaps that for `records`. It sets the offsets
+of the service back to the beginning: the service consumes everything again, and the inbox recognises what the copies
+contain already.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ FACTS: Final = (
     "next_sequence",
     "next_handoff",
     "facility_id",
-    "applied",
+    "inbox",
     "commands",
 )
-"""What a record knows and has said; not how often it was written, nor what is on its way."""
+"""The stored fields that hold what a record knows and has published; not how often it was saved, nor what is queued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What came of it."""
+    """The result of a rebuild."""
 
     records: int
     from_journal: int
     """Records whose newest copy was the journal's."""
     state_hash: str
     blocked: int
-    """Records with a line that is still parked."""
+    """Records with a stream that is still blocked."""
 
 
 def state_hash(documents: Iterable[Mapping[str, Any]]) -> str:
-    """One hash over what all records know, whatever their order."""
+    """One hash over the facts of all records, in any order."""
     total = hashlib.sha256()
     for one in sorted(_hash(document) for document in documents):
         total.update(one)
@@ -81,9 +81,9 @@ def _sorted(value: Any) -> Any:
 
 
 async def rebuild(
-    store: MongoStore, bootstrap: str, service: str, key: str, heard: Iterable[str]
+    store: MongoStore, bootstrap: str, service: str, key: str, inputs: Iterable[str]
 ) -> Rebuilt:
-    """Make the records anew from the journal. Repeating it changes nothing more.
+    """Rebuild the records from the journal. `inputs` names the topics that the service subscribes to. Repeatable.
 
     Raises `ConfigurationError` while the service runs or when the journal can't be used, `SequenceConflict` when
     even the journal is behind the service's own topic (the records stay as they are), `Unavailable` while a dependency
@@ -93,9 +93,9 @@ async def rebuild(
     newest, from_journal = await _newest(store, bootstrap, service, key)
     await check_numbers(bootstrap, TOPICS[f"care.{service}"], newest)
     for document in newest.values():
-        _go_on(document)
-    await _put_in_place(store, newest)
-    await rewind(bootstrap, service, [TOPICS[name] for name in heard])
+        _prepare(document)
+    await _swap_in(store, newest)
+    await rewind(bootstrap, service, [TOPICS[name] for name in inputs])
     blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
     return Rebuilt(len(newest), from_journal, state_hash(newest.values()), blocked)
@@ -119,18 +119,19 @@ async def _newest(
     return found, from_journal
 
 
-def _go_on(document: Document) -> None:
-    """A copy is as it was before its events went out: they go out again, and who heard them knows their numbers.
+def _prepare(document: Document) -> None:
+    """Make a copy ready for its service: unblock its deadlines, whose dead letter may be lost, and arm the next one.
 
-    A parked deadline is tried again, for its dead letter may be lost; a parked event comes again with its line.
+    A copy still has the outbox from before its publish. Those events go out again; consumers recognise their numbers.
+    A blocked event needs nothing: its message is consumed again.
     """
     document["blocked"].pop(DEADLINES, None)
     if "due" not in document:
         rearm(document)
 
 
-async def _put_in_place(store: MongoStore, newest: Mapping[str, Document]) -> None:
-    """Whole or not at all: readers of `records` never see a half-made store. The old ones are kept until next time."""
+async def _swap_in(store: MongoStore, newest: Mapping[str, Document]) -> None:
+    """Swap all records at once, so that no reader sees a half-built store. The old ones stay until the next rebuild."""
     shadow = store.collection(SHADOW)
     with translated():
         await shadow.drop()
@@ -165,7 +166,7 @@ async def check_stopped(bootstrap: str, service: str) -> None:
 
 
 async def _members(admin: Any, group: str) -> int:
-    """How many members a group has; 0 for one that is not there."""
+    """How many members a group has; 0 for one that does not exist."""
     try:
         [response] = await admin.describe_consumer_groups([group])
     except KafkaError as error:
@@ -175,16 +176,18 @@ async def _members(admin: Any, group: str) -> int:
     return sum(len(found[5]) for found in response.groups)
 
 
-async def check_numbers(bootstrap: str, own: Topic, kept: Mapping[str, Mapping[str, Any]]) -> None:
-    """Nothing on the service's own topic may have a number that these records would give again."""
-    _, records = await read_tail(bootstrap, own, WHOLE_TOPIC)
+async def check_numbers(
+    bootstrap: str, own: Topic, documents: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raises `SequenceConflict` when these records would reuse the number of an event on the service's own topic."""
+    _, messages = await read_tail(bootstrap, own, WHOLE_TOPIC)
     ahead: set[str] = set()
-    for record in records:
+    for message in messages:
         try:
-            envelope = read_envelope(record.headers, record.key)
+            envelope = read_envelope(message.headers, message.key)
         except EnvelopeError:
             continue
-        document = kept.get(envelope.subject)
+        document = documents.get(envelope.subject)
         next_sequence = 1 if document is None else document["next_sequence"]
         if envelope.source == own.name and envelope.sequence >= next_sequence:
             ahead.add(envelope.subject)
@@ -192,12 +195,12 @@ async def check_numbers(bootstrap: str, own: Topic, kept: Mapping[str, Mapping[s
         raise SequenceConflict(
             "journal-behind",
             f"{own.name} is ahead of the journal for {len(ahead)} subjects. Nothing was changed.",
-            hint="The journal was off when they were said. Restore a newer backup of the store, then repeat.",
+            hint="The journal was off when they were published. Restore a newer backup of the store, then repeat.",
         )
 
 
 async def rewind(bootstrap: str, group: str, topics: Iterable[Topic]) -> None:
-    """Let a stopped group begin again at the beginning of what it hears."""
+    """Set the committed offsets of a stopped group back to the beginning of its topics."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
     )

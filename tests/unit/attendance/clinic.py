@@ -17,7 +17,7 @@ from shared.contracts.event import CATALOGUE, PARTITIONS, Event
 from shared.decision import Cause, Decision, State
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import CommandKey, Record, StreamPosition, Work
+from shared.runtime.core.record import CommandKey, OutcomeStatus, Record, StreamPosition, Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
@@ -82,7 +82,7 @@ class Clinic:
             stream=StreamPosition(event.SOURCE.removeprefix("care."), number, event_id),
         )
         [outcome] = await self.reactor.submit([work])
-        assert outcome.status == "applied", outcome
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
         await self.reactor.settle()
 
     async def admit(self, name: str, *, oriented: bool = True, **changes: Any) -> str:
@@ -118,7 +118,7 @@ class Clinic:
             command=CommandKey(uid(name), "hash"),
         )
         outcome = await self.reactor.execute(work)
-        assert outcome.status == "applied", outcome
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
         await self.reactor.settle()
 
     async def get(self, path: str) -> Response:
@@ -135,7 +135,7 @@ class Clinic:
             self.clock.step_to(max(due, self.clock.now()))
             subjects = await self.store.due(self.clock.now(), ALL, 1_000)
             for outcome in await self.reactor.submit([look_at(s, due) for s in subjects]):
-                assert outcome.status == "applied", outcome
+                assert outcome.status is OutcomeStatus.APPLIED, outcome
             await self.reactor.settle()
         raise AssertionError("deadlines do not come to rest")
 

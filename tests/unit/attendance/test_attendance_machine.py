@@ -18,7 +18,7 @@ from shared.contracts.attendance import AttendanceStatus, CancelledBy, Correctio
 from shared.contracts.intake import WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import Refused
-from shared.runtime.core.record import StreamPosition
+from shared.runtime.core.record import OutcomeStatus, StreamPosition
 from tests.unit.attendance.clinic import PROGRAM, PROGRAMS
 from tests.unit.attendance.world import Episode, admission, local
 from tests.unit.support import FACILITY, START, History, fact, uid
@@ -54,9 +54,14 @@ class Under:
             lambda state, cause: ruled(state, body, cause),
             stream=StreamPosition(name, self.delivered, uid(f"{name} {self.delivered}")),
         )
-        assert self.receiver.record.apply(work, self.receiver.source).status == "applied"
+        assert (
+            self.receiver.record.apply(work, self.receiver.source).status is OutcomeStatus.APPLIED
+        )
         if again:
-            assert self.receiver.record.apply(work, self.receiver.source).status == "duplicate"
+            assert (
+                self.receiver.record.apply(work, self.receiver.source).status
+                is OutcomeStatus.DUPLICATE
+            )
 
 
 class Seats(RuleBasedStateMachine):

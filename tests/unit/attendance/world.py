@@ -13,7 +13,7 @@ from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
 from shared.contracts.codes import LevelOfCare, Modality, Population
 from shared.decision import HandoffBody
-from shared.runtime.core.record import Outcome, StreamPosition
+from shared.runtime.core.record import Outcome, OutcomeStatus, StreamPosition
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 ZONE = "America/New_York"
@@ -63,8 +63,8 @@ class Episode(History):
         )
         outcome = self.record.apply(work, self.source)
         for _ in range(again):
-            assert self.record.apply(work, self.source).status == "duplicate"
-        assert outcome.status == "applied", outcome
+            assert self.record.apply(work, self.source).status is OutcomeStatus.DUPLICATE
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
         return outcome
 
     def book(

@@ -16,6 +16,7 @@ from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, ReengagementOutcome, ReportedBy, RiskFlag
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.followup.world import (
     DAY,
     HOUR,
@@ -105,7 +106,7 @@ def heard(events: Sequence[Event], *, again: int = 0) -> Followup:
     history = Followup(HEARD_AT)
     for event in events:
         outcome = history.hear(event, again=again)
-        assert outcome.status == ("duplicate" if again else "applied")
+        assert outcome.status is (OutcomeStatus.DUPLICATE if again else OutcomeStatus.APPLIED)
     return history
 
 

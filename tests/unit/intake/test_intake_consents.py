@@ -35,6 +35,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import HandoffBody
 from shared.errors import Invalid, Refused, Unknown
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.served import Served, refused
 from tests.unit.support import EPISODE_ID, START, History, uid
 
@@ -107,7 +108,7 @@ class Person(History):
 
     def handed(self, body: HandoffBody) -> Any:
         outcome = super().handed(body)
-        assert outcome.status == "applied", outcome
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
         return outcome
 
     def grants(self, kind: ConsentKind = Kind.SPECIFIC, **changes: Any) -> str:

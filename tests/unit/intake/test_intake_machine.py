@@ -21,6 +21,7 @@ from shared.contracts.followup import ReengagementOutcome
 from shared.contracts.intake import GapReason, MistakeReason, ReferralOutcome, WaitlistExit
 from shared.errors import CareError
 from shared.loops import DEADLINE
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     FOR_DETOX,
@@ -166,7 +167,7 @@ class Episode(RuleBasedStateMachine):
     @rule(name=st.sampled_from([*EVENTS]), again=st.integers(0, 1))
     def hears(self, name: str, again: int) -> None:
         outcome = self.history.hear(EVENTS[name], again=again)
-        assert outcome.status == ("duplicate" if again else "applied")
+        assert outcome.status is (OutcomeStatus.DUPLICATE if again else OutcomeStatus.APPLIED)
 
     @rule(stale=st.booleans(), position=st.integers(1, 30))
     def line_says_the_place(self, *, stale: bool, position: int) -> None:
@@ -208,7 +209,7 @@ class Episode(RuleBasedStateMachine):
 
     def _hand(self, body: Any) -> None:
         self.handed += 1
-        assert self.history.hand(body, self.handed).status == "applied"
+        assert self.history.hand(body, self.handed).status is OutcomeStatus.APPLIED
 
     # --- what always holds --------------------------------------------------------------------------------
 

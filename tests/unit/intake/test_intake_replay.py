@@ -14,6 +14,7 @@ from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted, Re
 from shared.contracts import attendance, followup, plans
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     STAGES,
@@ -72,7 +73,7 @@ def test_a_redelivered_event_changes_nothing(
         once.hear(event)
         times = data.draw(st.integers(0, 2))
         outcome = again.hear(event, again=times)
-        assert outcome.status == ("duplicate" if times else "applied")
+        assert outcome.status is (OutcomeStatus.DUPLICATE if times else OutcomeStatus.APPLIED)
         days = data.draw(st.sampled_from([0, 1, 4]))
         once.after(days=days)
         again.after(days=days)
@@ -100,9 +101,9 @@ def test_what_is_handed_over_twice_is_applied_once(kind: str) -> None:
     numbers = count(1)
     for body in HANDED[kind]:
         number = next(numbers)
-        assert history.hand(body, number).status == "applied"
+        assert history.hand(body, number).status is OutcomeStatus.APPLIED
         before = everything(history)
-        assert history.hand(body, number).status == "duplicate"
+        assert history.hand(body, number).status is OutcomeStatus.DUPLICATE
         assert everything(history) == before
 
 
@@ -156,5 +157,5 @@ def test_a_command_repeated_with_its_key_is_answered_as_before() -> None:
     first = history.command(send(), key="one")
     before = everything(history)
     second = history.command(send(permitted=False), key="one")
-    assert (first.answer, second.status) == (second.answer, "replayed")
+    assert (first.answer, second.status) == (second.answer, OutcomeStatus.REPLAYED)
     assert everything(history) == before

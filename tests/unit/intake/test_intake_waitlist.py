@@ -18,6 +18,7 @@ from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
 from shared.contracts.intake import ReferralOutcome, WaitlistExit
 from shared.errors import CareError
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     FOR_DETOX,
@@ -89,7 +90,7 @@ class Town:
         record.now = self.now
         body = record.handoffs.find(item["body_type"]).body.model_validate(item["body"])
         name = sender.record.subject
-        assert record.hand(body, item["number"], of=name).status == "applied"
+        assert record.hand(body, item["number"], of=name).status is OutcomeStatus.APPLIED
         self.delivered[name, target] = item["number"]
 
     def after(self, time: timedelta) -> Town:

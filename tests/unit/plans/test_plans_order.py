@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.event import Event
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.plans.test_plans_reviews import TRIGGERS
 from tests.unit.plans.world import DAY, Plans, admitted, attended
 from tests.unit.support import START, fact, interleaved
@@ -40,7 +41,7 @@ def heard(events: Sequence[Event], *, again: int = 0) -> Plans:
     history = Plans(HEARD_AT)
     for event in events:
         outcome = history.hear(event, again=again)
-        assert outcome.status == ("duplicate" if again else "applied")
+        assert outcome.status is (OutcomeStatus.DUPLICATE if again else OutcomeStatus.APPLIED)
     return history
 
 

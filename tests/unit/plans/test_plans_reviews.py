@@ -21,6 +21,7 @@ from shared.contracts.event import Event
 from shared.contracts.followup import OutreachCause
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
 from shared.errors import Refused, Unknown
+from shared.runtime.core.record import OutcomeStatus
 from tests.unit.plans.world import D5, DAY, Plans, failed, in_treatment, short, week, with_plan
 from tests.unit.support import START, fact, uid
 
@@ -87,7 +88,7 @@ class TestRequest:
     def test_what_asks_for_one(self, event: Event, trigger: ReviewTrigger | None) -> None:
         history = with_plan()
         outcome = history.hear(event)
-        assert outcome.status == "applied"
+        assert outcome.status is OutcomeStatus.APPLIED
         requested = history.of(plans.ClinicalReviewRequested)
         assert [one.trigger for one in requested] == ([] if trigger is None else [trigger])
         for one in requested:

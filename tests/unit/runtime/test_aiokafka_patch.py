@@ -1,4 +1,4 @@
-"""The mend of aiokafka's OffsetFetch: what the coordinator says of a whole answer is heard."""
+"""The patch for aiokafka's OffsetFetch: an error of the whole response is raised."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 
-from shared.runtime.kafka.aiokafka_patch import looking_at_the_whole, patch_offset_fetch
+from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch, raising_response_errors
 
 LOADING, MOVED = 14, 16
 HERE = TopicPartition("care.intake", 3)
@@ -73,9 +73,9 @@ async def test_other_requests_are_none_of_its_business() -> None:
     async def send(_coordinator: Any, _request: Any) -> Any:
         return SimpleNamespace(error_code=LOADING)
 
-    assert (await looking_at_the_whole(send)(None, object())).error_code == LOADING
+    assert (await raising_response_errors(send)(None, object())).error_code == LOADING
     with pytest.raises(KafkaError):
-        await looking_at_the_whole(send)(None, OffsetFetchRequest("attendance", []))
+        await raising_response_errors(send)(None, OffsetFetchRequest("attendance", []))
 
 
 async def test_without_the_mend_the_client_takes_it_for_nothing(

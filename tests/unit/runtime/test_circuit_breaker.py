@@ -30,7 +30,7 @@ from tests.unit.runtime.redriving import FEED, Noted, Rules, Topics, subject
 def test_so_many_in_a_row_are_the_limit(fates: list[bool], most: int) -> None:
     limit = CircuitBreaker(most, 0, 1.0, lambda: 0.0)
     runs = "".join("x" if not well else "." for well in fates)
-    assert limit.reached(fates) == ("x" * most in runs)
+    assert limit.trips(fates) == ("x" * most in runs)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 5)), max_size=60), st.integers(1, 8))
@@ -44,21 +44,21 @@ def test_so_many_within_the_window_are_the_limit(
         if not well:
             bad.append(now)
             expected |= len([at for at in bad if now - at <= 10.0]) >= most
-        reached |= limit.reached([well])
+        reached |= limit.trips([well])
     assert reached == expected
 
 
 @given(st.lists(st.booleans(), max_size=200))
 def test_nought_is_no_limit(fates: list[bool]) -> None:
-    assert not CircuitBreaker(0, 0, 60.0, lambda: 0.0).reached(fates)
+    assert not CircuitBreaker(0, 0, 60.0, lambda: 0.0).trips(fates)
 
 
 def test_what_was_counted_can_be_forgotten() -> None:
     limit = CircuitBreaker(3, 3, 60.0, lambda: 0.0)
-    assert not limit.reached([False, False])
-    limit.forget()
-    assert not limit.reached([False, False])
-    assert limit.reached([False])
+    assert not limit.trips([False, False])
+    limit.reset()
+    assert not limit.trips([False, False])
+    assert limit.trips([False])
 
 
 # --- the consumer -----------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ async def test_everything_told_twice_by_a_process_that_dies_changes_nothing() ->
 
 class ClearsBeforePublishing(Relay):
     async def _round(self) -> None:
-        waiting = {subject: e[-1]["sequence"] for subject, e in self._waiting.items() if e}
+        waiting = {subject: e[-1]["sequence"] for subject, e in self._queue.items() if e}
         await self._store.clear_outboxes(waiting)
         await super()._round()
 
@@ -117,10 +117,10 @@ class ClearsHandoffsFirst(Reactor):
 
 
 class OnlyNewHandoffs(Reactor):
-    def _saved(self, records: Any) -> None:
+    def _after_save(self, records: Any) -> None:
         for record in records:
             if record.new_events:
-                self._relay.offer(record.subject, record.waiting_entries())
+                self._relay.enqueue(record.subject, record.waiting_entries())
             if record.new_handoffs:
                 self.hand_over(record.subject, record.new_handoffs)
 

@@ -25,7 +25,7 @@ from shared.testing.suites import (
     PublisherSuite,
     StoreSuite,
     entry,
-    say,
+    publish_one,
     subject,
 )
 
@@ -63,7 +63,7 @@ class Reader:
         self.topic = topic
 
     async def published(self) -> Sequence[tuple[str, Mapping[str, str], bytes]]:
-        return self.topic.records
+        return self.topic.messages
 
 
 class TestMemoryPublisher(PublisherSuite):
@@ -81,7 +81,7 @@ async def test_a_save_fails_where_it_is_told_to(when: When, kept: int) -> None:
     store = MemoryStore(KINDS, seam=Seam(at=2, when=when))
     records = list((await store.load([subject(1), subject(2)])).values())
     for record in records:
-        say(record)
+        publish_one(record)
     with pytest.raises(Unavailable):
         await store.save(records, WALL)
     assert len(store.disk.records) == kept
@@ -99,4 +99,4 @@ async def test_a_publish_fails_where_it_is_told_to_and_the_dead_stay_dead(
     for _ in range(2):
         with pytest.raises(Unavailable):
             await publisher.publish(outbox)
-    assert len(publisher.topic.records) == kept
+    assert len(publisher.topic.messages) == kept

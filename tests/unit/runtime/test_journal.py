@@ -14,7 +14,7 @@ from shared.runtime import retry
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
 from shared.runtime.recovery.journal import Seal
-from shared.runtime.recovery.rebuild import state_hash
+from shared.runtime.recovery.rebuild import FACTS, state_hash
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
 from tests.unit.runtime import toy
 from tests.unit.runtime.toy import KINDS, Life, differences, play
@@ -90,12 +90,28 @@ async def test_publishing_before_copying_is_found(monkeypatch: pytest.MonkeyPatc
     async def hasty(self: Any, journal: Any, batch: Any) -> None:
         documents = await self._store.documents(batch)
         await self._publish({d["_id"]: d.get("outbox", ()) for d in documents})
-        await journal.keep(documents)
+        await journal.append(documents)
         await self._store.clear_journaled({d["_id"]: d["version"] for d in documents})
 
     monkeypatch.setattr(Relay, "_journal_and_publish", hasty)
     with pytest.raises(AssertionError):
         await _lived()
+
+
+ON_ITS_WAY = {
+    *("_id", "version", "save", "bucket", "blocked", "index"),
+    *("due", "waiting", "handing", "outbox", "handoffs"),
+}
+"""Stored fields that say how a record is saved, found and passed on, not what it knows."""
+
+
+async def test_the_hash_of_a_rebuild_covers_every_stored_field_that_is_a_fact() -> None:
+    world, _ = await play()
+    stored = {name for document in world.disk.documents() for name in document}
+    assert stored - ON_ITS_WAY == set(FACTS)
+    one = world.disk.documents()[0]
+    for name in FACTS:
+        assert state_hash([one | {name: "another"}]) != state_hash([one]), name
 
 
 # --- the seal ------------------------------------------------------------------------------------------------

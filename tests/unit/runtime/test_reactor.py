@@ -18,7 +18,7 @@ from shared.runtime.core import record as record_module
 from shared.runtime.core.deadlines import Deadlines, due
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record import OutcomeStatus, RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
@@ -127,7 +127,10 @@ async def test_a_command_is_known_after_events_were_heard(
     heard = feed.says(EPISODES[0], add(2))
     batches = [[heard, work]] if together else [[heard], [work]]
     outcomes = [outcome for batch in batches for outcome in await running.reactor.submit(batch)]
-    assert [outcome.status for outcome in outcomes] == ["applied", "replayed"]
+    assert [outcome.status for outcome in outcomes] == [
+        OutcomeStatus.APPLIED,
+        OutcomeStatus.REPLAYED,
+    ]
     assert (await running.state(EPISODES[0])).total == 3
 
 
@@ -139,7 +142,7 @@ async def test_a_command_whose_save_was_not_confirmed_is_answered_when_repeated(
     with pytest.raises(Unavailable):
         await running.reactor.execute(work)
     outcome = await running.reactor.execute(work)
-    assert (outcome.status, outcome.revision) == ("replayed", 1)
+    assert (outcome.status, outcome.revision) == (OutcomeStatus.REPLAYED, 1)
     assert (await running.state(EPISODES[0])).total == 1
 
 
@@ -194,10 +197,10 @@ async def test_a_full_relay_queue_never_blocks_and_the_sweep_publishes_the_rest(
     await it.reactor.submit([feed.says(name, add(1)) for name in EPISODES])
     relay = asyncio.create_task(it.relay.run())
     await it.relay.flushed()
-    assert len(it.publisher.topic.records) == 2
+    assert len(it.publisher.topic.messages) == 2
     assert await it.sweep() == 1
     await it.relay.flushed()
-    assert len(it.publisher.topic.records) == 3
+    assert len(it.publisher.topic.messages) == 3
     relay.cancel()
     await asyncio.gather(relay, return_exceptions=True)
 
@@ -206,7 +209,7 @@ async def test_room_is_given_again_when_the_queue_empties() -> None:
     it = Running(queue=2)
     feed = Feed()
     await it.reactor.submit([feed.says(name, add(1)) for name in EPISODES])
-    room = asyncio.create_task(it.relay.room())
+    room = asyncio.create_task(it.relay.wait_for_capacity())
     await asyncio.sleep(0)
     assert not room.done()
     relay = asyncio.create_task(it.relay.run())
@@ -232,7 +235,7 @@ async def test_the_relay_says_that_it_waits_and_goes_on(
     failing = False
     await running.relay.flushed()
     await turns_until(lambda: running.relay.healthy)
-    assert len(running.publisher.topic.records) == 1
+    assert len(running.publisher.topic.messages) == 1
 
 
 # --- timers ------------------------------------------------------------------------------------------------
@@ -351,9 +354,14 @@ async def test_of_a_batch_only_what_makes_a_record_too_large_is_parked(
         feed.says(subject, add(1)),
     ]
     outcomes = await running.reactor.submit(works)
-    assert [o.status for o in outcomes] == ["applied", "applied", "blocked", "applied"]
+    assert [o.status for o in outcomes] == [
+        OutcomeStatus.APPLIED,
+        OutcomeStatus.APPLIED,
+        OutcomeStatus.BLOCKED,
+        OutcomeStatus.APPLIED,
+    ]
     assert outcomes[2].exception == "record-too-large"
     assert (await running.state(subject)).total == 2
     await running.quiet()
-    published = [about for about, _headers, _data in running.publisher.topic.records]
+    published = [about for about, _headers, _data in running.publisher.topic.messages]
     assert published.count(subject) == 3  # 1, 2, and that 2 is even: nothing twice

@@ -21,6 +21,7 @@ from shared.runtime.core.record import (
     MAX_OUTBOX,
     CommandKey,
     Outcome,
+    OutcomeStatus,
     Record,
     RecordKind,
     Work,
@@ -101,7 +102,7 @@ def test_one_old_event_at_any_distance_is_a_duplicate(
     told(record, works)
     before = seen(record)
     old = data.draw(st.sampled_from(works))
-    assert record.apply(old, SOURCE).status == "duplicate"
+    assert record.apply(old, SOURCE).status is OutcomeStatus.DUPLICATE
     assert seen(record) == before
 
 
@@ -112,11 +113,11 @@ def test_a_repeated_command_has_the_same_answer_and_no_second_effect(
     record = is_new()
     mine = command(ONE, add(amount), "mine")
     first = record.apply(mine, SOURCE)
-    assert first.status == "applied"
+    assert first.status is OutcomeStatus.APPLIED
     told(record, [command(ONE, add(1), f"other {n}") for n in range(others)])
     before = seen(record)
     second = record.apply(mine, SOURCE)
-    assert second.status == "replayed"
+    assert second.status is OutcomeStatus.REPLAYED
     assert (second.answer, second.revision, second.sequence) == (
         first.answer,
         first.revision,
@@ -132,7 +133,7 @@ def test_a_key_with_another_body_is_refused(amount: int) -> None:
     record.apply(mine, SOURCE)
     before = seen(record)
     other = record.apply(replace(mine, command=CommandKey("mine", "another body")), SOURCE)
-    assert other.status == "refused"
+    assert other.status is OutcomeStatus.REFUSED
     assert isinstance(other.error, KeyReused)
     assert seen(record) == before
 
@@ -143,17 +144,17 @@ def test_a_refused_command_is_not_remembered() -> None:
     def refuse(_state: State, _cause: Cause) -> Decision[State]:
         raise Refused("no", "Not now.")
 
-    assert record.apply(command(ONE, refuse, "mine"), SOURCE).status == "refused"
+    assert record.apply(command(ONE, refuse, "mine"), SOURCE).status is OutcomeStatus.REFUSED
     assert not record.touched
-    assert record.apply(command(ONE, add(1), "mine"), SOURCE).status == "applied"
+    assert record.apply(command(ONE, add(1), "mine"), SOURCE).status is OutcomeStatus.APPLIED
 
 
 def test_an_outdated_revision_is_refused_but_a_repeat_is_answered() -> None:
     record = is_new()
     keyed = CommandKey("mine", "body", revision=0)
     mine = replace(command(ONE, add(1), "mine"), command=keyed)
-    assert record.apply(mine, SOURCE).status == "applied"
-    assert record.apply(mine, SOURCE).status == "replayed"
+    assert record.apply(mine, SOURCE).status is OutcomeStatus.APPLIED
+    assert record.apply(mine, SOURCE).status is OutcomeStatus.REPLAYED
     late = replace(mine, command=replace(keyed, key="late"))
     refused = record.apply(late, SOURCE)
     assert isinstance(refused.error, Outdated)
@@ -198,11 +199,11 @@ def test_a_parked_line_queues_all_behind_it_and_leaves_the_others_alone(
     for index, work in enumerate(works):
         assert work.stream is not None
         if work.stream.name == bad.stream.name and index >= at:
-            assert outcomes[index].status == "blocked"
+            assert outcomes[index].status is OutcomeStatus.BLOCKED
             assert (outcomes[index].reason == "stream-blocked") == (index > at)
         else:
-            assert outcomes[index].status == "applied"
-            assert expected.apply(work, SOURCE).status == "applied"
+            assert outcomes[index].status is OutcomeStatus.APPLIED
+            assert expected.apply(work, SOURCE).status is OutcomeStatus.APPLIED
     assert set(record.blocked) == {bad.stream.name}
     assert record.state == expected.state
     assert record.inbox == expected.inbox
@@ -218,7 +219,7 @@ def test_what_was_applied_before_is_a_duplicate_on_a_parked_line_too(
     stream = data.draw(st.sampled_from(works)).stream
     assert stream is not None
     record.blocked[stream.name] = how
-    assert {outcome.status for outcome in told(record, works)} == {"duplicate"}
+    assert {outcome.status for outcome in told(record, works)} == {OutcomeStatus.DUPLICATE}
 
 
 @given(amounts)
@@ -230,7 +231,7 @@ def test_the_same_number_with_another_id_is_an_alarm(spoken: list[tuple[str, int
     before = seen(record)
     conflicting = replace(last, stream=replace(last.stream, id="another id"))
     outcome = record.apply(conflicting, SOURCE)
-    assert (outcome.status, outcome.reason) == ("conflicting", "sequence-conflict")
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.CONFLICTING, "sequence-conflict")
     assert record.blocked == {last.stream.name: "sequence-conflict"}
     assert seen(record) == before
 
@@ -257,7 +258,7 @@ def test_a_command_that_fails_leaves_a_new_record_without_an_owner(how: str) -> 
         assert how == "raises"
     assert seen(record) == seen(is_new())
     assert not record.touched
-    assert record.apply(command(ONE, add(1), "mine"), SOURCE).status == "applied"
+    assert record.apply(command(ONE, add(1), "mine"), SOURCE).status is OutcomeStatus.APPLIED
 
 
 def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
@@ -270,7 +271,7 @@ def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
         return add(1)(state, cause)
 
     [work] = feeds([("intake", 1)])
-    assert record.apply(replace(work, decide=shaky), SOURCE).status == "applied"
+    assert record.apply(replace(work, decide=shaky), SOURCE).status is OutcomeStatus.APPLIED
 
 
 def test_a_full_outbox_is_unavailable_and_parks_nothing() -> None:
@@ -279,7 +280,7 @@ def test_a_full_outbox_is_unavailable_and_parks_nothing() -> None:
     [work] = feeds([("intake", 1)])
     before = seen(record)
     outcome = record.apply(work, SOURCE)
-    assert outcome.status == "refused"
+    assert outcome.status is OutcomeStatus.REFUSED
     assert isinstance(outcome.error, Unavailable)
     assert (seen(record), record.blocked, record.touched) == (before, {}, False)
 
@@ -289,7 +290,7 @@ def test_a_state_that_outgrows_its_limit_is_parked(monkeypatch: pytest.MonkeyPat
     record = is_new()
     [work] = feeds([("intake", 1)])
     outcome = record.apply(work, SOURCE)
-    assert (outcome.status, outcome.exception) == ("blocked", "record-too-large")
+    assert (outcome.status, outcome.exception) == (OutcomeStatus.BLOCKED, "record-too-large")
     assert record.state == EpisodeState()
     assert record.new_events == []
 
@@ -353,7 +354,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
     for step in looks:
         until += timedelta(minutes=step)
         for _ in range(2):  # and looks again at once
-            assert record.apply(look(until), SOURCE).status == "applied"
+            assert record.apply(look(until), SOURCE).status is OutcomeStatus.APPLIED
     fired = [(at, name) for name, at in diary.asked]
     assert fired == sorted((at, name) for at, name in wanted if at <= until)
     assert record.due == min((at for at, _ in wanted if at > until), default=None)
@@ -364,7 +365,7 @@ def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
     record = is_new(Diary({"a": [step_minutes] * 9}).kind)
     record.state = record.state.arm("a", START)
     outcome = record.apply(look(START), SOURCE)
-    assert (outcome.status, outcome.reason) == ("blocked", "decision-raised")
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.BLOCKED, "decision-raised")
     assert record.blocked == {"deadlines": "decision-raised"}
     assert record.due is None
     assert record.state.due == START

@@ -11,7 +11,7 @@ import pytest
 
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Record, Work
+from shared.runtime.core.record import OutcomeStatus, Record, Work
 from shared.runtime.core.record_cache import BYTES_MAX, RecordCache
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
@@ -45,7 +45,7 @@ class Replica:
             SOURCE, self.store, self.relay, self.metrics, HANDOFFS, record_cache_max
         )
 
-    async def hears(self, *works: Work) -> list[str]:
+    async def hears(self, *works: Work) -> list[OutcomeStatus]:
         done = [outcome.status for outcome in await self.reactor.submit(works)]
         await self.quiet()
         return done
@@ -80,8 +80,11 @@ Replicas = tuple[Replica, Replica]
 async def test_the_second_event_about_a_person_reads_nothing(replicas: Replicas) -> None:
     here, _ = replicas
     feed = Feed()
-    assert await here.hears(feed.says(ONE, add(1))) == ["applied"]
-    assert await here.hears(feed.says(ONE, add(2)), feed.says(ONE, add(3))) == ["applied"] * 2
+    assert await here.hears(feed.says(ONE, add(1))) == [OutcomeStatus.APPLIED]
+    assert (
+        await here.hears(feed.says(ONE, add(2)), feed.says(ONE, add(3)))
+        == [OutcomeStatus.APPLIED] * 2
+    )
     assert here.loads == 1
     assert (await here.state(ONE)).total == 6
 
@@ -94,10 +97,10 @@ async def test_what_another_replica_wrote_is_found_out_and_nothing_is_lost(
     works = [feed.says(ONE, add(n)) for n in range(1, 7)]
     for number, work in enumerate(works):
         replica = (here, there)[number % 2]
-        assert await replica.hears(work) == ["applied"]
-        assert await replica.hears(work) == ["duplicate"]
+        assert await replica.hears(work) == [OutcomeStatus.APPLIED]
+        assert await replica.hears(work) == [OutcomeStatus.DUPLICATE]
     assert (await here.state(ONE)).total == 21
-    assert await here.hears(*works) == ["duplicate"] * 6
+    assert await here.hears(*works) == [OutcomeStatus.DUPLICATE] * 6
     assert here.metrics.races_lost._value.get() > 0
 
 
@@ -107,7 +110,7 @@ async def test_commands_and_deadlines_look_at_the_store(replicas: Replicas) -> N
     await here.hears(feed.says(ONE, add(1)))
     await there.hears(feed.says(ONE, arm))
     outcome = await here.reactor.execute(command(ONE, add(1), "key"))
-    assert outcome.status == "applied"
+    assert outcome.status is OutcomeStatus.APPLIED
     assert here.metrics.races_lost._value.get() == 0
     before = here.loads
     due = (await here.state(ONE)).due
@@ -122,7 +125,7 @@ async def test_commands_and_deadlines_look_at_the_store(replicas: Replicas) -> N
 async def test_a_record_whose_events_wait_is_read_from_the_store(replicas: Replicas) -> None:
     here, _ = replicas
     feed = Feed()
-    here.relay.hold()
+    here.relay.pause()
     await here.reactor.submit([feed.says(ONE, add(1))])
     await here.reactor.submit([feed.says(ONE, add(2))])
     assert here.loads == 2
@@ -144,7 +147,7 @@ async def test_nothing_is_kept_when_there_is_no_room() -> None:
     relay = asyncio.create_task(here.relay.run())
     feed = Feed()
     for _ in range(3):
-        assert await here.hears(feed.says(ONE, add(1))) == ["applied"]
+        assert await here.hears(feed.says(ONE, add(1))) == [OutcomeStatus.APPLIED]
     assert here.loads == 3
     relay.cancel()
     await asyncio.gather(relay, return_exceptions=True)
@@ -157,10 +160,10 @@ def record(subject: str, version: int = 1) -> Record:
 
 def test_the_longest_unused_is_forgotten_first() -> None:
     cache = RecordCache(2, lambda _subject: 0)
-    cache.keep([record(ONE), record(TWO)])
-    cache.take([ONE])
-    cache.keep([record(EPISODES[2])])
-    assert cache.take([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
+    cache.put([record(ONE), record(TWO)])
+    cache.get([ONE])
+    cache.put([record(EPISODES[2])])
+    assert cache.get([ONE, TWO, EPISODES[2]]).keys() == {ONE, EPISODES[2]}
 
 
 def test_large_states_take_the_room_of_many() -> None:
@@ -168,37 +171,37 @@ def test_large_states_take_the_room_of_many() -> None:
     large = [record(subject) for subject in EPISODES[:3]]
     for one in large:
         one.state_bytes = BYTES_MAX // 2
-    cache.keep(large)
-    assert cache.take(EPISODES[:3]).keys() == set(EPISODES[1:3])
+    cache.put(large)
+    assert cache.get(EPISODES[:3]).keys() == set(EPISODES[1:3])
     large[2].version, large[2].state_bytes = 2, BYTES_MAX
-    cache.keep([large[2]])
-    assert cache.take(EPISODES[:3]).keys() == {EPISODES[2]}
+    cache.put([large[2]])
+    assert cache.get(EPISODES[:3]).keys() == {EPISODES[2]}
     large[2].version, large[2].state_bytes = 3, BYTES_MAX + 1
-    cache.keep([large[2]])
-    assert cache.take(EPISODES[:3]) == {}
+    cache.put([large[2]])
+    assert cache.get(EPISODES[:3]) == {}
 
 
 async def test_states_are_measured_as_they_are_kept(replicas: Replicas) -> None:
     here, _ = replicas
     taken = Feed().says(ONE, add(1))
     await here.hears(taken)
-    kept = here.reactor._cache.take([ONE])[ONE]
+    kept = here.reactor._cache.get([ONE])[ONE]
     assert kept.state_bytes == len(kept.state.model_dump_json())
 
 
 def test_an_older_save_that_returns_late_does_not_replace_a_newer_one() -> None:
     cache = RecordCache(2, lambda _subject: 0)
-    cache.keep([record(ONE, version=7)])
-    cache.keep([record(ONE, version=6)])
-    assert cache.take([ONE])[ONE].version == 8
+    cache.put([record(ONE, version=7)])
+    cache.put([record(ONE, version=6)])
+    assert cache.get([ONE])[ONE].version == 8
 
 
 def test_whoever_takes_a_record_changes_a_copy() -> None:
     cache = RecordCache(2, lambda _subject: 0)
-    cache.keep([record(ONE)])
-    cache.take([ONE])[ONE].inbox["feed"] = (9, "x")
-    cache.take([ONE])[ONE].blocked["feed"] = "data-invalid"
-    taken = cache.take([ONE])[ONE]
+    cache.put([record(ONE)])
+    cache.get([ONE])[ONE].inbox["feed"] = (9, "x")
+    cache.get([ONE])[ONE].blocked["feed"] = "data-invalid"
+    taken = cache.get([ONE])[ONE]
     assert (taken.inbox, taken.blocked) == ({}, {})
 
 
@@ -209,7 +212,7 @@ async def test_a_record_that_vanished_from_the_store_is_not_written_in_part(
     feed = Feed()
     await here.hears(feed.says(ONE, add(5)))
     here.store.disk.records.clear()
-    assert await here.hears(feed.says(ONE, add(2))) == ["applied"]
+    assert await here.hears(feed.says(ONE, add(2))) == [OutcomeStatus.APPLIED]
     assert (
         here.store.disk.documents()[0]["state"]["total"] == 2
     )  # decided on what is there: nothing

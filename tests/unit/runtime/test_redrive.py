@@ -14,9 +14,10 @@ import pytest
 from shared.contracts.event import MAX_EVENT_BYTES
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime import retry
-from shared.runtime.core.dead_letter import REASONS, STATUSES
+from shared.runtime.core.dead_letter import REASONS, STATUSES, Closed, DeadLetter
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.state_diff import changed_paths
+from shared.runtime.dead_letters.store import StreamKey, stream_of
 from shared.testing.fakes import Seam, When
 from tests.unit.runtime.redriving import (
     NOW,
@@ -95,9 +96,9 @@ async def test_like_failures_are_one_group_and_unlike_ones_are_not() -> None:
     life = await heard(world, BAD, *said)
     groups = await life.dead_letters.groups()
     largest = groups[0]
-    assert (largest["reason"], largest["count"], largest["streams"]) == ("decision-raised", 3, 3)
+    assert (largest.reason, largest.count, largest.streams) == ("decision-raised", 3, 3)
     assert len(groups) == 4
-    assert len({group["fingerprint"] for group in groups}) == 4
+    assert len({group.fingerprint for group in groups}) == 4
 
 
 async def test_handoffs_and_deadlines_have_rows_of_the_same_form() -> None:
@@ -167,7 +168,7 @@ async def test_what_is_foreseen_is_what_happens(seed: int) -> None:
     for stream in await life.dead_letters.streams({}, 100):
         [head, *_] = await life.dead_letters.stream(stream, 1)
         before = world.ending()
-        steps = await life.redriver.preview(head["id"], behind=True)
+        steps = await life.redriver.preview(head.id, behind=True)
         assert world.ending() == before, "a preview writes nothing"
         wanted = {"subject": stream[0], "stream": stream[1]}
         for step in steps:
@@ -271,7 +272,7 @@ async def test_who_did_what_when_and_why_is_written_down() -> None:
     world = await in_trouble()
     life = Life(world, GOOD)
     await life.redriver.redrive({}, WHO, limit=100)
-    [entry] = await life.dead_letters.written_down(10)
+    [entry] = await life.dead_letters.audit(10)
     assert (entry["actor_id"], entry["why"], entry["action"]) == (WHO.actor_id, WHO.why, "redrive")
     assert entry["result"]["redriven"] == 5
     assert entry["at"] <= entry["ended_at"]
@@ -299,7 +300,7 @@ async def test_a_discarded_event_has_no_effect_and_its_line_goes_on() -> None:
     with pytest.raises(Refused) as closed:
         await life.redriver.discard(head["id"], WHO)
     assert closed.value.code == "already-closed"
-    assert {e["action"] for e in await life.dead_letters.written_down(10)} == {"discard", "redrive"}
+    assert {e["action"] for e in await life.dead_letters.audit(10)} == {"discard", "redrive"}
 
 
 async def test_a_discarded_deadline_is_disarmed_and_the_others_fire() -> None:
@@ -374,7 +375,7 @@ async def test_what_could_not_be_put_in_order_can_only_be_discarded() -> None:
         with pytest.raises(Refused) as refused:
             await act()
         assert refused.value.code == "not-redrivable"
-    assert (await life.redriver.redrive({}, WHO, limit=10)).rows == 0
+    assert (await life.redriver.redrive({}, WHO, limit=10)).total == 0
     await life.redriver.discard(row["id"], WHO)
     assert [r["status"] for r in world.rows()] == ["discarded"]
     with pytest.raises(Unknown):
@@ -453,38 +454,38 @@ def _order_free(ending: dict[str, Any]) -> dict[str, Any]:
 
 
 class UnblocksWithoutLooking(Redriver):
-    """Looks for rows before it loads the record, so that one may come in between."""
+    """Looks for others before it loads the record, so that one may come in between."""
 
-    async def _unblock(self, row: Any) -> None:
-        subject, stream = row["subject"], row["stream"]
-        others = [
-            r for r in await self._dead_letters.stream((subject, stream), 2) if r["id"] != row["id"]
-        ]
-        if others:
+    async def _unblock(self, dead_letter: DeadLetter, stream: StreamKey) -> None:
+        first_two = await self._dead_letters.stream(stream, 2)
+        if any(one.id != dead_letter.id for one in first_two):
             return
+        subject, sender = stream
         record = (await self._store.load([subject]))[subject]
-        record.unblock(stream)
+        record.unblock(sender)
         await self._store.save([record], NOW)
 
 
 class ClosesFirst(Redriver):
-    """Closes the row before its line may go on."""
+    """Closes the dead letter before its stream may go on."""
 
-    async def _finish(self, row: Any, status: str, who: Any) -> None:
-        closed = {"at": NOW, "by": who.actor_id, "why": who.why}
-        await self._dead_letters.close(row["id"], status, closed)
-        await self._unblock(row)
+    async def _finish(self, dead_letter: DeadLetter, status: str, who: Any) -> None:
+        closed = Closed(NOW, who.actor_id, who.why)
+        await self._dead_letters.close(dead_letter.id, status, closed)
+        stream = stream_of(dead_letter)
+        assert stream is not None
+        await self._unblock(dead_letter, stream)
 
 
 class SkipsTheHead(Redriver):
-    """Redrives a line without keeping to its order."""
+    """Redrives a stream out of its order."""
 
-    async def _rows(self, wanted: Any) -> AsyncIterator[Any]:
-        rows: list[Any] = []
+    async def _in_order(self, wanted: Any) -> AsyncIterator[DeadLetter]:
+        found: list[DeadLetter] = []
         for stream in await self._dead_letters.streams(wanted, 100):
-            rows += reversed(await self._dead_letters.stream(stream, 100))
-        for row in rows:
-            yield row
+            found += reversed(await self._dead_letters.stream(stream, 100))
+        for dead_letter in found:
+            yield dead_letter
 
 
 @pytest.mark.parametrize("redriver", [ClosesFirst, SkipsTheHead])
@@ -504,7 +505,7 @@ async def test_a_mistake_is_found(redriver: type[Redriver]) -> None:
 
 # --- while more is heard ---------------------------------------------------------------------------------------
 
-CALLS = ("load", "save", "add_letters", "stream", "streams", "close", "write_down")
+CALLS = ("load", "save", "add_dead_letters", "stream", "streams", "close", "write_audit")
 
 
 def _slow(seed: int) -> Seam:

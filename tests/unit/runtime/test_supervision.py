@@ -44,7 +44,7 @@ async def test_a_relay_that_fails_is_red_is_begun_again_and_has_lost_nothing(
 ) -> None:
     publisher = _Buggy()
     relay = Relay(MemoryStore(SERVICE.kinds), publisher, runtime.metrics, 10)
-    relay.offer(SUBJECT, [ENTRY])
+    relay.enqueue(SUBJECT, [ENTRY])
     task = asyncio.create_task(runtime._for_ever("relay", relay.run))
     red = False
     while not relay.idle:
@@ -52,7 +52,7 @@ async def test_a_relay_that_fails_is_red_is_begun_again_and_has_lost_nothing(
         await asyncio.sleep(0)
     assert red
     assert "relay-failing" not in runtime.not_ready()
-    assert len(publisher.topic.records) == 1
+    assert len(publisher.topic.messages) == 1
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

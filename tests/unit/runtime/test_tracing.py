@@ -163,7 +163,7 @@ async def test_one_trace_leads_from_a_request_to_the_next_services_record(
 ) -> None:
     await refer(intake)
     await intake.publish()
-    await followup.consume("care.intake", intake.served.topic.records)
+    await followup.consume("care.intake", intake.served.topic.messages)
 
     spans = exporter.get_finished_spans()
     assert {trace_id(span) for span in spans} == {TRACE}, "the caller's own trace"
@@ -199,7 +199,7 @@ async def test_each_event_of_a_batch_stays_in_its_own_trace(
         await served.post("/referrals", REFERRAL, traceparent=f"00-{trace}-00000000000000aa-01")
     await intake.publish()
     exporter.clear()
-    await followup.consume("care.intake", intake.served.topic.records)
+    await followup.consume("care.intake", intake.served.topic.messages)
     spans = exporter.get_finished_spans()
     events = [span for span in spans if span.kind is SpanKind.CONSUMER]
     assert [(span.attributes or {})["care.batch.size"] for span in events] == [3] * 3, "one batch"
@@ -225,7 +225,7 @@ async def test_a_trace_goes_on_over_a_handoff(exporter: InMemorySpanExporter) ->
     assert {trace_id(span) for span in spans} == {TRACE}
     paths = [path(span, spans) for span in spans]
     assert ["toy: command", "toy: handoff Join", "toy: store save"] in paths, paths
-    assert {headers["ce_traceparent"][3:35] for _, headers, _ in topic.records} == {TRACE}
+    assert {headers["ce_traceparent"][3:35] for _, headers, _ in topic.messages} == {TRACE}
 
 
 async def test_nothing_about_a_person_is_in_a_span(
@@ -234,7 +234,7 @@ async def test_nothing_about_a_person_is_in_a_span(
     subject = await refer(intake)
     await intake.served.get(f"/episodes/{subject.partition('/')[2]}")
     await intake.publish()
-    await followup.consume("care.intake", intake.served.topic.records)
+    await followup.consume("care.intake", intake.served.topic.messages)
     spans = exporter.get_finished_spans()
     assert {name for span in spans for name in span.attributes or {}} <= ATTRIBUTES
     written = "".join(span.to_json() for span in spans)

@@ -19,6 +19,7 @@ from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive
 from shared.errors import Unavailable
 from shared.runtime.core.deadlines import Deadlines, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
+from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
@@ -154,8 +155,21 @@ class Feed:
             now=START + timedelta(minutes=number),
             decide=rule,
             stream=StreamPosition(stream, number, event_id),
-            dead_letter=lambda: {"_id": event_id, "subject": subject, "sequence": number},
+            original=lambda _record: original_of(stream, event_id, number),
         )
+
+
+def original_of(stream: str, event_id: str, number: int) -> MessageOriginal:
+    """The message that an input would have come in."""
+    return MessageOriginal(
+        document_id=event_id,
+        type=None,
+        position=Position(topic=stream, partition=0, offset=number, timestamp_ms=1_000),
+        event_id=event_id,
+        key=None,
+        headers=(),
+        data=None,
+    )
 
 
 def command(subject: str, rule: Rule, key: str) -> Work:
@@ -241,7 +255,7 @@ class World:
             for document in self.disk.documents()
         }
         said: dict[str, list[Any]] = defaultdict(list)
-        for subject, headers, data in self.topic.records:
+        for subject, headers, data in self.topic.messages:
             if (headers, data) not in said[subject]:
                 said[subject].append((headers, data))
         dead_letters = {row["_id"]: row["reason"] for row in self.disk.dead_letter_documents()}

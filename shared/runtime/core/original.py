@@ -1,0 +1,57 @@
+"""Originals: what a dead letter stores of the item itself, so that a redrive can decide exactly the same work again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where a message lies on Kafka; its timestamp in milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageOriginal:
+    """A Kafka message, byte for byte, with what is known of its identity."""
+
+    document_id: str
+    type: str | None
+    """The event type; None when the headers can't be read."""
+    position: Position
+    event_id: str | None
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandoffOriginal:
+    """An item that one record left for another, as its `handoffs` held it."""
+
+    document_id: str
+    type: str | None
+    """The class name of the handoff's body."""
+    from_subject: str
+    item: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlineOriginal:
+    """A deadline. Its record is all that a redrive needs."""
+
+    document_id: str
+    type: str | None
+    """`deadline:` and the deadline's kind."""
+    name: str
+
+
+Original = MessageOriginal | HandoffOriginal | DeadlineOriginal
+KINDS: Final = {MessageOriginal: "event", HandoffOriginal: "handoff", DeadlineOriginal: "deadline"}
+"""The name of each sort of original, as it is stored."""

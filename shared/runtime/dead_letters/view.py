@@ -1,0 +1,70 @@
+"""What operators may see of dead letters: ids, codes, numbers, times and places in the code. No content."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from shared.runtime.core.dead_letter import DeadLetter
+from shared.runtime.core.original import HandoffOriginal, MessageOriginal
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterGroup:
+    """The open dead letters of one fingerprint: like failures together."""
+
+    fingerprint: str
+    reason: str
+    type: str | None
+    exception: str | None
+    where: str | None
+    kind: str
+    redrivable: bool
+    count: int
+    streams: int
+    """How many streams they block."""
+    attempts: int
+    """The most attempts that any of them has had."""
+    first_seen: datetime
+    last_seen: datetime
+
+    def view(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
+    """One dead letter without its content; fields that do not apply to it are left out."""
+    original, edited, closed = dead_letter.original, dead_letter.edited, dead_letter.closed
+    message = original if isinstance(original, MessageOriginal) else None
+    handoff = original if isinstance(original, HandoffOriginal) else None
+    return _present(
+        {
+            "id": dead_letter.id,
+            "kind": dead_letter.kind,
+            "status": dead_letter.status,
+            "subject": dead_letter.subject,
+            "stream": dead_letter.stream,
+            "sequence": dead_letter.sequence,
+            "type": dead_letter.type,
+            "event_id": None if message is None else message.event_id,
+            "from_subject": None if handoff is None else handoff.from_subject,
+            "reason": dead_letter.reason,
+            "exception": dead_letter.exception,
+            "where": dead_letter.where,
+            "fingerprint": dead_letter.fingerprint,
+            "attempts": dead_letter.attempts,
+            "redrivable": dead_letter.redrivable,
+            "position": None if message is None else asdict(message.position),
+            "first_seen": dead_letter.first_seen,
+            "last_seen": dead_letter.last_seen,
+            "closed": None if closed is None else asdict(closed),
+            "edited": None
+            if edited is None
+            else _present({"at": edited.at, "by": edited.by, "why": edited.why}),
+        }
+    )
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

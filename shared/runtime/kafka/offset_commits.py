@@ -1,0 +1,35 @@
+"""Offset commits: the one place where the consumer commits its offsets to Kafka.
+
+Offsets are committed after the work is saved and never before, so a crash in between only means that some messages come
+again; the inbox of their records recognises them. For the same reason a commit that fails costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from shared.runtime.logs import log
+
+
+class Committer(Protocol):
+    """The part of a Kafka client that commits; raises `KafkaError`."""
+
+    async def commit(self, offsets: dict[TopicPartition, int], /) -> None:
+        """Store the next offset of each partition for the group."""
+        ...
+
+
+async def commit_offsets(client: Committer, ends: Mapping[TopicPartition, int]) -> None:
+    """Commit the next offset of each partition. Everything before them is saved or set aside. Never raises."""
+    try:
+        await client.commit(dict(ends))
+    except (CommitFailedError, IllegalStateError) as error:
+        # The partitions moved meanwhile: their next owner reads again, and the inbox recognises what was applied.
+        log.info("commit.moved_on", exception=type(error).__name__)
+    except KafkaError as error:
+        # A later commit covers this one.
+        log.warning("commit.failed", exception=type(error).__name__)

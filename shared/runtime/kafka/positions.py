@@ -1,0 +1,221 @@
+"""Positions: where a consumer stands in each of its partitions, and whether what it was given follows on from there.
+
+Pure bookkeeping over the few questions that `Client` answers: nothing here seeks, pauses, commits or logs. The consumer
+does what the answers ask for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from aiokafka import TopicPartition
+
+from shared.runtime.kafka.reading import Message
+
+
+class Client(Protocol):
+    """What positions ask of a Kafka client; aiokafka's consumer answers all of it. Raises `KafkaError`."""
+
+    def assignment(self) -> Collection[TopicPartition]:
+        """The partitions that this member holds."""
+        ...
+
+    async def committed(self, partition: TopicPartition, /) -> int | None:
+        """The offset that the group has committed; None when it never has."""
+        ...
+
+    async def beginning_offsets(
+        self, partitions: list[TopicPartition], /
+    ) -> Mapping[TopicPartition, int]:
+        """The first offset that retention has left."""
+        ...
+
+    async def end_offsets(
+        self, partitions: list[TopicPartition], /
+    ) -> Mapping[TopicPartition, int]:
+        """The offset that the next message will get."""
+        ...
+
+
+class Gap(NamedTuple):
+    """A partition that went on at `found` where `expected` should have come."""
+
+    partition: TopicPartition
+    expected: int
+    found: int
+
+
+class PositionLost(Exception):
+    """A topic no longer holds what should come next. Only an operator may decide to go on.
+
+    `code` is `history-removed` (retention removed messages that were not applied yet; `gaps` says where) or
+    `topic-made-again` (the topic is shorter than what was applied of it).
+    """
+
+    def __init__(self, code: str, gaps: Sequence[Gap] = ()) -> None:
+        super().__init__(code)
+        self.code = code
+        self.gaps = gaps
+
+
+class Positions:
+    """For every partition held: the next offset expected, and what is known of gaps before it."""
+
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = topics
+        self._expected: dict[TopicPartition, int] = {}
+        self._sought: dict[TopicPartition, int] = {}
+        """Where a gap was fetched again: when it is still there, it is real."""
+        self._removed: dict[TopicPartition, int] = {}
+        """Up to which offset retention has removed messages that were not applied; known, or accepted, once."""
+        self._target: dict[TopicPartition, int] | None = None
+        """The ends of the topics at assignment; None until they are asked for."""
+
+    # --- a batch ---------------------------------------------------------------------------------
+
+    async def without_gaps(
+        self, client: Client, messages: Sequence[Message]
+    ) -> tuple[Sequence[Message], list[Gap]]:
+        """The messages of the partitions that go on where the last batch ended, and the gaps of the others.
+
+        The caller has to seek each gap's `expected` and fetch again: aiokafka can drop fetched messages of healthy
+        partitions when a neighbour's can't be unpacked. A gap that is still there after that is real (a transaction
+        marker, a compacted message), and its messages pass.
+
+        Raises `PositionLost`.
+        """
+        first = first_offsets(messages)
+        await self.learn(client, first)
+        gaps: list[Gap] = []
+        for partition, offset in first.items():
+            expected = self._expected[partition]
+            if offset != expected:
+                await self._verify(client, partition, expected)
+            if offset > expected and self._sought.get(partition) != expected:
+                self._sought[partition] = expected
+                gaps.append(Gap(partition, expected, offset))
+            else:
+                self._sought.pop(partition, None)
+        if not gaps:
+            return messages, gaps
+        skipped = {gap.partition for gap in gaps}
+        return [m for m in messages if TopicPartition(m.topic, m.partition) not in skipped], gaps
+
+    async def learn(self, client: Client, partitions: Iterable[TopicPartition]) -> None:
+        """Ask where to begin on the partitions that are new here. Raises `PositionLost`.
+
+        A position that a batch has reached meanwhile stays.
+        """
+        unknown = [partition for partition in partitions if partition not in self._expected]
+        if not unknown:
+            return
+        committed = await asyncio.gather(*(client.committed(partition) for partition in unknown))
+        beginnings = await client.beginning_offsets(unknown)
+        gaps: list[Gap] = []
+        for partition, offset in zip(unknown, committed, strict=True):
+            wanted, beginning = offset or 0, beginnings[partition]
+            gaps += self._note_removed(partition, wanted, beginning)
+            self._expected.setdefault(partition, max(wanted, beginning))
+        if gaps:
+            raise PositionLost("history-removed", gaps)
+
+    async def _verify(self, client: Client, partition: TopicPartition, expected: int) -> None:
+        """Check that the topic still begins before and ends behind what is expected. Raises `PositionLost`."""
+        beginnings = await client.beginning_offsets([partition])
+        ends = await client.end_offsets([partition])
+        if ends[partition] < expected:
+            raise PositionLost("topic-made-again")
+        gaps = self._note_removed(partition, expected, beginnings[partition])
+        if gaps:
+            raise PositionLost("history-removed", gaps)
+
+    def _note_removed(self, partition: TopicPartition, expected: int, beginning: int) -> list[Gap]:
+        """The gap that retention has left before `beginning`; none when it was noted, and so accepted, before."""
+        if expected >= beginning or self._removed.get(partition, 0) >= beginning:
+            return []
+        self._removed[partition] = beginning
+        return [Gap(partition, expected, beginning)]
+
+    def advance(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Everything before these offsets is saved or set aside."""
+        self._expected |= ends
+
+    def rewound(self, first: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Where to fetch a batch again that began at `first`: never behind what should come next."""
+        return {
+            partition: min(offset, self._expected.get(partition, offset))
+            for partition, offset in first.items()
+        }
+
+    def give_up_removed(self, client: Client) -> dict[TopicPartition, int]:
+        """Go on behind what retention has removed; returns where, for the partitions held."""
+        assigned = client.assignment()
+        accepted = {
+            partition: max(self._expected.get(partition, 0), beginning)
+            for partition, beginning in self._removed.items()
+            if partition in assigned
+        }
+        self._expected |= accepted
+        return accepted
+
+    # --- rebalancing -----------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """The partitions are revoked. What was accepted as removed stays accepted."""
+        self._target = None
+        self._expected.clear()
+        self._sought.clear()
+
+    def assigned(self) -> None:
+        """The assignment is new: its ends have to be asked for."""
+        self._target = None
+
+    @property
+    def has_target(self) -> bool:
+        """The ends of the topics at assignment are known."""
+        return self._target is not None
+
+    async def take_target(self, client: Client) -> None:
+        """Remember how far the topics reach now, unless the assignment changes meanwhile. Raises `PositionLost`."""
+        assigned = set(client.assignment())
+        ends = await client.end_offsets(list(assigned))
+        await self.learn(client, assigned)
+        if set(client.assignment()) == assigned:
+            self._target = dict(ends)
+
+    @property
+    def caught_up(self) -> bool:
+        """Everything that was on the topics at assignment has been applied."""
+        return self._target is not None and all(
+            self._expected.get(partition, 0) >= end for partition, end in self._target.items()
+        )
+
+    # --- what is held ----------------------------------------------------------------------------
+
+    def buckets(self, assigned: Iterable[TopicPartition]) -> list[int]:
+        """The partition numbers held of *every* topic: this replica runs the deadlines of their records."""
+        held = Counter(partition.partition for partition in assigned)
+        return sorted(number for number, topics in held.items() if topics == len(self._topics))
+
+    def next_offsets(self, assigned: Collection[TopicPartition]) -> dict[str, int]:
+        """The next offset to be applied, by `topic/partition`, of the partitions held."""
+        return {
+            f"{partition.topic}/{partition.partition}": offset
+            for partition, offset in self._expected.items()
+            if partition in assigned
+        }
+
+
+def first_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:
+    """The first offset of each partition in a batch."""
+    first = {(message.topic, message.partition): message.offset for message in reversed(messages)}
+    return {TopicPartition(*place): offset for place, offset in first.items()}
+
+
+def end_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:
+    """The offset after the last message of each partition in a batch: the next one, as Kafka wants it committed."""
+    last = {(message.topic, message.partition): message.offset for message in messages}
+    return {TopicPartition(*place): offset + 1 for place, offset in last.items()}
