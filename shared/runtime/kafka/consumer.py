@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,6 +24,7 @@ from faststream.kafka.message import KafkaMessage
 
 from shared.contracts.event import TOPICS, Envelope
 from shared.errors import CareError, Refused
+from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED
 from shared.runtime.core.reactions import Reactions
@@ -68,6 +71,7 @@ class Consumer(ConsumerRebalanceListener):
         self._clock = clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
+        self._changes = Changes()
         self._backoff = Backoff()
         self._expected: dict[TopicPartition, int] = {}
         self._sought: dict[TopicPartition, int] = {}
@@ -108,7 +112,18 @@ class Consumer(ConsumerRebalanceListener):
             parser=_as_it_is,
             decoder=_undecoded,
         )
+        self._subscriber.get_msg = self._fetched
         self._subscriber(self.on_batch)
+
+    async def _fetched(self, kafka: AIOKafkaConsumer) -> tuple[Raw, ...]:
+        """The next batch. Replaces FastStream's own `get_msg`, which sleeps after each empty fetch.
+
+        An idle consumer spends half of its time in that sleep, and an event that arrives then waits for its end.
+        """
+        batches: Mapping[TopicPartition, list[Raw]] = await kafka.getmany(
+            timeout_ms=LOOK_AGAIN_MS, max_records=self._settings.batch_records
+        )
+        return tuple(chain.from_iterable(batches.values()))
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
@@ -127,7 +142,7 @@ class Consumer(ConsumerRebalanceListener):
     async def on_batch(self, records: Sequence[Raw]) -> None:
         """Save what the records lead to, then commit exactly what was saved or set aside."""
         await self._relay.room()
-        async with self._busy:
+        async with self._alone():
             first = _firsts(records)
             if self.halted is not None:  # partitions that came with a rebalance
                 self._rewind(first)
@@ -316,7 +331,7 @@ class Consumer(ConsumerRebalanceListener):
         log.warning("consumer.resumed", reason=was)
         kafka = self._joined
         if kafka is not None:
-            async with self._busy:
+            async with self._alone():
                 held = kafka.assignment()
                 given_up = {tp: at for tp, at in self._removed.items() if tp in held}
                 for tp, beginning in given_up.items():
@@ -364,7 +379,7 @@ class Consumer(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:
         """Finish the batch in hand before the partitions move."""
         del revoked  # all are given up at once: the assignor is an eager one
-        async with self._busy:
+        async with self._alone():
             self._target = None
             self._expected.clear()
             self._sought.clear()
@@ -380,6 +395,7 @@ class Consumer(ConsumerRebalanceListener):
             self.halt("topic-partitions-differ")
         elif self.halted is not None:
             self._hold()
+        self._changes.notify()
 
     async def caught_up(self) -> bool:
         """Everything that was on the topics when the partitions were assigned has been applied."""
@@ -388,7 +404,7 @@ class Consumer(ConsumerRebalanceListener):
         if kafka is None or not assigned or self.halted is not None:
             return False  # nothing may fire on stale knowledge
         if self._target is None:
-            async with self._busy:  # partitions can't be revoked meanwhile
+            async with self._alone():  # partitions can't be revoked meanwhile
                 assigned = set(kafka.assignment())
                 ends = await kafka.end_offsets(list(assigned))
                 await self._learn_starting_points(
@@ -413,6 +429,11 @@ class Consumer(ConsumerRebalanceListener):
         return sorted(n for n, topics in held.items() if topics == len(self._reactions.topics))
 
     @property
+    def topics(self) -> Sequence[str]:
+        """The topics that the service consumes."""
+        return self._reactions.topics
+
+    @property
     def positions(self) -> dict[str, int]:
         """The next offset to be applied, by `topic/partition`, of what this replica holds."""
         kafka = self._joined
@@ -426,6 +447,29 @@ class Consumer(ConsumerRebalanceListener):
     @property
     def busy(self) -> bool:
         return self._busy.locked()
+
+    def reached(self, positions: Mapping[str, int]) -> bool:
+        """No batch is in hand, the position on every partition held is known, and none is before one of these."""
+        kafka = self._joined
+        known = self.positions
+        if self.busy or kafka is None or len(known) != len(kafka.assignment()):
+            return False
+        return all(
+            known.get(partition, wanted) >= wanted for partition, wanted in positions.items()
+        )
+
+    async def until_reached(self, positions: Mapping[str, int]) -> None:
+        """Return once `reached` holds. The caller bounds the time."""
+        await self._changes.until(lambda: self.reached(positions))
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        """Hold the lock under which positions change, and wake those who wait for a position afterwards."""
+        try:
+            async with self._busy:
+                yield
+        finally:
+            self._changes.notify()
 
 
 def _firsts(records: Sequence[Raw]) -> dict[TopicPartition, int]:
