@@ -77,7 +77,7 @@ def _run(options: Options, json_file: Path | None, logs: Path | None, *, stay: b
     from shared.errors import CareError
 
     console = Console(stderr=True)
-    with start() as backend, stage(backend, logs) as stack:
+    with start(quick=True) as backend, stage(backend, logs) as stack:
         for process in stack.processes:
             console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
         began = monotonic()
@@ -91,7 +91,8 @@ def _run(options: Options, json_file: Path | None, logs: Path | None, *, stay: b
         console.print(picture.services(ledger), picture.sample(lived.rates))
         console.print(picture.table(ledger, monotonic() - began))
         console.print(
-            f"{world.steps} steps, {world.looks} looks, {world.journal.repeated} tries repeated"
+            f"{world.steps:,} steps, {world.looks:,} looks, {world.polls:,} polls, "
+            f"{world.journal.repeated:,} tries repeated"
         )
         if json_file is not None:
             report = {

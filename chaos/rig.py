@@ -28,6 +28,7 @@ from demo.cast.protagonist import PROGRAMS
 from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
 from demo.population import population
+from demo.quiet import TopicEnds
 from demo.run import live_through
 from demo.witnesses import gather
 from demo.world import World
@@ -108,14 +109,14 @@ class Verdict:
         }
 
 
-class _PatientWorld(World):
-    """The demo's driver, for a broker that may be away when it looks."""
+class _PatientEnds(TopicEnds):
+    """The ends of a broker that may be away when the demo's driver looks."""
 
-    async def ends(self) -> dict[str, int]:
+    async def read(self) -> Mapping[str, int]:
         while True:
             try:
                 async with asyncio.timeout(10):
-                    return await super().ends()
+                    return await super().read()
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(0.2)
 
@@ -203,8 +204,13 @@ class Rig:
             for key, process in self.processes.items()
             for name, _, n in (key.rpartition("-"),)
         }
-        world = _PatientWorld(urls, self.issuer, self.bootstrap, self.options.seed)
-        world.tries_seconds = world.quiet_within_seconds = PATIENCE_SECONDS
+        world = World(
+            urls,
+            self.issuer,
+            _PatientEnds(self.bootstrap),
+            self.options.seed,
+            patience_seconds=PATIENCE_SECONDS,
+        )
         effects: list[int] = []
         try:
             people = population(self.options.people, self.options.seed)

@@ -20,8 +20,9 @@ from demo.hours import (
     at,
     says,
 )
+from demo.journal import Expectation
 from demo.population import Person
-from demo.world import Expectation, Staff, World
+from demo.world import Staff, World
 
 Scheduled = tuple[str, list[Person], int]
 """A session's id, who is on its roster, and its minutes."""
@@ -139,16 +140,18 @@ class Group:
 
     async def _reach_out(self) -> None:
         """The morning after: call whoever did not come, most of the time."""
-        for p in sorted(self.members, key=lambda p: p.number):
-            if p.absences and p.days_luck.random() < 0.8:
-                reached = p.days_luck.random() < p.reachable
-                await self.staff.does(
-                    "counselor",
-                    "followup",
-                    f"/episodes/{p.episode_id}/outreach",
-                    {"channel": "call", "result": "reached" if reached else "no_answer"},
-                    who=p.label,
-                )
+        missed = [p for p in self.members if p.absences and p.days_luck.random() < 0.8]
+        await asyncio.gather(*(self._call(p) for p in missed))
+
+    async def _call(self, p: Person) -> None:
+        reached = p.days_luck.random() < p.reachable
+        await self.staff.does(
+            "counselor",
+            "followup",
+            f"/episodes/{p.episode_id}/outreach",
+            {"channel": "call", "result": "reached" if reached else "no_answer"},
+            who=p.label,
+        )
 
     async def complete_reviews(self, p: Person) -> None:
         """Look at everything that waits for a clinician."""

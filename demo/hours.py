@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from demo.world import Expectation, Expects
+from demo.journal import Expectation, Expects
 
 LAB: Final = time(8, 0)
 DESK: Final = time(9, 0)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from demo.journal import Accepted
 from demo.witnesses import Document, Evidence, Heard, Kept
-from demo.world import Accepted
 from shared.contracts import CATALOGUE
 
 EXAMPLES_MAX: Final = 20

@@ -28,6 +28,7 @@ from demo.hours import DESK, at
 from demo.ledger import Ledger, judge
 from demo.paths import PersonPath
 from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, population
+from demo.quiet import TopicEnds
 from demo.rates import Rate, rates
 from demo.witnesses import gather
 from demo.world import Staff, World
@@ -115,7 +116,7 @@ class Show:
 async def act(stack: Stack, options: Options, console: Console) -> Lived:
     """Live through the whole time, then make the ledger."""
     people = population(options.episodes, options.seed)
-    world = World(stack.urls, stack.issuer, stack.backend.kafka_bootstrap, options.seed)
+    world = World(stack.urls, stack.issuer, TopicEnds(stack.backend.kafka_bootstrap), options.seed)
     show = Show(people, console)
     try:
         with Live(

@@ -16,7 +16,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
 
-from demo.world import Accepted
+from demo.journal import Accepted
 from shared.contracts.event import TOPICS
 
 Document = dict[str, Any]

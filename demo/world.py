@@ -1,4 +1,4 @@
-"""Time and the outside world of the demo: the stepped clock, quiescence, and staff who call HTTP.
+"""Time and the outside world of the demo: the stepped clock, and staff who call HTTP.
 
 Time jumps to the next instant at which anybody has something to do, but only when everything that follows from the
 last one is done: nothing waits in an outbox, every topic is read to its end, every deadline due has fired. So the
@@ -10,58 +10,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
 
-import aiohttp
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from shared.contracts.event import TOPICS
+from demo.journal import Accepted, Expects, Journal
+from demo.quiet import Quiet, TopicEnds
+from demo.services import DemoError, Services
 from shared.decision import derive_id
 from shared.devtools.issuer import LocalIssuer
-from shared.errors import CareError
 
 TRIES_SECONDS: Final = 90.0
 """How long a command is repeated while a service is away, or has not heard of its subject yet."""
 QUIET_WITHIN_SECONDS: Final = 120.0
-CLOCK: Final = "/ops/clock"
-TOLD_WITHIN: Final = aiohttp.ClientTimeout(total=1)
-
-
-class DemoError(CareError):
-    """The demo can't go on: a service refuses what should be legal, or never becomes quiet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """One accepted command, as the driver's own journal has it: the ledger's first witness.
-
-    `expects` are the facts that must follow, as (type, subject, some of the data).
-    """
-
-    service: str
-    path: str
-    subject: str
-    sequence: int
-    expects: tuple[tuple[str, str, Mapping[str, Any]], ...]
-
-
-@dataclass(slots=True)
-class Journal:
-    """Everything the services accepted."""
-
-    accepted: list[Accepted] = field(default_factory=list[Accepted])
-    requests: int = 0
-    repeated: int = 0
-
-
-Expectation = tuple[str, str, Mapping[str, Any]]
-Expects = Callable[[Mapping[str, Any]], tuple[Expectation, ...]]
 
 
 class Staff:
@@ -134,29 +95,29 @@ class World:
     """The stepped clock and everything that has to be quiet before it moves."""
 
     def __init__(
-        self, urls: Mapping[str, str], issuer: LocalIssuer, bootstrap: str, seed: int
+        self,
+        urls: Mapping[str, str],
+        issuer: LocalIssuer,
+        ends: TopicEnds,
+        seed: int,
+        *,
+        patience_seconds: float | None = None,
     ) -> None:
         self.issuer = issuer
         self.journal = Journal()
-        self._urls = dict(urls)
         self._seed = seed
-        self._bootstrap = bootstrap
-        self._client: aiohttp.ClientSession | None = None
-        operator = issuer.token("operations", "operator", derive_id("demo", "operator"))
-        self._as_operator = {"Authorization": f"Bearer {operator}"}
+        self._services = Services(urls, issuer, self.journal, patience_seconds or TRIES_SECONDS)
+        self._ends = ends
+        self._quiet = Quiet(self._services, ends, patience_seconds or QUIET_WITHIN_SECONDS)
+        self._stepping = asyncio.Lock()
         self._agenda: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._ties = itertools.count()
         self._awake = 0
         self._all_waiting = asyncio.Event()
         self._failure: BaseException | None = None
-        self._kafka: AIOKafkaConsumer | None = None
         self.now: datetime | None = None
         self.steps = 0
-        self.looks = 0
-        self.records = 0
         self.on_step: Callable[[World], Awaitable[None]] | None = None
-        self.tries_seconds = TRIES_SECONDS
-        self.quiet_within_seconds = QUIET_WITHIN_SECONDS
 
     # --- people's own time -----------------------------------------------------------------------
 
@@ -192,133 +153,96 @@ class World:
     # --- stepping --------------------------------------------------------------------------------
 
     async def run(self, begin: datetime) -> None:
-        """Step from instant to instant until nobody has anything left to do, and no deadline is near."""
+        """Step from instant to instant until nobody has anything left to do, and no deadline is near.
+
+        The services' clocks are set only when something happens at an instant: a deadline, or a request.
+        """
         instant: datetime | None = begin
-        next_due: datetime | None = begin
         while instant is not None:
-            await self._set_clock(instant)
-            if next_due is not None and next_due <= instant:
-                next_due = await self.quiet()
-            if await self._wake(instant):
-                next_due = await self.quiet()
+            self._go_to(instant)
+            if self._is_due(instant):
+                await self._settle()
+            await self._wake(instant)
+            if self._quiet.unsure:
+                await self._settle()
             self.steps += 1
             if self.on_step is not None:
                 await self.on_step(self)
-            instant = self._next(next_due)
+            instant = self._next()
 
     async def step_to(self, instant: datetime) -> None:
         """Step by hand: through every deadline on the way to `instant`, and until all is quiet there."""
-        due = instant if self.now is None else await self.quiet(instant)
+        if self.now is not None:
+            await self.quiet()
         while self.now is None or self.now < instant:
-            await self._set_clock(instant if due is None else min(instant, due))
+            due = self._quiet.next_due
+            self._go_to(instant if due is None else min(instant, due))
             self.steps += 1
-            due = await self.quiet(instant)
+            await self._settle()
 
-    async def _listen(self) -> None:
-        if self._kafka is None:
-            kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
-            await kafka.start()
-            self._kafka = kafka
+    async def quiet(self) -> None:
+        """Return when nothing is under way anywhere, even if others than this driver have called the services."""
+        self._quiet.disturb(*self._services.names)
+        await self._settle()
 
-    def _next(self, next_due: datetime | None) -> datetime | None:
+    def _go_to(self, instant: datetime) -> None:
+        self.now = instant.astimezone(UTC)  # two people may name one instant in different zones
+
+    def _is_due(self, instant: datetime) -> bool:
+        """Whether a service may have something to do at this instant before anybody sends a request."""
+        due = self._quiet.next_due
+        return bool(self._quiet.unsure) or (due is not None and due <= instant)
+
+    async def _settle(self) -> None:
+        assert self.now is not None
+        await self._set_clock()
+        await self._quiet.settle(self.now)
+
+    async def _set_clock(self) -> None:
+        """Set the services' clocks to this instant, once."""
+        assert self.now is not None
+        async with self._stepping:
+            if self._services.clock != self.now:
+                await self._services.step_to(self.now)
+                self._quiet.stepped_to(self.now)
+
+    def _next(self) -> datetime | None:
         """Deadlines alone keep time moving only while somebody's path goes on."""
         if not self._agenda:
             return None
-        planned = self._agenda[0][0]
-        return planned if next_due is None else min(planned, next_due)
+        planned, due = self._agenda[0][0], self._quiet.next_due
+        return planned if due is None else min(planned, due)
 
-    async def _wake(self, instant: datetime) -> bool:
-        """Let everybody act whose time has come; whether anybody did."""
-        acted = False
+    async def _wake(self, instant: datetime) -> None:
+        """Let everybody act whose time has come."""
         while self._agenda and self._agenda[0][0] <= instant:
             _, _, future = heapq.heappop(self._agenda)
             self._awake += 1
             self._all_waiting.clear()
             future.set_result(None)
-            acted = True
         if self._awake:
             await self._all_waiting.wait()
         if self._failure is not None:
             raise self._failure
-        return acted
 
-    async def _set_clock(self, instant: datetime) -> None:
-        self.now = instant.astimezone(UTC)  # two people may name one instant in different zones
-        await asyncio.gather(*(self._put_clock(name) for name in self._urls))
-
-    async def _put_clock(self, service: str) -> None:
-        assert self.now is not None
-        await self._answer(
-            "PUT",
-            f"{self._urls[service]}{CLOCK}",
-            {"now": self.now.isoformat()},
-            self._as_operator,
-        )
-
-    async def quiet(self, ahead: datetime | None = None) -> datetime | None:
-        """Return when nothing is under way anywhere; the earliest deadline up to `ahead`, or to the next plan.
-
-        A service that was idle, and has applied everything that is on its topics *now*, has had nothing to do since
-        it was asked: only the others are asked again.
-        """
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.quiet_within_seconds
-        horizon = self._horizon() if ahead is None else ahead
-        flows: dict[str, dict[str, Any]] = {}
-        open_names = list(self._urls)
-        while open_names:
-            self.looks += 1
-            answers = await asyncio.gather(*(self._flow(name, horizon) for name in open_names))
-            flows |= dict(zip(open_names, answers, strict=True))
-            ends = await self.ends()
-            self.records = sum(ends.values())
-            open_names = [name for name, flow in flows.items() if not self._is_quiet(flow, ends)]
-            if open_names and loop.time() > until:
-                raise DemoError("never-quiet", f"Still busy: {', '.join(open_names)}.")
-            if open_names:
-                await asyncio.sleep(0.003)
-        dues = [due for flow in flows.values() if (due := flow["next_due"]) is not None]
-        return datetime.fromisoformat(min(dues)) if dues else None
-
-    def _horizon(self) -> datetime:
-        """The next instant somebody waits for; deadlines beyond it need not be known yet."""
-        assert self.now is not None
-        return self._agenda[0][0] if self._agenda else self.now
-
-    def _is_quiet(self, flow: Mapping[str, Any], ends: Mapping[str, int]) -> bool:
-        assert self.now is not None
-        now, ran_until = flow["now"], flow["deadlines_ran_until"]
-        if flow["busy"] or "next_due" not in flow or now is None or ran_until is None:
-            return False
-        due = flow["next_due"]
-        return (
-            datetime.fromisoformat(now) == datetime.fromisoformat(ran_until) == self.now
-            and (due is None or datetime.fromisoformat(due) > self.now)
-            and len(flow["positions"]) > 0
-            and all(ends[partition] == at for partition, at in flow["positions"].items())
-        )
-
-    async def _flow(self, service: str, horizon: datetime) -> dict[str, Any]:
-        query = f"wait_seconds=0.2&due_until={quote(horizon.isoformat())}"
-        flow = await self._answer(
-            "GET",
-            f"{self._urls[service]}/ops/flow?{query}",
-            None,
-            self._as_operator,
-        )
-        if flow["now"] is None:  # it was restarted, and does not know the time yet
-            await self._put_clock(service)
-        return flow
-
-    async def ends(self) -> dict[str, int]:
+    async def ends(self) -> Mapping[str, int]:
         """How far every partition reaches, by `topic/partition`."""
-        await self._listen()
-        assert self._kafka is not None
-        partitions = [
-            TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
-        ]
-        ends: dict[TopicPartition, int] = await self._kafka.end_offsets(partitions)
-        return {f"{tp.topic}/{tp.partition}": end for tp, end in ends.items()}
+        return await self._ends.read()
+
+    @property
+    def looks(self) -> int:
+        """How often the ends of all topics were read."""
+        return self._quiet.looks
+
+    @property
+    def polls(self) -> int:
+        """How often a replica was polled until it was quiet."""
+        return self._quiet.polls
+
+    @property
+    def records(self) -> int:
+        """Events on all topics, as of the last look."""
+        return self._quiet.records
 
     # --- HTTP ------------------------------------------------------------------------------------
 
@@ -333,7 +257,7 @@ class World:
         *,
         accept_problems: bool = False,
     ) -> dict[str, Any]:
-        """One command with one key, repeated while the service is away or has not heard enough.
+        """One command with one key, repeated while the service is away or lacks an event that the command needs.
 
         With `accept_problems` a refusal is an answer; otherwise it raises `DemoError`.
         """
@@ -341,81 +265,19 @@ class World:
         self.journal.requests += 1
         key = derive_id("demo", str(self._seed), who, method, path, self.now.isoformat())
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
-        url = f"{self._urls[service]}{path}"
-        return await self._answer(method, url, body, headers, accept_problems=accept_problems)
+        await self._set_clock()
+        self._quiet.disturb(service)
+        return await self._services.call(
+            method, service, path, headers, body, accept_problems=accept_problems
+        )
 
     async def question(self, service: str, path: str, token: str) -> dict[str, Any]:
-        """One question, repeated while the service is away."""
+        """One question, repeated while the service is away. A read of personal data is logged, so it disturbs too."""
+        await self._set_clock()
+        self._quiet.disturb(service)
         headers = {"Authorization": f"Bearer {token}"}
-        return await self._answer("GET", f"{self._urls[service]}{path}", None, headers)
-
-    async def _answer(
-        self,
-        method: str,
-        url: str,
-        body: Mapping[str, Any] | None,
-        headers: Mapping[str, str],
-        *,
-        accept_problems: bool = False,
-    ) -> dict[str, Any]:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.tries_seconds
-        tries = 0
-        while True:
-            tries += 1
-            problem = "no answer"
-            try:
-                async with self._http().request(
-                    method, url, json=body, headers=headers
-                ) as response:
-                    status, problem = response.status, await response.text()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                problem = type(error).__name__
-            else:
-                if status < 400:
-                    return json.loads(problem)
-                if not self._passing(status, problem):
-                    if accept_problems:
-                        return json.loads(problem)
-                    raise DemoError("refused", f"{method} {url}: {status} {problem}")
-            if loop.time() > until:
-                raise DemoError("gave-up", f"{method} {url}: {problem}")
-            self.journal.repeated += 1
-            await asyncio.sleep(0.1)
-            if not url.endswith(CLOCK) and ("clock-not-set" in problem or tries % 10 == 0):
-                await self._tell_time()
-
-    async def _tell_time(self) -> None:
-        """Who was started again does not know the time: the service asked, or one that it has to hear from first.
-
-        Told once, to whoever is there now; nobody waits here for those who are away.
-        """
-        assert self.now is not None
-        time = {"now": self.now.isoformat()}
-
-        async def tell(base: str) -> None:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with self._http().put(
-                    f"{base}{CLOCK}", json=time, headers=self._as_operator, timeout=TOLD_WITHIN
-                ):
-                    pass
-
-        await asyncio.gather(*(tell(base) for base in self._urls.values()))
-
-    @staticmethod
-    def _passing(status: int, problem: str) -> bool:
-        away, not_yet = 503, 409
-        return status == away or (status == not_yet and "not-yet-known" in problem)
-
-    def _http(self) -> aiohttp.ClientSession:
-        if self._client is None:
-            self._client = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=30), connector=aiohttp.TCPConnector(limit=40)
-            )
-        return self._client
+        return await self._services.call("GET", service, path, headers)
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        if self._kafka is not None:
-            await self._kafka.stop()
+        await self._services.close()
+        await self._ends.close()

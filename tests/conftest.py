@@ -55,7 +55,7 @@ _backends: list[Backend] = []
 @pytest.fixture(scope="session")
 def backend() -> Iterator[Backend]:
     """Kafka and a store, whatever there is: given, containers or processes."""
-    with start() as started:
+    with start(quick=True) as started:
         _backends.append(started)
         yield started
 

@@ -43,6 +43,7 @@ from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
+from shared.runtime.quiescence import Quiescence
 from shared.runtime.recovery.journal import COMPACTED, KafkaJournal, journal_topic
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
@@ -127,6 +128,10 @@ class Runtime:
         self._tracing = tracing
         if tracing is not None:
             tracing.instrument(self.reactor, self.store, self._publisher, self._topic)
+        self._started = asyncio.Event()
+        self.quiescence = Quiescence(
+            self._started, self.reactor, self.relay, self.consumer, self.timers, self.clock
+        )
         self._sweeper = Sweeper(
             self.reactor, self.relay, self.consumer, settings.sweep_after_seconds
         )
@@ -135,7 +140,6 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
         self._topics_seen = True
-        self._started = False
         self._stopping = False
         self.refusal: ConfigurationError | None = None
 
@@ -182,7 +186,7 @@ class Runtime:
             )
         ]
         await self._sweeper.recover_at_start()
-        self._started = True
+        self._started.set()
         log.info("service.started")
 
     async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -254,9 +258,9 @@ class Runtime:
     async def stop(self) -> None:
         """Finish the batch and the commands in hand, publish their events, then close the connections."""
         self._stopping = True
-        if self._started:
+        if self._started.is_set():
             await self._broker.stop()
-        if self._started and self.refusal is None:
+        if self._started.is_set() and self.refusal is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.shutdown_seconds):
                     await self.reactor.settle()
@@ -274,17 +278,8 @@ class Runtime:
 
     @property
     def busy(self) -> bool:
-        """Work is under way in this process, or a stepped clock has moved and its deadlines have not run yet."""
-        return (
-            self.reactor.busy
-            or not self.relay.idle
-            or self.consumer.busy
-            or (
-                isinstance(self.clock, SteppedClock)
-                and self.clock.set
-                and self.timers.ran_until != self.clock.now()
-            )
-        )
+        """Something is under way in this process, or a stepped clock has moved and deadlines are to be run."""
+        return self.quiescence.busy
 
     # --- health ----------------------------------------------------------------------------------
 
@@ -296,7 +291,7 @@ class Runtime:
 
     def ensure_operable(self) -> None:
         """Raises `Unavailable` when operators can't work on dead letters. They can while the consumer is halted."""
-        if self.refusal is not None or not self._started or self._stopping:
+        if self.refusal is not None or not self._started.is_set() or self._stopping:
             raise Unavailable(self.not_ready()[0], "The service is not ready.", hint="Retry.")
 
     def not_ready(self) -> list[str]:
@@ -304,7 +299,7 @@ class Runtime:
         reasons: list[str] = []
         if self.refusal is not None:
             reasons.append(self.refusal.code)
-        elif not self._started:
+        elif not self._started.is_set():
             reasons.append("starting")
         if self._stopping:
             reasons.append("stopping")

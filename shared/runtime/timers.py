@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import Unavailable
-from shared.runtime.clock import Clock
+from shared.runtime.changes import Changes
+from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import deadline_original
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
@@ -39,6 +40,7 @@ class Timers:
         self._consumer = consumer
         self._clock = clock
         self._ran_until: datetime | None = None
+        self._changes = Changes()
         self.healthy = True
         """False while the store or the broker does not answer; the timers notice that even without traffic."""
 
@@ -46,6 +48,16 @@ class Timers:
     def ran_until(self) -> datetime | None:
         """This replica has fired all its deadlines up to this instant."""
         return self._ran_until
+
+    def ran(self, clock: Clock) -> bool:
+        """Whether every deadline up to a stepped clock's time has fired; always true on wall time, which goes on."""
+        return (
+            not isinstance(clock, SteppedClock) or not clock.set or clock.now() == self._ran_until
+        )
+
+    async def until_ran(self, clock: Clock) -> None:
+        """Return once `ran` holds."""
+        await self._changes.until(lambda: self.ran(clock))
 
     async def run(self) -> None:
         backoff = Backoff()
@@ -79,6 +91,7 @@ class Timers:
                 if outcome.error is not None:  # an outbox is full: wait, do not spin
                     raise outcome.error
         self._ran_until = now
+        self._changes.notify()
         return True
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from demo.cast.protagonist import PROGRAMS
 from demo.hours import LEVEL, says
 from demo.ledger import Ledger, judge
+from demo.quiet import TopicEnds
 from demo.witnesses import Evidence, Heard, gather, read_topics
 from demo.world import Staff, World
 from shared.devtools.backends import Backend
@@ -81,7 +82,9 @@ class Flow:
             else f"{process.name}-{n}": process.url
             for n, process in enumerate(stack.processes)
         }
-        self.world = World(self.urls, stack.issuer, stack.backend.kafka_bootstrap, seed=1)
+        self.world = World(
+            self.urls, stack.issuer, TopicEnds(stack.backend.kafka_bootstrap), seed=1
+        )
         self.staff = Staff(self.world, FACILITY)
         self.monday = BEGINS_ON
         self._patients = 0

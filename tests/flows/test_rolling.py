@@ -13,6 +13,7 @@ import pytest
 from demo import run
 from demo.ledger import judge
 from demo.population import population
+from demo.quiet import TopicEnds
 from demo.witnesses import gather
 from demo.world import World
 from shared.devtools.backends import Backend
@@ -80,7 +81,7 @@ async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
         session_timeout_ms="6000",
         database_prefix=prefix,
     ) as stack:
-        world = World(stack.urls, stack.issuer, backend.kafka_bootstrap, SEED)
+        world = World(stack.urls, stack.issuer, TopicEnds(backend.kafka_bootstrap), SEED)
         rolling = _Rolling(stack)
         try:
             load = asyncio.create_task(run.live_through(world, population(EPISODES, SEED), {}))

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from demo.world import DemoError
+from demo.services import DemoError
 from tests.flows.scene import (
     EVENING,
     FOR_DETOX,

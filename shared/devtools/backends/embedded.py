@@ -18,14 +18,14 @@ _IMPATIENT_S = 0.4
 
 @contextlib.contextmanager
 def embedded(
-    directory: Path, say: Callable[[str], None], progress: Progress, *, keep: bool
+    directory: Path, say: Callable[[str], None], progress: Progress, *, keep: bool, quick: bool
 ) -> Generator[Backend]:
     """Both servers over `directory`, started side by side, stopped at the end.
 
-    Where the data is not kept, a server that is slow to end cleanly is not waited for.
+    Where the data is not kept, a server that is slow to end cleanly is not waited for. `quick`: see `start`.
     """
     broker = apache_server(directory, say, progress)
-    store = store_server(directory)
+    store = store_server(directory, oplog=not quick)
     servers = (broker, store)
     try:
         _start_together(servers)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, StringConstraints
 
 from shared.contracts.codes import Timestamp
 from shared.errors import Refused
@@ -21,7 +20,11 @@ from shared.runtime.http.replica import Replica
 router = APIRouter(tags=["operations"])
 
 OPERATOR = require_roles("operator")
-LOOK_SECONDS: Final = 0.002
+WAIT_SECONDS_MAX: Final = 1.0
+"""How long a long poll may last: a service that is being stopped finishes its requests first."""
+POSITIONS_MAX: Final = 200
+Position = Annotated[str, StringConstraints(pattern=r"^[a-z.]{1,100}/[0-9]{1,4}:[0-9]{1,15}$")]
+"""A place on a topic: `topic/partition:offset`, where the offset is that of the next record."""
 
 
 class Ran(Protocol):
@@ -32,10 +35,18 @@ class Ran(Protocol):
 
 
 class Positioned(Protocol):
-    """The consumer: how far it has come in each partition."""
+    """The consumer: what it consumes, and how far it has come in each partition."""
 
     @property
+    def topics(self) -> Sequence[str]: ...
+    @property
     def positions(self) -> Mapping[str, int]: ...
+
+
+class Settling(Protocol):
+    """What waits until a replica is quiet and has come as far as these positions."""
+
+    async def reached(self, positions: Mapping[str, int], within_seconds: float) -> bool: ...
 
 
 class WatchedReplica(Replica, Protocol):
@@ -45,6 +56,8 @@ class WatchedReplica(Replica, Protocol):
     def timers(self) -> Ran: ...
     @property
     def consumer(self) -> Positioned: ...
+    @property
+    def quiescence(self) -> Settling: ...
     @property
     def busy(self) -> bool: ...
 
@@ -91,21 +104,22 @@ async def metrics(request: Request) -> Response:
 async def flow(
     call: Annotated[Call, OPERATOR],
     due_until: Timestamp | None = None,
-    wait_seconds: Annotated[float, Query(ge=0, le=1)] = 0,
+    reached: Annotated[list[Position] | None, Query(max_length=POSITIONS_MAX)] = None,
+    wait_seconds: Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX)] = 0,
 ) -> dict[str, Any]:
     """How far this replica has come, and with `due_until` the service's earliest deadline up to then.
 
     A replica is quiet when it is not busy (no batch, command, outbox or handoff in hand) and its deadlines have run up
     to the domain time. Read all services first and the topics' end offsets after them: equal positions then mean that
-    nothing is under way. The answer comes as soon as this replica is idle, or after `wait_seconds`; only an idle one
-    gives `next_due`.
+    nothing is under way.
+
+    With `wait_seconds` this is a long poll: the answer comes at the moment at which the replica is quiet and has
+    applied everything before the positions in `reached` (`topic/partition:offset`; partitions that it does not hold
+    are left out), or after that time with `busy` as it is by then. `next_due` is there when it is not busy.
     """
     runtime = _replica(call.request)
     clock = runtime.clock
-    loop = asyncio.get_running_loop()
-    until = loop.time() + wait_seconds
-    while runtime.busy and loop.time() < until:  # noqa: ASYNC110 - many things make it busy
-        await asyncio.sleep(LOOK_SECONDS)
+    await runtime.quiescence.reached(_offsets(reached or ()), wait_seconds)
     stepped_unset = isinstance(clock, SteppedClock) and not clock.set
     ran_until = runtime.timers.ran_until
     report: dict[str, Any] = {
@@ -113,6 +127,7 @@ async def flow(
         "ready": not runtime.not_ready(),
         "now": None if stepped_unset else clock.now().isoformat(),
         "busy": runtime.busy,
+        "topics": sorted(runtime.consumer.topics),
         "positions": runtime.consumer.positions,
         "deadlines_ran_until": None if ran_until is None else ran_until.isoformat(),
     }
@@ -120,6 +135,11 @@ async def flow(
         next_due = await runtime.store.next_due(due_until)
         report["next_due"] = None if next_due is None else next_due.isoformat()
     return report
+
+
+def _offsets(positions: Iterable[str]) -> dict[str, int]:
+    places = (position.rpartition(":") for position in positions)
+    return {partition: int(offset) for partition, _, offset in places}
 
 
 @router.put("/ops/clock")

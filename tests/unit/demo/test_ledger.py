@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from demo.journal import Accepted
 from demo.ledger import Ledger, judge, outcomes
 from demo.witnesses import Evidence, Heard, Kept
-from demo.world import Accepted
 from shared.contracts import CATALOGUE
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
