@@ -12,11 +12,11 @@ from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
     Prescribed,
-    all_done,
     not_expected,
 )
 from services.attendance.episode.hours import LevelFrom
 from services.attendance.screening import incentives, specimens
+from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
@@ -83,7 +83,7 @@ def merged(
 def _nothing_left(
     state: EpisodeState, reason: ClearedReason, cause: Cause
 ) -> Decision[EpisodeState]:
-    state, cleared = all_done(state, reason)
+    state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
@@ -95,7 +95,7 @@ def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
-    state, cleared = all_done(state, ClearedReason.WITHDRAWN)
+    state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
     handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
@@ -194,7 +194,9 @@ def discharged(
         if booking.open and booking.starts_at > event.discharged_at
     )
     gone = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = all_done(state.replace(bookings=gone), ClearedReason.EPISODE_CLOSED)
+    state, cleared = loops.close_all(
+        state.replace(bookings=gone), reason=ClearedReason.EPISODE_CLOSED
+    )
     state, said = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )

@@ -20,6 +20,7 @@ Read on in:
 `outreach/`          reaching out, tier by tier; return to use and re-engagement
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
+`loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that
 `event_handlers.py`  rules for other services' events along that path
 `mistakes.py`        what was entered in error, and how it is taken back

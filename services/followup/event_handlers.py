@@ -140,7 +140,7 @@ def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause
     state = state.replace(referrals=left)
     if event.outcome is ReferralOutcome.ADMITTED:
         if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
-            return Decision(*episode_state.end_outreach(state, ClearedReason.RESOLVED))
+            return Decision(*episode_state.close_outreach(state, ClearedReason.RESOLVED))
         return Decision(state)
     nobody_has_them = state.admission is None and not left and state.outreach is None
     lost = event.outcome in (ReferralOutcome.NO_SHOW, ReferralOutcome.LOST)

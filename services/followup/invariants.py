@@ -17,14 +17,13 @@ from services.followup.episode.episode_state import EpisodeState, Step
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
 from services.followup.measures.transitions import MEASURED_BY, inferred, local_day, zone
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role
-from shared.contracts.followup import FollowupEvent
+from shared import loops
+from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.event import Event
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, derive_id
-from shared.loops import close_loops, must_stand, open_loop
+from shared.loops import must_stand
 
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
-"""Who sees to it that the person is seen in time; the supervisor for the last two days."""
 ESCALATED_DAYS_BEFORE: Final = 1
 """A clock goes to its next owner with the beginning of the last day but one that counts. House rule."""
 
@@ -134,25 +133,20 @@ def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
         for clock in clocks(state)
         if clock.met_on is not None
     }
-    said: list[FollowupEvent] = []
+    said: list[Event] = []
     for loop in state.loops_of(FollowupLoop.TIMELY_VISIT):
         if loop.id in wanted:
             continue
-        state, gone = close_loops(state, [loop])
         reason = ClearedReason.RESOLVED if loop.id in met else ClearedReason.SUPERSEDED
-        said += [episode_state.cleared(one, reason) for one in gone]
+        state, cleared = loops.close_all(state, (loop,), reason)
+        said += cleared
     for loop_id, clock in wanted.items():
         loop = state.loop(FollowupLoop.TIMELY_VISIT, loop_id)
         last_call = _midnight(state, clock.last_on - timedelta(days=ESCALATED_DAYS_BEFORE))
         deadline_at = max(last_call, cause.now) if loop is None else last_call
         if loop is None or (loop.step == 0 and loop.deadline_at < deadline_at):
-            state = open_loop(
-                state,
-                FollowupLoop.TIMELY_VISIT,
-                loop_id,
-                deadline_at=deadline_at,
-                owners=OWNERS,
-                cause=cause,
+            state = loops.open_loop(
+                state, FollowupLoop.TIMELY_VISIT, loop_id, cause, deadline_at=deadline_at
             )
     return state, tuple(said)
 
@@ -163,8 +157,8 @@ def clock_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeS
     for key, clock in _pending(state, today).items():
         if name.endswith(derive_id("timely-visit", cause.subject, key)):
             lapses_at = _midnight(state, clock.last_on + timedelta(days=1))
-            state, said = episode_state.deadline_missed(state, name, lapses_at - cause.now, cause)
-            return Decision(state.arm(name, lapses_at), said)
+            raised = loops.escalate(state, name, cause, again_after=lapses_at - cause.now)
+            return Decision(raised.state.arm(name, lapses_at), raised.events)
     return Decision(state)
 
 

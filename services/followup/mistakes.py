@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.decision import Cause, Decision, Handoff
@@ -29,7 +30,7 @@ def merged(
 
 def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
     handoffs = _frees_the_one_before(state, cause)
-    _, said = episode_state.end_everything(state, reason)
+    _, said = episode_state.close_everything(state, reason)
     return Decision(EpisodeState(void=True), said, handoffs)
 
 
@@ -40,7 +41,7 @@ def admission_undone(
     handoffs = _frees_the_one_before(state, cause)
     kept = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
     kinds = (kind for kind in FollowupLoop if kind not in kept)
-    state, said = episode_state.end(state, ClearedReason.WITHDRAWN, *kinds)
+    state, said = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.replace(

@@ -6,20 +6,16 @@ opened stays open.
 
 from __future__ import annotations
 
-from typing import Final
-
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission
 from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused
-
-AFTER_ADMISSION: Final = (IntakeLoop.ORIENTATION,)
-"""What intake waits for because somebody was admitted."""
 
 
 class Other(Value):
@@ -104,13 +100,11 @@ def undo_admission(
         raise Refused("not-admitted", "Nobody is admitted.", hint="There is nothing to take back.")
     event = intake.AdmissionUndone(reason=reason)
     handoffs = _not_readmitted(state, cause)
-    state, cleared = episode_state.settle(
-        state.replace(admission=None, referral=referral.replace(outcome=None)),
-        *AFTER_ADMISSION,
-        cause=cause,
-        reason=ClearedReason.ENTERED_IN_ERROR,
+    state = state.replace(admission=None, referral=referral.replace(outcome=None))
+    state, cleared = loops.close(
+        state, IntakeLoop.ORIENTATION, cause.subject_id, ClearedReason.ENTERED_IN_ERROR
     )
-    state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+    state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, (event, *cleared), handoffs)
 
 
@@ -123,7 +117,7 @@ def readmission_undone(
     state = state.replace(readmitted_as=None)
     if state.readmission is None:
         return Decision(state)
-    return Decision(episode_state.wait_for(state, IntakeLoop.READMISSION, cause))
+    return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
 
 
 def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:

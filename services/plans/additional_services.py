@@ -6,6 +6,7 @@ from datetime import date
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import Ancillary, EpisodeState, Need
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
 from shared.contracts.plans import AncillaryKind, CoOccurringCategory, ExpectedAnalyte
@@ -53,7 +54,7 @@ def add_service(
     state = state.replace(ancillary=(*state.ancillary, service))
     counts = on_site and kind in tables.COUNTS_ON_SITE
     event = plans.AncillaryServiceAdded(kind=kind, on_site=on_site, counts_toward_hours=counts)
-    state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return Decision(state, (event, *cleared), answer={"counts_toward_hours": counts})
 
 

@@ -1,13 +1,14 @@
 """What plans keeps of an episode, and what its rules share. Pure: no clock, no ids, no I/O.
 
-Everything that is waited for is an open loop; `wait_for`, `settle` and `escalate` are the only ways in and out.
+Everything that somebody has to do is an open loop. Rules open, close and escalate loops through `shared/loops.py`;
+`escalate` here adds the events that name an overdue review.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import ClassVar, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field
@@ -21,9 +22,9 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
+from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import (
-    ClearedReason,
     CoOccurring,
     Dimension,
     LevelOfCare,
@@ -31,6 +32,7 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
+from shared.contracts.event import Event
 from shared.contracts.plans import (
     AncillaryKind,
     CoOccurringCategory,
@@ -38,13 +40,12 @@ from shared.contracts.plans import (
     ExpectedAnalyte,
     PlannedGoal,
     PlannedService,
-    PlansEvent,
     ReviewTrigger,
 )
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 from shared.errors import NotYetKnown, Refused, Unknown
-from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand, open_loop
+from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
 MORNING: Final = time(9, 0)
 """The local hour at which a day's deadlines come."""
@@ -200,6 +201,10 @@ class AftercarePlan(Value):
 class EpisodeState(CareState):
     """What plans knows of one episode."""
 
+    LOOPS: ClassVar[Mapping[PlansLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[PlansLoop]] = LoopEvents(
+        PlansLoop, plans.LoopEscalated, plans.EscalationCleared
+    )
     admission: Admission | None = None
     undone: bool = False
     """The admission was taken back: what is said about treatment belongs to nothing."""
@@ -260,66 +265,22 @@ class EpisodeState(CareState):
 
 # --- loops ------------------------------------------------------------------------------------------------
 
-Step = tuple[EpisodeState, tuple[PlansEvent, ...]]
-
-
-def wait_for(
-    state: EpisodeState,
-    kind: PlansLoop,
-    cause: Cause,
-    *,
-    loop_id: str | None = None,
-    deadline_at: datetime | None = None,
-) -> EpisodeState:
-    """Somebody has to do this, by the table's deadline unless another is given. Once per episode without an id."""
-    rule = LOOPS[kind]
-    return open_loop(
-        state,
-        kind,
-        loop_id or cause.subject_id,
-        deadline_at=deadline_at or cause.now + rule.within,
-        owners=rule.owners,
-        cause=cause,
-    )
-
-
-def settle(
-    state: EpisodeState,
-    kind: PlansLoop,
-    cause: Cause,
-    *,
-    loop_id: str | None = None,
-    reason: ClearedReason = ClearedReason.RESOLVED,
-) -> Step:
-    """It is done, or no longer waited for; what was escalated is taken back."""
-    state, loop = close_loop(state, kind, loop_id or cause.subject_id)
-    return state, () if loop is None else (_cleared(loop, reason),)
-
-
-def settle_all(
-    state: EpisodeState, reason: ClearedReason, which: Iterable[Loop] | None = None
-) -> Step:
-    """Nothing of these, or nothing at all, is waited for any more."""
-    state, said = close_loops(state, which)
-    return state, tuple(_cleared(loop, reason) for loop in said)
+Step = tuple[EpisodeState, tuple[Event, ...]]
 
 
 def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """A deadline was missed: the next owner has it. Overdue reviews are said by name as well."""
-    kind = PlansLoop(name.split(":")[1])
-    state, loop = miss(state, name, again_after=LOOPS[kind].again, cause=cause)
-    escalated = plans.LoopEscalated(loop=kind, **loop.escalation())
-    return Decision(state, (*_overdue(state, kind, loop, cause), escalated))
+    state, events, *_ = loops.escalate(state, name, cause)
+    loop = state.loops[name.removeprefix(loops.DEADLINE)]
+    return Decision(state, (*_overdue(state, loop, cause), *events))
 
 
-def _overdue(
-    state: EpisodeState, kind: PlansLoop, loop: Loop, cause: Cause
-) -> tuple[PlansEvent, ...]:
-    if kind is PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
+def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> tuple[Event, ...]:
+    if loop.kind == PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
         due_at = state.reviews[loop.id].due_at
         hours = int((cause.now - due_at).total_seconds() // 3600)
         return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
-    if kind is PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
+    if loop.kind == PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
         due_on = state.plan.next_review_on
         days = (local_day(state, cause.now) - due_on).days
         return (
@@ -328,10 +289,6 @@ def _overdue(
             ),
         )
     return ()
-
-
-def _cleared(loop: Loop, reason: ClearedReason) -> plans.EscalationCleared:
-    return plans.EscalationCleared(loop=PlansLoop(loop.kind), **loop.clearance(reason))
 
 
 # --- what every rule asks ---------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.plans import aftercare, episode_state, level_changes, tables, treatment_plan
+from services.plans import aftercare, level_changes, tables, treatment_plan
 from services.plans.episode_state import Admission, EpisodeState
+from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, PlansLoop
@@ -42,7 +43,7 @@ def level_recommended(
         return Decision(state)
     if tables.setting(event.level) == tables.setting(admission.level):
         return Decision(state)
-    return Decision(episode_state.wait_for(state, PlansLoop.LEVEL_CHANGE, cause))
+    return Decision(loops.open_loop(state, PlansLoop.LEVEL_CHANGE, cause.subject_id, cause))
 
 
 def placed(
@@ -67,7 +68,7 @@ def admitted(
         program=event.program,
     )
     state = state.replace(admission=admission, undone=False)
-    state, cleared = episode_state.settle(state, PlansLoop.MISSING_FACT, cause)
+    state, cleared = loops.close(state, PlansLoop.MISSING_FACT, cause.subject_id)
     begun = aftercare.begin(treatment_plan.expect_plan(state, cause), cause)
     return Decision(begun.state, (*begun.events, *cleared))
 
@@ -91,7 +92,7 @@ def session_attended(
     state = _early(state, event.session_id, cause, present=True)
     state, cleared = level_changes.came(state, event, cause)
     if state.admission is None:
-        state = episode_state.wait_for(state, PlansLoop.MISSING_FACT, cause)
+        state = loops.open_loop(state, PlansLoop.MISSING_FACT, cause.subject_id, cause)
     return Decision(state, cleared)
 
 
@@ -168,7 +169,7 @@ def merged(
 
 
 def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
-    state, cleared = episode_state.settle_all(state, reason)
+    state, cleared = loops.close_all(state, reason=reason)
     kept = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
     return Decision(EpisodeState(void=True).replace(**kept), cleared)
 
@@ -177,7 +178,7 @@ def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Forget the admission and everything that it started; what intake said before it stays."""
-    state, cleared = episode_state.settle_all(state, ClearedReason.WITHDRAWN)
+    state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     kept = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
     return Decision(EpisodeState(undone=True).replace(**kept), cleared)
 

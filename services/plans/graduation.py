@@ -8,6 +8,7 @@ from typing import Final
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import EpisodeState
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason
 from shared.contracts.plans import CriterionResult, DischargeKind
@@ -186,7 +187,7 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
 def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
     """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
     admission = episode_state.in_treatment(state)
-    state, cleared = episode_state.settle_all(state, ClearedReason.EPISODE_CLOSED)
+    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
     closed = {key: item.replace(open=False) for key, item in state.reviews.items()}
     state = state.replace(

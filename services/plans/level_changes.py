@@ -10,6 +10,7 @@ from typing import Final
 
 from services.plans import episode_state, graduation, tables
 from services.plans.episode_state import EpisodeState, Outbound, PendingLevel, Transfer
+from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import ClearedReason, Dimension, LevelOfCare, PlansLoop, Value
 from shared.contracts.event import OpenEnum
@@ -82,14 +83,19 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
     )
     state = state.replace(drivers=recommended.drivers, level_change=None).disarm("level-effective")
     if new.elsewhere:
-        state, cleared = episode_state.settle(state, PlansLoop.LEVEL_CHANGE, cause)
+        state, cleared = loops.close(state, PlansLoop.LEVEL_CHANGE, cause.subject_id)
         return Decision(
-            episode_state.wait_for(state, PlansLoop.TRANSFER, cause), (recommended, *cleared)
+            loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause),
+            (recommended, *cleared),
         )
     pending = PendingLevel(to_level=new.to_level, effective_at=effective_at)
     if effective_at > cause.now:
-        state = episode_state.wait_for(
-            state, PlansLoop.LEVEL_CHANGE, cause, deadline_at=effective_at + ARRIVAL_GRACE
+        state = loops.open_loop(
+            state,
+            PlansLoop.LEVEL_CHANGE,
+            cause.subject_id,
+            cause,
+            deadline_at=effective_at + ARRIVAL_GRACE,
         )
         state = state.replace(level_change=pending).arm("level-effective", effective_at)
         return Decision(state, (recommended,))
@@ -140,14 +146,15 @@ def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> ep
     )
     down = tables.direction(admission.level, pending.to_level) is Direction.DOWN
     moved = admission.replace(level=pending.to_level)
-    state, cleared = episode_state.settle(
-        state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause
+    state, cleared = loops.close(
+        state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause.subject_id
     )
     seen = state.last_session_at is not None and state.last_session_at >= pending.effective_at
     if down and not seen:
-        state = episode_state.wait_for(
+        state = loops.open_loop(
             state,
             PlansLoop.NEXT_APPOINTMENT,
+            cause.subject_id,
             cause,
             deadline_at=pending.effective_at + FIRST_SESSION_WITHIN,
         )
@@ -161,7 +168,7 @@ def came(
     loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
     if loop is None or event.starts_at < loop.opened_at:
         return state, ()
-    return episode_state.settle(state, PlansLoop.NEXT_APPOINTMENT, cause)
+    return loops.close(state, PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
 
 
 # --- another place ----------------------------------------------------------------------------------------
@@ -188,7 +195,9 @@ def referral_accepted(
     if waiting is None or state.transfer is not None:
         return Decision(state)
     soon = min(waiting.deadline_at, cause.now + ARRIVAL_GRACE)
-    return Decision(episode_state.wait_for(state, PlansLoop.TRANSFER, cause, deadline_at=soon))
+    return Decision(
+        loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause, deadline_at=soon)
+    )
 
 
 def referral_rejected(
@@ -223,7 +232,9 @@ def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeSt
     """A hand-over that rested on this referral is off; the person is still here, and somebody looks for a place."""
     if state.transfer is None or state.transfer.referral_id != referral_id:
         return state
-    return episode_state.wait_for(state.replace(transfer=None), PlansLoop.TRANSFER, cause)
+    return loops.open_loop(
+        state.replace(transfer=None), PlansLoop.TRANSFER, cause.subject_id, cause
+    )
 
 
 def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[EpisodeState]:
@@ -254,14 +265,15 @@ def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[Episo
         handoff_at=new.handoff_at,
     )
     arrives_by = max(new.handoff_at, cause.now) + ARRIVAL_GRACE
-    state = episode_state.wait_for(
+    state = loops.open_loop(
         state.replace(transfer=new, level_change=None).disarm("level-effective"),
         PlansLoop.TRANSFER,
+        cause.subject_id,
         cause,
         deadline_at=arrives_by,
     )
-    state, cleared = episode_state.settle(
-        state, PlansLoop.LEVEL_CHANGE, cause, reason=ClearedReason.SUPERSEDED
+    state, cleared = loops.close(
+        state, PlansLoop.LEVEL_CHANGE, cause.subject_id, ClearedReason.SUPERSEDED
     )
     return Decision(state, (event, *cleared))
 
@@ -287,6 +299,6 @@ def first_contact(
         handoff_at=under_way.handoff_at,
         first_contact_at=first_contact_at,
     )
-    state, cleared = episode_state.settle(state, PlansLoop.TRANSFER, cause)
+    state, cleared = loops.close(state, PlansLoop.TRANSFER, cause.subject_id)
     ended = graduation.end(state, DischargeKind.TRANSFERRED, cause)
     return Decision(ended.state, (completed, *cleared, *ended.events))

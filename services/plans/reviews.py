@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from services.plans import episode_state
 from services.plans.episode_state import EpisodeState, Review, Week
+from shared import loops
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
@@ -21,7 +22,8 @@ from shared.contracts.attendance import (
     SpecimenValidity,
 )
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
-from shared.contracts.plans import DischargeKind, PlansEvent, ReviewOutcome, ReviewTrigger
+from shared.contracts.event import Event
+from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
@@ -184,19 +186,16 @@ def week_evaluated(
         loop_id = week_loop(cause.subject_id, event.week_starts_on)
         if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is not None:
             return Decision(state)
-        return Decision(
-            episode_state.wait_for(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
-        )
-    state, cleared = episode_state.settle(
+        return Decision(loops.open_loop(state, PlansLoop.PROGRAM_HOURS, loop_id, cause))
+    state, cleared = loops.close(
         state,
         PlansLoop.PROGRAM_HOURS,
-        cause,
-        loop_id=week_loop(cause.subject_id, event.week_starts_on),
-        reason=ClearedReason.SUPERSEDED,
+        week_loop(cause.subject_id, event.week_starts_on),
+        ClearedReason.SUPERSEDED,
     )
     if not event.met:
         return Decision(state, cleared)
-    state, mended = _mended(state, event.week_starts_on, cause)
+    state, mended = _weeks_made_good(state, event.week_starts_on)
     return Decision(state, (*cleared, *mended))
 
 
@@ -205,9 +204,9 @@ def week_loop(episode_id: str, week_starts_on: date) -> str:
     return derive_id("program-hours", episode_id, week_starts_on.isoformat())
 
 
-def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_state.Step:
+def _weeks_made_good(state: EpisodeState, week_starts_on: date) -> episode_state.Step:
     """A review of hours whose weeks are all good after all is superseded."""
-    events: tuple[PlansEvent, ...] = ()
+    events: tuple[Event, ...] = ()
     for review_id, item in state.reviews.items():
         if not item.open or week_starts_on not in item.weeks:
             continue
@@ -216,12 +215,8 @@ def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_
         state = state.replace(reviews={**state.reviews, review_id: left})
         if weeks:
             continue
-        state, cleared = episode_state.settle(
-            state,
-            PlansLoop.CLINICAL_REVIEW,
-            cause,
-            loop_id=review_id,
-            reason=ClearedReason.SUPERSEDED,
+        state, cleared = loops.close(
+            state, PlansLoop.CLINICAL_REVIEW, review_id, ClearedReason.SUPERSEDED
         )
         over = plans.ClinicalReviewCompleted(review_id=review_id, outcome=ReviewOutcome.NONE)
         events = (*events, over, *cleared)
@@ -234,7 +229,7 @@ def hours_mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> Dec
     loop_id = week_loop(cause.subject_id, week_starts_on)
     if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is None:
         raise Unknown("week")
-    state, cleared = episode_state.settle(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
+    state, cleared = loops.close(state, PlansLoop.PROGRAM_HOURS, loop_id)
     return Decision(state, cleared)
 
 
@@ -275,8 +270,8 @@ def danger_identified(
         if item.open and item.trigger is ReviewTrigger.RISK and item.due_at > due_at:
             sooner = item.replace(due_at=due_at)
             state = state.replace(reviews={**state.reviews, review_id: sooner})
-            state = episode_state.wait_for(
-                state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
+            state = loops.open_loop(
+                state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at
             )
     return Decision(state, decision.events)
 
@@ -306,9 +301,7 @@ def _request(
     due_at = due_at or next_working_day(cause.now, state.time_zone)
     item = Review(trigger=trigger, due_at=due_at, about=about, private=private)
     state = state.replace(reviews={**state.reviews, review_id: item})
-    state = episode_state.wait_for(
-        state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
-    )
+    state = loops.open_loop(state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at)
     if private:
         return Decision(state)
     event = plans.ClinicalReviewRequested(
@@ -363,13 +356,13 @@ def complete(
     state = state.replace(reviews={**state.reviews, review_id: closed})
     if drivers is not None:
         state = state.replace(drivers=drivers)
-    state, cleared = episode_state.settle(
-        state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id
-    )
+    state, cleared = loops.close(state, PlansLoop.CLINICAL_REVIEW, review_id)
     follows = LOOP_OF_OUTCOME.get(outcome)
     decided = follows is PlansLoop.LEVEL_CHANGE and state.level_change is not None
     if follows is not None and state.admission is not None and not decided:
-        state = state if state.discharged else episode_state.wait_for(state, follows, cause)
+        state = (
+            state if state.discharged else loops.open_loop(state, follows, cause.subject_id, cause)
+        )
     if item.private:
         return Decision(state, cleared)
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)

@@ -13,12 +13,13 @@ from typing import Final
 from services.plans import episode_state, tables
 from services.plans.episode_state import Deferral, EpisodeState, Goal, Plan
 from services.plans.tables import Contributor, RecoveryStage
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, Dimension, Modality, PlansLoop, Value
+from shared.contracts.event import Event
 from shared.contracts.plans import (
     AncillaryKind,
     PlannedService,
-    PlansEvent,
     ReviewBasis,
     ReviewDecision,
 )
@@ -78,7 +79,9 @@ def expect_plan(state: EpisodeState, cause: Cause) -> EpisodeState:
         return state
     if loop is not None and loop.step:
         return state
-    return episode_state.wait_for(state, PlansLoop.TREATMENT_PLAN, cause, deadline_at=due_at)
+    return loops.open_loop(
+        state, PlansLoop.TREATMENT_PLAN, cause.subject_id, cause, deadline_at=due_at
+    )
 
 
 # --- commands ---------------------------------------------------------------------------------------------
@@ -155,7 +158,7 @@ def sign(
         return Decision(state.replace(plan=plan))
     plan = plan.replace(active=True)
     state = episode_state.schedule_review(state.replace(early_sessions={}), plan, cause)
-    state, cleared = episode_state.settle(state, PlansLoop.TREATMENT_PLAN, cause)
+    state, cleared = loops.close(state, PlansLoop.TREATMENT_PLAN, cause.subject_id)
     return Decision(state, (activated(state), *cleared))
 
 
@@ -270,8 +273,8 @@ def review(
 
 def _answered(state: EpisodeState, cause: Cause) -> episode_state.Step:
     """A review answers the one that was due, and any change of plan that was waited for."""
-    state, reviewed = episode_state.settle(state, PlansLoop.PLAN_REVIEW, cause)
-    state, amended = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, reviewed = loops.close(state, PlansLoop.PLAN_REVIEW, cause.subject_id)
+    state, amended = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return state, (*reviewed, *amended)
 
 
@@ -283,18 +286,18 @@ def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state
         PlansLoop.TRANSFER: state.transfer is not None,
         PlansLoop.DISCHARGE: False,
     }
-    events: list[PlansEvent] = []
+    events: list[Event] = []
     for kind in DECIDED:
         if kind is not wanted and not begun[kind]:
-            state, said = episode_state.settle(state, kind, cause, reason=ClearedReason.SUPERSEDED)
+            state, said = loops.close(state, kind, cause.subject_id, ClearedReason.SUPERSEDED)
             events += said
     if wanted is not None and not begun[wanted]:
-        state = episode_state.wait_for(state, wanted, cause)
+        state = loops.open_loop(state, wanted, cause.subject_id, cause)
     leaves = wanted in (PlansLoop.TRANSFER, PlansLoop.DISCHARGE)
     if leaves and state.aftercare is not None and not state.aftercare.complete:
-        state = episode_state.wait_for(state, PlansLoop.AFTERCARE_PLAN, cause)
+        state = loops.open_loop(state, PlansLoop.AFTERCARE_PLAN, cause.subject_id, cause)
     if new.decision is ReviewDecision.CONTINUE and new.basis is not ReviewBasis.PROGRESSING:
-        state = episode_state.wait_for(state, PlansLoop.CONTINUED_SERVICE, cause)
+        state = loops.open_loop(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id, cause)
     return state, tuple(events)
 
 
@@ -306,7 +309,9 @@ def review_due(state: EpisodeState, due_on: date, cause: Cause) -> Decision[Epis
     if state.plan is None:
         return Decision(state)
     event = plans.TreatmentPlanReviewDue(plan_id=state.plan.plan_id, due_on=due_on)
-    return Decision(episode_state.wait_for(state, PlansLoop.PLAN_REVIEW, cause), (event,))
+    return Decision(
+        loops.open_loop(state, PlansLoop.PLAN_REVIEW, cause.subject_id, cause), (event,)
+    )
 
 
 def _active(state: EpisodeState) -> bool:

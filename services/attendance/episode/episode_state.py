@@ -7,14 +7,16 @@ Thresholds marked "house rule" are defaults, not official criteria: docs/domain.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Final
 
 from pydantic import Field
 
 from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
+from services.attendance.loop_table import LOOPS
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -25,20 +27,15 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import (
     AttendanceLoop,
-    ClearedReason,
     LevelOfCare,
     Modality,
     Population,
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, Handoff, HandoffBody
+from shared.decision import Handoff, HandoffBody
 from shared.errors import NotYetKnown, Refused
-from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand
-
-LOOK_AGAIN: Final = timedelta(hours=24)
-"""After a missed deadline the next owner has this long. House rule."""
-
+from shared.loops import CareState, LoopEvents, LoopRule, must_stand
 
 # --- what other records of this service tell an episode -------------------------------------------------
 
@@ -158,6 +155,10 @@ CLOSED_IN_PAUSE: Final = frozenset(
 class EpisodeState(CareState):
     """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
+    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
+        AttendanceLoop, attendance.LoopEscalated, attendance.EscalationCleared
+    )
     admission: Admission | None = None
     oriented_at: datetime | None = None
     discharged_at: datetime | None = None
@@ -237,8 +238,6 @@ PRESENT: Final = frozenset(
 )
 """The answers of a roll that mean that the person was there."""
 
-E = TypeVar("E", bound=EpisodeState)
-
 
 def known(state: EpisodeState) -> Admission:
     """The admission of an episode that stands, ended or not: a specimen may still be on its way when it ends."""
@@ -271,41 +270,7 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
     )
 
 
-# --- open loops -----------------------------------------------------------------------------------------
-
-
-def on_loop_deadline(state: E, name: str, cause: Cause) -> Decision[E]:
-    """The owner of a loop let its deadline pass: the next owner is told."""
-    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-    event = attendance.LoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-    return Decision(state, (event,))
-
-
-def done(
-    state: E,
-    kind: AttendanceLoop,
-    loop_id: str,
-    reason: ClearedReason = ClearedReason.RESOLVED,
-) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
-    """A loop is closed, and what was said of its escalation is taken back."""
-    state, escalated = close_loop(state, kind, loop_id)
-    return state, () if escalated is None else cleared([escalated], reason)
-
-
-def all_done(state: E, reason: ClearedReason) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
-    """Nothing is waited for any more."""
-    state, escalated = close_loops(state)
-    return state, cleared(escalated, reason)
-
-
-def cleared(
-    escalated: tuple[Loop, ...] | list[Loop], reason: ClearedReason
-) -> tuple[attendance.EscalationCleared, ...]:
-    """Take back what was said of these loops."""
-    return tuple(
-        attendance.EscalationCleared(loop=AttendanceLoop(loop.kind), **loop.clearance(reason))
-        for loop in escalated
-    )
+# --- sessions ------------------------------------------------------------------------------------------
 
 
 def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> tuple[Handoff, ...]:

@@ -16,24 +16,21 @@ from services.attendance.episode.episode_state import (
     PRESENT,
     EpisodeState,
     Pause,
-    done,
     in_care,
     is_paused,
     not_expected,
 )
+from shared import loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceEvent, PauseEnd
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
+from shared.contracts.attendance import PauseEnd
+from shared.contracts.codes import AttendanceLoop, ClearedReason
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision, Handoff, derive_id
 from shared.errors import Refused
-from shared.loops import open_loop
 
 OVER: Final = "pause-over"
-RETURN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-RETURN_WITHIN: Final = timedelta(days=7)
-"""From the end of a pause to the first session after it. House rule."""
 
-Step = tuple[EpisodeState, tuple[AttendanceEvent, ...], tuple[Handoff, ...]]
+Step = tuple[EpisodeState, tuple[Event, ...], tuple[Handoff, ...]]
 
 
 def consider(state: EpisodeState, cause: Cause) -> Step:
@@ -82,20 +79,14 @@ def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> weeks.Step:
     if how is not PauseEnd.CORRECTED:
         return _expect_back(state, cause.now, cause), (resumed, *said)
     loop = AttendanceLoop.RETURN_AFTER_PAUSE
-    state, cleared = done(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
+    state, cleared = loops.close(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
     return state, (resumed, *said, *cleared)
 
 
 def _expect_back(state: EpisodeState, from_at: datetime, cause: Cause) -> EpisodeState:
     """Somebody sees to it that the person comes back when they may."""
-    return open_loop(
-        state,
-        AttendanceLoop.RETURN_AFTER_PAUSE,
-        _loop_id(state, cause),
-        deadline_at=from_at + RETURN_WITHIN,
-        owners=RETURN_OWNERS,
-        cause=cause,
-    )
+    loop_id = _loop_id(state, cause)
+    return loops.open_loop(state, AttendanceLoop.RETURN_AFTER_PAUSE, loop_id, cause, since=from_at)
 
 
 def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
@@ -105,7 +96,7 @@ def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
     until = state.pauses[-1].until
     if not any(s.status in PRESENT and s.at >= until for s in state.seen.values()):
         return state, ()
-    return done(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
+    return loops.close(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
 
 
 def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:

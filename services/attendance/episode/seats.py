@@ -8,25 +8,24 @@ docs/domain.md 3.4 (Groups), scenarios 5 and 9.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting, done
+from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting
+from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
-from shared.contracts.codes import AttendanceLoop, Role
+from shared.contracts.codes import AttendanceLoop
+from shared.contracts.event import Event
 from shared.contracts.intake import WaitlistExit
 from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
 from shared.errors import Refused
-from shared.loops import must_stand, open_loop
+from shared.loops import must_stand
 
-SEAT_OWNERS: Final = (Role.INTAKE_COORDINATOR, Role.PROGRAM_DIRECTOR)
-SEAT_WITHIN: Final = timedelta(hours=24)
-"""Somebody counts on a seat that is not there: within a day somebody finds another one. House rule."""
 LEVEL: Final = "level"
 
 Handoffs = tuple[Handoff, ...]
-Said = tuple[attendance.AttendanceEvent, ...]
+Said = tuple[Event, ...]
 
 
 # --- between an episode and a group ----------------------------------------------------------------------
@@ -95,7 +94,7 @@ def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[Episod
     )
     if reason is not None:
         return Decision(state, (event,), (_release(cause, body.group_id, reason),))
-    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
+    state, cleared = loops.close(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
     return Decision(state, (event, *cleared), confirmations(state, cause))
 
 
@@ -114,14 +113,7 @@ def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[Ep
     """A seat was offered, or counted on, and is not there: somebody has to find another one."""
     if gone(state) is not None:
         return Decision(state)
-    state = open_loop(
-        state,
-        AttendanceLoop.SEAT,
-        _loop_id(cause, body.group_id),
-        deadline_at=cause.now + SEAT_WITHIN,
-        owners=SEAT_OWNERS,
-        cause=cause,
-    )
+    state = loops.open_loop(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id), cause)
     return Decision(state)
 
 
@@ -211,7 +203,7 @@ def waiting_ended(
     if event.reason is WaitlistExit.ACCEPTED:
         body = ConfirmSeat(episode_id=cause.subject_id)
         return Decision(state, (), (Handoff(f"group/{group}", body),))
-    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, group))
+    state, cleared = loops.close(state, AttendanceLoop.SEAT, _loop_id(cause, group))
     expired = event.reason is WaitlistExit.EXPIRED
     reason = SeatReleaseReason.HOLD_EXPIRED if expired else SeatReleaseReason.WITHDRAWN
     return Decision(state, cleared, (_release(cause, group, reason),))

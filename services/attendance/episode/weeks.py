@@ -8,24 +8,20 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from services.attendance.episode import hours
-from services.attendance.episode.episode_state import Admission, EpisodeState, done
+from services.attendance.episode.episode_state import Admission, EpisodeState
 from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
+from services.attendance.loop_table import LOOPS
+from shared import loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceEvent
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
+from shared.contracts.codes import AttendanceLoop, ClearedReason
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import NotYetKnown, Unknown
-from shared.loops import open_loop
 
-MAKE_UP_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR)
-"""Who books what is missing in a week, and who sees to it that it is done."""
-MAKE_UP_WITHIN: Final = timedelta(hours=24)
-"""The least time somebody has to book a make-up. House rule."""
-
-Said = tuple[AttendanceEvent, ...]
+Said = tuple[Event, ...]
 Step = tuple[EpisodeState, Said]
 
 
@@ -78,7 +74,9 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     label = monday.isoformat()
     state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
     reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
-    state, closed = done(state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason)
+    state, closed = loops.close(
+        state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
+    )
     following = monday + timedelta(days=hours.DAYS_PER_WEEK)
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
@@ -111,20 +109,15 @@ def watch(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
     loop_id = _make_up(cause.subject, label)
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if state.left_at is not None:
-        return done(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
+        return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
     if projected >= asks(state, monday).minutes_threshold:
-        return done(state, AttendanceLoop.MAKE_UP, loop_id)
+        return loops.close(state, AttendanceLoop.MAKE_UP, loop_id)
     if state.loop(AttendanceLoop.MAKE_UP, loop_id) is not None:
         return state, ()
-    deadline = max(hours.make_up_booked_by(monday, zone), cause.now + MAKE_UP_WITHIN)
-    state = open_loop(
-        state,
-        AttendanceLoop.MAKE_UP,
-        loop_id,
-        deadline_at=deadline,
-        owners=MAKE_UP_OWNERS,
-        cause=cause,
+    deadline = max(
+        hours.make_up_booked_by(monday, zone), LOOPS[AttendanceLoop.MAKE_UP].deadline(cause.now)
     )
+    state = loops.open_loop(state, AttendanceLoop.MAKE_UP, loop_id, cause, deadline_at=deadline)
     return state, ()
 
 

@@ -6,15 +6,14 @@ that is not called within a day of the session's end is somebody's to call: an o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from pydantic import Field
 
 from services.attendance.episode import hours
 from services.attendance.episode.episode_state import (
-    LOOK_AGAIN,
     PRESENT,
     Booked,
     Corrected,
@@ -25,6 +24,8 @@ from services.attendance.episode.episode_state import (
     in_care,
     is_paused,
 )
+from services.attendance.loop_table import LOOPS
+from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -33,14 +34,12 @@ from shared.contracts.attendance import (
     Participation,
     SessionMode,
 )
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, Role, TopicCode, Value
+from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, TopicCode, Value
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import CareState, close_loop, miss, open_loop
+from shared.loops import CareState, LoopEvents, LoopRule
 
-ROLL_WITHIN: Final = timedelta(hours=24)
-"""A roll is called within a day of the session's end. House rule."""
-ROLL_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 ENDED: Final = "ended"
 WHOLE_DAY: Final = 24 * 60
 """As many minutes as a session can have: whoever attended gets what was planned."""
@@ -56,6 +55,10 @@ class Entry(Value):
 class SessionState(CareState):
     """A session, who is on its roster, and its roll. Everything about a person is handed to that person's record."""
 
+    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
+        AttendanceLoop, attendance.SessionLoopEscalated, attendance.SessionEscalationCleared
+    )
     starts_at: datetime | None = None
     minutes_planned: int = 0
     modality: Modality = Modality.GROUP
@@ -217,7 +220,7 @@ def call_roll(
         )
         for entry in counted
     )
-    state, cleared = _settled(state.replace(roll_called=True, entries=kept), cause)
+    state, cleared = _close_roll_call(state.replace(roll_called=True, entries=kept), cause)
     return Decision(state, cleared, handoffs, {"entries": len(handoffs)})
 
 
@@ -275,7 +278,9 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
         cancelled_by=by,
     )
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by)
-    state, cleared = _settled(state.replace(cancelled_by=by), cause, ClearedReason.WITHDRAWN)
+    state, cleared = _close_roll_call(
+        state.replace(cancelled_by=by), cause, ClearedReason.WITHDRAWN
+    )
     return Decision(
         state,
         (event, *cleared),
@@ -290,40 +295,20 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     state = state.replace(left=(*state.left, body.episode_id))
     if state.expected:
         return Decision(state)
-    state, cleared = _settled(state, cause, ClearedReason.WITHDRAWN)
+    state, cleared = _close_roll_call(state, cause, ClearedReason.WITHDRAWN)
     return Decision(state, cleared)
 
 
 def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
     """The session has ended: its roll is to be called."""
-    return Decision(
-        open_loop(
-            state,
-            AttendanceLoop.ROLL_CALL,
-            cause.subject_id,
-            deadline_at=cause.now + ROLL_WITHIN,
-            owners=ROLL_OWNERS,
-            cause=cause,
-        )
-    )
+    return Decision(loops.open_loop(state, AttendanceLoop.ROLL_CALL, cause.subject_id, cause))
 
 
-def roll_overdue(state: SessionState, name: str, cause: Cause) -> Decision[SessionState]:
-    """Nobody called the roll in time: the next owner is told."""
-    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-    event = attendance.SessionLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-    return Decision(state, (event,))
-
-
-def _settled(
+def _close_roll_call(
     state: SessionState, cause: Cause, reason: ClearedReason = ClearedReason.RESOLVED
-) -> tuple[SessionState, tuple[attendance.SessionEscalationCleared, ...]]:
+) -> tuple[SessionState, tuple[Event, ...]]:
     """Nobody has to call this roll any more."""
-    state, escalated = close_loop(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id)
-    if escalated is None:
-        return state, ()
-    clearance = escalated.clearance(reason)
-    return state, (attendance.SessionEscalationCleared(loop=AttendanceLoop.ROLL_CALL, **clearance),)
+    return loops.close(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id, reason)
 
 
 def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:

@@ -13,25 +13,22 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from services.attendance.episode.episode_state import EpisodeState, done, in_care, known
+from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import BreathTest, Transport, WithdrawalSigns
 from services.attendance.screening.specimens import reset, row_of
+from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
-from shared.contracts.codes import AttendanceLoop, Role, Value
+from shared.contracts.codes import AttendanceLoop, Value
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import open_loop
 
 OBSERVED_MINUTES: Final = 15
 """A person is watched this long before a test: nothing in the mouth, nothing brought up."""
 RETEST_AFTER: Final = timedelta(minutes=15)
 RETEST_WITHIN: Final = timedelta(minutes=45)
 """From a first positive to the test that decides. House rule."""
-DEPARTURE_WITHIN: Final = timedelta(hours=1)
-"""From a confirmed positive to a safe way home and a look for withdrawal. House rule."""
-RETEST_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-DEPARTURE_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.PROGRAM_DIRECTOR)
 MARKS_MG: Final = (40, 20)
 """The marks of transport rules, 0.040 and 0.020 g/210 L, the higher one first."""
 TESTS_KEPT: Final = 200
@@ -71,32 +68,24 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     before = row_of(state)
     state = _with(state, test_id, test)
     sent = reset(state, before, cause)
-    said: tuple[attendance.AttendanceEvent, ...] = (
+    said: tuple[Event, ...] = (
         attendance.BreathTestRecorded(
             screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
         ),
     )
     if reading.retest_of is not None:
-        state, cleared = done(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
+        state, cleared = loops.close(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
         said += cleared
     if outcome is BreathOutcome.RETEST:
-        state = open_loop(
+        state = loops.open_loop(
             state,
             AttendanceLoop.SCREEN_RETEST,
             test_id,
+            cause,
             deadline_at=cause.now + RETEST_WITHIN,
-            owners=RETEST_OWNERS,
-            cause=cause,
         )
     if outcome is BreathOutcome.POSITIVE:
-        state = open_loop(
-            state,
-            AttendanceLoop.SAFE_DEPARTURE,
-            test_id,
-            deadline_at=cause.now + DEPARTURE_WITHIN,
-            owners=DEPARTURE_OWNERS,
-            cause=cause,
-        )
+        state = loops.open_loop(state, AttendanceLoop.SAFE_DEPARTURE, test_id, cause)
     answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
     return Decision(state, said, sent, answer)
 
@@ -147,7 +136,9 @@ def departed(
     if test.transport is not None:
         raise Refused("departure-recorded", "The way home was recorded before.")
     seen = test.replace(transport=transport, withdrawal_signs=signs)
-    state, cleared = done(_with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id)
+    state, cleared = loops.close(
+        _with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id
+    )
     return Decision(state, cleared)
 
 

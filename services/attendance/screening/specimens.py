@@ -12,46 +12,39 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.attendance.episode import reward_ladder
-from services.attendance.episode.episode_state import EpisodeState, done
+from services.attendance.episode.episode_state import EpisodeState
 from services.attendance.episode.values import WentBack
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import Screen
+from services.attendance.loop_table import LOOPS
+from shared import loops
 from shared.contracts.attendance import (
-    AttendanceEvent,
     BreathOutcome,
     NotProvidedKind,
     ScreenClass,
     SpecimenValidity,
 )
-from shared.contracts.codes import AttendanceLoop, Role
+from shared.contracts.codes import AttendanceLoop
+from shared.contracts.event import Event
 from shared.contracts.terms import IncentiveTerms
 from shared.decision import Cause, Decision, Handoff, derive_id
-from shared.loops import open_loop
 
-RESULT_WITHIN: Final = timedelta(hours=72)
-"""From specimen to result. House rule."""
 DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
-RETEST_WITHIN: Final = timedelta(hours=48)
-"""From a specimen that was dilute to another one. Source: docs/domain.md scenario 4."""
 _SATURDAY: Final = 5
 
-OWNERS: Final[Mapping[AttendanceLoop, tuple[Role, ...]]] = {
-    AttendanceLoop.SPECIMEN: (Role.COUNSELOR, Role.NURSE, Role.CLINICAL_SUPERVISOR),
-    AttendanceLoop.SCREEN_RESULT: (Role.NURSE, Role.CLINICAL_SUPERVISOR),
-    AttendanceLoop.SCREEN_INTERPRETATION: (
-        Role.CLINICIAN,
-        Role.CLINICAL_SUPERVISOR,
-        Role.PROGRAM_DIRECTOR,
-    ),
-    AttendanceLoop.SCREEN_RETEST: (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR),
-}
-"""Whose each loop of a screen is, and whose after each missed deadline. House rule."""
+OF_A_SCREEN: Final = (
+    AttendanceLoop.SPECIMEN,
+    AttendanceLoop.SCREEN_RESULT,
+    AttendanceLoop.SCREEN_INTERPRETATION,
+    AttendanceLoop.SCREEN_RETEST,
+)
+"""The loops that may be open about one screen."""
 
 _JUDGED_AGAIN: Final = frozenset({SpecimenValidity.DILUTE, SpecimenValidity.INVALID})
 """What asks for another specimen; a substituted or adulterated one asks for a clinical review instead."""
 
-Said = tuple[AttendanceEvent, ...]
+Said = tuple[Event, ...]
 Sent = tuple[Handoff, ...]
 Row = tuple[tuple[str, bool], ...]
 
@@ -74,15 +67,13 @@ def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> tuple[EpisodeSt
     """Open and close the loops of a screen as the screen stands. Nothing is opened for who has left."""
     wanted = _wanted(state, screen_id, cause.now)
     said: Said = ()
-    for kind, owners in OWNERS.items():
+    for kind in OF_A_SCREEN:
         deadline = wanted.get(kind)
         if deadline is None:
-            state, cleared = done(state, kind, screen_id)
+            state, cleared = loops.close(state, kind, screen_id)
             said += cleared
         elif state.loop(kind, screen_id) is None and state.left_at is None:
-            state = open_loop(
-                state, kind, screen_id, deadline_at=deadline, owners=owners, cause=cause
-            )
+            state = loops.open_loop(state, kind, screen_id, cause, deadline_at=deadline)
     return state, said
 
 
@@ -98,13 +89,13 @@ def _wanted(
     wanted: dict[AttendanceLoop, datetime] = {}
     result = screen.result
     if result is None:
-        wanted[AttendanceLoop.SCREEN_RESULT] = now + RESULT_WITHIN
+        wanted[AttendanceLoop.SCREEN_RESULT] = LOOPS[AttendanceLoop.SCREEN_RESULT].deadline(now)
     elif screen.awaits_definitive:
         wanted[AttendanceLoop.SCREEN_RESULT] = now + DEFINITIVE_WITHIN
     elif not screen.is_interpreted:
         wanted[AttendanceLoop.SCREEN_INTERPRETATION] = _working_day_later(now, state)
     if result is not None and result.validity in _JUDGED_AGAIN and not _retested(state, screen_id):
-        wanted[AttendanceLoop.SCREEN_RETEST] = now + RETEST_WITHIN
+        wanted[AttendanceLoop.SCREEN_RETEST] = LOOPS[AttendanceLoop.SCREEN_RETEST].deadline(now)
     return wanted
 
 
@@ -158,9 +149,6 @@ def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
 
 DUE: Final = "screen-due"
 """The deadline of the longest time between screens. It says nothing of when the next screen is."""
-DUE_WITHIN: Final = timedelta(hours=48)
-"""Whom no draw has found for the longest time is screened within this time, when a nurse chooses. House rule."""
-DUE_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
 
 
 def every_days(state: EpisodeState, now: datetime) -> int | None:
@@ -193,7 +181,7 @@ def watch_interval(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Sai
     due_at = max(_screened_at(state), state.draw.since) + timedelta(days=days)
     if due_at <= cause.now:
         return state, ()  # its deadline has come, and what it opened stays open
-    state, cleared = done(state, AttendanceLoop.SCREEN_DUE, loop_id)
+    state, cleared = loops.close(state, AttendanceLoop.SCREEN_DUE, loop_id)
     return state.arm(DUE, due_at), cleared
 
 
@@ -214,14 +202,7 @@ def came_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         return Decision(state)
     if state.pause is not None:  # the person is away by the program's own doing
         return Decision(state.arm(DUE, max(state.pause.until, cause.now + timedelta(minutes=1))))
-    state = open_loop(
-        state,
-        AttendanceLoop.SCREEN_DUE,
-        derive_id(DUE, cause.subject),
-        deadline_at=cause.now + DUE_WITHIN,
-        owners=DUE_OWNERS,
-        cause=cause,
-    )
+    state = loops.open_loop(state, AttendanceLoop.SCREEN_DUE, derive_id(DUE, cause.subject), cause)
     return Decision(state)
 
 

@@ -24,23 +24,18 @@ from services.followup.episode.episode_state import (
     Step,
 )
 from services.followup.outreach import outreach
+from shared import loops
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role
-from shared.contracts.followup import FollowupEvent, ReengagementOutcome
+from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.event import Event
+from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
 from shared.errors import Invalid, Refused
-from shared.loops import open_loop
 
 ELEMENTS: Final = ("check-in-calendar",)
 """What aftercare consists of when no plan was drafted: the calendar at least."""
 ESSENTIAL: Final = frozenset({"crisis-contacts"})
 """Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
-PLAN_WITHIN: Final = timedelta(hours=72)
-"""From approval of the graduation, or from discharge, to a plan: before the first check-in. House rule."""
-PLAN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-ESCALATE_EVERY: Final = timedelta(days=1)
-MISSING_FACT_OWNERS: Final = (Role.SYSTEM, Role.OPERATOR, Role.PROGRAM_DIRECTOR)
-"""Who looks for an admission that should have been heard of: a fact is late, not a person."""
 DAYS_HORIZON_MAX: Final = 1100
 APPOINTMENT_WITHIN: Final = timedelta(days=366)
 
@@ -67,7 +62,7 @@ def admitted(
         path={**state.path, "admitted": event.admitted_at},
         waitlist={},
     )
-    state, reached = episode_state.end_outreach(state, ClearedReason.RESOLVED)
+    state, reached = episode_state.close_outreach(state, ClearedReason.RESOLVED)
     state, told = outreach.replay(episode_state.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
@@ -113,11 +108,11 @@ def discharged(
     if state.discharge is not None and not _is_of_an_undone_stay(state):
         return Decision(state)
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
-    state, ended = episode_state.end_outreach(state, ClearedReason.EPISODE_CLOSED)
+    state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
     state = episode_state.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
-        state, stopped = episode_state.end_everything(state, ClearedReason.EPISODE_CLOSED)
+        state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(state, (*ended, *stopped))
     state, events = activate(state, cause)
     return Decision(state, (*ended, *events))
@@ -132,14 +127,15 @@ def _is_of_an_undone_stay(state: EpisodeState) -> bool:
 
 def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
     """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
-    said: tuple[FollowupEvent, ...] = ()
+    said: tuple[Event, ...] = ()
     if state.reengagement is not None:
         said = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
     risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
-    state, ended = episode_state.end(
+    others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
+    state, ended = loops.close_all(
         state.replace(outreach=None, lost_at=None, reengagement=None),
+        state.loops_of(*others),
         ClearedReason.SUPERSEDED,
-        *(kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE),
     )
     names = (f"loop:{loop.key}" for loop in risks_kept)
     kept = {name: state.deadlines[name] for name in names if name in state.deadlines}
@@ -176,7 +172,7 @@ def activate(state: EpisodeState, cause: Cause) -> Step:
         return state, ()
     if admission is None:
         return _wants_admission(state, cause), ()
-    state, resolved = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.MISSING_FACT)
+    state, resolved = loops.close_all(state, state.loops_of(FollowupLoop.MISSING_FACT))
     draft = state.draft or Draft(aftercare_plan_id=_plan_id(state, cause), elements=ELEMENTS)
     elements = draft.elements if state.agreed is None else state.agreed.elements
     state = state.replace(
@@ -245,19 +241,9 @@ def _consents(state: EpisodeState) -> tuple[str, ...]:
 
 def _wants_admission(state: EpisodeState, cause: Cause) -> EpisodeState:
     """Someone left whose admission was never heard of: until it is, nobody can be called on the right day."""
-    return open_loop(
-        state,
-        FollowupLoop.MISSING_FACT,
-        derive_id("missing-fact", cause.subject),
-        deadline_at=cause.now + ESCALATE_EVERY,
-        owners=MISSING_FACT_OWNERS,
-        cause=cause,
+    return loops.open_loop(
+        state, FollowupLoop.MISSING_FACT, derive_id("missing-fact", cause.subject), cause
     )
-
-
-def loop_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """The admission is still not known, or the plan not agreed: the next owner has it."""
-    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
 
 
 # --- the plan -------------------------------------------------------------------------------------------
@@ -282,13 +268,12 @@ def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeSt
     """A weak plan is somebody's to mend."""
     if not missing(state):
         return state
-    return open_loop(
+    return loops.open_loop(
         state,
         FollowupLoop.AFTERCARE_PLAN,
         derive_id("aftercare-plan-loop", cause.subject),
-        deadline_at=since + PLAN_WITHIN,
-        owners=PLAN_OWNERS,
-        cause=cause,
+        cause,
+        since=since,
     )
 
 
@@ -319,9 +304,9 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
         more = {"first_appointment_at": before.first_appointment_at, "kept_on": before.kept_on}
         agreed = agreed.replace(**more)
     state = state.replace(agreed=agreed)
-    ended: Iterable[FollowupEvent] = ()
+    ended: Iterable[Event] = ()
     if not missing(state):
-        state, ended = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.AFTERCARE_PLAN)
+        state, ended = loops.close_all(state, state.loops_of(FollowupLoop.AFTERCARE_PLAN))
     if at is not None:
         state = appointments.book(state, at, cause)
     plan_id = _plan_id(state, cause)

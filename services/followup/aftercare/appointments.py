@@ -12,20 +12,15 @@ from typing import Final, Literal
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, Step
 from services.followup.measures.transitions import local_day
+from shared import loops
 from shared.contracts import plans
-from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare, Role
-from shared.contracts.followup import FollowupEvent
+from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import Refused, Unknown
-from shared.loops import DEADLINE, close_loops, open_loop
 
 Outcome = Literal["kept", "missed", "declined"]
 
 STEP_DOWN_WITHIN: Final = timedelta(days=7)
-KNOWN_WITHIN: Final = timedelta(hours=24)
-"""From the appointment to knowing whether it was kept. House rule."""
-ESCALATE_EVERY: Final = timedelta(days=1)
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
 
 
 def booked_id(subject: str) -> str:
@@ -73,21 +68,15 @@ def refresh(state: EpisodeState, cause: Cause) -> Step:
         )
     )
     if not wanted and loop is not None:
-        state, gone = close_loops(state, [loop])
         over = state.discharge is not None
         reason = ClearedReason.EPISODE_CLOSED if over else ClearedReason.RESOLVED
-        return state, tuple(episode_state.cleared(one, reason) for one in gone)
+        return loops.close_all(state, (loop,), reason)
     if since is None or not wanted:
         return state, ()
     deadline_at = since + STEP_DOWN_WITHIN
     if loop is None or (loop.step == 0 and loop.deadline_at != deadline_at):
-        state = open_loop(
-            state,
-            FollowupLoop.FIRST_APPOINTMENT,
-            loop_id,
-            deadline_at=deadline_at,
-            owners=OWNERS,
-            cause=cause,
+        state = loops.open_loop(
+            state, FollowupLoop.FIRST_APPOINTMENT, loop_id, cause, deadline_at=deadline_at
         )
     return state, ()
 
@@ -97,19 +86,13 @@ def refresh(state: EpisodeState, cause: Cause) -> Step:
 
 def book(state: EpisodeState, at: datetime, cause: Cause) -> EpisodeState:
     """A first appointment is booked, or booked anew: a day after it somebody says whether it was kept."""
-    return open_loop(
+    return loops.open_loop(
         state,
         FollowupLoop.FIRST_APPOINTMENT,
         booked_id(cause.subject),
-        deadline_at=at + KNOWN_WITHIN,
-        owners=OWNERS,
-        cause=cause,
+        cause,
+        since=at,
     )
-
-
-def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Nobody has said whether the person came, or the week after a step down has passed without a session."""
-    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
 
 
 def report(
@@ -137,12 +120,9 @@ def report(
     if outcome == "missed":
         if loop.at_last_owner:
             return Decision(state)
-        return Decision(
-            *episode_state.deadline_missed(state, DEADLINE + loop.key, ESCALATE_EVERY, cause)
-        )
-    state, gone = close_loops(state, [loop])
+        return loops.escalate(state, loops.DEADLINE + loop.key, cause)
     reason = ClearedReason.RESOLVED if outcome == "kept" else ClearedReason.WITHDRAWN
-    said: tuple[FollowupEvent, ...] = tuple(episode_state.cleared(one, reason) for one in gone)
+    state, said = loops.close_all(state, (loop,), reason)
     if outcome == "kept":
         kept_on = local_day(state, agreed.first_appointment_at)
         state = state.replace(agreed=agreed.replace(kept_on=kept_on))

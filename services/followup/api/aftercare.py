@@ -13,8 +13,9 @@ from services.followup.aftercare import aftercare, appointments, check_ins
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
 from services.followup.invariants import for_command
+from services.followup.loop_table import LOOPS
 from services.followup.measures.transitions import zone
-from shared.contracts.codes import Code, ConsentId, Timestamp
+from shared.contracts.codes import Code, ConsentId, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -210,6 +211,6 @@ def _row(
         "open": item.window.opens_at <= now < item.window.closes_at,
         "attempts": item.attempts,
         "channels": item.channels,
-        "owner_role": check_ins.OWNERS[0] if loop is None else loop.owner_role,
+        "owner_role": LOOPS[FollowupLoop.CHECK_IN].owners[0] if loop is None else loop.owner_role,
         "co_occurring": sorted(state.co_occurring),
     }

@@ -14,26 +14,24 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import AwareDatetime, Field
 
 from services.followup.episode.cadence import Window
+from services.followup.loop_table import LOOPS
+from shared import loops
 from shared.contracts import followup, intake
 from shared.contracts.codes import (
     ClearedReason,
     FollowupLoop,
     Milestone,
     Population,
-    Role,
     Value,
 )
-from shared.contracts.followup import Channel, FollowupEvent, OutreachCause, TransitionKind
+from shared.contracts.event import Event
+from shared.contracts.followup import Channel, OutreachCause, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, HandoffBody
 from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_INDEX, CareState, Loop, close_loops, miss, open_loop
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
-ESCALATE_EVERY: Final = timedelta(days=1)
-LOST_OWNERS: Final = (Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
-"""Who looks for someone whose contact is lost: from the announcement on the case manager. House rule."""
-LOOK_AGAIN_AFTER: Final = timedelta(days=30)
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
 CHECK_IN_INDEX: Final = "check_in"
@@ -179,6 +177,10 @@ class EpisodeState(CareState):
         "fua",
         "fui",
     )
+    LOOPS: ClassVar[Mapping[FollowupLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[FollowupLoop]] = LoopEvents(
+        FollowupLoop, followup.LoopEscalated, followup.EscalationCleared
+    )
     person_id: str | None = None
     referral: Referral | None = None
     path: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
@@ -263,7 +265,7 @@ class EpisodeState(CareState):
         return index_entries
 
 
-Step = tuple[EpisodeState, tuple[FollowupEvent, ...]]
+Step = tuple[EpisodeState, tuple[Event, ...]]
 """A state and what is said on the way to it: what one rule hands to the next."""
 
 
@@ -278,12 +280,12 @@ def in_contact(state: EpisodeState, at: datetime) -> Step:
 
 def found(state: EpisodeState, before: datetime | None, at: datetime) -> Step:
     """There was contact at this time; `before` is since when there had been silence."""
-    ended: tuple[FollowupEvent, ...] = ()
-    again: tuple[FollowupEvent, ...] = ()
+    ended: tuple[Event, ...] = ()
+    again: tuple[Event, ...] = ()
     if before is None or at > before:
-        state, again = end_lost(arm_silence(state), ClearedReason.RESOLVED)
+        state, again = close_lost(arm_silence(state), ClearedReason.RESOLVED)
     if state.outreach is not None and at >= state.outreach.since:
-        state, ended = end_outreach(state, ClearedReason.RESOLVED)
+        state, ended = close_outreach(state, ClearedReason.RESOLVED)
     return state, (*again, *ended)
 
 
@@ -323,65 +325,39 @@ def lose_contact(state: EpisodeState, cause: Cause) -> Step:
     if cause.now - since < admission.lost_after:
         return state, ()
     loop_id = cause.derive_id("lost-contact")
-    state = open_loop(
-        state.replace(lost_at=cause.now),
-        FollowupLoop.LOST_CONTACT,
-        loop_id,
-        deadline_at=cause.now,
-        owners=LOST_OWNERS,
-        cause=cause,
-    )
-    name = f"loop:{FollowupLoop.LOST_CONTACT.value}:{loop_id}"
-    state, _ = miss(state, name, again_after=LOOK_AGAIN_AFTER, cause=cause)
+    kind = FollowupLoop.LOST_CONTACT
+    state = state.replace(lost_at=cause.now)
+    state = loops.open_loop(state, kind, loop_id, cause, deadline_at=cause.now)
+    state = loops.escalate(state, f"{loops.DEADLINE}{kind.value}:{loop_id}", cause).state
     return state, (followup.ContactLost(days_silent=(cause.now - since).days),)
-
-
-def look_again(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Another month without contact: a supervisor decides what else can be done."""
-    return Decision(*deadline_missed(state, name, LOOK_AGAIN_AFTER, cause))
 
 
 # --- loops -----------------------------------------------------------------------------------------------
 
 
-def deadline_missed(state: EpisodeState, name: str, again_after: timedelta, cause: Cause) -> Step:
-    """A loop's deadline has come: the next owner has it, and that is said."""
-    state, loop = miss(state, name, again_after=again_after, cause=cause)
-    event = followup.LoopEscalated(loop=FollowupLoop(loop.kind), **loop.escalation())
-    return state, (event,)
-
-
-def end(state: EpisodeState, reason: ClearedReason, *kinds: FollowupLoop) -> Step:
-    """Close all loops of some kinds, and take back what was announced of them."""
-    state, gone = close_loops(state, [loop for kind in kinds for loop in state.loops_of(kind)])
-    return state, tuple(cleared(loop, reason) for loop in gone)
-
-
-def end_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
     """Nobody has to be reached any more."""
-    return end(state.replace(outreach=None), reason, FollowupLoop.OUTREACH)
+    return _close_kind(state.replace(outreach=None), FollowupLoop.OUTREACH, reason)
 
 
-def end_lost(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_lost(state: EpisodeState, reason: ClearedReason) -> Step:
     """Someone who was lost is found."""
-    return end(state.replace(lost_at=None), reason, FollowupLoop.LOST_CONTACT)
+    return _close_kind(state.replace(lost_at=None), FollowupLoop.LOST_CONTACT, reason)
 
 
-def end_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
     """The way back is no longer waited for."""
-    return end(state.replace(reengagement=None), reason, FollowupLoop.REENGAGEMENT)
+    return _close_kind(state.replace(reengagement=None), FollowupLoop.REENGAGEMENT, reason)
 
 
-def end_everything(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_everything(state: EpisodeState, reason: ClearedReason) -> Step:
     """Nobody may, or need, be called any more: every loop and every deadline ends."""
-    state, gone = close_loops(state)
-    state = state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={})
-    return state, tuple(cleared(loop, reason) for loop in gone)
+    state, events = loops.close_all(state, reason=reason)
+    return state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={}), events
 
 
-def cleared(loop: Loop, reason: ClearedReason) -> followup.EscalationCleared:
-    """What was announced of a loop no longer stands."""
-    return followup.EscalationCleared(loop=FollowupLoop(loop.kind), **loop.clearance(reason))
+def _close_kind(state: EpisodeState, kind: FollowupLoop, reason: ClearedReason) -> Step:
+    return loops.close_all(state, state.loops_of(kind), reason)
 
 
 # --- who may be called -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import (
@@ -18,14 +18,14 @@ from services.followup.episode.episode_state import (
     SessionFact,
     Step,
 )
+from shared import loops
 from shared.contracts import attendance, followup
 from shared.contracts.attendance import Absence, AttendanceStatus
-from shared.contracts.codes import ClearedReason, FollowupLoop, Modality, Role
+from shared.contracts.codes import ClearedReason, FollowupLoop, Modality
 from shared.contracts.event import Event
-from shared.contracts.followup import AttemptResult, Channel, FollowupEvent, OutreachCause
+from shared.contracts.followup import AttemptResult, Channel, OutreachCause
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import NotYetKnown
-from shared.loops import DEADLINE, Loop, open_loop
 
 E = TypeVar("E", bound=Event)
 
@@ -39,8 +39,6 @@ TIER_CLINICIAN: Final = 2
 """Two absences in a row: a clinician calls."""
 TIER_CONFERENCE: Final = 3
 """Three absences in a row, or a week of silence: a retention conference. The highest tier."""
-OWNERS: Final = (Role.COUNSELOR, Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-"""Who owns an outreach, by tier reached."""
 FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRESHOLD)
 PRESENT: Final = frozenset(
     {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
@@ -148,7 +146,7 @@ def _still_chased(state: EpisodeState) -> Step:
         if fact.status == "no_show" and (contact_at is None or fact.starts_at > contact_at)
     ]
     if not left:
-        return episode_state.end_outreach(state, ClearedReason.WITHDRAWN)
+        return episode_state.close_outreach(state, ClearedReason.WITHDRAWN)
     return state.replace(outreach=outreach.replace(since=max(left))), ()
 
 
@@ -187,12 +185,12 @@ HELD_BACK: Final = {one.event.NAME: one for one in (ATTENDED, MISSED, THRESHOLD_
 
 def replay(state: EpisodeState, cause: Cause) -> Step:
     """The admission is known: decide what waited for it, in the order in which attendance said it."""
-    waiting, said = state.held, list[FollowupEvent]()
+    waiting, said = state.held, list[Event]()
     state = state.replace(held=())
     for kept in waiting:
         decision = HELD_BACK[kept["name"]].replayed(state, kept["data"], cause)
         state = decision.state
-        said += cast("tuple[FollowupEvent, ...]", decision.events)
+        said += decision.events
     return state, tuple(said)
 
 
@@ -205,13 +203,8 @@ def begin(
     """Somebody has to reach the person in time."""
     loop_id = derive_id("outreach", cause.subject, why.value, since.isoformat())
     state = state.replace(outreach=Outreach(loop_id=loop_id, cause=why, since=since))
-    return open_loop(
-        state,
-        FollowupLoop.OUTREACH,
-        loop_id,
-        deadline_at=cause.now + within,
-        owners=OWNERS,
-        cause=cause,
+    return loops.open_loop(
+        state, FollowupLoop.OUTREACH, loop_id, cause, deadline_at=cause.now + within
     )
 
 
@@ -240,19 +233,11 @@ def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -
     if state.outreach is None or loop is None:
         return state, ()
     wait = REACH_WITHIN if why in FROM_SESSIONS else REACH_AFTER_CHECK_IN
-    raised = loop.replace(step=tier, deadline_at=cause.now + wait)
-    state = state.replace(
-        outreach=state.outreach.replace(cause=why),
-        loops={**state.loops, loop.key: raised},
-    )
-    state = _rearmed(state, raised)
+    state = state.replace(outreach=state.outreach.replace(cause=why))
+    state, loop = loops.move_to_step(state, loop, tier, cause.now + wait)
+    if loop.at_last_owner:  # a tier may come before the deadline of the one below it
+        state = state.disarm(loops.DEADLINE + loop.key)
     return state, (followup.OutreachEscalated(cause=why, tier=tier),)
-
-
-def _rearmed(state: EpisodeState, loop: Loop) -> EpisodeState:
-    """The last owner keeps it, without a further deadline."""
-    name = DEADLINE + loop.key
-    return state.disarm(name) if loop.at_last_owner else state.arm(name, loop.deadline_at)
 
 
 # --- what staff do --------------------------------------------------------------------------------------
@@ -265,7 +250,7 @@ def record(
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
     episode_state.callable_at_all(state)
-    events: tuple[FollowupEvent, ...] = ()
+    events: tuple[Event, ...] = ()
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}

@@ -9,6 +9,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Outbound
 from services.intake.handoffs import ReliedOn
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
 from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
@@ -60,8 +61,8 @@ def send(
         consent_id=new.consent_id,
         response_due_at=due_at,
     )
-    state, cleared = episode_state.settle(
-        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause=cause
+    state, cleared = loops.close(
+        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id
     )
     return Decision(
         _waits(state, referral_id, due_at, cause).arm(f"{DEADLINE}:{referral_id}", due_at),
@@ -111,9 +112,8 @@ def close(
         hours_open=episode_state.elapsed(outbound.sent_at, cause.now),
     )
     state = _with(state, referral_id, outbound.replace(outcome=outcome))
-    loop = state.loop(IntakeLoop.OUTBOUND_REFERRAL, referral_id)
-    state, cleared = episode_state.settle_all(
-        state.disarm(f"{DEADLINE}:{referral_id}"), () if loop is None else (loop,)
+    state, cleared = loops.close(
+        state.disarm(f"{DEADLINE}:{referral_id}"), IntakeLoop.OUTBOUND_REFERRAL, referral_id
     )
     return Decision(_next_owner(state, cause), (event, *cleared))
 
@@ -133,7 +133,9 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
 
 def _waits(state: EpisodeState, referral_id: str, until: datetime, cause: Cause) -> EpisodeState:
     """Each referral sent out is a loop of its own, from the asking to the outcome."""
-    return episode_state.wait_until(state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, until, cause)
+    return loops.open_loop(
+        state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, cause, deadline_at=until
+    )
 
 
 def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:

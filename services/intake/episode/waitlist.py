@@ -14,6 +14,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import OFFER, EpisodeState
 from services.intake.episode.values import PlaceOffer, Seat, Waiting
 from services.intake.handoffs import Lined, LineJoined, OfferMade, PlaceOffered, SeatChanged
+from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import WaitlistExit
@@ -58,8 +59,8 @@ def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[Episode
             hint="Leave the other line first.",
         )
     waiting = Waiting(**dict(new), ticket=cause.derive_id("waiting"), since=cause.now)
-    state, cleared = episode_state.settle(
-        state, IntakeLoop.ADMISSION, cause=cause, reason=ClearedReason.SUPERSEDED
+    state, cleared = loops.close(
+        state, IntakeLoop.ADMISSION, cause.subject_id, ClearedReason.SUPERSEDED
     )
     state, handoff = _in_line(state, waiting, cause)
     return Decision(state, cleared, (handoff,), {"waitlist_id": waiting.ticket})
@@ -73,7 +74,9 @@ def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[Episo
         since=waiting.since,
         offer_lasts=waiting.offer_lasts,
     )
-    state = episode_state.wait_for(state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause)
+    state = loops.open_loop(
+        state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause.subject_id, cause
+    )
     return state, Handoff(f"group/{waiting.line_id}", body)
 
 
@@ -185,7 +188,7 @@ def _leave(state: EpisodeState, reason: WaitlistExit, cause: Cause) -> Decision[
     if reason is WaitlistExit.REFERRED_ELSEWHERE:
         state = episode_state.send_on(state, cause)
     elif state.placed_level is not None and state.admission is None:
-        state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+        state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, events, handoffs)
 
 

@@ -17,7 +17,7 @@ from services.intake.person.audit import Disclosed, Disclosure
 from services.intake.person.person_state import Asked, PersonState
 from shared import loops
 from shared.contracts import intake
-from shared.contracts.codes import IntakeLoop, Role, Value
+from shared.contracts.codes import IntakeLoop, Value
 from shared.contracts.intake import (
     ConsentPurpose,
     DisclosureBasis,
@@ -30,9 +30,6 @@ from shared.errors import Forbidden, Invalid, Unknown
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
 CLOCKS_APART: Final = timedelta(minutes=5)
-REVIEW_WITHIN: Final = timedelta(days=1)
-"""How soon somebody who was not there looks at an emergency disclosure. House rule."""
-REVIEWERS: Final = (Role.PRIVACY_OFFICER, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 NEEDS_ORDER: Final = DisclosureBasis.COURT
 
 
@@ -124,24 +121,16 @@ def emergency_told(
 ) -> Decision[EpisodeState]:
     """Somebody who was not there looks at what was told, and why. House rule."""
     return Decision(
-        loops.open_loop(
-            state,
-            IntakeLoop.EMERGENCY_DISCLOSURE,
-            body.disclosure_id,
-            deadline_at=cause.now + REVIEW_WITHIN,
-            owners=REVIEWERS,
-            cause=cause,
-        )
+        loops.open_loop(state, IntakeLoop.EMERGENCY_DISCLOSURE, body.disclosure_id, cause)
     )
 
 
 def reviewed(state: EpisodeState, disclosure_id: str, _cause: Cause) -> Decision[EpisodeState]:
     """An emergency disclosure was looked at."""
     episode_state.standing(state)
-    loop = state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
-    if loop is None:
+    if state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id) is None:
         raise Unknown("open-disclosure")
-    state, cleared = episode_state.settle_all(state, [loop])
+    state, cleared = loops.close(state, IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
     return Decision(state, cleared)
 
 
