@@ -13,9 +13,6 @@ from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
 SUPPORT_KEPT: Final = 400
 KEPT_WHEN_UNDONE: Final = ("drivers", "co_occurring", "placement_gap", "outbound", "team")
 """What intake said before the admission, and who looks after the person."""
@@ -111,7 +108,7 @@ def attendance_corrected(
     """Recount. What the correction does to a week comes with the week's next evaluation."""
     missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
     state = state.replace(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
-    before, after = event.status_before in PRESENT, event.status_after in PRESENT
+    before, after = event.status_before.is_present, event.status_after.is_present
     if before is after:
         return Decision(state)
     count = max(0, state.sessions_attended + (1 if after else -1))

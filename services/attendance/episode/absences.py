@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode.episode_state import PRESENT, EpisodeState, Seen
+from services.attendance.episode.episode_state import EpisodeState, Seen
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus
 from shared.decision import Cause, Decision
@@ -84,6 +84,6 @@ def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThreshold
 def _remembered(seen: dict[str, Seen]) -> dict[str, Seen]:
     """The sessions of the last three months, and the last one at which the person was there."""
     since = max(one.at for one in seen.values()) - REMEMBERED
-    there = [key for key, one in seen.items() if one.status in PRESENT]
+    there = [key for key, one in seen.items() if one.status.is_present]
     last = max(there, key=lambda key: (seen[key].at, key), default=None)
     return {key: one for key, one in seen.items() if one.at >= since or key == last}

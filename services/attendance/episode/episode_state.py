@@ -214,7 +214,7 @@ class EpisodeState(CareState):
     @property
     def last_contact_at(self) -> datetime | None:
         """When the person was last there: at a session, or at the admission."""
-        there = [seen.at for seen in self.seen.values() if seen.status in PRESENT]
+        there = [seen.at for seen in self.seen.values() if seen.status.is_present]
         if self.admission is not None:
             there.append(self.admission.admitted_at)
         return max(there, default=None)
@@ -231,12 +231,6 @@ class EpisodeState(CareState):
         """Unexcused absences since the person was last there, in whichever order the rolls were called."""
         since = self.last_contact_at
         return sum(since is None or moment > since for moment in self.no_shows)
-
-
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
-"""The answers of a roll that mean that the person was there."""
 
 
 def known(state: EpisodeState) -> Admission:

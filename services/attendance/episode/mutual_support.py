@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.attendance.episode.episode_state import PRESENT, Admission, EpisodeState, in_care
+from services.attendance.episode.episode_state import Admission, EpisodeState, in_care
 from services.attendance.episode.hours import week_of
 from services.attendance.episode.values import FamilyVisit
 from shared.contracts import attendance
@@ -126,7 +126,7 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
     ):
         return Decision(state, answer={"session_id": visit.session_id})
     seen = state.seen.get(visit.session_id)
-    if visit.patient_present and seen is not None and seen.status not in PRESENT:
+    if visit.patient_present and seen is not None and not seen.status.is_present:
         raise Refused(
             "patient-was-absent",
             "The roll says that the patient was not there.",

@@ -13,7 +13,6 @@ from typing import Final
 
 from services.attendance.episode import weeks
 from services.attendance.episode.episode_state import (
-    PRESENT,
     EpisodeState,
     Pause,
     in_care,
@@ -94,7 +93,7 @@ def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
     if state.pause is not None or not state.pauses:
         return state, ()
     until = state.pauses[-1].until
-    if not any(s.status in PRESENT and s.at >= until for s in state.seen.values()):
+    if not any(s.status.is_present and s.at >= until for s in state.seen.values()):
         return state, ()
     return loops.close(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from services.attendance.episode import absences, hours, pauses, weeks
 from services.attendance.episode.episode_state import (
-    PRESENT,
     Booked,
     Corrected,
     Dropped,
@@ -59,10 +58,10 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
     """Credit the minutes, or count the absence. Nobody is absent from what a pause keeps them from."""
     if not expects(state, body.booked.starts_at):
         return Decision(state)
-    if body.status not in PRESENT and is_paused(state, body.booked.starts_at, body.booked.modality):
+    if not body.status.is_present and is_paused(state, body.booked.starts_at, body.booked.modality):
         return Decision(state)
     before = state.bookings.get(body.session_id) or _booking(state, body.booked)
-    there = body.status in PRESENT
+    there = body.status.is_present
     after = before.replace(
         status=body.status,
         minutes_credited=credited(body.booked, body.status, body.minutes_present),
@@ -112,7 +111,7 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
 
 def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) -> int:
     """The minutes that a roll gives: those the person was there, and at most the planned ones."""
-    return min(minutes_present, booked_as.minutes_planned) if status in PRESENT else 0
+    return min(minutes_present, booked_as.minutes_planned) if status.is_present else 0
 
 
 def ancillary_added(

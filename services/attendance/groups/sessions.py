@@ -14,7 +14,6 @@ from pydantic import Field
 
 from services.attendance.episode import hours
 from services.attendance.episode.episode_state import (
-    PRESENT,
     Booked,
     Corrected,
     Dropped,
@@ -129,7 +128,7 @@ def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
 
 def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
     """The minutes that a line of a roll means. Raises `Invalid` where it does not say them, or says too much."""
-    if status not in PRESENT:
+    if not status.is_present:
         if minutes_present:
             raise Invalid("minutes-of-an-absence", "Nobody was there for these minutes.")
         return 0
@@ -312,7 +311,7 @@ def _close_roll_call(
 
 
 def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:
-    return min(minutes_present, state.minutes_planned) if status in PRESENT else 0
+    return min(minutes_present, state.minutes_planned) if status.is_present else 0
 
 
 def _booked(state: SessionState, session_id: str, starts_at: datetime) -> Booked:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from services.attendance.episode import reward_ladder
-from services.attendance.episode.episode_state import PRESENT, EpisodeState, in_care
+from services.attendance.episode.episode_state import EpisodeState, in_care
 from services.attendance.episode.values import Earned, Paid, TakenOut, WentBack
 from services.attendance.screening import specimens
 from shared.contracts import attendance
@@ -91,7 +91,7 @@ def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: Incent
         seen = state.seen.get(of)
         if seen is None:
             raise Unknown("session")
-        if seen.status not in PRESENT:
+        if not seen.status.is_present:
             raise Refused("behavior-not-shown", "The person was not there.")
         return terms.attendance_cents
     screen = state.screens.get(of)

@@ -40,9 +40,6 @@ TIER_CLINICIAN: Final = 2
 TIER_CONFERENCE: Final = 3
 """Three absences in a row, or a week of silence: a retention conference. The highest tier."""
 FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRESHOLD)
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
 
 
 # --- what attendance says -------------------------------------------------------------------------------
@@ -121,7 +118,7 @@ def attendance_corrected(
     before = state.sessions.get(event.session_id)
     if before is None:
         return Decision(state)
-    if event.status_after in PRESENT:
+    if event.status_after.is_present:
         fact = before.replace(status="attended", service=True)
         state, said = _was_there(state, event.session_id, fact)
     else:
