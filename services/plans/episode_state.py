@@ -7,9 +7,8 @@ Everything that somebody has to do is an open loop. Rules open, close and escala
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import ClassVar, Final
-from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field
 
@@ -22,7 +21,7 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import (
     CoOccurring,
@@ -282,7 +281,7 @@ def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> tuple[Event, ...]
         return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
     if loop.kind == PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
         due_on = state.plan.next_review_on
-        days = (local_day(state, cause.now) - due_on).days
+        days = (calendar.local_day(cause.now, state.time_zone) - due_on).days
         return (
             plans.TreatmentPlanReviewOverdue(
                 plan_id=state.plan.plan_id, due_on=due_on, days_overdue=days
@@ -316,24 +315,15 @@ def plan_of(state: EpisodeState, plan_id: str) -> Plan:
     return state.plan
 
 
-def local_day(state: EpisodeState, moment: datetime) -> date:
-    """The day at the facility."""
-    return moment.astimezone(ZoneInfo(state.time_zone)).date()
-
-
-def morning(state: EpisodeState, day: date) -> datetime:
-    """Nine o'clock at the facility. In UTC, as the store gives it back: ids follow from how a deadline is written."""
-    return datetime.combine(day, MORNING, ZoneInfo(state.time_zone)).astimezone(UTC)
-
-
 def schedule_review(state: EpisodeState, plan: Plan, cause: Cause) -> EpisodeState:
     """The next plan review: by the program's terms, and closer together where care is integrated."""
     days = state.terms.review_every_days
     if state.enhanced:
         days = min(days, tables.INTEGRATED_REVIEW_DAYS)
-    day = local_day(state, cause.now) + timedelta(days=days)
+    day = calendar.local_day(cause.now, state.time_zone) + timedelta(days=days)
     state = state.replace(plan=plan.replace(next_review_on=day))
-    return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", morning(state, day))
+    due_at = calendar.instant(day, MORNING, state.time_zone)
+    return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", due_at)
 
 
 def changed(plan: Plan, goal: Goal) -> Plan:

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import EpisodeState
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason
 from shared.contracts.plans import CriterionResult, DischargeKind
@@ -55,7 +55,7 @@ def support_logged(state: EpisodeState, cause: Cause) -> bool:
     """
     if state.support_opted_out:
         return True
-    since = episode_state.local_day(state, cause.now) - timedelta(weeks=SUPPORT_WEEKS)
+    since = calendar.local_day(cause.now, state.time_zone) - timedelta(weeks=SUPPORT_WEEKS)
     logged = sum(day > since for day in state.support_on)
     return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_per_week)
 

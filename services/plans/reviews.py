@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.plans import episode_state
 from services.plans.episode_state import EpisodeState, Review, Week
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
@@ -27,7 +26,6 @@ from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
-SATURDAY: Final = 5
 CLINICAL_TIER: Final = 2
 REASSESS_WITHIN: Final = timedelta(days=14)
 """Two unexpected positives, or a positive and absences, this close together ask for a new look at the level."""
@@ -298,7 +296,7 @@ def _request(
     ):
         return Decision(state)
     review_id = cause.derive_id("review", trigger)
-    due_at = due_at or next_working_day(cause.now, state.time_zone)
+    due_at = due_at or calendar.next_working_day(cause.now, state.time_zone)
     item = Review(trigger=trigger, due_at=due_at, about=about, private=private)
     state = state.replace(reviews={**state.reviews, review_id: item})
     state = loops.open_loop(state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at)
@@ -367,11 +365,3 @@ def complete(
         return Decision(state, cleared)
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)
     return Decision(state, (event, *cleared))
-
-
-def next_working_day(moment: datetime, time_zone: str) -> datetime:
-    """The same local time on the next Monday-to-Friday day."""
-    local = moment.astimezone(ZoneInfo(time_zone)) + timedelta(days=1)
-    while local.weekday() >= SATURDAY:
-        local += timedelta(days=1)
-    return local.astimezone(moment.tzinfo)

@@ -13,7 +13,7 @@ from typing import Final
 from services.plans import episode_state, tables
 from services.plans.episode_state import Deferral, EpisodeState, Goal, Plan
 from services.plans.tables import Contributor, RecoveryStage
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, Dimension, Modality, PlansLoop, Value
 from shared.contracts.event import Event
@@ -123,7 +123,7 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
         )
     if goal.baseline == goal.target:
         raise Invalid("goal-already-reached", "The goal's target is where the person is already.")
-    if goal.due_on < episode_state.local_day(state, cause.now):
+    if goal.due_on < calendar.local_day(cause.now, state.time_zone):
         raise Invalid("goal-due-in-the-past", "The goal's day has passed.")
     if therapies and not episode_state.known(goal.therapies, therapies):
         raise Invalid(

@@ -207,6 +207,11 @@ class EpisodeState(CareState):
         return ProgramTerms() if self.admission is None else self.admission.terms
 
     @property
+    def time_zone(self) -> str:
+        """The facility's time zone; until the admission names it, days are counted in UTC."""
+        return "UTC" if self.admission is None else self.admission.time_zone
+
+    @property
     def pause(self) -> Pause | None:
         """The pause that lasts."""
         return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None

@@ -8,13 +8,13 @@ roll says.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode.episode_state import Admission, EpisodeState, in_care
 from services.attendance.episode.hours import week_of
 from services.attendance.episode.values import FamilyVisit
+from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import Modality, Value
@@ -50,14 +50,11 @@ def log_meeting(
 ) -> Decision[EpisodeState]:
     """The person was at a meeting. It counts for the week it was in, and never toward hours."""
     admission = in_care(state)
-    zone = ZoneInfo(admission.time_zone)
-    if not (
-        admission.admitted_at.astimezone(zone).date()
-        <= attended_on
-        <= cause.now.astimezone(zone).date()
-    ):
+    zone = admission.time_zone
+    first_on = calendar.local_day(admission.admitted_at, zone)
+    if not first_on <= attended_on <= calendar.local_day(cause.now, zone):
         raise Invalid("attended-on-impossible", "A meeting lies between the admission and today.")
-    week = _monday(attended_on)
+    week = calendar.monday_of(attended_on).isoformat()
     meetings = {**state.support.meetings, week: state.support.meetings.get(week, 0) + 1}
     if meetings[week] > MEETINGS_A_WEEK:
         raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
@@ -164,10 +161,6 @@ def family_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
         "met": len(sessions) >= admission.terms.family_per_week,
         "kinds_this_week": sorted({v.kind for v in visits if v.kind is not None}),
     }
-
-
-def _monday(day: date) -> str:
-    return (day - timedelta(days=day.weekday())).isoformat()
 
 
 def _this_monday(admission: Admission, now: datetime) -> str:

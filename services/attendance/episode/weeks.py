@@ -7,14 +7,14 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from services.attendance.episode import hours
 from services.attendance.episode.episode_state import Admission, EpisodeState
 from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
 from services.attendance.loop_table import LOOPS
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.codes import AttendanceLoop, ClearedReason
 from shared.contracts.event import Event
@@ -77,7 +77,7 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     state, closed = loops.close(
         state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
     )
-    following = monday + timedelta(days=hours.DAYS_PER_WEEK)
+    following = monday + hours.WEEK
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
         state = _arm(state, following, cause.now)
@@ -136,14 +136,14 @@ def reconsider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
         week = closed.replace(**asked.model_dump())
         state, told = _evaluated_again(state, monday, closed, week)
         said += told
-        if left is not None and monday > hours.local_day(left, zone):
+        if left is not None and monday > calendar.local_day(left, zone):
             state = state.replace(weeks={key: w for key, w in state.weeks.items() if key != label})
     if left is not None:
         after = [
             name
             for name in state.deadlines
             if name.startswith("week-close:")
-            and date.fromisoformat(name.partition(":")[2]) > hours.local_day(left, zone)
+            and date.fromisoformat(name.partition(":")[2]) > calendar.local_day(left, zone)
         ]
         state = state.disarm(*after, "week-projection:*")
     state, cleared = watch(state, cause)
@@ -157,12 +157,12 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     """What a week asks of this person, by the levels that hold in it and the days that belong to the episode."""
     admission = _known(state)
     zone, left = admission.time_zone, state.left_at
-    begins = hours.local_day(admission.admitted_at, zone)
-    changes = [(hours.local_day(one.effective_at, zone), one.level) for one in state.levels]
+    begins = calendar.local_day(admission.admitted_at, zone)
+    changes = [(calendar.local_day(one.effective_at, zone), one.level) for one in state.levels]
     levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
-    last_day = None if left is None else hours.local_day(left, zone)
+    last_day = None if left is None else calendar.local_day(left, zone)
     pauses = [
-        (hours.local_day(p.since, zone), hours.local_day(p.until, zone)) for p in state.pauses
+        (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
     ]
     return hours.asks(levels, admission.population, admission.terms, monday, last_day, pauses)
 
@@ -191,11 +191,11 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
     Raises `Unknown`: no day of that week belongs to the episode, or it lies too far ahead.
     """
     admission = _known(state)
-    begins = hours.local_day(admission.admitted_at, admission.time_zone)
+    begins = calendar.local_day(admission.admitted_at, admission.time_zone)
     left = state.left_at
-    ends = until if left is None else hours.local_day(left, admission.time_zone)
-    monday = day - timedelta(days=day.weekday())
-    if day > until or monday > ends or monday + timedelta(days=hours.DAYS_PER_WEEK) <= begins:
+    ends = until if left is None else calendar.local_day(left, admission.time_zone)
+    monday = calendar.monday_of(day)
+    if day > until or monday > ends or monday + hours.WEEK <= begins:
         raise Unknown("week")
     week, ours = totals(state, monday), bookings_of(state, monday)
     services = () if state.prescribed is None else state.prescribed.services

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -22,6 +21,7 @@ from services.attendance.laboratory.panels import (
     verdict,
     worse,
 )
+from shared import calendar
 from shared.contracts.attendance import (
     CustodyHolder,
     Matrix,
@@ -221,7 +221,7 @@ def classify(
         raise ValueError("a screen without a result can't be classified")
     if result.validity is not SpecimenValidity.VALID:
         return ScreenClass.INVALID
-    day = screen.collected_at.astimezone(ZoneInfo(time_zone)).date()
+    day = calendar.local_day(screen.collected_at, time_zone)
     current = [a for a in expected if a.verified and _covers(a, day)]
     prescribed = {a.code for a in current if a.companion_of is None}
     called_for = prescribed | {METABOLITE[code] for code in prescribed if code in METABOLITE}

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import BreathTest, Transport, WithdrawalSigns
 from services.attendance.screening.specimens import reset, row_of
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
 from shared.contracts.codes import AttendanceLoop, Value
@@ -151,13 +150,12 @@ def no_group_today(state: EpisodeState, now: datetime) -> bool:
     """Whoever was positive today, or waits for the test that decides, is in no group today."""
     if state.admission is None:
         return False
-    zone = ZoneInfo(state.admission.time_zone)
-    today = now.astimezone(zone).date()
+    today = calendar.local_day(now, state.time_zone)
     return any(
         test.outcome is BreathOutcome.POSITIVE
         or (test.outcome is BreathOutcome.RETEST and not _decided(state, key))
         for key, test in state.breath_tests.items()
-        if test.tested_at.astimezone(zone).date() == today
+        if calendar.local_day(test.tested_at, state.time_zone) == today
     )
 
 

@@ -9,7 +9,6 @@ house rule, calendar year of the facility.
 from __future__ import annotations
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -17,6 +16,7 @@ from services.attendance.episode import reward_ladder
 from services.attendance.episode.episode_state import EpisodeState, in_care
 from services.attendance.episode.values import Earned, Paid, TakenOut, WentBack
 from services.attendance.screening import specimens
+from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
@@ -76,7 +76,7 @@ def earn(
         raise Refused("already-rewarded", "This was rewarded before.")
     if len(state.paid) >= PAID_MAX:
         raise Refused("ledger-full", "No more rewards can be kept for this episode.")
-    year = cause.now.astimezone(ZoneInfo(admission.time_zone)).year
+    year = calendar.local_day(cause.now, admission.time_zone).year
     paid = Paid(cents=cents, cap_cents=terms.cap_cents, year=year)
     return Decision(
         state.replace(paid={**state.paid, key: paid}),

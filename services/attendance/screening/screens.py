@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import Draw
@@ -31,6 +30,7 @@ from services.attendance.screening.specimens import (
     watch_interval,
     with_screen,
 )
+from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -319,7 +319,7 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     about any other day, so that there is nothing to keep secret. One draw a day; none for who has left or is paused.
     """
     admission = in_care(state)
-    today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
+    today = calendar.local_day(cause.now, admission.time_zone)
     days = every_days(state, cause.now)
     drawn = state.draw is not None and state.draw.last_on >= today
     if days is None or drawn or state.pause is not None:

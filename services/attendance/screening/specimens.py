@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode import reward_ladder
 from services.attendance.episode.episode_state import EpisodeState
@@ -17,7 +16,7 @@ from services.attendance.episode.values import WentBack
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.loop_table import LOOPS
-from shared import loops
+from shared import calendar, loops
 from shared.contracts.attendance import (
     BreathOutcome,
     NotProvidedKind,
@@ -31,7 +30,6 @@ from shared.decision import Cause, Decision, Handoff, derive_id
 
 DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
-_SATURDAY: Final = 5
 
 OF_A_SCREEN: Final = (
     AttendanceLoop.SPECIMEN,
@@ -93,7 +91,9 @@ def _wanted(
     elif screen.awaits_definitive:
         wanted[AttendanceLoop.SCREEN_RESULT] = now + DEFINITIVE_WITHIN
     elif not screen.is_interpreted:
-        wanted[AttendanceLoop.SCREEN_INTERPRETATION] = _working_day_later(now, state)
+        wanted[AttendanceLoop.SCREEN_INTERPRETATION] = calendar.next_working_day(
+            now, state.time_zone
+        )
     if result is not None and result.validity in _JUDGED_AGAIN and not _retested(state, screen_id):
         wanted[AttendanceLoop.SCREEN_RETEST] = LOOPS[AttendanceLoop.SCREEN_RETEST].deadline(now)
     return wanted
@@ -106,15 +106,6 @@ def _retested(state: EpisodeState, screen_id: str) -> bool:
         for other in state.screens.values()
         if other.retest_of == screen_id
     )
-
-
-def _working_day_later(now: datetime, state: EpisodeState) -> datetime:
-    """The same time on the next working day of the facility."""
-    zone = ZoneInfo("UTC" if state.admission is None else state.admission.time_zone)
-    later = now.astimezone(zone) + timedelta(days=1)
-    while later.weekday() >= _SATURDAY:
-        later += timedelta(days=1)
-    return later.astimezone(now.tzinfo)
 
 
 def row_of(state: EpisodeState) -> Row:
@@ -135,12 +126,11 @@ def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
     worth = reward_ladder.worth_next(row_of(state), terms)
     if worth >= reward_ladder.worth_next(before, terms):
         return ()
-    zone = ZoneInfo(state.admission.time_zone)
     body = WentBack(
         episode_id=cause.subject_id,
         next_cents=worth,
         cap_cents=terms.cap_cents,
-        year=cause.now.astimezone(zone).year,
+        year=calendar.local_day(cause.now, state.time_zone).year,
     )
     return (Handoff(f"person/{state.admission.person_id}", body),)
 

@@ -11,8 +11,7 @@ from typing import Final, Literal
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, Step
-from services.followup.measures.transitions import local_day
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare
 from shared.decision import Cause, Decision, derive_id
@@ -124,6 +123,6 @@ def report(
     reason = ClearedReason.RESOLVED if outcome == "kept" else ClearedReason.WITHDRAWN
     state, said = loops.close_all(state, (loop,), reason)
     if outcome == "kept":
-        kept_on = local_day(state, agreed.first_appointment_at)
+        kept_on = calendar.local_day(agreed.first_appointment_at, state.time_zone)
         state = state.replace(agreed=agreed.replace(kept_on=kept_on))
     return Decision(state, said)

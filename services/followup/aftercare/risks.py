@@ -14,7 +14,7 @@ from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, Step
 from services.followup.loop_table import RISK_TO_LIFE
 from services.followup.measures import transitions
-from shared import loops
+from shared import calendar, loops
 from shared.contracts.codes import FollowupLoop
 from shared.contracts.followup import RiskFlag, TransitionKind
 from shared.decision import Cause, Decision
@@ -71,7 +71,7 @@ def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Deci
         raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
     state, said = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
     if how == "emergency_department":
-        on = transitions.local_day(state, cause.now)
+        on = calendar.local_day(cause.now, state.time_zone)
         state, more = transitions.add(state, TransitionKind.ED_VISIT, on)
         said = (*said, *more)
     return Decision(state, said)

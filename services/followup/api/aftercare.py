@@ -14,7 +14,7 @@ from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
 from services.followup.invariants import for_command
 from services.followup.loop_table import LOOPS
-from services.followup.measures.transitions import zone
+from shared import calendar
 from shared.contracts.codes import Code, ConsentId, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
@@ -187,7 +187,7 @@ def _end(by: datetime | date, state: episode_state.EpisodeState) -> datetime:
     if isinstance(by, datetime):
         return by
     # The last instant of the facility's day.
-    following = datetime.combine(by, time(), zone(state)) + timedelta(days=1)
+    following = calendar.end_of_day(by, state.time_zone)
     return following - timedelta(microseconds=1)
 
 

@@ -233,6 +233,11 @@ class EpisodeState(CareState):
     """By what a facility's measures and journeys find this record; kept up by `watch.py`."""
 
     @property
+    def time_zone(self) -> str:
+        """The facility's time zone; until the admission names it, days are counted in UTC."""
+        return "UTC" if self.admission is None else self.admission.time_zone
+
+    @property
     def contact_at(self) -> datetime | None:
         """The last time the person was there or was reached."""
         times = [s.starts_at for s in self.sessions.values() if s.status == "attended"]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.followup.episode.episode_state import EpisodeState, Step, Transition
 from services.followup.measures.measures import Measure
+from shared import calendar
 from shared.contracts import followup, intake
 from shared.contracts.followup import TransitionKind
 from shared.contracts.intake import PartnerKind
@@ -34,16 +34,6 @@ STATED_WITHIN: Final = timedelta(days=366)
 """How far back a report may reach: later, no clock could be met any more."""
 
 
-def zone(state: EpisodeState) -> ZoneInfo:
-    """The facility's time zone; until the admission names it, days are counted in UTC."""
-    return ZoneInfo("UTC" if state.admission is None else state.admission.time_zone)
-
-
-def local_day(state: EpisodeState, moment: datetime) -> date:
-    """The facility's day at a moment."""
-    return moment.astimezone(zone(state)).date()
-
-
 def inferred(state: EpisodeState) -> tuple[Transition, ...]:
     """What follows from who referred the person, unless staff have stated a day for the same measure."""
     if state.referral is None:
@@ -54,14 +44,18 @@ def inferred(state: EpisodeState) -> tuple[Transition, ...]:
         for stated in state.transitions
     ):
         return ()
-    return (Transition(kind=kind, on=local_day(state, state.referral.received_at)),)
+    return (
+        Transition(kind=kind, on=calendar.local_day(state.referral.received_at, state.time_zone)),
+    )
 
 
 def _about_the_same(stated_on: date, state: EpisodeState) -> bool:
     """A day stated near the referral corrects it; one far from it is another stay."""
     if state.referral is None:
         return False
-    return abs(stated_on - local_day(state, state.referral.received_at)) <= timedelta(days=30)
+    return abs(
+        stated_on - calendar.local_day(state.referral.received_at, state.time_zone)
+    ) <= timedelta(days=30)
 
 
 def report(
@@ -70,7 +64,7 @@ def report(
     """Staff heard of an emergency visit or of a discharge elsewhere. Reporting the same again says nothing new."""
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
-    today = local_day(state, cause.now)
+    today = calendar.local_day(cause.now, state.time_zone)
     if on > today:
         raise Invalid(
             "day-in-future",
@@ -100,4 +94,4 @@ def danger(state: EpisodeState, event: intake.ImminentDangerIdentified, at: date
     """Danger found at an assessment, and answered with the emergency department."""
     if event.action is not intake.EmergencyAction.EMERGENCY_DEPARTMENT:
         return state, ()
-    return add(state, TransitionKind.ED_VISIT, local_day(state, at))
+    return add(state, TransitionKind.ED_VISIT, calendar.local_day(at, state.time_zone))

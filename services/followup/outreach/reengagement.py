@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, Reengagement, Step
 from services.followup.loop_table import LOOPS
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
 from shared.contracts.event import Event
@@ -38,7 +37,7 @@ def report(
     """The person used again. A second report moves the reassessment only to an earlier time."""
     admission = episode_state.reachable(state)
     _not_taken_over(state)
-    today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
+    today = calendar.local_day(cause.now, admission.time_zone)
     if occurred_on is not None and occurred_on > today:
         raise Invalid(
             "day-in-future",
