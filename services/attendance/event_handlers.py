@@ -42,10 +42,10 @@ def admitted(
         program=event.program,
         terms=event.terms or ProgramTerms(),
     )
-    state = weeks.begun(state.replace(admission=admission), cause)
-    state = absences.begun(state)
-    state, said = weeks.reconsider(seats.watch_level(state, cause), cause)
-    return Decision(state, said, seats.confirmations(state, cause))
+    state = weeks.start(state.replace(admission=admission), cause)
+    state = absences.start(state)
+    state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
+    return Decision(state, events, seats.confirmations(state, cause))
 
 
 def oriented(
@@ -140,8 +140,8 @@ def level_changed(
     others = [one for one in state.levels if one.effective_at != change.effective_at]
     levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
     state = seats.watch_level(state.replace(levels=levels), cause)
-    state, said = weeks.reconsider(state, cause)
-    return Decision(state, said, seats.moved(state, cause))
+    state, events = weeks.reconsider(state, cause)
+    return Decision(state, events, seats.moved(state, cause))
 
 
 def expected_analytes_updated(
@@ -197,11 +197,11 @@ def discharged(
     state, cleared = loops.close_all(
         state.replace(bookings=gone), reason=ClearedReason.EPISODE_CLOSED
     )
-    state, said = weeks.reconsider(
+    state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
     handoffs = (
         *not_expected(cause.subject_id, after),
         *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
     )
-    return Decision(seats.watch_level(state, cause), (*said, *cleared), handoffs)
+    return Decision(seats.watch_level(state, cause), (*events, *cleared), handoffs)

@@ -13,7 +13,7 @@ from typing import Final
 from services.followup import journey
 from services.followup.aftercare import appointments
 from services.followup.episode import consents, episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
 from services.followup.measures.transitions import MEASURED_BY, inferred
@@ -57,14 +57,14 @@ def restored(
     return Decision(state, (*decision.events, *events), handoffs, decision.answer)
 
 
-def refresh(state: EpisodeState, cause: Cause) -> Step:
+def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Open and close the loops that follow from the facts, and mark the record."""
-    state, appointment = appointments.refresh(state, cause)
-    state, clocks_said = _clock_loops(state, cause)
+    state, appointment_events = appointments.refresh(state, cause)
+    state, clock_events = _clock_loops(state, cause)
     index_entries = _index_entries(state)
     if index_entries != state.tz_index_entries:
         state = state.replace(tz_index_entries=index_entries)
-    return state, (*appointment, *clocks_said)
+    return state, (*appointment_events, *clock_events)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def _name(clock: Clock) -> str:
     return f"{clock.rule.measure}/{clock.rule.name}/{clock.day_zero_on.isoformat()}"
 
 
-def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
+def _clock_loops(state: EpisodeState, cause: Cause) -> StateAndEvents:
     today = calendar.local_day(cause.now, state.time_zone)
     wanted = {
         derive_id("timely-visit", cause.subject, name): clock
@@ -137,13 +137,13 @@ def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
         for clock in clocks(state)
         if clock.met_on is not None
     }
-    said: list[Event] = []
+    events: list[Event] = []
     for loop in state.loops_of(FollowupLoop.TIMELY_VISIT):
         if loop.id in wanted:
             continue
         reason = ClearedReason.RESOLVED if loop.id in met else ClearedReason.SUPERSEDED
         state, cleared = loops.close_all(state, (loop,), reason)
-        said += cleared
+        events += cleared
     for loop_id, clock in wanted.items():
         loop = state.loop(FollowupLoop.TIMELY_VISIT, loop_id)
         last_call = calendar.midnight(
@@ -154,7 +154,7 @@ def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
             state = loops.open_loop(
                 state, FollowupLoop.TIMELY_VISIT, loop_id, cause, deadline_at=deadline_at
             )
-    return state, tuple(said)
+    return state, tuple(events)
 
 
 def clock_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:

@@ -11,7 +11,7 @@ from services.followup.episode.episode_state import EpisodeState, ReadmissionUnd
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, FollowupLoop
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 
 
 def entered_in_error(
@@ -30,8 +30,8 @@ def merged(
 
 def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
     handoffs = _frees_the_one_before(state, cause)
-    _, said = episode_state.close_everything(state, reason)
-    return Decision(EpisodeState(void=True), said, handoffs)
+    _, events = episode_state.close_everything(state, reason)
+    return Decision(EpisodeState(void=True), events, handoffs)
 
 
 def admission_undone(
@@ -39,9 +39,9 @@ def admission_undone(
 ) -> Decision[EpisodeState]:
     """The person is where they were before: what the admission began is forgotten, what happened is not."""
     handoffs = _frees_the_one_before(state, cause)
-    kept = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
-    kinds = (kind for kind in FollowupLoop if kind not in kept)
-    state, said = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
+    outlasting = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
+    kinds = (kind for kind in FollowupLoop if kind not in outlasting)
+    state, events = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.replace(
@@ -56,10 +56,10 @@ def admission_undone(
         path={key: at for key, at in state.path.items() if key not in gone},
     )
     deadlines = ("silence", "check-in:*", "check-in-opens:*", "aftercare-over")
-    return Decision(state.disarm(*deadlines), said, handoffs)
+    return Decision(state.disarm(*deadlines), events, handoffs)
 
 
-def _frees_the_one_before(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def _frees_the_one_before(state: EpisodeState, cause: Cause) -> Handoffs:
     prior = None if state.admission is None else state.admission.prior_episode_id
     if prior is None:
         return ()

@@ -14,7 +14,7 @@ from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused
 
 
@@ -130,7 +130,7 @@ def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decisi
     return Decision(void.state.replace(team={}), void.events, (*void.handoffs, *released))
 
 
-def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def _not_readmitted(state: EpisodeState, cause: Cause) -> Handoffs:
     """The episode before is told that this one does not continue it."""
     before = None if state.admission is None else state.admission.prior_episode_id
     if before is None:

@@ -25,8 +25,8 @@ def identify_need(
     need = Need(category=category, enhanced=enhanced)
     if need in state.needs:
         raise Refused("need-known", "This need is identified already.")
-    kept = tuple(item for item in state.needs if item.category is not category)
-    state = state.replace(needs=(*kept, need))
+    others = tuple(item for item in state.needs if item.category is not category)
+    state = state.replace(needs=(*others, need))
     plan = state.plan
     if enhanced and plan is not None and plan.active and plan.next_review_on is not None:
         nearer = episode_state.schedule_review(state, plan, cause)
@@ -72,8 +72,8 @@ def prescribe(
             for code in tables.COMPANIONS.get(item.code, ())
         ]
     prescribed = {item.code for item in medications}
-    kept = tuple(e for e in expected if e.companion_of is None or e.code not in prescribed)
-    return set_expected_analytes(state.replace(medications=medications), kept, cause)
+    others = tuple(e for e in expected if e.companion_of is None or e.code not in prescribed)
+    return set_expected_analytes(state.replace(medications=medications), others, cause)
 
 
 def set_expected_analytes(

@@ -73,7 +73,7 @@ def withdraw(state: EpisodeState, plan_id: str, _cause: Cause) -> Decision[Episo
     return Decision(state, cleared)
 
 
-def _close_signatures(state: EpisodeState, reason: ClearedReason) -> episode_state.Step:
+def _close_signatures(state: EpisodeState, reason: ClearedReason) -> episode_state.StateAndEvents:
     """No signature of an amendment is waited for any more."""
     if state.amendment is None:
         return state, ()

@@ -31,7 +31,6 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.event import Event
 from shared.contracts.plans import (
     AncillaryKind,
     CoOccurringCategory,
@@ -42,7 +41,7 @@ from shared.contracts.plans import (
     ReviewTrigger,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
 from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
@@ -264,7 +263,8 @@ class EpisodeState(CareState):
 
 # --- loops ------------------------------------------------------------------------------------------------
 
-Step = tuple[EpisodeState, tuple[Event, ...]]
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
 
 
 def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
@@ -274,7 +274,7 @@ def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeSt
     return Decision(state, (*_overdue(state, loop, cause), *events))
 
 
-def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> tuple[Event, ...]:
+def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> Events:
     if loop.kind == PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
         due_at = state.reviews[loop.id].due_at
         hours = int((cause.now - due_at).total_seconds() // 3600)

@@ -167,8 +167,8 @@ def merged(
 
 def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
     state, cleared = loops.close_all(state, reason=reason)
-    kept = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
-    return Decision(EpisodeState(void=True).replace(**kept), cleared)
+    fields = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
+    return Decision(EpisodeState(void=True).replace(**fields), cleared)
 
 
 def admission_undone(
@@ -176,8 +176,8 @@ def admission_undone(
 ) -> Decision[EpisodeState]:
     """Forget the admission and everything that it started; what intake said before it stays."""
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
-    kept = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
-    return Decision(EpisodeState(undone=True).replace(**kept), cleared)
+    fields = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
+    return Decision(EpisodeState(undone=True).replace(**fields), cleared)
 
 
 def undone(state: EpisodeState) -> bool:

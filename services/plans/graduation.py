@@ -103,18 +103,20 @@ Published graduation lists and the exit rules: docs/domain.md 3.12 (Exit).
 
 
 def judged(
-    state: EpisodeState, wanted: tuple[str, ...], said: Mapping[str, bool], cause: Cause
+    state: EpisodeState, wanted: tuple[str, ...], asserted: Mapping[str, bool], cause: Cause
 ) -> tuple[CriterionResult, ...]:
     """Each criterion: what the facts say where they say anything, else what the caller says. A caller's "no" holds."""
-    codes = dict.fromkeys((*wanted, *said))
-    return tuple(CriterionResult(code=code, met=_met(state, code, said, cause)) for code in codes)
+    codes = dict.fromkeys((*wanted, *asserted))
+    return tuple(
+        CriterionResult(code=code, met=_met(state, code, asserted, cause)) for code in codes
+    )
 
 
-def _met(state: EpisodeState, code: str, said: Mapping[str, bool], cause: Cause) -> bool:
+def _met(state: EpisodeState, code: str, asserted: Mapping[str, bool], cause: Cause) -> bool:
     look_up = CRITERIA.get(code)
     if look_up is None:
-        return said.get(code, False)
-    return said.get(code, True) and look_up(state, cause)
+        return asserted.get(code, False)
+    return asserted.get(code, True) and look_up(state, cause)
 
 
 def unmet(results: tuple[CriterionResult, ...]) -> str:
@@ -142,8 +144,8 @@ def graduate(
             "The person is being handed over.",
             hint="Record the first contact, or what became of the referral.",
         )
-    said = {criterion.code: criterion.met for criterion in criteria}
-    results = judged(state, state.terms.graduation_criteria, said, cause)
+    asserted = {criterion.code: criterion.met for criterion in criteria}
+    results = judged(state, state.terms.graduation_criteria, asserted, cause)
     if not results or unmet(results):
         raise Refused(
             "criteria-not-met",

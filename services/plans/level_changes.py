@@ -99,8 +99,8 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         )
         state = state.replace(level_change=pending).arm("level-effective", effective_at)
         return Decision(state, (recommended,))
-    state, said = _take_effect(state, pending, cause)
-    return Decision(state, (recommended, *said))
+    state, events = _take_effect(state, pending, cause)
+    return Decision(state, (recommended, *events))
 
 
 def _ready_to_step_down(
@@ -114,10 +114,10 @@ def _ready_to_step_down(
         return
     at = new.appointment_at
     booked = at is not None and effective_at <= at <= effective_at + FIRST_SESSION_WITHIN
-    said = {"supports-verified": new.supports_verified}
+    asserted = {"supports-verified": new.supports_verified}
     results = [
         result.replace(met=booked) if result.code == "appointment-booked" else result
-        for result in graduation.judged(state, tables.STEP_DOWN, said, cause)
+        for result in graduation.judged(state, tables.STEP_DOWN, asserted, cause)
     ]
     missing = graduation.unmet(tuple(results))
     if missing:
@@ -132,11 +132,13 @@ def level_effective(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]
     """The moment has come from which the new level holds."""
     if state.level_change is None:
         return Decision(state)
-    state, said = _take_effect(state, state.level_change, cause)
-    return Decision(state, said)
+    state, events = _take_effect(state, state.level_change, cause)
+    return Decision(state, events)
 
 
-def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> episode_state.Step:
+def _take_effect(
+    state: EpisodeState, pending: PendingLevel, cause: Cause
+) -> episode_state.StateAndEvents:
     """From here on another threshold holds. After a step down, the first session at the new level is waited for."""
     admission = episode_state.in_treatment(state)
     changed = plans.LevelOfCareChanged(
@@ -163,7 +165,7 @@ def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> ep
 
 def came(
     state: EpisodeState, event: attendance.SessionAttended, cause: Cause
-) -> episode_state.Step:
+) -> episode_state.StateAndEvents:
     """The first session since the step down closes the gap."""
     loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
     if loop is None or event.starts_at < loop.opened_at:

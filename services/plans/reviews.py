@@ -21,9 +21,8 @@ from shared.contracts.attendance import (
     SpecimenValidity,
 )
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
-from shared.contracts.event import Event
 from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
-from shared.decision import Cause, Decision, derive_id
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
 CLINICAL_TIER: Final = 2
@@ -70,8 +69,8 @@ def breath_tested(
 
 def _positive(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
     if screen_id not in state.positives:
-        kept = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
-        state = state.replace(positives=dict(kept))
+        recent = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
+        state = state.replace(positives=dict(recent))
     decision = _request(state, ReviewTrigger.SCREEN, cause, about=screen_id)
     return Decision(_reassess(decision.state, cause), decision.events)
 
@@ -193,8 +192,8 @@ def week_evaluated(
     )
     if not event.met:
         return Decision(state, cleared)
-    state, mended = _weeks_made_good(state, event.week_starts_on)
-    return Decision(state, (*cleared, *mended))
+    state, completed = _weeks_made_good(state, event.week_starts_on)
+    return Decision(state, (*cleared, *completed))
 
 
 def week_loop(episode_id: str, week_starts_on: date) -> str:
@@ -202,9 +201,9 @@ def week_loop(episode_id: str, week_starts_on: date) -> str:
     return derive_id("program-hours", episode_id, week_starts_on.isoformat())
 
 
-def _weeks_made_good(state: EpisodeState, week_starts_on: date) -> episode_state.Step:
+def _weeks_made_good(state: EpisodeState, week_starts_on: date) -> episode_state.StateAndEvents:
     """A review of hours whose weeks are all good after all is superseded."""
-    events: tuple[Event, ...] = ()
+    events: Events = ()
     for review_id, item in state.reviews.items():
         if not item.open or week_starts_on not in item.weeks:
             continue

@@ -65,10 +65,10 @@ def plan_due_at(state: EpisodeState) -> datetime | None:
         return None
     terms = state.admission.terms
     due_at = state.admission.admitted_at + timedelta(days=terms.plan_within_days)
-    heard = sorted(state.early_sessions.values())
-    if len(heard) < terms.plan_within_sessions:
+    sessions = sorted(state.early_sessions.values())
+    if len(sessions) < terms.plan_within_sessions:
         return due_at
-    return min(due_at, heard[terms.plan_within_sessions - 1] + timedelta(days=1))
+    return min(due_at, sessions[terms.plan_within_sessions - 1] + timedelta(days=1))
 
 
 def expect_plan(state: EpisodeState, cause: Cause) -> EpisodeState:
@@ -271,14 +271,14 @@ def review(
     return Decision(state, (event, *cleared, *withdrawn))
 
 
-def _answered(state: EpisodeState, cause: Cause) -> episode_state.Step:
+def _answered(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
     """A review answers the one that was due, and any change of plan that was waited for."""
     state, reviewed = loops.close(state, PlansLoop.PLAN_REVIEW, cause.subject_id)
     state, amended = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return state, (*reviewed, *amended)
 
 
-def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state.Step:
+def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state.StateAndEvents:
     """What the last review decided and nobody has begun is superseded; what this one decided is waited for."""
     wanted = tables.DECISION_LOOPS.get(new.decision)
     begun = {
@@ -289,8 +289,8 @@ def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state
     events: list[Event] = []
     for kind in DECIDED:
         if kind is not wanted and not begun[kind]:
-            state, said = loops.close(state, kind, cause.subject_id, ClearedReason.SUPERSEDED)
-            events += said
+            state, cleared = loops.close(state, kind, cause.subject_id, ClearedReason.SUPERSEDED)
+            events += cleared
     if wanted is not None and not begun[wanted]:
         state = loops.open_loop(state, wanted, cause.subject_id, cause)
     leaves = wanted in (PlansLoop.TRANSFER, PlansLoop.DISCHARGE)

@@ -25,7 +25,7 @@ SILENCE: Final = "silence"
 Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
 
 
-def begun(state: EpisodeState) -> EpisodeState:
+def start(state: EpisodeState) -> EpisodeState:
     """From the admission on, the person is expected to be heard of."""
     since = state.last_contact_at
     if since is None or state.left_at is not None:
@@ -33,7 +33,7 @@ def begun(state: EpisodeState) -> EpisodeState:
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
-def saw(
+def record_status(
     state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:
     """A roll says, or says otherwise than before, whether the person was there.
@@ -43,14 +43,14 @@ def saw(
     steps = (state.terms.absences_review, state.terms.absences_conference)
     before = state.absences_consecutive
     state = state.replace(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
-    state, silent = listen(state, cause)
+    state, silent = watch_silence(state, cause)
     in_a_row = state.absences_consecutive
     if not silent and any(before < step <= in_a_row for step in steps):
         return state, (threshold(state, cause.now),)
     return state, silent
 
 
-def listen(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
+def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
     """Wait for the next sign of the person: silence is counted from the last one.
 
     When a correction takes the last sign back, silence may have lasted too long already; then that is said now.

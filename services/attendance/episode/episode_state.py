@@ -33,7 +33,7 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Handoff, HandoffBody
+from shared.decision import Events, Handoff, HandoffBody, Handoffs
 from shared.errors import NotYetKnown, Refused
 from shared.loops import CareState, LoopEvents, LoopRule, must_stand
 
@@ -238,6 +238,10 @@ class EpisodeState(CareState):
         return sum(since is None or moment > since for moment in self.no_shows)
 
 
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
+
+
 def known(state: EpisodeState) -> Admission:
     """The admission of an episode that stands, ended or not: a specimen may still be on its way when it ends."""
     must_stand(state)
@@ -272,7 +276,7 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
 # --- sessions ------------------------------------------------------------------------------------------
 
 
-def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> tuple[Handoff, ...]:
+def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> Handoffs:
     """Tell sessions that this person will not come."""
     return tuple(
         Handoff(f"session/{session_id}", LeftRoster(episode_id=episode_id))

@@ -58,11 +58,11 @@ def log_meeting(
     meetings = {**state.support.meetings, week: state.support.meetings.get(week, 0) + 1}
     if meetings[week] > MEETINGS_A_WEEK:
         raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
-    kept = dict(sorted(meetings.items())[-WEEKS_KEPT:])
+    recent = dict(sorted(meetings.items())[-WEEKS_KEPT:])
     event = attendance.MutualSupportLogged(
         fellowship=fellowship, attended_on=attended_on, verification=verification
     )
-    support = state.support.replace(meetings=kept)
+    support = state.support.replace(meetings=recent)
     return Decision(state.replace(support=support), (event,))
 
 
@@ -139,8 +139,8 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         patient_present=visit.patient_present,
         kind=visit.kind,
     )
-    kept = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
-    return Decision(state.replace(family=kept), (event,), answer={"session_id": visit.session_id})
+    visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
+    return Decision(state.replace(family=visits), (event,), answer={"session_id": visit.session_id})
 
 
 _WITH_FAMILY: Final = frozenset({Modality.FAMILY, Modality.PSYCHOEDUCATION, Modality.INDIVIDUAL})

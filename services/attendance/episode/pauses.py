@@ -15,6 +15,7 @@ from services.attendance.episode import weeks
 from services.attendance.episode.episode_state import (
     EpisodeState,
     Pause,
+    StateAndEvents,
     in_care,
     is_paused,
     not_expected,
@@ -23,16 +24,13 @@ from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import PauseEnd
 from shared.contracts.codes import AttendanceLoop, ClearedReason
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.decision import Cause, Decision, Events, Handoffs, derive_id
 from shared.errors import Refused
 
 OVER: Final = "pause-over"
 
-Step = tuple[EpisodeState, tuple[Event, ...], tuple[Handoff, ...]]
 
-
-def consider(state: EpisodeState, cause: Cause) -> Step:
+def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
     """What the absences that are known now mean: a pause, the end of one that was a mistake, or a return."""
     limit, days = state.terms.exclusion_absences, state.terms.exclusion_days
     if limit is None or days is None or state.left_at is not None or state.void:
@@ -41,10 +39,10 @@ def consider(state: EpisodeState, cause: Cause) -> Step:
     if state.pause is None and missed >= limit:
         return _begin(state, missed, cause.now + timedelta(days=days), cause)
     if state.pause is not None and missed < limit:
-        state, said = _end(state, PauseEnd.CORRECTED, cause)
-        return state, said, ()
-    state, said = _returned(state, cause)
-    return state, said, ()
+        state, events = _end(state, PauseEnd.CORRECTED, cause)
+        return state, events, ()
+    state, events = _returned(state, cause)
+    return state, events, ()
 
 
 def _missed(state: EpisodeState) -> int:
@@ -53,7 +51,9 @@ def _missed(state: EpisodeState) -> int:
     return sum(not spent or at > spent[-1] for at in state.no_shows)
 
 
-def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> Step:
+def _begin(
+    state: EpisodeState, missed: int, until: datetime, cause: Cause
+) -> tuple[EpisodeState, Events, Handoffs]:
     state = state.replace(pauses=(*state.pauses, Pause(since=cause.now, until=until)))
     kept_from = tuple(
         key
@@ -62,24 +62,24 @@ def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> S
     )
     bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
     state = _expect_back(state.replace(bookings=bookings).arm(OVER, until), until, cause)
-    state, said = weeks.reconsider(state, cause)
+    state, events = weeks.reconsider(state, cause)
     paused = attendance.ParticipationPaused(
         absences_unexcused=missed, paused_at=cause.now, resumes_at=until
     )
-    return state, (paused, *said), not_expected(cause.subject_id, kept_from)
+    return state, (paused, *events), not_expected(cause.subject_id, kept_from)
 
 
-def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> weeks.Step:
+def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> StateAndEvents:
     *before, pause = state.pauses
     ended = pause.replace(ended=how, until=min(pause.until, cause.now))
     state = state.replace(pauses=(*before, ended)).disarm(OVER)
     resumed = attendance.ParticipationResumed(resumed_at=cause.now, reason=how)
-    state, said = weeks.reconsider(state, cause)
+    state, events = weeks.reconsider(state, cause)
     if how is not PauseEnd.CORRECTED:
-        return _expect_back(state, cause.now, cause), (resumed, *said)
+        return _expect_back(state, cause.now, cause), (resumed, *events)
     loop = AttendanceLoop.RETURN_AFTER_PAUSE
     state, cleared = loops.close(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
-    return state, (resumed, *said, *cleared)
+    return state, (resumed, *events, *cleared)
 
 
 def _expect_back(state: EpisodeState, from_at: datetime, cause: Cause) -> EpisodeState:
@@ -88,7 +88,7 @@ def _expect_back(state: EpisodeState, from_at: datetime, cause: Cause) -> Episod
     return loops.open_loop(state, AttendanceLoop.RETURN_AFTER_PAUSE, loop_id, cause, since=from_at)
 
 
-def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
+def _returned(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """The first session after the pause is the return, whenever its roll is called."""
     if state.pause is not None or not state.pauses:
         return state, ()

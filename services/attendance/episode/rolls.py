@@ -23,7 +23,7 @@ from services.attendance.episode.episode_state import (
 from services.attendance.episode.hours import Booking
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import Absence, Arrival, AttendanceStatus
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 
 _ARRIVALS: Final = {
     AttendanceStatus.ATTENDED: Arrival.ATTENDED,
@@ -40,8 +40,8 @@ def booked(state: EpisodeState, body: Booked, cause: Cause) -> Decision[EpisodeS
     """A session stands in the person's week; a session of someone who is gone is told so."""
     if not expects(state, body.starts_at) or is_paused(state, body.starts_at, body.modality):
         return Decision(state, (), not_expected(cause.subject_id, (body.session_id,)))
-    state, said = weeks.put(state, body.session_id, None, _booking(state, body), cause)
-    return Decision(state, said)
+    state, events = weeks.put(state, body.session_id, None, _booking(state, body), cause)
+    return Decision(state, events)
 
 
 def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[EpisodeState]:
@@ -50,8 +50,8 @@ def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[Episod
     if booking is None:
         return Decision(state)
     cancelled = booking.replace(cancelled_by=body.cancelled_by)
-    state, said = weeks.put(state, body.session_id, booking, cancelled, cause)
-    return Decision(state, said)
+    state, events = weeks.put(state, body.session_id, booking, cancelled, cause)
+    return Decision(state, events)
 
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
@@ -67,7 +67,9 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
         minutes_credited=credited(body.booked, body.status, body.minutes_present),
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
-    state, reached = absences.saw(state, body.session_id, before.starts_at, body.status, cause)
+    state, reached = absences.record_status(
+        state, body.session_id, before.starts_at, body.status, cause
+    )
     if there:
         event: attendance.AttendanceEvent = attendance.SessionAttended(
             session_id=body.session_id,
@@ -84,8 +86,8 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
             modality=before.modality,
             absence=_ABSENCES[body.status],
         )
-    state, said, handoffs = pauses.consider(state, cause)
-    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *events), handoffs)
 
 
 def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
@@ -104,9 +106,11 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
         reason=body.reason,
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
-    state, reached = absences.saw(state, body.session_id, known.starts_at, body.status_after, cause)
-    state, said, handoffs = pauses.consider(state, cause)
-    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+    state, reached = absences.record_status(
+        state, body.session_id, known.starts_at, body.status_after, cause
+    )
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *events), handoffs)
 
 
 def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) -> int:
@@ -120,13 +124,13 @@ def ancillary_added(
     """The plan says whether a further service counts toward the hours; sessions of it count accordingly."""
     kind = event.kind.value
     state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
-    said: weeks.Said = ()
+    events: Events = ()
     for session_id, booking in state.bookings.items():
         if booking.service == kind and booking.counts != event.counts_toward_hours:
             after = booking.replace(counts=event.counts_toward_hours)
-            state, told = weeks.put(state, session_id, booking, after, cause)
-            said += told
-    return Decision(state, said)
+            state, evaluated = weeks.put(state, session_id, booking, after, cause)
+            events += evaluated
+    return Decision(state, events)
 
 
 def _booking(state: EpisodeState, body: Booked) -> Booking:

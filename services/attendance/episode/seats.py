@@ -16,16 +16,12 @@ from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import AttendanceLoop
-from shared.contracts.event import Event
 from shared.contracts.intake import WaitlistExit
-from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, derive_id
 from shared.errors import Refused
 from shared.loops import must_stand
 
 LEVEL: Final = "level"
-
-Handoffs = tuple[Handoff, ...]
-Said = tuple[Event, ...]
 
 
 # --- between an episode and a group ----------------------------------------------------------------------

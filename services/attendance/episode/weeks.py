@@ -11,21 +11,17 @@ from datetime import date, datetime
 from typing import Any
 
 from services.attendance.episode import hours
-from services.attendance.episode.episode_state import Admission, EpisodeState
+from services.attendance.episode.episode_state import Admission, EpisodeState, StateAndEvents
 from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
 from services.attendance.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.codes import AttendanceLoop, ClearedReason
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision, derive_id
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown, Unknown
 
-Said = tuple[Event, ...]
-Step = tuple[EpisodeState, Said]
 
-
-def begun(state: EpisodeState, cause: Cause) -> EpisodeState:
+def start(state: EpisodeState, cause: Cause) -> EpisodeState:
     """Weeks are counted from the day of admission."""
     admission = _known(state)
     monday = hours.week_of(admission.admitted_at, admission.time_zone)
@@ -38,12 +34,12 @@ def put(
     before: Booking | None,
     after: Booking | None,
     cause: Cause,
-) -> tuple[EpisodeState, Said]:
+) -> StateAndEvents:
     """Put a booking where it counts, or take it away. A week that is closed is evaluated once more."""
     booking = after or before
     if booking is None:
         return state, ()
-    bookings = {key: kept for key, kept in state.bookings.items() if key != session_id}
+    bookings = {key: other for key, other in state.bookings.items() if key != session_id}
     zone = _known(state).time_zone
     monday = hours.week_of(booking.starts_at, zone)
     closed = state.weeks.get(monday.isoformat())
@@ -96,11 +92,11 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     event = attendance.WeeklyHoursShortfallDetected(
         week_starts_on=monday, minutes_short=asked - projected, projected=True
     )
-    state, said = watch(state.replace(short_week=monday.isoformat()), cause)
-    return Decision(state, (event, *said))
+    state, events = watch(state.replace(short_week=monday.isoformat()), cause)
+    return Decision(state, (event, *events))
 
 
-def watch(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
+def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """A make-up is waited for as long as a week that was foreseen to be short still runs and would still be short."""
     label = state.short_week
     if label is None or label in state.weeks or state.admission is None:
@@ -121,21 +117,21 @@ def watch(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
     return state, ()
 
 
-def reconsider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
+def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """What weeks ask for may have changed: by a level, or by an end. Weeks that are over are evaluated again.
 
     A week that begins after the end asks for nothing and is forgotten; a shortfall that was said of it is taken back.
     """
     if state.admission is None:
         return state, ()
-    said: Said = ()
+    events: Events = ()
     left, zone = state.left_at, state.admission.time_zone
     for label, closed in state.weeks.items():
         monday = date.fromisoformat(label)
         asked = asks(state, monday)
         week = closed.replace(**asked.model_dump())
-        state, told = _evaluated_again(state, monday, closed, week)
-        said += told
+        state, evaluated = _evaluated_again(state, monday, closed, week)
+        events += evaluated
         if left is not None and monday > calendar.local_day(left, zone):
             state = state.replace(weeks={key: w for key, w in state.weeks.items() if key != label})
     if left is not None:
@@ -147,7 +143,7 @@ def reconsider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
         ]
         state = state.disarm(*after, "week-projection:*")
     state, cleared = watch(state, cause)
-    return state, (*said, *cleared)
+    return state, (*events, *cleared)
 
 
 # --- what is asked and what is there ---------------------------------------------------------------------
@@ -221,12 +217,12 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
 
 def _evaluated_again(
     state: EpisodeState, monday: date, before: WeekTotals, after: WeekTotals
-) -> tuple[EpisodeState, Said]:
+) -> StateAndEvents:
     state = state.replace(weeks={**state.weeks, monday.isoformat(): after})
     return state, () if after == before else _evaluated(monday, after, before.minutes_short)
 
 
-def _evaluated(monday: date, week: WeekTotals, said_short: int) -> Said:
+def _evaluated(monday: date, week: WeekTotals, minutes_short_before: int) -> Events:
     """What is said of a week that is over; a shortfall only where it is more than was said before."""
     evaluated = attendance.WeeklyHoursEvaluated(
         week_starts_on=monday,
@@ -239,7 +235,7 @@ def _evaluated(monday: date, week: WeekTotals, said_short: int) -> Said:
         minutes_ceiling=week.minutes_ceiling,
         over_ceiling=week.over_ceiling or None,
     )
-    if week.minutes_short <= said_short:
+    if week.minutes_short <= minutes_short_before:
         return (evaluated,)
     shortfall = attendance.WeeklyHoursShortfallDetected(
         week_starts_on=monday, minutes_short=week.minutes_short, projected=False

@@ -28,8 +28,8 @@ from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Value
-from shared.contracts.event import Event, OpenEnum
-from shared.decision import Cause, Decision, Handoff
+from shared.contracts.event import OpenEnum
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused, Unknown
 from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 from shared.programs.profile import ProgramProfile
@@ -204,19 +204,19 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
     if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
         raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
     state = state.replace(size_decision=decision)
-    state, said = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
-    return Decision(state, said)
+    state, events = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
+    return Decision(state, events)
 
 
 def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
     """The group ends; whoever had a seat needs another one."""
     _open(state)
     freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
-    state, said = loops.close(
+    state, events = loops.close(
         freed.state, AttendanceLoop.GROUP_SIZE, cause.subject_id, ClearedReason.WITHDRAWN
     )
     state = state.replace(closed_at=cause.now)
-    return Decision(state, (*freed.events, *said), freed.handoffs)
+    return Decision(state, (*freed.events, *events), freed.handoffs)
 
 
 # --- what episodes ask -----------------------------------------------------------------------------------
@@ -268,20 +268,20 @@ def _give(
     state = state.replace(seats={**state.seats, episode_id: seat}).disarm(f"{HOLD}:{episode_id}")
     if until is not None:
         state = state.arm(f"{HOLD}:{episode_id}", until)
-    said: tuple[Event, ...] = ()
+    events: Events = ()
     if not was_full and not state.seats_left:
-        said = (attendance.GroupFilled(**_capacity(state)),)
+        events = (attendance.GroupFilled(**_capacity(state)),)
     if state.is_group:
         state = state.replace(was_enough=True, size_decision=None)
         state, cleared = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
-        said += cleared
+        events += cleared
     body = SeatGiven(
         group_id=cause.subject_id,
         seats_left=state.seats_left,
         level_code=state.level_code,
         held_until=until,
     )
-    return Decision(state, said, (Handoff(f"episode/{episode_id}", body),))
+    return Decision(state, events, (Handoff(f"episode/{episode_id}", body),))
 
 
 def _free(

@@ -34,8 +34,7 @@ from shared.contracts.attendance import (
     SessionMode,
 )
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, TopicCode, Value
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused, Unknown
 from shared.loops import CareState, LoopEvents, LoopRule
 
@@ -199,7 +198,7 @@ def call_roll(
         )
     booked = _booked(state, cause.subject_id, starts_at)
     counted = [by_episode[episode] for episode in sorted(expected)]
-    kept = {
+    roll = {
         entry.episode_id: Entry(
             status=entry.status,
             minutes_credited=_credited(state, entry.status, entry.minutes_present),
@@ -219,7 +218,7 @@ def call_roll(
         )
         for entry in counted
     )
-    state, cleared = _close_roll_call(state.replace(roll_called=True, entries=kept), cause)
+    state, cleared = _close_roll_call(state.replace(roll_called=True, entries=roll), cause)
     return Decision(state, cleared, handoffs, {"entries": len(handoffs)})
 
 
@@ -305,7 +304,7 @@ def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
 
 def _close_roll_call(
     state: SessionState, cause: Cause, reason: ClearedReason = ClearedReason.RESOLVED
-) -> tuple[SessionState, tuple[Event, ...]]:
+) -> tuple[SessionState, Events]:
     """Nobody has to call this roll any more."""
     return loops.close(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id, reason)
 

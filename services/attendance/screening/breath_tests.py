@@ -19,8 +19,7 @@ from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
 from shared.contracts.codes import AttendanceLoop, Value
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
 
 OBSERVED_MINUTES: Final = 15
@@ -66,15 +65,15 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     )
     before = row_of(state)
     state = _with(state, test_id, test)
-    sent = reset(state, before, cause)
-    said: tuple[Event, ...] = (
+    handoffs = reset(state, before, cause)
+    events: Events = (
         attendance.BreathTestRecorded(
             screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
         ),
     )
     if reading.retest_of is not None:
         state, cleared = loops.close(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
-        said += cleared
+        events += cleared
     if outcome is BreathOutcome.RETEST:
         state = loops.open_loop(
             state,
@@ -86,7 +85,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     if outcome is BreathOutcome.POSITIVE:
         state = loops.open_loop(state, AttendanceLoop.SAFE_DEPARTURE, test_id, cause)
     answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
-    return Decision(state, said, sent, answer)
+    return Decision(state, events, handoffs, answer)
 
 
 def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:
@@ -160,5 +159,5 @@ def no_group_today(state: EpisodeState, now: datetime) -> bool:
 
 
 def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:
-    kept = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
-    return state.replace(breath_tests=dict(kept))
+    recent = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
+    return state.replace(breath_tests=dict(recent))

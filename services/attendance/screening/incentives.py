@@ -21,7 +21,7 @@ from shared.contracts import attendance
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
 from shared.contracts.terms import IncentiveTerms
-from shared.decision import Cause, Decision, Handoff, State
+from shared.decision import Cause, Decision, Handoff, Handoffs, State
 from shared.errors import Refused, Unknown
 
 PAID_MAX: Final = 1_000
@@ -118,7 +118,7 @@ def _earned(person_id: str, episode_id: str, key: str, paid: Paid) -> Handoff:
     return Handoff(f"person/{person_id}", body)
 
 
-def taken_back(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def taken_back(state: EpisodeState, cause: Cause) -> Handoffs:
     """The episode should never have been, or was another person's: its entries leave the person's ledger."""
     if not state.paid or state.admission is None:
         return ()
@@ -126,7 +126,7 @@ def taken_back(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
     return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys)),)
 
 
-def moved(state: EpisodeState, person_id: str, cause: Cause) -> tuple[Handoff, ...]:
+def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
     """The episode is another person's: so are its entries, as far as that person's cap leaves them."""
     if state.admission is None or state.admission.person_id == person_id:
         return ()

@@ -24,7 +24,6 @@ from services.attendance.laboratory.interpretation import (
 )
 from services.attendance.laboratory.panels import Laboratory
 from services.attendance.screening.specimens import (
-    Said,
     every_days,
     settle,
     watch_interval,
@@ -41,7 +40,7 @@ from shared.contracts.attendance import (
     ScreenStage,
 )
 from shared.contracts.codes import AttendanceLoop, PanelCode, Value
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
 
 WINDOW: Final = timedelta(hours=4)
@@ -94,8 +93,8 @@ def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[Episode
         reason=new.reason,
         window_ends_at=ends_at,
     )
-    state, said, sent = settle(state, screen_id, screen, cause)
-    return Decision(state, (event, *said), sent, {"screen_id": screen_id})
+    state, events, handoffs = settle(state, screen_id, screen, cause)
+    return Decision(state, (event, *events), handoffs, {"screen_id": screen_id})
 
 
 def _retest_of(state: EpisodeState, new: NewScreen) -> str | None:
@@ -134,8 +133,8 @@ def collect(
         temperature_in_range=collection.temperature_in_range,
         custody=(Custody(holder=CustodyHolder.COLLECTOR, at=cause.now),),
     )
-    state, said, sent = settle(state, screen_id, taken, cause)
-    return Decision(state, (event, *said), sent)
+    state, events, handoffs = settle(state, screen_id, taken, cause)
+    return Decision(state, (event, *events), handoffs)
 
 
 def hand_on(
@@ -193,8 +192,8 @@ def not_provided(
         )
     event = attendance.ScreenNotProvided(screen_id=screen_id, kind=kind)
     without = screen.replace(not_provided=kind, not_provided_at=cause.now, unable_reason=reason)
-    state, said, sent = settle(state, screen_id, without, cause)
-    return Decision(state, (event, *said), sent)
+    state, events, handoffs = settle(state, screen_id, without, cause)
+    return Decision(state, (event, *events), handoffs)
 
 
 # --- results and what they mean --------------------------------------------------------------------------
@@ -228,8 +227,8 @@ def record_result(
     event = attendance.ScreenResulted(
         screen_id=screen_id, stage=stage, validity=result.validity, panel=screen.panel
     )
-    state, said, sent = settle(state, screen_id, filed, cause)
-    return Decision(state, (*((event,) if changed else ()), *said), sent)
+    state, events, handoffs = settle(state, screen_id, filed, cause)
+    return Decision(state, (*((event,) if changed else ()), *events), handoffs)
 
 
 def ask_definitive(
@@ -246,8 +245,8 @@ def ask_definitive(
         raise Refused("already-definitive", "The result is definitive.")
     update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
     asked = screen.replace(**update)
-    state, said, sent = settle(state, screen_id, asked, cause)
-    return Decision(state, said, sent)
+    state, events, handoffs = settle(state, screen_id, asked, cause)
+    return Decision(state, events, handoffs)
 
 
 def review_completed(
@@ -291,17 +290,17 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
         )
     meaning = interpretation.classify(screen, state.expected, time_zone=admission.time_zone)
     made = Interpretation(classification=meaning, stage=stage, of=result, at=cause.now)
-    state, said, sent = settle(state, screen_id, screen.replace(interpreted=made), cause)
+    state, events, handoffs = settle(state, screen_id, screen.replace(interpreted=made), cause)
     interpreted = attendance.ScreenInterpreted(
         screen_id=screen_id, classification=meaning, reviewer_id=cause.actor_id
     )
-    facts: Said = (interpreted,)
+    facts: Events = (interpreted,)
     if meaning is ScreenClass.UNEXPECTED_POSITIVE:
         failed = attendance.ScreenFailed(
             screen_id=screen_id, matrix=screen.matrix, reviewer_id=cause.actor_id
         )
         facts = (interpreted, failed)
-    return Decision(state, (*facts, *said), sent, {"classification": meaning})
+    return Decision(state, (*facts, *events), handoffs, {"classification": meaning})
 
 
 # --- the draw --------------------------------------------------------------------------------------------
@@ -325,13 +324,13 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     if days is None or drawn or state.pause is not None:
         return Decision(state, answer={"drawn": False})
     since = cause.now if state.draw is None else state.draw.since
-    state, said = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
+    state, events = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
     if lot * days >= SHARE * LOTS:
-        return Decision(state, said, answer={"drawn": False})
+        return Decision(state, events, answer={"drawn": False})
     ordered = order(state, NewScreen(panel=panel), cause)
     return Decision(
         ordered.state,
-        (*said, *ordered.events),
+        (*events, *ordered.events),
         ordered.handoffs,
         {"drawn": True, **ordered.answer},
     )

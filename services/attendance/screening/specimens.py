@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from services.attendance.episode import reward_ladder
-from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.episode.episode_state import EpisodeState, StateAndEvents
 from services.attendance.episode.values import WentBack
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import Screen
@@ -24,9 +24,8 @@ from shared.contracts.attendance import (
     SpecimenValidity,
 )
 from shared.contracts.codes import AttendanceLoop
-from shared.contracts.event import Event
 from shared.contracts.terms import IncentiveTerms
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs, derive_id
 
 DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
@@ -42,37 +41,35 @@ OF_A_SCREEN: Final = (
 _JUDGED_AGAIN: Final = frozenset({SpecimenValidity.DILUTE, SpecimenValidity.INVALID})
 """What asks for another specimen; a substituted or adulterated one asks for a clinical review instead."""
 
-Said = tuple[Event, ...]
-Sent = tuple[Handoff, ...]
 Row = tuple[tuple[str, bool], ...]
 
 
 def settle(
     state: EpisodeState, screen_id: str, screen: Screen, cause: Cause
-) -> tuple[EpisodeState, Said, Sent]:
+) -> tuple[EpisodeState, Events, Handoffs]:
     """Keep a screen as it now stands, and with it every loop and the ladder of rewards that follow from it."""
     before = row_of(state)
     state = with_screen(state, screen_id, screen)
-    state, said = _watch(state, screen_id, cause)
+    state, events = _watch(state, screen_id, cause)
     if screen.retest_of is not None:
         state, more = _watch(state, screen.retest_of, cause)
-        said += more
+        events += more
     state, more = watch_interval(state, cause)
-    return state, (*said, *more), reset(state, before, cause)
+    return state, (*events, *more), reset(state, before, cause)
 
 
-def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> tuple[EpisodeState, Said]:
+def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> StateAndEvents:
     """Open and close the loops of a screen as the screen stands. Nothing is opened for who has left."""
     wanted = _wanted(state, screen_id, cause.now)
-    said: Said = ()
+    events: Events = ()
     for kind in OF_A_SCREEN:
         deadline = wanted.get(kind)
         if deadline is None:
             state, cleared = loops.close(state, kind, screen_id)
-            said += cleared
+            events += cleared
         elif state.loop(kind, screen_id) is None and state.left_at is None:
             state = loops.open_loop(state, kind, screen_id, cause, deadline_at=deadline)
-    return state, said
+    return state, events
 
 
 def _wanted(
@@ -118,7 +115,7 @@ def row_of(state: EpisodeState) -> Row:
     return interpretation.row(state.screens, positive)
 
 
-def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
+def reset(state: EpisodeState, before: Row, cause: Cause) -> Handoffs:
     """Whoever takes part in rewards is told when the next one starts from its base again."""
     if not state.paid or state.admission is None or state.left_at is not None:
         return ()
@@ -162,7 +159,7 @@ def every_days(state: EpisodeState, now: datetime) -> int | None:
     return terms.screen_every_days if unexpected else terms.screen_every_days_stable
 
 
-def watch_interval(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
+def watch_interval(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Watch the longest time between screens of whoever takes part in the draw; a screen ends the wait."""
     days = every_days(state, cause.now)
     if state.draw is None or days is None or state.left_at is not None:

@@ -21,7 +21,7 @@ from services.followup.episode.episode_state import (
     Draft,
     EpisodeState,
     ReadmissionUndone,
-    Step,
+    StateAndEvents,
 )
 from services.followup.outreach import outreach
 from shared import loops
@@ -29,7 +29,7 @@ from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
-from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
 from shared.errors import Invalid, Refused
 
 ELEMENTS: Final = ("check-in-calendar",)
@@ -63,12 +63,12 @@ def admitted(
         waitlist={},
     )
     state, reached = episode_state.close_outreach(state, ClearedReason.RESOLVED)
-    state, told = outreach.replay(episode_state.arm_silence(state), cause)
+    state, replayed = outreach.replay(episode_state.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
     body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
     handoffs = () if prior is None else (Handoff(f"episode/{prior}", body),)
-    return Decision(state, (*reached, *told, *events), handoffs)
+    return Decision(state, (*reached, *replayed, *events), handoffs)
 
 
 def drafted(
@@ -127,9 +127,9 @@ def _is_of_an_undone_stay(state: EpisodeState) -> bool:
 
 def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
     """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
-    said: tuple[Event, ...] = ()
+    events: Events = ()
     if state.reengagement is not None:
-        said = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
+        events = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
     risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
     others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
     state, ended = loops.close_all(
@@ -138,14 +138,14 @@ def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision
         ClearedReason.SUPERSEDED,
     )
     names = (f"loop:{loop.key}" for loop in risks_kept)
-    kept = {name: state.deadlines[name] for name in names if name in state.deadlines}
+    deadlines = {name: state.deadlines[name] for name in names if name in state.deadlines}
     state = state.replace(
         readmitted=True,
         next_episode_id=body.episode_id,
         readmitted_at=body.admitted_at,
-        deadlines=kept,
+        deadlines=deadlines,
     )
-    return Decision(state, (*said, *ended))
+    return Decision(state, (*events, *ended))
 
 
 def readmission_undone(
@@ -163,7 +163,7 @@ def readmission_undone(
 # --- beginning ------------------------------------------------------------------------------------------
 
 
-def activate(state: EpisodeState, cause: Cause) -> Step:
+def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Begin aftercare as soon as both ends of the episode are known."""
     left, admission = state.discharge, state.admission
     if left is None or left.kind in episode_state.NO_CONTACT or _is_of_an_undone_stay(state):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare
@@ -54,7 +54,7 @@ def _hours_rank(level: LevelOfCare) -> float:
     return float(level.code.removesuffix("-WM"))
 
 
-def refresh(state: EpisodeState, cause: Cause) -> Step:
+def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Open or close the loop of a session after a step down, by the facts alone: the order of hearing is no matter."""
     loop_id, since = _step_down_id(cause.subject), state.step_down_at
     loop = state.loop(FollowupLoop.FIRST_APPOINTMENT, loop_id)
@@ -121,8 +121,8 @@ def report(
             return Decision(state)
         return loops.escalate(state, loops.DEADLINE + loop.key, cause)
     reason = ClearedReason.RESOLVED if outcome == "kept" else ClearedReason.WITHDRAWN
-    state, said = loops.close_all(state, (loop,), reason)
+    state, events = loops.close_all(state, (loop,), reason)
     if outcome == "kept":
         kept_on = calendar.local_day(agreed.first_appointment_at, state.time_zone)
         state = state.replace(agreed=agreed.replace(kept_on=kept_on))
-    return Decision(state, said)
+    return Decision(state, events)

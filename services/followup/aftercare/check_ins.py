@@ -13,12 +13,11 @@ from typing import Final
 
 from services.followup.aftercare import risks
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import CheckIn, EpisodeState, Step
+from services.followup.episode.episode_state import CheckIn, EpisodeState, StateAndEvents
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Value
-from shared.contracts.event import Event
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -30,7 +29,7 @@ from shared.contracts.followup import (
     UseSince,
     Work,
 )
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
 
 ATTEMPTS_NEEDED: Final = 3
@@ -105,13 +104,13 @@ def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
 
 def _close_check_in(
     state: EpisodeState, check_in_id: str, item: CheckIn, how: str, reason: ClearedReason
-) -> Step:
+) -> StateAndEvents:
     state = with_item(state, check_in_id, item.replace(settled=how))
     state = state.disarm(f"check-in:{check_in_id}", f"check-in-opens:{check_in_id}")
     return loops.close(state, FollowupLoop.CHECK_IN, check_in_id, reason)
 
 
-def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> Step:
+def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> StateAndEvents:
     """Unless the person was reached after the window closed, before the deadline could be looked at."""
     if state.contact_at is not None and state.contact_at > cause.now:
         return state, ()
@@ -140,7 +139,7 @@ def _missed_in_a_row(state: EpisodeState, check_in_id: str) -> int:
     return run
 
 
-def finished(state: EpisodeState, cause: Cause) -> Step:
+def finished(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """When the last one is settled the year is over, and with it whatever still reached out or was arranged."""
     aftercare, items = state.aftercare, check_ins(state).values()
     if aftercare is None or not all(item.settled for item in items):
@@ -186,7 +185,7 @@ def attempt(
     channels = tuple(dict.fromkeys((*item.channels, channel)))
     more = {"attempts": number, "channels": channels}
     state = with_item(state, check_in_id, item.replace(**more))
-    contact: tuple[Event, ...] = ()
+    contact: Events = ()
     if result is AttemptResult.REACHED:
         state, contact = episode_state.in_contact(state, cause.now)
     return Decision(state, (event, *contact), answer={"attempt": number})

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.loop_table import RISK_TO_LIFE
 from services.followup.measures import transitions
 from shared import calendar, loops
@@ -35,7 +35,7 @@ WITHIN: Final = {
 
 def open_loops(
     state: EpisodeState, flags: tuple[RiskFlag, ...], loop_id: str, cause: Cause
-) -> Step:
+) -> StateAndEvents:
     """One answer to all that came up, in the time of the most urgent. Nothing came up: nothing is opened."""
     if not flags:
         return state, ()
@@ -69,9 +69,9 @@ def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Deci
     episode_state.reachable(state)
     if state.loop(FollowupLoop.RISK_RESPONSE, loop_id) is None:
         raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
-    state, said = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
+    state, events = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
     if how == "emergency_department":
         on = calendar.local_day(cause.now, state.time_zone)
         state, more = transitions.add(state, TransitionKind.ED_VISIT, on)
-        said = (*said, *more)
-    return Decision(state, said)
+        events = (*events, *more)
+    return Decision(state, events)

@@ -11,7 +11,7 @@ from typing import Final
 from services.followup.episode.episode_state import EpisodeState
 from shared.contracts import intake
 from shared.contracts.intake import InformationCategory
-from shared.decision import Cause, Decision, Handoff, HandoffBody, State
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, State
 
 CONSENTS_MAX: Final = 200
 
@@ -49,8 +49,8 @@ def granted(
     """A consent that covers aftercare counts from now on."""
     if InformationCategory.AFTERCARE not in event.categories:
         return Decision(state)
-    kept = (*_without(state.consents, event.consent_id), event.consent_id)
-    return _told(state.replace(consents=kept[-CONSENTS_MAX:]), cause)
+    consents = (*_without(state.consents, event.consent_id), event.consent_id)
+    return _told(state.replace(consents=consents[-CONSENTS_MAX:]), cause)
 
 
 def ended(
@@ -95,14 +95,14 @@ def holding(state: EpisodeState, body: Holding, _cause: Cause) -> Decision[Episo
     return Decision(state.replace(consent_ids=body.consent_ids))
 
 
-def between(before: EpisodeState, after: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def between(before: EpisodeState, after: EpisodeState, cause: Cause) -> Handoffs:
     """Who has to be told when an episode's person becomes known, or changes."""
     if before.person_id == after.person_id:
         return ()
     own = cause.subject_id
-    told: list[Handoff] = []
+    handoffs: list[Handoff] = []
     if before.person_id is not None:
-        told.append(Handoff(f"person/{before.person_id}", Left(episode_id=own)))
+        handoffs.append(Handoff(f"person/{before.person_id}", Left(episode_id=own)))
     if after.person_id is not None:
-        told.append(Handoff(f"person/{after.person_id}", Joined(episode_id=own)))
-    return tuple(told)
+        handoffs.append(Handoff(f"person/{after.person_id}", Joined(episode_id=own)))
+    return tuple(handoffs)

@@ -24,11 +24,10 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.event import Event
 from shared.contracts.followup import Channel, OutreachCause, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, HandoffBody
+from shared.decision import Cause, Decision, Events, HandoffBody
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
@@ -270,23 +269,23 @@ class EpisodeState(CareState):
         return index_entries
 
 
-Step = tuple[EpisodeState, tuple[Event, ...]]
-"""A state and what is said on the way to it: what one rule hands to the next."""
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
 
 
 # --- contact and silence --------------------------------------------------------------------------------
 
 
-def in_contact(state: EpisodeState, at: datetime) -> Step:
+def in_contact(state: EpisodeState, at: datetime) -> StateAndEvents:
     """The person was reached at this time: silence and reaching out before it are over."""
     before = silent_since(state)
     return found(state.replace(reached_at=max(at, state.reached_at or at)), before, at)
 
 
-def found(state: EpisodeState, before: datetime | None, at: datetime) -> Step:
+def found(state: EpisodeState, before: datetime | None, at: datetime) -> StateAndEvents:
     """There was contact at this time; `before` is since when there had been silence."""
-    ended: tuple[Event, ...] = ()
-    again: tuple[Event, ...] = ()
+    ended: Events = ()
+    again: Events = ()
     if before is None or at > before:
         state, again = close_lost(arm_silence(state), ClearedReason.RESOLVED)
     if state.outreach is not None and at >= state.outreach.since:
@@ -318,7 +317,7 @@ def silence(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     return Decision(*lose_contact(state, cause))
 
 
-def lose_contact(state: EpisodeState, cause: Cause) -> Step:
+def lose_contact(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Say once that contact is lost, after the silence that the terms allow. The door stays open.
 
     The announcement is the loop's first step: from then on a case manager looks for the person, and a supervisor
@@ -340,28 +339,28 @@ def lose_contact(state: EpisodeState, cause: Cause) -> Step:
 # --- loops -----------------------------------------------------------------------------------------------
 
 
-def close_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_outreach(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """Nobody has to be reached any more."""
     return _close_kind(state.replace(outreach=None), FollowupLoop.OUTREACH, reason)
 
 
-def close_lost(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_lost(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """Someone who was lost is found."""
     return _close_kind(state.replace(lost_at=None), FollowupLoop.LOST_CONTACT, reason)
 
 
-def close_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_reengagement(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """The way back is no longer waited for."""
     return _close_kind(state.replace(reengagement=None), FollowupLoop.REENGAGEMENT, reason)
 
 
-def close_everything(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_everything(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """Nobody may, or need, be called any more: every loop and every deadline ends."""
     state, events = loops.close_all(state, reason=reason)
     return state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={}), events
 
 
-def _close_kind(state: EpisodeState, kind: FollowupLoop, reason: ClearedReason) -> Step:
+def _close_kind(state: EpisodeState, kind: FollowupLoop, reason: ClearedReason) -> StateAndEvents:
     return loops.close_all(state, state.loops_of(kind), reason)
 
 

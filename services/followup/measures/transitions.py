@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.followup.episode.episode_state import EpisodeState, Step, Transition
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents, Transition
 from services.followup.measures.measures import Measure
 from shared import calendar
 from shared.contracts import followup, intake
@@ -80,17 +80,19 @@ def report(
     return Decision(*add(state, kind, on))
 
 
-def add(state: EpisodeState, kind: TransitionKind, on: date) -> Step:
+def add(state: EpisodeState, kind: TransitionKind, on: date) -> StateAndEvents:
     """Remember it once."""
     stated = Transition(kind=kind, on=on, stated=True)
     if stated in state.transitions:
         return state, ()
-    kept = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
-    state = state.replace(transitions=tuple(kept[-TRANSITIONS_MAX:]))
+    known = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
+    state = state.replace(transitions=tuple(known[-TRANSITIONS_MAX:]))
     return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
 
 
-def danger(state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime) -> Step:
+def danger(
+    state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime
+) -> StateAndEvents:
     """Danger found at an assessment, and answered with the emergency department."""
     if event.action is not intake.EmergencyAction.EMERGENCY_DEPARTMENT:
         return state, ()

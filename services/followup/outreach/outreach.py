@@ -16,7 +16,7 @@ from services.followup.episode.episode_state import (
     EpisodeState,
     Outreach,
     SessionFact,
-    Step,
+    StateAndEvents,
 )
 from shared import loops
 from shared.contracts import attendance, followup
@@ -24,7 +24,7 @@ from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, FollowupLoop, Modality
 from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, Channel, OutreachCause
-from shared.decision import Cause, Decision, derive_id
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown
 
 E = TypeVar("E", bound=Event)
@@ -57,7 +57,7 @@ def session_attended(
     return Decision(*_was_there(state, event.session_id, fact))
 
 
-def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> Step:
+def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> StateAndEvents:
     before = episode_state.silent_since(state)
     state = state.replace(sessions={**state.sessions, session_id: fact})
     return episode_state.found(state, before, fact.starts_at)
@@ -120,18 +120,18 @@ def attendance_corrected(
         return Decision(state)
     if event.status_after.is_present:
         fact = before.replace(status="attended", service=True)
-        state, said = _was_there(state, event.session_id, fact)
+        state, events = _was_there(state, event.session_id, fact)
     else:
         unexcused = event.status_after is AttendanceStatus.NO_SHOW
         more = {"status": "no_show" if unexcused else "excused", "service": False}
         fact = before.replace(**more)
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
-        state, said = _was_missed(episode_state.arm_silence(state), fact, cause), ()
+        state, events = _was_missed(episode_state.arm_silence(state), fact, cause), ()
     state, ended = _still_chased(state)
-    return Decision(state, (*said, *ended))
+    return Decision(state, (*events, *ended))
 
 
-def _still_chased(state: EpisodeState) -> Step:
+def _still_chased(state: EpisodeState) -> StateAndEvents:
     """Reaching out because of sessions goes on only while a miss is left that nothing came after."""
     outreach = state.outreach
     if outreach is None or outreach.cause not in FROM_SESSIONS:
@@ -163,8 +163,8 @@ class HeldBack(Generic[E]):
         """Decide the event, or hold it back."""
         if state.admission is not None or state.undone:
             return self._rule(state, event, cause)
-        kept = {"name": event.NAME, "data": event.model_dump(mode="json")}
-        return Decision(state.replace(held=(*state.held, kept)))
+        item = {"name": event.NAME, "data": event.model_dump(mode="json")}
+        return Decision(state.replace(held=(*state.held, item)))
 
     def replayed(
         self, state: EpisodeState, data: Mapping[str, Any], cause: Cause
@@ -180,15 +180,15 @@ CORRECTED: Final = HeldBack(attendance.AttendanceCorrected, attendance_corrected
 HELD_BACK: Final = {one.event.NAME: one for one in (ATTENDED, MISSED, THRESHOLD_REACHED, CORRECTED)}
 
 
-def replay(state: EpisodeState, cause: Cause) -> Step:
+def replay(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """The admission is known: decide what waited for it, in the order in which attendance said it."""
-    waiting, said = state.held, list[Event]()
+    waiting, events = state.held, list[Event]()
     state = state.replace(held=())
-    for kept in waiting:
-        decision = HELD_BACK[kept["name"]].replayed(state, kept["data"], cause)
+    for item in waiting:
+        decision = HELD_BACK[item["name"]].replayed(state, item["data"], cause)
         state = decision.state
-        said += decision.events
-    return state, tuple(said)
+        events += decision.events
+    return state, tuple(events)
 
 
 # --- tiers ----------------------------------------------------------------------------------------------
@@ -217,14 +217,14 @@ def due(state: EpisodeState, _name: str, cause: Cause) -> Decision[EpisodeState]
     return Decision(*escalate(state, why, state.tier + 1, cause))
 
 
-def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> Step:
+def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> StateAndEvents:
     """Only an outreach that is still open is raised: contact has ended the others."""
     if state.outreach is None or state.tier >= tier:
         return state, ()
     return escalate(state, OutreachCause.ABSENCE_THRESHOLD, tier, cause)
 
 
-def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> Step:
+def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> StateAndEvents:
     """Say that an open outreach has reached a tier, and wait again where there is a next one."""
     loop = state.outreach_loop
     if state.outreach is None or loop is None:
@@ -247,7 +247,7 @@ def record(
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
     episode_state.callable_at_all(state)
-    events: tuple[Event, ...] = ()
+    events: Events = ()
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}

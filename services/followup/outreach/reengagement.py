@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Reengagement, Step
+from services.followup.episode.episode_state import EpisodeState, Reengagement, StateAndEvents
 from services.followup.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import followup
@@ -95,7 +95,7 @@ def _wait(
     *,
     overdose: bool,
     cause: Cause,
-) -> Step:
+) -> StateAndEvents:
     """Wait for a reassessment; one that is waited for already is only ever moved to an earlier time."""
     before = state.reengagement
     if before is not None and before.reassessment_due_at <= due_at:

@@ -12,9 +12,8 @@ from services.intake.handoffs import Readmitted
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
-from shared.contracts.event import Event
 from shared.contracts.intake import GapReason, ReferralOutcome, WaitlistExit
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused
 from shared.programs.profile import ProgramProfile
 
@@ -106,7 +105,7 @@ def admit(
         readmitted = Readmitted(episode_id=cause.subject_id)
         handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
     state = loops.open_loop(state, IntakeLoop.ORIENTATION, cause.subject_id, cause)
-    events: tuple[Event, ...] = (event, closed, *left, *cleared)
+    events: Events = (event, closed, *left, *cleared)
     return Decision(state, events, handoffs, {"level": level.model_dump()})
 
 

@@ -31,7 +31,7 @@ from shared.contracts.intake import (
     Severity,
     WaitlistExit,
 )
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoffs
 from shared.errors import Invalid, Refused, Unknown
 
 EARLIER_KEPT: Final = 20
@@ -173,9 +173,7 @@ def recommend(
     return Decision(state, (recommended, determined, *events), handoffs, answer)
 
 
-def _led_to(
-    state: EpisodeState, cause: Cause
-) -> tuple[EpisodeState, tuple[Event, ...], tuple[Handoff, ...]]:
+def _led_to(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
     """A placement is due, or somebody has to refer the person on, who then waits for no place here."""
     state, cleared = loops.close(state, IntakeLoop.RECOMMENDATION, cause.subject_id)
     if state.recommendation is not None and not state.recommendation.eligible:

@@ -31,12 +31,11 @@ from shared.contracts.codes import (
     LevelOfCare,
     Urgency,
 )
-from shared.contracts.event import Event
 from shared.contracts.intake import (
     ReferralOutcome,
     WaitlistExit,
 )
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs
 from shared.errors import Refused, Unknown
 from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
@@ -118,7 +117,7 @@ def end(
     state: EpisodeState,
     at: datetime,
     cause: Cause,
-    events: tuple[Event, ...] = (),
+    events: Events = (),
     reason: ClearedReason = ClearedReason.EPISODE_CLOSED,
 ) -> Decision[EpisodeState]:
     """End the episode: nothing of it is waited for, except a readmission and what became of referrals sent out."""
@@ -152,7 +151,7 @@ def leave_line(
     exit_reason: WaitlistExit,
     cause: Cause,
     cleared_reason: ClearedReason = ClearedReason.RESOLVED,
-) -> tuple[EpisodeState, tuple[Event, ...], tuple[Handoff, ...]]:
+) -> tuple[EpisodeState, Events, Handoffs]:
     """The person no longer waits for a place; the line is told, so that the place goes to the next."""
     waiting = state.waiting
     if waiting is None:
@@ -168,11 +167,11 @@ def leave_line(
         episode_id=cause.subject_id,
         taken=exit_reason is WaitlistExit.ACCEPTED,
     )
-    said: tuple[Event, ...] = ()
+    events: Events = ()
     if waiting.position is not None or waiting.offer is not None:
         group_id = waiting.group_id if waiting.offer is None else waiting.offer.group_id
-        said = (intake.WaitlistLeft(track=waiting.track, reason=exit_reason, group_id=group_id),)
-    return state, (*said, *cleared), (Handoff(f"group/{waiting.line_id}", left),)
+        events = (intake.WaitlistLeft(track=waiting.track, reason=exit_reason, group_id=group_id),)
+    return state, (*events, *cleared), (Handoff(f"group/{waiting.line_id}", left),)
 
 
 # --- what every step asks first -------------------------------------------------------------------------

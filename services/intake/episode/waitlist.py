@@ -119,8 +119,8 @@ def offer(
         cause.now + (lasts or waiting.offer_lasts),
         cause,
     )
-    told = OfferMade(ticket=ticket, episode_id=cause.subject_id)
-    handoff = Handoff(f"group/{waiting.line_id}", told)
+    body = OfferMade(ticket=ticket, episode_id=cause.subject_id)
+    handoff = Handoff(f"group/{waiting.line_id}", body)
     return Decision(made.state, made.events, (handoff,), made.answer)
 
 
@@ -201,12 +201,12 @@ def seat_reserved(
     """The person has a seat, or holds one for a while. A seat for good ends the waiting for it."""
     seat = Seat(hold_expires_at=event.hold_expires_at)
     state = state.replace(seats={**state.seats, event.group_id: seat})
-    told = _told_group(event.group_id, cause, has_seat=True)
+    handoff = _told_group(event.group_id, cause, has_seat=True)
     waits_for_it = state.waiting is not None and state.waiting.group_id == event.group_id
     if not waits_for_it or event.hold_expires_at is not None:
-        return Decision(state, handoffs=(told,))
-    done = _leave(state, WaitlistExit.ACCEPTED, cause)
-    return Decision(done.state, done.events, (told, *done.handoffs))
+        return Decision(state, handoffs=(handoff,))
+    left = _leave(state, WaitlistExit.ACCEPTED, cause)
+    return Decision(left.state, left.events, (handoff, *left.handoffs))
 
 
 def seat_released(
@@ -215,12 +215,12 @@ def seat_released(
     """The person's seat is free again. An offer that rested on it has lapsed, whichever of the two is heard first."""
     seats = {group: seat for group, seat in state.seats.items() if group != event.group_id}
     state = state.replace(seats=seats)
-    told = _told_group(event.group_id, cause, has_seat=False)
+    handoff = _told_group(event.group_id, cause, has_seat=False)
     waiting = state.waiting
     if waiting is None or waiting.offer is None or waiting.offer.group_id != event.group_id:
-        return Decision(state, handoffs=(told,))
+        return Decision(state, handoffs=(handoff,))
     over = lapsed(state.disarm(f"{OFFER}:{waiting.ticket}"), waiting.ticket, cause)
-    return Decision(over.state, over.events, (*over.handoffs, told))
+    return Decision(over.state, over.events, (*over.handoffs, handoff))
 
 
 def _told_group(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
