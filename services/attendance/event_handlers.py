@@ -1,6 +1,6 @@
-"""What an episode does about other services' events. Pure, like all rules.
+"""Handlers for other services' events about an episode. Pure, like all rules.
 
-Facts of two sources come in any order, so each is kept as it is, and what follows from all of them is worked out anew.
+Events of two sources arrive in any order, so each is stored as it is, and what follows from all of them is recomputed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def person_corrected(
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have been: nothing of it counts, and nothing is waited for."""
+    """The episode should never have been: nothing of it counts, and no loop stays open."""
     return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
 
 
@@ -94,7 +94,7 @@ def _nothing_left(
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
+    """The person is where they were before: what the admission began is removed. What plans published stays."""
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
@@ -176,7 +176,7 @@ def plan_reviewed(
 def co_occurring_need(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whoever chooses sessions for the person sees what they have to fit."""
+    """Staff who choose sessions for the person see what these have to suit."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
 
@@ -184,7 +184,7 @@ def co_occurring_need(
 def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The last week is still counted, up to the last day; nothing else is waited for."""
+    """The last week still counts, up to the last day; every loop is closed."""
     state = state.replace(discharged_at=event.discharged_at)
     if state.left_at is None:
         return Decision(state)

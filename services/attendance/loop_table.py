@@ -1,6 +1,6 @@
 """Attendance's table of open loops: who owns each kind, and how long each owner has.
 
-All owners and times are house rules unless a row says otherwise.
+All owners and times are house rules unless a row names its source.
 """
 
 from __future__ import annotations

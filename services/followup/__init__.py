@@ -1,4 +1,4 @@
-"""Followup: outreach to whoever stays away or has left, and a year of aftercare.
+"""Followup: outreach to people who stay away or have left, and a year of aftercare.
 
 Owns        per episode: outreach, from a declined referral to the end of aftercare; after discharge the aftercare plan,
             its first appointment and its check-ins, risks, return to use and re-engagement; and the clocks that say by

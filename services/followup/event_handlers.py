@@ -1,6 +1,6 @@
-"""What others say that makes up an episode's way (`journey.py`): remembered, and acted on only where nobody else does.
+"""Handlers for the events of an episode's path (`journey.py`): stored; acted on only where no other service does.
 
-Pure; no clock, no ids, no I/O. Where a fact names no time of its own, it is taken for the moment of hearing.
+Pure; no clock, no ids, no I/O. Where an event names no time of its own, the time of its arrival counts.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def referral_declined(
 def assessment_scheduled(
     state: EpisodeState, event: intake.AssessmentScheduled, _cause: Cause
 ) -> EpisodeDecision:
-    """The visit that IET counts from, should it find the person eligible. Intake owns its being kept."""
+    """The visit that IET counts from, should it find the person eligible. Intake sees to it that it takes place."""
     return Decision(_on_path(state, ("ineligible", "eligible"), assessment=event.starts_at))
 
 
@@ -129,7 +129,7 @@ def partner_rejected(
 def referral_overdue(
     state: EpisodeState, event: intake.ReferralLoopOverdue, _cause: Cause
 ) -> EpisodeDecision:
-    """Nobody has said what became of it; intake escalates."""
+    """Its outcome is not known in time; intake escalates."""
     return Decision(_outbound(state, event.referral_id, {"overdue": True}))
 
 
@@ -167,7 +167,7 @@ def referral_closed(
 def paused(
     state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
 ) -> EpisodeDecision:
-    """Somebody tells the person in person, within a day, unless they were reached since. Attendance owns the return."""
+    """Somebody informs the person directly within a day, unless they were reached since. Attendance owns the return."""
     if state.undone and state.admission is None:
         return Decision(state)  # of an admission that was taken back
     state = _on_path(state, paused=event.paused_at, resumes=event.resumes_at)
@@ -251,7 +251,7 @@ def plan_reviewed(
 def co_occurring(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
 ) -> EpisodeDecision:
-    """Whoever calls has to know that more than addiction is treated."""
+    """Staff who call have to know that more than addiction is treated."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
 
@@ -299,7 +299,7 @@ def transfer_initiated(
 def transfer_completed(
     state: EpisodeState, event: plans.TransferCompleted, _cause: Cause
 ) -> EpisodeDecision:
-    """The other place has seen the person: a service, for whoever counts them."""
+    """The other facility has seen the person: a service that measures count."""
     return Decision(_on_path(state, ("transferring",), transferred=event.first_contact_at))
 
 
@@ -326,7 +326,7 @@ def hours_short(
 def screen_ordered(
     state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause
 ) -> EpisodeDecision:
-    """The person is expected until then: whoever calls knows of the visit."""
+    """The person is expected until then: staff who call know of the visit."""
     due = {**state.screens_due, event.screen_id: event.window_ends_at}
     return Decision(
         state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))

@@ -1,6 +1,6 @@
 """Followup's table of open loops: who owns each kind, and how long each owner has.
 
-All owners and times are house rules unless a row says otherwise; many numbers of days are the program's terms, pinned
+All owners and times are house rules unless a row names its source; many numbers of days are the program's terms, pinned
 at admission, and stand with their rules.
 """
 

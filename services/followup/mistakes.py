@@ -1,7 +1,7 @@
-"""Mistakes, taken back by facts that every service hears. Pure; no clock, no ids, no I/O.
+"""Mistakes, corrected by events that every service subscribes to. Pure; no clock, no ids, no I/O.
 
-What was never to be is forgotten whole: an episode that was entered in error keeps nothing but that, so that it is the
-same whatever else was heard of it, and when.
+An episode that was entered in error stores nothing but that, so that it is the same whatever other events arrive, and
+when.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.decision import Cause, Decision, Handoff, Handoffs
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Nothing of it is waited for, and nothing of it counts."""
+    """Every loop of it is closed, and nothing of it counts."""
     return _void(state, ClearedReason.ENTERED_IN_ERROR, cause)
 
 
@@ -37,7 +37,7 @@ def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is forgotten, what happened is not."""
+    """The person is where they were before: what the admission began is removed, what happened stays."""
     handoffs = _frees_the_one_before(state, cause)
     outlasting = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
     kinds = (kind for kind in FollowupLoop if kind not in outlasting)

@@ -1,4 +1,4 @@
-"""Mistakes taken back: by facts that every service hears, never by an edit. Pure: no clock, no ids, no I/O.
+"""Mistakes corrected: by events that every service subscribes to, never by an edit. Pure: no clock, no ids, no I/O.
 
 House rules: what happened stays in the history, whose it was is corrected from now on, and nothing that the mistake
 opened stays open.
@@ -29,7 +29,7 @@ class Other(Value):
 def entered_in_error(
     state: EpisodeState, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have existed. Nothing of it is waited for, and nothing more is done about it."""
+    """The episode should never have existed. Every loop of it is closed, and nothing more is done about it."""
     episode_state.standing(state)
     gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, cause)
     event = intake.EpisodeEnteredInError(reason=reason)
@@ -41,7 +41,7 @@ def entered_in_error(
 def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decision[EpisodeState]:
     """The episode is somebody else's. What happened in it stands; no consent of the wrong person goes along.
 
-    That it continued an earlier episode was said of the wrong person, and is taken back.
+    That it continued an earlier episode was true of the wrong person, and is retracted.
     """
     episode_state.standing(state)
     if person_id == state.person_id:
@@ -111,7 +111,7 @@ def undo_admission(
 def readmission_undone(
     state: EpisodeState, body: ReadmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is not back after all: who asked for a readmission waits for it again."""
+    """The person is not back after all: the loop of the readmission that was asked for opens again."""
     if state.readmitted_as != body.episode_id:
         return Decision(state)
     state = state.replace(readmitted_as=None)
@@ -121,7 +121,7 @@ def readmission_undone(
 
 
 def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
-    """Nothing of it is waited for, and nobody of the staff holds it."""
+    """Every loop of it is closed, and no member of staff holds a role in it."""
     void = episode_state.void(state, cause, reason)
     released = tuple(
         Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
@@ -131,7 +131,7 @@ def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decisi
 
 
 def _not_readmitted(state: EpisodeState, cause: Cause) -> Handoffs:
-    """The episode before is told that this one does not continue it."""
+    """Handoff to the earlier episode: this one does not continue it."""
     before = None if state.admission is None else state.admission.prior_episode_id
     if before is None:
         return ()

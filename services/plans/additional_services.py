@@ -45,7 +45,7 @@ def add_service(
 ) -> Decision[EpisodeState]:
     """Add a service alongside treatment, here or elsewhere: docs/domain.md facts 0.5, 3.5 and 4.7.
 
-    Whether its minutes count is the table's to say, not the caller's.
+    Whether its minutes count is decided by the table, not by the caller.
     """
     episode_state.in_treatment(state)
     service = Ancillary(kind=kind, on_site=on_site)

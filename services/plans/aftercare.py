@@ -45,7 +45,7 @@ def write(
     first_appointment_at: datetime | None,
     cause: Cause,
 ) -> Decision[EpisodeState]:
-    """Say what is settled so far; every time a new version, of which the latest counts."""
+    """Record what is settled so far; every time a new version, of which the latest counts."""
     episode_state.in_treatment(state)
     before = state.aftercare
     if before is None or state.aftercare_plan_id is None:

@@ -74,7 +74,7 @@ def withdraw(state: EpisodeState, plan_id: str, _cause: Cause) -> Decision[Episo
 
 
 def _close_signatures(state: EpisodeState, reason: ClearedReason) -> episode_state.StateAndEvents:
-    """No signature of an amendment is waited for any more."""
+    """Nobody has to get the signatures of an amendment any more."""
     if state.amendment is None:
         return state, ()
     loop_id = state.amendment.amendment_id

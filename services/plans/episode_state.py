@@ -1,4 +1,4 @@
-"""What plans keeps of an episode, and what its rules share. Pure: no clock, no ids, no I/O.
+"""The state of an episode in plans, and what its rules share. Pure: no clock, no ids, no I/O.
 
 Everything that somebody has to do is an open loop. Rules open, close and escalate loops through `shared/loops.py`;
 `escalate` here adds the events that name an overdue review.
@@ -50,7 +50,7 @@ MORNING: Final = time(9, 0)
 
 
 class Admission(Value):
-    """What intake said at admission, as far as plans needs it. `level` is the present one."""
+    """What intake published at admission, as far as plans needs it. `level` is the present one."""
 
     level: LevelOfCare
     population: Population
@@ -127,7 +127,7 @@ class Review(Value):
     weeks: tuple[date, ...] = ()
     """The weeks it is about, for hours."""
     reassess: bool = False
-    """The level of care has to be looked at anew: whoever completes it names the drivers."""
+    """The level of care has to be reassessed: completing the review names the drivers."""
     private: bool = False
     """Between clinician and patient: nothing about it is published."""
 
@@ -205,7 +205,7 @@ class EpisodeState(CareState):
     )
     admission: Admission | None = None
     undone: bool = False
-    """The admission was taken back: what is said about treatment belongs to nothing."""
+    """The admission was undone: events about treatment belong to nothing."""
     drivers: tuple[Dimension, ...] = ()
     co_occurring: CoOccurring | None = None
     placement_gap: intake.GapReason | None = None
@@ -227,7 +227,7 @@ class EpisodeState(CareState):
     discharged: DischargeKind | None = None
 
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """When each session was heard of, until there is a plan."""
+    """When the event of each session arrived, until there is a plan."""
     sessions_attended: int = 0
     sessions_missed: int = 0
     """Not excused."""
@@ -247,12 +247,12 @@ class EpisodeState(CareState):
 
     @property
     def terms(self) -> ProgramTerms:
-        """The program's terms, pinned at admission; the house rules before it is heard of."""
+        """The program's terms, pinned at admission; the house rules until the admission is known."""
         return ProgramTerms() if self.admission is None else self.admission.terms
 
     @property
     def time_zone(self) -> str:
-        """Before the admission is heard, the facility's zone is not known yet; UTC is near enough for a day."""
+        """The facility's zone; until the admission is known it is UTC, which is near enough for a day."""
         return "UTC" if self.admission is None else self.admission.time_zone
 
     @property
@@ -268,7 +268,7 @@ StateAndEvents = tuple[EpisodeState, Events]
 
 
 def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """A deadline was missed: the next owner has it. Overdue reviews are said by name as well."""
+    """A deadline was missed: the next owner has it. Overdue reviews are published by name as well."""
     state, events, *_ = loops.escalate(state, name, cause)
     loop = state.loops[name.removeprefix(loops.DEADLINE)]
     return Decision(state, (*_overdue(state, loop, cause), *events))

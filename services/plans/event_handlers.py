@@ -1,4 +1,4 @@
-"""What others say of an episode, as far as it leads to no review: admission, sessions, support, and mistakes."""
+"""Handlers for other services' events that lead to no review: admission, sessions, support, and mistakes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.decision import Cause, Decision
 
 SUPPORT_KEPT: Final = 400
 KEPT_WHEN_UNDONE: Final = ("drivers", "co_occurring", "placement_gap", "outbound", "team")
-"""What intake said before the admission, and who looks after the person."""
+"""What intake published before the admission, and who looks after the person."""
 KEPT_WHEN_VOID: Final = (*KEPT_WHEN_UNDONE, "admission", "plan", "discharged", "aftercare_plan_id")
 """What can still be looked at when an episode should never have existed."""
 
@@ -96,7 +96,7 @@ def session_attended(
 def session_missed(
     state: EpisodeState, event: attendance.SessionMissed, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The pattern is attendance's to judge; what is kept here is how often, for whoever reviews the plan."""
+    """The pattern is attendance's to judge; here only the number is stored, for the review of the plan."""
     if event.absence is not Absence.NO_SHOW:
         return Decision(state)
     return Decision(state.replace(sessions_missed=state.sessions_missed + 1))
@@ -137,7 +137,7 @@ def support_logged(
 def support_required(
     state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whoever opted out is asked for no meetings: docs/domain.md 3.10 (Mutual support)."""
+    """A person who opted out is asked for no meetings: docs/domain.md 3.10 (Mutual support)."""
     return Decision(state.replace(support_opted_out=event.opted_out))
 
 
@@ -154,14 +154,14 @@ def family_attended(
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have existed: nothing of it is waited for, and nothing more is done in it."""
+    """The episode should never have existed: every loop of it is closed, and nothing more is done in it."""
     return _void(state, ClearedReason.ENTERED_IN_ERROR)
 
 
 def merged(
     state: EpisodeState, _event: intake.ReferralMerged, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The other episode of this person goes on; what is waited for in this one is superseded."""
+    """The other episode of this person goes on; the loops of this one are superseded."""
     return _void(state, ClearedReason.SUPERSEDED)
 
 
@@ -174,7 +174,7 @@ def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Forget the admission and everything that it started; what intake said before it stays."""
+    """Remove the admission and everything that it started; what intake published before it stays."""
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     fields = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
     return Decision(EpisodeState(undone=True).replace(**fields), cleared)

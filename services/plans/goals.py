@@ -98,7 +98,7 @@ def change(
 
 
 def _unsigned(plan: Plan) -> Plan:
-    """A signature on a draft is on what it said then."""
+    """A signature on a draft covers what the draft contained then."""
     if plan.active:
         return plan
     return plan.replace(patient_signed_at=None, clinician_signed_at=None)

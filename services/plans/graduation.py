@@ -81,7 +81,7 @@ def appointment_booked(state: EpisodeState, _cause: Cause) -> bool:
 
 
 def no_open_review(state: EpisodeState, _cause: Cause) -> bool:
-    """Nothing waits for a clinician."""
+    """No clinical review is open."""
     return not any(item.open for item in state.reviews.values())
 
 
@@ -105,7 +105,7 @@ Published graduation lists and the exit rules: docs/domain.md 3.12 (Exit).
 def judged(
     state: EpisodeState, wanted: tuple[str, ...], asserted: Mapping[str, bool], cause: Cause
 ) -> tuple[CriterionResult, ...]:
-    """Each criterion: what the facts say where they say anything, else what the caller says. A caller's "no" holds."""
+    """Each criterion: by the facts where they decide it, else as the caller asserts. A caller's "no" holds."""
     codes = dict.fromkeys((*wanted, *asserted))
     return tuple(
         CriterionResult(code=code, met=_met(state, code, asserted, cause)) for code in codes
@@ -187,7 +187,7 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
 
 
 def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
+    """Open reviews end with the episode; every loop is closed, and no escalation stays published."""
     admission = episode_state.in_treatment(state)
     state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)

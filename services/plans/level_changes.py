@@ -36,7 +36,7 @@ class StepDownReason(OpenEnum):
 
 
 class NewLevel(Value):
-    """What a change of level says."""
+    """What a change of level contains."""
 
     to_level: LevelOfCare
     direction: Direction
@@ -108,7 +108,7 @@ def _ready_to_step_down(
 ) -> None:
     """Drivers resolved for a sustained period, hours and goals met, supports verified, next appointment booked.
 
-    House rule, docs/domain.md 3.12 (Exit); a clinician may decide otherwise, and says why by a code.
+    House rule, docs/domain.md 3.12 (Exit); a clinician may decide otherwise, and gives the reason by a code.
     """
     if new.although is not None:
         return
@@ -139,7 +139,7 @@ def level_effective(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]
 def _take_effect(
     state: EpisodeState, pending: PendingLevel, cause: Cause
 ) -> episode_state.StateAndEvents:
-    """From here on another threshold holds. After a step down, the first session at the new level is waited for."""
+    """From here on another threshold holds. After a step down, somebody sees to the first session at the new level."""
     admission = episode_state.in_treatment(state)
     changed = plans.LevelOfCareChanged(
         from_level=admission.level,
@@ -192,7 +192,7 @@ def referral_accepted(
     state: EpisodeState, event: intake.PartnerReferralAccepted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The partner will take the person. Where a hand-over was decided, it is now to be arranged within a day."""
-    state = _mark(state, event.referral_id, accepted=True)
+    state = _with_answer(state, event.referral_id, accepted=True)
     waiting = state.loop(PlansLoop.TRANSFER, cause.subject_id)
     if waiting is None or state.transfer is not None:
         return Decision(state)
@@ -206,7 +206,7 @@ def referral_rejected(
     state: EpisodeState, event: intake.PartnerReferralRejected, cause: Cause
 ) -> Decision[EpisodeState]:
     """The partner will not take the person after all: another place has to be found."""
-    return Decision(_fall_back(_mark(state, event.referral_id), event.referral_id, cause))
+    return Decision(_fall_back(_with_answer(state, event.referral_id), event.referral_id, cause))
 
 
 def referral_closed(
@@ -216,11 +216,11 @@ def referral_closed(
     if event.referral_id not in state.outbound:
         return Decision(state)
     admitted = event.outcome is ReferralOutcome.ADMITTED
-    state = _mark(state, event.referral_id, accepted=admitted, closed=True)
+    state = _with_answer(state, event.referral_id, accepted=admitted, closed=True)
     return Decision(state if admitted else _fall_back(state, event.referral_id, cause))
 
 
-def _mark(
+def _with_answer(
     state: EpisodeState, referral_id: str, *, accepted: bool = False, closed: bool = False
 ) -> EpisodeState:
     known = state.outbound.get(referral_id)

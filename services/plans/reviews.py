@@ -89,7 +89,7 @@ def screen_interpreted(
 ) -> Decision[EpisodeState]:
     """A prescribed substance that is missing is talked about in private; it is no offence. Nothing is published.
 
-    A specimen that a clinician can't judge is looked at once, whether its result said so already or not.
+    A specimen that a clinician can't judge is looked at once, whether its result was invalid already or not.
     """
     if event.classification is ScreenClass.INVALID:
         return _request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
@@ -121,7 +121,7 @@ def absence_threshold_reached(
 def participation_paused(
     state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Keeping somebody out of groups is never the end of it: what keeps the person away is looked at."""
+    """Excluding somebody from groups is never the end of it: the reason for the absences is reviewed."""
     state = state.replace(absent_at=cause.now, paused_until=event.resumes_at)
     decision = _request(state, ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
@@ -147,7 +147,7 @@ def outreach_escalated(
 def hours_short(
     state: EpisodeState, event: attendance.WeeklyHoursShortfallDetected, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A week that ended below its hours is reviewed; one that can still be mended is not."""
+    """A week that ended below its hours is reviewed; one that can still be made up is not."""
     if event.projected:
         return Decision(state)
     decision = _request(state, ReviewTrigger.HOURS, cause)
@@ -220,7 +220,9 @@ def _weeks_made_good(state: EpisodeState, week_starts_on: date) -> episode_state
     return state, events
 
 
-def hours_mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> Decision[EpisodeState]:
+def hours_restored(
+    state: EpisodeState, week_starts_on: date, cause: Cause
+) -> Decision[EpisodeState]:
     """Someone saw to it that the program offers its hours again."""
     episode_state.in_treatment(state)
     loop_id = week_loop(cause.subject_id, week_starts_on)
@@ -336,7 +338,7 @@ def complete(
     *,
     drivers: tuple[Dimension, ...] | None = None,
 ) -> Decision[EpisodeState]:
-    """A clinician says what follows. Where the level has to be looked at anew, they name what drives it now."""
+    """A clinician decides what follows. Where the level has to be reassessed, they name what drives it now."""
     episode_state.in_record(state)
     item = state.reviews.get(review_id)
     if item is None:

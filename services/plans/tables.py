@@ -109,7 +109,7 @@ LOOPS: Final[Mapping[PlansLoop, LoopRule]] = {
         owners=(Role.OPERATOR, Role.PROGRAM_DIRECTOR), within=timedelta(hours=1)
     ),
 }
-"""Owner, deadline and escalation of everything that plans waits for. House rule."""
+"""Owner, deadline and escalation of every kind of loop of plans. House rule."""
 
 
 # --- continued service ------------------------------------------------------------------------------------

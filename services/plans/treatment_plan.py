@@ -31,11 +31,11 @@ DECIDED: Final = (PlansLoop.LEVEL_CHANGE, PlansLoop.TRANSFER, PlansLoop.DISCHARG
 
 
 Therapies = frozenset[str] | None
-"""What the person's program lists; None, or nothing: it says nothing of therapies."""
+"""What the person's program lists; None, or nothing: it lists no therapies."""
 
 
 class NewPlan(Value):
-    """What a draft says."""
+    """What a draft contains."""
 
     goals: tuple[Goal, ...]
     services: tuple[PlannedService, ...]
@@ -44,7 +44,7 @@ class NewPlan(Value):
 
 
 class NewReview(Value):
-    """What a plan review says."""
+    """What a plan review contains."""
 
     basis: ReviewBasis
     decision: ReviewDecision
@@ -58,8 +58,8 @@ class NewReview(Value):
 def plan_due_at(state: EpisodeState) -> datetime | None:
     """Some days after admission, or a day after the session by which there should be one: whichever is first.
 
-    House rule: seven days or two sessions. Sessions make it due earlier, never later, and also when they are heard
-    of before the admission.
+    House rule: seven days or two sessions. Sessions make it due earlier, never later, and also when they arrive
+    before the admission.
     """
     if state.admission is None:
         return None
@@ -72,7 +72,7 @@ def plan_due_at(state: EpisodeState) -> datetime | None:
 
 
 def expect_plan(state: EpisodeState, cause: Cause) -> EpisodeState:
-    """Wait for a plan; what has been escalated already keeps its deadline."""
+    """Open the loop of the plan; one that has been escalated already has its own deadline."""
     due_at = plan_due_at(state)
     loop = state.loop(PlansLoop.TREATMENT_PLAN, cause.subject_id)
     if due_at is None or state.discharged is not None or _active(state):
@@ -239,7 +239,7 @@ def name_relapse_prevention(
 def review(
     state: EpisodeState, plan_id: str, new: NewReview, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Look at the plan as a whole and say what follows. What follows is somebody's to do, by a deadline.
+    """Review the plan as a whole and decide what follows. What follows is somebody's to do, by a deadline.
 
     Which decisions a finding allows is the table of continued service.
     """
@@ -272,14 +272,14 @@ def review(
 
 
 def _answered(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
-    """A review answers the one that was due, and any change of plan that was waited for."""
+    """A review closes the loop of the one that was due, and of any change of plan that was asked for."""
     state, reviewed = loops.close(state, PlansLoop.PLAN_REVIEW, cause.subject_id)
     state, amended = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return state, (*reviewed, *amended)
 
 
 def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state.StateAndEvents:
-    """What the last review decided and nobody has begun is superseded; what this one decided is waited for."""
+    """What the last review decided and nobody has begun is superseded; what this one decided becomes a loop."""
     wanted = tables.DECISION_LOOPS.get(new.decision)
     begun = {
         PlansLoop.LEVEL_CHANGE: state.level_change is not None,
@@ -305,7 +305,7 @@ def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state
 
 
 def review_due(state: EpisodeState, due_on: date, cause: Cause) -> Decision[EpisodeState]:
-    """Today the plan has to be reviewed; three days later it is overdue, and said so every week."""
+    """Today the plan has to be reviewed; three days later it is overdue, which is published every week."""
     if state.plan is None:
         return Decision(state)
     event = plans.TreatmentPlanReviewDue(plan_id=state.plan.plan_id, due_on=due_on)

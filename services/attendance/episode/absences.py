@@ -19,14 +19,14 @@ from shared.decision import Cause, Decision
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
 REMEMBERED: Final = timedelta(days=92)
-"""How long before the latest roll single sessions are remembered here; weeks keep their totals for good."""
+"""How long before the latest roll single sessions are stored here; the totals of weeks are stored for good."""
 SILENCE: Final = "silence"
 
 Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
 
 
 def start(state: EpisodeState) -> EpisodeState:
-    """From the admission on, the person is expected to be heard of."""
+    """From the admission on, silence counts."""
     since = state.last_contact_at
     if since is None or state.left_at is not None:
         return state
@@ -36,9 +36,9 @@ def start(state: EpisodeState) -> EpisodeState:
 def record_status(
     state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:
-    """A roll says, or says otherwise than before, whether the person was there.
+    """Record whether the person was there, by a roll or by its correction.
 
-    Each step of the program's absence policy is said once per run, however late its rolls are called.
+    Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
     before = state.absences_consecutive
@@ -51,9 +51,9 @@ def record_status(
 
 
 def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
-    """Wait for the next sign of the person: silence is counted from the last one.
+    """Set the deadline of silence, which counts from the last contact.
 
-    When a correction takes the last sign back, silence may have lasted too long already; then that is said now.
+    When a correction removes the last contact, silence may have lasted too long already; then it is published now.
     """
     since = state.last_contact_at
     if since is None or state.left_at is not None or state.void:
@@ -62,7 +62,7 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
     if at > cause.now:
         return state.arm(SILENCE, at), ()
     if SILENCE not in state.deadlines:
-        return state, ()  # it was said when it began
+        return state, ()  # it was published when it was reached
     return state.disarm(SILENCE), (threshold(state, cause.now),)
 
 

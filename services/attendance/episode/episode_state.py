@@ -1,7 +1,7 @@
 """What attendance knows of an episode, and what every rule about it shares. Pure: no clock, no ids, no I/O.
 
-The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (what sessions tell an
-episode), `seats.py` (its places in groups), `screens.py` and its neighbours; `heard.py` puts them together.
+The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (handoffs of sessions),
+`seats.py` (places in groups), `../screening/` (screens and breath tests); `../event_handlers.py` combines them.
 Thresholds marked "house rule" are defaults, not official criteria: docs/domain.md 3 (Hours, attendance and screens).
 """
 
@@ -37,7 +37,7 @@ from shared.decision import Events, Handoff, HandoffBody, Handoffs
 from shared.errors import NotYetKnown, Refused
 from shared.loops import CareState, LoopEvents, LoopRule, must_stand
 
-# --- what other records of this service tell an episode -------------------------------------------------
+# --- handoffs between sessions and episodes --------------------------------------------------------------
 
 
 class Booked(HandoffBody):
@@ -54,7 +54,7 @@ class Booked(HandoffBody):
 
 
 class RollCalled(HandoffBody):
-    """To an episode: the roll of this session says this of you."""
+    """To an episode: the roll of this session was called, with this entry for you."""
 
     session_id: str
     booked: Booked
@@ -92,7 +92,7 @@ class LeftRoster(HandoffBody):
 
 
 class Admission(Value):
-    """What intake said at admission, as far as attendance needs it."""
+    """What intake published at admission, as far as attendance needs it."""
 
     level: LevelOfCare
     population: Population
@@ -105,7 +105,7 @@ class Admission(Value):
 
 
 class Seen(Value):
-    """What a roll said of one session: whether the person was there, and whether a miss was excused."""
+    """The roll's entry for one session: whether the person was there, and whether a miss was excused."""
 
     at: datetime
     status: AttendanceStatus
@@ -119,7 +119,7 @@ class Seat(Value):
 
 
 class Waiting(Value):
-    """The person waits for a place; a seat may be kept for them meanwhile."""
+    """The person is on a waiting list; a seat may be held for them meanwhile."""
 
     track: str
     position: int | None = None
@@ -149,7 +149,7 @@ class Pause(Value):
 CLOSED_IN_PAUSE: Final = frozenset(
     {Modality.GROUP, Modality.PSYCHOEDUCATION, Modality.FAMILY, Modality.WELLNESS}
 )
-"""What a pause keeps a person from. Individual sessions, medication and case management are never withheld."""
+"""What a pause excludes a person from. Individual sessions, medication and case management are never withheld."""
 
 
 class EpisodeState(CareState):
@@ -173,7 +173,7 @@ class EpisodeState(CareState):
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
     seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """What rolls said of the last three months, by session."""
+    """The rolls' entries of the last three months, by session."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
@@ -277,7 +277,7 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
 
 
 def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> Handoffs:
-    """Tell sessions that this person will not come."""
+    """Handoffs that take this person off the rosters of sessions."""
     return tuple(
         Handoff(f"session/{session_id}", LeftRoster(episode_id=episode_id))
         for session_id in session_ids

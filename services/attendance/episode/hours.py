@@ -104,7 +104,7 @@ def closes_at(monday: date, time_zone: str) -> datetime:
 
 
 def projected_at(monday: date, time_zone: str) -> datetime:
-    """When the week is looked at while a shortfall can still be mended."""
+    """When the week is projected, while a shortfall can still be made up."""
     weekday, at = PROJECTION
     return calendar.instant(monday + timedelta(days=weekday), at, time_zone)
 
@@ -118,7 +118,7 @@ def make_up_booked_by(monday: date, time_zone: str) -> datetime:
 def counts(
     modality: Modality, *, family_only: bool = False, service_counts: bool | None = None
 ) -> bool:
-    """Whether a session's minutes count: by its modality, or because the plan says so of an ancillary service.
+    """Whether a session's minutes count: by its modality, or by the plan for an ancillary service.
 
     A family session without the patient gives the patient no hours. House rule, docs/domain.md 3.3 (Hours).
     """

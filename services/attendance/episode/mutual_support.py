@@ -1,6 +1,6 @@
 """Mutual support and the family: meetings of any fellowship, and who comes along. Pure, like all rules.
 
-A meeting is a date, a fellowship and how it was verified; nothing that was said there. Nobody is made to go to a
+A meeting is a date, a fellowship and how it was verified; nothing that was spoken of there. Nobody is made to go to a
 religious one: the patient chooses an alternative or opts out, and neither has a consequence:
 docs/domain.md 3.10 (Mutual support). The family's minutes count toward hours only with the patient there, which the
 roll says.
@@ -29,7 +29,7 @@ MEETINGS_A_WEEK: Final = 50
 
 
 class Visit(Value):
-    """What is told of somebody's part in a family session."""
+    """One person's part in a family session."""
 
     session_id: str
     attendee_id: str
@@ -69,7 +69,7 @@ def log_meeting(
 def choose(
     state: EpisodeState, *, opted_out: bool, alternatives: tuple[Fellowship, ...]
 ) -> Decision[EpisodeState]:
-    """The patient chooses where to go, or not to. Whoever does not opt out has a secular meeting among the choices.
+    """The patient chooses where to go, or opts out. Otherwise a secular meeting is among the choices.
 
     Courts treat a compelled religious program without a secular option as a violation: docs/domain.md 3.10.
     """
@@ -112,7 +112,7 @@ def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
 
 
 def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision[EpisodeState]:
-    """Somebody of the family took part. Who it is stays an opaque id; the same visit told again is no second one.
+    """Somebody of the family took part. Who it is stays an opaque id; the same visit recorded again is no second one.
 
     The patient's own minutes come from the roll of a session of the family; this only has to agree with it.
     """

@@ -2,7 +2,7 @@
 
 Supported, and never a default: only terms that name both numbers lead to one: docs/domain.md 3.9 (Absence).
 It ends by its day, by a decision, or when an absence turns out to be none. Care is not withheld: individual sessions,
-medication and case management go on. The seat is kept, the days ask for no hours, and from the first day on somebody
+medication and case management go on. The seat stays taken, the days ask for no hours, and from the first day somebody
 owns the person's return.
 """
 

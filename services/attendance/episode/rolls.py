@@ -1,7 +1,7 @@
-"""What sessions tell an episode: booked, called off, there or not, and what of that was wrong. Pure, like all rules.
+"""Handoffs of sessions to an episode: booked, cancelled, attended or missed, corrected. Pure, like all rules.
 
 Credit is never more than was planned; who came late or left early is credited the minutes they were there. A
-correction never edits what was said: it says what holds now, and a week that was closed is evaluated once more.
+correction never edits what was published: it publishes what holds now, and a closed week is evaluated once more.
 Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
@@ -37,7 +37,7 @@ _ABSENCES: Final = {
 
 
 def booked(state: EpisodeState, body: Booked, cause: Cause) -> Decision[EpisodeState]:
-    """A session stands in the person's week; a session of someone who is gone is told so."""
+    """Book a session in the person's week; the session of a person who has left gets its roster corrected."""
     if not expects(state, body.starts_at) or is_paused(state, body.starts_at, body.modality):
         return Decision(state, (), not_expected(cause.subject_id, (body.session_id,)))
     state, events = weeks.put(state, body.session_id, None, _booking(state, body), cause)
@@ -55,7 +55,7 @@ def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[Episod
 
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
-    """Credit the minutes, or count the absence. Nobody is absent from what a pause keeps them from."""
+    """Credit the minutes, or count the absence. Nobody is absent from what a pause excludes them from."""
     if not expects(state, body.booked.starts_at):
         return Decision(state)
     if not body.status.is_present and is_paused(state, body.booked.starts_at, body.booked.modality):
@@ -91,7 +91,7 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
 
 
 def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
-    """What the roll said of the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
+    """The roll's entry for the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
     if not expects(state, body.booked.starts_at):
         return Decision(state)
     known = state.bookings.get(body.session_id) or _booking(state, body.booked)
@@ -121,7 +121,7 @@ def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) 
 def ancillary_added(
     state: EpisodeState, event: plans.AncillaryServiceAdded, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The plan says whether a further service counts toward the hours; sessions of it count accordingly."""
+    """The plan decides whether a further service counts toward the hours; its sessions count accordingly."""
     kind = event.kind.value
     state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
     events: Events = ()

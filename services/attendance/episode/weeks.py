@@ -1,7 +1,7 @@
-"""An episode's weeks: what stands in them, what they ask for, and what is said of them. Pure, like all rules.
+"""An episode's weeks: their sessions, their required minutes, and their evaluation. Pure, like all rules.
 
 Every rule here leads to the same weeks in whichever order its facts come: a week that is over is evaluated again when a
-late roll, a correction, a change of level or a discharge says something else of it, and the later evaluation holds.
+late roll, a correction, a change of level or a discharge changes it, and the later evaluation holds.
 Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
@@ -53,7 +53,7 @@ def put(
 
 
 def _stays(booking: Booking) -> bool:
-    """Whether a booking is kept although its week is over: its roll may still be called, or its kind be decided on."""
+    """Whether a booking stays after its week is closed: its roll may still be called, or its kind be decided on."""
     return booking.open or booking.service is not None
 
 
@@ -81,7 +81,7 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
 
 
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Say so while a shortfall can still be mended: what is credited and still booked does not reach the threshold.
+    """Publish a shortfall that can still be made up: what is credited and still booked does not reach the threshold.
 
     The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
     """
@@ -97,7 +97,7 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
 
 
 def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """A make-up is waited for as long as a week that was foreseen to be short still runs and would still be short."""
+    """The make-up loop is open while a week that was projected to be short still runs and would still be short."""
     label = state.short_week
     if label is None or label in state.weeks or state.admission is None:
         return state, ()
@@ -120,7 +120,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
 def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """What weeks ask for may have changed: by a level, or by an end. Weeks that are over are evaluated again.
 
-    A week that begins after the end asks for nothing and is forgotten; a shortfall that was said of it is taken back.
+    A week that begins after the end requires nothing and is removed; a shortfall published for it is retracted.
     """
     if state.admission is None:
         return state, ()
@@ -212,7 +212,7 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
     }
 
 
-# --- what is said ----------------------------------------------------------------------------------------
+# --- events of a week ------------------------------------------------------------------------------------
 
 
 def _evaluated_again(
@@ -223,7 +223,7 @@ def _evaluated_again(
 
 
 def _evaluated(monday: date, week: WeekTotals, minutes_short_before: int) -> Events:
-    """What is said of a week that is over; a shortfall only where it is more than was said before."""
+    """The events of a week that is over; a shortfall only where it is greater than the one published before."""
     evaluated = attendance.WeeklyHoursEvaluated(
         week_starts_on=monday,
         minutes_threshold=week.minutes_threshold,

@@ -1,8 +1,8 @@
 """Groups: their seats, held until an instant or taken, and too few people for a group. Pure, like all rules.
 
-One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is told that the
-group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program says
-otherwise; with fewer it is no group, because it is billed and counted as something else. Source:
+One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is refused: the
+group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program sets
+other limits; with fewer it is no group, because it is billed and counted as something else. Source:
 docs/domain.md 3.4 (Groups), scenario 9.
 """
 
@@ -35,11 +35,11 @@ from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
-"""How long a seat is kept for somebody unless they say otherwise. House rule."""
+"""How long a seat is held unless the request names another time. House rule."""
 HOLD: Final = "hold"
 """The deadline at which a held seat falls free, with the episode."""
 GROUP_INDEX: Final = "group"
-"""The mark of groups that are open, by when they were opened."""
+"""The index of open groups, by when they were opened."""
 
 
 class SizeDecision(OpenEnum):
@@ -58,7 +58,7 @@ class TakenSeat(Value):
 
 
 class NewGroup(Value):
-    """What is needed to open a group. What is left out is as the program says."""
+    """What is needed to open a group. What is left out is taken from the program."""
 
     program: str
     track: str
@@ -110,7 +110,7 @@ class GroupState(CareState):
 
     @property
     def confirmed(self) -> tuple[str, ...]:
-        """The people whose seats are taken for good: a session's roster unless it says otherwise."""
+        """The people whose seats are taken for good: a session's roster unless the session names another."""
         return tuple(sorted(e for e, seat in self.seats.items() if seat.held_until is None))
 
     @property
@@ -209,7 +209,7 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
 
 
 def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
-    """The group ends; whoever had a seat needs another one."""
+    """The group ends; every person with a seat needs another one."""
     _open(state)
     freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
     state, events = loops.close(
@@ -223,7 +223,7 @@ def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
 
 
 def held_for(state: GroupState, body: HoldSeat, cause: Cause) -> Decision[GroupState]:
-    """An offer keeps a seat until it lapses. When there is none, the episode is told."""
+    """An offer holds a seat until it lapses. When there is none, the episode gets `SeatMissing`."""
     seat = state.seats.get(body.episode_id)
     if seat is not None and (seat.held_until is None or seat.held_until >= body.until):
         return Decision(state)
@@ -354,7 +354,7 @@ def _outside(why: str) -> Invalid:
 def session_of(state: GroupState, new: NewSession) -> NewSession:
     """A session of this group: within its lengths and topics, for its people unless others are named, never too many.
 
-    For fewer people than make a group it takes place, and says that it is none.
+    For fewer people than make a group it takes place, marked as below the minimum.
     """
     _open(state)
     if not _between(new.minutes_planned, state.minutes_min, state.minutes_max):

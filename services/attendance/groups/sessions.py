@@ -40,11 +40,11 @@ from shared.loops import CareState, LoopEvents, LoopRule
 
 ENDED: Final = "ended"
 WHOLE_DAY: Final = 24 * 60
-"""As many minutes as a session can have: whoever attended gets what was planned."""
+"""As many minutes as a session can have: attending in full credits what was planned."""
 
 
 class Entry(Value):
-    """What the roll says of one person, as it stands after every correction."""
+    """The roll's entry for one person, as it stands after every correction."""
 
     status: AttendanceStatus
     minutes_credited: int
@@ -99,7 +99,7 @@ class NewSession(Value):
 
 
 class RollEntry(Value):
-    """What the roll says of one person. `minutes_present` is capped at the planned minutes."""
+    """The roll's entry for one person, as called. `minutes_present` is capped at the planned minutes."""
 
     episode_id: str
     status: AttendanceStatus
@@ -126,7 +126,7 @@ def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
 
 
 def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
-    """The minutes that a line of a roll means. Raises `Invalid` where it does not say them, or says too much."""
+    """The minutes that an entry of a roll means. Raises `Invalid` when they are missing, or given for an absence."""
     if not status.is_present:
         if minutes_present:
             raise Invalid("minutes-of-an-absence", "Nobody was there for these minutes.")
@@ -178,7 +178,7 @@ def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[Ses
 def call_roll(
     state: SessionState, entries: Iterable[RollEntry], cause: Cause
 ) -> Decision[SessionState]:
-    """Say of everyone on the roster whether they were there, and how long. Once; later it is a correction."""
+    """Record for everyone on the roster whether they were there, and how long. Once; later it is a correction."""
     starts_at = _scheduled(state)
     if state.roll_called:
         raise Refused(
@@ -230,7 +230,7 @@ def correct(
     reason: CorrectionReason,
     cause: Cause,
 ) -> Decision[SessionState]:
-    """Say what the roll should have said of one person. What was said before stays in the history."""
+    """Correct the roll's entry for one person. What was published before stays in the history."""
     starts_at = _scheduled(state)
     if not state.roll_called:
         raise Refused(

@@ -1,4 +1,4 @@
-"""Breath tests: a second look before anything is said of a positive one, and a safe way home. Pure, like all rules.
+"""Breath tests: a second test before a positive one is published, and a safe way home. Pure, like all rules.
 
 The value and the device stay here; what travels is negative, to be repeated, or positive. A first positive is only
 ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. A confirmed one sets the next
@@ -42,7 +42,7 @@ class Reading(Value):
 
 
 def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[EpisodeState]:
-    """A breath test was done: negative, to be repeated, or, when a second one says so too, positive."""
+    """A breath test was done: negative, to be repeated, or, when the repetition confirms it, positive."""
     in_care(state)
     if reading.observed_minutes < OBSERVED_MINUTES:
         raise Invalid(
@@ -113,7 +113,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
 
 
 def _decided(state: EpisodeState, test_id: str) -> bool:
-    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer waited for."""
+    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer expected."""
     return state.loop(AttendanceLoop.SCREEN_RETEST, test_id) is None
 
 
@@ -146,7 +146,7 @@ def mark(mg_per_210l: int) -> str | None:
 
 
 def no_group_today(state: EpisodeState, now: datetime) -> bool:
-    """Whoever was positive today, or waits for the test that decides, is in no group today."""
+    """A person who was positive today, or whose deciding test is due, is in no group today."""
     if state.admission is None:
         return False
     today = calendar.local_day(now, state.time_zone)

@@ -29,7 +29,7 @@ PAID_MAX: Final = 1_000
 
 
 class TargetBehavior(OpenEnum):
-    """What may be rewarded; the program's terms say what is."""
+    """What may be rewarded; the program's terms name what is."""
 
     SCREEN = "screen"
     ATTENDANCE = "attendance"
@@ -140,7 +140,7 @@ def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
 
 
 def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerState]:
-    """Take a reward as far as the cap of its year leaves it. Nothing is said when it leaves nothing."""
+    """Take a reward as far as the cap of its year leaves it. Nothing is published when it leaves nothing."""
     if body.key in state.entries:
         return Decision(state)
     left = max(0, body.cap_cents - state.total_cents(body.year))
@@ -170,6 +170,6 @@ def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[Led
 
 
 def taken_out(state: LedgerState, body: TakenOut, _cause: Cause) -> Decision[LedgerState]:
-    """These entries were not this person's. The next entry's total says so."""
+    """These entries were not this person's. The next entry's total shows it."""
     entries = {key: entry for key, entry in state.entries.items() if key not in body.keys}
     return Decision(state.replace(entries=entries))

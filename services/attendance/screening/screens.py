@@ -1,7 +1,7 @@
-"""Screens: from the draw to the interpretation. Results stay in this service; what they mean is said.
+"""Screens: from the draw to the interpretation. Results stay in this service; their interpretation is published.
 
 A prescribed substance is expected; a dilute specimen is no result; a refusal is never use. Only an unexpected
-positive is said as `screen-failed`, and only after a clinician has interpreted it. Which loops of a screen are open
+positive is published as `screen-failed`, and only once a clinician has interpreted it. Which loops of a screen are open
 follows from the screen as it stands, so that results may come twice and in any order. Source:
 docs/domain.md 3.6 (Screens).
 """
@@ -140,7 +140,7 @@ def collect(
 def hand_on(
     state: EpisodeState, screen_id: str, holder: CustodyHolder, number: int, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A specimen goes from one hand to the next, without a gap. The last link told again is no new one."""
+    """A specimen goes from one hand to the next, without a gap. The last link recorded again is no new one."""
     known(state)
     screen = of(state, screen_id)
     if screen.collected_at is None:
@@ -176,7 +176,7 @@ def not_provided(
     reason: UnableReason | None,
     cause: Cause,
 ) -> Decision[EpisodeState]:
-    """There is no specimen, for a reason that is said. Never recorded as use.
+    """There is no specimen, for a recorded reason. Never recorded as use.
 
     Somebody who is unable is asked about a shy bladder, an illness, a trauma and the observation before that.
     """
@@ -205,7 +205,7 @@ def record_result(
     """A result came back, perhaps twice, perhaps out of order.
 
     Of each stage the one that was reported last holds, and a definitive one outranks a presumptive one whenever either
-    comes. Only a result that changes what holds is said; then it has to be interpreted, again if need be.
+    comes. Only a result that changes what holds is published; then it has to be interpreted, again if need be.
     """
     known(state)
     screen = of(state, screen_id)
@@ -271,9 +271,9 @@ def review_completed(
 
 
 def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """Say what the result means, and say an unexpected positive in a fact of its own.
+    """Publish what the result means, and an unexpected positive as an event of its own.
 
-    The latest interpretation of a screen holds: a definitive result may say otherwise than a presumptive one did.
+    The latest interpretation of a screen holds: a definitive result may contradict a presumptive one.
     """
     admission = known(state)
     screen = of(state, screen_id)
@@ -315,7 +315,7 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
 
     Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
-    about any other day, so that there is nothing to keep secret. One draw a day; none for who has left or is paused.
+    about any other day, so that nothing has to be kept secret. One draw a day; none for who has left or is paused.
     """
     admission = in_care(state)
     today = calendar.local_day(cause.now, admission.time_zone)

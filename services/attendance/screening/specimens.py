@@ -1,6 +1,6 @@
 """What is open of a screen, as the screen stands: its loops, the longest time between two, and what it does to rewards.
 
-Nothing here is told step by step: which loops are open follows from the screen, so that results may come twice and in
+Nothing here depends on steps: which loops are open follows from the screen, so that results may come twice and in
 any order and lead to the same. Source: docs/domain.md 3.6 (Screens); times and owners are house rules.
 """
 
@@ -47,7 +47,7 @@ Row = tuple[tuple[str, bool], ...]
 def settle(
     state: EpisodeState, screen_id: str, screen: Screen, cause: Cause
 ) -> tuple[EpisodeState, Events, Handoffs]:
-    """Keep a screen as it now stands, and with it every loop and the ladder of rewards that follow from it."""
+    """Store a screen as it now stands, and update every loop and the ladder of rewards that follow from it."""
     before = row_of(state)
     state = with_screen(state, screen_id, screen)
     state, events = _watch(state, screen_id, cause)
@@ -75,7 +75,7 @@ def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> StateAndEvents:
 def _wanted(
     state: EpisodeState, screen_id: str, now: datetime
 ) -> Mapping[AttendanceLoop, datetime]:
-    """What is waited for in a screen as it stands, and until when."""
+    """The loops that a screen as it stands needs, and their deadlines."""
     screen = state.screens[screen_id]
     if screen.not_provided is not None:
         return {}
@@ -116,7 +116,7 @@ def row_of(state: EpisodeState) -> Row:
 
 
 def reset(state: EpisodeState, before: Row, cause: Cause) -> Handoffs:
-    """Whoever takes part in rewards is told when the next one starts from its base again."""
+    """Handoff to the ledger of a person with rewards when the next one starts from its base again."""
     if not state.paid or state.admission is None or state.left_at is not None:
         return ()
     terms = state.terms.incentives or IncentiveTerms()
@@ -135,14 +135,14 @@ def reset(state: EpisodeState, before: Row, cause: Cause) -> Handoffs:
 # --- the longest time between screens ----------------------------------------------------------------------
 
 DUE: Final = "screen-due"
-"""The deadline of the longest time between screens. It says nothing of when the next screen is."""
+"""The deadline of the longest time between screens. It reveals nothing about the next screen."""
 
 
 def every_days(state: EpisodeState, now: datetime) -> int | None:
     """The longest time between screens: weekly in the first month and monthly when stable, by the program's terms.
 
     Not stable is whose last unexpected positive is younger than the program's days without one. A court's program
-    that asks for two a week says so in its terms. None: no screens are asked for.
+    that asks for two a week sets it in its terms. None: no screens are asked for.
     """
     terms, admission = state.terms, state.admission
     if admission is None or terms.screen_every_days is None:
@@ -160,7 +160,7 @@ def every_days(state: EpisodeState, now: datetime) -> int | None:
 
 
 def watch_interval(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """Watch the longest time between screens of whoever takes part in the draw; a screen ends the wait."""
+    """Set the deadline of the longest time between screens for a person in the draw; a screen closes the loop."""
     days = every_days(state, cause.now)
     if state.draw is None or days is None or state.left_at is not None:
         return state, ()

@@ -1,6 +1,6 @@
 """Aftercare: the year after discharge, with a plan and a calendar of check-ins that somebody owns.
 
-Leaving opens it, whoever is heard first: the discharge waits for the admission, whose time zone and terms it needs.
+Discharge opens it, in either order of events: it needs the time zone and the terms of the admission.
 Pure; no clock, no ids, no I/O. Source: docs/domain.md 3.13 (Aftercare plan) and 3.14 (Cadence).
 """
 
@@ -47,13 +47,13 @@ class Readmitted(HandoffBody):
     admitted_at: datetime
 
 
-# --- what others say ------------------------------------------------------------------------------------
+# --- other services' events -----------------------------------------------------------------------------
 
 
 def admitted(
     state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """From here on silence is noticed. What waited for the admission is decided; the episode before is told."""
+    """Silence counts from here. Events that waited for it are decided; the earlier episode gets a handoff."""
     state = state.replace(
         admission=Admission.of(event),
         undone=False,
@@ -195,7 +195,7 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
 
 
 def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
-    # Ids follow from the episode and not from the cause: whichever of the two facts is heard last, they are the same.
+    # Ids follow from the episode and not from the cause: whichever of the two events arrives last, they are the same.
     milestones = cadence.within(admission.check_ins, admission.aftercare_days)
     return {
         derive_id("check-in", subject, window.milestone): CheckIn(window=window)
@@ -240,7 +240,7 @@ def _consents(state: EpisodeState) -> tuple[str, ...]:
 
 
 def _wants_admission(state: EpisodeState, cause: Cause) -> EpisodeState:
-    """Someone left whose admission was never heard of: until it is, nobody can be called on the right day."""
+    """A person left whose admission has not arrived: until it does, nobody can be called on the right day."""
     return loops.open_loop(
         state, FollowupLoop.MISSING_FACT, derive_id("missing-fact", cause.subject), cause
     )
@@ -265,7 +265,7 @@ def missing(state: EpisodeState) -> frozenset[str]:
 
 
 def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeState:
-    """A weak plan is somebody's to mend."""
+    """Somebody has to complete a plan that lacks what is essential."""
     if not missing(state):
         return state
     return loops.open_loop(

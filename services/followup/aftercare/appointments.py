@@ -37,7 +37,7 @@ def _step_down_id(subject: str) -> str:
 def level_changed(
     state: EpisodeState, event: plans.LevelOfCareChanged, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The level that holds; whether a session there is waited for follows from it (`refresh`)."""
+    """The level that holds; whether a session there has to follow is decided by `refresh`."""
     path = {key: at for key, at in state.path.items() if key != "change_recommended"}
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
@@ -50,12 +50,12 @@ def level_changed(
 
 
 def _hours_rank(level: LevelOfCare) -> float:
-    """Only to tell a less intensive level from a more intensive one of the same edition."""
+    """Only to distinguish a less intensive level from a more intensive one of the same edition."""
     return float(level.code.removesuffix("-WM"))
 
 
 def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """Open or close the loop of a session after a step down, by the facts alone: the order of hearing is no matter."""
+    """Open or close the loop of a session after a step down, by the facts alone, in whichever order they arrive."""
     loop_id, since = _step_down_id(cause.subject), state.step_down_at
     loop = state.loop(FollowupLoop.FIRST_APPOINTMENT, loop_id)
     wanted = (
@@ -84,7 +84,7 @@ def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
 
 
 def book(state: EpisodeState, at: datetime, cause: Cause) -> EpisodeState:
-    """A first appointment is booked, or booked anew: a day after it somebody says whether it was kept."""
+    """A first appointment is booked, or booked anew: a day after it somebody records whether the person came."""
     return loops.open_loop(
         state,
         FollowupLoop.FIRST_APPOINTMENT,
@@ -97,7 +97,7 @@ def book(state: EpisodeState, at: datetime, cause: Cause) -> EpisodeState:
 def report(
     state: EpisodeState, plan_id: str, outcome: Outcome, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whether the first appointment was kept. A missed one goes to the next owner at once, until another is booked."""
+    """Record whether the person came. A missed appointment goes to the next owner at once, until another is booked."""
     episode_state.reachable(state)
     known = (state.draft, state.aftercare)
     if plan_id not in [one.aftercare_plan_id for one in known if one is not None]:

@@ -40,7 +40,7 @@ LOOKED_AT_BEFORE: Final = timedelta(hours=12)
 
 
 class Answers(Value):
-    """What the person said at a check-in."""
+    """The person's answers at a check-in."""
 
     use_since: UseSince
     medication_taken: Taken | None = None
@@ -89,7 +89,7 @@ def looked_at(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeS
 
 
 def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """The window closed without an answer: each miss in a row is a tier higher, whoever was reached since."""
+    """The window closed without an answer: each miss in a row is a tier higher, unless the person was reached since."""
     item = check_ins(state).get(check_in_id)
     if item is None or item.settled:
         return Decision(state)

@@ -1,6 +1,6 @@
 """What followup knows of an episode, and its rules of contact and silence. Pure: no clock, no ids, no I/O.
 
-Contact is what counts, by its own time and not by when it was heard of: a session attended before the latest
+Contact counts by its own time, and not by when its event arrived: a session attended before the latest
 miss does not end the reaching out for that miss, however late its roll is called. Time limits come from the program's
 terms, pinned at admission; the defaults are house rules, docs/domain.md 3.9 (Absence).
 """
@@ -34,11 +34,11 @@ from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
 CHECK_IN_INDEX: Final = "check_in"
-"""The mark of records with a check-in to come or to do: when the first of them is due."""
+"""The index of records with a check-in to come or to do: when the first of them is due."""
 
 
 class Admission(Value):
-    """What intake said at admission, as far as followup needs it, with the terms pinned then."""
+    """What intake published at admission, as far as followup needs it, with the terms pinned then."""
 
     admitted_at: AwareDatetime
     time_zone: str
@@ -78,7 +78,7 @@ class Agreed(Value):
     channel: Channel = Channel.CALL
     first_appointment_at: AwareDatetime | None = None
     kept_on: date | None = None
-    """The day the first appointment was kept."""
+    """The day on which the person came to the first appointment."""
 
 
 class Discharge(Value):
@@ -114,7 +114,7 @@ class CheckIn(Value):
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
     settled: Literal["done", "missed"] | None = None
-    """How it ended; None while it is waited for."""
+    """How it ended; None while it is open."""
 
 
 class Aftercare(Value):
@@ -156,7 +156,7 @@ class Transition(Value):
     kind: TransitionKind
     on: date
     stated: bool = False
-    """Whether somebody said so, rather than that it follows from who referred the person."""
+    """Whether staff reported it; otherwise it is inferred from who referred the person."""
 
 
 class ReadmissionUndone(HandoffBody):
@@ -183,18 +183,18 @@ class EpisodeState(CareState):
     person_id: str | None = None
     referral: Referral | None = None
     path: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """The steps that were heard of, and when; read by `journey.py`."""
+    """The steps that are known, and when they were; read by `journey.py`."""
     level: str | None = None
     admission: Admission | None = None
     undone: bool = False
     """An admission was taken back; another may follow."""
     held: tuple[dict[str, Any], ...] = ()
-    """What attendance said before the admission was heard of: decided then, in its order, under the pinned terms."""
+    """Events of attendance from before the admission arrived: decided with it, in order, under the pinned terms."""
     sessions: dict[str, SessionFact] = Field(default_factory=dict[str, SessionFact])
     draft: Draft | None = None
     agreed: Agreed | None = None
     consent_ids: tuple[str, ...] = ()
-    """The person's consents that cover aftercare, as the person's record last said."""
+    """The person's consents that cover aftercare, as the person's record last handed over."""
     discharge: Discharge | None = None
     reached_at: AwareDatetime | None = None
     """The last time the person was reached outside a session."""
@@ -220,7 +220,7 @@ class EpisodeState(CareState):
     step_down_at: AwareDatetime | None = None
     """When a less intensive level began: a session there is due within a week."""
     assessed_at: AwareDatetime | None = None
-    """The visit for assessment, once its finding was heard of."""
+    """The visit for assessment, once its finding is known."""
     transitions: tuple[Transition, ...] = ()
     aftercare: Aftercare | None = None
     readmitted: bool = False
@@ -229,7 +229,7 @@ class EpisodeState(CareState):
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None
     tz_index_entries: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """By what a facility's measures and journeys find this record; kept up by `watch.py`."""
+    """By what a facility's measures and journeys find this record; updated by `invariants.py`."""
 
     @property
     def time_zone(self) -> str:
@@ -304,7 +304,7 @@ def silent_since(state: EpisodeState) -> datetime | None:
 
 
 def arm_silence(state: EpisodeState) -> EpisodeState:
-    """During the program thirty silent days are waited for; after it, only once a check-in was missed."""
+    """During the program the deadline of silence always runs; after it, only once a check-in was missed."""
     since = silent_since(state)
     admission = state.admission
     if since is None or admission is None or state.discharge is not None or state.readmitted:
@@ -318,7 +318,7 @@ def silence(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 
 
 def lose_contact(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """Say once that contact is lost, after the silence that the terms allow. The door stays open.
+    """Publish once that contact is lost, after the silence that the terms allow. The person may come back at any time.
 
     The announcement is the loop's first step: from then on a case manager looks for the person, and a supervisor
     after another month.
@@ -345,12 +345,12 @@ def close_outreach(state: EpisodeState, reason: ClearedReason) -> StateAndEvents
 
 
 def close_lost(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """Someone who was lost is found."""
+    """The person whose contact was lost is found."""
     return _close_kind(state.replace(lost_at=None), FollowupLoop.LOST_CONTACT, reason)
 
 
 def close_reengagement(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """The way back is no longer waited for."""
+    """Nobody has to prepare the way back any more."""
     return _close_kind(state.replace(reengagement=None), FollowupLoop.REENGAGEMENT, reason)
 
 

@@ -1,6 +1,6 @@
 """From where the person came: an emergency visit, or a bed they left. Pure; no clock, no ids, no I/O.
 
-It starts the clocks of FUA and FUI (`measures.py`). Who refers a person tells it first; what staff state outranks that.
+It starts the clocks of FUA and FUI (`measures.py`). The referrer implies it first; what staff report outranks that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REFERRED_FROM: Final = {
     PartnerKind.RESIDENTIAL: TransitionKind.RESIDENTIAL_DISCHARGE,
     PartnerKind.WITHDRAWAL_MANAGEMENT: TransitionKind.WM_DISCHARGE,
 }
-"""A referral back from such a place says that the person leaves it, as at the end of docs/domain.md scenario 13."""
+"""A referral back from such a place means that the person leaves it, as at the end of docs/domain.md scenario 13."""
 TRANSITIONS_MAX: Final = 50
 STATED_WITHIN: Final = timedelta(days=366)
 """How far back a report may reach: later, no clock could be met any more."""
@@ -61,7 +61,7 @@ def _about_the_same(stated_on: date, state: EpisodeState) -> bool:
 def report(
     state: EpisodeState, kind: TransitionKind, on: date, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Staff heard of an emergency visit or of a discharge elsewhere. Reporting the same again says nothing new."""
+    """Staff report an emergency visit or a discharge elsewhere. Reporting the same again changes nothing."""
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
     today = calendar.local_day(cause.now, state.time_zone)

@@ -42,7 +42,7 @@ TIER_CONFERENCE: Final = 3
 FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRESHOLD)
 
 
-# --- what attendance says -------------------------------------------------------------------------------
+# --- events of attendance -------------------------------------------------------------------------------
 
 
 def session_attended(
@@ -181,7 +181,7 @@ HELD_BACK: Final = {one.event.NAME: one for one in (ATTENDED, MISSED, THRESHOLD_
 
 
 def replay(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """The admission is known: decide what waited for it, in the order in which attendance said it."""
+    """The admission is known: decide the events that waited for it, in the order in which attendance published them."""
     waiting, events = state.held, list[Event]()
     state = state.replace(held=())
     for item in waiting:
@@ -225,7 +225,7 @@ def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> StateAndEvents:
 
 
 def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> StateAndEvents:
-    """Say that an open outreach has reached a tier, and wait again where there is a next one."""
+    """Publish that an open outreach has reached a tier, and set the next deadline where there is a next tier."""
     loop = state.outreach_loop
     if state.outreach is None or loop is None:
         return state, ()

@@ -96,7 +96,7 @@ def _wait(
     overdose: bool,
     cause: Cause,
 ) -> StateAndEvents:
-    """Wait for a reassessment; one that is waited for already is only ever moved to an earlier time."""
+    """Open the loop of a reassessment; one that is open already is only ever moved to an earlier time."""
     before = state.reengagement
     if before is not None and before.reassessment_due_at <= due_at:
         more = {"overdose": before.overdose or overdose}

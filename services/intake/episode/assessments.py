@@ -174,7 +174,7 @@ def recommend(
 
 
 def _led_to(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
-    """A placement is due, or somebody has to refer the person on, who then waits for no place here."""
+    """A placement is due, or somebody has to refer the person on, who then leaves the waiting list."""
     state, cleared = loops.close(state, IntakeLoop.RECOMMENDATION, cause.subject_id)
     if state.recommendation is not None and not state.recommendation.eligible:
         state, left, handoffs = episode_state.leave_line(

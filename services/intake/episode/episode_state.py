@@ -40,7 +40,7 @@ from shared.errors import Refused, Unknown
 from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
 SOON: Final = timedelta(hours=1)
-"""The shortest limit: what is heard late is not overdue the moment it is heard."""
+"""The shortest limit: an event that arrives late is not overdue on arrival."""
 COUNT_MAX: Final = 100_000
 OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
@@ -103,7 +103,7 @@ def send_on(state: EpisodeState, cause: Cause) -> EpisodeState:
 def close_inbound(
     state: EpisodeState, outcome: ReferralOutcome, cause: Cause
 ) -> tuple[EpisodeState, intake.ReferralLoopClosed]:
-    """Say how the inbound referral ended."""
+    """Publish how the inbound referral ended."""
     referral = known(state)
     event = intake.ReferralLoopClosed(
         referral_id=cause.subject_id,
@@ -120,7 +120,7 @@ def end(
     events: Events = (),
     reason: ClearedReason = ClearedReason.EPISODE_CLOSED,
 ) -> Decision[EpisodeState]:
-    """End the episode: nothing of it is waited for, except a readmission and what became of referrals sent out."""
+    """End the episode: its loops are closed, except a readmission and the outcomes of referrals sent out."""
     state, left, handoffs = leave_line(
         state.replace(closed_at=at), WaitlistExit.WITHDRAWN, cause, reason
     )
@@ -133,13 +133,13 @@ def end(
 
 
 def _outlasts(loop: Loop, cause: Cause) -> bool:
-    """It is waited for though the episode has ended."""
+    """The loop stays open though the episode has ended."""
     sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL and loop.id != cause.subject_id
     return sent_out or loop.kind in (IntakeLoop.READMISSION, IntakeLoop.EMERGENCY_DISCLOSURE)
 
 
 def void(state: EpisodeState, cause: Cause, reason: ClearedReason) -> Decision[EpisodeState]:
-    """The episode should not exist: it ends, and nothing at all of it is waited for any more."""
+    """The episode should not exist: it ends, and every loop of it is closed."""
     ended = end(state, state.closed_at or cause.now, cause, reason=reason)
     state, cleared = loops.close_all(ended.state, ended.state.loops.values(), reason)
     state = state.replace(void=True, deadlines={}, readmission=None)
@@ -152,7 +152,7 @@ def leave_line(
     cause: Cause,
     cleared_reason: ClearedReason = ClearedReason.RESOLVED,
 ) -> tuple[EpisodeState, Events, Handoffs]:
-    """The person no longer waits for a place; the line is told, so that the place goes to the next."""
+    """The person leaves the waiting list; its record gets a handoff, so that the place goes to the next."""
     waiting = state.waiting
     if waiting is None:
         return state, (), ()

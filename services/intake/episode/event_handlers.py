@@ -1,4 +1,4 @@
-"""What others say of an episode: its end, another level, a way back, a return to use. In any order."""
+"""Handlers for other services' events: the end, another level, a way back, a return to use. In any order."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def level_changed(
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person should be admitted again. Heard before the discharge or after; if they are, it is done."""
+    """The person should be admitted again. In either order with the discharge; if they are already, it is done."""
     return _wait_for_return(state, event.urgency, None, cause)
 
 
@@ -90,7 +90,7 @@ def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[
 def reengagement_completed(
     state: EpisodeState, event: followup.ReengagementCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The way back led elsewhere, or nowhere: nobody waits for a readmission any more."""
+    """The way back led elsewhere, or nowhere: the loop of the readmission is closed."""
     if event.outcome is ReengagementOutcome.READMITTED:
         return Decision(state)
     state, cleared = loops.close(
@@ -105,6 +105,6 @@ def reengagement_completed(
 def return_to_use_reported(
     state: EpisodeState, event: followup.ReturnToUseReported, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Kept for whoever assesses the person next."""
+    """Stored for the clinician who assesses the person next."""
     report = UseReport(heard_at=cause.now, overdose=event.overdose, occurred_on=event.occurred_on)
     return Decision(state.replace(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))

@@ -75,7 +75,7 @@ def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 def decline(
     state: EpisodeState, reason: DeclineReason, alternatives: tuple[str, ...], cause: Cause
 ) -> Decision[EpisodeState]:
-    """The referral goes no further here; the episode ends, and the referrer is told."""
+    """The referral goes no further here; the episode ends, and the referrer is informed."""
     episode_state.in_intake(state)
     event = intake.ReferralDeclined(
         referral_id=cause.subject_id, reason=reason, alternatives=alternatives

@@ -19,7 +19,7 @@ from shared.errors import Forbidden, Refused, Unknown
 DEADLINE: Final = "outbound"
 REMIND_EVERY: Final = timedelta(hours=24)
 REMINDERS_MAX: Final = 10
-"""How often an open referral is said to be overdue. House rule."""
+"""How often an open referral is published as overdue. House rule."""
 ARRIVAL_GRACE: Final = timedelta(hours=24)
 """How long after a booked appointment it should be known whether the person arrived. House rule."""
 
@@ -119,7 +119,7 @@ def close(
 
 
 def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """No outcome in time. Said again every day until there is one, but not for ever."""
+    """No outcome in time. Published again every day until there is one, up to `REMINDERS_MAX` times."""
     outbound = state.outbound[referral_id]
     event = intake.ReferralLoopOverdue(
         referral_id=referral_id, hours_open=episode_state.elapsed(outbound.sent_at, cause.now)
