@@ -23,7 +23,6 @@ Bootstrap = Annotated[
     str, typer.Option("--kafka", envvar="KAFKA_BOOTSTRAP", help="Kafka's bootstrap servers.")
 ]
 T = TypeVar("T")
-_EPISODE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @app.command(epilog="Example: `care events tail --type screen-failed --kafka 127.0.0.1:9092`")
@@ -101,8 +100,10 @@ def journey(
     json: Json = False,
 ) -> None:
     """List every event of one episode over all services, in order, with the time between them."""
+    from shared.contracts.codes import UUID_PATTERN
+
     episode = episode.removeprefix("episode/")
-    if not _EPISODE.fullmatch(episode):
+    if not re.fullmatch(UUID_PATTERN, episode):
         raise typer.BadParameter("an episode id is a lower-case UUID", param_hint="EPISODE")
     found = _read(kafka, _journey(kafka, f"episode/{episode}"))
     if json:

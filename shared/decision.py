@@ -134,6 +134,9 @@ class Handoff:
     body: HandoffBody
 
 
+Events = tuple[Event, ...]
+Handoffs = tuple[Handoff, ...]
+
 S = TypeVar("S", bound=State)
 S_co = TypeVar("S_co", bound=State, covariant=True)
 
@@ -146,6 +149,6 @@ class Decision(NamedTuple, Generic[S_co]):
     """
 
     state: S_co
-    events: tuple[Event, ...] = ()
-    handoffs: tuple[Handoff, ...] = ()
+    events: Events = ()
+    handoffs: Handoffs = ()
     answer: Mapping[str, Any] = MappingProxyType({})

@@ -1,38 +1,57 @@
 """Open loops: what somebody still has to do about a person. Pure; no clock, no ids, no I/O.
 
 The product's promise is kept by one type: a loop can't be opened without an owner, a deadline and an escalation. A
-service's state inherits `CareState`; its rules open, close and escalate loops through the functions here, and say with
-its own `LoopEscalated` and `EscalationCleared` what changed. Each loop's deadline is the record's deadline
-`loop:<kind>:<id>`.
+service's state inherits `CareState` and names its table of loops (`LOOPS`) and its two events about them
+(`LOOP_EVENTS`); its rules open, close and escalate loops through `open_loop`, `close`, `close_all` and `escalate`, and
+nothing else. Each loop's deadline is the record's deadline `loop:<kind>:<id>`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, TypeVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from pydantic import AwareDatetime, Field
 
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, Role, Value
-from shared.contracts.event import OpenEnum
+from shared.contracts.event import Event, OpenEnum
 from shared.decision import Cause, Decision, State
 from shared.errors import Refused
 
 DEADLINE: Final = "loop:"
-"""The deadlines of a record that belong to loops begin so."""
+"""Prefix of the record deadlines that belong to loops."""
 STEPS_MAX: Final = 20
-"""How far an escalation is counted: a loop that is moved again and again stays within the contract."""
+"""The highest step that is counted: the contract allows no more, however often a loop is moved and missed."""
 LOOP_INDEX: Final = "loop"
-"""The mark of records with an open loop."""
+"""The index of records with an open loop."""
+
+
+class LoopRule(Value):
+    """One row of a service's table of loops: who owns a kind of loop, and how long each owner has."""
+
+    owners: tuple[Role, ...] = Field(min_length=1)
+    """The owner from the beginning, then the owner after each missed deadline; the last one stays the owner."""
+    within: timedelta | None = None
+    """From opening to the first deadline; None when the rule that opens the loop works the deadline out."""
+    again: timedelta = timedelta(days=1)
+    """From a missed deadline to the next one."""
+
+    def deadline(self, since: datetime) -> datetime:
+        """The first deadline of a loop whose time counts from here. Raises `ValueError` when the table has none."""
+        if self.within is None:
+            raise ValueError("this kind of loop has no deadline of its own")
+        return since + self.within
 
 
 class Loop(Value):
-    """Something that is waited for: whose it is, until when, and whose it is after that.
+    """One open loop: what has to be done, who owns it, by when, and who owns it after that.
 
     `owners` is the escalation: the owner from the beginning, then the owner after each missed deadline; the last one
-    keeps it.
+    stays the owner.
     """
 
     kind: str
@@ -58,24 +77,44 @@ class Loop(Value):
         """Nobody comes after the present owner."""
         return self.step >= len(self.owners) - 1
 
-    def escalation(self) -> dict[str, Any]:
-        """The fields of the service's `LoopEscalated` beside `loop`."""
-        return {
-            "loop_id": self.id,
-            "owner_role": self.owner_role,
-            "step": self.step,
-            "deadline_at": self.deadline_at,
-        }
 
-    def clearance(self, reason: ClearedReason) -> dict[str, Any]:
-        """The fields of the service's `EscalationCleared` beside `loop`."""
-        return {"loop_id": self.id, "step_reached": self.step, "reason": reason}
+K = TypeVar("K", bound=OpenEnum)
+K_contra = TypeVar("K_contra", bound=OpenEnum, contravariant=True)
+
+
+class LoopEscalated(Protocol[K_contra]):
+    """The constructor of a service's event for a loop that missed a deadline."""
+
+    def __call__(
+        self, *, loop: K_contra, loop_id: str, owner_role: Role, step: int, deadline_at: datetime
+    ) -> Event: ...
+
+
+class EscalationCleared(Protocol[K_contra]):
+    """The constructor of a service's event for a loop that was closed after it had been escalated."""
+
+    def __call__(
+        self, *, loop: K_contra, loop_id: str, step_reached: int, reason: ClearedReason
+    ) -> Event: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoopEvents(Generic[K]):
+    """What a kind of record publishes about its loops. The type checker compares both events with the kinds."""
+
+    kinds: type[K]
+    escalated: LoopEscalated[K]
+    cleared: EscalationCleared[K]
 
 
 class CareState(State):
-    """What every service keeps of an episode beside its own facts."""
+    """What every service stores of a record with open loops, beside its own facts."""
 
     INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX,)
+    LOOPS: ClassVar[Mapping[Any, LoopRule]] = MappingProxyType({})
+    """The service's table of loops, by kind."""
+    LOOP_EVENTS: ClassVar[LoopEvents[Any]]
+    """The events of this kind of record about its loops."""
     loops: dict[str, Loop] = Field(default_factory=dict[str, Loop])
     """Open loops by `kind:id`."""
     team: dict[str, str] = Field(default_factory=dict[str, str])
@@ -89,9 +128,11 @@ class CareState(State):
             return {}
         return {LOOP_INDEX: min(loop.deadline_at for loop in self.loops.values())}
 
-    def loops_of(self, kind: OpenEnum) -> tuple[Loop, ...]:
-        """The open loops of one kind, in the order of their opening."""
-        return tuple(loop for loop in self.loops.values() if loop.kind == kind.value)
+    def loops_of(self, *kinds: OpenEnum) -> tuple[Loop, ...]:
+        """The open loops of these kinds, kind by kind, each in the order of their opening."""
+        return tuple(
+            loop for kind in kinds for loop in self.loops.values() if loop.kind == kind.value
+        )
 
     def loop(self, kind: OpenEnum, loop_id: str) -> Loop | None:
         """An open loop; None when it is not open."""
@@ -111,12 +152,22 @@ def open_loop(
     state: C,
     kind: OpenEnum,
     loop_id: str,
-    *,
-    deadline_at: datetime,
-    owners: tuple[Role, ...],
     cause: Cause,
+    *,
+    since: datetime | None = None,
+    deadline_at: datetime | None = None,
+    owners: tuple[Role, ...] | None = None,
 ) -> C:
-    """Somebody has to do this in time. A loop that is open already is moved to the new deadline, and keeps its step."""
+    """Give somebody this to do in time. A loop that is open already gets the new deadline and keeps its step.
+
+    Deadline and owners are those of the service's table unless the caller names others; the table's time counts from
+    `since`, or from now. Publishes nothing: the event that leads to the loop is published anyway. Raises `ValueError`
+    when neither table nor caller gives a deadline.
+    """
+    if deadline_at is None:
+        deadline_at = state.LOOPS[kind].deadline(since or cause.now)
+    if owners is None:
+        owners = state.LOOPS[kind].owners
     before = state.loop(kind, loop_id)
     loop = Loop(
         kind=kind.value,
@@ -126,44 +177,79 @@ def open_loop(
         owners=owners,
         step=0 if before is None else before.step,
     )
-    return _keep(state, loop).arm(DEADLINE + loop.key, deadline_at)
+    return _with(state, loop).arm(DEADLINE + loop.key, deadline_at)
 
 
-def close_loop(state: C, kind: OpenEnum, loop_id: str) -> tuple[C, Loop | None]:
-    """It is done, or no longer waited for. Returns the loop when its escalation has to be taken back."""
+def close(
+    state: C, kind: OpenEnum, loop_id: str, reason: ClearedReason = ClearedReason.RESOLVED
+) -> tuple[C, tuple[Event, ...]]:
+    """Close one loop; one that is not open is no mistake. Returns `EscalationCleared` when it had been escalated."""
     loop = state.loop(kind, loop_id)
-    if loop is None:
-        return state, None
-    loops = {key: kept for key, kept in state.loops.items() if key != loop.key}
-    return state.replace(loops=loops).disarm(DEADLINE + loop.key), loop if loop.step else None
+    return (state, ()) if loop is None else close_all(state, (loop,), reason)
 
 
-def close_loops(state: C, which: Iterable[Loop] | None = None) -> tuple[C, tuple[Loop, ...]]:
-    """Close some loops, or all of them. Returns those whose escalation has to be taken back."""
-    gone = tuple(state.loops.values() if which is None else which)
-    keys = {loop.key for loop in gone}
-    loops = {key: kept for key, kept in state.loops.items() if key not in keys}
-    state = state.replace(loops=loops).disarm(*(DEADLINE + key for key in keys))
-    return state, tuple(loop for loop in gone if loop.step)
+def close_all(
+    state: C,
+    which: Iterable[Loop] | None = None,
+    reason: ClearedReason = ClearedReason.RESOLVED,
+) -> tuple[C, tuple[Event, ...]]:
+    """Close these open loops, or every loop. Returns `EscalationCleared` for each that had been escalated."""
+    closed = tuple(state.loops.values() if which is None else which)
+    if not closed:
+        return state, ()
+    keys = {loop.key for loop in closed}
+    loops = {key: loop for key, loop in state.loops.items() if key not in keys}
+    after = state.replace(loops=loops).disarm(*(DEADLINE + key for key in keys))
+    return after, tuple(_cleared(state, loop, reason) for loop in closed if loop.step)
 
 
-def miss(state: C, name: str, *, again_after: timedelta, cause: Cause) -> tuple[C, Loop]:
-    """The deadline `name` of a loop has come: the next owner has it, until the next deadline. The last owner keeps it.
+def escalate(
+    state: C, name: str, cause: Cause, *, again_after: timedelta | None = None
+) -> Decision[C]:
+    """The deadline `name` of a loop was missed: the next role owns the loop, until another deadline.
 
-    Returns the loop as it is now, one step further.
+    The next deadline follows `again_after`, or the time in the service's table. The last owner stays the owner and has
+    no further deadline. Raises `KeyError` when the loop is not open.
     """
     loop = state.loops[name.removeprefix(DEADLINE)]
+    events = state.LOOP_EVENTS
+    kind = events.kinds(loop.kind)
+    if again_after is None:
+        again_after = state.LOOPS[kind].again
     step = min(loop.step + 1, STEPS_MAX)
-    loop = loop.replace(step=step, deadline_at=cause.now + again_after)
-    state = _keep(state, loop)
-    return (state if loop.at_last_owner else state.arm(DEADLINE + loop.key, loop.deadline_at)), loop
+    state, loop = move_to_step(state, loop, step, cause.now + again_after)
+    event = events.escalated(
+        loop=kind,
+        loop_id=loop.id,
+        owner_role=loop.owner_role,
+        step=loop.step,
+        deadline_at=loop.deadline_at,
+    )
+    return Decision(state, (event,))
 
 
-def _keep(state: C, loop: Loop) -> C:
+def move_to_step(state: C, loop: Loop, step: int, deadline_at: datetime) -> tuple[C, Loop]:
+    """Give a loop to the owner of this step, until a deadline unless that owner is the last one.
+
+    Publishes nothing: for a rule that announces the step by an event of its own.
+    """
+    loop = loop.replace(step=step, deadline_at=deadline_at)
+    state = _with(state, loop)
+    return (state if loop.at_last_owner else state.arm(DEADLINE + loop.key, deadline_at)), loop
+
+
+def _with(state: C, loop: Loop) -> C:
     return state.replace(loops={**state.loops, loop.key: loop})
 
 
-# --- what every service does about who owns what ---------------------------------------------------------
+def _cleared(state: CareState, loop: Loop, reason: ClearedReason) -> Event:
+    events = state.LOOP_EVENTS
+    return events.cleared(
+        loop=events.kinds(loop.kind), loop_id=loop.id, step_reached=loop.step, reason=reason
+    )
+
+
+# --- the care team ---------------------------------------------------------------------------------------
 
 
 def team_assigned(state: C, event: intake.CareTeamAssigned, _cause: Cause) -> Decision[C]:

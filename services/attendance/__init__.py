@@ -22,6 +22,7 @@ Read on in:
 `groups/`            groups with their seats, sessions with their rolls: records of their own
 `screening/`         screens from draw to interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
+`loop_table.py`      who owns each kind of open loop, and how long each owner has
 `event_handlers.py`  rules for other services' events and for deadlines
 `reactions.py`       which event, handoff or deadline runs which rule
 `settings.py`        the facility's own laboratory table

@@ -1,6 +1,6 @@
-"""What an episode does about other services' events. Pure, like all rules.
+"""Handlers for other services' events about an episode. Pure, like all rules.
 
-Facts of two sources come in any order, so each is kept as it is, and what follows from all of them is worked out anew.
+Events of two sources arrive in any order, so each is stored as it is, and what follows from all of them is recomputed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
     Prescribed,
-    all_done,
     not_expected,
 )
 from services.attendance.episode.hours import LevelFrom
 from services.attendance.screening import incentives, specimens
+from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
@@ -42,10 +42,10 @@ def admitted(
         program=event.program,
         terms=event.terms or ProgramTerms(),
     )
-    state = weeks.begun(state.replace(admission=admission), cause)
-    state = absences.begun(state)
-    state, said = weeks.reconsider(seats.watch_level(state, cause), cause)
-    return Decision(state, said, seats.confirmations(state, cause))
+    state = weeks.start(state.replace(admission=admission), cause)
+    state = absences.start(state)
+    state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
+    return Decision(state, events, seats.confirmations(state, cause))
 
 
 def oriented(
@@ -69,7 +69,7 @@ def person_corrected(
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have been: nothing of it counts, and nothing is waited for."""
+    """The episode should never have been: nothing of it counts, and no loop stays open."""
     return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
 
 
@@ -83,7 +83,7 @@ def merged(
 def _nothing_left(
     state: EpisodeState, reason: ClearedReason, cause: Cause
 ) -> Decision[EpisodeState]:
-    state, cleared = all_done(state, reason)
+    state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
@@ -94,8 +94,8 @@ def _nothing_left(
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is forgotten. What plans said is kept."""
-    state, cleared = all_done(state, ClearedReason.WITHDRAWN)
+    """The person is where they were before: what the admission began is removed. What plans published stays."""
+    state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
     handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
@@ -140,8 +140,8 @@ def level_changed(
     others = [one for one in state.levels if one.effective_at != change.effective_at]
     levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
     state = seats.watch_level(state.replace(levels=levels), cause)
-    state, said = weeks.reconsider(state, cause)
-    return Decision(state, said, seats.moved(state, cause))
+    state, events = weeks.reconsider(state, cause)
+    return Decision(state, events, seats.moved(state, cause))
 
 
 def expected_analytes_updated(
@@ -176,7 +176,7 @@ def plan_reviewed(
 def co_occurring_need(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whoever chooses sessions for the person sees what they have to fit."""
+    """Staff who choose sessions for the person see what these have to suit."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
 
@@ -184,7 +184,7 @@ def co_occurring_need(
 def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The last week is still counted, up to the last day; nothing else is waited for."""
+    """The last week still counts, up to the last day; every loop is closed."""
     state = state.replace(discharged_at=event.discharged_at)
     if state.left_at is None:
         return Decision(state)
@@ -194,12 +194,14 @@ def discharged(
         if booking.open and booking.starts_at > event.discharged_at
     )
     gone = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = all_done(state.replace(bookings=gone), ClearedReason.EPISODE_CLOSED)
-    state, said = weeks.reconsider(
+    state, cleared = loops.close_all(
+        state.replace(bookings=gone), reason=ClearedReason.EPISODE_CLOSED
+    )
+    state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
     handoffs = (
         *not_expected(cause.subject_id, after),
         *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
     )
-    return Decision(seats.watch_level(state, cause), (*said, *cleared), handoffs)
+    return Decision(seats.watch_level(state, cause), (*events, *cleared), handoffs)

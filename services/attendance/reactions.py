@@ -14,6 +14,7 @@ from services.attendance.episode import (
 )
 from services.attendance.groups import groups, sessions
 from services.attendance.screening import incentives, screens, specimens
+from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import AttendanceLoop
 from shared.loops import team_assigned
@@ -76,13 +77,13 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(absences.SILENCE, absences.fell_silent),
     due(specimens.DUE, specimens.came_due),
     due(pauses.OVER, pauses.over),
-    loops=LoopDeadlines(AttendanceLoop, default=episode_state.on_loop_deadline),
+    loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
 SESSION_DEADLINES = Deadlines[sessions.SessionState](
     due(sessions.ENDED, sessions.ended),
-    loops=LoopDeadlines(AttendanceLoop, default=sessions.roll_overdue),
+    loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
 GROUP_DEADLINES = Deadlines[groups.GroupState](
     due_for(groups.HOLD, groups.hold_lapsed),
-    loops=LoopDeadlines(AttendanceLoop, default=groups.size_overdue),
+    loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )

@@ -1,4 +1,4 @@
-"""Followup: outreach to whoever stays away or has left, and a year of aftercare.
+"""Followup: outreach to people who stay away or have left, and a year of aftercare.
 
 Owns        per episode: outreach, from a declined referral to the end of aftercare; after discharge the aftercare plan,
             its first appointment and its check-ins, risks, return to use and re-engagement; and the clocks that say by
@@ -20,6 +20,7 @@ Read on in:
 `outreach/`          reaching out, tier by tier; return to use and re-engagement
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
+`loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that
 `event_handlers.py`  rules for other services' events along that path
 `mistakes.py`        what was entered in error, and how it is taken back

@@ -1,6 +1,6 @@
-"""What others say that makes up an episode's way (`journey.py`): remembered, and acted on only where nobody else does.
+"""Handlers for the events of an episode's path (`journey.py`): stored; acted on only where no other service does.
 
-Pure; no clock, no ids, no I/O. Where a fact names no time of its own, it is taken for the moment of hearing.
+Pure; no clock, no ids, no I/O. Where an event names no time of its own, the time of its arrival counts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.contracts.followup import OutreachCause
 from shared.contracts.intake import DeclineReason, ReferralOutcome
 from shared.decision import Cause, Decision
 
-Heard = Decision[EpisodeState]
+EpisodeDecision = Decision[EpisodeState]
 
 
 def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
@@ -29,7 +29,9 @@ def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime)
 # --- intake: from the referral to the admission ---------------------------------------------------------
 
 
-def referral_received(state: EpisodeState, event: intake.ReferralReceived, _cause: Cause) -> Heard:
+def referral_received(
+    state: EpisodeState, event: intake.ReferralReceived, _cause: Cause
+) -> EpisodeDecision:
     """The way begins. Who referred the person may start a clock (`transitions.py`)."""
     referral = Referral(
         referral_id=event.referral_id,
@@ -39,7 +41,9 @@ def referral_received(state: EpisodeState, event: intake.ReferralReceived, _caus
     return Decision(state.replace(referral=referral, person_id=event.person_id))
 
 
-def referral_declined(state: EpisodeState, event: intake.ReferralDeclined, cause: Cause) -> Heard:
+def referral_declined(
+    state: EpisodeState, event: intake.ReferralDeclined, cause: Cause
+) -> EpisodeDecision:
     """Somebody makes sure that the person got somewhere else. A duplicate is nobody who was turned away."""
     state = _on_path(state, declined=cause.now)
     if event.reason is DeclineReason.DUPLICATE or state.outreach is not None:
@@ -50,14 +54,14 @@ def referral_declined(state: EpisodeState, event: intake.ReferralDeclined, cause
 
 def assessment_scheduled(
     state: EpisodeState, event: intake.AssessmentScheduled, _cause: Cause
-) -> Heard:
-    """The visit that IET counts from, should it find the person eligible. Intake owns its being kept."""
+) -> EpisodeDecision:
+    """The visit that IET counts from, should it find the person eligible. Intake sees to it that it takes place."""
     return Decision(_on_path(state, ("ineligible", "eligible"), assessment=event.starts_at))
 
 
 def danger_identified(
     state: EpisodeState, event: intake.ImminentDangerIdentified, cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Intake owns the emergency. A visit to the emergency department starts the clock of being seen after it."""
     at = state.path.get("assessment", cause.now)
     return Decision(*transitions.danger(_on_path(state, danger=cause.now), event, at))
@@ -65,27 +69,33 @@ def danger_identified(
 
 def eligibility_determined(
     state: EpisodeState, event: intake.EligibilityDetermined, cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """The assessment led to a decision, so it was a visit."""
     stage = "eligible" if event.eligible else "ineligible"
     state = _on_path(state, ("eligible", "ineligible", "danger"), **{stage: cause.now})
     return Decision(state.replace(assessed_at=state.path.get("assessment", state.assessed_at)))
 
 
-def waitlist_joined(state: EpisodeState, event: intake.WaitlistJoined, cause: Cause) -> Heard:
+def waitlist_joined(
+    state: EpisodeState, event: intake.WaitlistJoined, cause: Cause
+) -> EpisodeDecision:
     """The person waits; intake owns that."""
     state = _on_path(state, ("offer_expires",), waitlisted=cause.now)
     return Decision(state.replace(waitlist={"track": event.track, "position": event.position}))
 
 
-def waitlist_offered(state: EpisodeState, event: intake.WaitlistOffered, cause: Cause) -> Heard:
+def waitlist_offered(
+    state: EpisodeState, event: intake.WaitlistOffered, cause: Cause
+) -> EpisodeDecision:
     """Until then the person has to answer."""
     since = state.path.get("waitlisted", cause.now)
     state = _on_path(state, waitlisted=since, offer_expires=event.offer_expires_at)
     return Decision(state.replace(waitlist={**state.waitlist, "track": event.track}))
 
 
-def waitlist_left(state: EpisodeState, _event: intake.WaitlistLeft, _cause: Cause) -> Heard:
+def waitlist_left(
+    state: EpisodeState, _event: intake.WaitlistLeft, _cause: Cause
+) -> EpisodeDecision:
     """The waiting is over."""
     return Decision(_on_path(state, ("waitlisted", "offer_expires")).replace(waitlist={}))
 
@@ -93,7 +103,9 @@ def waitlist_left(state: EpisodeState, _event: intake.WaitlistLeft, _cause: Caus
 # --- intake: partners -----------------------------------------------------------------------------------
 
 
-def referral_sent(state: EpisodeState, event: intake.ReferralSent, _cause: Cause) -> Heard:
+def referral_sent(
+    state: EpisodeState, event: intake.ReferralSent, _cause: Cause
+) -> EpisodeDecision:
     """A partner is asked to take the person; intake owns the loop."""
     asked = Outbound(response_due_at=event.response_due_at)
     return Decision(state.replace(referrals={**state.referrals, event.referral_id: asked}))
@@ -101,7 +113,7 @@ def referral_sent(state: EpisodeState, event: intake.ReferralSent, _cause: Cause
 
 def partner_accepted(
     state: EpisodeState, event: intake.PartnerReferralAccepted, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """A partner will take the person: only arriving ends it."""
     more = {"status": "accepted", "appointment_at": event.appointment_at}
     return Decision(_outbound(state, event.referral_id, more))
@@ -109,15 +121,15 @@ def partner_accepted(
 
 def partner_rejected(
     state: EpisodeState, event: intake.PartnerReferralRejected, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """A partner will not take the person; intake looks for another."""
     return Decision(_outbound(state, event.referral_id, {"status": "rejected"}))
 
 
 def referral_overdue(
     state: EpisodeState, event: intake.ReferralLoopOverdue, _cause: Cause
-) -> Heard:
-    """Nobody has said what became of it; intake escalates."""
+) -> EpisodeDecision:
+    """Its outcome is not known in time; intake escalates."""
     return Decision(_outbound(state, event.referral_id, {"overdue": True}))
 
 
@@ -129,7 +141,9 @@ def _outbound(state: EpisodeState, referral_id: str, more: Mapping[str, object])
     return state.replace(referrals={**state.referrals, referral_id: changed})
 
 
-def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause: Cause) -> Heard:
+def referral_closed(
+    state: EpisodeState, event: intake.ReferralLoopClosed, cause: Cause
+) -> EpisodeDecision:
     """It is known what became of a referral. Who was sent on and did not arrive is looked for."""
     inbound = state.referral is not None and event.referral_id == state.referral.referral_id
     if inbound:
@@ -140,7 +154,7 @@ def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause
     state = state.replace(referrals=left)
     if event.outcome is ReferralOutcome.ADMITTED:
         if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
-            return Decision(*episode_state.end_outreach(state, ClearedReason.RESOLVED))
+            return Decision(*episode_state.close_outreach(state, ClearedReason.RESOLVED))
         return Decision(state)
     nobody_has_them = state.admission is None and not left and state.outreach is None
     lost = event.outcome in (ReferralOutcome.NO_SHOW, ReferralOutcome.LOST)
@@ -150,8 +164,10 @@ def referral_closed(state: EpisodeState, event: intake.ReferralLoopClosed, cause
     return Decision(state)
 
 
-def paused(state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause) -> Heard:
-    """Somebody tells the person in person, within a day, unless they were reached since. Attendance owns the return."""
+def paused(
+    state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
+) -> EpisodeDecision:
+    """Somebody informs the person directly within a day, unless they were reached since. Attendance owns the return."""
     if state.undone and state.admission is None:
         return Decision(state)  # of an admission that was taken back
     state = _on_path(state, paused=event.paused_at, resumes=event.resumes_at)
@@ -162,7 +178,9 @@ def paused(state: EpisodeState, event: attendance.ParticipationPaused, cause: Ca
     return Decision(outreach.begin(state, why, event.paused_at, cause, within=within))
 
 
-def resumed(state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause) -> Heard:
+def resumed(
+    state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause
+) -> EpisodeDecision:
     """The person may come again."""
     return Decision(_on_path(state, ("paused", "resumes")))
 
@@ -172,7 +190,7 @@ def resumed(state: EpisodeState, _event: attendance.ParticipationResumed, _cause
 
 def plan_activated(
     state: EpisodeState, event: plans.TreatmentPlanActivated, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """There is a plan, with goals and a day for its review."""
     signed_at = max(event.patient_signed_at, event.clinician_signed_at)
     goals = {goal.goal_id: state.goals.get(goal.goal_id, False) for goal in event.goals}
@@ -187,13 +205,13 @@ def plan_activated(
 
 def goal_open(
     state: EpisodeState, event: plans.GoalAdded | plans.GoalUpdated, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """A goal, and that it is being worked on."""
     goals = {**state.goals, event.goal_id: state.goals.get(event.goal_id, False)}
     return Decision(state.replace(goals=goals))
 
 
-def goal_achieved(state: EpisodeState, event: plans.GoalAchieved, _cause: Cause) -> Heard:
+def goal_achieved(state: EpisodeState, event: plans.GoalAchieved, _cause: Cause) -> EpisodeDecision:
     """A goal reached."""
     return Decision(state.replace(goals={**state.goals, event.goal_id: True}))
 
@@ -204,7 +222,7 @@ def _review(state: EpisodeState, due_on: str, *, overdue: bool) -> dict[str, str
 
 def plan_review_due(
     state: EpisodeState, event: plans.TreatmentPlanReviewDue, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Plans owns the review; here it shows."""
     return Decision(
         state.replace(plan_review=_review(state, event.due_on.isoformat(), overdue=False))
@@ -213,14 +231,16 @@ def plan_review_due(
 
 def plan_review_overdue(
     state: EpisodeState, event: plans.TreatmentPlanReviewOverdue, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Plans escalates; here it shows."""
     return Decision(
         state.replace(plan_review=_review(state, event.due_on.isoformat(), overdue=True))
     )
 
 
-def plan_reviewed(state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause) -> Heard:
+def plan_reviewed(
+    state: EpisodeState, event: plans.TreatmentPlanReviewed, _cause: Cause
+) -> EpisodeDecision:
     """The next review, if there is to be one."""
     if event.next_review_on is None:
         return Decision(state.replace(plan_review={}))
@@ -230,22 +250,24 @@ def plan_reviewed(state: EpisodeState, event: plans.TreatmentPlanReviewed, _caus
 
 def co_occurring(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
-) -> Heard:
-    """Whoever calls has to know that more than addiction is treated."""
+) -> EpisodeDecision:
+    """Staff who call have to know that more than addiction is treated."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
 
 
 def review_requested(
     state: EpisodeState, event: plans.ClinicalReviewRequested, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """A clinician is to look at something."""
     if state.discharge is not None:
         return Decision(state)
     return Decision(state.replace(reviews={**state.reviews, event.review_id: False}))
 
 
-def review_overdue(state: EpisodeState, event: plans.ClinicalReviewOverdue, _cause: Cause) -> Heard:
+def review_overdue(
+    state: EpisodeState, event: plans.ClinicalReviewOverdue, _cause: Cause
+) -> EpisodeDecision:
     """Plans escalates; here it shows."""
     if event.review_id not in state.reviews:
         return Decision(state)
@@ -254,7 +276,7 @@ def review_overdue(state: EpisodeState, event: plans.ClinicalReviewOverdue, _cau
 
 def review_completed(
     state: EpisodeState, event: plans.ClinicalReviewCompleted, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """A clinician has looked."""
     left = {key: late for key, late in state.reviews.items() if key != event.review_id}
     return Decision(state.replace(reviews=left))
@@ -262,18 +284,22 @@ def review_completed(
 
 def change_recommended(
     state: EpisodeState, _event: plans.LevelOfCareChangeRecommended, cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Another level is looked for; plans owns it."""
     return Decision(_on_path(state, change_recommended=cause.now))
 
 
-def transfer_initiated(state: EpisodeState, event: plans.TransferInitiated, _cause: Cause) -> Heard:
+def transfer_initiated(
+    state: EpisodeState, event: plans.TransferInitiated, _cause: Cause
+) -> EpisodeDecision:
     """We stay responsible until the other place has seen the person."""
     return Decision(_on_path(state, ("change_recommended",), transferring=event.handoff_at))
 
 
-def transfer_completed(state: EpisodeState, event: plans.TransferCompleted, _cause: Cause) -> Heard:
-    """The other place has seen the person: a service, for whoever counts them."""
+def transfer_completed(
+    state: EpisodeState, event: plans.TransferCompleted, _cause: Cause
+) -> EpisodeDecision:
+    """The other facility has seen the person: a service that measures count."""
     return Decision(_on_path(state, ("transferring",), transferred=event.first_contact_at))
 
 
@@ -282,7 +308,7 @@ def transfer_completed(state: EpisodeState, event: plans.TransferCompleted, _cau
 
 def hours_short(
     state: EpisodeState, event: attendance.WeeklyHoursShortfallDetected, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Attendance owns the make-up; here the latest such week shows."""
     if state.discharge is not None:
         return Decision(state)
@@ -297,8 +323,10 @@ def hours_short(
     return Decision(state.replace(hours_short=short))
 
 
-def screen_ordered(state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause) -> Heard:
-    """The person is expected until then: whoever calls knows of the visit."""
+def screen_ordered(
+    state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause
+) -> EpisodeDecision:
+    """The person is expected until then: staff who call know of the visit."""
     due = {**state.screens_due, event.screen_id: event.window_ends_at}
     return Decision(
         state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
@@ -307,12 +335,14 @@ def screen_ordered(state: EpisodeState, event: attendance.ScreenOrdered, _cause:
 
 def screen_interpreted(
     state: EpisodeState, event: attendance.ScreenInterpreted, _cause: Cause
-) -> Heard:
+) -> EpisodeDecision:
     """Nobody is expected for it any more. What it means is plans' to act on."""
     left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
     return Decision(state.replace(screens_due=left))
 
 
-def screen_failed(state: EpisodeState, _event: attendance.ScreenFailed, _cause: Cause) -> Heard:
+def screen_failed(
+    state: EpisodeState, _event: attendance.ScreenFailed, _cause: Cause
+) -> EpisodeDecision:
     """Heightened attention, and no more: plans asks for the review."""
     return Decision(state.replace(screens_failed=state.screens_failed + 1))

@@ -13,18 +13,17 @@ from typing import Final
 from services.followup import journey
 from services.followup.aftercare import appointments
 from services.followup.episode import consents, episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
-from services.followup.measures.transitions import MEASURED_BY, inferred, local_day, zone
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role
-from shared.contracts.followup import FollowupEvent
+from services.followup.measures.transitions import MEASURED_BY, inferred
+from shared import calendar, loops
+from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.event import Event
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, derive_id
-from shared.loops import close_loops, must_stand, open_loop
+from shared.loops import must_stand
 
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
-"""Who sees to it that the person is seen in time; the supervisor for the last two days."""
 ESCALATED_DAYS_BEFORE: Final = 1
 """A clock goes to its next owner with the beginning of the last day but one that counts. House rule."""
 
@@ -58,14 +57,14 @@ def restored(
     return Decision(state, (*decision.events, *events), handoffs, decision.answer)
 
 
-def refresh(state: EpisodeState, cause: Cause) -> Step:
+def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Open and close the loops that follow from the facts, and mark the record."""
-    state, appointment = appointments.refresh(state, cause)
-    state, clocks_said = _clock_loops(state, cause)
+    state, appointment_events = appointments.refresh(state, cause)
+    state, clock_events = _clock_loops(state, cause)
     index_entries = _index_entries(state)
     if index_entries != state.tz_index_entries:
         state = state.replace(tz_index_entries=index_entries)
-    return state, (*appointment, *clocks_said)
+    return state, (*appointment_events, *clock_events)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------
@@ -75,7 +74,11 @@ def clocks(state: EpisodeState) -> tuple[Clock, ...]:
     """All clocks of an episode, from everything heard so far; the rules are in `measures.py`."""
     if state.void:
         return ()
-    sessions = [local_day(state, s.starts_at) for s in state.sessions.values() if s.service]
+    sessions = [
+        calendar.local_day(s.starts_at, state.time_zone)
+        for s in state.sessions.values()
+        if s.service
+    ]
     seen = [*sessions, *_other_services(state)]
     index_on = _index(state)
     found = () if index_on is None else measures.treatment(index_on, sessions)
@@ -92,14 +95,14 @@ def _index(state: EpisodeState) -> date | None:
     if "ineligible" in state.path or (admission is not None and admission.prior_episode_id):
         return None
     if state.assessed_at is not None:
-        return local_day(state, state.assessed_at)
-    return None if admission is None else local_day(state, admission.admitted_at)
+        return calendar.local_day(state.assessed_at, state.time_zone)
+    return None if admission is None else calendar.local_day(admission.admitted_at, state.time_zone)
 
 
 def _other_services(state: EpisodeState) -> list[date]:
     """Services beside sessions: the visit for assessment, arriving elsewhere or here anew, a first appointment kept."""
     moments = (state.assessed_at, state.path.get("transferred"), state.readmitted_at)
-    days = [local_day(state, moment) for moment in moments if moment is not None]
+    days = [calendar.local_day(moment, state.time_zone) for moment in moments if moment is not None]
     kept_on = None if state.agreed is None else state.agreed.kept_on
     return [*days, *([] if kept_on is None else [kept_on])]
 
@@ -123,8 +126,8 @@ def _name(clock: Clock) -> str:
     return f"{clock.rule.measure}/{clock.rule.name}/{clock.day_zero_on.isoformat()}"
 
 
-def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
-    today = local_day(state, cause.now)
+def _clock_loops(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    today = calendar.local_day(cause.now, state.time_zone)
     wanted = {
         derive_id("timely-visit", cause.subject, name): clock
         for name, clock in _pending(state, today).items()
@@ -134,43 +137,35 @@ def _clock_loops(state: EpisodeState, cause: Cause) -> Step:
         for clock in clocks(state)
         if clock.met_on is not None
     }
-    said: list[FollowupEvent] = []
+    events: list[Event] = []
     for loop in state.loops_of(FollowupLoop.TIMELY_VISIT):
         if loop.id in wanted:
             continue
-        state, gone = close_loops(state, [loop])
         reason = ClearedReason.RESOLVED if loop.id in met else ClearedReason.SUPERSEDED
-        said += [episode_state.cleared(one, reason) for one in gone]
+        state, cleared = loops.close_all(state, (loop,), reason)
+        events += cleared
     for loop_id, clock in wanted.items():
         loop = state.loop(FollowupLoop.TIMELY_VISIT, loop_id)
-        last_call = _midnight(state, clock.last_on - timedelta(days=ESCALATED_DAYS_BEFORE))
+        last_call = calendar.midnight(
+            clock.last_on - timedelta(days=ESCALATED_DAYS_BEFORE), state.time_zone
+        )
         deadline_at = max(last_call, cause.now) if loop is None else last_call
         if loop is None or (loop.step == 0 and loop.deadline_at < deadline_at):
-            state = open_loop(
-                state,
-                FollowupLoop.TIMELY_VISIT,
-                loop_id,
-                deadline_at=deadline_at,
-                owners=OWNERS,
-                cause=cause,
+            state = loops.open_loop(
+                state, FollowupLoop.TIMELY_VISIT, loop_id, cause, deadline_at=deadline_at
             )
-    return state, tuple(said)
+    return state, tuple(events)
 
 
 def clock_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Little time is left: the supervisor has it until it lapses. What has lapsed is closed by `refresh`."""
-    today = local_day(state, cause.now)
+    today = calendar.local_day(cause.now, state.time_zone)
     for key, clock in _pending(state, today).items():
         if name.endswith(derive_id("timely-visit", cause.subject, key)):
-            lapses_at = _midnight(state, clock.last_on + timedelta(days=1))
-            state, said = episode_state.deadline_missed(state, name, lapses_at - cause.now, cause)
-            return Decision(state.arm(name, lapses_at), said)
+            lapses_at = calendar.end_of_day(clock.last_on, state.time_zone)
+            raised = loops.escalate(state, name, cause, again_after=lapses_at - cause.now)
+            return Decision(raised.state.arm(name, lapses_at), raised.events)
     return Decision(state)
-
-
-def _midnight(state: EpisodeState, day: date) -> datetime:
-    """The beginning of a local day."""
-    return datetime.combine(day, time(), zone(state)).astimezone(UTC)
 
 
 # --- marks ----------------------------------------------------------------------------------------------

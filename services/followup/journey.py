@@ -1,7 +1,7 @@
 """Where an episode is on its way, what is awaited next, and who owns that. Pure; no clock, no ids, no I/O.
 
-People are lost between the steps: docs/domain.md 9 (Losses between steps). The owning service keeps each loop; here all
-that is heard is laid side by side, so that an episode that stays in one step for too long is seen as a whole. The
+People are lost between the steps: docs/domain.md 9 (Losses between steps). Each loop belongs to its service; here all
+events are combined, so that an episode that stays in one step for too long is seen as a whole. The
 limits are house rules, except where the fact itself or the program's terms name a time.
 """
 
@@ -85,7 +85,7 @@ ROWS: Final = {
 
 
 def place(state: EpisodeState) -> Place:
-    """The step an episode is in, by everything heard so far."""
+    """The step an episode is in, by every event so far."""
     if state.void:
         return Place(stage="entered_in_error")
     if state.readmitted:
@@ -144,7 +144,7 @@ def _during(state: EpisodeState) -> Place:
 
 
 def _away(state: EpisodeState) -> Place | None:
-    """Whoever is lost, used again, or is being reached out to is followup's to bring back."""
+    """A person who is lost, used again, or is being reached out to is followup's to bring back."""
     if state.lost_at is not None:
         return _ours("lost", state.lost_at, "contact", Role.CASE_MANAGER, None)
     if state.reengagement is not None:

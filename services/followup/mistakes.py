@@ -1,22 +1,23 @@
-"""Mistakes, taken back by facts that every service hears. Pure; no clock, no ids, no I/O.
+"""Mistakes, corrected by events that every service subscribes to. Pure; no clock, no ids, no I/O.
 
-What was never to be is forgotten whole: an episode that was entered in error keeps nothing but that, so that it is the
-same whatever else was heard of it, and when.
+An episode that was entered in error stores nothing but that, so that it is the same whatever other events arrive, and
+when.
 """
 
 from __future__ import annotations
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, FollowupLoop
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 
 
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Nothing of it is waited for, and nothing of it counts."""
+    """Every loop of it is closed, and nothing of it counts."""
     return _void(state, ClearedReason.ENTERED_IN_ERROR, cause)
 
 
@@ -29,18 +30,18 @@ def merged(
 
 def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
     handoffs = _frees_the_one_before(state, cause)
-    _, said = episode_state.end_everything(state, reason)
-    return Decision(EpisodeState(void=True), said, handoffs)
+    _, events = episode_state.close_everything(state, reason)
+    return Decision(EpisodeState(void=True), events, handoffs)
 
 
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is forgotten, what happened is not."""
+    """The person is where they were before: what the admission began is removed, what happened stays."""
     handoffs = _frees_the_one_before(state, cause)
-    kept = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
-    kinds = (kind for kind in FollowupLoop if kind not in kept)
-    state, said = episode_state.end(state, ClearedReason.WITHDRAWN, *kinds)
+    outlasting = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
+    kinds = (kind for kind in FollowupLoop if kind not in outlasting)
+    state, events = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.replace(
@@ -55,10 +56,10 @@ def admission_undone(
         path={key: at for key, at in state.path.items() if key not in gone},
     )
     deadlines = ("silence", "check-in:*", "check-in-opens:*", "aftercare-over")
-    return Decision(state.disarm(*deadlines), said, handoffs)
+    return Decision(state.disarm(*deadlines), events, handoffs)
 
 
-def _frees_the_one_before(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def _frees_the_one_before(state: EpisodeState, cause: Cause) -> Handoffs:
     prior = None if state.admission is None else state.admission.prior_episode_id
     if prior is None:
         return ()

@@ -6,7 +6,8 @@ What holds after each of these decisions stands in `invariants.py`.
 from services.followup import event_handlers, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
 from services.followup.episode import consents, episode_state, upcoming_sessions
-from services.followup.outreach import outreach, reengagement
+from services.followup.outreach import outreach
+from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import FollowupLoop
 from shared.loops import team_assigned
@@ -96,12 +97,8 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
             FollowupLoop.OUTREACH: outreach.due,
             FollowupLoop.CHECK_IN: check_ins.looked_at,
             FollowupLoop.RISK_RESPONSE: risks.due,
-            FollowupLoop.AFTERCARE_PLAN: aftercare.loop_due,
-            FollowupLoop.FIRST_APPOINTMENT: appointments.due,
-            FollowupLoop.REENGAGEMENT: reengagement.due,
-            FollowupLoop.LOST_CONTACT: episode_state.look_again,
             FollowupLoop.TIMELY_VISIT: invariants.clock_due,
-            FollowupLoop.MISSING_FACT: aftercare.loop_due,
         },
+        default=loops.escalate,
     ),
 )

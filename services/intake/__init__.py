@@ -24,6 +24,7 @@ Read on in:
 `person/`       identity, consents, disclosures, and the log of who saw what
 `resources/`    the order of a waiting list, staff and their absences, what partners can take
 `mistakes.py`   what was entered in error, and how it is taken back
+`loop_table.py` who owns each kind of open loop, and how long each owner has
 `handoffs.py`   what one record leaves for another
 `reactions.py`  which event, handoff or deadline runs which rule
 `rules/`        the level-of-care table that ships

@@ -29,12 +29,12 @@ class ReliedOn(HandoffBody):
 
 
 class LineLeft(HandoffBody):
-    """To a line: this person no longer waits in it."""
+    """To a waiting list: this person has left it."""
 
     ticket: str
     episode_id: str
     taken: bool
-    """They accepted a place, which attendance will say they have."""
+    """They accepted a place, which attendance will publish."""
 
 
 class Readmitted(HandoffBody):
@@ -44,7 +44,7 @@ class Readmitted(HandoffBody):
 
 
 class LineJoined(HandoffBody):
-    """To a line: this person waits in it from now on."""
+    """To a waiting list: this person has joined it."""
 
     ticket: str
     episode_id: str
@@ -54,14 +54,14 @@ class LineJoined(HandoffBody):
 
 
 class OfferMade(HandoffBody):
-    """To a line: staff offered this person a place out of turn."""
+    """To a waiting list: staff offered this person a place out of turn."""
 
     ticket: str
     episode_id: str
 
 
 class Lined(HandoffBody):
-    """To an episode: this is your place in the line."""
+    """To an episode: this is your place on the waiting list."""
 
     ticket: str
     position: int
@@ -77,7 +77,7 @@ class PlaceOffered(HandoffBody):
 
 
 class SeatChanged(HandoffBody):
-    """To a group's line: this person has a seat, or no longer has one."""
+    """To a group's waiting list: this person has a seat, or no longer has one."""
 
     episode_id: str
     has_seat: bool

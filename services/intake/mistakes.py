@@ -1,4 +1,4 @@
-"""Mistakes taken back: by facts that every service hears, never by an edit. Pure: no clock, no ids, no I/O.
+"""Mistakes corrected: by events that every service subscribes to, never by an edit. Pure: no clock, no ids, no I/O.
 
 House rules: what happened stays in the history, whose it was is corrected from now on, and nothing that the mistake
 opened stays open.
@@ -6,20 +6,16 @@ opened stays open.
 
 from __future__ import annotations
 
-from typing import Final
-
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission
 from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused
-
-AFTER_ADMISSION: Final = (IntakeLoop.ORIENTATION,)
-"""What intake waits for because somebody was admitted."""
 
 
 class Other(Value):
@@ -33,7 +29,7 @@ class Other(Value):
 def entered_in_error(
     state: EpisodeState, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have existed. Nothing of it is waited for, and nothing more is done about it."""
+    """The episode should never have existed. Every loop of it is closed, and nothing more is done about it."""
     episode_state.standing(state)
     gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, cause)
     event = intake.EpisodeEnteredInError(reason=reason)
@@ -45,7 +41,7 @@ def entered_in_error(
 def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decision[EpisodeState]:
     """The episode is somebody else's. What happened in it stands; no consent of the wrong person goes along.
 
-    That it continued an earlier episode was said of the wrong person, and is taken back.
+    That it continued an earlier episode was true of the wrong person, and is retracted.
     """
     episode_state.standing(state)
     if person_id == state.person_id:
@@ -104,30 +100,28 @@ def undo_admission(
         raise Refused("not-admitted", "Nobody is admitted.", hint="There is nothing to take back.")
     event = intake.AdmissionUndone(reason=reason)
     handoffs = _not_readmitted(state, cause)
-    state, cleared = episode_state.settle(
-        state.replace(admission=None, referral=referral.replace(outcome=None)),
-        *AFTER_ADMISSION,
-        cause=cause,
-        reason=ClearedReason.ENTERED_IN_ERROR,
+    state = state.replace(admission=None, referral=referral.replace(outcome=None))
+    state, cleared = loops.close(
+        state, IntakeLoop.ORIENTATION, cause.subject_id, ClearedReason.ENTERED_IN_ERROR
     )
-    state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+    state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, (event, *cleared), handoffs)
 
 
 def readmission_undone(
     state: EpisodeState, body: ReadmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is not back after all: who asked for a readmission waits for it again."""
+    """The person is not back after all: the loop of the readmission that was asked for opens again."""
     if state.readmitted_as != body.episode_id:
         return Decision(state)
     state = state.replace(readmitted_as=None)
     if state.readmission is None:
         return Decision(state)
-    return Decision(episode_state.wait_for(state, IntakeLoop.READMISSION, cause))
+    return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
 
 
 def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
-    """Nothing of it is waited for, and nobody of the staff holds it."""
+    """Every loop of it is closed, and no member of staff holds a role in it."""
     void = episode_state.void(state, cause, reason)
     released = tuple(
         Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
@@ -136,8 +130,8 @@ def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decisi
     return Decision(void.state.replace(team={}), void.events, (*void.handoffs, *released))
 
 
-def _not_readmitted(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
-    """The episode before is told that this one does not continue it."""
+def _not_readmitted(state: EpisodeState, cause: Cause) -> Handoffs:
+    """Handoff to the earlier episode: this one does not continue it."""
     before = None if state.admission is None else state.admission.prior_episode_id
     if before is None:
         return ()

@@ -4,6 +4,7 @@ from services.intake import handoffs, mistakes
 from services.intake.episode import episode_state, event_handlers, outbound_referrals, waitlist
 from services.intake.person import audit, consents, disclosures, person_state
 from services.intake.resources import staff, waitlist_queue
+from shared import loops
 from shared.contracts import attendance, followup, plans
 from shared.contracts.codes import IntakeLoop
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
@@ -56,7 +57,7 @@ HANDOFFS = HandoffRules(
 EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for(outbound_referrals.DEADLINE, outbound_referrals.overdue),
     due_for(episode_state.OFFER, waitlist.lapsed),
-    loops=LoopDeadlines(IntakeLoop, default=episode_state.overdue),
+    loops=LoopDeadlines(IntakeLoop, default=loops.escalate),
 )
 PERSON_DEADLINES = Deadlines[person_state.PersonState](due_for(consents.EXPIRY, consents.expired))
 GROUP_DEADLINES = Deadlines[waitlist_queue.LineState](

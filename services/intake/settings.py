@@ -1,4 +1,4 @@
-"""What intake can be told beside what every service can be told."""
+"""The settings of intake beside those of every service."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class IntakeSettings(ServiceSettings):
     level_rules: Path | None = None
     """The facility's own rules for levels of care, a TOML file; without it the demo table holds."""
     offer_hours: int = Field(default=24, ge=1, le=720)
-    """How long a place that is offered from a waiting list is kept. House rule."""
+    """How long an offer from a waiting list is open. House rule."""
     offer_chances: int = Field(default=2, ge=1, le=10)
-    """How many offers may lapse; until the last one, a person goes to the back of the line. House rule."""
+    """How many offers may lapse; until the last one, a person goes to the end of the list. House rule."""
 
     @model_validator(mode="after")
     def _rules_can_be_read(self) -> Self:

@@ -6,6 +6,7 @@ from datetime import date
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import Ancillary, EpisodeState, Need
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
 from shared.contracts.plans import AncillaryKind, CoOccurringCategory, ExpectedAnalyte
@@ -24,8 +25,8 @@ def identify_need(
     need = Need(category=category, enhanced=enhanced)
     if need in state.needs:
         raise Refused("need-known", "This need is identified already.")
-    kept = tuple(item for item in state.needs if item.category is not category)
-    state = state.replace(needs=(*kept, need))
+    others = tuple(item for item in state.needs if item.category is not category)
+    state = state.replace(needs=(*others, need))
     plan = state.plan
     if enhanced and plan is not None and plan.active and plan.next_review_on is not None:
         nearer = episode_state.schedule_review(state, plan, cause)
@@ -44,7 +45,7 @@ def add_service(
 ) -> Decision[EpisodeState]:
     """Add a service alongside treatment, here or elsewhere: docs/domain.md facts 0.5, 3.5 and 4.7.
 
-    Whether its minutes count is the table's to say, not the caller's.
+    Whether its minutes count is decided by the table, not by the caller.
     """
     episode_state.in_treatment(state)
     service = Ancillary(kind=kind, on_site=on_site)
@@ -53,7 +54,7 @@ def add_service(
     state = state.replace(ancillary=(*state.ancillary, service))
     counts = on_site and kind in tables.COUNTS_ON_SITE
     event = plans.AncillaryServiceAdded(kind=kind, on_site=on_site, counts_toward_hours=counts)
-    state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return Decision(state, (event, *cleared), answer={"counts_toward_hours": counts})
 
 
@@ -71,8 +72,8 @@ def prescribe(
             for code in tables.COMPANIONS.get(item.code, ())
         ]
     prescribed = {item.code for item in medications}
-    kept = tuple(e for e in expected if e.companion_of is None or e.code not in prescribed)
-    return set_expected_analytes(state.replace(medications=medications), kept, cause)
+    others = tuple(e for e in expected if e.companion_of is None or e.code not in prescribed)
+    return set_expected_analytes(state.replace(medications=medications), others, cause)
 
 
 def set_expected_analytes(

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import AftercarePlan, EpisodeState
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
 from shared.decision import Cause, Decision
@@ -32,7 +33,9 @@ def opens(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     if state.aftercare is None or state.aftercare.complete:
         return Decision(state)
     by = max(_planned_end(state), cause.now + timedelta(days=1))
-    return Decision(episode_state.wait_for(state, PlansLoop.AFTERCARE_PLAN, cause, deadline_at=by))
+    return Decision(
+        loops.open_loop(state, PlansLoop.AFTERCARE_PLAN, cause.subject_id, cause, deadline_at=by)
+    )
 
 
 def write(
@@ -42,7 +45,7 @@ def write(
     first_appointment_at: datetime | None,
     cause: Cause,
 ) -> Decision[EpisodeState]:
-    """Say what is settled so far; every time a new version, of which the latest counts."""
+    """Record what is settled so far; every time a new version, of which the latest counts."""
     episode_state.in_treatment(state)
     before = state.aftercare
     if before is None or state.aftercare_plan_id is None:
@@ -70,7 +73,7 @@ def write(
     answer = {"version": plan.version, "complete": plan.complete}
     if not plan.complete:
         return Decision(state, (_drafted(state),), answer=answer)
-    state, cleared = episode_state.settle(state, PlansLoop.AFTERCARE_PLAN, cause)
+    state, cleared = loops.close(state, PlansLoop.AFTERCARE_PLAN, cause.subject_id)
     return Decision(state, (_drafted(state), *cleared), answer=answer)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from services.plans import episode_state, treatment_plan
 from services.plans.episode_state import Amendment, EpisodeState, Plan
+from shared import loops
 from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.contracts.plans import PlannedService
 from shared.decision import Cause, Decision
@@ -24,13 +25,10 @@ def amend(
     if services == plan.services:
         raise Refused("amendment-changes-nothing", "These are the services of the plan in force.")
     treatment_plan.fit_to_sign(state, plan.replace(services=services))
-    state, cleared = _settled(state, cause, ClearedReason.SUPERSEDED)
+    state, cleared = _close_signatures(state, ClearedReason.SUPERSEDED)
     amendment = Amendment(amendment_id=cause.derive_id("amendment"), services=services)
-    state = episode_state.wait_for(
-        state.replace(amendment=amendment),
-        PlansLoop.TREATMENT_PLAN,
-        cause,
-        loop_id=amendment.amendment_id,
+    state = loops.open_loop(
+        state.replace(amendment=amendment), PlansLoop.TREATMENT_PLAN, amendment.amendment_id, cause
     )
     answer = {"amendment_id": amendment.amendment_id, "version": plan.version + 1}
     return Decision(state, cleared, answer=answer)
@@ -51,8 +49,8 @@ def sign(
     state = state.replace(amendment=amendment)
     if amendment.patient_signed_at is None or amendment.clinician_signed_at is None:
         return Decision(state)
-    state, cleared = _settled(state, cause, ClearedReason.RESOLVED)
-    state, amended = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, cleared = _close_signatures(state, ClearedReason.RESOLVED)
+    state, amended = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     plan = plan.replace(
         version=plan.version + 1,
         services=amendment.services,
@@ -65,28 +63,22 @@ def sign(
     return Decision(state, (treatment_plan.activated(state), *cleared, *amended))
 
 
-def withdraw(state: EpisodeState, plan_id: str, cause: Cause) -> Decision[EpisodeState]:
+def withdraw(state: EpisodeState, plan_id: str, _cause: Cause) -> Decision[EpisodeState]:
     """The amendment is given up: the plan in force stays as it is."""
     episode_state.in_treatment(state)
     _in_force(state, plan_id)
     if state.amendment is None:
         raise Unknown("amendment")
-    state, cleared = _settled(state, cause, ClearedReason.WITHDRAWN)
+    state, cleared = _close_signatures(state, ClearedReason.WITHDRAWN)
     return Decision(state, cleared)
 
 
-def _settled(state: EpisodeState, cause: Cause, reason: ClearedReason) -> episode_state.Step:
-    """No signature of an amendment is waited for any more."""
+def _close_signatures(state: EpisodeState, reason: ClearedReason) -> episode_state.StateAndEvents:
+    """Nobody has to get the signatures of an amendment any more."""
     if state.amendment is None:
         return state, ()
     loop_id = state.amendment.amendment_id
-    return episode_state.settle(
-        state.replace(amendment=None),
-        PlansLoop.TREATMENT_PLAN,
-        cause,
-        loop_id=loop_id,
-        reason=reason,
-    )
+    return loops.close(state.replace(amendment=None), PlansLoop.TREATMENT_PLAN, loop_id, reason)
 
 
 def _in_force(state: EpisodeState, plan_id: str) -> Plan:

@@ -1,4 +1,4 @@
-"""What there is to plan with: groups with free seats, and sessions that will take place. From what attendance says."""
+"""What there is to plan with: groups with free seats, and sessions that will take place. From attendance's events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consents, as far as a hand-over needs one: one record per person, from what intake says.
+"""Consents, as far as a hand-over needs one: one record per person, from intake's events.
 
 42 CFR 2.31: a disclosure needs a consent that names who may receive it, while it holds. It is asked at the moment of
 the hand-over, not when the consent was given.

@@ -1,14 +1,14 @@
-"""What plans keeps of an episode, and what its rules share. Pure: no clock, no ids, no I/O.
+"""The state of an episode in plans, and what its rules share. Pure: no clock, no ids, no I/O.
 
-Everything that is waited for is an open loop; `wait_for`, `settle` and `escalate` are the only ways in and out.
+Everything that somebody has to do is an open loop. Rules open, close and escalate loops through `shared/loops.py`;
+`escalate` here adds the events that name an overdue review.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, time, timedelta
+from typing import ClassVar, Final
 
 from pydantic import AwareDatetime, Field
 
@@ -21,9 +21,9 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
+from shared import calendar, loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import (
-    ClearedReason,
     CoOccurring,
     Dimension,
     LevelOfCare,
@@ -38,20 +38,19 @@ from shared.contracts.plans import (
     ExpectedAnalyte,
     PlannedGoal,
     PlannedService,
-    PlansEvent,
     ReviewTrigger,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
-from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand, open_loop
+from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
 MORNING: Final = time(9, 0)
 """The local hour at which a day's deadlines come."""
 
 
 class Admission(Value):
-    """What intake said at admission, as far as plans needs it. `level` is the present one."""
+    """What intake published at admission, as far as plans needs it. `level` is the present one."""
 
     level: LevelOfCare
     population: Population
@@ -128,7 +127,7 @@ class Review(Value):
     weeks: tuple[date, ...] = ()
     """The weeks it is about, for hours."""
     reassess: bool = False
-    """The level of care has to be looked at anew: whoever completes it names the drivers."""
+    """The level of care has to be reassessed: completing the review names the drivers."""
     private: bool = False
     """Between clinician and patient: nothing about it is published."""
 
@@ -200,9 +199,13 @@ class AftercarePlan(Value):
 class EpisodeState(CareState):
     """What plans knows of one episode."""
 
+    LOOPS: ClassVar[Mapping[PlansLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[PlansLoop]] = LoopEvents(
+        PlansLoop, plans.LoopEscalated, plans.EscalationCleared
+    )
     admission: Admission | None = None
     undone: bool = False
-    """The admission was taken back: what is said about treatment belongs to nothing."""
+    """The admission was undone: events about treatment belong to nothing."""
     drivers: tuple[Dimension, ...] = ()
     co_occurring: CoOccurring | None = None
     placement_gap: intake.GapReason | None = None
@@ -224,7 +227,7 @@ class EpisodeState(CareState):
     discharged: DischargeKind | None = None
 
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """When each session was heard of, until there is a plan."""
+    """When the event of each session arrived, until there is a plan."""
     sessions_attended: int = 0
     sessions_missed: int = 0
     """Not excused."""
@@ -244,12 +247,12 @@ class EpisodeState(CareState):
 
     @property
     def terms(self) -> ProgramTerms:
-        """The program's terms, pinned at admission; the house rules before it is heard of."""
+        """The program's terms, pinned at admission; the house rules until the admission is known."""
         return ProgramTerms() if self.admission is None else self.admission.terms
 
     @property
     def time_zone(self) -> str:
-        """Before the admission is heard, the facility's zone is not known yet; UTC is near enough for a day."""
+        """The facility's zone; until the admission is known it is UTC, which is near enough for a day."""
         return "UTC" if self.admission is None else self.admission.time_zone
 
     @property
@@ -260,78 +263,31 @@ class EpisodeState(CareState):
 
 # --- loops ------------------------------------------------------------------------------------------------
 
-Step = tuple[EpisodeState, tuple[PlansEvent, ...]]
-
-
-def wait_for(
-    state: EpisodeState,
-    kind: PlansLoop,
-    cause: Cause,
-    *,
-    loop_id: str | None = None,
-    deadline_at: datetime | None = None,
-) -> EpisodeState:
-    """Somebody has to do this, by the table's deadline unless another is given. Once per episode without an id."""
-    rule = LOOPS[kind]
-    return open_loop(
-        state,
-        kind,
-        loop_id or cause.subject_id,
-        deadline_at=deadline_at or cause.now + rule.within,
-        owners=rule.owners,
-        cause=cause,
-    )
-
-
-def settle(
-    state: EpisodeState,
-    kind: PlansLoop,
-    cause: Cause,
-    *,
-    loop_id: str | None = None,
-    reason: ClearedReason = ClearedReason.RESOLVED,
-) -> Step:
-    """It is done, or no longer waited for; what was escalated is taken back."""
-    state, loop = close_loop(state, kind, loop_id or cause.subject_id)
-    return state, () if loop is None else (_cleared(loop, reason),)
-
-
-def settle_all(
-    state: EpisodeState, reason: ClearedReason, which: Iterable[Loop] | None = None
-) -> Step:
-    """Nothing of these, or nothing at all, is waited for any more."""
-    state, said = close_loops(state, which)
-    return state, tuple(_cleared(loop, reason) for loop in said)
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
 
 
 def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """A deadline was missed: the next owner has it. Overdue reviews are said by name as well."""
-    kind = PlansLoop(name.split(":")[1])
-    state, loop = miss(state, name, again_after=LOOPS[kind].again, cause=cause)
-    escalated = plans.LoopEscalated(loop=kind, **loop.escalation())
-    return Decision(state, (*_overdue(state, kind, loop, cause), escalated))
+    """A deadline was missed: the next owner has it. Overdue reviews are published by name as well."""
+    state, events, *_ = loops.escalate(state, name, cause)
+    loop = state.loops[name.removeprefix(loops.DEADLINE)]
+    return Decision(state, (*_overdue(state, loop, cause), *events))
 
 
-def _overdue(
-    state: EpisodeState, kind: PlansLoop, loop: Loop, cause: Cause
-) -> tuple[PlansEvent, ...]:
-    if kind is PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
+def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> Events:
+    if loop.kind == PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
         due_at = state.reviews[loop.id].due_at
         hours = int((cause.now - due_at).total_seconds() // 3600)
         return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
-    if kind is PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
+    if loop.kind == PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
         due_on = state.plan.next_review_on
-        days = (local_day(state, cause.now) - due_on).days
+        days = (calendar.local_day(cause.now, state.time_zone) - due_on).days
         return (
             plans.TreatmentPlanReviewOverdue(
                 plan_id=state.plan.plan_id, due_on=due_on, days_overdue=days
             ),
         )
     return ()
-
-
-def _cleared(loop: Loop, reason: ClearedReason) -> plans.EscalationCleared:
-    return plans.EscalationCleared(loop=PlansLoop(loop.kind), **loop.clearance(reason))
 
 
 # --- what every rule asks ---------------------------------------------------------------------------------
@@ -359,24 +315,15 @@ def plan_of(state: EpisodeState, plan_id: str) -> Plan:
     return state.plan
 
 
-def local_day(state: EpisodeState, moment: datetime) -> date:
-    """The day at the facility."""
-    return moment.astimezone(ZoneInfo(state.time_zone)).date()
-
-
-def morning(state: EpisodeState, day: date) -> datetime:
-    """Nine o'clock at the facility. In UTC, as the store gives it back: ids follow from how a deadline is written."""
-    return datetime.combine(day, MORNING, ZoneInfo(state.time_zone)).astimezone(UTC)
-
-
 def schedule_review(state: EpisodeState, plan: Plan, cause: Cause) -> EpisodeState:
     """The next plan review: by the program's terms, and closer together where care is integrated."""
     days = state.terms.review_every_days
     if state.enhanced:
         days = min(days, tables.INTEGRATED_REVIEW_DAYS)
-    day = local_day(state, cause.now) + timedelta(days=days)
+    day = calendar.local_day(cause.now, state.time_zone) + timedelta(days=days)
     state = state.replace(plan=plan.replace(next_review_on=day))
-    return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", morning(state, day))
+    due_at = calendar.instant(day, MORNING, state.time_zone)
+    return state.disarm("review-due:*").arm(f"review-due:{day.isoformat()}", due_at)
 
 
 def changed(plan: Plan, goal: Goal) -> Plan:

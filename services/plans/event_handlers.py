@@ -1,23 +1,21 @@
-"""What others say of an episode, as far as it leads to no review: admission, sessions, support, and mistakes."""
+"""Handlers for other services' events that lead to no review: admission, sessions, support, and mistakes."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from services.plans import aftercare, episode_state, level_changes, tables, treatment_plan
+from services.plans import aftercare, level_changes, tables, treatment_plan
 from services.plans.episode_state import Admission, EpisodeState
+from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
 SUPPORT_KEPT: Final = 400
 KEPT_WHEN_UNDONE: Final = ("drivers", "co_occurring", "placement_gap", "outbound", "team")
-"""What intake said before the admission, and who looks after the person."""
+"""What intake published before the admission, and who looks after the person."""
 KEPT_WHEN_VOID: Final = (*KEPT_WHEN_UNDONE, "admission", "plan", "discharged", "aftercare_plan_id")
 """What can still be looked at when an episode should never have existed."""
 
@@ -42,7 +40,7 @@ def level_recommended(
         return Decision(state)
     if tables.setting(event.level) == tables.setting(admission.level):
         return Decision(state)
-    return Decision(episode_state.wait_for(state, PlansLoop.LEVEL_CHANGE, cause))
+    return Decision(loops.open_loop(state, PlansLoop.LEVEL_CHANGE, cause.subject_id, cause))
 
 
 def placed(
@@ -67,7 +65,7 @@ def admitted(
         program=event.program,
     )
     state = state.replace(admission=admission, undone=False)
-    state, cleared = episode_state.settle(state, PlansLoop.MISSING_FACT, cause)
+    state, cleared = loops.close(state, PlansLoop.MISSING_FACT, cause.subject_id)
     begun = aftercare.begin(treatment_plan.expect_plan(state, cause), cause)
     return Decision(begun.state, (*begun.events, *cleared))
 
@@ -91,14 +89,14 @@ def session_attended(
     state = _early(state, event.session_id, cause, present=True)
     state, cleared = level_changes.came(state, event, cause)
     if state.admission is None:
-        state = episode_state.wait_for(state, PlansLoop.MISSING_FACT, cause)
+        state = loops.open_loop(state, PlansLoop.MISSING_FACT, cause.subject_id, cause)
     return Decision(state, cleared)
 
 
 def session_missed(
     state: EpisodeState, event: attendance.SessionMissed, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The pattern is attendance's to judge; what is kept here is how often, for whoever reviews the plan."""
+    """The pattern is attendance's to judge; here only the number is stored, for the review of the plan."""
     if event.absence is not Absence.NO_SHOW:
         return Decision(state)
     return Decision(state.replace(sessions_missed=state.sessions_missed + 1))
@@ -110,7 +108,7 @@ def attendance_corrected(
     """Recount. What the correction does to a week comes with the week's next evaluation."""
     missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
     state = state.replace(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
-    before, after = event.status_before in PRESENT, event.status_after in PRESENT
+    before, after = event.status_before.is_present, event.status_after.is_present
     if before is after:
         return Decision(state)
     count = max(0, state.sessions_attended + (1 if after else -1))
@@ -139,7 +137,7 @@ def support_logged(
 def support_required(
     state: EpisodeState, event: attendance.MutualSupportRequirementSet, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whoever opted out is asked for no meetings: docs/domain.md 3.10 (Mutual support)."""
+    """A person who opted out is asked for no meetings: docs/domain.md 3.10 (Mutual support)."""
     return Decision(state.replace(support_opted_out=event.opted_out))
 
 
@@ -156,30 +154,30 @@ def family_attended(
 def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode should never have existed: nothing of it is waited for, and nothing more is done in it."""
+    """The episode should never have existed: every loop of it is closed, and nothing more is done in it."""
     return _void(state, ClearedReason.ENTERED_IN_ERROR)
 
 
 def merged(
     state: EpisodeState, _event: intake.ReferralMerged, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The other episode of this person goes on; what is waited for in this one is superseded."""
+    """The other episode of this person goes on; the loops of this one are superseded."""
     return _void(state, ClearedReason.SUPERSEDED)
 
 
 def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
-    state, cleared = episode_state.settle_all(state, reason)
-    kept = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
-    return Decision(EpisodeState(void=True).replace(**kept), cleared)
+    state, cleared = loops.close_all(state, reason=reason)
+    fields = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
+    return Decision(EpisodeState(void=True).replace(**fields), cleared)
 
 
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Forget the admission and everything that it started; what intake said before it stays."""
-    state, cleared = episode_state.settle_all(state, ClearedReason.WITHDRAWN)
-    kept = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
-    return Decision(EpisodeState(undone=True).replace(**kept), cleared)
+    """Remove the admission and everything that it started; what intake published before it stays."""
+    state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
+    fields = {name: getattr(state, name) for name in KEPT_WHEN_UNDONE}
+    return Decision(EpisodeState(undone=True).replace(**fields), cleared)
 
 
 def undone(state: EpisodeState) -> bool:

@@ -12,9 +12,10 @@ from typing import Final, NamedTuple
 from services.plans import episode_state, treatment_plan
 from services.plans.episode_state import EpisodeState, Goal, Plan
 from services.plans.tables import WithdrawnReason
+from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
-from shared.contracts.plans import PlansEvent
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision
 from shared.errors import Refused, Unknown
 
@@ -56,7 +57,7 @@ def add(
     if not plan.active:
         return Decision(state, answer=answer)
     added = plans.GoalAdded(goal_id=goal.goal_id, added_at=cause.now)
-    state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+    state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return Decision(state, (added, *cleared), answer=answer)
 
 
@@ -85,19 +86,19 @@ def change(
     state = state.replace(plan=_unsigned(plan) if new.amends else plan)
     if not plan.active:
         return Decision(state, answer={"achieved": after.achieved})
-    events: list[PlansEvent] = [
+    events: list[Event] = [
         plans.GoalUpdated(goal_id=goal_id, value=after.value, updated_at=cause.now)
     ]
     if after.achieved and not goal.achieved and after.withdrawn is None:
         events.append(plans.GoalAchieved(goal_id=goal_id, value=after.value, achieved_at=cause.now))
     if new.amends:
-        state, cleared = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+        state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
         events += cleared
     return Decision(state, tuple(events), answer={"achieved": after.achieved})
 
 
 def _unsigned(plan: Plan) -> Plan:
-    """A signature on a draft is on what it said then."""
+    """A signature on a draft covers what the draft contained then."""
     if plan.active:
         return plan
     return plan.replace(patient_signed_at=None, clinician_signed_at=None)

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.plans import episode_state, tables
 from services.plans.episode_state import EpisodeState
+from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason
 from shared.contracts.plans import CriterionResult, DischargeKind
@@ -54,7 +55,7 @@ def support_logged(state: EpisodeState, cause: Cause) -> bool:
     """
     if state.support_opted_out:
         return True
-    since = episode_state.local_day(state, cause.now) - timedelta(weeks=SUPPORT_WEEKS)
+    since = calendar.local_day(cause.now, state.time_zone) - timedelta(weeks=SUPPORT_WEEKS)
     logged = sum(day > since for day in state.support_on)
     return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_per_week)
 
@@ -80,7 +81,7 @@ def appointment_booked(state: EpisodeState, _cause: Cause) -> bool:
 
 
 def no_open_review(state: EpisodeState, _cause: Cause) -> bool:
-    """Nothing waits for a clinician."""
+    """No clinical review is open."""
     return not any(item.open for item in state.reviews.values())
 
 
@@ -102,18 +103,20 @@ Published graduation lists and the exit rules: docs/domain.md 3.12 (Exit).
 
 
 def judged(
-    state: EpisodeState, wanted: tuple[str, ...], said: Mapping[str, bool], cause: Cause
+    state: EpisodeState, wanted: tuple[str, ...], asserted: Mapping[str, bool], cause: Cause
 ) -> tuple[CriterionResult, ...]:
-    """Each criterion: what the facts say where they say anything, else what the caller says. A caller's "no" holds."""
-    codes = dict.fromkeys((*wanted, *said))
-    return tuple(CriterionResult(code=code, met=_met(state, code, said, cause)) for code in codes)
+    """Each criterion: by the facts where they decide it, else as the caller asserts. A caller's "no" holds."""
+    codes = dict.fromkeys((*wanted, *asserted))
+    return tuple(
+        CriterionResult(code=code, met=_met(state, code, asserted, cause)) for code in codes
+    )
 
 
-def _met(state: EpisodeState, code: str, said: Mapping[str, bool], cause: Cause) -> bool:
+def _met(state: EpisodeState, code: str, asserted: Mapping[str, bool], cause: Cause) -> bool:
     look_up = CRITERIA.get(code)
     if look_up is None:
-        return said.get(code, False)
-    return said.get(code, True) and look_up(state, cause)
+        return asserted.get(code, False)
+    return asserted.get(code, True) and look_up(state, cause)
 
 
 def unmet(results: tuple[CriterionResult, ...]) -> str:
@@ -141,8 +144,8 @@ def graduate(
             "The person is being handed over.",
             hint="Record the first contact, or what became of the referral.",
         )
-    said = {criterion.code: criterion.met for criterion in criteria}
-    results = judged(state, state.terms.graduation_criteria, said, cause)
+    asserted = {criterion.code: criterion.met for criterion in criteria}
+    results = judged(state, state.terms.graduation_criteria, asserted, cause)
     if not results or unmet(results):
         raise Refused(
             "criteria-not-met",
@@ -184,9 +187,9 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
 
 
 def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """Open reviews end with the episode; nothing keeps waiting, and no escalation keeps standing."""
+    """Open reviews end with the episode; every loop is closed, and no escalation stays published."""
     admission = episode_state.in_treatment(state)
-    state, cleared = episode_state.settle_all(state, ClearedReason.EPISODE_CLOSED)
+    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
     closed = {key: item.replace(open=False) for key, item in state.reviews.items()}
     state = state.replace(

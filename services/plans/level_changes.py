@@ -10,6 +10,7 @@ from typing import Final
 
 from services.plans import episode_state, graduation, tables
 from services.plans.episode_state import EpisodeState, Outbound, PendingLevel, Transfer
+from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import ClearedReason, Dimension, LevelOfCare, PlansLoop, Value
 from shared.contracts.event import OpenEnum
@@ -35,7 +36,7 @@ class StepDownReason(OpenEnum):
 
 
 class NewLevel(Value):
-    """What a change of level says."""
+    """What a change of level contains."""
 
     to_level: LevelOfCare
     direction: Direction
@@ -82,19 +83,24 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
     )
     state = state.replace(drivers=recommended.drivers, level_change=None).disarm("level-effective")
     if new.elsewhere:
-        state, cleared = episode_state.settle(state, PlansLoop.LEVEL_CHANGE, cause)
+        state, cleared = loops.close(state, PlansLoop.LEVEL_CHANGE, cause.subject_id)
         return Decision(
-            episode_state.wait_for(state, PlansLoop.TRANSFER, cause), (recommended, *cleared)
+            loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause),
+            (recommended, *cleared),
         )
     pending = PendingLevel(to_level=new.to_level, effective_at=effective_at)
     if effective_at > cause.now:
-        state = episode_state.wait_for(
-            state, PlansLoop.LEVEL_CHANGE, cause, deadline_at=effective_at + ARRIVAL_GRACE
+        state = loops.open_loop(
+            state,
+            PlansLoop.LEVEL_CHANGE,
+            cause.subject_id,
+            cause,
+            deadline_at=effective_at + ARRIVAL_GRACE,
         )
         state = state.replace(level_change=pending).arm("level-effective", effective_at)
         return Decision(state, (recommended,))
-    state, said = _take_effect(state, pending, cause)
-    return Decision(state, (recommended, *said))
+    state, events = _take_effect(state, pending, cause)
+    return Decision(state, (recommended, *events))
 
 
 def _ready_to_step_down(
@@ -102,16 +108,16 @@ def _ready_to_step_down(
 ) -> None:
     """Drivers resolved for a sustained period, hours and goals met, supports verified, next appointment booked.
 
-    House rule, docs/domain.md 3.12 (Exit); a clinician may decide otherwise, and says why by a code.
+    House rule, docs/domain.md 3.12 (Exit); a clinician may decide otherwise, and gives the reason by a code.
     """
     if new.although is not None:
         return
     at = new.appointment_at
     booked = at is not None and effective_at <= at <= effective_at + FIRST_SESSION_WITHIN
-    said = {"supports-verified": new.supports_verified}
+    asserted = {"supports-verified": new.supports_verified}
     results = [
         result.replace(met=booked) if result.code == "appointment-booked" else result
-        for result in graduation.judged(state, tables.STEP_DOWN, said, cause)
+        for result in graduation.judged(state, tables.STEP_DOWN, asserted, cause)
     ]
     missing = graduation.unmet(tuple(results))
     if missing:
@@ -126,12 +132,14 @@ def level_effective(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]
     """The moment has come from which the new level holds."""
     if state.level_change is None:
         return Decision(state)
-    state, said = _take_effect(state, state.level_change, cause)
-    return Decision(state, said)
+    state, events = _take_effect(state, state.level_change, cause)
+    return Decision(state, events)
 
 
-def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> episode_state.Step:
-    """From here on another threshold holds. After a step down, the first session at the new level is waited for."""
+def _take_effect(
+    state: EpisodeState, pending: PendingLevel, cause: Cause
+) -> episode_state.StateAndEvents:
+    """From here on another threshold holds. After a step down, somebody sees to the first session at the new level."""
     admission = episode_state.in_treatment(state)
     changed = plans.LevelOfCareChanged(
         from_level=admission.level,
@@ -140,14 +148,15 @@ def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> ep
     )
     down = tables.direction(admission.level, pending.to_level) is Direction.DOWN
     moved = admission.replace(level=pending.to_level)
-    state, cleared = episode_state.settle(
-        state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause
+    state, cleared = loops.close(
+        state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause.subject_id
     )
     seen = state.last_session_at is not None and state.last_session_at >= pending.effective_at
     if down and not seen:
-        state = episode_state.wait_for(
+        state = loops.open_loop(
             state,
             PlansLoop.NEXT_APPOINTMENT,
+            cause.subject_id,
             cause,
             deadline_at=pending.effective_at + FIRST_SESSION_WITHIN,
         )
@@ -156,12 +165,12 @@ def _take_effect(state: EpisodeState, pending: PendingLevel, cause: Cause) -> ep
 
 def came(
     state: EpisodeState, event: attendance.SessionAttended, cause: Cause
-) -> episode_state.Step:
+) -> episode_state.StateAndEvents:
     """The first session since the step down closes the gap."""
     loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
     if loop is None or event.starts_at < loop.opened_at:
         return state, ()
-    return episode_state.settle(state, PlansLoop.NEXT_APPOINTMENT, cause)
+    return loops.close(state, PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
 
 
 # --- another place ----------------------------------------------------------------------------------------
@@ -183,19 +192,21 @@ def referral_accepted(
     state: EpisodeState, event: intake.PartnerReferralAccepted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The partner will take the person. Where a hand-over was decided, it is now to be arranged within a day."""
-    state = _mark(state, event.referral_id, accepted=True)
+    state = _with_answer(state, event.referral_id, accepted=True)
     waiting = state.loop(PlansLoop.TRANSFER, cause.subject_id)
     if waiting is None or state.transfer is not None:
         return Decision(state)
     soon = min(waiting.deadline_at, cause.now + ARRIVAL_GRACE)
-    return Decision(episode_state.wait_for(state, PlansLoop.TRANSFER, cause, deadline_at=soon))
+    return Decision(
+        loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause, deadline_at=soon)
+    )
 
 
 def referral_rejected(
     state: EpisodeState, event: intake.PartnerReferralRejected, cause: Cause
 ) -> Decision[EpisodeState]:
     """The partner will not take the person after all: another place has to be found."""
-    return Decision(_fall_back(_mark(state, event.referral_id), event.referral_id, cause))
+    return Decision(_fall_back(_with_answer(state, event.referral_id), event.referral_id, cause))
 
 
 def referral_closed(
@@ -205,11 +216,11 @@ def referral_closed(
     if event.referral_id not in state.outbound:
         return Decision(state)
     admitted = event.outcome is ReferralOutcome.ADMITTED
-    state = _mark(state, event.referral_id, accepted=admitted, closed=True)
+    state = _with_answer(state, event.referral_id, accepted=admitted, closed=True)
     return Decision(state if admitted else _fall_back(state, event.referral_id, cause))
 
 
-def _mark(
+def _with_answer(
     state: EpisodeState, referral_id: str, *, accepted: bool = False, closed: bool = False
 ) -> EpisodeState:
     known = state.outbound.get(referral_id)
@@ -223,7 +234,9 @@ def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeSt
     """A hand-over that rested on this referral is off; the person is still here, and somebody looks for a place."""
     if state.transfer is None or state.transfer.referral_id != referral_id:
         return state
-    return episode_state.wait_for(state.replace(transfer=None), PlansLoop.TRANSFER, cause)
+    return loops.open_loop(
+        state.replace(transfer=None), PlansLoop.TRANSFER, cause.subject_id, cause
+    )
 
 
 def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[EpisodeState]:
@@ -254,14 +267,15 @@ def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[Episo
         handoff_at=new.handoff_at,
     )
     arrives_by = max(new.handoff_at, cause.now) + ARRIVAL_GRACE
-    state = episode_state.wait_for(
+    state = loops.open_loop(
         state.replace(transfer=new, level_change=None).disarm("level-effective"),
         PlansLoop.TRANSFER,
+        cause.subject_id,
         cause,
         deadline_at=arrives_by,
     )
-    state, cleared = episode_state.settle(
-        state, PlansLoop.LEVEL_CHANGE, cause, reason=ClearedReason.SUPERSEDED
+    state, cleared = loops.close(
+        state, PlansLoop.LEVEL_CHANGE, cause.subject_id, ClearedReason.SUPERSEDED
     )
     return Decision(state, (event, *cleared))
 
@@ -287,6 +301,6 @@ def first_contact(
         handoff_at=under_way.handoff_at,
         first_contact_at=first_contact_at,
     )
-    state, cleared = episode_state.settle(state, PlansLoop.TRANSFER, cause)
+    state, cleared = loops.close(state, PlansLoop.TRANSFER, cause.subject_id)
     ended = graduation.end(state, DischargeKind.TRANSFERRED, cause)
     return Decision(ended.state, (completed, *cleared, *ended.events))

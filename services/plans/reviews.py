@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.plans import episode_state
 from services.plans.episode_state import EpisodeState, Review, Week
+from shared import calendar, loops
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
@@ -21,11 +21,10 @@ from shared.contracts.attendance import (
     SpecimenValidity,
 )
 from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
-from shared.contracts.plans import DischargeKind, PlansEvent, ReviewOutcome, ReviewTrigger
-from shared.decision import Cause, Decision, derive_id
+from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
-SATURDAY: Final = 5
 CLINICAL_TIER: Final = 2
 REASSESS_WITHIN: Final = timedelta(days=14)
 """Two unexpected positives, or a positive and absences, this close together ask for a new look at the level."""
@@ -70,8 +69,8 @@ def breath_tested(
 
 def _positive(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
     if screen_id not in state.positives:
-        kept = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
-        state = state.replace(positives=dict(kept))
+        recent = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
+        state = state.replace(positives=dict(recent))
     decision = _request(state, ReviewTrigger.SCREEN, cause, about=screen_id)
     return Decision(_reassess(decision.state, cause), decision.events)
 
@@ -90,7 +89,7 @@ def screen_interpreted(
 ) -> Decision[EpisodeState]:
     """A prescribed substance that is missing is talked about in private; it is no offence. Nothing is published.
 
-    A specimen that a clinician can't judge is looked at once, whether its result said so already or not.
+    A specimen that a clinician can't judge is looked at once, whether its result was invalid already or not.
     """
     if event.classification is ScreenClass.INVALID:
         return _request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
@@ -122,7 +121,7 @@ def absence_threshold_reached(
 def participation_paused(
     state: EpisodeState, event: attendance.ParticipationPaused, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Keeping somebody out of groups is never the end of it: what keeps the person away is looked at."""
+    """Excluding somebody from groups is never the end of it: the reason for the absences is reviewed."""
     state = state.replace(absent_at=cause.now, paused_until=event.resumes_at)
     decision = _request(state, ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
@@ -148,7 +147,7 @@ def outreach_escalated(
 def hours_short(
     state: EpisodeState, event: attendance.WeeklyHoursShortfallDetected, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A week that ended below its hours is reviewed; one that can still be mended is not."""
+    """A week that ended below its hours is reviewed; one that can still be made up is not."""
     if event.projected:
         return Decision(state)
     decision = _request(state, ReviewTrigger.HOURS, cause)
@@ -184,20 +183,17 @@ def week_evaluated(
         loop_id = week_loop(cause.subject_id, event.week_starts_on)
         if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is not None:
             return Decision(state)
-        return Decision(
-            episode_state.wait_for(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
-        )
-    state, cleared = episode_state.settle(
+        return Decision(loops.open_loop(state, PlansLoop.PROGRAM_HOURS, loop_id, cause))
+    state, cleared = loops.close(
         state,
         PlansLoop.PROGRAM_HOURS,
-        cause,
-        loop_id=week_loop(cause.subject_id, event.week_starts_on),
-        reason=ClearedReason.SUPERSEDED,
+        week_loop(cause.subject_id, event.week_starts_on),
+        ClearedReason.SUPERSEDED,
     )
     if not event.met:
         return Decision(state, cleared)
-    state, mended = _mended(state, event.week_starts_on, cause)
-    return Decision(state, (*cleared, *mended))
+    state, completed = _weeks_made_good(state, event.week_starts_on)
+    return Decision(state, (*cleared, *completed))
 
 
 def week_loop(episode_id: str, week_starts_on: date) -> str:
@@ -205,9 +201,9 @@ def week_loop(episode_id: str, week_starts_on: date) -> str:
     return derive_id("program-hours", episode_id, week_starts_on.isoformat())
 
 
-def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_state.Step:
+def _weeks_made_good(state: EpisodeState, week_starts_on: date) -> episode_state.StateAndEvents:
     """A review of hours whose weeks are all good after all is superseded."""
-    events: tuple[PlansEvent, ...] = ()
+    events: Events = ()
     for review_id, item in state.reviews.items():
         if not item.open or week_starts_on not in item.weeks:
             continue
@@ -216,25 +212,23 @@ def _mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> episode_
         state = state.replace(reviews={**state.reviews, review_id: left})
         if weeks:
             continue
-        state, cleared = episode_state.settle(
-            state,
-            PlansLoop.CLINICAL_REVIEW,
-            cause,
-            loop_id=review_id,
-            reason=ClearedReason.SUPERSEDED,
+        state, cleared = loops.close(
+            state, PlansLoop.CLINICAL_REVIEW, review_id, ClearedReason.SUPERSEDED
         )
         over = plans.ClinicalReviewCompleted(review_id=review_id, outcome=ReviewOutcome.NONE)
         events = (*events, over, *cleared)
     return state, events
 
 
-def hours_mended(state: EpisodeState, week_starts_on: date, cause: Cause) -> Decision[EpisodeState]:
+def hours_restored(
+    state: EpisodeState, week_starts_on: date, cause: Cause
+) -> Decision[EpisodeState]:
     """Someone saw to it that the program offers its hours again."""
     episode_state.in_treatment(state)
     loop_id = week_loop(cause.subject_id, week_starts_on)
     if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is None:
         raise Unknown("week")
-    state, cleared = episode_state.settle(state, PlansLoop.PROGRAM_HOURS, cause, loop_id=loop_id)
+    state, cleared = loops.close(state, PlansLoop.PROGRAM_HOURS, loop_id)
     return Decision(state, cleared)
 
 
@@ -275,8 +269,8 @@ def danger_identified(
         if item.open and item.trigger is ReviewTrigger.RISK and item.due_at > due_at:
             sooner = item.replace(due_at=due_at)
             state = state.replace(reviews={**state.reviews, review_id: sooner})
-            state = episode_state.wait_for(
-                state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
+            state = loops.open_loop(
+                state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at
             )
     return Decision(state, decision.events)
 
@@ -303,12 +297,10 @@ def _request(
     ):
         return Decision(state)
     review_id = cause.derive_id("review", trigger)
-    due_at = due_at or next_working_day(cause.now, state.time_zone)
+    due_at = due_at or calendar.next_working_day(cause.now, state.time_zone)
     item = Review(trigger=trigger, due_at=due_at, about=about, private=private)
     state = state.replace(reviews={**state.reviews, review_id: item})
-    state = episode_state.wait_for(
-        state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id, deadline_at=due_at
-    )
+    state = loops.open_loop(state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at)
     if private:
         return Decision(state)
     event = plans.ClinicalReviewRequested(
@@ -346,7 +338,7 @@ def complete(
     *,
     drivers: tuple[Dimension, ...] | None = None,
 ) -> Decision[EpisodeState]:
-    """A clinician says what follows. Where the level has to be looked at anew, they name what drives it now."""
+    """A clinician decides what follows. Where the level has to be reassessed, they name what drives it now."""
     episode_state.in_record(state)
     item = state.reviews.get(review_id)
     if item is None:
@@ -363,22 +355,14 @@ def complete(
     state = state.replace(reviews={**state.reviews, review_id: closed})
     if drivers is not None:
         state = state.replace(drivers=drivers)
-    state, cleared = episode_state.settle(
-        state, PlansLoop.CLINICAL_REVIEW, cause, loop_id=review_id
-    )
+    state, cleared = loops.close(state, PlansLoop.CLINICAL_REVIEW, review_id)
     follows = LOOP_OF_OUTCOME.get(outcome)
     decided = follows is PlansLoop.LEVEL_CHANGE and state.level_change is not None
     if follows is not None and state.admission is not None and not decided:
-        state = state if state.discharged else episode_state.wait_for(state, follows, cause)
+        state = (
+            state if state.discharged else loops.open_loop(state, follows, cause.subject_id, cause)
+        )
     if item.private:
         return Decision(state, cleared)
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)
     return Decision(state, (event, *cleared))
-
-
-def next_working_day(moment: datetime, time_zone: str) -> datetime:
-    """The same local time on the next Monday-to-Friday day."""
-    local = moment.astimezone(ZoneInfo(time_zone)) + timedelta(days=1)
-    while local.weekday() >= SATURDAY:
-        local += timedelta(days=1)
-    return local.astimezone(moment.tzinfo)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from shared.contracts.codes import LevelOfCare, PlansLoop, Role, Value
+from shared.contracts.codes import LevelOfCare, PlansLoop, Role
 from shared.contracts.event import OpenEnum
 from shared.contracts.plans import (
     AncillaryKind,
@@ -17,6 +17,7 @@ from shared.contracts.plans import (
     ReviewBasis,
     ReviewDecision,
 )
+from shared.loops import LoopRule
 
 # --- code lists that stay with plans ----------------------------------------------------------------------
 
@@ -77,14 +78,6 @@ class RecoveryStage(OpenEnum):
 # --- open loops -------------------------------------------------------------------------------------------
 
 
-class LoopRule(Value):
-    """Whose something is, how long they have, and how long whoever comes after them has."""
-
-    owners: tuple[Role, ...]
-    within: timedelta
-    again: timedelta = timedelta(days=1)
-
-
 _COUNSELOR_FIRST: Final = (
     Role.COUNSELOR,
     Role.CLINICIAN,
@@ -116,7 +109,7 @@ LOOPS: Final[Mapping[PlansLoop, LoopRule]] = {
         owners=(Role.OPERATOR, Role.PROGRAM_DIRECTOR), within=timedelta(hours=1)
     ),
 }
-"""Owner, deadline and escalation of everything that plans waits for. House rule."""
+"""Owner, deadline and escalation of every kind of loop of plans. House rule."""
 
 
 # --- continued service ------------------------------------------------------------------------------------

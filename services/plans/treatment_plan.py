@@ -13,12 +13,13 @@ from typing import Final
 from services.plans import episode_state, tables
 from services.plans.episode_state import Deferral, EpisodeState, Goal, Plan
 from services.plans.tables import Contributor, RecoveryStage
+from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, Dimension, Modality, PlansLoop, Value
+from shared.contracts.event import Event
 from shared.contracts.plans import (
     AncillaryKind,
     PlannedService,
-    PlansEvent,
     ReviewBasis,
     ReviewDecision,
 )
@@ -30,11 +31,11 @@ DECIDED: Final = (PlansLoop.LEVEL_CHANGE, PlansLoop.TRANSFER, PlansLoop.DISCHARG
 
 
 Therapies = frozenset[str] | None
-"""What the person's program lists; None, or nothing: it says nothing of therapies."""
+"""What the person's program lists; None, or nothing: it lists no therapies."""
 
 
 class NewPlan(Value):
-    """What a draft says."""
+    """What a draft contains."""
 
     goals: tuple[Goal, ...]
     services: tuple[PlannedService, ...]
@@ -43,7 +44,7 @@ class NewPlan(Value):
 
 
 class NewReview(Value):
-    """What a plan review says."""
+    """What a plan review contains."""
 
     basis: ReviewBasis
     decision: ReviewDecision
@@ -57,28 +58,30 @@ class NewReview(Value):
 def plan_due_at(state: EpisodeState) -> datetime | None:
     """Some days after admission, or a day after the session by which there should be one: whichever is first.
 
-    House rule: seven days or two sessions. Sessions make it due earlier, never later, and also when they are heard
-    of before the admission.
+    House rule: seven days or two sessions. Sessions make it due earlier, never later, and also when they arrive
+    before the admission.
     """
     if state.admission is None:
         return None
     terms = state.admission.terms
     due_at = state.admission.admitted_at + timedelta(days=terms.plan_within_days)
-    heard = sorted(state.early_sessions.values())
-    if len(heard) < terms.plan_within_sessions:
+    sessions = sorted(state.early_sessions.values())
+    if len(sessions) < terms.plan_within_sessions:
         return due_at
-    return min(due_at, heard[terms.plan_within_sessions - 1] + timedelta(days=1))
+    return min(due_at, sessions[terms.plan_within_sessions - 1] + timedelta(days=1))
 
 
 def expect_plan(state: EpisodeState, cause: Cause) -> EpisodeState:
-    """Wait for a plan; what has been escalated already keeps its deadline."""
+    """Open the loop of the plan; one that has been escalated already has its own deadline."""
     due_at = plan_due_at(state)
     loop = state.loop(PlansLoop.TREATMENT_PLAN, cause.subject_id)
     if due_at is None or state.discharged is not None or _active(state):
         return state
     if loop is not None and loop.step:
         return state
-    return episode_state.wait_for(state, PlansLoop.TREATMENT_PLAN, cause, deadline_at=due_at)
+    return loops.open_loop(
+        state, PlansLoop.TREATMENT_PLAN, cause.subject_id, cause, deadline_at=due_at
+    )
 
 
 # --- commands ---------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
         )
     if goal.baseline == goal.target:
         raise Invalid("goal-already-reached", "The goal's target is where the person is already.")
-    if goal.due_on < episode_state.local_day(state, cause.now):
+    if goal.due_on < calendar.local_day(cause.now, state.time_zone):
         raise Invalid("goal-due-in-the-past", "The goal's day has passed.")
     if therapies and not episode_state.known(goal.therapies, therapies):
         raise Invalid(
@@ -155,7 +158,7 @@ def sign(
         return Decision(state.replace(plan=plan))
     plan = plan.replace(active=True)
     state = episode_state.schedule_review(state.replace(early_sessions={}), plan, cause)
-    state, cleared = episode_state.settle(state, PlansLoop.TREATMENT_PLAN, cause)
+    state, cleared = loops.close(state, PlansLoop.TREATMENT_PLAN, cause.subject_id)
     return Decision(state, (activated(state), *cleared))
 
 
@@ -236,7 +239,7 @@ def name_relapse_prevention(
 def review(
     state: EpisodeState, plan_id: str, new: NewReview, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Look at the plan as a whole and say what follows. What follows is somebody's to do, by a deadline.
+    """Review the plan as a whole and decide what follows. What follows is somebody's to do, by a deadline.
 
     Which decisions a finding allows is the table of continued service.
     """
@@ -268,33 +271,33 @@ def review(
     return Decision(state, (event, *cleared, *withdrawn))
 
 
-def _answered(state: EpisodeState, cause: Cause) -> episode_state.Step:
-    """A review answers the one that was due, and any change of plan that was waited for."""
-    state, reviewed = episode_state.settle(state, PlansLoop.PLAN_REVIEW, cause)
-    state, amended = episode_state.settle(state, PlansLoop.CONTINUED_SERVICE, cause)
+def _answered(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
+    """A review closes the loop of the one that was due, and of any change of plan that was asked for."""
+    state, reviewed = loops.close(state, PlansLoop.PLAN_REVIEW, cause.subject_id)
+    state, amended = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return state, (*reviewed, *amended)
 
 
-def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state.Step:
-    """What the last review decided and nobody has begun is superseded; what this one decided is waited for."""
+def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state.StateAndEvents:
+    """What the last review decided and nobody has begun is superseded; what this one decided becomes a loop."""
     wanted = tables.DECISION_LOOPS.get(new.decision)
     begun = {
         PlansLoop.LEVEL_CHANGE: state.level_change is not None,
         PlansLoop.TRANSFER: state.transfer is not None,
         PlansLoop.DISCHARGE: False,
     }
-    events: list[PlansEvent] = []
+    events: list[Event] = []
     for kind in DECIDED:
         if kind is not wanted and not begun[kind]:
-            state, said = episode_state.settle(state, kind, cause, reason=ClearedReason.SUPERSEDED)
-            events += said
+            state, cleared = loops.close(state, kind, cause.subject_id, ClearedReason.SUPERSEDED)
+            events += cleared
     if wanted is not None and not begun[wanted]:
-        state = episode_state.wait_for(state, wanted, cause)
+        state = loops.open_loop(state, wanted, cause.subject_id, cause)
     leaves = wanted in (PlansLoop.TRANSFER, PlansLoop.DISCHARGE)
     if leaves and state.aftercare is not None and not state.aftercare.complete:
-        state = episode_state.wait_for(state, PlansLoop.AFTERCARE_PLAN, cause)
+        state = loops.open_loop(state, PlansLoop.AFTERCARE_PLAN, cause.subject_id, cause)
     if new.decision is ReviewDecision.CONTINUE and new.basis is not ReviewBasis.PROGRESSING:
-        state = episode_state.wait_for(state, PlansLoop.CONTINUED_SERVICE, cause)
+        state = loops.open_loop(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id, cause)
     return state, tuple(events)
 
 
@@ -302,11 +305,13 @@ def _decided(state: EpisodeState, new: NewReview, cause: Cause) -> episode_state
 
 
 def review_due(state: EpisodeState, due_on: date, cause: Cause) -> Decision[EpisodeState]:
-    """Today the plan has to be reviewed; three days later it is overdue, and said so every week."""
+    """Today the plan has to be reviewed; three days later it is overdue, which is published every week."""
     if state.plan is None:
         return Decision(state)
     event = plans.TreatmentPlanReviewDue(plan_id=state.plan.plan_id, due_on=due_on)
-    return Decision(episode_state.wait_for(state, PlansLoop.PLAN_REVIEW, cause), (event,))
+    return Decision(
+        loops.open_loop(state, PlansLoop.PLAN_REVIEW, cause.subject_id, cause), (event,)
+    )
 
 
 def _active(state: EpisodeState) -> bool:

@@ -5,6 +5,8 @@ Code lists that only attendance uses stand first, then the events in the order o
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from .codes import (
@@ -78,6 +80,10 @@ class AttendanceStatus(OpenEnum):
     EXCUSED = "excused"
     NO_SHOW = "no_show"
     UNKNOWN = "unknown"
+
+    def __init__(self, value: str) -> None:
+        self.is_present: Final = value in ("attended", "late", "left_early")
+        """The person was there, for the whole session or for a part of it."""
 
 
 class Participation(OpenEnum):

@@ -23,9 +23,9 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
-from .event import OpenEnum
+from .event import UUID, OpenEnum
 
-UUID_PATTERN: Final = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+UUID_PATTERN: Final = f"^{UUID}$"
 CODE_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,39}$"
 
 

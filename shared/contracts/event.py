@@ -28,9 +28,9 @@ MAX_EVENT_BYTES: Final = 512 * 1024
 SubjectKind = Literal["episode", "group", "session", "person", "staff"]
 Sensitivity = Literal["operational", "part2", "notes"]
 
-_SUBJECT = re.compile(
-    r"(episode|group|session|person|staff)/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-)
+UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""A UUID in lower case, as a part of a regular expression. `codes.UUID_PATTERN` is the whole expression."""
+_SUBJECT = re.compile(f"(episode|group|session|person|staff)/{UUID}")
 _TYPE = re.compile(r"(care\.[a-z]+\.[a-z0-9-]+)\.v([1-9][0-9]{0,3})")
 
 

@@ -25,6 +25,7 @@ from .event import (
     CONTENT_TYPE,
     MAX_EVENT_BYTES,
     TOPICS,
+    UUID,
     Envelope,
     Event,
     read_envelope,
@@ -39,7 +40,6 @@ EXAMPLES: Final = f"{PUBLISHED}/examples"
 ASYNCAPI: Final = f"{PUBLISHED}/asyncapi.yaml"
 VOCABULARY: Final = "docs/vocabulary.md"
 
-_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _OPEN_CODE: Final = "^[a-z0-9][a-z0-9_]{0,39}$"
 _EXAMPLE_TIME: Final = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
@@ -293,7 +293,7 @@ def _message(event: type[Event]) -> Schema:
     attributes: Schema = {
         "ce_type": {"type": "string", "const": event.TYPE},
         "ce_source": {"type": "string", "const": event.SOURCE},
-        "ce_subject": {"type": "string", "pattern": f"^{event.SUBJECT}/{_UUID}$"},
+        "ce_subject": {"type": "string", "pattern": f"^{event.SUBJECT}/{UUID}$"},
         "ce_sensitivity": {"type": "string", "const": event.SENSITIVITY},
         "ce_dataschema": {"type": "string", "const": event.schema_id()},
     }
@@ -314,7 +314,7 @@ def _message(event: type[Event]) -> Schema:
             "kafka": {
                 "key": {
                     "type": "string",
-                    "pattern": f"^{event.SUBJECT}/{_UUID}$",
+                    "pattern": f"^{event.SUBJECT}/{UUID}$",
                     "description": "The subject, byte for byte the same as `ce_subject`.",
                 },
                 "bindingVersion": "0.5.0",

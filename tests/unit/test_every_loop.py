@@ -7,15 +7,25 @@ that nobody waits for any more stand in `NOBODY_WAITS`, with the reason.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.attendance.loop_table import LOOPS as ATTENDANCE
+from services.followup.loop_table import LOOPS as FOLLOWUP
+from services.followup.loop_table import RISK_TO_LIFE
+from services.intake.loop_table import LOOPS as INTAKE
+from services.plans.tables import LOOPS as PLANS
 from shared.contracts.codes import AttendanceLoop, FollowupLoop, IntakeLoop, PlansLoop
 from shared.contracts.event import OpenEnum
+from shared.loops import LoopRule
 
 ROOT = Path(__file__).parents[2]
+TABLES: tuple[Mapping[Any, LoopRule], ...] = (INTAKE, PLANS, ATTENDANCE, FOLLOWUP)
 LISTS: dict[str, type[OpenEnum]] = {
     "intake": IntakeLoop,
     "plans": PlansLoop,
@@ -233,6 +243,24 @@ def test_every_kind_is_opened_somewhere_or_says_why_not(
 )
 def test_the_place_names_it(kind: OpenEnum, module: str, _tests: tuple[str, ...]) -> None:
     assert _name(kind) in _source(f"services/{_service(kind)}/{module}")
+
+
+def test_the_tables_cover_exactly_the_kinds_that_are_opened() -> None:
+    assert {_name(kind) for table in TABLES for kind in table} == {_name(k) for k, *_ in OPENED}
+
+
+NOT_A_DAY = {
+    "PlansLoop.PLAN_REVIEW": 7,
+    "PlansLoop.CONTINUED_SERVICE": 3,
+    "PlansLoop.AFTERCARE_PLAN": 3,
+    "FollowupLoop.LOST_CONTACT": 30,
+}
+
+
+def test_the_next_owner_has_a_day_unless_the_table_gives_more() -> None:
+    again = {_name(kind): row.again for table in TABLES for kind, row in table.items()}
+    assert again == {name: timedelta(days=NOT_A_DAY.get(name, 1)) for name in again}
+    assert RISK_TO_LIFE.again == timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("kind", "why"), NOBODY_WAITS)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode.episode_state import PRESENT, EpisodeState, Seen
+from services.attendance.episode.episode_state import EpisodeState, Seen
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus
 from shared.decision import Cause, Decision
@@ -19,41 +19,41 @@ from shared.decision import Cause, Decision
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
 REMEMBERED: Final = timedelta(days=92)
-"""How long before the latest roll single sessions are remembered here; weeks keep their totals for good."""
+"""How long before the latest roll single sessions are stored here; the totals of weeks are stored for good."""
 SILENCE: Final = "silence"
 
 Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
 
 
-def begun(state: EpisodeState) -> EpisodeState:
-    """From the admission on, the person is expected to be heard of."""
+def start(state: EpisodeState) -> EpisodeState:
+    """From the admission on, silence counts."""
     since = state.last_contact_at
     if since is None or state.left_at is not None:
         return state
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
-def saw(
+def record_status(
     state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:
-    """A roll says, or says otherwise than before, whether the person was there.
+    """Record whether the person was there, by a roll or by its correction.
 
-    Each step of the program's absence policy is said once per run, however late its rolls are called.
+    Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
     before = state.absences_consecutive
     state = state.replace(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
-    state, silent = listen(state, cause)
+    state, silent = watch_silence(state, cause)
     in_a_row = state.absences_consecutive
     if not silent and any(before < step <= in_a_row for step in steps):
         return state, (threshold(state, cause.now),)
     return state, silent
 
 
-def listen(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
-    """Wait for the next sign of the person: silence is counted from the last one.
+def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
+    """Set the deadline of silence, which counts from the last contact.
 
-    When a correction takes the last sign back, silence may have lasted too long already; then that is said now.
+    When a correction removes the last contact, silence may have lasted too long already; then it is published now.
     """
     since = state.last_contact_at
     if since is None or state.left_at is not None or state.void:
@@ -62,7 +62,7 @@ def listen(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]
     if at > cause.now:
         return state.arm(SILENCE, at), ()
     if SILENCE not in state.deadlines:
-        return state, ()  # it was said when it began
+        return state, ()  # it was published when it was reached
     return state.disarm(SILENCE), (threshold(state, cause.now),)
 
 
@@ -84,6 +84,6 @@ def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThreshold
 def _remembered(seen: dict[str, Seen]) -> dict[str, Seen]:
     """The sessions of the last three months, and the last one at which the person was there."""
     since = max(one.at for one in seen.values()) - REMEMBERED
-    there = [key for key, one in seen.items() if one.status in PRESENT]
+    there = [key for key, one in seen.items() if one.status.is_present]
     last = max(there, key=lambda key: (seen[key].at, key), default=None)
     return {key: one for key, one in seen.items() if one.at >= since or key == last}

@@ -1,20 +1,22 @@
 """What attendance knows of an episode, and what every rule about it shares. Pure: no clock, no ids, no I/O.
 
-The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (what sessions tell an
-episode), `seats.py` (its places in groups), `screens.py` and its neighbours; `heard.py` puts them together.
+The rules stand by theme: `weeks.py` (hours), `absences.py` (misses and silence), `rolls.py` (handoffs of sessions),
+`seats.py` (places in groups), `../screening/` (screens and breath tests); `../event_handlers.py` combines them.
 Thresholds marked "house rule" are defaults, not official criteria: docs/domain.md 3 (Hours, attendance and screens).
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Final
 
 from pydantic import Field
 
 from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
+from services.attendance.loop_table import LOOPS
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -25,22 +27,17 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import (
     AttendanceLoop,
-    ClearedReason,
     LevelOfCare,
     Modality,
     Population,
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, Handoff, HandoffBody
+from shared.decision import Events, Handoff, HandoffBody, Handoffs
 from shared.errors import NotYetKnown, Refused
-from shared.loops import CareState, Loop, close_loop, close_loops, miss, must_stand
+from shared.loops import CareState, LoopEvents, LoopRule, must_stand
 
-LOOK_AGAIN: Final = timedelta(hours=24)
-"""After a missed deadline the next owner has this long. House rule."""
-
-
-# --- what other records of this service tell an episode -------------------------------------------------
+# --- handoffs between sessions and episodes --------------------------------------------------------------
 
 
 class Booked(HandoffBody):
@@ -57,7 +54,7 @@ class Booked(HandoffBody):
 
 
 class RollCalled(HandoffBody):
-    """To an episode: the roll of this session says this of you."""
+    """To an episode: the roll of this session was called, with this entry for you."""
 
     session_id: str
     booked: Booked
@@ -95,7 +92,7 @@ class LeftRoster(HandoffBody):
 
 
 class Admission(Value):
-    """What intake said at admission, as far as attendance needs it."""
+    """What intake published at admission, as far as attendance needs it."""
 
     level: LevelOfCare
     population: Population
@@ -108,7 +105,7 @@ class Admission(Value):
 
 
 class Seen(Value):
-    """What a roll said of one session: whether the person was there, and whether a miss was excused."""
+    """The roll's entry for one session: whether the person was there, and whether a miss was excused."""
 
     at: datetime
     status: AttendanceStatus
@@ -122,7 +119,7 @@ class Seat(Value):
 
 
 class Waiting(Value):
-    """The person waits for a place; a seat may be kept for them meanwhile."""
+    """The person is on a waiting list; a seat may be held for them meanwhile."""
 
     track: str
     position: int | None = None
@@ -152,12 +149,16 @@ class Pause(Value):
 CLOSED_IN_PAUSE: Final = frozenset(
     {Modality.GROUP, Modality.PSYCHOEDUCATION, Modality.FAMILY, Modality.WELLNESS}
 )
-"""What a pause keeps a person from. Individual sessions, medication and case management are never withheld."""
+"""What a pause excludes a person from. Individual sessions, medication and case management are never withheld."""
 
 
 class EpisodeState(CareState):
     """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
+    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
+        AttendanceLoop, attendance.LoopEscalated, attendance.EscalationCleared
+    )
     admission: Admission | None = None
     oriented_at: datetime | None = None
     discharged_at: datetime | None = None
@@ -172,7 +173,7 @@ class EpisodeState(CareState):
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
     seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """What rolls said of the last three months, by session."""
+    """The rolls' entries of the last three months, by session."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
@@ -206,6 +207,11 @@ class EpisodeState(CareState):
         return ProgramTerms() if self.admission is None else self.admission.terms
 
     @property
+    def time_zone(self) -> str:
+        """The facility's time zone; until the admission names it, days are counted in UTC."""
+        return "UTC" if self.admission is None else self.admission.time_zone
+
+    @property
     def pause(self) -> Pause | None:
         """The pause that lasts."""
         return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None
@@ -213,7 +219,7 @@ class EpisodeState(CareState):
     @property
     def last_contact_at(self) -> datetime | None:
         """When the person was last there: at a session, or at the admission."""
-        there = [seen.at for seen in self.seen.values() if seen.status in PRESENT]
+        there = [seen.at for seen in self.seen.values() if seen.status.is_present]
         if self.admission is not None:
             there.append(self.admission.admitted_at)
         return max(there, default=None)
@@ -232,12 +238,8 @@ class EpisodeState(CareState):
         return sum(since is None or moment > since for moment in self.no_shows)
 
 
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
-"""The answers of a roll that mean that the person was there."""
-
-E = TypeVar("E", bound=EpisodeState)
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
 
 
 def known(state: EpisodeState) -> Admission:
@@ -271,45 +273,11 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
     )
 
 
-# --- open loops -----------------------------------------------------------------------------------------
+# --- sessions ------------------------------------------------------------------------------------------
 
 
-def on_loop_deadline(state: E, name: str, cause: Cause) -> Decision[E]:
-    """The owner of a loop let its deadline pass: the next owner is told."""
-    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-    event = attendance.LoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-    return Decision(state, (event,))
-
-
-def done(
-    state: E,
-    kind: AttendanceLoop,
-    loop_id: str,
-    reason: ClearedReason = ClearedReason.RESOLVED,
-) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
-    """A loop is closed, and what was said of its escalation is taken back."""
-    state, escalated = close_loop(state, kind, loop_id)
-    return state, () if escalated is None else cleared([escalated], reason)
-
-
-def all_done(state: E, reason: ClearedReason) -> tuple[E, tuple[attendance.EscalationCleared, ...]]:
-    """Nothing is waited for any more."""
-    state, escalated = close_loops(state)
-    return state, cleared(escalated, reason)
-
-
-def cleared(
-    escalated: tuple[Loop, ...] | list[Loop], reason: ClearedReason
-) -> tuple[attendance.EscalationCleared, ...]:
-    """Take back what was said of these loops."""
-    return tuple(
-        attendance.EscalationCleared(loop=AttendanceLoop(loop.kind), **loop.clearance(reason))
-        for loop in escalated
-    )
-
-
-def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> tuple[Handoff, ...]:
-    """Tell sessions that this person will not come."""
+def not_expected(episode_id: str, session_ids: tuple[str, ...]) -> Handoffs:
+    """Handoffs that take this person off the rosters of sessions."""
     return tuple(
         Handoff(f"session/{session_id}", LeftRoster(episode_id=episode_id))
         for session_id in session_ids

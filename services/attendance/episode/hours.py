@@ -8,15 +8,15 @@ What a level asks for stands in the program's terms, pinned at admission.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from shared import calendar
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import LevelOfCare, Modality, Population, Value
 from shared.contracts.terms import HoursBand, ProgramTerms
 
-DAYS_PER_WEEK: Final = 7
+WEEK: Final = timedelta(days=calendar.DAYS_PER_WEEK)
 PROJECTION: Final = (2, time(20, 0))
 """Wednesday 20:00 local: late enough to know, early enough to book a make-up. House rule."""
 MAKE_UP_BOOKED_BY: Final = (4, time(20, 0))
@@ -95,41 +95,30 @@ class WeekTotals(WeekAsks):
 
 def week_of(moment: datetime, time_zone: str) -> date:
     """The Monday of the week that this moment falls into, in the facility's time zone."""
-    day = local_day(moment, time_zone)
-    return day - timedelta(days=day.weekday())
-
-
-def local_day(moment: datetime, time_zone: str) -> date:
-    """The day on the facility's wall calendar."""
-    return moment.astimezone(ZoneInfo(time_zone)).date()
-
-
-def instant(day: date, at: time, time_zone: str) -> datetime:
-    """A local wall time as an instant in UTC. In the hour that clocks repeat, the first one."""
-    return datetime.combine(day, at, ZoneInfo(time_zone)).astimezone(UTC)
+    return calendar.monday_of(calendar.local_day(moment, time_zone))
 
 
 def closes_at(monday: date, time_zone: str) -> datetime:
     """When the week is over: next Monday 00:00 local."""
-    return instant(monday + timedelta(days=DAYS_PER_WEEK), time(0, 0), time_zone)
+    return calendar.midnight(monday + WEEK, time_zone)
 
 
 def projected_at(monday: date, time_zone: str) -> datetime:
-    """When the week is looked at while a shortfall can still be mended."""
+    """When the week is projected, while a shortfall can still be made up."""
     weekday, at = PROJECTION
-    return instant(monday + timedelta(days=weekday), at, time_zone)
+    return calendar.instant(monday + timedelta(days=weekday), at, time_zone)
 
 
 def make_up_booked_by(monday: date, time_zone: str) -> datetime:
     """Until when somebody has to have booked what is missing."""
     weekday, at = MAKE_UP_BOOKED_BY
-    return instant(monday + timedelta(days=weekday), at, time_zone)
+    return calendar.instant(monday + timedelta(days=weekday), at, time_zone)
 
 
 def counts(
     modality: Modality, *, family_only: bool = False, service_counts: bool | None = None
 ) -> bool:
-    """Whether a session's minutes count: by its modality, or because the plan says so of an ancillary service.
+    """Whether a session's minutes count: by its modality, or by the plan for an ancillary service.
 
     A family session without the patient gives the patient no hours. House rule, docs/domain.md 3.3 (Hours).
     """
@@ -153,7 +142,7 @@ def asks(
     nothing, because nothing is offered on them. Minutes are rounded down. The ceiling is
     the highest of the week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
-    days = [monday + timedelta(days=n) for n in range(DAYS_PER_WEEK)]
+    days = [monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK)]
     bands: list[HoursBand | None] = []
     for day in days:
         at_day = [level for since, level in levels if since <= day]
@@ -164,9 +153,9 @@ def asks(
     ceilings = [None if band is None else band.minutes_ceiling for band in bands]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
     return WeekAsks(
-        minutes_threshold=sum(floors) // DAYS_PER_WEEK,
+        minutes_threshold=sum(floors) // calendar.DAYS_PER_WEEK,
         minutes_ceiling=max(known) if known and len(known) == len(ceilings) else None,
-        prorated=len(bands) < DAYS_PER_WEEK or len(set(floors)) > 1,
+        prorated=len(bands) < calendar.DAYS_PER_WEEK or len(set(floors)) > 1,
     )
 
 

@@ -1,6 +1,6 @@
 """Mutual support and the family: meetings of any fellowship, and who comes along. Pure, like all rules.
 
-A meeting is a date, a fellowship and how it was verified; nothing that was said there. Nobody is made to go to a
+A meeting is a date, a fellowship and how it was verified; nothing that was spoken of there. Nobody is made to go to a
 religious one: the patient chooses an alternative or opts out, and neither has a consequence:
 docs/domain.md 3.10 (Mutual support). The family's minutes count toward hours only with the patient there, which the
 roll says.
@@ -8,13 +8,13 @@ roll says.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-from services.attendance.episode.episode_state import PRESENT, Admission, EpisodeState, in_care
+from services.attendance.episode.episode_state import Admission, EpisodeState, in_care
 from services.attendance.episode.hours import week_of
 from services.attendance.episode.values import FamilyVisit
+from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import Modality, Value
@@ -29,7 +29,7 @@ MEETINGS_A_WEEK: Final = 50
 
 
 class Visit(Value):
-    """What is told of somebody's part in a family session."""
+    """One person's part in a family session."""
 
     session_id: str
     attendee_id: str
@@ -50,29 +50,26 @@ def log_meeting(
 ) -> Decision[EpisodeState]:
     """The person was at a meeting. It counts for the week it was in, and never toward hours."""
     admission = in_care(state)
-    zone = ZoneInfo(admission.time_zone)
-    if not (
-        admission.admitted_at.astimezone(zone).date()
-        <= attended_on
-        <= cause.now.astimezone(zone).date()
-    ):
+    zone = admission.time_zone
+    first_on = calendar.local_day(admission.admitted_at, zone)
+    if not first_on <= attended_on <= calendar.local_day(cause.now, zone):
         raise Invalid("attended-on-impossible", "A meeting lies between the admission and today.")
-    week = _monday(attended_on)
+    week = calendar.monday_of(attended_on).isoformat()
     meetings = {**state.support.meetings, week: state.support.meetings.get(week, 0) + 1}
     if meetings[week] > MEETINGS_A_WEEK:
         raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
-    kept = dict(sorted(meetings.items())[-WEEKS_KEPT:])
+    recent = dict(sorted(meetings.items())[-WEEKS_KEPT:])
     event = attendance.MutualSupportLogged(
         fellowship=fellowship, attended_on=attended_on, verification=verification
     )
-    support = state.support.replace(meetings=kept)
+    support = state.support.replace(meetings=recent)
     return Decision(state.replace(support=support), (event,))
 
 
 def choose(
     state: EpisodeState, *, opted_out: bool, alternatives: tuple[Fellowship, ...]
 ) -> Decision[EpisodeState]:
-    """The patient chooses where to go, or not to. Whoever does not opt out has a secular meeting among the choices.
+    """The patient chooses where to go, or opts out. Otherwise a secular meeting is among the choices.
 
     Courts treat a compelled religious program without a secular option as a violation: docs/domain.md 3.10.
     """
@@ -115,7 +112,7 @@ def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
 
 
 def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision[EpisodeState]:
-    """Somebody of the family took part. Who it is stays an opaque id; the same visit told again is no second one.
+    """Somebody of the family took part. Who it is stays an opaque id; the same visit recorded again is no second one.
 
     The patient's own minutes come from the roll of a session of the family; this only has to agree with it.
     """
@@ -126,7 +123,7 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
     ):
         return Decision(state, answer={"session_id": visit.session_id})
     seen = state.seen.get(visit.session_id)
-    if visit.patient_present and seen is not None and seen.status not in PRESENT:
+    if visit.patient_present and seen is not None and not seen.status.is_present:
         raise Refused(
             "patient-was-absent",
             "The roll says that the patient was not there.",
@@ -142,8 +139,8 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         patient_present=visit.patient_present,
         kind=visit.kind,
     )
-    kept = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
-    return Decision(state.replace(family=kept), (event,), answer={"session_id": visit.session_id})
+    visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
+    return Decision(state.replace(family=visits), (event,), answer={"session_id": visit.session_id})
 
 
 _WITH_FAMILY: Final = frozenset({Modality.FAMILY, Modality.PSYCHOEDUCATION, Modality.INDIVIDUAL})
@@ -164,10 +161,6 @@ def family_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
         "met": len(sessions) >= admission.terms.family_per_week,
         "kinds_this_week": sorted({v.kind for v in visits if v.kind is not None}),
     }
-
-
-def _monday(day: date) -> str:
-    return (day - timedelta(days=day.weekday())).isoformat()
 
 
 def _this_monday(admission: Admission, now: datetime) -> str:

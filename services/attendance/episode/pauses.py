@@ -2,7 +2,7 @@
 
 Supported, and never a default: only terms that name both numbers lead to one: docs/domain.md 3.9 (Absence).
 It ends by its day, by a decision, or when an absence turns out to be none. Care is not withheld: individual sessions,
-medication and case management go on. The seat is kept, the days ask for no hours, and from the first day on somebody
+medication and case management go on. The seat stays taken, the days ask for no hours, and from the first day somebody
 owns the person's return.
 """
 
@@ -13,30 +13,24 @@ from typing import Final
 
 from services.attendance.episode import weeks
 from services.attendance.episode.episode_state import (
-    PRESENT,
     EpisodeState,
     Pause,
-    done,
+    StateAndEvents,
     in_care,
     is_paused,
     not_expected,
 )
+from shared import loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceEvent, PauseEnd
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.contracts.attendance import PauseEnd
+from shared.contracts.codes import AttendanceLoop, ClearedReason
+from shared.decision import Cause, Decision, Events, Handoffs, derive_id
 from shared.errors import Refused
-from shared.loops import open_loop
 
 OVER: Final = "pause-over"
-RETURN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-RETURN_WITHIN: Final = timedelta(days=7)
-"""From the end of a pause to the first session after it. House rule."""
-
-Step = tuple[EpisodeState, tuple[AttendanceEvent, ...], tuple[Handoff, ...]]
 
 
-def consider(state: EpisodeState, cause: Cause) -> Step:
+def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
     """What the absences that are known now mean: a pause, the end of one that was a mistake, or a return."""
     limit, days = state.terms.exclusion_absences, state.terms.exclusion_days
     if limit is None or days is None or state.left_at is not None or state.void:
@@ -45,10 +39,10 @@ def consider(state: EpisodeState, cause: Cause) -> Step:
     if state.pause is None and missed >= limit:
         return _begin(state, missed, cause.now + timedelta(days=days), cause)
     if state.pause is not None and missed < limit:
-        state, said = _end(state, PauseEnd.CORRECTED, cause)
-        return state, said, ()
-    state, said = _returned(state, cause)
-    return state, said, ()
+        state, events = _end(state, PauseEnd.CORRECTED, cause)
+        return state, events, ()
+    state, events = _returned(state, cause)
+    return state, events, ()
 
 
 def _missed(state: EpisodeState) -> int:
@@ -57,7 +51,9 @@ def _missed(state: EpisodeState) -> int:
     return sum(not spent or at > spent[-1] for at in state.no_shows)
 
 
-def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> Step:
+def _begin(
+    state: EpisodeState, missed: int, until: datetime, cause: Cause
+) -> tuple[EpisodeState, Events, Handoffs]:
     state = state.replace(pauses=(*state.pauses, Pause(since=cause.now, until=until)))
     kept_from = tuple(
         key
@@ -66,46 +62,40 @@ def _begin(state: EpisodeState, missed: int, until: datetime, cause: Cause) -> S
     )
     bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
     state = _expect_back(state.replace(bookings=bookings).arm(OVER, until), until, cause)
-    state, said = weeks.reconsider(state, cause)
+    state, events = weeks.reconsider(state, cause)
     paused = attendance.ParticipationPaused(
         absences_unexcused=missed, paused_at=cause.now, resumes_at=until
     )
-    return state, (paused, *said), not_expected(cause.subject_id, kept_from)
+    return state, (paused, *events), not_expected(cause.subject_id, kept_from)
 
 
-def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> weeks.Step:
+def _end(state: EpisodeState, how: PauseEnd, cause: Cause) -> StateAndEvents:
     *before, pause = state.pauses
     ended = pause.replace(ended=how, until=min(pause.until, cause.now))
     state = state.replace(pauses=(*before, ended)).disarm(OVER)
     resumed = attendance.ParticipationResumed(resumed_at=cause.now, reason=how)
-    state, said = weeks.reconsider(state, cause)
+    state, events = weeks.reconsider(state, cause)
     if how is not PauseEnd.CORRECTED:
-        return _expect_back(state, cause.now, cause), (resumed, *said)
+        return _expect_back(state, cause.now, cause), (resumed, *events)
     loop = AttendanceLoop.RETURN_AFTER_PAUSE
-    state, cleared = done(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
-    return state, (resumed, *said, *cleared)
+    state, cleared = loops.close(state, loop, _loop_id(state, cause), ClearedReason.SUPERSEDED)
+    return state, (resumed, *events, *cleared)
 
 
 def _expect_back(state: EpisodeState, from_at: datetime, cause: Cause) -> EpisodeState:
     """Somebody sees to it that the person comes back when they may."""
-    return open_loop(
-        state,
-        AttendanceLoop.RETURN_AFTER_PAUSE,
-        _loop_id(state, cause),
-        deadline_at=from_at + RETURN_WITHIN,
-        owners=RETURN_OWNERS,
-        cause=cause,
-    )
+    loop_id = _loop_id(state, cause)
+    return loops.open_loop(state, AttendanceLoop.RETURN_AFTER_PAUSE, loop_id, cause, since=from_at)
 
 
-def _returned(state: EpisodeState, cause: Cause) -> weeks.Step:
+def _returned(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """The first session after the pause is the return, whenever its roll is called."""
     if state.pause is not None or not state.pauses:
         return state, ()
     until = state.pauses[-1].until
-    if not any(s.status in PRESENT and s.at >= until for s in state.seen.values()):
+    if not any(s.status.is_present and s.at >= until for s in state.seen.values()):
         return state, ()
-    return done(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
+    return loops.close(state, AttendanceLoop.RETURN_AFTER_PAUSE, _loop_id(state, cause))
 
 
 def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:

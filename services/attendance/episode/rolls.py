@@ -1,7 +1,7 @@
-"""What sessions tell an episode: booked, called off, there or not, and what of that was wrong. Pure, like all rules.
+"""Handoffs of sessions to an episode: booked, cancelled, attended or missed, corrected. Pure, like all rules.
 
 Credit is never more than was planned; who came late or left early is credited the minutes they were there. A
-correction never edits what was said: it says what holds now, and a week that was closed is evaluated once more.
+correction never edits what was published: it publishes what holds now, and a closed week is evaluated once more.
 Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
@@ -11,7 +11,6 @@ from typing import Final
 
 from services.attendance.episode import absences, hours, pauses, weeks
 from services.attendance.episode.episode_state import (
-    PRESENT,
     Booked,
     Corrected,
     Dropped,
@@ -24,7 +23,7 @@ from services.attendance.episode.episode_state import (
 from services.attendance.episode.hours import Booking
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import Absence, Arrival, AttendanceStatus
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 
 _ARRIVALS: Final = {
     AttendanceStatus.ATTENDED: Arrival.ATTENDED,
@@ -38,11 +37,11 @@ _ABSENCES: Final = {
 
 
 def booked(state: EpisodeState, body: Booked, cause: Cause) -> Decision[EpisodeState]:
-    """A session stands in the person's week; a session of someone who is gone is told so."""
+    """Book a session in the person's week; the session of a person who has left gets its roster corrected."""
     if not expects(state, body.starts_at) or is_paused(state, body.starts_at, body.modality):
         return Decision(state, (), not_expected(cause.subject_id, (body.session_id,)))
-    state, said = weeks.put(state, body.session_id, None, _booking(state, body), cause)
-    return Decision(state, said)
+    state, events = weeks.put(state, body.session_id, None, _booking(state, body), cause)
+    return Decision(state, events)
 
 
 def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[EpisodeState]:
@@ -51,24 +50,26 @@ def dropped(state: EpisodeState, body: Dropped, cause: Cause) -> Decision[Episod
     if booking is None:
         return Decision(state)
     cancelled = booking.replace(cancelled_by=body.cancelled_by)
-    state, said = weeks.put(state, body.session_id, booking, cancelled, cause)
-    return Decision(state, said)
+    state, events = weeks.put(state, body.session_id, booking, cancelled, cause)
+    return Decision(state, events)
 
 
 def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision[EpisodeState]:
-    """Credit the minutes, or count the absence. Nobody is absent from what a pause keeps them from."""
+    """Credit the minutes, or count the absence. Nobody is absent from what a pause excludes them from."""
     if not expects(state, body.booked.starts_at):
         return Decision(state)
-    if body.status not in PRESENT and is_paused(state, body.booked.starts_at, body.booked.modality):
+    if not body.status.is_present and is_paused(state, body.booked.starts_at, body.booked.modality):
         return Decision(state)
     before = state.bookings.get(body.session_id) or _booking(state, body.booked)
-    there = body.status in PRESENT
+    there = body.status.is_present
     after = before.replace(
         status=body.status,
         minutes_credited=credited(body.booked, body.status, body.minutes_present),
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
-    state, reached = absences.saw(state, body.session_id, before.starts_at, body.status, cause)
+    state, reached = absences.record_status(
+        state, body.session_id, before.starts_at, body.status, cause
+    )
     if there:
         event: attendance.AttendanceEvent = attendance.SessionAttended(
             session_id=body.session_id,
@@ -85,12 +86,12 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
             modality=before.modality,
             absence=_ABSENCES[body.status],
         )
-    state, said, handoffs = pauses.consider(state, cause)
-    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *events), handoffs)
 
 
 def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
-    """What the roll said of the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
+    """The roll's entry for the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
     if not expects(state, body.booked.starts_at):
         return Decision(state)
     known = state.bookings.get(body.session_id) or _booking(state, body.booked)
@@ -105,29 +106,31 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
         reason=body.reason,
     )
     state, evaluated = weeks.put(state, body.session_id, before, after, cause)
-    state, reached = absences.saw(state, body.session_id, known.starts_at, body.status_after, cause)
-    state, said, handoffs = pauses.consider(state, cause)
-    return Decision(state, (event, *evaluated, *reached, *said), handoffs)
+    state, reached = absences.record_status(
+        state, body.session_id, known.starts_at, body.status_after, cause
+    )
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (event, *evaluated, *reached, *events), handoffs)
 
 
 def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) -> int:
     """The minutes that a roll gives: those the person was there, and at most the planned ones."""
-    return min(minutes_present, booked_as.minutes_planned) if status in PRESENT else 0
+    return min(minutes_present, booked_as.minutes_planned) if status.is_present else 0
 
 
 def ancillary_added(
     state: EpisodeState, event: plans.AncillaryServiceAdded, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The plan says whether a further service counts toward the hours; sessions of it count accordingly."""
+    """The plan decides whether a further service counts toward the hours; its sessions count accordingly."""
     kind = event.kind.value
     state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
-    said: weeks.Said = ()
+    events: Events = ()
     for session_id, booking in state.bookings.items():
         if booking.service == kind and booking.counts != event.counts_toward_hours:
             after = booking.replace(counts=event.counts_toward_hours)
-            state, told = weeks.put(state, session_id, booking, after, cause)
-            said += told
-    return Decision(state, said)
+            state, evaluated = weeks.put(state, session_id, booking, after, cause)
+            events += evaluated
+    return Decision(state, events)
 
 
 def _booking(state: EpisodeState, body: Booked) -> Booking:

@@ -1,39 +1,34 @@
-"""An episode's places in groups: what groups tell it, and what it asks of them. Pure, like all rules.
+"""An episode's seats in groups: handoffs from groups, and requests to them. Pure, like all rules.
 
 The group's record alone owns the seats, so that two people never get the last one. An episode asks for a seat to be
-held, confirmed or freed, and says to the world what the group decided: `seat-reserved` and `seat-released`, each once.
+held, confirmed or freed, and publishes what the group decided: `seat-reserved` and `seat-released`, each once.
 A held seat becomes the person's with the admission; it falls free when they leave, in whichever way. Source:
 docs/domain.md 3.4 (Groups), scenarios 5 and 9.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting, done
+from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting
+from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
-from shared.contracts.codes import AttendanceLoop, Role
+from shared.contracts.codes import AttendanceLoop
 from shared.contracts.intake import WaitlistExit
-from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, derive_id
 from shared.errors import Refused
-from shared.loops import must_stand, open_loop
+from shared.loops import must_stand
 
-SEAT_OWNERS: Final = (Role.INTAKE_COORDINATOR, Role.PROGRAM_DIRECTOR)
-SEAT_WITHIN: Final = timedelta(hours=24)
-"""Somebody counts on a seat that is not there: within a day somebody finds another one. House rule."""
 LEVEL: Final = "level"
-
-Handoffs = tuple[Handoff, ...]
-Said = tuple[attendance.AttendanceEvent, ...]
 
 
 # --- between an episode and a group ----------------------------------------------------------------------
 
 
 class HoldSeat(HandoffBody):
-    """To a group: keep a seat for this person until then."""
+    """To a group: hold a seat for this person until then."""
 
     episode_id: str
     until: datetime
@@ -76,17 +71,17 @@ class SeatMissing(HandoffBody):
 
 
 def may_have_one(state: EpisodeState) -> None:
-    """Whether a seat can be kept for this person. Raises why not."""
+    """Check that a seat can be held for this person. Raises why not."""
     must_stand(state)
     if gone(state) is not None:
         raise Refused("episode-closed", "The person is not in this program any more.")
 
 
-# --- what groups tell an episode -------------------------------------------------------------------------
+# --- handoffs of groups to an episode --------------------------------------------------------------------
 
 
 def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[EpisodeState]:
-    """The group has a seat for the person; whoever is gone by now gives it back."""
+    """The group has a seat for the person; a person who has left meanwhile gives it back."""
     reason = gone(state) or _moved_on(state, body.level_code, cause.now)
     seat = Seat(level_code=body.level_code, held_until=body.held_until)
     state = state.replace(seats={**state.seats, body.group_id: seat})
@@ -95,12 +90,12 @@ def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[Episod
     )
     if reason is not None:
         return Decision(state, (event,), (_release(cause, body.group_id, reason),))
-    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
+    state, cleared = loops.close(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
     return Decision(state, (event, *cleared), confirmations(state, cause))
 
 
 def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[EpisodeState]:
-    """The seat is free again: said once, for a seat that the person had."""
+    """The seat is free again: published once, for a seat that the person had."""
     if body.group_id not in state.seats:
         return Decision(state)
     seats = {group: seat for group, seat in state.seats.items() if group != body.group_id}
@@ -114,14 +109,7 @@ def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[Ep
     """A seat was offered, or counted on, and is not there: somebody has to find another one."""
     if gone(state) is not None:
         return Decision(state)
-    state = open_loop(
-        state,
-        AttendanceLoop.SEAT,
-        _loop_id(cause, body.group_id),
-        deadline_at=cause.now + SEAT_WITHIN,
-        owners=SEAT_OWNERS,
-        cause=cause,
-    )
+    state = loops.open_loop(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id), cause)
     return Decision(state)
 
 
@@ -129,7 +117,7 @@ def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[Ep
 
 
 def confirmations(state: EpisodeState, cause: Cause) -> Handoffs:
-    """A held seat becomes the person's with the admission, whichever is heard first."""
+    """A held seat becomes the person's with the admission, whichever event arrives first."""
     if state.admission is None or gone(state) is not None:
         return ()
     return tuple(
@@ -179,14 +167,14 @@ def level_takes_effect(state: EpisodeState, cause: Cause) -> Decision[EpisodeSta
 def joined(
     state: EpisodeState, event: intake.WaitlistJoined, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person waits for a place on a track: the demand that a group's page shows."""
+    """The person is on the waiting list of a track: the demand that a group's page shows."""
     return Decision(state.replace(waiting=Waiting(track=event.track, position=event.position)))
 
 
 def offered(
     state: EpisodeState, event: intake.WaitlistOffered, cause: Cause
 ) -> Decision[EpisodeState]:
-    """An offer keeps the seat for this person until it lapses, and the seat of an earlier offer falls free."""
+    """An offer holds the seat for this person until it lapses; the seat of an earlier offer is freed."""
     before = None if state.waiting is None else state.waiting.group_id
     waiting = Waiting(
         track=event.track, group_id=event.group_id, offer_expires_at=event.offer_expires_at
@@ -203,7 +191,7 @@ def offered(
 def waiting_ended(
     state: EpisodeState, event: intake.WaitlistLeft, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Who accepted has the seat; of whoever waits no longer it falls free."""
+    """A person who accepted the offer has the seat; otherwise the seat is freed."""
     group = None if state.waiting is None else state.waiting.group_id
     state = state.replace(waiting=None)
     if group is None:
@@ -211,7 +199,7 @@ def waiting_ended(
     if event.reason is WaitlistExit.ACCEPTED:
         body = ConfirmSeat(episode_id=cause.subject_id)
         return Decision(state, (), (Handoff(f"group/{group}", body),))
-    state, cleared = done(state, AttendanceLoop.SEAT, _loop_id(cause, group))
+    state, cleared = loops.close(state, AttendanceLoop.SEAT, _loop_id(cause, group))
     expired = event.reason is WaitlistExit.EXPIRED
     reason = SeatReleaseReason.HOLD_EXPIRED if expired else SeatReleaseReason.WITHDRAWN
     return Decision(state, cleared, (_release(cause, group, reason),))
@@ -223,7 +211,7 @@ def waiting_ended(
 def transfer_initiated(
     state: EpisodeState, _event: plans.TransferInitiated, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """This program stays responsible until the first contact elsewhere: the seat is kept."""
+    """This program stays responsible until the first contact elsewhere: the seat stays taken."""
     return Decision(state.replace(transferring=True))
 
 

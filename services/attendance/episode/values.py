@@ -1,4 +1,4 @@
-"""What an episode keeps of breath tests, mutual support, the family, the draw and incentives: values without rules."""
+"""Values that an episode stores of breath tests, mutual support, the family, the draw and incentives. No rules."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Paid(Value):
 
 
 class Draw(Value):
-    """The random draw that a person takes part in. Nothing of what is to come is kept."""
+    """The random draw that a person takes part in. Nothing about future draws is stored."""
 
     since: datetime
     """When the person was first in a draw: from then on the longest time between screens is watched."""
@@ -84,7 +84,7 @@ class Draw(Value):
     """The last local day on which there was a draw: one a day."""
 
 
-# --- what an episode tells the ledger of its person -------------------------------------------------------
+# --- handoffs of an episode to the ledger of its person ---------------------------------------------------
 
 
 class Earned(HandoffBody):

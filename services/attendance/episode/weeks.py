@@ -1,35 +1,27 @@
-"""An episode's weeks: what stands in them, what they ask for, and what is said of them. Pure, like all rules.
+"""An episode's weeks: their sessions, their required minutes, and their evaluation. Pure, like all rules.
 
 Every rule here leads to the same weeks in whichever order its facts come: a week that is over is evaluated again when a
-late roll, a correction, a change of level or a discharge says something else of it, and the later evaluation holds.
+late roll, a correction, a change of level or a discharge changes it, and the later evaluation holds.
 Source: house rules, docs/domain.md 3.3 (Hours).
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any
 
 from services.attendance.episode import hours
-from services.attendance.episode.episode_state import Admission, EpisodeState, done
+from services.attendance.episode.episode_state import Admission, EpisodeState, StateAndEvents
 from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
+from services.attendance.loop_table import LOOPS
+from shared import calendar, loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceEvent
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Role
-from shared.decision import Cause, Decision, derive_id
+from shared.contracts.codes import AttendanceLoop, ClearedReason
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown, Unknown
-from shared.loops import open_loop
-
-MAKE_UP_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR)
-"""Who books what is missing in a week, and who sees to it that it is done."""
-MAKE_UP_WITHIN: Final = timedelta(hours=24)
-"""The least time somebody has to book a make-up. House rule."""
-
-Said = tuple[AttendanceEvent, ...]
-Step = tuple[EpisodeState, Said]
 
 
-def begun(state: EpisodeState, cause: Cause) -> EpisodeState:
+def start(state: EpisodeState, cause: Cause) -> EpisodeState:
     """Weeks are counted from the day of admission."""
     admission = _known(state)
     monday = hours.week_of(admission.admitted_at, admission.time_zone)
@@ -42,12 +34,12 @@ def put(
     before: Booking | None,
     after: Booking | None,
     cause: Cause,
-) -> tuple[EpisodeState, Said]:
+) -> StateAndEvents:
     """Put a booking where it counts, or take it away. A week that is closed is evaluated once more."""
     booking = after or before
     if booking is None:
         return state, ()
-    bookings = {key: kept for key, kept in state.bookings.items() if key != session_id}
+    bookings = {key: other for key, other in state.bookings.items() if key != session_id}
     zone = _known(state).time_zone
     monday = hours.week_of(booking.starts_at, zone)
     closed = state.weeks.get(monday.isoformat())
@@ -61,7 +53,7 @@ def put(
 
 
 def _stays(booking: Booking) -> bool:
-    """Whether a booking is kept although its week is over: its roll may still be called, or its kind be decided on."""
+    """Whether a booking stays after its week is closed: its roll may still be called, or its kind be decided on."""
     return booking.open or booking.service is not None
 
 
@@ -78,8 +70,10 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     label = monday.isoformat()
     state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
     reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
-    state, closed = done(state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason)
-    following = monday + timedelta(days=hours.DAYS_PER_WEEK)
+    state, closed = loops.close(
+        state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
+    )
+    following = monday + hours.WEEK
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
         state = _arm(state, following, cause.now)
@@ -87,7 +81,7 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
 
 
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Say so while a shortfall can still be mended: what is credited and still booked does not reach the threshold.
+    """Publish a shortfall that can still be made up: what is credited and still booked does not reach the threshold.
 
     The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
     """
@@ -98,12 +92,12 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     event = attendance.WeeklyHoursShortfallDetected(
         week_starts_on=monday, minutes_short=asked - projected, projected=True
     )
-    state, said = watch(state.replace(short_week=monday.isoformat()), cause)
-    return Decision(state, (event, *said))
+    state, events = watch(state.replace(short_week=monday.isoformat()), cause)
+    return Decision(state, (event, *events))
 
 
-def watch(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
-    """A make-up is waited for as long as a week that was foreseen to be short still runs and would still be short."""
+def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """The make-up loop is open while a week that was projected to be short still runs and would still be short."""
     label = state.short_week
     if label is None or label in state.weeks or state.admission is None:
         return state, ()
@@ -111,50 +105,45 @@ def watch(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
     loop_id = _make_up(cause.subject, label)
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if state.left_at is not None:
-        return done(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
+        return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
     if projected >= asks(state, monday).minutes_threshold:
-        return done(state, AttendanceLoop.MAKE_UP, loop_id)
+        return loops.close(state, AttendanceLoop.MAKE_UP, loop_id)
     if state.loop(AttendanceLoop.MAKE_UP, loop_id) is not None:
         return state, ()
-    deadline = max(hours.make_up_booked_by(monday, zone), cause.now + MAKE_UP_WITHIN)
-    state = open_loop(
-        state,
-        AttendanceLoop.MAKE_UP,
-        loop_id,
-        deadline_at=deadline,
-        owners=MAKE_UP_OWNERS,
-        cause=cause,
+    deadline = max(
+        hours.make_up_booked_by(monday, zone), LOOPS[AttendanceLoop.MAKE_UP].deadline(cause.now)
     )
+    state = loops.open_loop(state, AttendanceLoop.MAKE_UP, loop_id, cause, deadline_at=deadline)
     return state, ()
 
 
-def reconsider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
+def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """What weeks ask for may have changed: by a level, or by an end. Weeks that are over are evaluated again.
 
-    A week that begins after the end asks for nothing and is forgotten; a shortfall that was said of it is taken back.
+    A week that begins after the end requires nothing and is removed; a shortfall published for it is retracted.
     """
     if state.admission is None:
         return state, ()
-    said: Said = ()
+    events: Events = ()
     left, zone = state.left_at, state.admission.time_zone
     for label, closed in state.weeks.items():
         monday = date.fromisoformat(label)
         asked = asks(state, monday)
         week = closed.replace(**asked.model_dump())
-        state, told = _evaluated_again(state, monday, closed, week)
-        said += told
-        if left is not None and monday > hours.local_day(left, zone):
+        state, evaluated = _evaluated_again(state, monday, closed, week)
+        events += evaluated
+        if left is not None and monday > calendar.local_day(left, zone):
             state = state.replace(weeks={key: w for key, w in state.weeks.items() if key != label})
     if left is not None:
         after = [
             name
             for name in state.deadlines
             if name.startswith("week-close:")
-            and date.fromisoformat(name.partition(":")[2]) > hours.local_day(left, zone)
+            and date.fromisoformat(name.partition(":")[2]) > calendar.local_day(left, zone)
         ]
         state = state.disarm(*after, "week-projection:*")
     state, cleared = watch(state, cause)
-    return state, (*said, *cleared)
+    return state, (*events, *cleared)
 
 
 # --- what is asked and what is there ---------------------------------------------------------------------
@@ -164,12 +153,12 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     """What a week asks of this person, by the levels that hold in it and the days that belong to the episode."""
     admission = _known(state)
     zone, left = admission.time_zone, state.left_at
-    begins = hours.local_day(admission.admitted_at, zone)
-    changes = [(hours.local_day(one.effective_at, zone), one.level) for one in state.levels]
+    begins = calendar.local_day(admission.admitted_at, zone)
+    changes = [(calendar.local_day(one.effective_at, zone), one.level) for one in state.levels]
     levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
-    last_day = None if left is None else hours.local_day(left, zone)
+    last_day = None if left is None else calendar.local_day(left, zone)
     pauses = [
-        (hours.local_day(p.since, zone), hours.local_day(p.until, zone)) for p in state.pauses
+        (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
     ]
     return hours.asks(levels, admission.population, admission.terms, monday, last_day, pauses)
 
@@ -198,11 +187,11 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
     Raises `Unknown`: no day of that week belongs to the episode, or it lies too far ahead.
     """
     admission = _known(state)
-    begins = hours.local_day(admission.admitted_at, admission.time_zone)
+    begins = calendar.local_day(admission.admitted_at, admission.time_zone)
     left = state.left_at
-    ends = until if left is None else hours.local_day(left, admission.time_zone)
-    monday = day - timedelta(days=day.weekday())
-    if day > until or monday > ends or monday + timedelta(days=hours.DAYS_PER_WEEK) <= begins:
+    ends = until if left is None else calendar.local_day(left, admission.time_zone)
+    monday = calendar.monday_of(day)
+    if day > until or monday > ends or monday + hours.WEEK <= begins:
         raise Unknown("week")
     week, ours = totals(state, monday), bookings_of(state, monday)
     services = () if state.prescribed is None else state.prescribed.services
@@ -223,18 +212,18 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
     }
 
 
-# --- what is said ----------------------------------------------------------------------------------------
+# --- events of a week ------------------------------------------------------------------------------------
 
 
 def _evaluated_again(
     state: EpisodeState, monday: date, before: WeekTotals, after: WeekTotals
-) -> tuple[EpisodeState, Said]:
+) -> StateAndEvents:
     state = state.replace(weeks={**state.weeks, monday.isoformat(): after})
     return state, () if after == before else _evaluated(monday, after, before.minutes_short)
 
 
-def _evaluated(monday: date, week: WeekTotals, said_short: int) -> Said:
-    """What is said of a week that is over; a shortfall only where it is more than was said before."""
+def _evaluated(monday: date, week: WeekTotals, minutes_short_before: int) -> Events:
+    """The events of a week that is over; a shortfall only where it is greater than the one published before."""
     evaluated = attendance.WeeklyHoursEvaluated(
         week_starts_on=monday,
         minutes_threshold=week.minutes_threshold,
@@ -246,7 +235,7 @@ def _evaluated(monday: date, week: WeekTotals, said_short: int) -> Said:
         minutes_ceiling=week.minutes_ceiling,
         over_ceiling=week.over_ceiling or None,
     )
-    if week.minutes_short <= said_short:
+    if week.minutes_short <= minutes_short_before:
         return (evaluated,)
     shortfall = attendance.WeeklyHoursShortfallDetected(
         week_starts_on=monday, minutes_short=week.minutes_short, projected=False

@@ -1,8 +1,8 @@
 """Groups: their seats, held until an instant or taken, and too few people for a group. Pure, like all rules.
 
-One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is told that the
-group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program says
-otherwise; with fewer it is no group, because it is billed and counted as something else. Source:
+One record owns all seats of a group, so of two who ask for the last one, one gets it and the other is refused: the
+group is full. A hold that nobody confirms lapses by itself. Two to twelve people make a group unless the program sets
+other limits; with fewer it is no group, because it is billed and counted as something else. Source:
 docs/domain.md 3.4 (Groups), scenario 9.
 """
 
@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
-from services.attendance.episode.episode_state import LOOK_AGAIN
 from services.attendance.episode.seats import (
     ConfirmSeat,
     HoldSeat,
@@ -24,24 +23,23 @@ from services.attendance.episode.seats import (
     SeatMissing,
 )
 from services.attendance.groups.sessions import NewSession
+from services.attendance.loop_table import LOOPS
+from shared import loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceEvent, SeatReleaseReason
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Role, Value
+from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.codes import AttendanceLoop, ClearedReason, Value
 from shared.contracts.event import OpenEnum
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import LOOP_INDEX, CareState, close_loop, miss, open_loop
+from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
-"""How long a seat is kept for somebody unless they say otherwise. House rule."""
-ENOUGH_WITHIN: Final = timedelta(hours=48)
-"""Within two days somebody decides what becomes of a group that is none. House rule."""
-SIZE_OWNERS: Final = (Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
+"""How long a seat is held unless the request names another time. House rule."""
 HOLD: Final = "hold"
 """The deadline at which a held seat falls free, with the episode."""
 GROUP_INDEX: Final = "group"
-"""The mark of groups that are open, by when they were opened."""
+"""The index of open groups, by when they were opened."""
 
 
 class SizeDecision(OpenEnum):
@@ -60,7 +58,7 @@ class TakenSeat(Value):
 
 
 class NewGroup(Value):
-    """What is needed to open a group. What is left out is as the program says."""
+    """What is needed to open a group. What is left out is taken from the program."""
 
     program: str
     track: str
@@ -75,7 +73,10 @@ class GroupState(CareState):
     """A group and who has a seat in it."""
 
     INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, GROUP_INDEX)
-
+    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
+        AttendanceLoop, attendance.GroupLoopEscalated, attendance.GroupEscalationCleared
+    )
     opened_at: datetime | None = None
     closed_at: datetime | None = None
     program: str = ""
@@ -109,7 +110,7 @@ class GroupState(CareState):
 
     @property
     def confirmed(self) -> tuple[str, ...]:
-        """The people whose seats are taken for good: a session's roster unless it says otherwise."""
+        """The people whose seats are taken for good: a session's roster unless the session names another."""
         return tuple(sorted(e for e, seat in self.seats.items() if seat.held_until is None))
 
     @property
@@ -202,26 +203,27 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
     _open(state)
     if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
         raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
-    state, said = _size_settled(
-        state.replace(size_decision=decision), cause, ClearedReason.RESOLVED
-    )
-    return Decision(state, said)
+    state = state.replace(size_decision=decision)
+    state, events = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
+    return Decision(state, events)
 
 
 def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
-    """The group ends; whoever had a seat needs another one."""
+    """The group ends; every person with a seat needs another one."""
     _open(state)
     freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
-    state, said = _size_settled(freed.state, cause, ClearedReason.WITHDRAWN)
+    state, events = loops.close(
+        freed.state, AttendanceLoop.GROUP_SIZE, cause.subject_id, ClearedReason.WITHDRAWN
+    )
     state = state.replace(closed_at=cause.now)
-    return Decision(state, (*freed.events, *said), freed.handoffs)
+    return Decision(state, (*freed.events, *events), freed.handoffs)
 
 
 # --- what episodes ask -----------------------------------------------------------------------------------
 
 
 def held_for(state: GroupState, body: HoldSeat, cause: Cause) -> Decision[GroupState]:
-    """An offer keeps a seat until it lapses. When there is none, the episode is told."""
+    """An offer holds a seat until it lapses. When there is none, the episode gets `SeatMissing`."""
     seat = state.seats.get(body.episode_id)
     if seat is not None and (seat.held_until is None or seat.held_until >= body.until):
         return Decision(state)
@@ -253,13 +255,6 @@ def hold_lapsed(state: GroupState, episode_id: str, cause: Cause) -> Decision[Gr
     return _free(state, (episode_id,), SeatReleaseReason.HOLD_EXPIRED, cause)
 
 
-def size_overdue(state: GroupState, name: str, cause: Cause) -> Decision[GroupState]:
-    """Nobody decided in time about a group that is too small: the next owner is told."""
-    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-    event = attendance.GroupLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-    return Decision(state, (event,))
-
-
 # --- seats -----------------------------------------------------------------------------------------------
 
 
@@ -273,21 +268,20 @@ def _give(
     state = state.replace(seats={**state.seats, episode_id: seat}).disarm(f"{HOLD}:{episode_id}")
     if until is not None:
         state = state.arm(f"{HOLD}:{episode_id}", until)
-    said: tuple[AttendanceEvent, ...] = ()
+    events: Events = ()
     if not was_full and not state.seats_left:
-        said = (attendance.GroupFilled(**_capacity(state)),)
+        events = (attendance.GroupFilled(**_capacity(state)),)
     if state.is_group:
-        state, cleared = _size_settled(
-            state.replace(was_enough=True, size_decision=None), cause, ClearedReason.RESOLVED
-        )
-        said += cleared
+        state = state.replace(was_enough=True, size_decision=None)
+        state, cleared = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
+        events += cleared
     body = SeatGiven(
         group_id=cause.subject_id,
         seats_left=state.seats_left,
         level_code=state.level_code,
         held_until=until,
     )
-    return Decision(state, said, (Handoff(f"episode/{episode_id}", body),))
+    return Decision(state, events, (Handoff(f"episode/{episode_id}", body),))
 
 
 def _free(
@@ -310,25 +304,10 @@ def _free(
     )
     if closing or state.is_group or not state.was_enough:
         return Decision(state, (), handoffs)
-    state = open_loop(
-        state.replace(was_enough=False),
-        AttendanceLoop.GROUP_SIZE,
-        cause.subject_id,
-        deadline_at=cause.now + ENOUGH_WITHIN,
-        owners=SIZE_OWNERS,
-        cause=cause,
+    state = loops.open_loop(
+        state.replace(was_enough=False), AttendanceLoop.GROUP_SIZE, cause.subject_id, cause
     )
     return Decision(state, (attendance.GroupBelowMinimum(**_capacity(state)),), handoffs)
-
-
-def _size_settled(
-    state: GroupState, cause: Cause, reason: ClearedReason
-) -> tuple[GroupState, tuple[AttendanceEvent, ...]]:
-    state, escalated = close_loop(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
-    if escalated is None:
-        return state, ()
-    clearance = escalated.clearance(reason)
-    return state, (attendance.GroupEscalationCleared(loop=AttendanceLoop.GROUP_SIZE, **clearance),)
 
 
 def _none(episode_id: str, cause: Cause) -> Handoff:
@@ -375,7 +354,7 @@ def _outside(why: str) -> Invalid:
 def session_of(state: GroupState, new: NewSession) -> NewSession:
     """A session of this group: within its lengths and topics, for its people unless others are named, never too many.
 
-    For fewer people than make a group it takes place, and says that it is none.
+    For fewer people than make a group it takes place, marked as below the minimum.
     """
     _open(state)
     if not _between(new.minutes_planned, state.minutes_min, state.minutes_max):

@@ -6,16 +6,14 @@ that is not called within a day of the session's end is somebody's to call: an o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from pydantic import Field
 
 from services.attendance.episode import hours
 from services.attendance.episode.episode_state import (
-    LOOK_AGAIN,
-    PRESENT,
     Booked,
     Corrected,
     Dropped,
@@ -25,6 +23,8 @@ from services.attendance.episode.episode_state import (
     in_care,
     is_paused,
 )
+from services.attendance.loop_table import LOOPS
+from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -33,21 +33,18 @@ from shared.contracts.attendance import (
     Participation,
     SessionMode,
 )
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, Role, TopicCode, Value
-from shared.decision import Cause, Decision, Handoff
+from shared.contracts.codes import AttendanceLoop, ClearedReason, Modality, TopicCode, Value
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import CareState, close_loop, miss, open_loop
+from shared.loops import CareState, LoopEvents, LoopRule
 
-ROLL_WITHIN: Final = timedelta(hours=24)
-"""A roll is called within a day of the session's end. House rule."""
-ROLL_OWNERS: Final = (Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 ENDED: Final = "ended"
 WHOLE_DAY: Final = 24 * 60
-"""As many minutes as a session can have: whoever attended gets what was planned."""
+"""As many minutes as a session can have: attending in full credits what was planned."""
 
 
 class Entry(Value):
-    """What the roll says of one person, as it stands after every correction."""
+    """The roll's entry for one person, as it stands after every correction."""
 
     status: AttendanceStatus
     minutes_credited: int
@@ -56,6 +53,10 @@ class Entry(Value):
 class SessionState(CareState):
     """A session, who is on its roster, and its roll. Everything about a person is handed to that person's record."""
 
+    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
+        AttendanceLoop, attendance.SessionLoopEscalated, attendance.SessionEscalationCleared
+    )
     starts_at: datetime | None = None
     minutes_planned: int = 0
     modality: Modality = Modality.GROUP
@@ -98,7 +99,7 @@ class NewSession(Value):
 
 
 class RollEntry(Value):
-    """What the roll says of one person. `minutes_present` is capped at the planned minutes."""
+    """The roll's entry for one person, as called. `minutes_present` is capped at the planned minutes."""
 
     episode_id: str
     status: AttendanceStatus
@@ -125,8 +126,8 @@ def may_be_booked(episode: EpisodeState, new: NewSession) -> None:
 
 
 def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
-    """The minutes that a line of a roll means. Raises `Invalid` where it does not say them, or says too much."""
-    if status not in PRESENT:
+    """The minutes that an entry of a roll means. Raises `Invalid` when they are missing, or given for an absence."""
+    if not status.is_present:
         if minutes_present:
             raise Invalid("minutes-of-an-absence", "Nobody was there for these minutes.")
         return 0
@@ -177,7 +178,7 @@ def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[Ses
 def call_roll(
     state: SessionState, entries: Iterable[RollEntry], cause: Cause
 ) -> Decision[SessionState]:
-    """Say of everyone on the roster whether they were there, and how long. Once; later it is a correction."""
+    """Record for everyone on the roster whether they were there, and how long. Once; later it is a correction."""
     starts_at = _scheduled(state)
     if state.roll_called:
         raise Refused(
@@ -197,7 +198,7 @@ def call_roll(
         )
     booked = _booked(state, cause.subject_id, starts_at)
     counted = [by_episode[episode] for episode in sorted(expected)]
-    kept = {
+    roll = {
         entry.episode_id: Entry(
             status=entry.status,
             minutes_credited=_credited(state, entry.status, entry.minutes_present),
@@ -217,7 +218,7 @@ def call_roll(
         )
         for entry in counted
     )
-    state, cleared = _settled(state.replace(roll_called=True, entries=kept), cause)
+    state, cleared = _close_roll_call(state.replace(roll_called=True, entries=roll), cause)
     return Decision(state, cleared, handoffs, {"entries": len(handoffs)})
 
 
@@ -229,7 +230,7 @@ def correct(
     reason: CorrectionReason,
     cause: Cause,
 ) -> Decision[SessionState]:
-    """Say what the roll should have said of one person. What was said before stays in the history."""
+    """Correct the roll's entry for one person. What was published before stays in the history."""
     starts_at = _scheduled(state)
     if not state.roll_called:
         raise Refused(
@@ -275,7 +276,9 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
         cancelled_by=by,
     )
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by)
-    state, cleared = _settled(state.replace(cancelled_by=by), cause, ClearedReason.WITHDRAWN)
+    state, cleared = _close_roll_call(
+        state.replace(cancelled_by=by), cause, ClearedReason.WITHDRAWN
+    )
     return Decision(
         state,
         (event, *cleared),
@@ -290,44 +293,24 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     state = state.replace(left=(*state.left, body.episode_id))
     if state.expected:
         return Decision(state)
-    state, cleared = _settled(state, cause, ClearedReason.WITHDRAWN)
+    state, cleared = _close_roll_call(state, cause, ClearedReason.WITHDRAWN)
     return Decision(state, cleared)
 
 
 def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
     """The session has ended: its roll is to be called."""
-    return Decision(
-        open_loop(
-            state,
-            AttendanceLoop.ROLL_CALL,
-            cause.subject_id,
-            deadline_at=cause.now + ROLL_WITHIN,
-            owners=ROLL_OWNERS,
-            cause=cause,
-        )
-    )
+    return Decision(loops.open_loop(state, AttendanceLoop.ROLL_CALL, cause.subject_id, cause))
 
 
-def roll_overdue(state: SessionState, name: str, cause: Cause) -> Decision[SessionState]:
-    """Nobody called the roll in time: the next owner is told."""
-    state, loop = miss(state, name, again_after=LOOK_AGAIN, cause=cause)
-    event = attendance.SessionLoopEscalated(loop=AttendanceLoop(loop.kind), **loop.escalation())
-    return Decision(state, (event,))
-
-
-def _settled(
+def _close_roll_call(
     state: SessionState, cause: Cause, reason: ClearedReason = ClearedReason.RESOLVED
-) -> tuple[SessionState, tuple[attendance.SessionEscalationCleared, ...]]:
+) -> tuple[SessionState, Events]:
     """Nobody has to call this roll any more."""
-    state, escalated = close_loop(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id)
-    if escalated is None:
-        return state, ()
-    clearance = escalated.clearance(reason)
-    return state, (attendance.SessionEscalationCleared(loop=AttendanceLoop.ROLL_CALL, **clearance),)
+    return loops.close(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id, reason)
 
 
 def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:
-    return min(minutes_present, state.minutes_planned) if status in PRESENT else 0
+    return min(minutes_present, state.minutes_planned) if status.is_present else 0
 
 
 def _booked(state: SessionState, session_id: str, starts_at: datetime) -> Booked:

@@ -1,7 +1,7 @@
-"""What a specimen says: whether it can be judged at all, what was found in it, and what that means. Pure.
+"""What a specimen means: whether it is valid, what was found in it, and how that is classified. Pure.
 
 A result is read per analyte, never as "opiates" or "positive": each analyte has its own cutoff, a prescribed one is
-expected, and a panel that doesn't test an analyte says nothing about it. Measurements, concentrations and analytes
+expected, and a panel that doesn't test an analyte is no evidence about it. Measurements, concentrations and analytes
 stay in this service; only verdicts travel. Source: docs/domain.md 3.6 (Screens).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -22,6 +21,7 @@ from services.attendance.laboratory.panels import (
     verdict,
     worse,
 )
+from shared import calendar
 from shared.contracts.attendance import (
     CustodyHolder,
     Matrix,
@@ -61,7 +61,7 @@ class Result(Value):
     validity: SpecimenValidity
     positives: tuple[str, ...]
     tested: tuple[str, ...] | None = None
-    """What was looked for; None where nobody says."""
+    """What was looked for; None where that is not reported."""
     reported_at: datetime
     measured: Measurements = Measurements()
 
@@ -80,7 +80,7 @@ class Report(Value):
 
     stage: ScreenStage
     validity: SpecimenValidity | None = None
-    """What the laboratory says; None where the measurements are to say it."""
+    """The laboratory's verdict; None: the measurements decide."""
     positives: tuple[str, ...] = ()
     analytes: tuple[AnalyteResult, ...] = ()
     measured: Measurements | None = None
@@ -168,7 +168,7 @@ class Screen(Value):
 def read(report: Report, panel: str, laboratory: Laboratory, now: datetime) -> Result:
     """A report as a result: the worse of two verdicts, every analyte by its own cutoff, and what was looked for.
 
-    A report that says neither a validity nor a measurement says nothing about the specimen, and can't be judged.
+    A report with neither a validity nor a measurement is no evidence about the specimen, and counts as invalid.
     """
     measured = report.measured or Measurements()
     validity = report.validity or SpecimenValidity.INVALID
@@ -221,11 +221,11 @@ def classify(
         raise ValueError("a screen without a result can't be classified")
     if result.validity is not SpecimenValidity.VALID:
         return ScreenClass.INVALID
-    day = screen.collected_at.astimezone(ZoneInfo(time_zone)).date()
+    day = calendar.local_day(screen.collected_at, time_zone)
     current = [a for a in expected if a.verified and _covers(a, day)]
     prescribed = {a.code for a in current if a.companion_of is None}
     called_for = prescribed | {METABOLITE[code] for code in prescribed if code in METABOLITE}
-    companions = {a.code for a in current}  # what plans says may show beside what is prescribed
+    companions = {a.code for a in current}  # what may show beside what is prescribed, by plans
     explained = called_for.union(
         companions, *(EXPLAINED.get(code, frozenset()) for code in prescribed)
     )
@@ -242,7 +242,7 @@ def _covers(analyte: ExpectedAnalyte, day: date) -> bool:
     return analyte.from_on <= day and (analyte.until_on is None or day <= analyte.until_on)
 
 
-# --- the row of screens, for whoever rewards them ---------------------------------------------------------
+# --- the row of screens, for incentives --------------------------------------------------------------------
 
 _AS_WANTED: Final = frozenset(
     {ScreenClass.NEGATIVE, ScreenClass.EXPECTED_POSITIVE, ScreenClass.EXPECTED_ABSENT}

@@ -1,7 +1,7 @@
 """A laboratory's tables: what a panel looks for, from where an analyte is found, and when a specimen can't be judged.
 
 Every table is a default that a facility's own laboratory replaces where it differs. A result is read per analyte,
-never as "opiates". Source: docs/domain.md 3.6 (Screens); values that are customary but not verified say so.
+never as "opiates". Source: docs/domain.md 3.6 (Screens); values that are customary but not verified are labelled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.contracts.event import OpenEnum
 
 
 class AnalyteOutcome(OpenEnum):
-    """What the laboratory says of one analyte."""
+    """The laboratory's outcome for one analyte."""
 
     POSITIVE = "positive"
     NEGATIVE = "negative"
@@ -25,7 +25,7 @@ class AnalyteOutcome(OpenEnum):
 
 
 class Measurements(Value):
-    """What tells whether a specimen is a person's undiluted urine. Stays here."""
+    """Measurements that show whether a specimen is a person's undiluted urine. Never published."""
 
     creatinine_mg_dl: float | None = None
     specific_gravity: float | None = None
@@ -39,7 +39,7 @@ class AnalyteResult(Value):
 
     analyte: str
     outcome: AnalyteOutcome | None = None
-    """What the laboratory says; None where the concentration is to say it."""
+    """The laboratory's outcome; None: the concentration decides."""
     concentration_ng_ml: float | None = None
     cutoff_ng_ml: float | None = None
     """The laboratory's own; None: the table's."""
@@ -72,7 +72,7 @@ CUTOFFS_NG_ML: Final[Mapping[str, tuple[float, float]]] = {
 }
 """Presumptive and definitive cutoffs: federal workplace values where there are some, customary clinical ones elsewhere.
 
-Defaults to confirm with the laboratory, which may say its own with each result or in the program's terms.
+Defaults to confirm with the laboratory, which may report its own with each result or in the program's terms.
 """
 
 _CUP: Final = frozenset(
@@ -90,7 +90,7 @@ PANELS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What a panel looks for. A morphine antibody misses fentanyl, buprenorphine, methadone and oxycodone.
 
-A facility's own panels stand in its laboratory's table, or its laboratory says with the result what was tested.
+A facility's own panels stand in its laboratory's table, or its laboratory reports with the result what was tested.
 """
 
 
@@ -149,7 +149,7 @@ class Laboratory(Value):
 
 
 def positive(result: AnalyteResult, stage: ScreenStage, laboratory: Laboratory) -> bool:
-    """Whether an analyte counts as found: as the laboratory says, else by its concentration and the cutoff."""
+    """Whether an analyte counts as found: by the laboratory's outcome, else by its concentration and the cutoff."""
     if result.outcome is not None:
         return result.outcome is AnalyteOutcome.POSITIVE
     if result.concentration_ng_ml is None:
@@ -170,7 +170,7 @@ _WORST_FIRST: Final = (
 
 
 def verdict(measured: Measurements, limits: ValidityLimits) -> SpecimenValidity:
-    """Whether a specimen is a person's undiluted urine, by its measurements. What was not measured says nothing.
+    """Whether a specimen is a person's undiluted urine, by its measurements. What was not measured is no evidence.
 
     Federal workplace limits by default (docs/domain.md 3.6): adulterated before substituted before dilute.
     """
@@ -196,7 +196,7 @@ def _not_a_body_s(measured: Measurements, limits: ValidityLimits) -> bool:
 
 
 def worse(one: SpecimenValidity, other: SpecimenValidity) -> SpecimenValidity:
-    """Of two verdicts the one that stops more: what the laboratory says, and what the measurements say."""
+    """The worse of two verdicts: the laboratory's, and that of the measurements."""
     return min(one, other, key=_WORST_FIRST.index)
 
 
@@ -206,7 +206,7 @@ TEMPERATURE_WITHIN_MINUTES: Final = 4
 
 
 def temperature_in_range(temperature_f: float, read_after_minutes: float) -> bool | None:
-    """Whether the temperature is that of a fresh specimen; None when it was read too late to say anything."""
+    """Whether the temperature is that of a fresh specimen; None when it was read too late to show anything."""
     if read_after_minutes > TEMPERATURE_WITHIN_MINUTES:
         return None
     low, high = TEMPERATURE_F

@@ -1,4 +1,4 @@
-"""Breath tests: a second look before anything is said of a positive one, and a safe way home. Pure, like all rules.
+"""Breath tests: a second test before a positive one is published, and a safe way home. Pure, like all rules.
 
 The value and the device stay here; what travels is negative, to be repeated, or positive. A first positive is only
 ever a reason to repeat the test after fifteen minutes, since alcohol in the mouth passes. A confirmed one sets the next
@@ -11,27 +11,22 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from services.attendance.episode.episode_state import EpisodeState, done, in_care, known
+from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import BreathTest, Transport, WithdrawalSigns
 from services.attendance.screening.specimens import reset, row_of
+from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
-from shared.contracts.codes import AttendanceLoop, Role, Value
-from shared.decision import Cause, Decision
+from shared.contracts.codes import AttendanceLoop, Value
+from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import open_loop
 
 OBSERVED_MINUTES: Final = 15
 """A person is watched this long before a test: nothing in the mouth, nothing brought up."""
 RETEST_AFTER: Final = timedelta(minutes=15)
 RETEST_WITHIN: Final = timedelta(minutes=45)
 """From a first positive to the test that decides. House rule."""
-DEPARTURE_WITHIN: Final = timedelta(hours=1)
-"""From a confirmed positive to a safe way home and a look for withdrawal. House rule."""
-RETEST_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-DEPARTURE_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.PROGRAM_DIRECTOR)
 MARKS_MG: Final = (40, 20)
 """The marks of transport rules, 0.040 and 0.020 g/210 L, the higher one first."""
 TESTS_KEPT: Final = 200
@@ -47,7 +42,7 @@ class Reading(Value):
 
 
 def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[EpisodeState]:
-    """A breath test was done: negative, to be repeated, or, when a second one says so too, positive."""
+    """A breath test was done: negative, to be repeated, or, when the repetition confirms it, positive."""
     in_care(state)
     if reading.observed_minutes < OBSERVED_MINUTES:
         raise Invalid(
@@ -70,35 +65,27 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     )
     before = row_of(state)
     state = _with(state, test_id, test)
-    sent = reset(state, before, cause)
-    said: tuple[attendance.AttendanceEvent, ...] = (
+    handoffs = reset(state, before, cause)
+    events: Events = (
         attendance.BreathTestRecorded(
             screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
         ),
     )
     if reading.retest_of is not None:
-        state, cleared = done(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
-        said += cleared
+        state, cleared = loops.close(state, AttendanceLoop.SCREEN_RETEST, reading.retest_of)
+        events += cleared
     if outcome is BreathOutcome.RETEST:
-        state = open_loop(
+        state = loops.open_loop(
             state,
             AttendanceLoop.SCREEN_RETEST,
             test_id,
+            cause,
             deadline_at=cause.now + RETEST_WITHIN,
-            owners=RETEST_OWNERS,
-            cause=cause,
         )
     if outcome is BreathOutcome.POSITIVE:
-        state = open_loop(
-            state,
-            AttendanceLoop.SAFE_DEPARTURE,
-            test_id,
-            deadline_at=cause.now + DEPARTURE_WITHIN,
-            owners=DEPARTURE_OWNERS,
-            cause=cause,
-        )
+        state = loops.open_loop(state, AttendanceLoop.SAFE_DEPARTURE, test_id, cause)
     answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
-    return Decision(state, said, sent, answer)
+    return Decision(state, events, handoffs, answer)
 
 
 def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:
@@ -126,7 +113,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
 
 
 def _decided(state: EpisodeState, test_id: str) -> bool:
-    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer waited for."""
+    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer expected."""
     return state.loop(AttendanceLoop.SCREEN_RETEST, test_id) is None
 
 
@@ -147,7 +134,9 @@ def departed(
     if test.transport is not None:
         raise Refused("departure-recorded", "The way home was recorded before.")
     seen = test.replace(transport=transport, withdrawal_signs=signs)
-    state, cleared = done(_with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id)
+    state, cleared = loops.close(
+        _with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id
+    )
     return Decision(state, cleared)
 
 
@@ -157,19 +146,18 @@ def mark(mg_per_210l: int) -> str | None:
 
 
 def no_group_today(state: EpisodeState, now: datetime) -> bool:
-    """Whoever was positive today, or waits for the test that decides, is in no group today."""
+    """A person who was positive today, or whose deciding test is due, is in no group today."""
     if state.admission is None:
         return False
-    zone = ZoneInfo(state.admission.time_zone)
-    today = now.astimezone(zone).date()
+    today = calendar.local_day(now, state.time_zone)
     return any(
         test.outcome is BreathOutcome.POSITIVE
         or (test.outcome is BreathOutcome.RETEST and not _decided(state, key))
         for key, test in state.breath_tests.items()
-        if test.tested_at.astimezone(zone).date() == today
+        if calendar.local_day(test.tested_at, state.time_zone) == today
     )
 
 
 def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:
-    kept = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
-    return state.replace(breath_tests=dict(kept))
+    recent = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
+    return state.replace(breath_tests=dict(recent))

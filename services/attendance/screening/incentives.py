@@ -9,19 +9,19 @@ house rule, calendar year of the facility.
 from __future__ import annotations
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from services.attendance.episode import reward_ladder
-from services.attendance.episode.episode_state import PRESENT, EpisodeState, in_care
+from services.attendance.episode.episode_state import EpisodeState, in_care
 from services.attendance.episode.values import Earned, Paid, TakenOut, WentBack
 from services.attendance.screening import specimens
+from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
 from shared.contracts.terms import IncentiveTerms
-from shared.decision import Cause, Decision, Handoff, State
+from shared.decision import Cause, Decision, Handoff, Handoffs, State
 from shared.errors import Refused, Unknown
 
 PAID_MAX: Final = 1_000
@@ -29,7 +29,7 @@ PAID_MAX: Final = 1_000
 
 
 class TargetBehavior(OpenEnum):
-    """What may be rewarded; the program's terms say what is."""
+    """What may be rewarded; the program's terms name what is."""
 
     SCREEN = "screen"
     ATTENDANCE = "attendance"
@@ -76,7 +76,7 @@ def earn(
         raise Refused("already-rewarded", "This was rewarded before.")
     if len(state.paid) >= PAID_MAX:
         raise Refused("ledger-full", "No more rewards can be kept for this episode.")
-    year = cause.now.astimezone(ZoneInfo(admission.time_zone)).year
+    year = calendar.local_day(cause.now, admission.time_zone).year
     paid = Paid(cents=cents, cap_cents=terms.cap_cents, year=year)
     return Decision(
         state.replace(paid={**state.paid, key: paid}),
@@ -91,7 +91,7 @@ def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: Incent
         seen = state.seen.get(of)
         if seen is None:
             raise Unknown("session")
-        if seen.status not in PRESENT:
+        if not seen.status.is_present:
             raise Refused("behavior-not-shown", "The person was not there.")
         return terms.attendance_cents
     screen = state.screens.get(of)
@@ -118,7 +118,7 @@ def _earned(person_id: str, episode_id: str, key: str, paid: Paid) -> Handoff:
     return Handoff(f"person/{person_id}", body)
 
 
-def taken_back(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
+def taken_back(state: EpisodeState, cause: Cause) -> Handoffs:
     """The episode should never have been, or was another person's: its entries leave the person's ledger."""
     if not state.paid or state.admission is None:
         return ()
@@ -126,7 +126,7 @@ def taken_back(state: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
     return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys)),)
 
 
-def moved(state: EpisodeState, person_id: str, cause: Cause) -> tuple[Handoff, ...]:
+def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
     """The episode is another person's: so are its entries, as far as that person's cap leaves them."""
     if state.admission is None or state.admission.person_id == person_id:
         return ()
@@ -140,7 +140,7 @@ def moved(state: EpisodeState, person_id: str, cause: Cause) -> tuple[Handoff, .
 
 
 def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerState]:
-    """Take a reward as far as the cap of its year leaves it. Nothing is said when it leaves nothing."""
+    """Take a reward as far as the cap of its year leaves it. Nothing is published when it leaves nothing."""
     if body.key in state.entries:
         return Decision(state)
     left = max(0, body.cap_cents - state.total_cents(body.year))
@@ -170,6 +170,6 @@ def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[Led
 
 
 def taken_out(state: LedgerState, body: TakenOut, _cause: Cause) -> Decision[LedgerState]:
-    """These entries were not this person's. The next entry's total says so."""
+    """These entries were not this person's. The next entry's total shows it."""
     entries = {key: entry for key, entry in state.entries.items() if key not in body.keys}
     return Decision(state.replace(entries=entries))

@@ -1,7 +1,7 @@
-"""Screens: from the draw to the interpretation. Results stay in this service; what they mean is said.
+"""Screens: from the draw to the interpretation. Results stay in this service; their interpretation is published.
 
 A prescribed substance is expected; a dilute specimen is no result; a refusal is never use. Only an unexpected
-positive is said as `screen-failed`, and only after a clinician has interpreted it. Which loops of a screen are open
+positive is published as `screen-failed`, and only once a clinician has interpreted it. Which loops of a screen are open
 follows from the screen as it stands, so that results may come twice and in any order. Source:
 docs/domain.md 3.6 (Screens).
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import Draw
@@ -25,12 +24,12 @@ from services.attendance.laboratory.interpretation import (
 )
 from services.attendance.laboratory.panels import Laboratory
 from services.attendance.screening.specimens import (
-    Said,
     every_days,
     settle,
     watch_interval,
     with_screen,
 )
+from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -41,7 +40,7 @@ from shared.contracts.attendance import (
     ScreenStage,
 )
 from shared.contracts.codes import AttendanceLoop, PanelCode, Value
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
 
 WINDOW: Final = timedelta(hours=4)
@@ -94,8 +93,8 @@ def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[Episode
         reason=new.reason,
         window_ends_at=ends_at,
     )
-    state, said, sent = settle(state, screen_id, screen, cause)
-    return Decision(state, (event, *said), sent, {"screen_id": screen_id})
+    state, events, handoffs = settle(state, screen_id, screen, cause)
+    return Decision(state, (event, *events), handoffs, {"screen_id": screen_id})
 
 
 def _retest_of(state: EpisodeState, new: NewScreen) -> str | None:
@@ -134,14 +133,14 @@ def collect(
         temperature_in_range=collection.temperature_in_range,
         custody=(Custody(holder=CustodyHolder.COLLECTOR, at=cause.now),),
     )
-    state, said, sent = settle(state, screen_id, taken, cause)
-    return Decision(state, (event, *said), sent)
+    state, events, handoffs = settle(state, screen_id, taken, cause)
+    return Decision(state, (event, *events), handoffs)
 
 
 def hand_on(
     state: EpisodeState, screen_id: str, holder: CustodyHolder, number: int, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A specimen goes from one hand to the next, without a gap. The last link told again is no new one."""
+    """A specimen goes from one hand to the next, without a gap. The last link recorded again is no new one."""
     known(state)
     screen = of(state, screen_id)
     if screen.collected_at is None:
@@ -177,7 +176,7 @@ def not_provided(
     reason: UnableReason | None,
     cause: Cause,
 ) -> Decision[EpisodeState]:
-    """There is no specimen, for a reason that is said. Never recorded as use.
+    """There is no specimen, for a recorded reason. Never recorded as use.
 
     Somebody who is unable is asked about a shy bladder, an illness, a trauma and the observation before that.
     """
@@ -193,8 +192,8 @@ def not_provided(
         )
     event = attendance.ScreenNotProvided(screen_id=screen_id, kind=kind)
     without = screen.replace(not_provided=kind, not_provided_at=cause.now, unable_reason=reason)
-    state, said, sent = settle(state, screen_id, without, cause)
-    return Decision(state, (event, *said), sent)
+    state, events, handoffs = settle(state, screen_id, without, cause)
+    return Decision(state, (event, *events), handoffs)
 
 
 # --- results and what they mean --------------------------------------------------------------------------
@@ -206,7 +205,7 @@ def record_result(
     """A result came back, perhaps twice, perhaps out of order.
 
     Of each stage the one that was reported last holds, and a definitive one outranks a presumptive one whenever either
-    comes. Only a result that changes what holds is said; then it has to be interpreted, again if need be.
+    comes. Only a result that changes what holds is published; then it has to be interpreted, again if need be.
     """
     known(state)
     screen = of(state, screen_id)
@@ -228,8 +227,8 @@ def record_result(
     event = attendance.ScreenResulted(
         screen_id=screen_id, stage=stage, validity=result.validity, panel=screen.panel
     )
-    state, said, sent = settle(state, screen_id, filed, cause)
-    return Decision(state, (*((event,) if changed else ()), *said), sent)
+    state, events, handoffs = settle(state, screen_id, filed, cause)
+    return Decision(state, (*((event,) if changed else ()), *events), handoffs)
 
 
 def ask_definitive(
@@ -246,8 +245,8 @@ def ask_definitive(
         raise Refused("already-definitive", "The result is definitive.")
     update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
     asked = screen.replace(**update)
-    state, said, sent = settle(state, screen_id, asked, cause)
-    return Decision(state, said, sent)
+    state, events, handoffs = settle(state, screen_id, asked, cause)
+    return Decision(state, events, handoffs)
 
 
 def review_completed(
@@ -272,9 +271,9 @@ def review_completed(
 
 
 def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """Say what the result means, and say an unexpected positive in a fact of its own.
+    """Publish what the result means, and an unexpected positive as an event of its own.
 
-    The latest interpretation of a screen holds: a definitive result may say otherwise than a presumptive one did.
+    The latest interpretation of a screen holds: a definitive result may contradict a presumptive one.
     """
     admission = known(state)
     screen = of(state, screen_id)
@@ -291,17 +290,17 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
         )
     meaning = interpretation.classify(screen, state.expected, time_zone=admission.time_zone)
     made = Interpretation(classification=meaning, stage=stage, of=result, at=cause.now)
-    state, said, sent = settle(state, screen_id, screen.replace(interpreted=made), cause)
+    state, events, handoffs = settle(state, screen_id, screen.replace(interpreted=made), cause)
     interpreted = attendance.ScreenInterpreted(
         screen_id=screen_id, classification=meaning, reviewer_id=cause.actor_id
     )
-    facts: Said = (interpreted,)
+    facts: Events = (interpreted,)
     if meaning is ScreenClass.UNEXPECTED_POSITIVE:
         failed = attendance.ScreenFailed(
             screen_id=screen_id, matrix=screen.matrix, reviewer_id=cause.actor_id
         )
         facts = (interpreted, failed)
-    return Decision(state, (*facts, *said), sent, {"classification": meaning})
+    return Decision(state, (*facts, *events), handoffs, {"classification": meaning})
 
 
 # --- the draw --------------------------------------------------------------------------------------------
@@ -316,22 +315,22 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
 
     Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
-    about any other day, so that there is nothing to keep secret. One draw a day; none for who has left or is paused.
+    about any other day, so that nothing has to be kept secret. One draw a day; none for who has left or is paused.
     """
     admission = in_care(state)
-    today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
+    today = calendar.local_day(cause.now, admission.time_zone)
     days = every_days(state, cause.now)
     drawn = state.draw is not None and state.draw.last_on >= today
     if days is None or drawn or state.pause is not None:
         return Decision(state, answer={"drawn": False})
     since = cause.now if state.draw is None else state.draw.since
-    state, said = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
+    state, events = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
     if lot * days >= SHARE * LOTS:
-        return Decision(state, said, answer={"drawn": False})
+        return Decision(state, events, answer={"drawn": False})
     ordered = order(state, NewScreen(panel=panel), cause)
     return Decision(
         ordered.state,
-        (*said, *ordered.events),
+        (*events, *ordered.events),
         ordered.handoffs,
         {"drawn": True, **ordered.answer},
     )

@@ -1,6 +1,6 @@
 """What is open of a screen, as the screen stands: its loops, the longest time between two, and what it does to rewards.
 
-Nothing here is told step by step: which loops are open follows from the screen, so that results may come twice and in
+Nothing here depends on steps: which loops are open follows from the screen, so that results may come twice and in
 any order and lead to the same. Source: docs/domain.md 3.6 (Screens); times and owners are house rules.
 """
 
@@ -9,87 +9,73 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode import reward_ladder
-from services.attendance.episode.episode_state import EpisodeState, done
+from services.attendance.episode.episode_state import EpisodeState, StateAndEvents
 from services.attendance.episode.values import WentBack
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import Screen
+from services.attendance.loop_table import LOOPS
+from shared import calendar, loops
 from shared.contracts.attendance import (
-    AttendanceEvent,
     BreathOutcome,
     NotProvidedKind,
     ScreenClass,
     SpecimenValidity,
 )
-from shared.contracts.codes import AttendanceLoop, Role
+from shared.contracts.codes import AttendanceLoop
 from shared.contracts.terms import IncentiveTerms
-from shared.decision import Cause, Decision, Handoff, derive_id
-from shared.loops import open_loop
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs, derive_id
 
-RESULT_WITHIN: Final = timedelta(hours=72)
-"""From specimen to result. House rule."""
 DEFINITIVE_WITHIN: Final = timedelta(days=5)
 """From asking for a definitive test to its result. House rule."""
-RETEST_WITHIN: Final = timedelta(hours=48)
-"""From a specimen that was dilute to another one. Source: docs/domain.md scenario 4."""
-_SATURDAY: Final = 5
 
-OWNERS: Final[Mapping[AttendanceLoop, tuple[Role, ...]]] = {
-    AttendanceLoop.SPECIMEN: (Role.COUNSELOR, Role.NURSE, Role.CLINICAL_SUPERVISOR),
-    AttendanceLoop.SCREEN_RESULT: (Role.NURSE, Role.CLINICAL_SUPERVISOR),
-    AttendanceLoop.SCREEN_INTERPRETATION: (
-        Role.CLINICIAN,
-        Role.CLINICAL_SUPERVISOR,
-        Role.PROGRAM_DIRECTOR,
-    ),
-    AttendanceLoop.SCREEN_RETEST: (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR),
-}
-"""Whose each loop of a screen is, and whose after each missed deadline. House rule."""
+OF_A_SCREEN: Final = (
+    AttendanceLoop.SPECIMEN,
+    AttendanceLoop.SCREEN_RESULT,
+    AttendanceLoop.SCREEN_INTERPRETATION,
+    AttendanceLoop.SCREEN_RETEST,
+)
+"""The loops that may be open about one screen."""
 
 _JUDGED_AGAIN: Final = frozenset({SpecimenValidity.DILUTE, SpecimenValidity.INVALID})
 """What asks for another specimen; a substituted or adulterated one asks for a clinical review instead."""
 
-Said = tuple[AttendanceEvent, ...]
-Sent = tuple[Handoff, ...]
 Row = tuple[tuple[str, bool], ...]
 
 
 def settle(
     state: EpisodeState, screen_id: str, screen: Screen, cause: Cause
-) -> tuple[EpisodeState, Said, Sent]:
-    """Keep a screen as it now stands, and with it every loop and the ladder of rewards that follow from it."""
+) -> tuple[EpisodeState, Events, Handoffs]:
+    """Store a screen as it now stands, and update every loop and the ladder of rewards that follow from it."""
     before = row_of(state)
     state = with_screen(state, screen_id, screen)
-    state, said = _watch(state, screen_id, cause)
+    state, events = _watch(state, screen_id, cause)
     if screen.retest_of is not None:
         state, more = _watch(state, screen.retest_of, cause)
-        said += more
+        events += more
     state, more = watch_interval(state, cause)
-    return state, (*said, *more), reset(state, before, cause)
+    return state, (*events, *more), reset(state, before, cause)
 
 
-def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> tuple[EpisodeState, Said]:
+def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> StateAndEvents:
     """Open and close the loops of a screen as the screen stands. Nothing is opened for who has left."""
     wanted = _wanted(state, screen_id, cause.now)
-    said: Said = ()
-    for kind, owners in OWNERS.items():
+    events: Events = ()
+    for kind in OF_A_SCREEN:
         deadline = wanted.get(kind)
         if deadline is None:
-            state, cleared = done(state, kind, screen_id)
-            said += cleared
+            state, cleared = loops.close(state, kind, screen_id)
+            events += cleared
         elif state.loop(kind, screen_id) is None and state.left_at is None:
-            state = open_loop(
-                state, kind, screen_id, deadline_at=deadline, owners=owners, cause=cause
-            )
-    return state, said
+            state = loops.open_loop(state, kind, screen_id, cause, deadline_at=deadline)
+    return state, events
 
 
 def _wanted(
     state: EpisodeState, screen_id: str, now: datetime
 ) -> Mapping[AttendanceLoop, datetime]:
-    """What is waited for in a screen as it stands, and until when."""
+    """The loops that a screen as it stands needs, and their deadlines."""
     screen = state.screens[screen_id]
     if screen.not_provided is not None:
         return {}
@@ -98,13 +84,15 @@ def _wanted(
     wanted: dict[AttendanceLoop, datetime] = {}
     result = screen.result
     if result is None:
-        wanted[AttendanceLoop.SCREEN_RESULT] = now + RESULT_WITHIN
+        wanted[AttendanceLoop.SCREEN_RESULT] = LOOPS[AttendanceLoop.SCREEN_RESULT].deadline(now)
     elif screen.awaits_definitive:
         wanted[AttendanceLoop.SCREEN_RESULT] = now + DEFINITIVE_WITHIN
     elif not screen.is_interpreted:
-        wanted[AttendanceLoop.SCREEN_INTERPRETATION] = _working_day_later(now, state)
+        wanted[AttendanceLoop.SCREEN_INTERPRETATION] = calendar.next_working_day(
+            now, state.time_zone
+        )
     if result is not None and result.validity in _JUDGED_AGAIN and not _retested(state, screen_id):
-        wanted[AttendanceLoop.SCREEN_RETEST] = now + RETEST_WITHIN
+        wanted[AttendanceLoop.SCREEN_RETEST] = LOOPS[AttendanceLoop.SCREEN_RETEST].deadline(now)
     return wanted
 
 
@@ -117,15 +105,6 @@ def _retested(state: EpisodeState, screen_id: str) -> bool:
     )
 
 
-def _working_day_later(now: datetime, state: EpisodeState) -> datetime:
-    """The same time on the next working day of the facility."""
-    zone = ZoneInfo("UTC" if state.admission is None else state.admission.time_zone)
-    later = now.astimezone(zone) + timedelta(days=1)
-    while later.weekday() >= _SATURDAY:
-        later += timedelta(days=1)
-    return later.astimezone(now.tzinfo)
-
-
 def row_of(state: EpisodeState) -> Row:
     """What counts for or against the next reward. A confirmed positive breath test counts as an unexpected positive."""
     positive = [
@@ -136,20 +115,19 @@ def row_of(state: EpisodeState) -> Row:
     return interpretation.row(state.screens, positive)
 
 
-def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
-    """Whoever takes part in rewards is told when the next one starts from its base again."""
+def reset(state: EpisodeState, before: Row, cause: Cause) -> Handoffs:
+    """Handoff to the ledger of a person with rewards when the next one starts from its base again."""
     if not state.paid or state.admission is None or state.left_at is not None:
         return ()
     terms = state.terms.incentives or IncentiveTerms()
     worth = reward_ladder.worth_next(row_of(state), terms)
     if worth >= reward_ladder.worth_next(before, terms):
         return ()
-    zone = ZoneInfo(state.admission.time_zone)
     body = WentBack(
         episode_id=cause.subject_id,
         next_cents=worth,
         cap_cents=terms.cap_cents,
-        year=cause.now.astimezone(zone).year,
+        year=calendar.local_day(cause.now, state.time_zone).year,
     )
     return (Handoff(f"person/{state.admission.person_id}", body),)
 
@@ -157,17 +135,14 @@ def reset(state: EpisodeState, before: Row, cause: Cause) -> Sent:
 # --- the longest time between screens ----------------------------------------------------------------------
 
 DUE: Final = "screen-due"
-"""The deadline of the longest time between screens. It says nothing of when the next screen is."""
-DUE_WITHIN: Final = timedelta(hours=48)
-"""Whom no draw has found for the longest time is screened within this time, when a nurse chooses. House rule."""
-DUE_OWNERS: Final = (Role.NURSE, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
+"""The deadline of the longest time between screens. It reveals nothing about the next screen."""
 
 
 def every_days(state: EpisodeState, now: datetime) -> int | None:
     """The longest time between screens: weekly in the first month and monthly when stable, by the program's terms.
 
     Not stable is whose last unexpected positive is younger than the program's days without one. A court's program
-    that asks for two a week says so in its terms. None: no screens are asked for.
+    that asks for two a week sets it in its terms. None: no screens are asked for.
     """
     terms, admission = state.terms, state.admission
     if admission is None or terms.screen_every_days is None:
@@ -184,8 +159,8 @@ def every_days(state: EpisodeState, now: datetime) -> int | None:
     return terms.screen_every_days if unexpected else terms.screen_every_days_stable
 
 
-def watch_interval(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Said]:
-    """Watch the longest time between screens of whoever takes part in the draw; a screen ends the wait."""
+def watch_interval(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """Set the deadline of the longest time between screens for a person in the draw; a screen closes the loop."""
     days = every_days(state, cause.now)
     if state.draw is None or days is None or state.left_at is not None:
         return state, ()
@@ -193,7 +168,7 @@ def watch_interval(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Sai
     due_at = max(_screened_at(state), state.draw.since) + timedelta(days=days)
     if due_at <= cause.now:
         return state, ()  # its deadline has come, and what it opened stays open
-    state, cleared = done(state, AttendanceLoop.SCREEN_DUE, loop_id)
+    state, cleared = loops.close(state, AttendanceLoop.SCREEN_DUE, loop_id)
     return state.arm(DUE, due_at), cleared
 
 
@@ -214,14 +189,7 @@ def came_due(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         return Decision(state)
     if state.pause is not None:  # the person is away by the program's own doing
         return Decision(state.arm(DUE, max(state.pause.until, cause.now + timedelta(minutes=1))))
-    state = open_loop(
-        state,
-        AttendanceLoop.SCREEN_DUE,
-        derive_id(DUE, cause.subject),
-        deadline_at=cause.now + DUE_WITHIN,
-        owners=DUE_OWNERS,
-        cause=cause,
-    )
+    state = loops.open_loop(state, AttendanceLoop.SCREEN_DUE, derive_id(DUE, cause.subject), cause)
     return Decision(state)
 
 

@@ -1,6 +1,6 @@
 """Aftercare: the year after discharge, with a plan and a calendar of check-ins that somebody owns.
 
-Leaving opens it, whoever is heard first: the discharge waits for the admission, whose time zone and terms it needs.
+Discharge opens it, in either order of events: it needs the time zone and the terms of the admission.
 Pure; no clock, no ids, no I/O. Source: docs/domain.md 3.13 (Aftercare plan) and 3.14 (Cadence).
 """
 
@@ -21,26 +21,21 @@ from services.followup.episode.episode_state import (
     Draft,
     EpisodeState,
     ReadmissionUndone,
-    Step,
+    StateAndEvents,
 )
 from services.followup.outreach import outreach
+from shared import loops
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role
-from shared.contracts.followup import FollowupEvent, ReengagementOutcome
-from shared.decision import Cause, Decision, Handoff, HandoffBody, derive_id
+from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.event import Event
+from shared.contracts.followup import ReengagementOutcome
+from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
 from shared.errors import Invalid, Refused
-from shared.loops import open_loop
 
 ELEMENTS: Final = ("check-in-calendar",)
 """What aftercare consists of when no plan was drafted: the calendar at least."""
 ESSENTIAL: Final = frozenset({"crisis-contacts"})
 """Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
-PLAN_WITHIN: Final = timedelta(hours=72)
-"""From approval of the graduation, or from discharge, to a plan: before the first check-in. House rule."""
-PLAN_OWNERS: Final = (Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-ESCALATE_EVERY: Final = timedelta(days=1)
-MISSING_FACT_OWNERS: Final = (Role.SYSTEM, Role.OPERATOR, Role.PROGRAM_DIRECTOR)
-"""Who looks for an admission that should have been heard of: a fact is late, not a person."""
 DAYS_HORIZON_MAX: Final = 1100
 APPOINTMENT_WITHIN: Final = timedelta(days=366)
 
@@ -52,13 +47,13 @@ class Readmitted(HandoffBody):
     admitted_at: datetime
 
 
-# --- what others say ------------------------------------------------------------------------------------
+# --- other services' events -----------------------------------------------------------------------------
 
 
 def admitted(
     state: EpisodeState, event: intake.PatientAdmitted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """From here on silence is noticed. What waited for the admission is decided; the episode before is told."""
+    """Silence counts from here. Events that waited for it are decided; the earlier episode gets a handoff."""
     state = state.replace(
         admission=Admission.of(event),
         undone=False,
@@ -67,13 +62,13 @@ def admitted(
         path={**state.path, "admitted": event.admitted_at},
         waitlist={},
     )
-    state, reached = episode_state.end_outreach(state, ClearedReason.RESOLVED)
-    state, told = outreach.replay(episode_state.arm_silence(state), cause)
+    state, reached = episode_state.close_outreach(state, ClearedReason.RESOLVED)
+    state, replayed = outreach.replay(episode_state.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
     body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
     handoffs = () if prior is None else (Handoff(f"episode/{prior}", body),)
-    return Decision(state, (*reached, *told, *events), handoffs)
+    return Decision(state, (*reached, *replayed, *events), handoffs)
 
 
 def drafted(
@@ -113,11 +108,11 @@ def discharged(
     if state.discharge is not None and not _is_of_an_undone_stay(state):
         return Decision(state)
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
-    state, ended = episode_state.end_outreach(state, ClearedReason.EPISODE_CLOSED)
+    state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
     state = episode_state.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
-        state, stopped = episode_state.end_everything(state, ClearedReason.EPISODE_CLOSED)
+        state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(state, (*ended, *stopped))
     state, events = activate(state, cause)
     return Decision(state, (*ended, *events))
@@ -132,24 +127,25 @@ def _is_of_an_undone_stay(state: EpisodeState) -> bool:
 
 def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
     """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
-    said: tuple[FollowupEvent, ...] = ()
+    events: Events = ()
     if state.reengagement is not None:
-        said = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
+        events = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
     risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
-    state, ended = episode_state.end(
+    others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
+    state, ended = loops.close_all(
         state.replace(outreach=None, lost_at=None, reengagement=None),
+        state.loops_of(*others),
         ClearedReason.SUPERSEDED,
-        *(kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE),
     )
     names = (f"loop:{loop.key}" for loop in risks_kept)
-    kept = {name: state.deadlines[name] for name in names if name in state.deadlines}
+    deadlines = {name: state.deadlines[name] for name in names if name in state.deadlines}
     state = state.replace(
         readmitted=True,
         next_episode_id=body.episode_id,
         readmitted_at=body.admitted_at,
-        deadlines=kept,
+        deadlines=deadlines,
     )
-    return Decision(state, (*said, *ended))
+    return Decision(state, (*events, *ended))
 
 
 def readmission_undone(
@@ -167,7 +163,7 @@ def readmission_undone(
 # --- beginning ------------------------------------------------------------------------------------------
 
 
-def activate(state: EpisodeState, cause: Cause) -> Step:
+def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Begin aftercare as soon as both ends of the episode are known."""
     left, admission = state.discharge, state.admission
     if left is None or left.kind in episode_state.NO_CONTACT or _is_of_an_undone_stay(state):
@@ -176,7 +172,7 @@ def activate(state: EpisodeState, cause: Cause) -> Step:
         return state, ()
     if admission is None:
         return _wants_admission(state, cause), ()
-    state, resolved = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.MISSING_FACT)
+    state, resolved = loops.close_all(state, state.loops_of(FollowupLoop.MISSING_FACT))
     draft = state.draft or Draft(aftercare_plan_id=_plan_id(state, cause), elements=ELEMENTS)
     elements = draft.elements if state.agreed is None else state.agreed.elements
     state = state.replace(
@@ -199,7 +195,7 @@ def activate(state: EpisodeState, cause: Cause) -> Step:
 
 
 def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
-    # Ids follow from the episode and not from the cause: whichever of the two facts is heard last, they are the same.
+    # Ids follow from the episode and not from the cause: whichever of the two events arrives last, they are the same.
     milestones = cadence.within(admission.check_ins, admission.aftercare_days)
     return {
         derive_id("check-in", subject, window.milestone): CheckIn(window=window)
@@ -244,20 +240,10 @@ def _consents(state: EpisodeState) -> tuple[str, ...]:
 
 
 def _wants_admission(state: EpisodeState, cause: Cause) -> EpisodeState:
-    """Someone left whose admission was never heard of: until it is, nobody can be called on the right day."""
-    return open_loop(
-        state,
-        FollowupLoop.MISSING_FACT,
-        derive_id("missing-fact", cause.subject),
-        deadline_at=cause.now + ESCALATE_EVERY,
-        owners=MISSING_FACT_OWNERS,
-        cause=cause,
+    """A person left whose admission has not arrived: until it does, nobody can be called on the right day."""
+    return loops.open_loop(
+        state, FollowupLoop.MISSING_FACT, derive_id("missing-fact", cause.subject), cause
     )
-
-
-def loop_due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """The admission is still not known, or the plan not agreed: the next owner has it."""
-    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
 
 
 # --- the plan -------------------------------------------------------------------------------------------
@@ -279,16 +265,15 @@ def missing(state: EpisodeState) -> frozenset[str]:
 
 
 def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeState:
-    """A weak plan is somebody's to mend."""
+    """Somebody has to complete a plan that lacks what is essential."""
     if not missing(state):
         return state
-    return open_loop(
+    return loops.open_loop(
         state,
         FollowupLoop.AFTERCARE_PLAN,
         derive_id("aftercare-plan-loop", cause.subject),
-        deadline_at=since + PLAN_WITHIN,
-        owners=PLAN_OWNERS,
-        cause=cause,
+        cause,
+        since=since,
     )
 
 
@@ -319,9 +304,9 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
         more = {"first_appointment_at": before.first_appointment_at, "kept_on": before.kept_on}
         agreed = agreed.replace(**more)
     state = state.replace(agreed=agreed)
-    ended: Iterable[FollowupEvent] = ()
+    ended: Iterable[Event] = ()
     if not missing(state):
-        state, ended = episode_state.end(state, ClearedReason.RESOLVED, FollowupLoop.AFTERCARE_PLAN)
+        state, ended = loops.close_all(state, state.loops_of(FollowupLoop.AFTERCARE_PLAN))
     if at is not None:
         state = appointments.book(state, at, cause)
     plan_id = _plan_id(state, cause)

@@ -10,22 +10,16 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
-from services.followup.measures.transitions import local_day
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
+from shared import calendar, loops
 from shared.contracts import plans
-from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare, Role
-from shared.contracts.followup import FollowupEvent
+from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare
 from shared.decision import Cause, Decision, derive_id
 from shared.errors import Refused, Unknown
-from shared.loops import DEADLINE, close_loops, open_loop
 
 Outcome = Literal["kept", "missed", "declined"]
 
 STEP_DOWN_WITHIN: Final = timedelta(days=7)
-KNOWN_WITHIN: Final = timedelta(hours=24)
-"""From the appointment to knowing whether it was kept. House rule."""
-ESCALATE_EVERY: Final = timedelta(days=1)
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
 
 
 def booked_id(subject: str) -> str:
@@ -43,7 +37,7 @@ def _step_down_id(subject: str) -> str:
 def level_changed(
     state: EpisodeState, event: plans.LevelOfCareChanged, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The level that holds; whether a session there is waited for follows from it (`refresh`)."""
+    """The level that holds; whether a session there has to follow is decided by `refresh`."""
     path = {key: at for key, at in state.path.items() if key != "change_recommended"}
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
@@ -56,12 +50,12 @@ def level_changed(
 
 
 def _hours_rank(level: LevelOfCare) -> float:
-    """Only to tell a less intensive level from a more intensive one of the same edition."""
+    """Only to distinguish a less intensive level from a more intensive one of the same edition."""
     return float(level.code.removesuffix("-WM"))
 
 
-def refresh(state: EpisodeState, cause: Cause) -> Step:
-    """Open or close the loop of a session after a step down, by the facts alone: the order of hearing is no matter."""
+def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """Open or close the loop of a session after a step down, by the facts alone, in whichever order they arrive."""
     loop_id, since = _step_down_id(cause.subject), state.step_down_at
     loop = state.loop(FollowupLoop.FIRST_APPOINTMENT, loop_id)
     wanted = (
@@ -73,21 +67,15 @@ def refresh(state: EpisodeState, cause: Cause) -> Step:
         )
     )
     if not wanted and loop is not None:
-        state, gone = close_loops(state, [loop])
         over = state.discharge is not None
         reason = ClearedReason.EPISODE_CLOSED if over else ClearedReason.RESOLVED
-        return state, tuple(episode_state.cleared(one, reason) for one in gone)
+        return loops.close_all(state, (loop,), reason)
     if since is None or not wanted:
         return state, ()
     deadline_at = since + STEP_DOWN_WITHIN
     if loop is None or (loop.step == 0 and loop.deadline_at != deadline_at):
-        state = open_loop(
-            state,
-            FollowupLoop.FIRST_APPOINTMENT,
-            loop_id,
-            deadline_at=deadline_at,
-            owners=OWNERS,
-            cause=cause,
+        state = loops.open_loop(
+            state, FollowupLoop.FIRST_APPOINTMENT, loop_id, cause, deadline_at=deadline_at
         )
     return state, ()
 
@@ -96,26 +84,20 @@ def refresh(state: EpisodeState, cause: Cause) -> Step:
 
 
 def book(state: EpisodeState, at: datetime, cause: Cause) -> EpisodeState:
-    """A first appointment is booked, or booked anew: a day after it somebody says whether it was kept."""
-    return open_loop(
+    """A first appointment is booked, or booked anew: a day after it somebody records whether the person came."""
+    return loops.open_loop(
         state,
         FollowupLoop.FIRST_APPOINTMENT,
         booked_id(cause.subject),
-        deadline_at=at + KNOWN_WITHIN,
-        owners=OWNERS,
-        cause=cause,
+        cause,
+        since=at,
     )
-
-
-def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Nobody has said whether the person came, or the week after a step down has passed without a session."""
-    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))
 
 
 def report(
     state: EpisodeState, plan_id: str, outcome: Outcome, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Whether the first appointment was kept. A missed one goes to the next owner at once, until another is booked."""
+    """Record whether the person came. A missed appointment goes to the next owner at once, until another is booked."""
     episode_state.reachable(state)
     known = (state.draft, state.aftercare)
     if plan_id not in [one.aftercare_plan_id for one in known if one is not None]:
@@ -137,13 +119,10 @@ def report(
     if outcome == "missed":
         if loop.at_last_owner:
             return Decision(state)
-        return Decision(
-            *episode_state.deadline_missed(state, DEADLINE + loop.key, ESCALATE_EVERY, cause)
-        )
-    state, gone = close_loops(state, [loop])
+        return loops.escalate(state, loops.DEADLINE + loop.key, cause)
     reason = ClearedReason.RESOLVED if outcome == "kept" else ClearedReason.WITHDRAWN
-    said: tuple[FollowupEvent, ...] = tuple(episode_state.cleared(one, reason) for one in gone)
+    state, events = loops.close_all(state, (loop,), reason)
     if outcome == "kept":
-        kept_on = local_day(state, agreed.first_appointment_at)
+        kept_on = calendar.local_day(agreed.first_appointment_at, state.time_zone)
         state = state.replace(agreed=agreed.replace(kept_on=kept_on))
-    return Decision(state, said)
+    return Decision(state, events)

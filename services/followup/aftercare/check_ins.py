@@ -13,14 +13,14 @@ from typing import Final
 
 from services.followup.aftercare import risks
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import CheckIn, EpisodeState, Step
+from services.followup.episode.episode_state import CheckIn, EpisodeState, StateAndEvents
 from services.followup.outreach import outreach
+from shared import loops
 from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role, Value
+from shared.contracts.codes import ClearedReason, FollowupLoop, Value
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
-    FollowupEvent,
     Housing,
     OutreachCause,
     RiskFlag,
@@ -29,20 +29,18 @@ from shared.contracts.followup import (
     UseSince,
     Work,
 )
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
-from shared.loops import close_loop, open_loop
 
 ATTEMPTS_NEEDED: Final = 3
 CHANNELS_NEEDED: Final = 2
 """Nobody counts as not to be reached before they were tried so often, over so many channels."""
 LOOKED_AT_BEFORE: Final = timedelta(hours=12)
 """So long before its window closes, a check-in that was not tried enough gets another owner."""
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
 
 
 class Answers(Value):
-    """What the person said at a check-in."""
+    """The person's answers at a check-in."""
 
     use_since: UseSince
     medication_taken: Taken | None = None
@@ -65,13 +63,12 @@ def opened(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
     item = check_ins(state).get(check_in_id)
     if item is None or item.settled:
         return Decision(state)
-    state = open_loop(
+    state = loops.open_loop(
         state,
         FollowupLoop.CHECK_IN,
         check_in_id,
+        cause,
         deadline_at=item.window.closes_at - LOOKED_AT_BEFORE,
-        owners=OWNERS,
-        cause=cause,
     )
     return Decision(state)
 
@@ -84,42 +81,36 @@ def looked_at(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeS
         return Decision(state)
     left = item.window.closes_at - cause.now
     if not tried_enough(item):
-        return Decision(*episode_state.deadline_missed(state, name, left, cause))
-    state = open_loop(
-        state,
-        FollowupLoop.CHECK_IN,
-        check_in_id,
-        deadline_at=item.window.closes_at,
-        owners=OWNERS,
-        cause=cause,
+        return loops.escalate(state, name, cause, again_after=left)
+    state = loops.open_loop(
+        state, FollowupLoop.CHECK_IN, check_in_id, cause, deadline_at=item.window.closes_at
     )
     return Decision(state)
 
 
 def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """The window closed without an answer: each miss in a row is a tier higher, whoever was reached since."""
+    """The window closed without an answer: each miss in a row is a tier higher, unless the person was reached since."""
     item = check_ins(state).get(check_in_id)
     if item is None or item.settled:
         return Decision(state)
-    state, over_to = _settled(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
+    state, cleared = _close_check_in(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
     missed = followup.CheckInMissed(
         check_in_id=check_in_id, attempts=item.attempts, channels=len(item.channels)
     )
     state, escalated = _reach_out(state, check_in_id, cause)
     state, over = finished(state, cause)
-    return Decision(state, (missed, *over_to, *escalated, *over))
+    return Decision(state, (missed, *cleared, *escalated, *over))
 
 
-def _settled(
+def _close_check_in(
     state: EpisodeState, check_in_id: str, item: CheckIn, how: str, reason: ClearedReason
-) -> Step:
+) -> StateAndEvents:
     state = with_item(state, check_in_id, item.replace(settled=how))
     state = state.disarm(f"check-in:{check_in_id}", f"check-in-opens:{check_in_id}")
-    state, gone = close_loop(state, FollowupLoop.CHECK_IN, check_in_id)
-    return state, () if gone is None else (episode_state.cleared(gone, reason),)
+    return loops.close(state, FollowupLoop.CHECK_IN, check_in_id, reason)
 
 
-def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> Step:
+def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> StateAndEvents:
     """Unless the person was reached after the window closed, before the deadline could be looked at."""
     if state.contact_at is not None and state.contact_at > cause.now:
         return state, ()
@@ -148,19 +139,18 @@ def _missed_in_a_row(state: EpisodeState, check_in_id: str) -> int:
     return run
 
 
-def finished(state: EpisodeState, cause: Cause) -> Step:
+def finished(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """When the last one is settled the year is over, and with it whatever still reached out or was arranged."""
     aftercare, items = state.aftercare, check_ins(state).values()
     if aftercare is None or not all(item.settled for item in items):
         return state, ()
-    state, ended = episode_state.end(
-        state.replace(outreach=None),
-        ClearedReason.EPISODE_CLOSED,
+    over = state.loops_of(
         FollowupLoop.OUTREACH,
         FollowupLoop.LOST_CONTACT,
         FollowupLoop.AFTERCARE_PLAN,
         FollowupLoop.FIRST_APPOINTMENT,
     )
+    state, ended = loops.close_all(state.replace(outreach=None), over, ClearedReason.EPISODE_CLOSED)
     event = followup.AftercareCompleted(
         check_ins_done=sum(item.settled == "done" for item in items),
         check_ins_due=len(items),
@@ -195,7 +185,7 @@ def attempt(
     channels = tuple(dict.fromkeys((*item.channels, channel)))
     more = {"attempts": number, "channels": channels}
     state = with_item(state, check_in_id, item.replace(**more))
-    contact: tuple[FollowupEvent, ...] = ()
+    contact: Events = ()
     if result is AttemptResult.REACHED:
         state, contact = episode_state.in_contact(state, cause.now)
     return Decision(state, (event, *contact), answer={"attempt": number})
@@ -218,7 +208,7 @@ def complete(
         support=answers.support,
         risk_flags=answers.risk_flags,
     )
-    state, done = _settled(state, check_in_id, item, "done", ClearedReason.RESOLVED)
+    state, cleared = _close_check_in(state, check_in_id, item, "done", ClearedReason.RESOLVED)
     state, contact = episode_state.in_contact(state, cause.now)
     answer: dict[str, str] = {}
     loop_id = cause.derive_id("risk")
@@ -226,7 +216,7 @@ def complete(
     if answers.risk_flags:
         answer["risk_loop_id"] = loop_id
     state, over = finished(state, cause)
-    return Decision(state, (event, *done, *contact, *risk, *over), answer=answer)
+    return Decision(state, (event, *cleared, *contact, *risk, *over), answer=answer)
 
 
 def _workable(state: EpisodeState, check_in_id: str, cause: Cause) -> CheckIn:

@@ -11,13 +11,14 @@ from datetime import timedelta
 from typing import Final, Literal
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Step
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents
+from services.followup.loop_table import RISK_TO_LIFE
 from services.followup.measures import transitions
-from shared.contracts.codes import FollowupLoop, Role
-from shared.contracts.followup import FollowupEvent, RiskFlag, TransitionKind
+from shared import calendar, loops
+from shared.contracts.codes import FollowupLoop
+from shared.contracts.followup import RiskFlag, TransitionKind
 from shared.decision import Cause, Decision
 from shared.errors import Refused
-from shared.loops import DEADLINE, close_loop, open_loop
 
 Answer = Literal["seen_to", "crisis_line", "emergency_department"]
 """How a risk was answered."""
@@ -30,47 +31,37 @@ WITHIN: Final = {
     RiskFlag.HOUSING_LOSS: timedelta(hours=72),
 }
 """Until when a risk that is not to life is answered. A flag that we do not know counts as the most urgent of these."""
-ESCALATE_EVERY: Final = timedelta(hours=1)
-ESCALATE_SLOWLY: Final = timedelta(days=1)
-OWNERS_TO_LIFE: Final = (
-    Role.COUNSELOR,
-    Role.CLINICIAN,
-    Role.CLINICAL_SUPERVISOR,
-    Role.PROGRAM_DIRECTOR,
-)
-"""Whoever heard it hands it to a clinician at once; the last one keeps it."""
-OWNERS: Final = (Role.CASE_MANAGER, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
 
 
 def open_loops(
     state: EpisodeState, flags: tuple[RiskFlag, ...], loop_id: str, cause: Cause
-) -> Step:
+) -> StateAndEvents:
     """One answer to all that came up, in the time of the most urgent. Nothing came up: nothing is opened."""
     if not flags:
         return state, ()
-    to_life = not TO_LIFE.isdisjoint(flags)
-    within = min(WITHIN.get(flag, timedelta(hours=24)) for flag in flags)
-    state = open_loop(
+    kind = FollowupLoop.RISK_RESPONSE
+    if TO_LIFE.isdisjoint(flags):
+        due_at = cause.now + min(WITHIN.get(flag, timedelta(hours=24)) for flag in flags)
+        return loops.open_loop(state, kind, loop_id, cause, deadline_at=due_at), ()
+    state = loops.open_loop(
         state,
-        FollowupLoop.RISK_RESPONSE,
+        kind,
         loop_id,
-        deadline_at=cause.now if to_life else cause.now + within,
-        owners=OWNERS_TO_LIFE if to_life else OWNERS,
-        cause=cause,
+        cause,
+        deadline_at=RISK_TO_LIFE.deadline(cause.now),
+        owners=RISK_TO_LIFE.owners,
     )
-    if not to_life:
-        return state, ()
-    # The first step is announced at once: nobody waits an hour to hear of it.
-    name = f"{DEADLINE}{FollowupLoop.RISK_RESPONSE.value}:{loop_id}"
-    return episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause)
+    # The first step is published at once: nobody waits an hour to learn of it.
+    name = f"{loops.DEADLINE}{kind.value}:{loop_id}"
+    state, events, *_ = loops.escalate(state, name, cause, again_after=RISK_TO_LIFE.again)
+    return state, events
 
 
 def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen to it: the next role owns it."""
-    loop = state.loops[name.removeprefix(DEADLINE)]
-    fast = loop.owners == OWNERS_TO_LIFE
-    wait = ESCALATE_EVERY if fast else ESCALATE_SLOWLY
-    return Decision(*episode_state.deadline_missed(state, name, wait, cause))
+    to_life = state.loops[name.removeprefix(loops.DEADLINE)].owners == RISK_TO_LIFE.owners
+    again_after = RISK_TO_LIFE.again if to_life else None
+    return loops.escalate(state, name, cause, again_after=again_after)
 
 
 def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Decision[EpisodeState]:
@@ -78,12 +69,9 @@ def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Deci
     episode_state.reachable(state)
     if state.loop(FollowupLoop.RISK_RESPONSE, loop_id) is None:
         raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
-    state, gone = close_loop(state, FollowupLoop.RISK_RESPONSE, loop_id)
-    said: tuple[FollowupEvent, ...] = ()
-    if gone is not None:
-        said = (episode_state.cleared(gone, episode_state.ClearedReason.RESOLVED),)
+    state, events = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
     if how == "emergency_department":
-        on = transitions.local_day(state, cause.now)
+        on = calendar.local_day(cause.now, state.time_zone)
         state, more = transitions.add(state, TransitionKind.ED_VISIT, on)
-        said = (*said, *more)
-    return Decision(state, said)
+        events = (*events, *more)
+    return Decision(state, events)

@@ -13,8 +13,9 @@ from services.followup.aftercare import aftercare, appointments, check_ins
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
 from services.followup.invariants import for_command
-from services.followup.measures.transitions import zone
-from shared.contracts.codes import Code, ConsentId, Timestamp
+from services.followup.loop_table import LOOPS
+from shared import calendar
+from shared.contracts.codes import Code, ConsentId, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -186,7 +187,7 @@ def _end(by: datetime | date, state: episode_state.EpisodeState) -> datetime:
     if isinstance(by, datetime):
         return by
     # The last instant of the facility's day.
-    following = datetime.combine(by, time(), zone(state)) + timedelta(days=1)
+    following = calendar.end_of_day(by, state.time_zone)
     return following - timedelta(microseconds=1)
 
 
@@ -210,6 +211,6 @@ def _row(
         "open": item.window.opens_at <= now < item.window.closes_at,
         "attempts": item.attempts,
         "channels": item.channels,
-        "owner_role": check_ins.OWNERS[0] if loop is None else loop.owner_role,
+        "owner_role": LOOPS[FollowupLoop.CHECK_IN].owners[0] if loop is None else loop.owner_role,
         "co_occurring": sorted(state.co_occurring),
     }

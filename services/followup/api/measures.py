@@ -15,6 +15,7 @@ from services.followup.episode.episode_state import EpisodeState
 from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.measures import measures, transitions
 from services.followup.measures.measures import Measure
+from shared import calendar
 from shared.contracts.codes import Day
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
@@ -75,7 +76,7 @@ async def read_measure(
         )
     now = call.runtime.clock.now()
     clocks = [
-        (clock, transitions.local_day(state, now))
+        (clock, calendar.local_day(now, state.time_zone))
         async for state in _from(call, measure.value, invariants.index_mark(first))
         for clock in invariants.clocks(state)
     ]

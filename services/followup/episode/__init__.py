@@ -1,1 +1,1 @@
-"""What followup keeps of an episode, of a person's consents and of coming sessions. Pure rules."""
+"""The state of an episode, of a person's consents and of coming sessions. Pure rules."""

@@ -84,7 +84,7 @@ def due(milestone: Milestone, discharged_at: datetime, time_zone: str) -> dateti
         return discharged_at.astimezone(UTC) + timedelta(hours=_HOURS[milestone])
     local = discharged_at.astimezone(ZoneInfo(time_zone))
     if milestone in _DAYS:
-        # Adding days to a zoned time keeps the wall clock, which is what is wanted here.
+        # Adding days to a zoned time preserves the wall clock, which is what is wanted here.
         return (local + timedelta(days=_DAYS[milestone])).replace(fold=0).astimezone(UTC)
     return months_later(local, _MONTHS[milestone]).astimezone(UTC)
 

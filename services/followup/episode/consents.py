@@ -1,6 +1,6 @@
-"""A person's consents, as far as aftercare rests on them: the partners that may be told of it. Pure.
+"""A person's consents, as far as aftercare rests on them: the partners to which it may be disclosed. Pure.
 
-Consents belong to the person, so they have a record of their own; it tells the person's episodes what holds. Whether
+Consents belong to the person, so they have a record of their own, which hands them to the person's episodes. Whether
 something may be sent is decided anew by partners, each time. No clock, no ids, no I/O.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 from services.followup.episode.episode_state import EpisodeState
 from shared.contracts import intake
 from shared.contracts.intake import InformationCategory
-from shared.decision import Cause, Decision, Handoff, HandoffBody, State
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, State
 
 CONSENTS_MAX: Final = 200
 
@@ -49,8 +49,8 @@ def granted(
     """A consent that covers aftercare counts from now on."""
     if InformationCategory.AFTERCARE not in event.categories:
         return Decision(state)
-    kept = (*_without(state.consents, event.consent_id), event.consent_id)
-    return _told(state.replace(consents=kept[-CONSENTS_MAX:]), cause)
+    consents = (*_without(state.consents, event.consent_id), event.consent_id)
+    return _inform_episodes(state.replace(consents=consents[-CONSENTS_MAX:]), cause)
 
 
 def ended(
@@ -59,7 +59,9 @@ def ended(
     """Nothing may rest on it any more."""
     if event.consent_id not in state.consents:
         return Decision(state)
-    return _told(state.replace(consents=_without(state.consents, event.consent_id)), cause)
+    return _inform_episodes(
+        state.replace(consents=_without(state.consents, event.consent_id)), cause
+    )
 
 
 def joined(state: PersonState, body: Joined, cause: Cause) -> Decision[PersonState]:
@@ -70,11 +72,11 @@ def joined(state: PersonState, body: Joined, cause: Cause) -> Decision[PersonSta
 
 
 def left(state: PersonState, body: Left, _cause: Cause) -> Decision[PersonState]:
-    """The episode is told no more."""
+    """The episode gets no more handoffs."""
     return Decision(state.replace(episodes=_without(state.episodes, body.episode_id)))
 
 
-def _told(state: PersonState, cause: Cause) -> Decision[PersonState]:
+def _inform_episodes(state: PersonState, cause: Cause) -> Decision[PersonState]:
     handoffs = tuple(_holding(state, episode_id, cause) for episode_id in state.episodes)
     return Decision(state, handoffs=handoffs)
 
@@ -89,20 +91,20 @@ def _without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
 
 
 def holding(state: EpisodeState, body: Holding, _cause: Cause) -> Decision[EpisodeState]:
-    """What the person's record says holds, unless the episode is somebody else's by now."""
+    """Store the consents that the person's record holds, unless the episode is another person's by now."""
     if body.person_id != state.person_id:
         return Decision(state)
     return Decision(state.replace(consent_ids=body.consent_ids))
 
 
-def between(before: EpisodeState, after: EpisodeState, cause: Cause) -> tuple[Handoff, ...]:
-    """Who has to be told when an episode's person becomes known, or changes."""
+def between(before: EpisodeState, after: EpisodeState, cause: Cause) -> Handoffs:
+    """Handoffs to the persons' records when an episode's person becomes known, or changes."""
     if before.person_id == after.person_id:
         return ()
     own = cause.subject_id
-    told: list[Handoff] = []
+    handoffs: list[Handoff] = []
     if before.person_id is not None:
-        told.append(Handoff(f"person/{before.person_id}", Left(episode_id=own)))
+        handoffs.append(Handoff(f"person/{before.person_id}", Left(episode_id=own)))
     if after.person_id is not None:
-        told.append(Handoff(f"person/{after.person_id}", Joined(episode_id=own)))
-    return tuple(told)
+        handoffs.append(Handoff(f"person/{after.person_id}", Joined(episode_id=own)))
+    return tuple(handoffs)

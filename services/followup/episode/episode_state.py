@@ -1,6 +1,6 @@
 """What followup knows of an episode, and its rules of contact and silence. Pure: no clock, no ids, no I/O.
 
-Contact is what counts, by its own time and not by when it was heard of: a session attended before the latest
+Contact counts by its own time, and not by when its event arrived: a session attended before the latest
 miss does not end the reaching out for that miss, however late its roll is called. Time limits come from the program's
 terms, pinned at admission; the defaults are house rules, docs/domain.md 3.9 (Absence).
 """
@@ -14,34 +14,31 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import AwareDatetime, Field
 
 from services.followup.episode.cadence import Window
+from services.followup.loop_table import LOOPS
+from shared import loops
 from shared.contracts import followup, intake
 from shared.contracts.codes import (
     ClearedReason,
     FollowupLoop,
     Milestone,
     Population,
-    Role,
     Value,
 )
-from shared.contracts.followup import Channel, FollowupEvent, OutreachCause, TransitionKind
+from shared.contracts.followup import Channel, OutreachCause, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, HandoffBody
+from shared.decision import Cause, Decision, Events, HandoffBody
 from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_INDEX, CareState, Loop, close_loops, miss, open_loop
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
-ESCALATE_EVERY: Final = timedelta(days=1)
-LOST_OWNERS: Final = (Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)
-"""Who looks for someone whose contact is lost: from the announcement on the case manager. House rule."""
-LOOK_AGAIN_AFTER: Final = timedelta(days=30)
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
 CHECK_IN_INDEX: Final = "check_in"
-"""The mark of records with a check-in to come or to do: when the first of them is due."""
+"""The index of records with a check-in to come or to do: when the first of them is due."""
 
 
 class Admission(Value):
-    """What intake said at admission, as far as followup needs it, with the terms pinned then."""
+    """What intake published at admission, as far as followup needs it, with the terms pinned then."""
 
     admitted_at: AwareDatetime
     time_zone: str
@@ -81,7 +78,7 @@ class Agreed(Value):
     channel: Channel = Channel.CALL
     first_appointment_at: AwareDatetime | None = None
     kept_on: date | None = None
-    """The day the first appointment was kept."""
+    """The day on which the person came to the first appointment."""
 
 
 class Discharge(Value):
@@ -117,7 +114,7 @@ class CheckIn(Value):
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
     settled: Literal["done", "missed"] | None = None
-    """How it ended; None while it is waited for."""
+    """How it ended; None while it is open."""
 
 
 class Aftercare(Value):
@@ -159,7 +156,7 @@ class Transition(Value):
     kind: TransitionKind
     on: date
     stated: bool = False
-    """Whether somebody said so, rather than that it follows from who referred the person."""
+    """Whether staff reported it; otherwise it is inferred from who referred the person."""
 
 
 class ReadmissionUndone(HandoffBody):
@@ -179,21 +176,25 @@ class EpisodeState(CareState):
         "fua",
         "fui",
     )
+    LOOPS: ClassVar[Mapping[FollowupLoop, LoopRule]] = LOOPS
+    LOOP_EVENTS: ClassVar[LoopEvents[FollowupLoop]] = LoopEvents(
+        FollowupLoop, followup.LoopEscalated, followup.EscalationCleared
+    )
     person_id: str | None = None
     referral: Referral | None = None
     path: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """The steps that were heard of, and when; read by `journey.py`."""
+    """The steps that are known, and when they were; read by `journey.py`."""
     level: str | None = None
     admission: Admission | None = None
     undone: bool = False
     """An admission was taken back; another may follow."""
     held: tuple[dict[str, Any], ...] = ()
-    """What attendance said before the admission was heard of: decided then, in its order, under the pinned terms."""
+    """Events of attendance from before the admission arrived: decided with it, in order, under the pinned terms."""
     sessions: dict[str, SessionFact] = Field(default_factory=dict[str, SessionFact])
     draft: Draft | None = None
     agreed: Agreed | None = None
     consent_ids: tuple[str, ...] = ()
-    """The person's consents that cover aftercare, as the person's record last said."""
+    """The person's consents that cover aftercare, as the person's record last handed over."""
     discharge: Discharge | None = None
     reached_at: AwareDatetime | None = None
     """The last time the person was reached outside a session."""
@@ -219,7 +220,7 @@ class EpisodeState(CareState):
     step_down_at: AwareDatetime | None = None
     """When a less intensive level began: a session there is due within a week."""
     assessed_at: AwareDatetime | None = None
-    """The visit for assessment, once its finding was heard of."""
+    """The visit for assessment, once its finding is known."""
     transitions: tuple[Transition, ...] = ()
     aftercare: Aftercare | None = None
     readmitted: bool = False
@@ -228,7 +229,12 @@ class EpisodeState(CareState):
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None
     tz_index_entries: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """By what a facility's measures and journeys find this record; kept up by `watch.py`."""
+    """By what a facility's measures and journeys find this record; updated by `invariants.py`."""
+
+    @property
+    def time_zone(self) -> str:
+        """The facility's time zone; until the admission names it, days are counted in UTC."""
+        return "UTC" if self.admission is None else self.admission.time_zone
 
     @property
     def contact_at(self) -> datetime | None:
@@ -263,27 +269,27 @@ class EpisodeState(CareState):
         return index_entries
 
 
-Step = tuple[EpisodeState, tuple[FollowupEvent, ...]]
-"""A state and what is said on the way to it: what one rule hands to the next."""
+StateAndEvents = tuple[EpisodeState, Events]
+"""What a helper hands back to its rule: the next state, and the events on the way to it."""
 
 
 # --- contact and silence --------------------------------------------------------------------------------
 
 
-def in_contact(state: EpisodeState, at: datetime) -> Step:
+def in_contact(state: EpisodeState, at: datetime) -> StateAndEvents:
     """The person was reached at this time: silence and reaching out before it are over."""
     before = silent_since(state)
     return found(state.replace(reached_at=max(at, state.reached_at or at)), before, at)
 
 
-def found(state: EpisodeState, before: datetime | None, at: datetime) -> Step:
+def found(state: EpisodeState, before: datetime | None, at: datetime) -> StateAndEvents:
     """There was contact at this time; `before` is since when there had been silence."""
-    ended: tuple[FollowupEvent, ...] = ()
-    again: tuple[FollowupEvent, ...] = ()
+    ended: Events = ()
+    again: Events = ()
     if before is None or at > before:
-        state, again = end_lost(arm_silence(state), ClearedReason.RESOLVED)
+        state, again = close_lost(arm_silence(state), ClearedReason.RESOLVED)
     if state.outreach is not None and at >= state.outreach.since:
-        state, ended = end_outreach(state, ClearedReason.RESOLVED)
+        state, ended = close_outreach(state, ClearedReason.RESOLVED)
     return state, (*again, *ended)
 
 
@@ -298,7 +304,7 @@ def silent_since(state: EpisodeState) -> datetime | None:
 
 
 def arm_silence(state: EpisodeState) -> EpisodeState:
-    """During the program thirty silent days are waited for; after it, only once a check-in was missed."""
+    """During the program the deadline of silence always runs; after it, only once a check-in was missed."""
     since = silent_since(state)
     admission = state.admission
     if since is None or admission is None or state.discharge is not None or state.readmitted:
@@ -311,8 +317,8 @@ def silence(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     return Decision(*lose_contact(state, cause))
 
 
-def lose_contact(state: EpisodeState, cause: Cause) -> Step:
-    """Say once that contact is lost, after the silence that the terms allow. The door stays open.
+def lose_contact(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """Publish once that contact is lost, after the silence that the terms allow. The person may come back at any time.
 
     The announcement is the loop's first step: from then on a case manager looks for the person, and a supervisor
     after another month.
@@ -323,65 +329,39 @@ def lose_contact(state: EpisodeState, cause: Cause) -> Step:
     if cause.now - since < admission.lost_after:
         return state, ()
     loop_id = cause.derive_id("lost-contact")
-    state = open_loop(
-        state.replace(lost_at=cause.now),
-        FollowupLoop.LOST_CONTACT,
-        loop_id,
-        deadline_at=cause.now,
-        owners=LOST_OWNERS,
-        cause=cause,
-    )
-    name = f"loop:{FollowupLoop.LOST_CONTACT.value}:{loop_id}"
-    state, _ = miss(state, name, again_after=LOOK_AGAIN_AFTER, cause=cause)
+    kind = FollowupLoop.LOST_CONTACT
+    state = state.replace(lost_at=cause.now)
+    state = loops.open_loop(state, kind, loop_id, cause, deadline_at=cause.now)
+    state = loops.escalate(state, f"{loops.DEADLINE}{kind.value}:{loop_id}", cause).state
     return state, (followup.ContactLost(days_silent=(cause.now - since).days),)
-
-
-def look_again(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Another month without contact: a supervisor decides what else can be done."""
-    return Decision(*deadline_missed(state, name, LOOK_AGAIN_AFTER, cause))
 
 
 # --- loops -----------------------------------------------------------------------------------------------
 
 
-def deadline_missed(state: EpisodeState, name: str, again_after: timedelta, cause: Cause) -> Step:
-    """A loop's deadline has come: the next owner has it, and that is said."""
-    state, loop = miss(state, name, again_after=again_after, cause=cause)
-    event = followup.LoopEscalated(loop=FollowupLoop(loop.kind), **loop.escalation())
-    return state, (event,)
-
-
-def end(state: EpisodeState, reason: ClearedReason, *kinds: FollowupLoop) -> Step:
-    """Close all loops of some kinds, and take back what was announced of them."""
-    state, gone = close_loops(state, [loop for kind in kinds for loop in state.loops_of(kind)])
-    return state, tuple(cleared(loop, reason) for loop in gone)
-
-
-def end_outreach(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_outreach(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """Nobody has to be reached any more."""
-    return end(state.replace(outreach=None), reason, FollowupLoop.OUTREACH)
+    return _close_kind(state.replace(outreach=None), FollowupLoop.OUTREACH, reason)
 
 
-def end_lost(state: EpisodeState, reason: ClearedReason) -> Step:
-    """Someone who was lost is found."""
-    return end(state.replace(lost_at=None), reason, FollowupLoop.LOST_CONTACT)
+def close_lost(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
+    """The person whose contact was lost is found."""
+    return _close_kind(state.replace(lost_at=None), FollowupLoop.LOST_CONTACT, reason)
 
 
-def end_reengagement(state: EpisodeState, reason: ClearedReason) -> Step:
-    """The way back is no longer waited for."""
-    return end(state.replace(reengagement=None), reason, FollowupLoop.REENGAGEMENT)
+def close_reengagement(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
+    """Nobody has to prepare the way back any more."""
+    return _close_kind(state.replace(reengagement=None), FollowupLoop.REENGAGEMENT, reason)
 
 
-def end_everything(state: EpisodeState, reason: ClearedReason) -> Step:
+def close_everything(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
     """Nobody may, or need, be called any more: every loop and every deadline ends."""
-    state, gone = close_loops(state)
-    state = state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={})
-    return state, tuple(cleared(loop, reason) for loop in gone)
+    state, events = loops.close_all(state, reason=reason)
+    return state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={}), events
 
 
-def cleared(loop: Loop, reason: ClearedReason) -> followup.EscalationCleared:
-    """What was announced of a loop no longer stands."""
-    return followup.EscalationCleared(loop=FollowupLoop(loop.kind), **loop.clearance(reason))
+def _close_kind(state: EpisodeState, kind: FollowupLoop, reason: ClearedReason) -> StateAndEvents:
+    return loops.close_all(state, state.loops_of(kind), reason)
 
 
 # --- who may be called -----------------------------------------------------------------------------------

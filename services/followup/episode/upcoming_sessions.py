@@ -1,4 +1,4 @@
-"""The sessions that are coming, so that whoever calls someone can say when they are expected. Pure."""
+"""The coming sessions, so that staff who call a person know when the person is expected. Pure."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def scheduled(
 def cancelled(
     state: SessionState, _event: attendance.SessionCancelled, _cause: Cause
 ) -> Decision[SessionState]:
-    """It will not; nobody is told to come to it."""
+    """It will not take place, and is listed no more."""
     return Decision(state.replace(cancelled=True))

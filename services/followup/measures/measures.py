@@ -1,16 +1,16 @@
 """Was somebody seen in time? Clocks in the manner of HEDIS: IET, FUA and FUI. Pure; no clock, no ids, no I/O.
 
-HEDIS-style, from what this service hears, and not a certified measure: the rules are those of docs/domain.md 3.15
-(Measures), and a health plan counts from claims, which we do not see. What differs is said here once:
+HEDIS-style, from the events of this service, and not a certified measure: the rules are those of docs/domain.md 3.15
+(Measures), and a health plan counts from claims, which we do not see. The differences are listed here once:
 
-- **Index of IET**: the day of the assessment that found the person eligible; without one that was heard of, the day of
+- **Index of IET**: the day of the assessment that found the person eligible; without a known one, the day of
   admission. A readmission is no new episode and has no IET clock. Who was found ineligible is not in the denominator.
 - **Index of FUA** is the day of an emergency visit, of **FUI** the day of discharge from a bed or from withdrawal
   management: as staff report it, or else the day on which such a place referred the person to us.
-- **A service** is a session attended, a visit for assessment, an admission elsewhere that was kept, or a first
-  appointment kept. IET counts sessions only.
+- **A service** is a session attended, a visit for assessment, an admission elsewhere that took place, or a first
+  appointment to which the person came. IET counts sessions only.
 - **Days** are the facility's local days. Day 0 is the index. "Within 14 days" is read as up to and including day 14.
-- **Age 13+**: no birth date is heard. A program that admits anybody younger than 13 must not use these numbers.
+- **Age 13+**: no event carries a birth date. A program that admits anybody younger than 13 must not use these numbers.
 """
 
 from __future__ import annotations

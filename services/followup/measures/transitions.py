@@ -1,16 +1,16 @@
 """From where the person came: an emergency visit, or a bed they left. Pure; no clock, no ids, no I/O.
 
-It starts the clocks of FUA and FUI (`measures.py`). Who refers a person tells it first; what staff state outranks that.
+It starts the clocks of FUA and FUI (`measures.py`). The referrer implies it first; what staff report outranks that.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from services.followup.episode.episode_state import EpisodeState, Step, Transition
+from services.followup.episode.episode_state import EpisodeState, StateAndEvents, Transition
 from services.followup.measures.measures import Measure
+from shared import calendar
 from shared.contracts import followup, intake
 from shared.contracts.followup import TransitionKind
 from shared.contracts.intake import PartnerKind
@@ -28,20 +28,10 @@ REFERRED_FROM: Final = {
     PartnerKind.RESIDENTIAL: TransitionKind.RESIDENTIAL_DISCHARGE,
     PartnerKind.WITHDRAWAL_MANAGEMENT: TransitionKind.WM_DISCHARGE,
 }
-"""A referral back from such a place says that the person leaves it, as at the end of docs/domain.md scenario 13."""
+"""A referral back from such a place means that the person leaves it, as at the end of docs/domain.md scenario 13."""
 TRANSITIONS_MAX: Final = 50
 STATED_WITHIN: Final = timedelta(days=366)
 """How far back a report may reach: later, no clock could be met any more."""
-
-
-def zone(state: EpisodeState) -> ZoneInfo:
-    """The facility's time zone; until the admission names it, days are counted in UTC."""
-    return ZoneInfo("UTC" if state.admission is None else state.admission.time_zone)
-
-
-def local_day(state: EpisodeState, moment: datetime) -> date:
-    """The facility's day at a moment."""
-    return moment.astimezone(zone(state)).date()
 
 
 def inferred(state: EpisodeState) -> tuple[Transition, ...]:
@@ -54,23 +44,27 @@ def inferred(state: EpisodeState) -> tuple[Transition, ...]:
         for stated in state.transitions
     ):
         return ()
-    return (Transition(kind=kind, on=local_day(state, state.referral.received_at)),)
+    return (
+        Transition(kind=kind, on=calendar.local_day(state.referral.received_at, state.time_zone)),
+    )
 
 
 def _about_the_same(stated_on: date, state: EpisodeState) -> bool:
     """A day stated near the referral corrects it; one far from it is another stay."""
     if state.referral is None:
         return False
-    return abs(stated_on - local_day(state, state.referral.received_at)) <= timedelta(days=30)
+    return abs(
+        stated_on - calendar.local_day(state.referral.received_at, state.time_zone)
+    ) <= timedelta(days=30)
 
 
 def report(
     state: EpisodeState, kind: TransitionKind, on: date, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Staff heard of an emergency visit or of a discharge elsewhere. Reporting the same again says nothing new."""
+    """Staff report an emergency visit or a discharge elsewhere. Reporting the same again changes nothing."""
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
-    today = local_day(state, cause.now)
+    today = calendar.local_day(cause.now, state.time_zone)
     if on > today:
         raise Invalid(
             "day-in-future",
@@ -86,18 +80,20 @@ def report(
     return Decision(*add(state, kind, on))
 
 
-def add(state: EpisodeState, kind: TransitionKind, on: date) -> Step:
+def add(state: EpisodeState, kind: TransitionKind, on: date) -> StateAndEvents:
     """Remember it once."""
     stated = Transition(kind=kind, on=on, stated=True)
     if stated in state.transitions:
         return state, ()
-    kept = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
-    state = state.replace(transitions=tuple(kept[-TRANSITIONS_MAX:]))
+    known = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
+    state = state.replace(transitions=tuple(known[-TRANSITIONS_MAX:]))
     return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
 
 
-def danger(state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime) -> Step:
+def danger(
+    state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime
+) -> StateAndEvents:
     """Danger found at an assessment, and answered with the emergency department."""
     if event.action is not intake.EmergencyAction.EMERGENCY_DEPARTMENT:
         return state, ()
-    return add(state, TransitionKind.ED_VISIT, local_day(state, at))
+    return add(state, TransitionKind.ED_VISIT, calendar.local_day(at, state.time_zone))

@@ -1,1 +1,1 @@
-"""Reaching out to whoever stays away, and the way back after a return to use. Pure rules."""
+"""Reaching out to people who stay away, and the way back after a return to use. Pure rules."""

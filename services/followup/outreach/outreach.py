@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import (
@@ -16,16 +16,16 @@ from services.followup.episode.episode_state import (
     EpisodeState,
     Outreach,
     SessionFact,
-    Step,
+    StateAndEvents,
 )
+from shared import loops
 from shared.contracts import attendance, followup
 from shared.contracts.attendance import Absence, AttendanceStatus
-from shared.contracts.codes import ClearedReason, FollowupLoop, Modality, Role
+from shared.contracts.codes import ClearedReason, FollowupLoop, Modality
 from shared.contracts.event import Event
-from shared.contracts.followup import AttemptResult, Channel, FollowupEvent, OutreachCause
-from shared.decision import Cause, Decision, derive_id
+from shared.contracts.followup import AttemptResult, Channel, OutreachCause
+from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown
-from shared.loops import DEADLINE, Loop, open_loop
 
 E = TypeVar("E", bound=Event)
 
@@ -39,15 +39,10 @@ TIER_CLINICIAN: Final = 2
 """Two absences in a row: a clinician calls."""
 TIER_CONFERENCE: Final = 3
 """Three absences in a row, or a week of silence: a retention conference. The highest tier."""
-OWNERS: Final = (Role.COUNSELOR, Role.COUNSELOR, Role.CLINICIAN, Role.CLINICAL_SUPERVISOR)
-"""Who owns an outreach, by tier reached."""
 FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRESHOLD)
-PRESENT: Final = frozenset(
-    {AttendanceStatus.ATTENDED, AttendanceStatus.LATE, AttendanceStatus.LEFT_EARLY}
-)
 
 
-# --- what attendance says -------------------------------------------------------------------------------
+# --- events of attendance -------------------------------------------------------------------------------
 
 
 def session_attended(
@@ -62,7 +57,7 @@ def session_attended(
     return Decision(*_was_there(state, event.session_id, fact))
 
 
-def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> Step:
+def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> StateAndEvents:
     before = episode_state.silent_since(state)
     state = state.replace(sessions={**state.sessions, session_id: fact})
     return episode_state.found(state, before, fact.starts_at)
@@ -123,20 +118,20 @@ def attendance_corrected(
     before = state.sessions.get(event.session_id)
     if before is None:
         return Decision(state)
-    if event.status_after in PRESENT:
+    if event.status_after.is_present:
         fact = before.replace(status="attended", service=True)
-        state, said = _was_there(state, event.session_id, fact)
+        state, events = _was_there(state, event.session_id, fact)
     else:
         unexcused = event.status_after is AttendanceStatus.NO_SHOW
         more = {"status": "no_show" if unexcused else "excused", "service": False}
         fact = before.replace(**more)
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
-        state, said = _was_missed(episode_state.arm_silence(state), fact, cause), ()
+        state, events = _was_missed(episode_state.arm_silence(state), fact, cause), ()
     state, ended = _still_chased(state)
-    return Decision(state, (*said, *ended))
+    return Decision(state, (*events, *ended))
 
 
-def _still_chased(state: EpisodeState) -> Step:
+def _still_chased(state: EpisodeState) -> StateAndEvents:
     """Reaching out because of sessions goes on only while a miss is left that nothing came after."""
     outreach = state.outreach
     if outreach is None or outreach.cause not in FROM_SESSIONS:
@@ -148,7 +143,7 @@ def _still_chased(state: EpisodeState) -> Step:
         if fact.status == "no_show" and (contact_at is None or fact.starts_at > contact_at)
     ]
     if not left:
-        return episode_state.end_outreach(state, ClearedReason.WITHDRAWN)
+        return episode_state.close_outreach(state, ClearedReason.WITHDRAWN)
     return state.replace(outreach=outreach.replace(since=max(left))), ()
 
 
@@ -168,8 +163,8 @@ class HeldBack(Generic[E]):
         """Decide the event, or hold it back."""
         if state.admission is not None or state.undone:
             return self._rule(state, event, cause)
-        kept = {"name": event.NAME, "data": event.model_dump(mode="json")}
-        return Decision(state.replace(held=(*state.held, kept)))
+        item = {"name": event.NAME, "data": event.model_dump(mode="json")}
+        return Decision(state.replace(held=(*state.held, item)))
 
     def replayed(
         self, state: EpisodeState, data: Mapping[str, Any], cause: Cause
@@ -185,15 +180,15 @@ CORRECTED: Final = HeldBack(attendance.AttendanceCorrected, attendance_corrected
 HELD_BACK: Final = {one.event.NAME: one for one in (ATTENDED, MISSED, THRESHOLD_REACHED, CORRECTED)}
 
 
-def replay(state: EpisodeState, cause: Cause) -> Step:
-    """The admission is known: decide what waited for it, in the order in which attendance said it."""
-    waiting, said = state.held, list[FollowupEvent]()
+def replay(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """The admission is known: decide the events that waited for it, in the order in which attendance published them."""
+    waiting, events = state.held, list[Event]()
     state = state.replace(held=())
-    for kept in waiting:
-        decision = HELD_BACK[kept["name"]].replayed(state, kept["data"], cause)
+    for item in waiting:
+        decision = HELD_BACK[item["name"]].replayed(state, item["data"], cause)
         state = decision.state
-        said += cast("tuple[FollowupEvent, ...]", decision.events)
-    return state, tuple(said)
+        events += decision.events
+    return state, tuple(events)
 
 
 # --- tiers ----------------------------------------------------------------------------------------------
@@ -205,13 +200,8 @@ def begin(
     """Somebody has to reach the person in time."""
     loop_id = derive_id("outreach", cause.subject, why.value, since.isoformat())
     state = state.replace(outreach=Outreach(loop_id=loop_id, cause=why, since=since))
-    return open_loop(
-        state,
-        FollowupLoop.OUTREACH,
-        loop_id,
-        deadline_at=cause.now + within,
-        owners=OWNERS,
-        cause=cause,
+    return loops.open_loop(
+        state, FollowupLoop.OUTREACH, loop_id, cause, deadline_at=cause.now + within
     )
 
 
@@ -227,32 +217,24 @@ def due(state: EpisodeState, _name: str, cause: Cause) -> Decision[EpisodeState]
     return Decision(*escalate(state, why, state.tier + 1, cause))
 
 
-def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> Step:
+def _raise_to(state: EpisodeState, tier: int, cause: Cause) -> StateAndEvents:
     """Only an outreach that is still open is raised: contact has ended the others."""
     if state.outreach is None or state.tier >= tier:
         return state, ()
     return escalate(state, OutreachCause.ABSENCE_THRESHOLD, tier, cause)
 
 
-def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> Step:
-    """Say that an open outreach has reached a tier, and wait again where there is a next one."""
+def escalate(state: EpisodeState, why: OutreachCause, tier: int, cause: Cause) -> StateAndEvents:
+    """Publish that an open outreach has reached a tier, and set the next deadline where there is a next tier."""
     loop = state.outreach_loop
     if state.outreach is None or loop is None:
         return state, ()
     wait = REACH_WITHIN if why in FROM_SESSIONS else REACH_AFTER_CHECK_IN
-    raised = loop.replace(step=tier, deadline_at=cause.now + wait)
-    state = state.replace(
-        outreach=state.outreach.replace(cause=why),
-        loops={**state.loops, loop.key: raised},
-    )
-    state = _rearmed(state, raised)
+    state = state.replace(outreach=state.outreach.replace(cause=why))
+    state, loop = loops.move_to_step(state, loop, tier, cause.now + wait)
+    if loop.at_last_owner:  # a tier may come before the deadline of the one below it
+        state = state.disarm(loops.DEADLINE + loop.key)
     return state, (followup.OutreachEscalated(cause=why, tier=tier),)
-
-
-def _rearmed(state: EpisodeState, loop: Loop) -> EpisodeState:
-    """The last owner keeps it, without a further deadline."""
-    name = DEADLINE + loop.key
-    return state.disarm(name) if loop.at_last_owner else state.arm(name, loop.deadline_at)
 
 
 # --- what staff do --------------------------------------------------------------------------------------
@@ -265,7 +247,7 @@ def record(
     if state.admission is None and state.referral is None:
         raise NotYetKnown("episode")
     episode_state.callable_at_all(state)
-    events: tuple[FollowupEvent, ...] = ()
+    events: Events = ()
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}

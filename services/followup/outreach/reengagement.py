@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Reengagement, Step
+from services.followup.episode.episode_state import EpisodeState, Reengagement, StateAndEvents
+from services.followup.loop_table import LOOPS
+from shared import calendar, loops
 from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, FollowupLoop, Role, Urgency
+from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
+from shared.contracts.event import Event
 from shared.contracts.followup import (
-    FollowupEvent,
     ReengagementCause,
     ReengagementOutcome,
     ReportedBy,
@@ -19,19 +20,9 @@ from shared.contracts.followup import (
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused
-from shared.loops import open_loop
 
-REASSESS_WITHIN: Final = timedelta(hours=72)
 REASSESS_WITHIN_AFTER_OVERDOSE: Final = timedelta(hours=24)
 """House rule, docs/domain.md 3.14 (Cadence)."""
-ESCALATE_EVERY: Final = timedelta(days=1)
-OWNERS: Final = (
-    Role.CASE_MANAGER,
-    Role.CLINICIAN,
-    Role.CLINICAL_SUPERVISOR,
-    Role.PROGRAM_DIRECTOR,
-)
-"""Who owns a reassessment, and then one that did not take place in time; the last one keeps it."""
 
 
 def report(
@@ -46,14 +37,14 @@ def report(
     """The person used again. A second report moves the reassessment only to an earlier time."""
     admission = episode_state.reachable(state)
     _not_taken_over(state)
-    today = cause.now.astimezone(ZoneInfo(admission.time_zone)).date()
+    today = calendar.local_day(cause.now, admission.time_zone)
     if occurred_on is not None and occurred_on > today:
         raise Invalid(
             "day-in-future",
             "The day lies in the future.",
             hint="Give the day in the facility's time zone, or leave it out.",
         )
-    events: list[FollowupEvent] = [
+    events: list[Event] = [
         followup.ReturnToUseReported(
             reported_by=reported_by,
             substance_class=substance_class,
@@ -64,9 +55,11 @@ def report(
     if reported_by is ReportedBy.PATIENT:
         state, contact = episode_state.in_contact(state, cause.now)
         events += contact
-    within = REASSESS_WITHIN_AFTER_OVERDOSE if overdose else REASSESS_WITHIN
+    by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
+    if overdose:
+        by = cause.now + REASSESS_WITHIN_AFTER_OVERDOSE
     why = ReengagementCause.RETURN_TO_USE
-    state, started = _wait(state, why, cause.now + within, overdose=overdose, cause=cause)
+    state, started = _wait(state, why, by, overdose=overdose, cause=cause)
     return Decision(state, (*events, *started), answer=_answer(state))
 
 
@@ -80,7 +73,8 @@ def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision
             "A re-engagement is under way.",
             hint="Complete it, or work on it as it is.",
         )
-    state, started = _wait(state, why, cause.now + REASSESS_WITHIN, overdose=False, cause=cause)
+    by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
+    state, started = _wait(state, why, by, overdose=False, cause=cause)
     return Decision(state, started, answer=_answer(state))
 
 
@@ -101,21 +95,14 @@ def _wait(
     *,
     overdose: bool,
     cause: Cause,
-) -> Step:
-    """Wait for a reassessment; one that is waited for already is only ever moved to an earlier time."""
+) -> StateAndEvents:
+    """Open the loop of a reassessment; one that is open already is only ever moved to an earlier time."""
     before = state.reengagement
     if before is not None and before.reassessment_due_at <= due_at:
         more = {"overdose": before.overdose or overdose}
         return state.replace(reengagement=before.replace(**more)), ()
     loop_id = cause.derive_id("reengagement") if before is None else before.id
-    state = open_loop(
-        state,
-        FollowupLoop.REENGAGEMENT,
-        loop_id,
-        deadline_at=due_at,
-        owners=OWNERS,
-        cause=cause,
-    )
+    state = loops.open_loop(state, FollowupLoop.REENGAGEMENT, loop_id, cause, deadline_at=due_at)
     overdose = overdose or (before is not None and before.overdose)
     under_way = Reengagement(id=loop_id, reassessment_due_at=due_at, overdose=overdose)
     started = followup.ReengagementStarted(cause=why, reassessment_due_at=due_at)
@@ -156,8 +143,8 @@ def complete(
             "The episode has not ended, so there is nothing to be readmitted to.",
             hint="Change the level of care, or name another outcome.",
         )
-    events: list[FollowupEvent] = [followup.ReengagementCompleted(outcome=outcome)]
-    state, ended = episode_state.end_reengagement(state, ClearedReason.RESOLVED)
+    events: list[Event] = [followup.ReengagementCompleted(outcome=outcome)]
+    state, ended = episode_state.close_reengagement(state, ClearedReason.RESOLVED)
     events += ended
     if outcome is not ReengagementOutcome.UNREACHABLE:
         state, contact = episode_state.in_contact(state, cause.now)
@@ -166,8 +153,3 @@ def complete(
         urgency = Urgency.EMERGENT if under_way.overdose else Urgency.URGENT
         events.append(followup.ReadmissionRequested(urgency=urgency))
     return Decision(state, tuple(events))
-
-
-def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
-    """Nobody was reassessed in time."""
-    return Decision(*episode_state.deadline_missed(state, name, ESCALATE_EVERY, cause))

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission, Recommendation
 from services.intake.handoffs import Readmitted
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
-from shared.contracts.intake import GapReason, IntakeEvent, ReferralOutcome, WaitlistExit
-from shared.decision import Cause, Decision, Handoff
+from shared.contracts.intake import GapReason, ReferralOutcome, WaitlistExit
+from shared.decision import Cause, Decision, Events, Handoff
 from shared.errors import Invalid, Refused
 from shared.programs.profile import ProgramProfile
+
+ANSWERED_BY_IT: Final = (
+    IntakeLoop.PLACEMENT,
+    IntakeLoop.ADMISSION,
+    IntakeLoop.OUTBOUND_REFERRAL,
+)
+"""The loops that a placement closes; what it leads to is opened anew."""
 
 
 class NewAdmission(Value):
@@ -55,18 +64,15 @@ def place(
     event = intake.PlacementDecided(
         recommended_level=recommended, actual_level=actual, gap_reason=gap_reason
     )
-    state, cleared = episode_state.settle(
-        state.replace(placed_level=actual),
-        *(IntakeLoop.PLACEMENT, IntakeLoop.ADMISSION, IntakeLoop.OUTBOUND_REFERRAL),
-        cause=cause,
-    )
+    state = state.replace(placed_level=actual)
+    state, cleared = loops.close_all(state, episode_state.own_loops(state, ANSWERED_BY_IT, cause))
     if not (recommendation.eligible and actual.code in recommendation.offered):
         state, left, handoffs = episode_state.leave_line(
             state, WaitlistExit.REFERRED_ELSEWHERE, cause
         )
         return Decision(episode_state.send_on(state, cause), (event, *cleared, *left), handoffs)
     if state.waiting is None:
-        state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+        state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, (event, *cleared))
 
 
@@ -94,12 +100,12 @@ def admit(
         state.replace(admission=admission), ReferralOutcome.ADMITTED, cause
     )
     state, left, handoffs = episode_state.leave_line(state, WaitlistExit.ACCEPTED, cause)
-    state, cleared = episode_state.settle(state, IntakeLoop.ADMISSION, cause=cause)
+    state, cleared = loops.close(state, IntakeLoop.ADMISSION, cause.subject_id)
     if new.prior_episode_id is not None:
         readmitted = Readmitted(episode_id=cause.subject_id)
         handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
-    state = episode_state.wait_for(state, IntakeLoop.ORIENTATION, cause)
-    events: tuple[IntakeEvent, ...] = (event, closed, *left, *cleared)
+    state = loops.open_loop(state, IntakeLoop.ORIENTATION, cause.subject_id, cause)
+    events: Events = (event, closed, *left, *cleared)
     return Decision(state, events, handoffs, {"level": level.model_dump()})
 
 
@@ -122,8 +128,8 @@ def orient(
         completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at
     )
     oriented = state.admission.replace(oriented_at=cause.now)
-    state, cleared = episode_state.settle(
-        state.replace(admission=oriented), IntakeLoop.ORIENTATION, cause=cause
+    state, cleared = loops.close(
+        state.replace(admission=oriented), IntakeLoop.ORIENTATION, cause.subject_id
     )
     return Decision(state, (event, *cleared))
 

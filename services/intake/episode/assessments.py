@@ -13,6 +13,7 @@ from services.intake.episode.eligibility import Application
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.levels import Derivation, Need, Rating, RuleTable
 from services.intake.episode.values import Assessment, Recommendation
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import (
     AsamEdition,
@@ -23,14 +24,14 @@ from shared.contracts.codes import (
     LevelOfCare,
     Value,
 )
+from shared.contracts.event import Event
 from shared.contracts.intake import (
     EmergencyAction,
-    IntakeEvent,
     PartnerKind,
     Severity,
     WaitlistExit,
 )
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoffs
 from shared.errors import Invalid, Refused, Unknown
 
 EARLIER_KEPT: Final = 20
@@ -41,6 +42,8 @@ RESTING_ON_IT: Final = (
     IntakeLoop.OUTBOUND_REFERRAL,
 )
 """The loops that an assessment leads to: with another assessment they begin anew."""
+ANSWERED_BY_IT: Final = (IntakeLoop.ASSESSMENT, IntakeLoop.EMERGENCY_RESPONSE)
+"""The loops that a completed assessment closes."""
 MORE_INTENSIVE: Final = frozenset(
     {
         PartnerKind.WITHDRAWAL_MANAGEMENT,
@@ -82,11 +85,11 @@ def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision
         recommendation=None,
         placed_level=None,
     )
-    state, cleared = episode_state.settle(
-        state, *RESTING_ON_IT, cause=cause, reason=ClearedReason.SUPERSEDED
+    state, cleared = loops.close_all(
+        state, episode_state.own_loops(state, RESTING_ON_IT, cause), ClearedReason.SUPERSEDED
     )
     if not episode_state.is_open(state, IntakeLoop.ASSESSMENT, cause):
-        state = episode_state.wait_for(state, IntakeLoop.ASSESSMENT, cause)
+        state = loops.open_loop(state, IntakeLoop.ASSESSMENT, cause.subject_id, cause)
     return Decision(state, (event, *cleared), answer={"assessment_id": assessment_id})
 
 
@@ -105,14 +108,10 @@ def complete(
     enhanced = findings.co_occurring is CoOccurring.ENHANCED
     derivation = levels.derive(table, findings.edition, needs, enhanced=enhanced)
     danger = _danger(findings, needs, table)
-    state, cleared = episode_state.settle(
-        state.replace(assessment=_completed(assessment, findings, derivation, cause)),
-        IntakeLoop.ASSESSMENT,
-        IntakeLoop.EMERGENCY_RESPONSE,
-        cause=cause,
-    )
+    state = state.replace(assessment=_completed(assessment, findings, derivation, cause))
+    state, cleared = loops.close_all(state, episode_state.own_loops(state, ANSWERED_BY_IT, cause))
     next_loop = IntakeLoop.RECOMMENDATION if danger is None else IntakeLoop.EMERGENCY_RESPONSE
-    events: list[IntakeEvent] = [
+    events: list[Event] = [
         intake.AssessmentCompleted(
             assessment_id=assessment_id,
             edition=findings.edition,
@@ -130,7 +129,7 @@ def complete(
                 assessment_id=assessment_id, dimension=danger, action=_action(findings)
             )
         )
-    return Decision(episode_state.wait_for(state, next_loop, cause), tuple(events))
+    return Decision(loops.open_loop(state, next_loop, cause.subject_id, cause), tuple(events))
 
 
 def recommend(
@@ -174,18 +173,16 @@ def recommend(
     return Decision(state, (recommended, determined, *events), handoffs, answer)
 
 
-def _led_to(
-    state: EpisodeState, cause: Cause
-) -> tuple[EpisodeState, tuple[IntakeEvent, ...], tuple[Handoff, ...]]:
-    """A placement is due, or somebody has to refer the person on, who then waits for no place here."""
-    state, cleared = episode_state.settle(state, IntakeLoop.RECOMMENDATION, cause=cause)
+def _led_to(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
+    """A placement is due, or somebody has to refer the person on, who then leaves the waiting list."""
+    state, cleared = loops.close(state, IntakeLoop.RECOMMENDATION, cause.subject_id)
     if state.recommendation is not None and not state.recommendation.eligible:
         state, left, handoffs = episode_state.leave_line(
             state, WaitlistExit.REFERRED_ELSEWHERE, cause
         )
         return episode_state.send_on(state, cause), (*cleared, *left), handoffs
     if state.admission is None:
-        state = episode_state.wait_for(state, IntakeLoop.PLACEMENT, cause)
+        state = loops.open_loop(state, IntakeLoop.PLACEMENT, cause.subject_id, cause)
     return state, cleared, ()
 
 

@@ -106,5 +106,5 @@ def overridden(unmet: tuple[str, ...], override: OverrideReason | None) -> None:
 
 def _answer(code: str, answers: Mapping[str, bool]) -> bool | None:
     """Yes, when the code or one of its alternatives is; None when nothing of it is answered."""
-    said = [answers[name] for name in {code, *code.split(EITHER)} if name in answers]
-    return any(said) if said else None
+    given = [answers[name] for name in {code, *code.split(EITHER)} if name in answers]
+    return any(given) if given else None

@@ -1,4 +1,4 @@
-"""What others say of an episode: its end, another level, a way back, a return to use. In any order."""
+"""Handlers for other services' events: the end, another level, a way back, a return to use. In any order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import UseReport
 from services.intake.handoffs import Readmitted
+from services.intake.loop_table import LOOPS
+from shared import loops
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
 from shared.contracts.followup import ReengagementOutcome
@@ -45,14 +47,14 @@ def level_changed(
         return Decision(state)
     offered = tuple(sorted({*admission.offered, event.to_level.code}))
     state = state.replace(admission=admission.replace(offered=offered))
-    state, cleared = episode_state.settle(state, IntakeLoop.OUTBOUND_REFERRAL, cause=cause)
+    state, cleared = loops.close(state, IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id)
     return Decision(state, cleared)
 
 
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person should be admitted again. Heard before the discharge or after; if they are, it is done."""
+    """The person should be admitted again. In either order with the discharge; if they are already, it is done."""
     return _wait_for_return(state, event.urgency, None, cause)
 
 
@@ -71,31 +73,31 @@ def _wait_for_return(
     state = state.replace(readmission=urgency)
     if state.readmitted_as is not None:
         return Decision(state)
-    limit = cause.now + episode_state.WITHIN[IntakeLoop.READMISSION]
+    limit = LOOPS[IntakeLoop.READMISSION].deadline(cause.now)
     due_at = limit if due_at is None else min(limit, max(due_at, cause.now + episode_state.SOON))
     return Decision(
-        episode_state.wait_until(state, IntakeLoop.READMISSION, cause.subject_id, due_at, cause)
+        loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause, deadline_at=due_at)
     )
 
 
 def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
     """The person is back, in another episode: what was asked for is done, unless that is taken back."""
     state = state.replace(readmitted_as=body.episode_id)
-    state, cleared = episode_state.settle(state, IntakeLoop.READMISSION, cause=cause)
+    state, cleared = loops.close(state, IntakeLoop.READMISSION, cause.subject_id)
     return Decision(state, cleared)
 
 
 def reengagement_completed(
     state: EpisodeState, event: followup.ReengagementCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The way back led elsewhere, or nowhere: nobody waits for a readmission any more."""
+    """The way back led elsewhere, or nowhere: the loop of the readmission is closed."""
     if event.outcome is ReengagementOutcome.READMITTED:
         return Decision(state)
-    state, cleared = episode_state.settle(
+    state, cleared = loops.close(
         state.replace(readmission=None),
         IntakeLoop.READMISSION,
-        cause=cause,
-        reason=ClearedReason.WITHDRAWN,
+        cause.subject_id,
+        ClearedReason.WITHDRAWN,
     )
     return Decision(state, cleared)
 
@@ -103,6 +105,6 @@ def reengagement_completed(
 def return_to_use_reported(
     state: EpisodeState, event: followup.ReturnToUseReported, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Kept for whoever assesses the person next."""
+    """Stored for the clinician who assesses the person next."""
     report = UseReport(heard_at=cause.now, overdose=event.overdose, occurred_on=event.occurred_on)
     return Decision(state.replace(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))

@@ -8,6 +8,8 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import NewReferral, Referral
 from services.intake.handoffs import EpisodeOpened
+from services.intake.loop_table import ACKNOWLEDGE_WITHIN
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop
 from shared.contracts.intake import DeclineReason, ReferralOutcome
@@ -32,12 +34,12 @@ def receive(
         received_at=cause.now,
         **dict(new),
     )
-    state = episode_state.wait_until(
+    state = loops.open_loop(
         state.replace(referral=referral, person_id=person_id),
         IntakeLoop.REFERRAL_ACKNOWLEDGEMENT,
         cause.subject_id,
-        cause.now + episode_state.ACKNOWLEDGE_WITHIN[new.priority],
         cause,
+        deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.priority],
     )
     return Decision(
         state,
@@ -64,14 +66,16 @@ def acknowledge(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         ),
     )
     state = state.replace(referral=referral.replace(acknowledged_at=cause.now))
-    state, cleared = episode_state.settle(state, IntakeLoop.REFERRAL_ACKNOWLEDGEMENT, cause=cause)
-    return Decision(episode_state.wait_for(state, IntakeLoop.ASSESSMENT, cause), (event, *cleared))
+    state, cleared = loops.close(state, IntakeLoop.REFERRAL_ACKNOWLEDGEMENT, cause.subject_id)
+    return Decision(
+        loops.open_loop(state, IntakeLoop.ASSESSMENT, cause.subject_id, cause), (event, *cleared)
+    )
 
 
 def decline(
     state: EpisodeState, reason: DeclineReason, alternatives: tuple[str, ...], cause: Cause
 ) -> Decision[EpisodeState]:
-    """The referral goes no further here; the episode ends, and the referrer is told."""
+    """The referral goes no further here; the episode ends, and the referrer is informed."""
     episode_state.in_intake(state)
     event = intake.ReferralDeclined(
         referral_id=cause.subject_id, reason=reason, alternatives=alternatives

@@ -53,7 +53,7 @@ class Need(_Part):
     """The least that one dimension asks for."""
 
     setting: str | None = None
-    """The least intensive setting, whoever manages it; None: any."""
+    """The least intensive setting, under any medical management; None: any."""
     medical: bool = False
     enhanced: bool = False
     withdrawal: str | None = None
@@ -161,7 +161,7 @@ def _ratings_fit(edition: AsamEdition, number: int, rules: EditionRules) -> None
 
 
 def read_table(text: str) -> RuleTable:
-    """Read a facility's rules. Raises `ConfigurationError` that says what is wrong, and where."""
+    """Read a facility's rules. Raises `ConfigurationError` that names what is wrong, and where."""
     try:
         return RuleTable.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -178,7 +178,7 @@ def read_table(text: str) -> RuleTable:
 
 
 class Derivation(Value):
-    """What the rules say. `level` is missing while a dimension still has to be evaluated."""
+    """What the rules derive. `level` is missing while a dimension still has to be evaluated."""
 
     level: LevelOfCare | None
     wm_need: LevelOfCare | None

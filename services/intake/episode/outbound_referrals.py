@@ -9,6 +9,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Outbound
 from services.intake.handoffs import ReliedOn
+from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
 from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
@@ -18,7 +19,7 @@ from shared.errors import Forbidden, Refused, Unknown
 DEADLINE: Final = "outbound"
 REMIND_EVERY: Final = timedelta(hours=24)
 REMINDERS_MAX: Final = 10
-"""How often an open referral is said to be overdue. House rule."""
+"""How often an open referral is published as overdue. House rule."""
 ARRIVAL_GRACE: Final = timedelta(hours=24)
 """How long after a booked appointment it should be known whether the person arrived. House rule."""
 
@@ -60,8 +61,8 @@ def send(
         consent_id=new.consent_id,
         response_due_at=due_at,
     )
-    state, cleared = episode_state.settle(
-        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause=cause
+    state, cleared = loops.close(
+        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id
     )
     return Decision(
         _waits(state, referral_id, due_at, cause).arm(f"{DEADLINE}:{referral_id}", due_at),
@@ -111,15 +112,14 @@ def close(
         hours_open=episode_state.elapsed(outbound.sent_at, cause.now),
     )
     state = _with(state, referral_id, outbound.replace(outcome=outcome))
-    loop = state.loop(IntakeLoop.OUTBOUND_REFERRAL, referral_id)
-    state, cleared = episode_state.settle_all(
-        state.disarm(f"{DEADLINE}:{referral_id}"), () if loop is None else (loop,)
+    state, cleared = loops.close(
+        state.disarm(f"{DEADLINE}:{referral_id}"), IntakeLoop.OUTBOUND_REFERRAL, referral_id
     )
     return Decision(_next_owner(state, cause), (event, *cleared))
 
 
 def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
-    """No outcome in time. Said again every day until there is one, but not for ever."""
+    """No outcome in time. Published again every day until there is one, up to `REMINDERS_MAX` times."""
     outbound = state.outbound[referral_id]
     event = intake.ReferralLoopOverdue(
         referral_id=referral_id, hours_open=episode_state.elapsed(outbound.sent_at, cause.now)
@@ -133,7 +133,9 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
 
 def _waits(state: EpisodeState, referral_id: str, until: datetime, cause: Cause) -> EpisodeState:
     """Each referral sent out is a loop of its own, from the asking to the outcome."""
-    return episode_state.wait_until(state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, until, cause)
+    return loops.open_loop(
+        state, IntakeLoop.OUTBOUND_REFERRAL, referral_id, cause, deadline_at=until
+    )
 
 
 def _next_owner(state: EpisodeState, cause: Cause) -> EpisodeState:

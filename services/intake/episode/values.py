@@ -1,4 +1,4 @@
-"""What each step of the path leaves behind, as an episode keeps it. Values alone; the rules stand beside them."""
+"""What an episode stores of each step of the path. Values alone; the rules stand beside them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome
 
 
 class NewReferral(Value):
-    """What a referrer says."""
+    """What a referrer states."""
 
     source_kind: PartnerKind
     source_facility_id: str | None
@@ -65,7 +65,7 @@ class Recommendation(Value):
 
     @property
     def eligible(self) -> bool:
-        """Nothing is unmet, or a clinician decided otherwise and said why."""
+        """Nothing is unmet, or a clinician decided otherwise and gave the reason."""
         return not self.unmet or self.override is not None
 
 
@@ -110,12 +110,12 @@ class PlaceOffer(Value):
 
 
 class Waiting(Value):
-    """Somebody's place in a line: a group's, or a track's."""
+    """One person's place on a waiting list: a group's, or a track's."""
 
     ticket: str
     """The id of this waiting."""
     line_id: str
-    """The record that keeps the line."""
+    """The record of the waiting list."""
     track: str
     group_id: str | None
     since: datetime
@@ -125,12 +125,12 @@ class Waiting(Value):
     interim: tuple[str, ...] = ()
     """What is done for the person meanwhile."""
     position: int | None = None
-    """The place in the line when it was joined; None until the line has said."""
+    """The place on the list when it was joined; None until the list has handed it over."""
     offer: PlaceOffer | None = None
 
 
 class Seat(Value):
-    """A seat in a group, as attendance says: for good, or held until then."""
+    """A seat in a group, as attendance publishes it: for good, or held until then."""
 
     hold_expires_at: datetime | None
 

@@ -1,8 +1,8 @@
-"""Waiting for a place, as far as it is the episode's: joining a line, an offer and its answer, leaving. Pure.
+"""The episode's part of a waiting list: joining it, an offer and its answer, leaving. Pure.
 
-Two records take part. The line (`lines.py`) chooses whom to offer a seat that is free. The episode decides everything
-about its own offer: it is accepted, declined or lapses here, and the line follows. So an offer that is accepted in its
-last moment can't have gone to somebody else as well.
+Two records take part. The list (`../resources/waitlist_queue.py`) chooses whom to offer a free seat. The episode
+decides everything about its own offer: it is accepted, declined or lapses here, and the list follows. So an offer that
+is accepted in its last moment can't have gone to somebody else as well.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import OFFER, EpisodeState
 from services.intake.episode.values import PlaceOffer, Seat, Waiting
 from services.intake.handoffs import Lined, LineJoined, OfferMade, PlaceOffered, SeatChanged
+from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import WaitlistExit
@@ -25,14 +26,14 @@ LEAVING: Final = (
     WaitlistExit.WITHDRAWN,
     WaitlistExit.REFERRED_ELSEWHERE,
 )
-"""How a person may say that they no longer wait. The other ways follow from what else is done."""
+"""The reasons that a person may give for leaving the list. The other reasons follow from other commands."""
 
 
 # --- the episode: joining and leaving -------------------------------------------------------------------
 
 
 class NewWaiting(Value):
-    """What somebody waits for, and what is done for them meanwhile."""
+    """What a person is on the list for, and what is done for them meanwhile."""
 
     line_id: str
     group_id: str | None
@@ -43,7 +44,7 @@ class NewWaiting(Value):
 
 
 def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[EpisodeState]:
-    """Somebody whom the program suits waits for a place. Waiting is an open loop, with interim services noted."""
+    """Put a person whom the program suits on the waiting list. Waiting is an open loop, with interim services noted."""
     episode_state.in_intake(state)
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
@@ -58,8 +59,8 @@ def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[Episode
             hint="Leave the other line first.",
         )
     waiting = Waiting(**dict(new), ticket=cause.derive_id("waiting"), since=cause.now)
-    state, cleared = episode_state.settle(
-        state, IntakeLoop.ADMISSION, cause=cause, reason=ClearedReason.SUPERSEDED
+    state, cleared = loops.close(
+        state, IntakeLoop.ADMISSION, cause.subject_id, ClearedReason.SUPERSEDED
     )
     state, handoff = _in_line(state, waiting, cause)
     return Decision(state, cleared, (handoff,), {"waitlist_id": waiting.ticket})
@@ -73,12 +74,14 @@ def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[Episo
         since=waiting.since,
         offer_lasts=waiting.offer_lasts,
     )
-    state = episode_state.wait_for(state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause)
+    state = loops.open_loop(
+        state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause.subject_id, cause
+    )
     return state, Handoff(f"group/{waiting.line_id}", body)
 
 
 def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeState]:
-    """The line has said which place it is."""
+    """The list has handed over the place."""
     waiting = _waiting(state, body.ticket)
     if waiting is None:
         return Decision(state)
@@ -90,7 +93,7 @@ def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeSt
 
 
 def offered(state: EpisodeState, body: PlaceOffered, cause: Cause) -> Decision[EpisodeState]:
-    """The line offers a place. Who left meanwhile, or has an offer, has answered for the line already."""
+    """The list offers a place. A person who left meanwhile, or has an offer, has answered already."""
     waiting = _waiting(state, body.ticket)
     if waiting is None or waiting.offer is not None:
         return Decision(state)
@@ -116,8 +119,8 @@ def offer(
         cause.now + (lasts or waiting.offer_lasts),
         cause,
     )
-    told = OfferMade(ticket=ticket, episode_id=cause.subject_id)
-    handoff = Handoff(f"group/{waiting.line_id}", told)
+    body = OfferMade(ticket=ticket, episode_id=cause.subject_id)
+    handoff = Handoff(f"group/{waiting.line_id}", body)
     return Decision(made.state, made.events, (handoff,), made.answer)
 
 
@@ -162,7 +165,7 @@ def leave(
 
 
 def lapsed(state: EpisodeState, ticket: str, cause: Cause) -> Decision[EpisodeState]:
-    """Nobody accepted in time. While there are chances left, the person goes to the back of the line. House rule."""
+    """Nobody accepted in time. While there are chances left, the person goes to the end of the list. House rule."""
     waiting = _waiting(state, ticket)
     if waiting is None or waiting.offer is None:
         return Decision(state)
@@ -185,11 +188,11 @@ def _leave(state: EpisodeState, reason: WaitlistExit, cause: Cause) -> Decision[
     if reason is WaitlistExit.REFERRED_ELSEWHERE:
         state = episode_state.send_on(state, cause)
     elif state.placed_level is not None and state.admission is None:
-        state = episode_state.wait_for(state, IntakeLoop.ADMISSION, cause)
+        state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, events, handoffs)
 
 
-# --- the episode: seats, as attendance says -------------------------------------------------------------
+# --- the episode: seats, as attendance publishes them ---------------------------------------------------
 
 
 def seat_reserved(
@@ -198,29 +201,29 @@ def seat_reserved(
     """The person has a seat, or holds one for a while. A seat for good ends the waiting for it."""
     seat = Seat(hold_expires_at=event.hold_expires_at)
     state = state.replace(seats={**state.seats, event.group_id: seat})
-    told = _told_group(event.group_id, cause, has_seat=True)
+    handoff = _seat_changed(event.group_id, cause, has_seat=True)
     waits_for_it = state.waiting is not None and state.waiting.group_id == event.group_id
     if not waits_for_it or event.hold_expires_at is not None:
-        return Decision(state, handoffs=(told,))
-    done = _leave(state, WaitlistExit.ACCEPTED, cause)
-    return Decision(done.state, done.events, (told, *done.handoffs))
+        return Decision(state, handoffs=(handoff,))
+    left = _leave(state, WaitlistExit.ACCEPTED, cause)
+    return Decision(left.state, left.events, (handoff, *left.handoffs))
 
 
 def seat_released(
     state: EpisodeState, event: attendance.SeatReleased, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person's seat is free again. An offer that rested on it has lapsed, whichever of the two is heard first."""
+    """The person's seat is free again. An offer that rested on it has lapsed, whichever of the two arrives first."""
     seats = {group: seat for group, seat in state.seats.items() if group != event.group_id}
     state = state.replace(seats=seats)
-    told = _told_group(event.group_id, cause, has_seat=False)
+    handoff = _seat_changed(event.group_id, cause, has_seat=False)
     waiting = state.waiting
     if waiting is None or waiting.offer is None or waiting.offer.group_id != event.group_id:
-        return Decision(state, handoffs=(told,))
+        return Decision(state, handoffs=(handoff,))
     over = lapsed(state.disarm(f"{OFFER}:{waiting.ticket}"), waiting.ticket, cause)
-    return Decision(over.state, over.events, (*over.handoffs, told))
+    return Decision(over.state, over.events, (*over.handoffs, handoff))
 
 
-def _told_group(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
+def _seat_changed(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
     return Handoff(f"group/{group_id}", SeatChanged(episode_id=cause.subject_id, has_seat=has_seat))
 
 

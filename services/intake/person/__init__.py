@@ -1,1 +1,1 @@
-"""The person: identity, consents, and who saw or was told what. Pure rules."""
+"""The person: identity, consents, and who saw what, and what was disclosed to whom. Pure rules."""

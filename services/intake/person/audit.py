@@ -1,4 +1,4 @@
-"""Logs that are only ever added to: who saw an identity, and what was told to whom. Pure: no clock, no ids, no I/O.
+"""Logs that are only ever added to: who saw an identity, what was disclosed to whom. Pure: no clock, no ids, no I/O.
 
 A log is a record of its own, beside the record that it is about. When it is full its entries move to a page, which
 is a record again, so that nothing is ever dropped and no record outgrows its limit.
@@ -52,7 +52,7 @@ class Access(Value):
 
 
 class Disclosure(Value):
-    """One row of the accounting: what was told to whom, when, on what ground, by whom."""
+    """One row of the accounting: what was disclosed to whom, when, on what ground, by whom."""
 
     disclosure_id: str
     disclosed_at: AwareDatetime
@@ -76,7 +76,7 @@ class Log(State):
 
     KIND: ClassVar[str]
     pages: int = 0
-    """How many full pages there are beside the entries kept here."""
+    """How many full pages there are beside the entries in this record."""
 
 
 class AccessLog(Log):
@@ -93,7 +93,7 @@ class SearchLog(AccessLog):
 
 
 class Accounting(Log):
-    """Everything that was told about one person."""
+    """Every disclosure about one person."""
 
     KIND: ClassVar[str] = "accounting"
     entries: tuple[Disclosure, ...] = ()

@@ -35,7 +35,7 @@ from shared.errors import Invalid, Refused, Unknown
 CLOCKS_APART: Final = timedelta(days=1)
 """Where the form was signed it may be tomorrow already."""
 CONSENTS_MAX: Final = 500
-"""How many consents one person's record keeps, those that ended included."""
+"""How many consents one person's record holds, those that ended included."""
 ENDING_EVENTS: Final = (ConsentExpiry.END_OF_TREATMENT, ConsentExpiry.FINAL_DISPOSITION)
 EVERY_OTHER_PURPOSE: Final = tuple(
     purpose
@@ -45,7 +45,7 @@ EVERY_OTHER_PURPOSE: Final = tuple(
 
 
 class FormRule(Value):
-    """What one form of consent has to say, and may not."""
+    """What one form of consent has to contain, and may not."""
 
     purposes: tuple[ConsentPurpose, ...] = EVERY_OTHER_PURPOSE
     endings: tuple[ConsentExpiry, ...] = ENDING_EVENTS
@@ -70,7 +70,7 @@ FORMS: Final[Mapping[ConsentKind, FormRule]] = {
     # 2.31(a): a named recipient, and a day or an event.
     ConsentKind.SPECIFIC: FormRule(),
     # 2.35: who monitors a person for whom treatment is a condition; ends at the latest with the case. It is not
-    # revocable before, and its form says so in place of the right to revoke.
+    # revocable before, and its form states that in place of the right to revoke.
     ConsentKind.CRIMINAL_JUSTICE: FormRule(
         purposes=(ConsentPurpose.MONITORING,),
         endings=(ConsentExpiry.FINAL_DISPOSITION,),
@@ -89,7 +89,7 @@ FORMS: Final[Mapping[ConsentKind, FormRule]] = {
 
 
 def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonState]:
-    """Record a signed consent. It says all that 42 CFR 2.31 asks for, and names its end: a day, or an event."""
+    """Record a signed consent. It contains all that 42 CFR 2.31 asks for, and names its end: a day, or an event."""
     person_state.known(state)
     _complete(new)
     _of_its_form(new, FORMS[new.kind])
@@ -162,11 +162,11 @@ def expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[Perso
     return Decision(_with(state, consent_id, consent.replace(expired_at=cause.now)), (event,))
 
 
-# --- may this be told? ----------------------------------------------------------------------------------
+# --- may this be disclosed? -----------------------------------------------------------------------------
 
 
 def check(state: PersonState, asked: person_state.Asked, now: datetime) -> dict[str, Any]:
-    """Whether somebody may be told something for a purpose now, and by which consent. In doubt: no."""
+    """Whether something may be disclosed to somebody for a purpose now, and by which consent. In doubt: no."""
     person_state.known(state)
     consent_id = person_state.permitted_by(state, asked, now)
     return {
@@ -181,7 +181,7 @@ def check(state: PersonState, asked: person_state.Asked, now: datetime) -> dict[
 
 
 def _complete(new: NewConsent) -> None:
-    """42 CFR 2.31(a)(1)-(9): what every form says, whatever its kind. The patient is whose record this is."""
+    """42 CFR 2.31(a)(1)-(9): what every form contains, whatever its kind. The patient is whose record this is."""
     missing = [
         *(["discloser_id"] if not new.discloser_id else []),
         *(

@@ -1,4 +1,4 @@
-"""Disclosures: what was told to somebody outside, on what ground, and the accounting of it. Pure.
+"""Disclosures: what was disclosed to somebody outside, on what ground, and the accounting of it. Pure.
 
 42 CFR 2.51 (emergencies), 2.24 and 2.25 (accounting); see docs/domain.md 4.4 (Emergency) and 4.5 (Accounting). Kept
 from the first day, for everything: the accounting is only ever added to.
@@ -17,7 +17,7 @@ from services.intake.person.audit import Disclosed, Disclosure
 from services.intake.person.person_state import Asked, PersonState
 from shared import loops
 from shared.contracts import intake
-from shared.contracts.codes import IntakeLoop, Role, Value
+from shared.contracts.codes import IntakeLoop, Value
 from shared.contracts.intake import (
     ConsentPurpose,
     DisclosureBasis,
@@ -30,14 +30,11 @@ from shared.errors import Forbidden, Invalid, Unknown
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
 CLOCKS_APART: Final = timedelta(minutes=5)
-REVIEW_WITHIN: Final = timedelta(days=1)
-"""How soon somebody who was not there looks at an emergency disclosure. House rule."""
-REVIEWERS: Final = (Role.PRIVACY_OFFICER, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR)
 NEEDS_ORDER: Final = DisclosureBasis.COURT
 
 
 class NewDisclosure(Value):
-    """What was told, whatever the ground."""
+    """What was disclosed, whatever the ground."""
 
     episode_id: str
     recipient_id: str
@@ -48,7 +45,7 @@ class NewDisclosure(Value):
 
 
 class Emergency(NewDisclosure):
-    """What was told to medical personnel without consent, in an emergency."""
+    """What was disclosed to medical personnel without consent, in an emergency."""
 
     personnel_id: str
     personnel_role: str
@@ -56,7 +53,7 @@ class Emergency(NewDisclosure):
 
 
 class Ordinary(NewDisclosure):
-    """What was told on another ground."""
+    """What was disclosed on another ground."""
 
     basis: DisclosureBasis
     purpose: ConsentPurpose
@@ -65,7 +62,7 @@ class Ordinary(NewDisclosure):
 
 
 def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[PersonState]:
-    """Medical personnel were told without consent. Said, accounted for, and looked at afterwards (42 CFR 2.51)."""
+    """A disclosure to medical personnel without consent: published, accounted for, reviewed later (42 CFR 2.51)."""
     _possible(state, new, cause)
     disclosure_id = cause.derive_id("disclosure")
     made = intake.EmergencyDisclosureMade(
@@ -87,12 +84,15 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
     )
     look = Handoff(f"episode/{new.episode_id}", EmergencyTold(disclosure_id=disclosure_id))
     return Decision(
-        state, (made, _said(row)), (_accounted(row, cause), look), {"disclosure_id": disclosure_id}
+        state,
+        (made, _recorded(row)),
+        (_accounted(row, cause), look),
+        {"disclosure_id": disclosure_id},
     )
 
 
 def record(state: PersonState, new: Ordinary, cause: Cause) -> Decision[PersonState]:
-    """Somebody outside was told on another ground than an emergency. A consent must have allowed all of it."""
+    """A disclosure on another ground than an emergency. By consent, one must have allowed all of it."""
     _possible(state, new, cause)
     _grounded(new)
     disclosure_id = cause.derive_id("disclosure")
@@ -112,7 +112,7 @@ def record(state: PersonState, new: Ordinary, cause: Cause) -> Decision[PersonSt
     }
     state = state.replace(consents={**state.consents, **relied}) if relied else state
     return Decision(
-        state, (_said(row),), (_accounted(row, cause),), {"disclosure_id": disclosure_id}
+        state, (_recorded(row),), (_accounted(row, cause),), {"disclosure_id": disclosure_id}
     )
 
 
@@ -122,26 +122,18 @@ def record(state: PersonState, new: Ordinary, cause: Cause) -> Decision[PersonSt
 def emergency_told(
     state: EpisodeState, body: EmergencyTold, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Somebody who was not there looks at what was told, and why. House rule."""
+    """Somebody who took no part reviews what was disclosed, and why. House rule."""
     return Decision(
-        loops.open_loop(
-            state,
-            IntakeLoop.EMERGENCY_DISCLOSURE,
-            body.disclosure_id,
-            deadline_at=cause.now + REVIEW_WITHIN,
-            owners=REVIEWERS,
-            cause=cause,
-        )
+        loops.open_loop(state, IntakeLoop.EMERGENCY_DISCLOSURE, body.disclosure_id, cause)
     )
 
 
 def reviewed(state: EpisodeState, disclosure_id: str, _cause: Cause) -> Decision[EpisodeState]:
     """An emergency disclosure was looked at."""
     episode_state.standing(state)
-    loop = state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
-    if loop is None:
+    if state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id) is None:
         raise Unknown("open-disclosure")
-    state, cleared = episode_state.settle_all(state, [loop])
+    state, cleared = loops.close(state, IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
     return Decision(state, cleared)
 
 
@@ -179,7 +171,7 @@ def _grounded(new: Ordinary) -> None:
 
 
 def _allowing(state: PersonState, new: Ordinary, category: InformationCategory) -> str:
-    """The consent that allowed it when it was told."""
+    """The consent that allowed it at the time of the disclosure."""
     asked = Asked(
         recipient_id=new.recipient_id,
         recipient_class=new.recipient_class,
@@ -196,7 +188,7 @@ def _allowing(state: PersonState, new: Ordinary, category: InformationCategory) 
     return found
 
 
-def _said(row: Disclosure) -> intake.DisclosureRecorded:
+def _recorded(row: Disclosure) -> intake.DisclosureRecorded:
     return intake.DisclosureRecorded(
         disclosure_id=row.disclosure_id,
         episode_id=row.episode_id,

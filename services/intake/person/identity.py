@@ -57,10 +57,10 @@ class Channel(StrEnum):
 
 
 class MaySay(StrEnum):
-    """What may be said on a channel, to whoever listens there."""
+    """What may be revealed on a channel, whoever else may hear or read it."""
 
     NOTHING = "nothing"
-    """Not a safe channel: it is kept so that nobody uses it by mistake."""
+    """Not a safe channel: it is stored so that nobody uses it by mistake."""
     CALL_BACK_ONLY = "call_back_only"
     """A name and a number to call back; never the program, its field or its address."""
     PROGRAM_NAMED = "program_named"
@@ -79,7 +79,7 @@ _VALUE: Final[Mapping[Channel, re.Pattern[str]]] = {
 
 
 class Contact(Value):
-    """One way to reach the person, and what may be said there."""
+    """One way to reach the person, and what may be revealed there."""
 
     channel: Channel
     value: str = Field(min_length=1, max_length=200)
@@ -98,7 +98,7 @@ class Contact(Value):
 
 
 class Identity(Value):
-    """Who a person is. Kept here and nowhere else."""
+    """Who a person is. Stored here and nowhere else."""
 
     given_name: Name
     family_name: Name
@@ -110,12 +110,12 @@ class Identity(Value):
 
     @property
     def safe_channel(self) -> Contact | None:
-        """The first contact on which anything may be said; None: the person is not to be contacted."""
+        """The first contact on which anything may be revealed; None: the person is not to be contacted."""
         return next((c for c in self.contacts if c.may_say is not MaySay.NOTHING), None)
 
 
 class IdentityState(State):
-    """One person's identity, and the names of medical personnel who were told about them in an emergency."""
+    """One person's identity, and the names of medical personnel to whom they were disclosed in an emergency."""
 
     INDEXES: ClassVar[tuple[str, ...]] = (BORN_INDEX,)
     identity: Identity | None = None
@@ -175,7 +175,7 @@ def access(kind: AccessKind, purpose: AccessPurpose, cause: Cause) -> Access:
 def write(
     state: IdentityState, identity: Identity, purpose: AccessPurpose, cause: Cause
 ) -> Decision[IdentityState]:
-    """Write down who the person is, or correct it. The handoff says that it was written, never what."""
+    """Write down who the person is, or correct it. The handoff records that it was written, never what."""
     youngest = cause.now.date()
     if not _years_before(youngest, OLDEST_YEARS) <= identity.born_on <= youngest:
         raise Invalid(
@@ -192,7 +192,7 @@ def write(
 def name_personnel(
     state: IdentityState, personnel_id: str, name: str, _cause: Cause
 ) -> Decision[IdentityState]:
-    """Keep the name of someone who was told in an emergency (42 CFR 2.51 asks for it), so that it travels nowhere."""
+    """Store the name of a recipient in an emergency (42 CFR 2.51 asks for it), so that it travels nowhere."""
     if len(state.personnel) >= PERSONNEL_MAX and personnel_id not in state.personnel:
         raise Refused(
             "personnel-full",

@@ -34,7 +34,7 @@ TPO_PURPOSES: Final = (
 
 
 class Statement(StrEnum):
-    """What the form tells the person before they sign."""
+    """What the form informs the person of before they sign."""
 
     RIGHT_TO_REVOKE = "right_to_revoke"
     REDISCLOSURE = "redisclosure"
@@ -50,7 +50,7 @@ class Signatory(StrEnum):
 
 
 class NewConsent(Value):
-    """What the signed form says: every element of 42 CFR 2.31(a), beside the patient, whose record this is."""
+    """What the signed form contains: every element of 42 CFR 2.31(a), beside the patient, whose record this is."""
 
     kind: ConsentKind
     discloser_id: str = ""
@@ -70,7 +70,7 @@ class NewConsent(Value):
 
     @property
     def all_recipients(self) -> tuple[str, ...]:
-        """Whoever may receive, an intermediary first."""
+        """Every permitted recipient, an intermediary first."""
         return (
             *(() if self.intermediary_id is None else (self.intermediary_id,)),
             *self.recipients,
@@ -133,7 +133,7 @@ class PersonState(State):
 
 
 class Asked(Value):
-    """What somebody wants to tell: to whom, what, what for."""
+    """What somebody wants to disclose: to whom, what, what for."""
 
     recipient_id: str
     recipient_class: str | None = None
@@ -154,7 +154,7 @@ def known(state: PersonState) -> None:
 
 
 def permitted_by(state: PersonState, asked: Asked, now: datetime) -> str | None:
-    """The consent that allows this now, by its id; None when nobody may be told.
+    """The consent that allows this now, by its id; None when the disclosure is not permitted.
 
     Fails closed: recipient, category and purpose must all be on one consent that holds. The one with the narrowest
     form comes first, so that a general consent is not relied upon where a specific one was given.
@@ -174,7 +174,7 @@ def permitted_by(state: PersonState, asked: Asked, now: datetime) -> str | None:
 def permits(
     consents: Mapping[str, Consent], consent_id: str, recipient: str, now: datetime
 ) -> bool:
-    """This consent of the person allows telling this recipient now."""
+    """Whether this consent of the person allows the disclosure to this recipient now."""
     consent = consents.get(consent_id)
     return consent is not None and consent.allows(recipient, now)
 

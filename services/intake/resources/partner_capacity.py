@@ -1,7 +1,7 @@
-"""What partners can take: as of when somebody said so, and for how long that may be believed. Pure.
+"""What partners can take: as of when it was reported, and for how long the report counts. Pure.
 
 One record per facility of ours, under an id of its own: it is about places, and nobody's person or group. A statement
-that is too old is shown as stale, never hidden: registries go stale, and whoever asks has to know:
+that is too old is shown as stale, never hidden: registries go stale, and the reader has to know:
 docs/domain.md 5.3 (Capacity).
 """
 
@@ -50,12 +50,12 @@ class CapacityState(State):
 
 
 def subject(facility_id: str) -> str:
-    """Where a facility's knowledge of its partners is kept."""
+    """The record of a facility's knowledge of its partners."""
     return f"partners/{derive_id('partners', facility_id)}"
 
 
 def state_capacity(state: CapacityState, new: Statement, cause: Cause) -> Decision[CapacityState]:
-    """A partner says what it can take. What was said of an earlier time does not replace what is known of a later."""
+    """A partner reports what it can take. A report about an earlier time does not replace one about a later time."""
     if new.as_of > cause.now + CLOCKS_APART:
         raise Invalid("as-of-in-future", "Nobody knows that yet.", hint="Check the time.")
     before = state.statements.get(new.key)

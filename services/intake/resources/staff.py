@@ -43,7 +43,7 @@ class StaffRecord(StaffState):
 def assign(
     state: EpisodeState, role: Role, staff_id: str | None, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Somebody takes a role over, or leaves it. Said again, it changes nothing.
+    """Somebody takes a role over, or leaves it. Repeated, it changes nothing.
 
     An episode that has ended still has a team: its aftercare is somebody's.
     """
@@ -166,7 +166,7 @@ def hand_over(
     room: int,
     cause: Cause,
 ) -> Decision[StaffRecord]:
-    """What somebody holds goes to a colleague: all of it, or these episodes. Each episode says so itself.
+    """What somebody holds goes to a colleague: all of it, or these episodes. Each episode publishes it itself.
 
     A colleague who is away may take over, because their deputy acts until they are back; but not when that deputy is
     the one who hands over, or when nobody acts for them at all: then nothing would have been handed over.
@@ -199,5 +199,5 @@ def hand_over(
         for episode_id in wanted
         for role in state.holds[episode_id]
     )
-    # What is held shrinks as each episode says that it was handed over, so that nothing is in nobody's hands.
+    # What is held shrinks as each episode hands over, so that nothing is in nobody's hands.
     return Decision(state, handoffs=handoffs, answer={"episodes": len(wanted)})

@@ -1,8 +1,8 @@
-"""The line of those who wait for a place in a group, or in any group of a track. Pure.
+"""The waiting list for a place in a group, or in any group of a track. Pure.
 
 It knows who waits and which seats are free, and chooses whom to offer one. Free seats are counted by who has one
-(`holders`), as attendance says it person by person, and not by what an event says is left: counted so, every order in
-which the facts may arrive ends with the same offers.
+(`holders`), as attendance publishes it person by person, and not by the free seats that an event names: so every order
+in which the events may arrive ends with the same offers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from shared.decision import Cause, Decision, Handoff, State, derive_id
 
 LOOK: Final = "look"
 SETTLES_WITHIN: Final = timedelta(minutes=1)
-"""How long a line waits before it believes in a free seat that nobody has just released: news may be on the way."""
+"""Delay before a seat counts as free when no event has released it: one may be on the way."""
 KEPT: Final = "kept"
 KEPT_FOR: Final = timedelta(days=3)
-"""How long an accepted place is kept until attendance says that the person has the seat. House rule."""
+"""How long an accepted place stays reserved until attendance publishes that the person has the seat. House rule."""
 LINE_MAX: Final = 1_000
 POSITION_MAX: Final = 10_000
 
 
 class Place(Value):
-    """Somebody in the line."""
+    """One person on the list."""
 
     ticket: str
     episode_id: str
@@ -48,16 +48,16 @@ class LineState(State):
 
     track: str = ""
     group_id: str | None = None
-    """None: a track's line, whose places staff offer."""
+    """None: a track's list, whose places staff offer."""
     seats_min: int | None = None
     seats_max: int | None = None
-    """None until attendance says what the group takes."""
+    """None until attendance publishes what the group takes."""
     queue: tuple[Place, ...] = ()
     """Who waits, the longest first."""
     offered: dict[str, str] = Field(default_factory=dict[str, str])
     """Whose offer is open: ticket to episode."""
     kept: dict[str, str] = Field(default_factory=dict[str, str])
-    """Who accepted a place, and is not yet said to have the seat: ticket to episode."""
+    """Who accepted a place, and does not have the seat yet by attendance's events: ticket to episode."""
     holders: tuple[str, ...] = ()
     """Episodes that have a seat, for good or for a while."""
 
@@ -69,7 +69,7 @@ class LineState(State):
 
 
 def line_id(group_id: str | None, facility_id: str, track: str) -> str:
-    """Where a line is kept: with its group, or under an id of its own for a track of a facility."""
+    """The id of a waiting list's record: its group's, or one of its own for a track of a facility."""
     return group_id or derive_id("line", facility_id, track)
 
 
@@ -100,7 +100,7 @@ def seat_changed(state: LineState, body: SeatChanged, cause: Cause) -> Decision[
 
 
 def joined(state: LineState, body: LineJoined, cause: Cause) -> Decision[LineState]:
-    """Somebody gets in line, by when they joined. Somebody who left meanwhile does not come back."""
+    """A person joins the list, in the order of joining. A person who left meanwhile does not come back."""
     place = Place(
         ticket=body.ticket,
         episode_id=body.episode_id,

@@ -287,7 +287,7 @@ async def mend_week(call: Supervisor, episode_id: SubjectId, week_starts_on: Day
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
         EPISODE(episode_id),
-        lambda state, cause: reviews.hours_mended(state, week_starts_on, cause),
+        lambda state, cause: reviews.hours_restored(state, week_starts_on, cause),
     )
 
 

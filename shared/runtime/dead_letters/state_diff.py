@@ -9,8 +9,10 @@ from typing import Any, Final, cast
 
 from pydantic import BaseModel
 
+from shared.contracts.codes import UUID_PATTERN
+
 PATHS_MAX: Final = 200
-_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ID: Final = re.compile(UUID_PATTERN)
 
 
 def changed_paths(before: BaseModel, after: BaseModel) -> list[str]:

@@ -14,13 +14,14 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from shared.contracts.codes import UUID_PATTERN
 from shared.errors import ConfigurationError, Unauthenticated
 
 AUDIENCE: Final = "throughcare"
 ALGORITHMS: Final = ["Ed25519"]
 _REMEMBERED: Final = 1_000
 _CLAIM_LENGTH_MAX: Final = 64
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID: Final = re.compile(UUID_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

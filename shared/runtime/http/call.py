@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.contracts.codes import EpisodeId
+from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
@@ -46,7 +46,6 @@ YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
 TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, version 00."""
-UUID_PATTERN: Final = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
 S = TypeVar("S", bound=State)

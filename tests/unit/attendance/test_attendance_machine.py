@@ -263,7 +263,7 @@ class Weeks(RuleBasedStateMachine):
         if booked.session_id in self.dropped or booked.starts_at > self.now:
             return
         minutes = data.draw(st.integers(0, 240))
-        credited = min(minutes, booked.minutes_planned) if status in episode_state.PRESENT else 0
+        credited = min(minutes, booked.minutes_planned) if status.is_present else 0
         if booked.session_id not in self.rolls:
             self.episode.roll(booked, status, minutes, again=1)
         elif self.rolls[booked.session_id] != (status, credited):

@@ -122,7 +122,7 @@ def test_whoever_is_positive_is_seen_home() -> None:
     episode = Breathing()
     test_id = episode.positive()
     assert episode.open == ["safe_departure"]
-    episode.at(episode.now + breath_tests.DEPARTURE_WITHIN)
+    episode.at(episode.now + timedelta(hours=1))
     [late] = episode.of(attendance.LoopEscalated)
     assert (late.loop, late.owner_role) == ("safe_departure", "clinician")
     episode.depart(test_id)

@@ -159,7 +159,7 @@ histories = st.lists(st.lists(answers, min_size=1, max_size=4), min_size=1, max_
 
 def settled(answer: tuple[AttendanceStatus, int]) -> tuple[AttendanceStatus, int]:
     status, minutes = answer
-    return status, minutes if status in episode_state.PRESENT else 0
+    return status, minutes if status.is_present else 0
 
 
 def lived(told: list[list[tuple[AttendanceStatus, int]]], luck: Random | None) -> Episode:

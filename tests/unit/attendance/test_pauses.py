@@ -11,7 +11,7 @@ import pytest
 
 from services.attendance.episode import pauses
 from services.attendance.episode.episode_state import Booked, Corrected, LeftRoster
-from services.attendance.screening import screens, specimens
+from services.attendance.screening import screens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop, Modality
@@ -194,14 +194,14 @@ def test_the_return_is_somebodys_and_the_first_session_after_the_pause_ends_it(
     episode = Pausing().missed(0, 1, 2)
     [loop] = episode.returns
     assert loop.owner_role == "counselor"
-    assert loop.deadline_at == episode.now + 14 * DAY + pauses.RETURN_WITHIN
+    assert loop.deadline_at == episode.now + 14 * DAY + 7 * DAY
     if lifted:
         episode.after(days=2)
         episode.lift()
     else:
         episode.after(days=14)
     [loop] = episode.returns
-    assert loop.deadline_at == episode.now + pauses.RETURN_WITHIN
+    assert loop.deadline_at == episode.now + 7 * DAY
     episode.after(days=8)
     late = [e for e in episode.of(attendance.LoopEscalated) if e.loop_id == loop.id]
     assert [e.owner_role for e in late] == ["clinician", "clinical_supervisor"]
@@ -252,7 +252,7 @@ def test_nobody_is_drawn_or_due_for_a_screen_in_a_pause() -> None:
     assert drawn.answer == {"drawn": False}
     episode.at(until - HOUR)
     assert not episode.state.loops_of(AttendanceLoop.SCREEN_DUE)
-    episode.at(until + specimens.DUE_WITHIN)
+    episode.at(until + 2 * DAY)
     assert episode.state.loops_of(AttendanceLoop.SCREEN_DUE), "due when the person is back"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.attendance.episode import episode_state
 from shared.contracts import attendance, intake, plans
-from shared.contracts.attendance import CancelledBy
+from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.errors import CareError
 from shared.loops import Loop
 from tests.unit.attendance.clinic import Clinic
@@ -18,6 +18,20 @@ from tests.unit.attendance.world import ATTENDED, HOUR, NO_SHOW, Episode, Sessio
 from tests.unit.support import EPISODE_ID, START, fact, uid
 
 OTHER_ID = uid("other")
+
+
+PRESENT = {
+    AttendanceStatus.ATTENDED: True,
+    AttendanceStatus.LATE: True,
+    AttendanceStatus.LEFT_EARLY: True,
+    AttendanceStatus.EXCUSED: False,
+    AttendanceStatus.NO_SHOW: False,
+    AttendanceStatus.UNKNOWN: False,
+}
+
+
+def test_which_answers_of_a_roll_mean_that_the_person_was_there() -> None:
+    assert {status: status.is_present for status in AttendanceStatus} == PRESENT
 
 
 def scheduled() -> Session:

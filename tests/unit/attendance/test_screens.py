@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.attendance.laboratory.interpretation import UnableReason
-from services.attendance.screening import screens, specimens
+from services.attendance.screening import screens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import NotProvidedKind, ScreenReason, SpecimenValidity
 from shared.contracts.terms import ProgramTerms
@@ -263,7 +263,7 @@ LOOPS: list[tuple[list[Step], str, timedelta, str, Step]] = [
     (
         [Screened.collect],
         "screen_result",
-        specimens.RESULT_WITHIN,
+        timedelta(hours=72),
         "clinical_supervisor",
         Screened.result,
     ),

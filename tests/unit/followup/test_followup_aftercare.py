@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from services.followup.aftercare import aftercare, risks
+from services.followup.aftercare import aftercare
 from services.followup.aftercare.aftercare import Readmitted
 from services.followup.episode.cadence import MILESTONES
 from services.followup.episode.consents import Joined
@@ -446,7 +446,11 @@ class TestRisk:
         history = in_aftercare()
         history.complete(history.open_check_in(0), RiskFlag.SUICIDE_RISK)
         history.after(days=1)
-        assert [e.owner_role for e in escalated(history)] == list(risks.OWNERS_TO_LIFE[1:])
+        assert [e.owner_role for e in escalated(history)] == [
+            "clinician",
+            "clinical_supervisor",
+            "program_director",
+        ]
 
     def test_is_answered_once(self) -> None:
         history = in_aftercare()

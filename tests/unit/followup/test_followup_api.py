@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from services.followup.app import SERVICE
-from services.followup.outreach.outreach import OWNERS
 from shared.contracts import intake
 from shared.contracts.followup import RiskFlag
 from shared.contracts.plans import DischargeKind
@@ -67,7 +66,7 @@ def test_outreach() -> None:
         "tier": 1,
         "attempts": 1,
         "channels": ["call"],
-        "owner_role": OWNERS[1],
+        "owner_role": "counselor",
     }
     answer = http.post(f"{HERE}/outreach", {"channel": "visit", "result": "reached"}).json()
     assert (answer["tier"], answer["open"]) == (0, False)

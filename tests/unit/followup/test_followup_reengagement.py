@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 import pytest
 
-from services.followup.outreach.reengagement import OWNERS
 from services.followup.reactions import DEADLINES
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
@@ -90,7 +89,9 @@ class TestDeadline:
         history.after(days=10)
         steps = [(e.loop, e.step, e.owner_role) for e in reassessments(history)]
         assert steps == [
-            (FollowupLoop.REENGAGEMENT, step, role) for step, role in enumerate(OWNERS[1:], 1)
+            (FollowupLoop.REENGAGEMENT, 1, "clinician"),
+            (FollowupLoop.REENGAGEMENT, 2, "clinical_supervisor"),
+            (FollowupLoop.REENGAGEMENT, 3, "program_director"),
         ]
 
     def test_a_sooner_due_time_does_not_forget_the_steps(self) -> None:

@@ -75,7 +75,7 @@ def arrived(history: Plans) -> None:
 
 
 def mended(history: Plans) -> None:
-    history.command(lambda s, c: reviews.hours_mended(s, MONDAY, c))
+    history.command(lambda s, c: reviews.hours_restored(s, MONDAY, c))
 
 
 CHECK_IN = fact(followup.CheckInCompleted, risk_flags=(RiskFlag.OVERDOSE_RISK,))

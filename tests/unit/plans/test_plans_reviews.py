@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 import pytest
 
 from services.plans.episode_state import Review
-from services.plans.reviews import next_working_day
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
@@ -24,8 +22,6 @@ from shared.errors import Refused, Unknown
 from shared.runtime.core.record import OutcomeStatus
 from tests.unit.plans.world import D5, DAY, Plans, failed, in_treatment, short, week, with_plan
 from tests.unit.support import START, fact, uid
-
-CHICAGO = ZoneInfo("America/Chicago")
 
 
 def outreach(cause: OutreachCause, tier: int) -> followup.OutreachEscalated:
@@ -139,26 +135,6 @@ class TestRequest:
         history.hear(fact(attendance.ScreenFailed))
         [requested] = history.of(plans.ClinicalReviewRequested)
         assert requested.due_at == START + DAY
-
-
-@pytest.mark.parametrize(
-    ("moment", "expected"),
-    [
-        ("2026-03-02T15:00", "2026-03-03T15:00"),  # Monday
-        ("2026-03-05T15:00", "2026-03-06T15:00"),  # Thursday
-        ("2026-03-06T15:00", "2026-03-09T15:00"),  # Friday, over the change of clocks
-        ("2026-03-07T15:00", "2026-03-09T15:00"),  # Saturday
-        ("2026-03-08T15:00", "2026-03-09T15:00"),  # Sunday
-        ("2026-03-05T23:30", "2026-03-06T23:30"),  # Friday already in UTC
-        ("2026-10-30T09:00", "2026-11-02T09:00"),  # Friday, over the other change
-    ],
-)
-def test_next_working_day(moment: str, expected: str) -> None:
-    begin, end = (datetime.fromisoformat(t).replace(tzinfo=CHICAGO) for t in (moment, expected))
-    utc = begin.astimezone(START.tzinfo)
-    found = next_working_day(utc, "America/Chicago")
-    assert found == end
-    assert found.tzinfo is START.tzinfo
 
 
 class TestDeadline:
