@@ -17,7 +17,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.kafka.reading import Raw
+from shared.runtime.kafka.reading import Message
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fakes import MemoryPublisher, MemoryStore
@@ -32,7 +32,7 @@ class Kafka:
     def __init__(self) -> None:
         self.held = {HERE, THERE}
         self.ends = {HERE: 5, THERE: 3}
-        self.fetched: list[Mapping[TopicPartition, list[Raw]]] = []
+        self.fetched: list[Mapping[TopicPartition, list[Message]]] = []
 
     def assignment(self) -> set[TopicPartition]:
         return self.held
@@ -51,7 +51,7 @@ class Kafka:
     def highwater(self, tp: TopicPartition) -> int:
         return self.ends[tp]
 
-    async def getmany(self, **_how: Any) -> Mapping[TopicPartition, list[Raw]]:
+    async def getmany(self, **_how: Any) -> Mapping[TopicPartition, list[Message]]:
         return self.fetched.pop(0)
 
 
