@@ -165,7 +165,7 @@ class Shelf:
         if self.path == ROWS:
             row = dead_letter(f"episode/{name}", "intake", self._count, "decision-raised", wall=at)
             await self.served.store.add_dead_letters([row])
-            return BASE, row["id"]
+            return BASE, row.id
         subject = f"{self.list.kind}/{name}"
         record = (await self.served.store.load([subject]))[subject]
         record.state = self.list.state(self.served.service, at)
