@@ -288,7 +288,7 @@ def _that_stand(facts: Iterable[Heard]) -> list[Heard]:
 
 
 def _stuck(evidence: Evidence, ledger: Ledger) -> None:
-    """At the end nothing waits: no outbox, handoff, parked line, lag, or deadline past due."""
+    """At the end nothing waits: no outbox, handoff, blocked stream, lag, or deadline past due."""
     for service, store in evidence.kept.items():
         for subject, record in store.records.items():
             for what in ("outbox", "handoffs", "blocked"):

@@ -74,7 +74,7 @@ def _said(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
             )
             said[envelope.subject][event.cause_id, getattr(event, "nth", 0)] += 1
         elif known != envelope.id:
-            found.append(f"forked: number {envelope.sequence} was said with two ids")
+            found.append(f"conflict: number {envelope.sequence} was said with two ids")
     for subject, document in documents.items():
         if document["next_sequence"] != len(first[subject]) + 1:
             found.append(

@@ -107,21 +107,21 @@ class DeadLettersSuite:
     ) -> None:
         head, *_ = await self._added(store)
         await dead_letters.save_failure(head.failed_again(REFUSED_AGAIN, NOW))
-        await dead_letters.edit(head.id, Edited(b"{}", WALL, "someone", "typing-error"))
+        await dead_letters.edit(head.id, Edited(b"{}", STORED_WALL, "someone", "typing-error"))
         again = await dead_letters.get(head.id)
         assert again is not None
         assert (again.attempts, again.reason, again.exception) == (2, "decision-refused", "not-now")
-        assert again.edited == Edited(b"{}", WALL, "someone", "typing-error")
+        assert again.edited == Edited(b"{}", STORED_WALL, "someone", "typing-error")
         assert _data(again) == b"\xff"
-        await dead_letters.close(head.id, "redriven", Closed(WALL, "someone", "rule-fixed"))
-        await dead_letters.close(head.id, "discarded", Closed(WALL, "another", "never-true"))
+        await dead_letters.close(head.id, "redriven", Closed(STORED_WALL, "someone", "rule-fixed"))
+        await dead_letters.close(head.id, "discarded", Closed(STORED_WALL, "another", "never-true"))
         await dead_letters.save_failure(head)
         await dead_letters.edit(head.id, Edited(b"[]", WALL, "another", "typing-error"))
         closed = await dead_letters.get(head.id)
         assert closed is not None
         assert (closed.status, closed.closed) == (
             "redriven",
-            Closed(WALL, "someone", "rule-fixed"),
+            Closed(STORED_WALL, "someone", "rule-fixed"),
         )
         assert (closed.attempts, closed.reason) == (2, "decision-refused")
         assert closed.edited == again.edited

@@ -13,7 +13,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "adding-a-service.md"
-COPIED = ("bench", "care", "chaos", "demo", "deploy", "docs", "services", "shared", "tests")
+COPIED = (
+    "bench",
+    "care",
+    "chaos",
+    "demo",
+    "deploy",
+    "docs",
+    "requirements",
+    "services",
+    "shared",
+    "tests",
+)
 FILES = ("pyproject.toml", "docker-compose.yml", ".env.example", "Dockerfile", ".dockerignore")
 BLOCKS = re.findall(
     r"^```python\n# (\S+?)(: [^\n]+)?\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL

@@ -113,8 +113,8 @@ MISTAKES: dict[str, list[Plant]] = {
     "a rule of another record for the deadlines of loops": [
         Plant(
             "intake/reactions.py",
-            "default=episode_state.overdue",
-            "default=waitlist_queue.not_taken",
+            "loops=LoopDeadlines(IntakeLoop, default=loops.escalate)",
+            "loops=LoopDeadlines(IntakeLoop, default=waitlist_queue.not_taken)",
         )
     ],
     "the deadlines of another kind of record": [

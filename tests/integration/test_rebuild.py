@@ -171,7 +171,7 @@ async def test_a_parked_line_is_parked_again_with_its_rows(
         async def back() -> bool:
             return (await it.ask("GET", "/ops/dead-letters")).json()["open"] == 2
 
-        await until(back, what="the rows of the parked line")
+        await until(back, what="the rows of the blocked stream")
         body = {"why": "rule-fixed", "everything": True}
         done = await it.ask("POST", "/ops/dead-letters/redrive", json=body)
         assert done.json()["redriven"] == 2

@@ -108,7 +108,7 @@ async def once(
         whole(documents[name])
         first: dict[int, str] = {}
         for number, event_id in topic.get(name, []):
-            assert first.setdefault(number, event_id) == event_id, f"{name}: a forked history"
+            assert first.setdefault(number, event_id) == event_id, f"{name}: a split history"
             assert number <= len(first), f"{name}: {number} came before its time"
         assert len(first) == documents[name]["next_sequence"] - 1, f"{name}: not all was said"
     assert await it.runtime.store.collection("dead_letters").count_documents({}) == 0

@@ -203,7 +203,7 @@ def test_a_service_that_is_down_is_named() -> None:
 @pytest.mark.usefixtures("answering")
 def test_a_list_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loops, "PAGES_MAX", 3)
-    failed = care("loops", "--plans", "http://endless")
+    failed = care("loops", "--url", "plans=http://endless")
     assert failed.exit_code == 1
     assert failed.stderr.startswith("plans at http://endless: list-too-long: ")
 

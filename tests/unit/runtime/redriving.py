@@ -157,7 +157,7 @@ class Rules:
 
 
 def subject(name: object) -> str:
-    return f"episode/{derive_id('mending', str(name))}"
+    return f"episode/{derive_id('redriving', str(name))}"
 
 
 class Topics:

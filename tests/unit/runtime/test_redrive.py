@@ -392,7 +392,7 @@ def _more(world: World) -> list[Any]:
 
 
 async def _mended(seams: list[Seam], life: type[Life] = Life) -> tuple[dict[str, Any], int]:
-    """Two parked lines redriven while more is heard of them, in as many lives and tries as it takes."""
+    """Two blocked streams redriven while more is heard of them, in as many lives and tries as it takes."""
     world = await in_trouble()
     more = _more(world)
 

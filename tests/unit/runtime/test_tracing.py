@@ -22,6 +22,7 @@ from shared.contracts.event import PARTITIONS, TOPICS, Topic
 from shared.errors import ConfigurationError, Unavailable
 from shared.runtime import service as service_module
 from shared.runtime import tracing as tracing_module
+from shared.runtime.core.documents import from_microseconds
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
@@ -316,7 +317,8 @@ async def test_a_deadline_begins_a_trace_that_its_events_carry(
     subject = await refer(intake)
     exporter.clear()
     [due] = [d["due"] for d in intake.served.disk.documents() if d["_id"] == subject]
-    works = [Work(subject=subject, cause_id="", correlation_id="", facility_id="", now=due)]
+    now = from_microseconds(due)
+    works = [Work(subject=subject, cause_id="", correlation_id="", facility_id="", now=now)]
     await intake.served.reactor.submit(works)
     [work] = [s for s in exporter.get_finished_spans() if s.name == "deadline"]
     assert trace_id(work) != TRACE
