@@ -126,9 +126,9 @@ MISTAKES: dict[str, list[Plant]] = {
     ],
     "a misspelt part of the runtime": [
         Plant(
-            "attendance/api/groups.py",
-            "call.runtime.store.by_index(",
-            "call.runtime.stroe.by_index(",
+            "attendance/api/support.py",
+            "call.runtime.clock.now()",
+            "call.runtime.clok.now()",
         )
     ],
     "a misspelt setting": [
@@ -158,8 +158,8 @@ MISTAKES: dict[str, list[Plant]] = {
     "a misspelt attribute of an event in a rule": [
         Plant(
             "followup/outreach/outreach.py",
-            "event.status_after in PRESENT",
-            "event.status_afterwards in PRESENT",
+            "event.status_after.is_present",
+            "event.status_afterwards.is_present",
         )
     ],
 }
