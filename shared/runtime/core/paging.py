@@ -153,7 +153,7 @@ def make_cursor(content: bytes, *scope: str) -> str:
 
 def read_cursor(text: str, *scope: str) -> bytes:
     """The content of a cursor of this list. Raises `Invalid` for any other text, a cursor of another list included."""
-    if len(text) > CURSOR_LENGTH_MAX or not text.isascii():
+    if len(text) > CURSOR_LENGTH_MAX:
         raise _wrong()
     try:
         cursor = urlsafe_b64decode(text + "=" * (-len(text) % 4))
