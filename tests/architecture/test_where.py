@@ -1,0 +1,49 @@
+"""Ten questions of a newcomer, each answered by a path that exists and still holds the answer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+ANSWERS = {
+    "Which rule opens a review after a short week?": ("services/plans/reviews.py", "hours_short"),
+    "Where are offsets committed?": ("shared/runtime/kafka/offset_commits.py", "commit_offsets"),
+    "Where is the order of a waiting list?": (
+        "services/intake/resources/waitlist_queue.py",
+        "offer_what_is_free",
+    ),
+    "Where are the services listed?": ("shared/services.py", "PORTS"),
+    "Who says whether a consent allows a recipient?": (
+        "services/intake/person/person_state.py",
+        "permits",
+    ),
+    "Where is a graduation decided?": ("services/plans/graduation.py", "graduate"),
+    "Where is a laboratory result interpreted?": (
+        "services/attendance/laboratory/interpretation.py",
+        "classify",
+    ),
+    "Where is a level of care derived from ratings?": (
+        "services/intake/episode/levels.py",
+        "derive",
+    ),
+    "What happens when a loop's deadline is missed?": ("shared/loops.py", "escalate"),
+    "Where does a list's cursor come from?": ("shared/runtime/core/paging.py", "make_cursor"),
+}
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_the_answer_is_where_it_is_said_to_be(question: str) -> None:
+    path, name = ANSWERS[question]
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    names |= {node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)}
+    names |= {
+        node.target.id
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    assert name in names
