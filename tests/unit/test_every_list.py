@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from services.attendance.groups.groups import GroupState
 from services.followup.episode import episode_state as followup
-from services.followup.episode.cadence import Window
+from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
 from shared.contracts.codes import Role
 from shared.contracts.followup import Milestone

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.followup.aftercare import appointments, check_ins
-from services.followup.episode import cadence, episode_state
+from services.followup.episode import check_in_calendar, episode_state
 from services.followup.episode.episode_state import (
     Admission,
     Aftercare,
@@ -196,10 +196,10 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
 
 def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
     # Ids follow from the episode and not from the cause: whichever of the two events arrives last, they are the same.
-    milestones = cadence.within(admission.check_ins, admission.aftercare_days)
+    milestones = check_in_calendar.within(admission.check_ins, admission.aftercare_days)
     return {
         derive_id("check-in", subject, window.milestone): CheckIn(window=window)
-        for window in cadence.windows(left.discharged_at, admission.time_zone, milestones)
+        for window in check_in_calendar.windows(left.discharged_at, admission.time_zone, milestones)
     }
 
 

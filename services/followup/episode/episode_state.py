@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import AwareDatetime, Field
 
-from services.followup.episode.cadence import Window
+from services.followup.episode.check_in_calendar import Window
 from services.followup.loop_table import LOOPS
 from shared import loops
 from shared.contracts import followup, intake

@@ -8,7 +8,7 @@ import pytest
 
 from services.followup.aftercare import aftercare
 from services.followup.aftercare.aftercare import Readmitted
-from services.followup.episode.cadence import MILESTONES
+from services.followup.episode.check_in_calendar import MILESTONES
 from services.followup.episode.consents import Joined
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role

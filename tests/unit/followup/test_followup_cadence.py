@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup.episode.cadence import MILESTONES, due, months_later, windows
+from services.followup.episode.check_in_calendar import MILESTONES, due, months_later, windows
 from shared.contracts.codes import Milestone
 
 CHICAGO = "America/Chicago"

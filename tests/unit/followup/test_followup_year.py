@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from services.followup.aftercare import check_ins
 from services.followup.aftercare.aftercare import Readmitted
-from services.followup.episode.cadence import within
+from services.followup.episode.check_in_calendar import within
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone, Role
 from shared.contracts.followup import (
