@@ -27,10 +27,10 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         raise Unavailable(
             "record-is-newer", "A newer version of this service has written this record."
         )
-    kept = document["state"]
+    fields = document["state"]
     for version in range(schema, kind.state.SCHEMA):
-        kept = kind.upcasters[version](kept)
-    state = kind.state.model_validate(kept)
+        fields = kind.upcasters[version](fields)
+    state = kind.state.model_validate(fields)
     return Record(
         subject=document["_id"],
         kind=kind,
@@ -43,9 +43,9 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         facility_id=document["facility_id"],
         waiting=document.get("waiting"),
         handing=document.get("handing"),
-        inbox={stream: (kept[0], kept[1]) for stream, kept in document["inbox"].items()},
+        inbox={stream: (last[0], last[1]) for stream, last in document["inbox"].items()},
         blocked=document["blocked"],
-        commands={kept["key"]: kept for kept in document.get("commands", ())},
+        commands={command["key"]: command for command in document.get("commands", ())},
         outbox=document.get("outbox", []),
         handoffs=document.get("handoffs", []),
     )

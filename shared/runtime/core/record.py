@@ -161,9 +161,8 @@ class Outcome:
     sequence: int = 0
 
 
-_APPLIED: Final = (
-    OutcomeStatus.APPLIED
-)  # bound once: looking up a member is slow, and this is done per event
+_APPLIED: Final = OutcomeStatus.APPLIED
+"""Bound once: looking up a member of an enum is slow, and every event needs this one."""
 DUPLICATE: Final = Outcome(OutcomeStatus.DUPLICATE)
 
 

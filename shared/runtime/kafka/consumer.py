@@ -3,13 +3,13 @@
 FastStream drives the batch subscriber. Acknowledgement is manual, because only this module knows what has been saved.
 No exception reaches FastStream: whatever happens, a message is saved, set aside as a dead letter, or fetched again.
 
-`positions.py` knows where the consumer stands, `offset_commits.py` commits, `circuit_breaker.py` counts failures.
+`positions.py` knows where the consumer stands, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm for
+lost events, `circuit_breaker.py` counts failures.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from shared.contracts.event import TOPICS, Envelope
+from shared.contracts.event import TOPICS
 from shared.errors import CareError, Refused
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
@@ -46,12 +46,12 @@ from shared.runtime.kafka.positions import (
 )
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 from shared.runtime.kafka.reading import Message, Reader
+from shared.runtime.kafka.sequence_gaps import SequenceGaps
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 
-WATCHED_SUBJECTS: Final = 5_000
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
@@ -84,7 +84,7 @@ class Consumer(ConsumerRebalanceListener):
         self._changes = Changes()
         self._backoff = Backoff()
         self._positions = Positions(reactions.topics)
-        self._last_sequence: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._sequence_gaps = SequenceGaps(metrics)
         self._settings = settings
         self._group = service
         self._subscriber: Any = None
@@ -223,7 +223,7 @@ class Consumer(ConsumerRebalanceListener):
         for message in batch:
             read = self.reader.read(message, now)
             if read.envelope is not None:
-                self._watch_sequence(read.envelope)
+                self._sequence_gaps.check(read.envelope)
             if read.work is not None:
                 works.append(read.work)
             elif read.dead_letter is not None:
@@ -231,25 +231,6 @@ class Consumer(ConsumerRebalanceListener):
             elif read.envelope is not None:
                 self._metrics.events_skipped.labels(read.envelope.source).inc()
         return works, dead_letters
-
-    def _watch_sequence(self, envelope: Envelope) -> None:
-        """Raise an alarm when a number is missing in a subject's stream. Nothing stops for it."""
-        key = (envelope.source, envelope.subject)
-        last = self._last_sequence.get(key)
-        if last is not None and envelope.sequence > last + 1:
-            self._metrics.sequence_gaps.labels(envelope.source).inc()
-            log.error(
-                "sequence.gap",
-                subject=envelope.subject,
-                event_id=envelope.id,
-                event_type=envelope.type,
-                count=envelope.sequence - last - 1,
-            )
-        if last is None or envelope.sequence > last:
-            self._last_sequence[key] = envelope.sequence
-            self._last_sequence.move_to_end(key)
-            if len(self._last_sequence) > WATCHED_SUBJECTS:
-                self._last_sequence.popitem(last=False)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have a batch that began at `first` fetched again."""
@@ -335,7 +316,7 @@ class Consumer(ConsumerRebalanceListener):
         del revoked  # the assignor is an eager one: it revokes all of them at once
         async with self._alone():
             self._positions.forget()
-            self._last_sequence.clear()
+            self._sequence_gaps.forget()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""

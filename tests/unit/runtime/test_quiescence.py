@@ -13,6 +13,7 @@ import pytest
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.reactor import Reactor
+from shared.runtime.core.record import OutcomeStatus
 from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
@@ -276,5 +277,5 @@ async def test_who_gives_up_waiting_ends_nothing_of_what_is_under_way(
         assert waiting.cancelled()
         assert not command.done()
         held.set()
-        assert (await command).status == "applied"
+        assert (await command).status is OutcomeStatus.APPLIED
         assert await it.quiescence.reached({}, LONG)

@@ -14,7 +14,7 @@ from shared.loops import CareState
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.record import Decide, Record, RecordKind, Work
+from shared.runtime.core.record import Decide, OutcomeStatus, Record, RecordKind, Work
 from shared.runtime.core.void import Void
 from shared.runtime.http.subjects import Subjects, state_of
 from tests.unit.runtime.toy import Counted, EpisodeState
@@ -149,7 +149,7 @@ def test_every_decision_is_completed_whatever_led_to_it(decide: Decide | None) -
         now=START,
         decide=decide,
     )
-    assert record.apply(work, "care.toy").status == "applied"
+    assert record.apply(work, "care.toy").status is OutcomeStatus.APPLIED
     assert [item["subject"] for item in record.new_handoffs] == ["person/x"]
 
 
