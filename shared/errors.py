@@ -39,7 +39,7 @@ class NotYetKnown(Refused):
     def __init__(self, what: str) -> None:
         super().__init__(
             "not-yet-known",
-            f"This service has not yet heard of this {what}.",
+            f"This {what} is not known to this service yet.",
             hint="Retry after the time given; if it persists, check the id.",
         )
 

@@ -193,7 +193,7 @@ async def never_offered(stage: Stage) -> None:
     await abe.does("counselor", "attendance", path, body, "session-cancelled")
     await abe.on(14)
     stage.ids["before"] = await _waits_for_hours(abe)
-    path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/mended"
+    path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/hours-restored"
     await abe.does("program_director", "plans", path)
     stage.ids["after"] = await _waits_for_hours(abe)
     await abe.leaves()

@@ -97,7 +97,9 @@ def undo_admission(
     """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again."""
     referral = episode_state.in_progress(state)
     if state.admission is None:
-        raise Refused("not-admitted", "Nobody is admitted.", hint="There is nothing to take back.")
+        raise Refused(
+            "not-admitted", "The person is not admitted.", hint="There is no admission to undo."
+        )
     event = intake.AdmissionUndone(reason=reason)
     handoffs = _not_readmitted(state, cause)
     state = state.replace(admission=None, referral=referral.replace(outcome=None))

@@ -133,7 +133,7 @@ def graduate(
     """Graduate when every criterion of the program is met and nothing is left open."""
     episode_state.in_treatment(state)
     if state.plan is None or not state.plan.active:
-        raise Refused("plan-not-active", "Nobody graduates without a plan in force.")
+        raise Refused("plan-not-active", "A graduation needs a treatment plan in force.")
     if not no_open_review(state, cause):
         raise Refused(
             "review-open", "A clinical review is open.", hint="Complete the review first."
@@ -174,7 +174,7 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
     if kind is DischargeKind.GRADUATED:
         raise Refused(
             "graduation-needs-criteria",
-            "Nobody graduates without looking at the criteria.",
+            "A graduation needs a result for each criterion.",
             hint="Graduate the person, naming the criteria, or discharge in another way.",
         )
     if kind is DischargeKind.TRANSFERRED:

@@ -289,7 +289,7 @@ def first_contact(
     if under_way is None:
         raise Refused(
             "no-transfer-open",
-            "Nobody is being handed over.",
+            "No transfer is under way.",
             hint="Start the transfer to the partner that accepted.",
         )
     if first_contact_at > cause.now:

@@ -148,7 +148,7 @@ def sign(
     if not state.oriented:
         raise Refused(
             "not-oriented",
-            "Nobody signs a plan before orientation.",
+            "A plan can be signed only after orientation.",
             hint="Complete the orientation first.",
         )
     fit_to_sign(state, plan)

@@ -73,7 +73,7 @@ def _finding(lines: Lines, wrong: dict[str, Any]) -> Finding:
     loc = (*wrong["loc"], *wrong.get("ctx", {}).get("at", ()))
     path = tuple(part for part in loc if not _is_of_a_union(part))
     why = _HINTS.get(wrong["type"]) or str(wrong["msg"])
-    return Finding(line=lines.of(path), place=_told(path) or "the whole", why=why)
+    return Finding(line=lines.of(path), place=_dotted(path) or "the whole", why=why)
 
 
 def _is_of_a_union(part: str | int) -> bool:
@@ -81,11 +81,11 @@ def _is_of_a_union(part: str | int) -> bool:
     return isinstance(part, str) and not re.fullmatch(r"[A-Za-z0-9_-]+", part)
 
 
-def _told(path: Path) -> str:
-    told = ""
+def _dotted(path: Path) -> str:
+    place = ""
     for part in path:
-        told += f"[{part + 1}]" if isinstance(part, int) else f"{'.' if told else ''}{part}"
-    return told
+        place += f"[{part + 1}]" if isinstance(part, int) else f"{'.' if place else ''}{part}"
+    return place
 
 
 class Lines:

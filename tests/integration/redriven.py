@@ -77,7 +77,7 @@ def _router() -> APIRouter:
     router = APIRouter()
 
     @router.post("/notes")
-    async def metadata(call: Annotated[Call, require_roles()], body: Note) -> Any:
+    async def note(call: Annotated[Call, require_roles()], body: Note) -> Any:
         """A command that says one event, and one whose change no event tells."""
 
         def rule(state: Sheet, _cause: Cause) -> Decision[Sheet]:

@@ -87,7 +87,7 @@ async def test_a_slow_broker_delays_and_does_no_harm(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             pass
         documents = await once(own.direct, [it], [*known, *names])
@@ -111,7 +111,7 @@ async def test_a_broker_that_is_killed_comes_back_with_its_data_and_everything_g
 
         async with telling(
             told(),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(5)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(5)),
         ):
             await until(lambda: counted(it, "applied") > len(known), what="the first work")
             await asyncio.to_thread(own.server.kill)
@@ -181,8 +181,8 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
 def _of_size(size: int) -> bytes:
     """An admission of so many bytes, for it has a field that nobody here knows."""
     data = json.loads(admission().data())
-    is_new = len(json.dumps(data | {"note": ""}).encode())
-    return json.dumps(data | {"note": "x" * (size - is_new)}).encode()
+    empty_bytes = len(json.dumps(data | {"note": ""}).encode())
+    return json.dumps(data | {"note": "x" * (size - empty_bytes)}).encode()
 
 
 HEADROOM = 8 * 1024

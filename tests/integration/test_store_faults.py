@@ -75,7 +75,7 @@ async def test_a_store_that_refuses_writes_is_waited_for_and_nothing_is_half_app
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(4)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(4)),
         ):
             await it.until_reason("consumer-waiting")
             await until(lambda: 503 in commands.statuses, what="a refused command")
@@ -103,7 +103,7 @@ async def test_a_write_that_is_carried_out_and_not_confirmed_is_not_done_twice(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(4)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(4)),
         ):
             await until(lambda: counted(it, "duplicate") > 0, what="a batch that is read again")
             wire.mood = Mood.FINE
@@ -125,7 +125,7 @@ async def test_slow_writes_delay_and_do_no_harm(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             pass
         documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
@@ -144,7 +144,7 @@ async def test_one_connection_is_enough_for_fifty_commands_at_once(
         known = await it.admit(10)
         commands = Commands()
         keys = [(name, f"{name}-{n}") for name in known for n in range(5)]
-        async with telling(*(commands.metadata(it, name, key) for name, key in keys)):
+        async with telling(*(commands.note(it, name, key) for name, key in keys)):
             pass
         documents = await once(backend.kafka_bootstrap, [it], known)
         assert [documents[name]["state"]["noted"] for name in known] == [5] * len(known)
@@ -162,7 +162,7 @@ async def test_a_store_without_room_for_connections_is_waited_for(
         commands = Commands()
         async with telling(
             *(bus.say(admission(), name, 1) for name in names),
-            *(commands.metadata(it, name, f"{name}-{n}") for name in known for n in range(10)),
+            *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             await until(lambda: 503 in commands.statuses, what="a refused command")
             assert await it.reasons(), "it says so"
@@ -226,7 +226,7 @@ async def test_fifty_commands_on_one_record_at_two_replicas_and_each_counts_once
 
         async with telling(
             recommendations(),
-            *(commands.metadata(it, subject, f"key-{n}") for n in range(COMMANDS) for it in its),
+            *(commands.note(it, subject, f"key-{n}") for n in range(COMMANDS) for it in its),
         ):
             pass
         documents = await once(backend.kafka_bootstrap, its, [subject], heard=11)

@@ -32,7 +32,7 @@ class Commands:
     """By key: the revision and the sequence that were answered."""
     statuses: set[int] = field(default_factory=set[int])
 
-    async def metadata(self, it: Running, subject: str, key: str) -> None:
+    async def note(self, it: Running, subject: str, key: str) -> None:
         """One note about one record. The same key has to be answered alike, whoever answers."""
         headers = {"Authorization": f"Bearer {OPERATOR}", "Idempotency-Key": key}
         deadline = monotonic() + self.limit_s

@@ -129,21 +129,21 @@ class OneRecord:
         record = self.history.record
         record.version = max(record.version, int(record.touched))
         return {
-            subject: record if subject == record.subject else _is_new(subject, record.kind)
+            subject: record if subject == record.subject else _new_record(subject, record.kind)
             for subject in subjects
         }
 
     async def by_index(self, name: str, facility_id: str, *which: Any, **bounds: Any) -> Page:
         """What a store answers that has only this record."""
         of = self.history.record
-        record = _is_new(of.subject, of.kind)
+        record = _new_record(of.subject, of.kind)
         record.state, record.facility_id, record.touched = of.state, FACILITY, True
         store = MemoryStore({of.subject.partition("/")[0]: of.kind})
         await store.save([record], START)
         return await store.by_index(name, facility_id, *which, **bounds)
 
 
-def _is_new(subject: str, kind: RecordKind) -> Record:
+def _new_record(subject: str, kind: RecordKind) -> Record:
     return Record(subject, kind, kind.state())
 
 

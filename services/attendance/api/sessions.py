@@ -106,7 +106,11 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     if body.group_id is not None and not body.roster:
         new = await _without_paused(call, new)
     if not new.roster:
-        raise Invalid("roster-empty", "Nobody would come.", hint="Name the roster.")
+        raise Invalid(
+            "roster-empty",
+            "The session has an empty roster.",
+            hint="Name at least one episode in roster.",
+        )
     for episode in await call.states([EPISODE(one) for one in new.roster]):
         sessions.may_be_booked(episode, new)
         if body.group_id is None:

@@ -129,10 +129,13 @@ def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
     """The minutes that an entry of a roll means. Raises `Invalid` when they are missing, or given for an absence."""
     if not status.is_present:
         if minutes_present:
-            raise Invalid("minutes-of-an-absence", "Nobody was there for these minutes.")
+            raise Invalid("minutes-of-an-absence", "An absent person cannot have minutes present.")
         return 0
     if minutes_present is None and status is not AttendanceStatus.ATTENDED:
-        raise Invalid("minutes-missing", "Say how many minutes the person was there.")
+        raise Invalid(
+            "minutes-missing",
+            "minutes_present is missing for a person who came late or left early.",
+        )
     return WHOLE_DAY if minutes_present is None else minutes_present
 
 

@@ -95,7 +95,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
             raise Refused(
                 "retest-awaited",
                 "A positive test waits to be repeated.",
-                hint="Say with `retest_of` which test this one repeats.",
+                hint="Name the test that this one repeats in `retest_of`.",
             )
         return None
     first = state.breath_tests.get(reading.retest_of)
@@ -130,7 +130,7 @@ def departed(
     if test is None:
         raise Unknown("screen")
     if test.outcome is not BreathOutcome.POSITIVE:
-        raise Refused("breath-test-not-positive", "Nobody has to be seen home after this test.")
+        raise Refused("breath-test-not-positive", "This test does not require a safe departure.")
     if test.transport is not None:
         raise Refused("departure-recorded", "The way home was recorded before.")
     seen = test.replace(transport=transport, withdrawal_signs=signs)

@@ -188,7 +188,7 @@ def not_provided(
         raise Invalid(
             "unable-not-assessed",
             "Someone who is unable is assessed for why, and only they.",
-            hint="Say the reason that was found with `unable`, and none otherwise.",
+            hint="Give a reason with `unable`, and none otherwise.",
         )
     event = attendance.ScreenNotProvided(screen_id=screen_id, kind=kind)
     without = screen.replace(not_provided=kind, not_provided_at=cause.now, unable_reason=reason)

@@ -114,7 +114,7 @@ def report(
         raise Refused(
             "appointment-to-come",
             "The first appointment is still to come.",
-            hint="Say so after it, or agree another time.",
+            hint="Report it after the appointment, or agree on another time.",
         )
     if outcome == "missed":
         if loop.at_last_owner:

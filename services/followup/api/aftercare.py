@@ -178,7 +178,7 @@ def _by(due: str | None, now: datetime) -> datetime | date:
         raise Invalid(
             "due-invalid",
             "`due` is neither a day nor an instant with its offset.",
-            hint="Say 2026-03-09, or 2026-03-09T15:00:00Z.",
+            hint="For example 2026-03-09 or 2026-03-09T15:00:00Z.",
         )
     return found
 

@@ -215,13 +215,13 @@ def journey_view(state: episode_state.EpisodeState, now: datetime) -> dict[str, 
 
 
 def _steps(state: episode_state.EpisodeState) -> dict[str, Any]:
-    heard = sorted(state.path.items(), key=lambda step: (step[1], step[0]))
+    reached = sorted(state.path.items(), key=lambda step: (step[1], step[0]))
     return {
         **state.model_dump(
             mode="json",
             include={"referral", "referrals", "waitlist", "hours_short", "plan_review", "level"},
         ),
-        "path": [{"step": step, "at": at.isoformat()} for step, at in heard],
+        "path": [{"step": step, "at": at.isoformat()} for step, at in reached],
         "reviews": {key: "overdue" if late else "open" for key, late in state.reviews.items()},
         "goals": {"achieved": sum(state.goals.values()), "of": len(state.goals)},
         "next_episode_id": state.next_episode_id,

@@ -191,8 +191,8 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
     personnel_id = call.new_id("personnel")
-    told = body.model_dump(exclude={"person_id", "personnel_name"})
-    new = disclosures.Emergency(**told, personnel_id=personnel_id)
+    given = body.model_dump(exclude={"person_id", "personnel_name"})
+    new = disclosures.Emergency(**given, personnel_id=personnel_id)
     # The name goes to the identity record alone, in a command of its own: a handoff would carry it.
     await call.execute(
         IDENTITY(body.person_id),

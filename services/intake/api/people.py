@@ -118,8 +118,10 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
         access = identity.access(AccessKind.SEARCHED, AccessPurpose.REGISTRATION, cause)
         decision = audit.noted(state, access.replace(found=found), cause)
         matched = AccessMade(access=access.replace(kind=AccessKind.MATCHED))
-        told = tuple(Handoff(ACCESSES(person_id).name, matched) for person_id in found)
-        return Decision(decision.state, (), (*decision.handoffs, *told), {"person_ids": [*found]})
+        matches = tuple(Handoff(ACCESSES(person_id).name, matched) for person_id in found)
+        return Decision(
+            decision.state, (), (*decision.handoffs, *matches), {"person_ids": [*found]}
+        )
 
     return await call.execute(SEARCHES(call.actor.id), rule, wait_for_handoffs=True)
 

@@ -117,7 +117,7 @@ def orient(
     if state.admission is None:
         raise Refused(
             "not-admitted",
-            "Nobody is oriented before admission.",
+            "Orientation is possible only after admission.",
             hint="Admit the person first.",
         )
     if state.admission.oriented_at is not None:

@@ -73,7 +73,7 @@ def schedule(state: EpisodeState, starts_at: datetime, cause: Cause) -> Decision
     if referral.acknowledged_at is None:
         raise Refused(
             "not-acknowledged",
-            "Nobody has taken this referral on.",
+            "The referral is not acknowledged yet.",
             hint="Acknowledge the referral first.",
         )
     assessment_id = cause.derive_id("assessment")
@@ -260,7 +260,7 @@ def _action(findings: Findings) -> EmergencyAction:
         raise Invalid(
             "danger-action-missing",
             "Imminent danger needs an action.",
-            hint="Say which emergency pathway was taken.",
+            hint="Name the emergency pathway that was taken.",
         )
     return findings.danger_action
 

@@ -49,7 +49,7 @@ def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[Episode
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
             "not-eligible",
-            "Nobody waits for a program that is not found to suit them.",
+            "The program was not found to suit this person.",
             hint="Assess and recommend first; when the answer is no, refer the person on.",
         )
     if state.waiting is not None:

@@ -149,8 +149,8 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
     if new.disclosed_at > cause.now + CLOCKS_APART:
         raise Invalid(
             "disclosure-in-future",
-            "Nothing is recorded before it was told.",
-            hint="State when it was told.",
+            "A disclosure cannot be recorded before it was made.",
+            hint="Give the time at which it was made.",
         )
 
 
@@ -159,7 +159,7 @@ def _grounded(new: Ordinary) -> None:
     if new.basis is DisclosureBasis.EMERGENCY:
         raise Invalid(
             "emergency-has-its-own-form",
-            "An emergency is recorded with who was told and why.",
+            "An emergency disclosure has a form of its own.",
             hint="Use POST /disclosures/emergency.",
         )
     if (new.order_on is not None) is not (new.basis is NEEDS_ORDER):

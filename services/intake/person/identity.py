@@ -180,7 +180,7 @@ def write(
     if not _years_before(youngest, OLDEST_YEARS) <= identity.born_on <= youngest:
         raise Invalid(
             "birth-date-implausible",
-            "Nobody alive was born on that day.",
+            "The birth date is in the future or more than a lifetime ago.",
             hint="Check the day of birth.",
         )
     made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))

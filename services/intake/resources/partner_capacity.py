@@ -57,7 +57,9 @@ def subject(facility_id: str) -> str:
 def state_capacity(state: CapacityState, new: Statement, cause: Cause) -> Decision[CapacityState]:
     """A partner reports what it can take. A report about an earlier time does not replace one about a later time."""
     if new.as_of > cause.now + CLOCKS_APART:
-        raise Invalid("as-of-in-future", "Nobody knows that yet.", hint="Check the time.")
+        raise Invalid(
+            "as-of-in-future", "The time of the report is in the future.", hint="Check as_of."
+        )
     before = state.statements.get(new.key)
     if before is not None and before.as_of > new.as_of:
         raise Refused(

@@ -51,7 +51,7 @@ def assign(
     if role not in TEAM_ROLES:
         raise Invalid(
             "role-not-of-a-team",
-            "Nobody holds this role for an episode.",
+            "This role is not part of a care team.",
             hint=f"State one of: {', '.join(TEAM_ROLES)}.",
         )
     return _assigned(state, role, staff_id, cause)

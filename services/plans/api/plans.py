@@ -282,8 +282,8 @@ async def complete_review(call: Clinician, review_id: SubjectId, body: CompleteR
     )
 
 
-@router.post("/episodes/{episode_id}/weeks/{week_starts_on}/mended")
-async def mend_week(call: Supervisor, episode_id: SubjectId, week_starts_on: Day) -> Response:
+@router.post("/episodes/{episode_id}/weeks/{week_starts_on}/hours-restored")
+async def restore_hours(call: Supervisor, episode_id: SubjectId, week_starts_on: Day) -> Response:
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
         EPISODE(episode_id),

@@ -59,8 +59,8 @@ async def migrate(
     owner = next(party for party in parties if f"care.{party.name}" == topic.name)
     for party in parties:
         await check_stopped(bootstrap, party.name)
-    metadata = f"migration:{topic.name}"
-    phase = (await owner.store.metadata(metadata)).get("phase")
+    key = f"migration:{topic.name}"
+    phase = (await owner.store.metadata(key)).get("phase")
     if phase is None:
         found = (await partition_counts(bootstrap, [topic.name]))[topic.name]
         await _check_drained(bootstrap, replace(topic, partitions=found), owner, parties)
@@ -69,17 +69,17 @@ async def migrate(
             await _recreate(bootstrap, _aside(topic))
             await _copy(bootstrap, replace(topic, partitions=found), _aside(topic))
             phase = "aside"
-            await owner.store.set_metadata(metadata, {"phase": phase})
+            await owner.store.set_metadata(key, {"phase": phase})
     if phase == "aside":
         report(f"creating {topic.name} with {topic.partitions} partitions")
         await _recreate(bootstrap, topic)
         await _copy(bootstrap, _aside(topic), topic)
-        await owner.store.set_metadata(metadata, {"phase": "back"})
+        await owner.store.set_metadata(key, {"phase": "back"})
     await ensure_topics(bootstrap, [topic])
     report("setting offsets to the end")
     for party in parties:
         await _set_to_end(bootstrap, topic, party)
-    await owner.store.set_metadata(metadata, {"phase": None})
+    await owner.store.set_metadata(key, {"phase": None})
     await _delete(bootstrap, topic.name + ASIDE)
     ends = (await end_offsets(bootstrap, [topic]))[topic.name]
     log.warning("topic.migrated", topic=topic.name, count=sum(ends))

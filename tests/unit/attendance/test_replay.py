@@ -102,12 +102,12 @@ def latest(episode: Episode) -> dict[str, attendance.WeeklyHoursEvaluated]:
 
 def test_a_roll_without_its_booking_brings_it_along() -> None:
     """The two handoffs of a session are in order; should the first be lost from sight, nothing is lost."""
-    told, is_new = Episode(START), Episode(START)
+    told, fresh = Episode(START), Episode(START)
     booked = told.book(local("2026-03-02 18:00"))
-    for episode in (told, is_new):
+    for episode in (told, fresh):
         episode.at(local("2026-03-02 21:00"))
         episode.roll(booked)
-    assert is_new.state.bookings == told.state.bookings
+    assert fresh.state.bookings == told.state.bookings
     assert isinstance(booked, episode_state.Booked)
 
 
@@ -179,7 +179,7 @@ LINES: dict[str, tuple[list[Event], list[Event]]] = {
 def test_facts_of_two_sources_lead_to_the_same_in_any_order(name: str, data: st.DataObject) -> None:
     """Each source's own order is kept; a session of the first evening is told somewhere in between."""
     intakes, planned = LINES[name]
-    straight, mixed = is_new(), is_new()
+    straight, mixed = fresh(), fresh()
     straight.hear_all([*intakes, *planned])
     for event in data.draw(interleaved(intakes, planned)):
         mixed.hear(event, again=data.draw(st.integers(0, 1)))
@@ -188,7 +188,7 @@ def test_facts_of_two_sources_lead_to_the_same_in_any_order(name: str, data: st.
     assert {e.NAME for e in mixed.said} == {e.NAME for e in straight.said}
 
 
-def is_new() -> History:
+def fresh() -> History:
     return History(
         SERVICE.source, SERVICE.kinds["episode"], SERVICE.reactions, SERVICE.handoffs, now=START
     )

@@ -71,7 +71,12 @@ NEW_ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
         {"first_contact_at": "2026-03-02T15:00:00Z"},
         ARRANGERS,
     ),
-    ("POST", f"{HERE}/weeks/2026-03-02/mended", {}, {"clinical_supervisor", "program_director"}),
+    (
+        "POST",
+        f"{HERE}/weeks/2026-03-02/hours-restored",
+        {},
+        {"clinical_supervisor", "program_director"},
+    ),
 ]
 IDS = [path.rpartition("/")[2] for _, path, *_ in NEW_ROUTES]
 EVERYONE = sorted(
@@ -225,7 +230,7 @@ def test_what_goes_with_the_plan() -> None:
     told = http.send("PUT", f"{HERE}/aftercare-plan", {"elements": ["housing"]})
     assert told.json()["version"] == 2
     history.hear(week(date(2026, 3, 2), met=False, offered=0))
-    mended = f"{HERE}/weeks/2026-03-02/mended"
+    mended = f"{HERE}/weeks/2026-03-02/hours-restored"
     assert http.acting_as("program_director").post(mended, {}).status_code == 200
     assert http.post(mended, {}).json()["code"] == "unknown-week"
 

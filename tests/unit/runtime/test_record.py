@@ -42,7 +42,7 @@ ONE = episode(1)
 LINES = ("intake", "plans", "attendance|session/x")
 
 
-def is_new(kind: RecordKind = KINDS["episode"]) -> Record:
+def new_record(kind: RecordKind = KINDS["episode"]) -> Record:
     return Record(ONE, kind, kind.state())
 
 
@@ -80,9 +80,9 @@ def test_redelivery_changes_nothing_however_it_overlaps(
 ) -> None:
     """A consumer goes back to any earlier position, any number of times, before it comes to the end."""
     works = feeds(spoken)
-    once = is_new()
+    once = new_record()
     told(once, works)
-    again = is_new()
+    again = new_record()
     position, rewinds = 0, data.draw(st.integers(0, 4))
     while position < len(works):
         end = data.draw(st.integers(position + 1, len(works)))
@@ -98,7 +98,7 @@ def test_redelivery_changes_nothing_however_it_overlaps(
 def test_one_old_event_at_any_distance_is_a_duplicate(
     spoken: list[tuple[str, int]], data: st.DataObject
 ) -> None:
-    works, record = feeds(spoken), is_new()
+    works, record = feeds(spoken), new_record()
     told(record, works)
     before = seen(record)
     old = data.draw(st.sampled_from(works))
@@ -110,7 +110,7 @@ def test_one_old_event_at_any_distance_is_a_duplicate(
 def test_a_repeated_command_has_the_same_answer_and_no_second_effect(
     amount: int, others: int
 ) -> None:
-    record = is_new()
+    record = new_record()
     mine = command(ONE, add(amount), "mine")
     first = record.apply(mine, SOURCE)
     assert first.status is OutcomeStatus.APPLIED
@@ -128,7 +128,7 @@ def test_a_repeated_command_has_the_same_answer_and_no_second_effect(
 
 @given(st.integers(0, 9))
 def test_a_key_with_another_body_is_refused(amount: int) -> None:
-    record = is_new()
+    record = new_record()
     mine = command(ONE, add(amount), "mine")
     record.apply(mine, SOURCE)
     before = seen(record)
@@ -139,7 +139,7 @@ def test_a_key_with_another_body_is_refused(amount: int) -> None:
 
 
 def test_a_refused_command_is_not_remembered() -> None:
-    record = is_new()
+    record = new_record()
 
     def refuse(_state: State, _cause: Cause) -> Decision[State]:
         raise Refused("no", "Not now.")
@@ -150,7 +150,7 @@ def test_a_refused_command_is_not_remembered() -> None:
 
 
 def test_an_outdated_revision_is_refused_but_a_repeat_is_answered() -> None:
-    record = is_new()
+    record = new_record()
     keyed = CommandKey("mine", "body", revision=0)
     mine = replace(command(ONE, add(1), "mine"), command=keyed)
     assert record.apply(mine, SOURCE).status is OutcomeStatus.APPLIED
@@ -161,7 +161,7 @@ def test_an_outdated_revision_is_refused_but_a_repeat_is_answered() -> None:
 
 
 def test_another_facilitys_command_is_refused() -> None:
-    record = is_new()
+    record = new_record()
     record.apply(command(ONE, add(1), "mine"), SOURCE)
     before = seen(record)
     other = record.apply(replace(command(ONE, add(1), "theirs"), facility_id="elsewhere"), SOURCE)
@@ -193,9 +193,9 @@ def test_a_parked_line_queues_all_behind_it_and_leaves_the_others_alone(
     at = data.draw(st.integers(0, len(works) - 1))
     bad = works[at]
     assert bad.stream is not None
-    record = is_new()
+    record = new_record()
     outcomes = told(record, [*works[:at], _spoilt(bad, how), *works[at + 1 :]])
-    expected = is_new()
+    expected = new_record()
     for index, work in enumerate(works):
         assert work.stream is not None
         if work.stream.name == bad.stream.name and index >= at:
@@ -214,7 +214,7 @@ def test_a_parked_line_queues_all_behind_it_and_leaves_the_others_alone(
 def test_what_was_applied_before_is_a_duplicate_on_a_parked_line_too(
     spoken: list[tuple[str, int]], data: st.DataObject, how: str
 ) -> None:
-    works, record = feeds(spoken), is_new()
+    works, record = feeds(spoken), new_record()
     told(record, works)
     stream = data.draw(st.sampled_from(works)).stream
     assert stream is not None
@@ -224,7 +224,7 @@ def test_what_was_applied_before_is_a_duplicate_on_a_parked_line_too(
 
 @given(amounts)
 def test_the_same_number_with_another_id_is_an_alarm(spoken: list[tuple[str, int]]) -> None:
-    works, record = feeds(spoken), is_new()
+    works, record = feeds(spoken), new_record()
     told(record, works)
     last = works[-1]
     assert last.stream is not None
@@ -239,7 +239,7 @@ def test_the_same_number_with_another_id_is_an_alarm(spoken: list[tuple[str, int
 @given(amounts, bad_things)
 def test_what_fails_leaves_the_record_as_it_was(spoken: list[tuple[str, int]], how: str) -> None:
     works = feeds(spoken)
-    record = is_new()
+    record = new_record()
     told(record, works[:-1])
     before = seen(record)
     told(record, [_spoilt(works[-1], how)])
@@ -250,19 +250,19 @@ def test_what_fails_leaves_the_record_as_it_was(spoken: list[tuple[str, int]], h
 @pytest.mark.parametrize("how", ["raises", "refuses"])
 def test_a_command_that_fails_leaves_a_new_record_without_an_owner(how: str) -> None:
     """Two callers of different facilities may be decided in one batch: the first to fail must not own the record."""
-    record = is_new()
+    record = new_record()
     stranger = replace(_spoilt(command(ONE, add(1), "x"), how), facility_id="elsewhere")
     try:
         record.apply(stranger, SOURCE)
     except ValueError:
         assert how == "raises"
-    assert seen(record) == seen(is_new())
+    assert seen(record) == seen(new_record())
     assert not record.touched
     assert record.apply(command(ONE, add(1), "mine"), SOURCE).status is OutcomeStatus.APPLIED
 
 
 def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
-    record, tries = is_new(), iter([ValueError, KeyError, None])
+    record, tries = new_record(), iter([ValueError, KeyError, None])
 
     def shaky(state: Any, cause: Cause) -> Decision[State]:
         error = next(tries)
@@ -275,7 +275,7 @@ def test_a_rule_that_fails_now_and_then_is_tried_again() -> None:
 
 
 def test_a_full_outbox_is_unavailable_and_parks_nothing() -> None:
-    record = is_new()
+    record = new_record()
     record.outbox = [{"sequence": n} for n in range(MAX_OUTBOX)]
     [work] = feeds([("intake", 1)])
     before = seen(record)
@@ -287,7 +287,7 @@ def test_a_full_outbox_is_unavailable_and_parks_nothing() -> None:
 
 def test_a_state_that_outgrows_its_limit_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "MAX_RECORD_BYTES", 10)
-    record = is_new()
+    record = new_record()
     [work] = feeds([("intake", 1)])
     outcome = record.apply(work, SOURCE)
     assert (outcome.status, outcome.exception) == (OutcomeStatus.BLOCKED, "record-too-large")
@@ -347,7 +347,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
             at += timedelta(minutes=step)
             wanted.append((at, name))
     diary = Diary(again)
-    record = is_new(diary.kind)
+    record = new_record(diary.kind)
     for name, first in armed.items():
         record.state = record.state.arm(name, START + timedelta(minutes=first))
     until = START
@@ -362,7 +362,7 @@ def test_deadlines_fire_in_order_at_their_own_instant_and_never_twice(
 
 @pytest.mark.parametrize("step_minutes", [0, -5])
 def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
-    record = is_new(Diary({"a": [step_minutes] * 9}).kind)
+    record = new_record(Diary({"a": [step_minutes] * 9}).kind)
     record.state = record.state.arm("a", START)
     outcome = record.apply(look(START), SOURCE)
     assert (outcome.status, outcome.reason) == (OutcomeStatus.BLOCKED, "decision-raised")
@@ -373,7 +373,7 @@ def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
 
 def test_one_save_runs_a_bounded_number_of_deadlines() -> None:
     diary = Diary({})
-    record = is_new(diary.kind)
+    record = new_record(diary.kind)
     for number in range(DEADLINES_PER_SAVE + 10):
         record.state = record.state.arm(f"a:{number}", START)
     record.apply(look(START), SOURCE)
