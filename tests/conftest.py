@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_socket
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from shared.devtools.backends import Backend, start
 
@@ -45,6 +47,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     pytest_socket.enable_socket()
+
+
+# --- side by side --------------------------------------------------------------------------------------
+
+
+class Scheduler(LoadScopeScheduling):
+    """Gives each worker of `make test` whole files, for a file shares servers and costly fixtures.
+
+    All files that watch the cast are one: it is played once. pytest-xdist's own mark for such groups does nothing with
+    pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "cast" if "/test_cast" in file else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler:
+    return Scheduler(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what waits for servers, so that no worker ends alone with a long file."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if any(folder in item.path.parents for folder in OFFLINE):
+        return 2
+    return 0 if HERE / "flows" in item.path.parents else 1
 
 
 # --- real servers --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Attendance: who attended, for how long, and what a screen shows.
+"""Attendance: who attended sessions, for how long, and what toxicology screens show.
 
 Owns        sessions and their rosters; groups and their seats; per episode: weekly hours, absences, screens, breath
             tests, mutual support and family sessions; per person: the incentive ledger.
@@ -20,7 +20,7 @@ Read on in:
 `episode/`           the state of an episode (`episode/episode_state.py`, `episode/values.py`), its weeks and hours,
                      absences, pauses, seats, roll entries, mutual support, and what a reward is worth
 `groups/`            groups with their seats, sessions with their rolls: records of their own
-`screening/`         screens from draw to interpretation, breath tests, incentives
+`screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
 `event_handlers.py`  rules for other services' events and for deadlines

@@ -1,8 +1,8 @@
 """Followup: outreach to people who stay away or have left, and a year of aftercare.
 
 Owns        per episode: outreach, from a declined referral to the end of aftercare; after discharge the aftercare plan,
-            its first appointment and its check-ins, risks, return to use and re-engagement; and the clocks that say by
-            when a person must be seen.
+            its first appointment and its check-ins, risks, return to use and re-engagement; and, for the timely-visit
+            measures, by when a person must be seen.
 Subscribes  intake (the path to admission, partners, consents, care teams, staff absences, mistakes), plans (plan,
             goals, reviews, levels, transfer, graduation, discharge), attendance (sessions, corrections, absences,
             hours, screens).
@@ -17,7 +17,7 @@ Read on in:
 
 `episode/`           the state of an episode, contact and silence (`episode/episode_state.py`), the check-in calendar,
                      consents, upcoming sessions
-`outreach/`          reaching out, tier by tier; return to use and re-engagement
+`outreach/`          outreach, tier by tier; return to use and re-engagement
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
 `loop_table.py`      who owns each kind of open loop, and how long each owner has

@@ -22,12 +22,12 @@ Read on in:
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
                 episode's place on a waiting list, outbound referrals, rules for other services' events
 `person/`       identity, consents, disclosures, and the log of who saw what
-`resources/`    the order of a waiting list, staff and their absences, what partners can take
+`resources/`    the order of a waiting list, staff and their absences, the capacity of partners
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has
-`handoffs.py`   what one record leaves for another
+`handoffs.py`   the work that one record leaves for another
 `reactions.py`  which event, handoff or deadline runs which rule
-`rules/`        the level-of-care table that ships
+`rules/`        the level-of-care table that ships with the project
 `settings.py`   what a facility can configure
 `api/`          routes and request bodies
 """

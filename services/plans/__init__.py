@@ -21,9 +21,9 @@ Read on in:
 `episode_state.py`        the state of an episode and its open loops
 `treatment_plan.py`       plans and plan reviews; `goals.py`, `amendments.py`
 `additional_services.py`  co-occurring needs, further services, medications
-`available_sessions.py`   the groups and sessions there are to plan with
-`reviews.py`              clinical reviews: what asks for one, and by when it is done
-`level_changes.py`        another level here, or a transfer; `consents.py` is what a transfer needs
+`available_sessions.py`   the groups and sessions that a plan can use
+`reviews.py`              clinical reviews: what requests one, and when it is due
+`level_changes.py`        a change of level here, or a transfer; `consents.py`: the consents that a transfer needs
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges
 `event_handlers.py`       rules for other services' events that lead to no review

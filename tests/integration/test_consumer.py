@@ -136,10 +136,16 @@ async def applied(store: MongoStore) -> dict[str, int]:
 
 async def all_applied(store: MongoStore, sent: Sent) -> None:
     async def done() -> bool:
+        nonlocal found
         found = await applied(store)
         return all(found.get(subject) == sent.last for subject in sent.subjects)
 
-    await until(done, what="applying everything", limit_s=60)
+    found: dict[str, int] = {}
+    try:
+        await until(done, what="applying everything", limit_s=60)
+    except AssertionError as error:
+        error.add_note(f"applied so far: {found}; sent up to {sent.last} of {sent.subjects}")
+        raise
 
 
 async def said(backend: Backend) -> dict[str, list[str]]:
@@ -334,24 +340,23 @@ async def test_a_store_that_goes_away_and_comes_back_costs_nothing(
     await sent.admissions(5)
     with plans_service(backend, prefix) as stack:
         process = stack.one("plans")
-        await ready(process)
         async with store_of(backend, prefix) as store:
+            await ready(process)
             await all_applied(store, sent)
-        await asyncio.to_thread(server.kill)
-        try:
-            if traffic:
-                await sent.recommendations()
+            await asyncio.to_thread(server.kill)
+            try:
+                if traffic:
+                    await sent.recommendations()
 
-            async def red() -> bool:
-                status, body = await ask(process, "/readyz")
-                return status == 503 and bool(body["reasons"])
+                async def red() -> bool:
+                    status, body = await ask(process, "/readyz")
+                    return status == 503 and bool(body["reasons"])
 
-            await until(red, what="red readiness", limit_s=40)
-            assert (await ask(process, "/healthz"))[0] == 200
-        finally:
-            await asyncio.to_thread(server.start)
-        await ready(process)
-        async with store_of(backend, prefix) as store:
+                await until(red, what="red readiness", limit_s=40)
+                assert (await ask(process, "/healthz"))[0] == 200
+            finally:
+                await asyncio.to_thread(server.start)
+            await ready(process)
             if not traffic:
                 await sent.recommendations()
             await all_applied(store, sent)

@@ -62,20 +62,14 @@ async def test_a_rebalance_in_mid_batch(
         await asyncio.wait_for(saves.wait(), 30)
         before = await bus.committed(GROUP)
         async with running(backend, prefix, bus, Rules(), ready=False) as other:
-            if drains:
-                await until(lambda: other.runtime.consumer._joined is not None, what="a member")
-                await _rebalancing(one)
-                assert other.runtime.consumer.buckets == []
-                assert await bus.committed(GROUP) == before, "nothing is saved, nothing committed"
-                assert await one.documents() == []
-            else:
-                await until(lambda: len(other.runtime.consumer.buckets) == 6, what="a share")
-
-                async def taken_over() -> bool:
-                    return len(await other.documents()) > 0
-
-                await until(taken_over, what="the new owner's work")
-            gate.set()
+            try:
+                await (_waits_its_turn if drains else _takes_over)(one, other)
+                if drains:
+                    assert await bus.committed(GROUP) == before, (
+                        "nothing is saved, nothing committed"
+                    )
+            finally:
+                gate.set()
             for it in (one, other):
                 await until(lambda it=it: len(it.runtime.consumer.buckets) == 6, what="sharing")
             documents = await once(backend.kafka_bootstrap, [one, other], names)
@@ -86,10 +80,23 @@ async def test_a_rebalance_in_mid_batch(
             assert (again == 0) == drains
 
 
-async def _rebalancing(it: Running) -> None:
-    """Wait until the member waits for its batch before it gives its partitions back."""
-    lock = it.runtime.consumer._busy
+async def _waits_its_turn(one: Running, other: Running) -> None:
+    """The second member joins, and gets nothing while the first waits for its batch before it gives up partitions."""
+    await until(lambda: other.runtime.consumer._joined is not None, what="a member")
+    lock = one.runtime.consumer._busy
     await until(lambda: lock.locked() and bool(lock._waiters), what="a member that has to wait")
+    assert other.runtime.consumer.buckets == []
+    assert await one.documents() == []
+
+
+async def _takes_over(_one: Running, other: Running) -> None:
+    """The second member gets its share, and works on it while the first still believes in its partitions."""
+    await until(lambda: len(other.runtime.consumer.buckets) == 6, what="a share")
+
+    async def working() -> bool:
+        return len(await other.documents()) > 0
+
+    await until(working, what="the new owner's work")
 
 
 async def test_replicas_join_leave_and_die_under_load(
