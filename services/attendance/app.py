@@ -1,4 +1,4 @@
-"""Attendance, put together. Decides nothing."""
+"""Assembles the attendance service; holds no rules."""
 
 from services.attendance.api import ROUTERS
 from services.attendance.episode import episode_state

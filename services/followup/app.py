@@ -1,4 +1,4 @@
-"""Followup, put together. Decides nothing."""
+"""Assembles the followup service; holds no rules."""
 
 from services.followup import invariants
 from services.followup.api import ROUTERS

@@ -1,4 +1,4 @@
-"""Intake, put together. Decides nothing."""
+"""Assembles the intake service; holds no rules."""
 
 from services.intake.api import ROUTERS
 from services.intake.episode import episode_state

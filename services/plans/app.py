@@ -1,4 +1,4 @@
-"""Plans, put together. Decides nothing."""
+"""Assembles the plans service; holds no rules."""
 
 from services.plans import episode_state
 from services.plans.api import ROUTERS
