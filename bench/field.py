@@ -29,6 +29,7 @@ from shared.devtools.backends.process import free_port, spawn, tail
 from shared.errors import CareError
 from shared.runtime.core.record import Record
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Service
 
@@ -172,7 +173,7 @@ class Field:
         for _ in range(LEDGER_LOOKS):
             now = datetime.now(UTC)
             evidence = await gather(
-                self.backend.kafka_bootstrap, self.backend.mongo_uri, PREFIX, names, (), now
+                self.backend.kafka, self.backend.mongo_uri, PREFIX, names, (), now
             )
             ledger = judge(evidence, whole=False)
             if ledger.clean:
@@ -200,7 +201,7 @@ class Field:
 
 async def clear(backend: Backend) -> None:
     """Empty topics, and no database of an earlier turn."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=backend.kafka_bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(backend.kafka))
     await admin.start()
     try:
         present = await _topics(admin)
@@ -210,7 +211,7 @@ async def clear(backend: Backend) -> None:
             await asyncio.sleep(0.05)
     finally:
         await admin.close()
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
+    await ensure_topics(backend.kafka, TOPICS.values())
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(backend.mongo_uri)
     async with client:
         for name in await client.list_database_names():

@@ -66,7 +66,7 @@ async def turn(ground: Field, recording: Recording, entry: Entry, plan: Plan) ->
     )
     contestant.start()
     try:
-        async with stage(ground.backend.kafka_bootstrap) as on:
+        async with stage(ground.backend.kafka) as on:
             await on.at_once(recording.take(min(plan.warm_events, int(entry.guess_per_second * 3))))
             await on.all_seen()
             count = int(entry.guess_per_second * plan.backlog_seconds)

@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from bench.field import BenchError
 from bench.recording import ATTENDANCE, Sent, effects_of
 from shared.contracts.event import PARTITIONS
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
 
 OUTPUT: Final = "care.plans"
 BATCH_BYTES: Final = 512 * 1024
@@ -123,13 +125,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(bootstrap: str) -> AsyncGenerator[Stage]:
+async def stage(kafka: KafkaConnection) -> AsyncGenerator[Stage]:
     """A stage for one turn."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES
+        **client_options(kafka), acks="all", linger_ms=0, max_batch_size=BATCH_BYTES
     )
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",  # what is not committed is no effect

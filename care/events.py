@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from care.show import Json, as_json, fail, table
+from care.show import Json, as_json, fail, failures, table
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -51,7 +51,8 @@ def _read(kafka: str, reading: Coroutine[Any, Any, T]) -> T:
     from aiokafka.errors import KafkaError
 
     try:
-        return asyncio.run(reading)
+        with failures():
+            return asyncio.run(reading)
     except (KafkaError, OSError) as error:
         _no_answer(kafka, error)
 
@@ -177,8 +178,12 @@ async def _reading(
 ) -> AsyncGenerator[AIOKafkaConsumer]:
     from aiokafka import AIOKafkaConsumer
 
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.connection import client_options
+
+    connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        **client_options(connection), enable_auto_commit=False, auto_offset_reset="earliest"
     )
     await consumer.start()
     try:

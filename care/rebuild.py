@@ -71,7 +71,7 @@ async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:
         await store.start()
         return await rebuild(
             store,
-            settings.kafka_bootstrap,
+            settings,
             service.name,
             settings.journal_key,
             service.reactions.topics,

@@ -57,4 +57,4 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
             store = MongoStore(settings.mongo_uri, database, service.kinds)
             stack.push_async_callback(store.close)
             parties.append(Party(name, store, service.reactions.topics))
-        return await migrate(settings.kafka_bootstrap, topic, parties, typer.echo)
+        return await migrate(settings, topic, parties, typer.echo)

@@ -40,6 +40,8 @@ from shared.devtools.backends.store import store_server, store_uri
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess
 from shared.errors import CareError
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 from shared.services import SERVICES
 
@@ -155,9 +157,9 @@ class Rig:
         return {**self.processes, "broker": self.broker, "store": self.store}
 
     @property
-    def bootstrap(self) -> str:
+    def kafka(self) -> KafkaConnection:
         """The broker itself, for the driver and the ledger, who are not part of what is proved."""
-        return f"127.0.0.1:{self.broker.port}"
+        return KafkaConnection(kafka_bootstrap=f"127.0.0.1:{self.broker.port}")
 
     def _service(self, name: str, number: int, directory: Path) -> ServiceProcess:
         env = {
@@ -207,7 +209,7 @@ class Rig:
         world = World(
             urls,
             self.issuer,
-            _PatientEnds(self.bootstrap),
+            _PatientEnds(self.kafka),
             self.options.seed,
             patience_seconds=PATIENCE_SECONDS,
         )
@@ -220,7 +222,7 @@ class Rig:
             await asyncio.gather(load, rounds)
             assert world.now is not None
             evidence = await gather(
-                self.bootstrap,
+                self.kafka,
                 store_uri(self.store.port),
                 self.options.prefix,
                 SERVICES,
@@ -269,7 +271,7 @@ class Rig:
     async def _replay(self) -> int:
         """Say again, as they stand on the topic, the last events of some subjects, as an at-least-once producer may."""
         try:
-            return await replay(self.bootstrap, self.harm.chance)
+            return await replay(self.kafka, self.harm.chance)
         except (KafkaError, OSError, TimeoutError):
             return 0  # the broker was just being killed
 
@@ -279,11 +281,11 @@ async def published(world: World) -> int:
     return sum((await world.ends()).values())
 
 
-async def ends(bootstrap: str) -> dict[TopicPartition, int]:
+async def ends(kafka: KafkaConnection) -> dict[TopicPartition, int]:
     """The end offsets of all topics, whenever the broker is there to ask."""
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     while True:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
         try:
             async with asyncio.timeout(10):
                 await consumer.start()
@@ -295,13 +297,13 @@ async def ends(bootstrap: str) -> dict[TopicPartition, int]:
             await consumer.stop()
 
 
-async def replay(bootstrap: str, chance: random.Random) -> int:
+async def replay(kafka: KafkaConnection, chance: random.Random) -> int:
     """Append the last records of some partitions once more, each subject's from some number to its latest."""
-    positions = {tp: end for tp, end in (await ends(bootstrap)).items() if end}
+    positions = {tp: end for tp, end in (await ends(kafka)).items() if end}
     chosen = chance.sample(sorted(positions), min(3, len(positions)))
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", max_request_size=MAX_MESSAGE_BYTES
+        **client_options(kafka), acks="all", max_request_size=MAX_MESSAGE_BYTES
     )
     sent = 0
     async with asyncio.timeout(20):

@@ -13,6 +13,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.event import TOPICS
 from shared.errors import CareError
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
 
 PAUSE_SECONDS: Final = 0.01
 """Pause before a replica is polled again that answered that it is not quiet."""
@@ -77,8 +79,8 @@ class Ends(Protocol):
 class TopicEnds:
     """The end offsets of all topics, as the broker has them."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._connection = kafka
         self._kafka: AIOKafkaConsumer | None = None
         self._partitions = [
             TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
@@ -87,7 +89,7 @@ class TopicEnds:
     async def read(self) -> Mapping[str, int]:
         """Raises what the client raises while the broker is away."""
         if self._kafka is None:
-            kafka = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+            kafka = AIOKafkaConsumer(**client_options(self._connection), enable_auto_commit=False)
             await kafka.start()
             self._kafka = kafka
         ends: dict[TopicPartition, int] = await self._kafka.end_offsets(self._partitions)

@@ -116,7 +116,7 @@ class Show:
 async def act(stack: Stack, options: Options, console: Console) -> Lived:
     """Live through the whole time, then make the ledger."""
     people = population(options.episodes, options.seed)
-    world = World(stack.urls, stack.issuer, TopicEnds(stack.backend.kafka_bootstrap), options.seed)
+    world = World(stack.urls, stack.issuer, TopicEnds(stack.backend.kafka), options.seed)
     show = Show(people, console)
     try:
         with Live(
@@ -133,7 +133,7 @@ async def act(stack: Stack, options: Options, console: Console) -> Lived:
                 await live_through(world, people, options.stories)
         assert world.now is not None
         evidence = await gather(
-            stack.backend.kafka_bootstrap,
+            stack.backend.kafka,
             stack.backend.mongo_uri,
             options.prefix,
             SERVICES,

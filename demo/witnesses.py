@@ -18,6 +18,8 @@ from pymongo import AsyncMongoClient
 
 from demo.journal import Accepted
 from shared.contracts.event import TOPICS
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
 
 Document = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,7 +80,7 @@ class Evidence:
 
 
 async def gather(
-    bootstrap: str,
+    kafka: KafkaConnection,
     mongo_uri: str,
     prefix: str,
     services: Sequence[str],
@@ -86,15 +88,15 @@ async def gather(
     now: datetime,
 ) -> Evidence:
     """Read the topics from the beginning, and the published fields of every store."""
-    heard = await read_topics(bootstrap)
+    heard = await read_topics(kafka)
     kept = {service: await _read_store(mongo_uri, f"{prefix}{service}") for service in services}
-    lag = {service: await _lag(bootstrap, service, kept[service].wanted) for service in services}
+    lag = {service: await _lag(kafka, service, kept[service].wanted) for service in services}
     return Evidence(accepted, heard, kept, lag, now)
 
 
-async def read_topics(bootstrap: str) -> list[Heard]:
+async def read_topics(kafka: KafkaConnection) -> list[Heard]:
     """Every record of every topic, in order per partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [
@@ -154,12 +156,10 @@ async def _read_store(uri: str, database: str) -> Kept:
         await client.close()
 
 
-async def _lag(bootstrap: str, group: str, wanted: frozenset[str]) -> int:
+async def _lag(kafka: KafkaConnection, group: str, wanted: frozenset[str]) -> int:
     """Records between what the group has committed and the end, over the topics it hears."""
     topics = {event_type.rsplit(".", 2)[0] for event_type in wanted}
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
-    )
+    consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [

@@ -104,7 +104,11 @@ class Unavailable(CareError):
 
 
 class ConfigurationError(CareError):
-    """The service can't run as configured. It says so and stops."""
+    """The service can't run as configured. It says so and stops. `setting` names the setting at fault, if it is one."""
+
+    def __init__(self, code: str, detail: str, *, hint: str = "", setting: str = "") -> None:
+        super().__init__(code, detail, hint=hint)
+        self.setting = setting
 
 
 class TopicMismatch(ConfigurationError):

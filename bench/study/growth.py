@@ -159,7 +159,7 @@ async def _turn(ground: Field, point: Point) -> Row:
     point.heard.rewind()
     await _begun(ground, point.kept)
     processes = running(ground, point.replicas, point.settings)
-    async with processes as ours, stage(ground.backend.kafka_bootstrap) as on:
+    async with processes as ours, stage(ground.backend.kafka) as on:
         for count in (WARM_EVENTS, point.events):
             taken = point.heard.take(count)
             sent = [replace(s, partition=s.partition % point.partitions) for s in taken]
@@ -197,7 +197,7 @@ async def _memory(ground: Field, base: Recording, total: int) -> list[Row]:
     await _begun(ground, ())
     samples: list[tuple[float, float]] = []
     done, took, cpu = 0, 0.0, 0.0
-    async with running(ground) as [ours], stage(ground.backend.kafka_bootstrap) as on:
+    async with running(ground) as [ours], stage(ground.backend.kafka) as on:
         for number in range(ceil(total / len(base.records))):
             records, kept = _generation(base, number)
             await seed(ground.backend, SERVICE, kept)

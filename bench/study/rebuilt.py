@@ -56,7 +56,7 @@ async def rebuild(backend: Backend, recording: Recording) -> dict[str, Any]:
             contestant = _plans(Field(backend, Path(directory)), key)
             contestant.start()
             try:
-                async with stage(backend.kafka_bootstrap) as on:
+                async with stage(backend.kafka) as on:
                     await on.at_once(records)
                     await on.all_seen()
                 await _until(lambda: _settled(store), "The journal is not written.")
@@ -69,7 +69,7 @@ async def rebuild(backend: Backend, recording: Recording) -> dict[str, Any]:
         began = perf_counter()
         await store.start()
         topics = SERVICE.reactions.topics
-        done = await runtime.rebuild(store, backend.kafka_bootstrap, SERVICE.name, key, topics)
+        done = await runtime.rebuild(store, backend.kafka, SERVICE.name, key, topics)
         took = perf_counter() - began
         _compare(lost, await _documents(store))
     finally:
@@ -114,7 +114,7 @@ async def _settled(store: MongoStore) -> bool:
 
 async def _alone(backend: Backend) -> bool:
     try:
-        await runtime.check_stopped(backend.kafka_bootstrap, SERVICE.name)
+        await runtime.check_stopped(backend.kafka, SERVICE.name)
     except ConfigurationError:
         return False
     return True
@@ -123,7 +123,7 @@ async def _alone(backend: Backend) -> bool:
 async def _copies(backend: Backend) -> int:
     """How many copies the journal has: of a record that was saved often there are several."""
     topic = journal_topic(SERVICE.name)
-    return sum((await end_offsets(backend.kafka_bootstrap, [topic]))[topic.name])
+    return sum((await end_offsets(backend.kafka, [topic]))[topic.name])
 
 
 async def _documents(store: MongoStore) -> list[Document]:

@@ -17,6 +17,7 @@ from chaos.simulation.broker import Group, Log, Member
 from shared.contracts.event import PARTITIONS, Topic
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Entries, Relay
 from shared.runtime.core.store import Store
@@ -45,7 +46,9 @@ class Parts:
     relay: type[Relay] = Relay
     reactor: type[Reactor] = Reactor
     consumer: type[Consumer] = Consumer
-    check_numbering: Callable[[str, Topic, Store], Awaitable[None]] = startup_checks.check_numbering
+    check_numbering: Callable[[KafkaConnection, Topic, Store], Awaitable[None]] = (
+        startup_checks.check_numbering
+    )
 
 
 class VirtualClock(Clock):

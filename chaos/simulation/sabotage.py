@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from chaos.simulation.replica import Parts
 from shared.contracts.event import Topic
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Outcome, Record, Work
 from shared.runtime.core.store import Document, Store
@@ -66,7 +67,7 @@ class _NoStreamBlocking(Reactor):
         return await super().submit([work for work in works if work.unreadable is None])
 
 
-async def _no_numbering_check(_bootstrap: str, _own: Topic, _store: Store) -> None:
+async def _no_numbering_check(_kafka: KafkaConnection, _own: Topic, _store: Store) -> None:
     """Starts on whatever store it is given."""
 
 

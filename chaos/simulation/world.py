@@ -19,6 +19,7 @@ from chaos.simulation.replica import START, Dead, Parts, Replica
 from shared.contracts.event import Envelope, Event, Topic
 from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.kafka import startup_checks
 from shared.testing.fakes import Disk, MemoryStore
@@ -224,7 +225,9 @@ class World:
         newest, self.disk = self.disk, backup
         with patch.object(startup_checks, "read_tail", self._tail):
             try:
-                await self.parts.check_numbering("", Topic(toy.OWN), MemoryStore(toy.KINDS, backup))
+                await self.parts.check_numbering(
+                    KafkaConnection(), Topic(toy.OWN), MemoryStore(toy.KINDS, backup)
+                )
             except SequenceConflict:
                 self.disk = newest
         self.restores += 1
@@ -237,7 +240,7 @@ class World:
         await self.settle()
 
     async def _tail(
-        self, _bootstrap: str, topic: Topic, _per_partition: int
+        self, _kafka: KafkaConnection, topic: Topic, _per_partition: int
     ) -> tuple[dict[int, int], list[Raw]]:
         return {}, self.log.records(topic.name)
 

@@ -135,7 +135,6 @@ def services(
     issuer = issuer or LocalIssuer()
     env = {
         **os.environ,
-        "KAFKA_BOOTSTRAP": backend.kafka_bootstrap,
         "MONGO_URI": backend.mongo_uri,
         "CARE_JWKS": issuer.jwks,
         **{f"CARE_{key.upper()}": value for key, value in settings.items()},
@@ -147,7 +146,7 @@ def services(
             ServiceProcess(
                 name,
                 (ports or {}).get(name, 0) if ports and replica == 0 else free_port(),
-                env,
+                {**env, **backend.kafka_of(name).environment()},
                 logs / f"{name}-{replica}.log",
             )
             for name in names

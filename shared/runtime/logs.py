@@ -45,6 +45,7 @@ ALLOWED: Final = frozenset(
         "logger",
         "port",
         "backend",
+        "setting",
     }
 )
 

@@ -39,6 +39,7 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import startup_checks
+from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from shared.runtime.logs import configure, log, where
@@ -95,9 +96,9 @@ class Runtime:
             journaled=bool(settings.journal_key),
         )
         self._topic = TOPICS[service.source]
-        self._publisher = KafkaPublisher(settings.kafka_bootstrap, self._topic)
+        self._publisher = KafkaPublisher(settings, self._topic)
         self._journal = (
-            KafkaJournal(settings.kafka_bootstrap, service.name, settings.journal_key)
+            KafkaJournal(settings, service.name, settings.journal_key)
             if settings.journal_key
             else None
         )
@@ -148,7 +149,7 @@ class Runtime:
             registry=self.metrics.registry, app_name=self.service.name
         )
         return KafkaBroker(
-            self.settings.kafka_bootstrap,
+            **broker_options(self.settings),
             client_id=self.service.name,
             apply_types=False,
             middlewares=[metrics],
@@ -174,7 +175,7 @@ class Runtime:
                 await backoff.pause()
             except ConfigurationError as error:
                 self.refusal = error
-                log.critical("start.refused", error_code=error.code)
+                log.critical("start.refused", error_code=error.code, setting=error.setting or None)
                 return
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
@@ -209,11 +210,11 @@ class Runtime:
         inputs = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
         await startup_checks.check(
-            settings.kafka_bootstrap, self._topic, inputs, self.store, settings.kafka_replication
+            settings, self._topic, inputs, self.store, settings.kafka_replication
         )
         if self._journal is not None:
             await ensure_topics(
-                settings.kafka_bootstrap,
+                settings,
                 [journal_topic(self.service.name)],
                 settings.kafka_replication,
                 COMPACTED,
@@ -227,7 +228,6 @@ class Runtime:
 
     async def _remember_topics(self) -> None:
         topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
-        bootstrap = self.settings.kafka_bootstrap
         backoff = Backoff()
         while True:
             if self._topics_seen:
@@ -235,8 +235,8 @@ class Runtime:
             else:
                 await backoff.pause()
             try:
-                await startup_checks.check_partitions(bootstrap, topics)
-                await startup_checks.check_topics(bootstrap, topics, self.store)
+                await startup_checks.check_partitions(self.settings, topics)
+                await startup_checks.check_topics(self.settings, topics, self.store)
             except Unavailable as error:
                 # Without events to publish, no other part would notice that Kafka is away.
                 self._topics_seen = False
@@ -326,6 +326,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
+    client_options(settings)  # refuses settings of Kafka that can't be used
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
 
@@ -390,7 +391,7 @@ def run(service: Service, settings: ServiceSettings) -> None:
     try:
         app = create_app(service, settings)
     except ConfigurationError as error:
-        log.critical("start.refused", error_code=error.code)
+        log.critical("start.refused", error_code=error.code, setting=error.setting or None)
         sys.exit(2)
     _relax_garbage_collection()
     uvicorn.run(

@@ -7,21 +7,21 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core import record_cache
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(KafkaConnection, BaseSettings):
     """The settings that all services have. A service subclasses this for its own.
 
-    The environment variables are `KAFKA_BOOTSTRAP`, `MONGO_URI`, and `CARE_` and the name for all others.
+    The environment variables are `KAFKA_…` for the connection to Kafka, `MONGO_URI`, and `CARE_` and the name for all
+    others.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="CARE_", extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    kafka_bootstrap: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP")
-    """Kafka's bootstrap servers, `host:port[,host:port]`."""
     mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
     """MongoDB's connection string; may carry the service's own credentials."""
     kafka_replication: int = Field(default=1, ge=1)

@@ -54,5 +54,5 @@ async def played(
         finally:
             for life in lives:
                 life.cancel()
-        heard = await read_topics(backend.kafka_bootstrap)
+        heard = await read_topics(backend.kafka)
         yield Played(flow, stages, heard, judge(await flow.evidence()))

@@ -82,9 +82,7 @@ class Flow:
             else f"{process.name}-{n}": process.url
             for n, process in enumerate(stack.processes)
         }
-        self.world = World(
-            self.urls, stack.issuer, TopicEnds(stack.backend.kafka_bootstrap), seed=1
-        )
+        self.world = World(self.urls, stack.issuer, TopicEnds(stack.backend.kafka), seed=1)
         self.staff = Staff(self.world, FACILITY)
         self.monday = BEGINS_ON
         self._patients = 0
@@ -258,7 +256,7 @@ class Flow:
     async def facts(self, *subjects: str) -> list[Heard]:
         """Everything said about these subjects, as any subscriber may put it in order."""
         await self.world.quiet()
-        heard = await read_topics(self.stack.backend.kafka_bootstrap)
+        heard = await read_topics(self.stack.backend.kafka)
         return sorted(
             (fact for fact in heard if fact.subject in subjects),
             key=lambda f: (f.headers["ce_time"], TELLING_ORDER.index(f.topic), f.sequence),
@@ -273,7 +271,7 @@ class Flow:
         """What the ledger judges by, as it lies there now."""
         assert self.world.now is not None
         return await gather(
-            self.stack.backend.kafka_bootstrap,
+            self.stack.backend.kafka,
             self.stack.backend.mongo_uri,
             self.prefix,
             SERVICES,

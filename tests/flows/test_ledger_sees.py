@@ -14,6 +14,7 @@ from demo.witnesses import Heard
 from shared.contracts.event import TOPICS
 from shared.devtools.backends import Backend
 from shared.runtime.core.partitions import partition_of
+from shared.runtime.kafka.connection import client_options
 from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, Flow, Patient, flowing, name
 
 LISTENERS = ("intake", "plans", "followup")
@@ -94,7 +95,7 @@ async def test_what_is_tampered_with_is_found(
 async def publish(backend: Backend, fact: Heard, **changes: str) -> None:
     """Put a fact on its topic once more."""
     headers = {**fact.headers, **changes}
-    producer = AIOKafkaProducer(bootstrap_servers=backend.kafka_bootstrap)
+    producer = AIOKafkaProducer(**client_options(backend.kafka))
     await producer.start()
     try:
         await producer.send_and_wait(

@@ -81,7 +81,7 @@ async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
         session_timeout_ms="6000",
         database_prefix=prefix,
     ) as stack:
-        world = World(stack.urls, stack.issuer, TopicEnds(backend.kafka_bootstrap), SEED)
+        world = World(stack.urls, stack.issuer, TopicEnds(backend.kafka), SEED)
         rolling = _Rolling(stack)
         try:
             load = asyncio.create_task(run.live_through(world, population(EPISODES, SEED), {}))
@@ -89,7 +89,7 @@ async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
             assert world.now is not None
             accepted = world.journal.accepted
             evidence = await gather(
-                backend.kafka_bootstrap, backend.mongo_uri, prefix, SERVICES, accepted, world.now
+                backend.kafka, backend.mongo_uri, prefix, SERVICES, accepted, world.now
             )
         finally:
             await world.close()

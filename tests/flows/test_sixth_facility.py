@@ -96,7 +96,7 @@ def up(backend: Backend, home: Path) -> Iterator[dict[str, str]]:
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
-        "KAFKA_BOOTSTRAP": backend.kafka_bootstrap,
+        **backend.kafka.environment(),
         "MONGO_URI": backend.mongo_uri,
         "CARE_DATABASE_PREFIX": f"p{uuid4().hex[:8]}_",
         "CARE_FIRST_PORT": str(first),

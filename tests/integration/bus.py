@@ -16,7 +16,9 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from shared.contracts.event import Envelope, Event
 from shared.decision import derive_id
 from shared.devtools.backends import Backend
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
+from shared.runtime.kafka.connection import client_options
 
 FACILITY = "harbor-iop"
 LOOK_AGAIN_S = 0.02
@@ -37,8 +39,8 @@ async def until(condition: Callable[[], Any], *, what: str = "it", limit_s: floa
 
 
 @asynccontextmanager
-async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def admin_of(kafka: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     await admin.start()
     try:
         yield admin
@@ -48,7 +50,7 @@ async def admin_of(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 async def forget_topics(backend: Backend) -> None:
     """Delete every topic of the catalogue, and with them the offsets that groups have committed on them."""
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
 
         async def ours() -> list[str]:
             return [name for name in await admin.list_topics() if name.startswith("care.")]
@@ -144,11 +146,11 @@ class Bus:
 
 
 @asynccontextmanager
-async def bus_to(bootstrap: str) -> AsyncIterator[Bus]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=1024 * 1024)
+async def bus_to(kafka: KafkaConnection) -> AsyncIterator[Bus]:
+    producer = AIOKafkaProducer(**client_options(kafka), max_request_size=1024 * 1024)
     await producer.start()
     try:
-        async with admin_of(bootstrap) as admin:
+        async with admin_of(kafka) as admin:
             yield Bus(producer, admin)
     finally:
         await producer.stop()

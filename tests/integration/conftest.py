@@ -19,5 +19,5 @@ async def fresh(backend: Backend) -> Backend:
 
 @pytest.fixture(scope="module")
 async def bus(fresh: Backend) -> AsyncIterator[Bus]:
-    async with bus_to(fresh.kafka_bootstrap) as it:
+    async with bus_to(fresh.kafka) as it:
         yield it

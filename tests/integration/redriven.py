@@ -138,7 +138,7 @@ class Running:
 def settings_of(backend: Backend, prefix: str, **more: Any) -> ServiceSettings:
     return ServiceSettings.model_validate(
         {
-            "KAFKA_BOOTSTRAP": backend.kafka_bootstrap,
+            **backend.kafka.environment(),
             "MONGO_URI": backend.mongo_uri,
             "jwks": ISSUER.jwks,
             "database_prefix": prefix,

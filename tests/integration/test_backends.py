@@ -28,6 +28,7 @@ from shared.devtools.backends import (
     start,
 )
 from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
+from shared.runtime.kafka.connection import client_options
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -49,12 +50,12 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 
 
 async def _produce(backend: Backend, topic: str, count: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=backend.kafka_bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(backend.kafka))
     await admin.start()
     await admin.create_topics([NewTopic(topic, 2, 1)])
     await admin.close()
     producer = AIOKafkaProducer(
-        bootstrap_servers=backend.kafka_bootstrap, enable_idempotence=True, acks="all"
+        **client_options(backend.kafka), enable_idempotence=True, acks="all"
     )
     await producer.start()
     for number in range(count):
@@ -65,7 +66,7 @@ async def _produce(backend: Backend, topic: str, count: int) -> None:
 async def _consume(backend: Backend, topic: str, count: int) -> set[int]:
     consumer = AIOKafkaConsumer(
         topic,
-        bootstrap_servers=backend.kafka_bootstrap,
+        **client_options(backend.kafka),
         group_id=f"{topic}-{time.time_ns()}",
         auto_offset_reset="earliest",
     )

@@ -131,7 +131,7 @@ def log() -> Iterator[io.StringIO]:
 async def attendance(fresh: Backend, bus: Bus, log: io.StringIO) -> AsyncIterator[Attendance]:
     settings = ServiceSettings.model_validate(
         {
-            "KAFKA_BOOTSTRAP": fresh.kafka_bootstrap,
+            **fresh.kafka.environment(),
             "MONGO_URI": fresh.mongo_uri,
             "jwks": ISSUER.jwks,
             "database_prefix": f"t{uuid4().hex[:10]}_",

@@ -19,7 +19,9 @@ from shared.contracts.event import MAX_EVENT_BYTES, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka import producer
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES, KafkaPublisher, ensure_topics
 from tests.integration.bus import Bus, bus_to, forget_topics, headers_of, until
 from tests.integration.redriven import Rules, admission, episode, running
@@ -34,8 +36,8 @@ class Own:
     proxy_port: int
 
     @property
-    def direct(self) -> str:
-        return f"127.0.0.1:{self.server.port}"
+    def direct(self) -> KafkaConnection:
+        return KafkaConnection(kafka_bootstrap=f"127.0.0.1:{self.server.port}")
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +61,24 @@ async def proxy(own: Own) -> AsyncIterator[Proxy]:
     await it.stop()
 
 
+def proxied(proxy: Proxy) -> KafkaConnection:
+    return KafkaConnection(kafka_bootstrap=f"127.0.0.1:{proxy.port}")
+
+
 @pytest.fixture
 def through(backend: Backend, own: Own, proxy: Proxy) -> Backend:
     """The servers as the service sees them: this broker, through the proxy."""
-    return replace(backend, kafka_bootstrap=f"127.0.0.1:{proxy.port}", kafka_server=own.server)
+    return replace(
+        backend,
+        kafka=proxied(proxy),
+        kafka_server=own.server,
+    )
 
 
 @pytest.fixture
 async def bus(backend: Backend, own: Own) -> AsyncIterator[Bus]:
     """Everybody else, who goes to the broker directly. On topics made afresh."""
-    await forget_topics(replace(backend, kafka_bootstrap=own.direct))
+    await forget_topics(replace(backend, kafka=own.direct))
     await ensure_topics(own.direct, TOPICS.values())
     async with bus_to(own.direct) as it:
         yield it
@@ -145,7 +155,7 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
 
     monkeypatch.setattr(producer, "AIOKafkaProducer", Producer)
     event, subject = plans.GoalUpdated.example(), episode()
-    publisher = KafkaPublisher(f"127.0.0.1:{proxy.port}", TOPICS["care.plans"])
+    publisher = KafkaPublisher(proxied(proxy), TOPICS["care.plans"])
 
     async def publish(number: int) -> None:
         headers = headers_of(event, subject, number)
@@ -207,7 +217,7 @@ async def test_sizes_at_and_over_the_limits(
                 assert row["reason"] == "too-large"
                 assert len(row["data"]) == size, "kept whole"
         producer = AIOKafkaProducer(
-            bootstrap_servers=own.direct, max_request_size=4 * MAX_MESSAGE_BYTES
+            **client_options(own.direct), max_request_size=4 * MAX_MESSAGE_BYTES
         )
         await producer.start()
         try:
@@ -223,7 +233,7 @@ async def test_the_largest_event_that_may_be_said_goes_out(
 ) -> None:
     del bus
     event, subject = plans.GoalUpdated.example(), episode()
-    publisher = KafkaPublisher(f"127.0.0.1:{proxy.port}", TOPICS["care.plans"])
+    publisher = KafkaPublisher(proxied(proxy), TOPICS["care.plans"])
     entry = {
         "sequence": 1,
         "headers": headers_of(event, subject, 1),

@@ -26,6 +26,7 @@ from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess, Stack, services
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
@@ -40,8 +41,8 @@ SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_r
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     """Topics made afresh, so that positions and fork checks start from nothing."""
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
 
 
@@ -151,7 +152,7 @@ async def all_applied(store: MongoStore, sent: Sent) -> None:
 async def said(backend: Backend) -> dict[str, list[str]]:
     """The first occurrences of the ids on the service's own topic, per subject, in order."""
     topic = TOPICS["care.plans"]
-    consumer = AIOKafkaConsumer(bootstrap_servers=backend.kafka_bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(backend.kafka), enable_auto_commit=False)
     await consumer.start()
     found: dict[str, dict[str, str]] = defaultdict(dict)
     try:
@@ -370,7 +371,7 @@ async def test_a_store_that_goes_away_and_comes_back_costs_nothing(
 async def _refusal(backend: Backend, prefix: str) -> str:
     settings = ServiceSettings.model_validate(
         {
-            "KAFKA_BOOTSTRAP": backend.kafka_bootstrap,
+            **backend.kafka.environment(),
             "MONGO_URI": backend.mongo_uri,
             "database_prefix": prefix,
         }
@@ -399,7 +400,7 @@ async def test_a_store_behind_its_own_topic_is_refused(
 
 async def test_a_topic_with_other_partitions_is_refused(backend: Backend, prefix: str) -> None:
     await forget_topics(backend)
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         await admin.create_topics([NewTopic("care.intake", 3, 1)])
     try:
         assert await _refusal(backend, prefix) == "topic-partitions-differ"

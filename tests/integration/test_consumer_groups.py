@@ -26,8 +26,8 @@ GROUP = "plans"
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
     await forget_topics(backend)
 
@@ -72,7 +72,7 @@ async def test_a_rebalance_in_mid_batch(
                 gate.set()
             for it in (one, other):
                 await until(lambda it=it: len(it.runtime.consumer.buckets) == 6, what="sharing")
-            documents = await once(backend.kafka_bootstrap, [one, other], names)
+            documents = await once(backend.kafka, [one, other], names)
             assert [documents[name]["state"]["admitted"] for name in names] == [1] * len(names)
             applied = counted(one, "applied") + counted(other, "applied")
             again = counted(one, "duplicate") + counted(other, "duplicate")

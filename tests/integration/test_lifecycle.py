@@ -27,8 +27,8 @@ INTAKE = TOPICS["care.intake"]
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
     await forget_topics(backend)
 
@@ -46,7 +46,7 @@ async def parties(backend: Backend, prefix: str) -> AsyncIterator[list[Party]]:
 async def _gone(backend: Backend) -> None:
     async def empty() -> bool:
         try:
-            await check_stopped(backend.kafka_bootstrap, "plans")
+            await check_stopped(backend.kafka, "plans")
         except ConfigurationError:
             return False
         return True
@@ -74,9 +74,9 @@ async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
         await settled(it)
         before = await _states(it)
         with pytest.raises(ConfigurationError) as still:
-            await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+            await migrate(backend.kafka, INTAKE, parties, lambda _line: None)
         assert still.value.code == "service-running"
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         await admin.create_partitions({"care.intake": NewPartitions(16)})
     runtime = Runtime(Rules().service, settings_of(backend, prefix))
     await runtime.start()
@@ -93,9 +93,9 @@ async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
 
         monkeypatch.setattr(parties[0].store, "set_metadata", broken)
         with pytest.raises(OSError, match="power cut"):
-            await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+            await migrate(backend.kafka, INTAKE, parties, lambda _line: None)
         monkeypatch.undo()
-    count = await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+    count = await migrate(backend.kafka, INTAKE, parties, lambda _line: None)
     assert count == 2 * len(names)
     async with running(backend, prefix, bus, Rules()) as it:
         assert await _states(it) == before
@@ -108,7 +108,7 @@ async def test_a_topic_with_added_partitions_is_migrated_and_everything_goes_on(
             "care_work_total", {"kind": "event", "status": "duplicate"}
         )
         assert not duplicates, "positions are where they were"
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         assert f"care.intake{ASIDE}" not in await admin.list_topics()
 
 
@@ -120,10 +120,10 @@ async def test_what_was_not_heard_is_not_migrated_away(
         await settled(it)
     await bus.say(intake.LevelRecommended.example(), episode(), 1)
     await _gone(backend)
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         await admin.create_partitions({"care.intake": NewPartitions(16)})
     with pytest.raises(ConfigurationError) as undrained:
-        await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None)
+        await migrate(backend.kafka, INTAKE, parties, lambda _line: None)
     assert undrained.value.code == "not-drained"
 
 
@@ -138,9 +138,9 @@ async def test_a_topic_that_was_made_again_is_taken_as_it_is(
 
         await until(noted, what="a note")
     await _gone(backend)
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         await admin.delete_topics(["care.intake"])
-    assert await migrate(backend.kafka_bootstrap, INTAKE, parties, lambda _line: None) == 0
+    assert await migrate(backend.kafka, INTAKE, parties, lambda _line: None) == 0
     async with running(backend, prefix, bus, Rules()) as it:
         for name in names:
             await it.heard(await bus.say(intake.LevelRecommended.example(), name, 2))

@@ -26,8 +26,8 @@ WHY = {"why": "rule-fixed"}
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
     await forget_topics(backend)
 
@@ -219,7 +219,7 @@ async def test_partitions_added_in_mid_run_stop_everything(
 ) -> None:
     async with running(backend, prefix, bus, Rules()) as it:
         await it.admit()
-        async with admin_of(backend.kafka_bootstrap) as admin:
+        async with admin_of(backend.kafka) as admin:
             await admin.create_partitions({"care.intake": NewPartitions(16)})
         await it.until_reason("topic-partitions-differ")
         await _nothing_more(it)
@@ -237,7 +237,7 @@ async def test_a_topic_made_again_in_mid_run_stops_everything(
             return sum(metadata.get("ends", ())) == 5
 
         await until(noted, what="a note of how far the topic reaches")
-        async with admin_of(backend.kafka_bootstrap) as admin:
+        async with admin_of(backend.kafka) as admin:
             await admin.delete_topics(["care.intake"])
         if again:  # by whoever does such things, with the right number of partitions
             await until(lambda: _made_again(backend), what="making it again")
@@ -251,7 +251,7 @@ async def test_a_topic_made_again_in_mid_run_stops_everything(
 
 async def _made_again(backend: Backend) -> bool:
     try:
-        await ensure_topics(backend.kafka_bootstrap, [TOPICS["care.intake"]])
+        await ensure_topics(backend.kafka, [TOPICS["care.intake"]])
     except Unavailable:
         return False  # it is still being deleted
     return True
@@ -278,7 +278,7 @@ async def test_what_retention_removed_unheard_is_said_and_given_up_only_by_comma
         await it.heard(tp)
     for number in range(2, 6):
         await bus.say(intake.LevelRecommended.example(), subject, number)
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         await admin.delete_records({tp: RecordsToDelete(before_offset=4)})
     async with running(backend, prefix, bus, Rules(), ready=False) as it:
         await it.until_reason("history-removed")

@@ -16,6 +16,7 @@ from shared.contracts.event import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import ensure_topics
 from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
@@ -36,8 +37,8 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
     await forget_topics(backend)
 
@@ -68,7 +69,7 @@ async def _gone(backend: Backend) -> None:
 
     async def empty() -> bool:
         try:
-            await check_stopped(backend.kafka_bootstrap, "plans")
+            await check_stopped(backend.kafka, "plans")
         except ConfigurationError:
             return False
         return True
@@ -77,7 +78,7 @@ async def _gone(backend: Backend) -> None:
 
 
 async def _rebuild(backend: Backend, store: MongoStore) -> Any:
-    return await rebuild(store, backend.kafka_bootstrap, "plans", KEY, ["care.intake"])
+    return await rebuild(store, backend.kafka, "plans", KEY, ["care.intake"])
 
 
 async def _documents(store: MongoStore) -> list[dict[str, Any]]:
@@ -186,7 +187,7 @@ async def test_the_journal_holds_nothing_that_can_be_read(
         names = await it.admit(3)
         await settled(it)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=backend.kafka_bootstrap,
+            **client_options(backend.kafka),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
@@ -202,5 +203,5 @@ async def test_the_journal_holds_nothing_that_can_be_read(
             await consumer.stop()
     assert set(found) == set(names)
     assert not any(b"admitted" in value or b"harbor" in value for value in found.values())
-    async with admin_of(backend.kafka_bootstrap) as admin:
+    async with admin_of(backend.kafka) as admin:
         assert "care.plans.journal" in await admin.list_topics()

@@ -21,8 +21,8 @@ async def test_kafkas_console_consumer_shows_the_headers(backend: Backend) -> No
     event = attendance.SessionAttended.example()
     subject = f"episode/{uuid4()}"
     topic = TOPICS[event.SOURCE]
-    await ensure_topics(backend.kafka_bootstrap, [topic])
-    publisher = KafkaPublisher(backend.kafka_bootstrap, topic)
+    await ensure_topics(backend.kafka, [topic])
+    publisher = KafkaPublisher(backend.kafka, topic)
     headers = headers_of(event, subject, 1)
     await publisher.publish({subject: [{"sequence": 1, "headers": headers, "data": event.data()}]})
     await publisher.stop()

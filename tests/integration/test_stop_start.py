@@ -28,8 +28,8 @@ GENEROUSLY = 15.0
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
     await forget_topics(backend)
 
@@ -93,7 +93,7 @@ async def test_sigterm_under_load_drains_within_seconds_and_nothing_is_told_twic
             await all_applied(store, sent)  # type: ignore[arg-type] - it asks for subjects alone
             await all_said(backend, sent)  # type: ignore[arg-type] - it asks for subjects alone
             await count()
-    said = {name: len(told) for name, told in (await published(backend.kafka_bootstrap)).items()}
+    said = {name: len(told) for name, told in (await published(backend.kafka)).items()}
     seconds = {"stop": [round(s, 2) for s in stops], "start": [round(s, 2) for s in starts]}
     for name, value in {**seconds, "events": len(sent.subjects)}.items():
         record_property(name, value)

@@ -12,8 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.contracts.event import Topic as KafkaTopic
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document, MongoStore, Store
 from shared.runtime.dead_letters.store import MongoDeadLetters
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
 from shared.testing.dead_letter_suite import DeadLettersSuite
 from shared.testing.paging_suite import PagingSuite
@@ -83,13 +85,13 @@ class TestMongoLetters(DeadLettersSuite):
 class Reader:
     """Reads a whole Kafka topic from its beginning."""
 
-    def __init__(self, bootstrap: str, topic: KafkaTopic) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic: KafkaTopic) -> None:
+        self._kafka = kafka
         self.topic = topic
 
     async def published(self) -> Sequence[tuple[str, Mapping[str, str], bytes]]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **client_options(self._kafka),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
@@ -118,11 +120,11 @@ class TestKafkaPublisher(PublisherSuite):
     @pytest.fixture
     async def topic(self, backend: Backend) -> Reader:
         topic = KafkaTopic(f"suite.{uuid4().hex[:8]}", partitions=4)
-        await ensure_topics(backend.kafka_bootstrap, [topic])
-        return Reader(backend.kafka_bootstrap, topic)
+        await ensure_topics(backend.kafka, [topic])
+        return Reader(backend.kafka, topic)
 
     @pytest.fixture
     async def publisher(self, backend: Backend, topic: Reader) -> AsyncIterator[KafkaPublisher]:
-        publisher = KafkaPublisher(backend.kafka_bootstrap, topic.topic)
+        publisher = KafkaPublisher(backend.kafka, topic.topic)
         yield publisher
         await publisher.stop()

@@ -29,8 +29,8 @@ COMMANDS = 50
 @pytest.fixture
 async def bus(backend: Backend) -> AsyncIterator[Bus]:
     await forget_topics(backend)
-    await ensure_topics(backend.kafka_bootstrap, TOPICS.values())
-    async with bus_to(backend.kafka_bootstrap) as it:
+    await ensure_topics(backend.kafka, TOPICS.values())
+    async with bus_to(backend.kafka) as it:
         yield it
 
 
@@ -87,7 +87,7 @@ async def test_a_store_that_refuses_writes_is_waited_for_and_nothing_is_half_app
             assert sum((await bus.committed("plans")).values()) < len(known) + len(names)
             assert wire.refused > 1
             wire.mood = Mood.FINE
-        documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
+        documents = await once(backend.kafka, [it], [*known, *names])
         assert [documents[name]["state"]["noted"] for name in known] == [4] * len(known)
         assert commands.statuses == {200, 503}
         await until(lambda: not it.runtime.not_ready(), what="readiness")
@@ -107,7 +107,7 @@ async def test_a_write_that_is_carried_out_and_not_confirmed_is_not_done_twice(
         ):
             await until(lambda: counted(it, "duplicate") > 0, what="a batch that is read again")
             wire.mood = Mood.FINE
-        documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
+        documents = await once(backend.kafka, [it], [*known, *names])
         assert [documents[name]["state"]["noted"] for name in known] == [4] * len(known)
         assert counted(it, "replayed", "command") > 0, "a repeated command got its answer again"
 
@@ -128,7 +128,7 @@ async def test_slow_writes_delay_and_do_no_harm(
             *(commands.note(it, name, f"{name}-{n}") for name in known for n in range(10)),
         ):
             pass
-        documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
+        documents = await once(backend.kafka, [it], [*known, *names])
         assert [documents[name]["state"]["noted"] for name in known] == [10] * len(known)
         assert commands.statuses == {200}
         assert counted(it, "duplicate") == 0
@@ -146,7 +146,7 @@ async def test_one_connection_is_enough_for_fifty_commands_at_once(
         keys = [(name, f"{name}-{n}") for name in known for n in range(5)]
         async with telling(*(commands.note(it, name, key) for name, key in keys)):
             pass
-        documents = await once(backend.kafka_bootstrap, [it], known)
+        documents = await once(backend.kafka, [it], known)
         assert [documents[name]["state"]["noted"] for name in known] == [5] * len(known)
 
 
@@ -169,7 +169,7 @@ async def test_a_store_without_room_for_connections_is_waited_for(
             assert wire.turned_away > 0
             wire.connections_max = 2  # for the driver's own watch and one more
             await until(lambda: bool(commands.answers), what="going on with what there is")
-        documents = await once(backend.kafka_bootstrap, [it], [*known, *names])
+        documents = await once(backend.kafka, [it], [*known, *names])
         assert [documents[name]["state"]["noted"] for name in known] == [10] * len(known)
 
 
@@ -229,7 +229,7 @@ async def test_fifty_commands_on_one_record_at_two_replicas_and_each_counts_once
             *(commands.note(it, subject, f"key-{n}") for n in range(COMMANDS) for it in its),
         ):
             pass
-        documents = await once(backend.kafka_bootstrap, its, [subject], heard=11)
+        documents = await once(backend.kafka, its, [subject], heard=11)
         assert documents[subject]["state"]["noted"] == COMMANDS
         assert documents[subject]["state"]["recommended"] == 10
         revisions = [revision for revision, _ in commands.answers.values()]
@@ -273,6 +273,6 @@ async def test_a_record_that_fifty_make_at_once_is_made_once(
             *(makes(its[n % 2], subject, n) for n in range(COMMANDS // 5) for subject in subjects)
         )
         assert Counter(answers) == Counter((s, n) for s in subjects for n in range(1, 11))
-        documents = await once(backend.kafka_bootstrap, its, subjects, heard=0)
+        documents = await once(backend.kafka, its, subjects, heard=0)
         assert [documents[name]["state"]["noted"] for name in subjects] == [10] * len(subjects)
         assert _races(its) > 0, "some found no record, and were not the first to make it"

@@ -14,6 +14,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.contracts.event import TOPICS
 from shared.decision import derive_id
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
 from tests.integration.bus import FACILITY, until
 from tests.integration.redriven import ISSUER, Running
 
@@ -62,10 +64,12 @@ def whole(document: dict[str, Any]) -> None:
     assert state["admitted"] + state["recommended"] == heard, f"{name}: heard and applied differ"
 
 
-async def published(bootstrap: str, topic: str = "care.plans") -> dict[str, list[tuple[int, str]]]:
+async def published(
+    kafka: KafkaConnection, topic: str = "care.plans"
+) -> dict[str, list[tuple[int, str]]]:
     """Everything on a topic: (number, id) by subject, repeats and all."""
     found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [TopicPartition(topic, n) for n in range(TOPICS[topic].partitions)]
@@ -84,7 +88,7 @@ async def published(bootstrap: str, topic: str = "care.plans") -> dict[str, list
 
 
 async def once(
-    bootstrap: str, its: Sequence[Running], subjects: Sequence[str], *, heard: int = 1
+    kafka: KafkaConnection, its: Sequence[Running], subjects: Sequence[str], *, heard: int = 1
 ) -> dict[str, dict[str, Any]]:
     """Wait until `heard` events about each subject had their effect and all is quiet; then look at everything.
 
@@ -103,7 +107,7 @@ async def once(
 
     await until(done, what="hearing and saying everything", limit_s=90)
     documents = {d["_id"]: d for d in await it.documents()}
-    topic = await published(bootstrap)
+    topic = await published(kafka)
     for name in subjects:
         whole(documents[name])
         first: dict[int, str] = {}

@@ -1,8 +1,8 @@
-"""A Kafka bootstrap address and a MongoDB URI, wherever the code runs.
+"""A Kafka and a MongoDB to connect to, wherever the code runs.
 
     with start() as backend:
         print(backend.line())
-        ...  # backend.kafka_bootstrap, backend.mongo_uri
+        ...  # backend.kafka, backend.mongo_uri
 
 Tests, `care up` and the demo all come here, so that none of them knows whether it talks to given
 servers, to containers or to processes of its own. See docs/decisions/0004-embedded-backend.md.

@@ -21,6 +21,7 @@ from shared.devtools.backends.embedded import embedded
 from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.model import Backend, BackendError
 from shared.devtools.backends.probes import any_kafka_answers, mongo_info
+from shared.runtime.connections import KafkaFromEnvironment
 
 _PREFIX = "throughcare-backend-"
 _CHOICES = ("auto", "given", "docker", "embedded")
@@ -124,7 +125,7 @@ def _given() -> Backend:
         raise BackendError("MONGO_URI: no store that can be written to answers there")
     return Backend(
         kind="given",
-        kafka_bootstrap=bootstrap,
+        kafka=KafkaFromEnvironment(),
         mongo_uri=uri,
         kafka_name=f"Kafka at {bootstrap}",
         mongo_name="MongoDB as given",

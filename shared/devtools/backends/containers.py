@@ -28,6 +28,7 @@ from shared.devtools.backends.model import Backend, BackendError, Unreachable
 from shared.devtools.backends.probes import kafka_answers, mongo_info, port_accepts
 from shared.devtools.backends.process import free_port
 from shared.devtools.backends.store import store_uri
+from shared.runtime.connections import KafkaConnection
 
 _STANDIN_LABEL = "org.throughcare.standin"
 _FIRST_WORD_S = 8.0
@@ -128,7 +129,7 @@ def containers(
         stack.callback(store.close)
         yield Backend(
             kind="docker",
-            kafka_bootstrap=f"{host}:{kafka_port}",
+            kafka=KafkaConnection(kafka_bootstrap=f"{host}:{kafka_port}"),
             mongo_uri=store_uri(mongo_port, host),
             kafka_name=broker.name,
             mongo_name="a stand-in for MongoDB" if standin[1] else store.name,

@@ -12,6 +12,7 @@ from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.model import Backend
 from shared.devtools.backends.process import ServerProcess
 from shared.devtools.backends.store import store_server, store_uri
+from shared.runtime.connections import KafkaConnection
 
 _IMPATIENT_S = 0.4
 
@@ -31,7 +32,7 @@ def embedded(
         _start_together(servers)
         yield Backend(
             kind="embedded",
-            kafka_bootstrap=f"127.0.0.1:{broker.port}",
+            kafka=KafkaConnection(kafka_bootstrap=f"127.0.0.1:{broker.port}"),
             mongo_uri=store_uri(store.port),
             kafka_name=broker.name,
             mongo_name=store.name,

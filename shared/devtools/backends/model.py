@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
+
+from shared.runtime.connections import KafkaConnection
 
 Kind = Literal["given", "docker", "embedded"]
 
@@ -48,18 +51,34 @@ class Server(Protocol):
         ...
 
 
+def _nobody() -> dict[str, KafkaConnection]:
+    return {}
+
+
 @dataclass(frozen=True)
 class Backend:
-    """A Kafka bootstrap address and a MongoDB URI, with what stands behind them."""
+    """A Kafka and a MongoDB to connect to, with what stands behind them."""
 
     kind: Kind
-    kafka_bootstrap: str
+    kafka: KafkaConnection
+    """As whoever may do everything: tests, the demo's driver and the ledger."""
     mongo_uri: str
     kafka_name: str
     mongo_name: str
     kafka_server: Server | None = field(default=None, compare=False)
     mongo_server: Server | None = field(default=None, compare=False)
     note: str = ""
+    kafka_users: Mapping[str, KafkaConnection] = field(default_factory=_nobody, compare=False)
+    """The services' own connections, by service; a broker that is not secured has none."""
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        """Where Kafka is, without who asks."""
+        return self.kafka.kafka_bootstrap
+
+    def kafka_of(self, service: str) -> KafkaConnection:
+        """The connection of one service, with no more rights than it needs where the broker is secured."""
+        return self.kafka_users.get(service, self.kafka)
 
     def line(self) -> str:
         """The one line that says what was chosen, and why where that needs saying."""

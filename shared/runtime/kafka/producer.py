@@ -13,8 +13,10 @@ from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_co
 
 from shared.contracts.event import Topic
 from shared.errors import TopicMismatch, Unavailable
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.logs import log
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
@@ -35,7 +37,7 @@ def unavailable(error: Exception) -> Unavailable:
 
 
 async def ensure_topics(
-    bootstrap: str,
+    kafka: KafkaConnection,
     topics: Iterable[Topic],
     replication: int = 1,
     configs: Mapping[str, str] = FOR_EVER,
@@ -47,7 +49,7 @@ async def ensure_topics(
     Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
     """
     wanted = {topic.name: topic for topic in topics}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=10_000)
     try:
         await admin.start()
         missing = set(wanted) - set(await admin.list_topics())
@@ -86,9 +88,9 @@ async def _create(
             raise error()
 
 
-async def partition_counts(bootstrap: str, names: Iterable[str]) -> dict[str, int]:
+async def partition_counts(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, int]:
     """How many partitions each topic has; 0 for one that does not exist. Raises `Unavailable`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=10_000)
     try:
         await admin.start()
         present = set(await admin.list_topics())
@@ -118,11 +120,11 @@ async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) ->
 
 
 async def read_tail(
-    bootstrap: str, topic: Topic, per_partition: int
+    kafka: KafkaConnection, topic: Topic, per_partition: int
 ) -> tuple[dict[int, int], list[ConsumerRecord[bytes, bytes]]]:
     """The end offsets of a topic and the last `per_partition` messages of each partition."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES
+        **client_options(kafka), enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES
     )
     try:
         await consumer.start()
@@ -159,9 +161,9 @@ class KafkaPublisher:
     """
 
     def __init__(
-        self, bootstrap: str, topic: Topic, *, message_bytes_max: int = MAX_MESSAGE_BYTES
+        self, kafka: KafkaConnection, topic: Topic, *, message_bytes_max: int = MAX_MESSAGE_BYTES
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._message_bytes_max = message_bytes_max
         self._producer: AIOKafkaProducer | None = None
@@ -205,7 +207,7 @@ class KafkaPublisher:
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self._bootstrap,
+                **client_options(self._kafka),
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=2,

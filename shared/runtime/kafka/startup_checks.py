@@ -13,7 +13,9 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.event import EnvelopeError, Topic, read_envelope
 from shared.errors import SequenceConflict, TopicMismatch
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import ensure_topics, partition_counts, read_tail, unavailable
 
 TAIL_MESSAGES: Final = 50
@@ -21,25 +23,25 @@ TAIL_MESSAGES: Final = 50
 
 
 async def check(
-    bootstrap: str, own: Topic, inputs: Iterable[Topic], store: Store, replication: int
+    kafka: KafkaConnection, own: Topic, inputs: Iterable[Topic], store: Store, replication: int
 ) -> None:
     """Create missing topics, and compare all of them and the store with what this service remembers.
 
     Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
     topics = [own, *inputs]
-    await ensure_topics(bootstrap, topics, replication)
-    await check_topics(bootstrap, topics, store)
-    await check_numbering(bootstrap, own, store)
+    await ensure_topics(kafka, topics, replication)
+    await check_topics(kafka, topics, store)
+    await check_numbering(kafka, own, store)
 
 
-async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
+async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
     """Check a running service's topics. Raises `TopicMismatch` when one is missing or has other partitions.
 
     Unlike at the start, a missing topic is not created: its messages are lost, and an operator has to know.
     """
     named = {topic.name: topic for topic in topics}
-    for name, found in (await partition_counts(bootstrap, named)).items():
+    for name, found in (await partition_counts(kafka, named)).items():
         if found != named[name].partitions:
             raise TopicMismatch(
                 "topic-partitions-differ" if found else "topic-missing",
@@ -48,13 +50,13 @@ async def check_partitions(bootstrap: str, topics: Iterable[Topic]) -> None:
             )
 
 
-async def check_topics(bootstrap: str, topics: Iterable[Topic], store: Store) -> None:
+async def check_topics(kafka: KafkaConnection, topics: Iterable[Topic], store: Store) -> None:
     """Raises `TopicMismatch` for a topic that was deleted and created again: the committed offsets mean nothing on it.
 
     Such a topic is shorter than it was, or has another incarnation in the catalogue.
     """
     named = {topic.name: topic for topic in topics}
-    ends = await end_offsets(bootstrap, named.values())
+    ends = await end_offsets(kafka, named.values())
     for name, topic in named.items():
         metadata = await store.metadata(f"topic:{name}")
         if metadata and metadata["incarnation"] != topic.incarnation:
@@ -84,10 +86,10 @@ async def remember_topics(
         )
 
 
-async def end_offsets(bootstrap: str, topics: Iterable[Topic]) -> dict[str, list[int]]:
+async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:
     """The end offset of every partition, by topic."""
     wanted = list(topics)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
     try:
         await consumer.start()
         partitions = [TopicPartition(t.name, n) for t in wanted for n in range(t.partitions)]
@@ -99,13 +101,13 @@ async def end_offsets(bootstrap: str, topics: Iterable[Topic]) -> dict[str, list
     return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
 
 
-async def check_numbering(bootstrap: str, own: Topic, store: Store) -> None:
+async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> None:
     """Raises `SequenceConflict` when the service's own topic is ahead of its store.
 
     A save always comes before its publish, so the store was then lost or restored from an older backup. Publishing
     would give sequence numbers that are taken to other events.
     """
-    _, messages = await read_tail(bootstrap, own, TAIL_MESSAGES)
+    _, messages = await read_tail(kafka, own, TAIL_MESSAGES)
     published: dict[str, int] = {}
     for message in messages:
         try:

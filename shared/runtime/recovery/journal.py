@@ -27,7 +27,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.contracts.event import PARTITIONS, Topic
 from shared.decision import join_parts
 from shared.errors import ConfigurationError
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import JOURNAL_MESSAGE_BYTES, KafkaPublisher, unavailable
 
 KEY_BYTES: Final = 32
@@ -90,10 +92,10 @@ def journal_topic(service: str) -> Topic:
 class KafkaJournal:
     """A `Journal` (see the relay) on Kafka, over the same supervised producer as the events."""
 
-    def __init__(self, bootstrap: str, service: str, key: str) -> None:
+    def __init__(self, kafka: KafkaConnection, service: str, key: str) -> None:
         self._seal = Seal(key, service)
         self._publisher = KafkaPublisher(
-            bootstrap, journal_topic(service), message_bytes_max=JOURNAL_MESSAGE_BYTES
+            kafka, journal_topic(service), message_bytes_max=JOURNAL_MESSAGE_BYTES
         )
 
     async def append(self, documents: Iterable[Document]) -> None:
@@ -111,14 +113,14 @@ class KafkaJournal:
         await self._publisher.stop()
 
 
-async def read_journal(bootstrap: str, service: str, key: str) -> AsyncIterator[Document]:
+async def read_journal(kafka: KafkaConnection, service: str, key: str) -> AsyncIterator[Document]:
     """Every copy on the journal. A record may have several copies, in any order.
 
     Raises `Unavailable`, or `ConfigurationError` when a copy can't be opened.
     """
     seal, topic = Seal(key, service), journal_topic(service)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=JOURNAL_MESSAGE_BYTES,

@@ -20,8 +20,10 @@ from pymongo import UpdateOne
 
 from shared.contracts.event import PARTITIONS, Topic
 from shared.errors import ConfigurationError, Unavailable
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import (
     MAX_MESSAGE_BYTES,
     ensure_topics,
@@ -49,7 +51,7 @@ class Party:
 
 
 async def migrate(
-    bootstrap: str, topic: Topic, parties: Sequence[Party], report: Callable[[str], None]
+    kafka: KafkaConnection, topic: Topic, parties: Sequence[Party], report: Callable[[str], None]
 ) -> int:
     """Migrate a topic; `report` gets each phase. Returns how many messages are on the topic afterwards.
 
@@ -58,30 +60,30 @@ async def migrate(
     """
     owner = next(party for party in parties if f"care.{party.name}" == topic.name)
     for party in parties:
-        await check_stopped(bootstrap, party.name)
+        await check_stopped(kafka, party.name)
     key = f"migration:{topic.name}"
     phase = (await owner.store.metadata(key)).get("phase")
     if phase is None:
-        found = (await partition_counts(bootstrap, [topic.name]))[topic.name]
-        await _check_drained(bootstrap, replace(topic, partitions=found), owner, parties)
+        found = (await partition_counts(kafka, [topic.name]))[topic.name]
+        await _check_drained(kafka, replace(topic, partitions=found), owner, parties)
         if found != topic.partitions and found:
             report(f"copying {topic.name} aside")
-            await _recreate(bootstrap, _aside(topic))
-            await _copy(bootstrap, replace(topic, partitions=found), _aside(topic))
+            await _recreate(kafka, _aside(topic))
+            await _copy(kafka, replace(topic, partitions=found), _aside(topic))
             phase = "aside"
             await owner.store.set_metadata(key, {"phase": phase})
     if phase == "aside":
         report(f"creating {topic.name} with {topic.partitions} partitions")
-        await _recreate(bootstrap, topic)
-        await _copy(bootstrap, _aside(topic), topic)
+        await _recreate(kafka, topic)
+        await _copy(kafka, _aside(topic), topic)
         await owner.store.set_metadata(key, {"phase": "back"})
-    await ensure_topics(bootstrap, [topic])
+    await ensure_topics(kafka, [topic])
     report("setting offsets to the end")
     for party in parties:
-        await _set_to_end(bootstrap, topic, party)
+        await _set_to_end(kafka, topic, party)
     await owner.store.set_metadata(key, {"phase": None})
-    await _delete(bootstrap, topic.name + ASIDE)
-    ends = (await end_offsets(bootstrap, [topic]))[topic.name]
+    await _delete(kafka, topic.name + ASIDE)
+    ends = (await end_offsets(kafka, [topic]))[topic.name]
     log.warning("topic.migrated", topic=topic.name, count=sum(ends))
     return sum(ends)
 
@@ -91,7 +93,7 @@ def _aside(topic: Topic) -> Topic:
 
 
 async def _check_drained(
-    bootstrap: str, topic: Topic, owner: Party, parties: Sequence[Party]
+    kafka: KafkaConnection, topic: Topic, owner: Party, parties: Sequence[Party]
 ) -> None:
     """Raises `ConfigurationError` unless every subscriber has consumed all of it and no event waits to be published."""
     with translated():
@@ -102,11 +104,11 @@ async def _check_drained(
         raise _undrained(f"{waiting} records of {owner.name} wait to be published")
     if not topic.partitions:
         return
-    ends = (await end_offsets(bootstrap, [topic]))[topic.name]
+    ends = (await end_offsets(kafka, [topic]))[topic.name]
     for party in parties:
         if topic.name not in party.inputs:
             continue
-        async with _reading(bootstrap, party.name) as consumer:
+        async with _reading(kafka, party.name) as consumer:
             for number, end in enumerate(ends):
                 committed = await consumer.committed(TopicPartition(topic.name, number))
                 if end and (committed or 0) < end:
@@ -121,20 +123,20 @@ def _undrained(what: str) -> ConfigurationError:
     )
 
 
-async def _recreate(bootstrap: str, topic: Topic) -> None:
-    await _delete(bootstrap, topic.name)
+async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
+    await _delete(kafka, topic.name)
     backoff = Backoff()
     for _ in range(LOOKS_MAX):
         with suppress(Unavailable):  # the broker is still removing the old one
-            await ensure_topics(bootstrap, [topic])
-            if sum((await end_offsets(bootstrap, [topic]))[topic.name]) == 0:
+            await ensure_topics(kafka, [topic])
+            if sum((await end_offsets(kafka, [topic]))[topic.name]) == 0:
                 return
         await backoff.pause()
     raise Unavailable("broker-unavailable", f"{topic.name} could not be created again.")
 
 
-async def _delete(bootstrap: str, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _delete(kafka: KafkaConnection, name: str) -> None:
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     try:
         await admin.start()
         if name in await admin.list_topics():
@@ -151,10 +153,10 @@ async def _delete(bootstrap: str, name: str) -> None:
             await admin.close()
 
 
-async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
+async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
     """Copy every message, in the order of each key. Raises `Unavailable` unless all of them arrived."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_options(kafka),
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_MESSAGE_BYTES,
@@ -162,7 +164,7 @@ async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
     copied = 0
     try:
         await producer.start()
-        async for message in _messages(bootstrap, source):
+        async for message in _messages(kafka, source):
             key = message.key or b""
             await producer.send(
                 target.name,
@@ -179,13 +181,15 @@ async def _copy(bootstrap: str, source: Topic, target: Topic) -> None:
     finally:
         with suppress(Exception):
             await producer.stop()
-    arrived = sum((await end_offsets(bootstrap, [target]))[target.name])
+    arrived = sum((await end_offsets(kafka, [target]))[target.name])
     if arrived != copied:
         raise Unavailable("copy-incomplete", f"{arrived} of {copied} messages arrived.")
 
 
-async def _messages(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
-    async with _reading(bootstrap) as consumer:
+async def _messages(
+    kafka: KafkaConnection, topic: Topic
+) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
+    async with _reading(kafka) as consumer:
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
@@ -196,11 +200,11 @@ async def _messages(bootstrap: str, topic: Topic) -> AsyncIterator[ConsumerRecor
                     yield message
 
 
-async def _set_to_end(bootstrap: str, topic: Topic, party: Party) -> None:
+async def _set_to_end(kafka: KafkaConnection, topic: Topic, party: Party) -> None:
     """Set a service's offsets to the end, store how far the topic reaches, and assign its records to buckets again."""
-    ends = await end_offsets(bootstrap, [topic])
+    ends = await end_offsets(kafka, [topic])
     if topic.name in party.inputs:
-        async with _reading(bootstrap, party.name) as consumer:
+        async with _reading(kafka, party.name) as consumer:
             places = {TopicPartition(topic.name, n): end for n, end in enumerate(ends[topic.name])}
             consumer.assign(list(places))
             await consumer.commit(places)
@@ -217,10 +221,12 @@ async def _set_to_end(bootstrap: str, topic: Topic, party: Party) -> None:
 
 
 @asynccontextmanager
-async def _reading(bootstrap: str, group: str | None = None) -> AsyncGenerator[AIOKafkaConsumer]:
+async def _reading(
+    kafka: KafkaConnection, group: str | None = None
+) -> AsyncGenerator[AIOKafkaConsumer]:
     settings: dict[str, Any] = {} if group is None else {"group_id": group}
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_options(kafka),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,

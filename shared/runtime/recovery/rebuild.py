@@ -21,9 +21,11 @@ from aiokafka.errors import KafkaError
 
 from shared.contracts.event import TOPICS, EnvelopeError, Topic, read_envelope
 from shared.errors import ConfigurationError, SequenceConflict
+from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import read_tail, unavailable
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import read_journal
@@ -81,7 +83,7 @@ def _sorted(value: Any) -> Any:
 
 
 async def rebuild(
-    store: MongoStore, bootstrap: str, service: str, key: str, inputs: Iterable[str]
+    store: MongoStore, kafka: KafkaConnection, service: str, key: str, inputs: Iterable[str]
 ) -> Rebuilt:
     """Rebuild the records from the journal. `inputs` names the topics that the service subscribes to. Repeatable.
 
@@ -89,23 +91,23 @@ async def rebuild(
     even the journal is behind the service's own topic (the records stay as they are), `Unavailable` while a dependency
     is away.
     """
-    await check_stopped(bootstrap, service)
-    newest, from_journal = await _newest(store, bootstrap, service, key)
-    await check_numbers(bootstrap, TOPICS[f"care.{service}"], newest)
+    await check_stopped(kafka, service)
+    newest, from_journal = await _newest(store, kafka, service, key)
+    await check_numbers(kafka, TOPICS[f"care.{service}"], newest)
     for document in newest.values():
         _prepare(document)
     await _swap_in(store, newest)
-    await rewind(bootstrap, service, [TOPICS[name] for name in inputs])
+    await rewind(kafka, service, [TOPICS[name] for name in inputs])
     blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
     return Rebuilt(len(newest), from_journal, state_hash(newest.values()), blocked)
 
 
 async def _newest(
-    store: MongoStore, bootstrap: str, service: str, key: str
+    store: MongoStore, kafka: KafkaConnection, service: str, key: str
 ) -> tuple[dict[str, Document], int]:
     found: dict[str, Document] = {}
-    async for document in read_journal(bootstrap, service, key):
+    async for document in read_journal(kafka, service, key):
         known = found.get(document["_id"])
         if known is None or known["version"] < document["version"]:
             found[document["_id"]] = document
@@ -146,9 +148,9 @@ async def _swap_in(store: MongoStore, newest: Mapping[str, Document]) -> None:
             await shadow.rename("records")
 
 
-async def check_stopped(bootstrap: str, service: str) -> None:
+async def check_stopped(kafka: KafkaConnection, service: str) -> None:
     """Raises `ConfigurationError` while a replica of the service is in its consumer group."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(kafka))
     try:
         await admin.start()
         members = await _members(admin, service)
@@ -177,10 +179,10 @@ async def _members(admin: Any, group: str) -> int:
 
 
 async def check_numbers(
-    bootstrap: str, own: Topic, documents: Mapping[str, Mapping[str, Any]]
+    kafka: KafkaConnection, own: Topic, documents: Mapping[str, Mapping[str, Any]]
 ) -> None:
     """Raises `SequenceConflict` when these records would reuse the number of an event on the service's own topic."""
-    _, messages = await read_tail(bootstrap, own, WHOLE_TOPIC)
+    _, messages = await read_tail(kafka, own, WHOLE_TOPIC)
     ahead: set[str] = set()
     for message in messages:
         try:
@@ -199,11 +201,9 @@ async def check_numbers(
         )
 
 
-async def rewind(bootstrap: str, group: str, topics: Iterable[Topic]) -> None:
+async def rewind(kafka: KafkaConnection, group: str, topics: Iterable[Topic]) -> None:
     """Set the committed offsets of a stopped group back to the beginning of its topics."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
-    )
+    consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
         partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]

@@ -1,0 +1,78 @@
+"""Every Kafka client takes its options from `shared/runtime/kafka/connection.py`, so that the bus can be closed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("shared", "services", "care", "demo", "chaos")
+SOURCE = {
+    "AIOKafkaConsumer": "client_options",
+    "AIOKafkaProducer": "client_options",
+    "AIOKafkaAdminClient": "client_options",
+    "AIOKafkaClient": "client_options",
+    "KafkaBroker": "broker_options",
+}
+"""Every class that opens a connection to Kafka, and where its options come from."""
+OURS = {"bootstrap_servers", "security", "security_protocol", "ssl_context", "api_version"}
+
+
+def _name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def _breaches(tree: ast.Module) -> Iterator[str]:
+    """The calls whose connection is not the one from the settings, by line; and classes under another name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if alias.name in SOURCE and alias.asname:
+                    yield f"{node.lineno}: {alias.name} under another name"
+        elif isinstance(node, ast.Call) and _name(node.func) in SOURCE:
+            wanted = SOURCE[_name(node.func)]
+            spread = [k.value for k in node.keywords if k.arg is None]
+            own = any(isinstance(v, ast.Call) and _name(v.func) == wanted for v in spread)
+            named = {k.arg for k in node.keywords if k.arg}
+            if not own or node.args or any(n in OURS or n.startswith("sasl") for n in named):
+                yield f"{node.lineno}: {_name(node.func)}"
+        elif isinstance(node, ast.Call):
+            for argument in node.args:
+                if _name(argument) in SOURCE:  # such as in a partial
+                    yield f"{node.lineno}: {_name(argument)} is passed on"
+
+
+def test_every_client_takes_its_options_from_the_one_place() -> None:
+    found, calls = list[str](), 0
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            calls += text.count("**client_options(") + text.count("**broker_options(")
+            found += [f"{path.relative_to(ROOT)}:{it}" for it in _breaches(ast.parse(text))]
+    assert not found
+    assert calls > 10, "the search finds the clients at all"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "AIOKafkaConsumer(bootstrap_servers=x)",
+        "aiokafka.AIOKafkaProducer(**options)",
+        "AIOKafkaProducer(**client_options(x), security_protocol='PLAINTEXT')",
+        "AIOKafkaAdminClient(**client_options(x), sasl_mechanism='PLAIN')",
+        "KafkaBroker('127.0.0.1:9092')",
+        "KafkaBroker(**client_options(x))",
+        "from aiokafka import AIOKafkaConsumer as Reader",
+        "partial(AIOKafkaConsumer, bootstrap_servers=x)",
+    ],
+)
+def test_a_planted_client_is_found(code: str) -> None:
+    assert list(_breaches(ast.parse(code)))
+
+
+def test_clients_that_do_it_right_pass() -> None:
+    code = "AIOKafkaConsumer(**client_options(kafka), group_id=x)\nKafkaBroker(**broker_options(s))"
+    assert not list(_breaches(ast.parse(code)))
