@@ -23,14 +23,14 @@ from bench.recording import Recording
 from demo.ledger import Ledger, judge
 from demo.witnesses import gather
 from services.plans.app import SERVICE
-from shared.contracts.event import PARTITIONS, TOPICS
+from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.backends.process import free_port, spawn, tail
 from shared.errors import CareError
 from shared.runtime.core.record import Record
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.service import Service
 
 OUTPUT: Final = "care.plans"

@@ -20,7 +20,8 @@ from bench.people import FACILITY, apply, copy_of, in_treatment
 from services.plans.app import SERVICE
 from shared.contracts import attendance
 from shared.contracts.codes import Modality
-from shared.contracts.event import PARTITIONS, Envelope, Event
+from shared.contracts.event import Envelope, Event
+from shared.contracts.topics import PARTITIONS
 from shared.decision import derive_id
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import Record, StreamPosition, published_types

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.field import BenchError
 from bench.recording import ATTENDANCE, Sent, effects_of
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 

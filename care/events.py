@@ -74,7 +74,7 @@ async def _tail(
 ) -> None:
     from aiokafka import TopicPartition
 
-    from shared.contracts.event import TOPICS
+    from shared.contracts.topics import TOPICS
 
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     shown = 0
@@ -119,7 +119,7 @@ async def _journey(kafka: str, subject: str) -> list[Envelope]:
     """One subject has one partition number on every topic, so only those are read."""
     from aiokafka import TopicPartition
 
-    from shared.contracts.event import TOPICS
+    from shared.contracts.topics import TOPICS
     from shared.runtime.core.partitions import partition_of
 
     partitions = [

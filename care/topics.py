@@ -1,4 +1,4 @@
-"""`care topics migrate`: bring a topic, and all positions on it, back to what the catalogue says."""
+"""`care topics`: compare topics with the catalogue, repair and migrate them, and say which Kafka a store belongs to."""
 
 from __future__ import annotations
 
@@ -6,20 +6,121 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from care.show import failures
+from care.show import Json, as_json, fail, failures, table
 from shared.services import PORTS
 
 if TYPE_CHECKING:
-    from shared.contracts.event import Topic
+    from contextlib import AsyncExitStack
+
+    from shared.contracts.topics import Topic
+    from shared.runtime.core.store import MongoStore
+    from shared.runtime.kafka.topics import Difference
+    from shared.runtime.service import Service
     from shared.runtime.settings import ServiceSettings
 
 TOPIC_NAMES: Final = tuple(f"care.{name}" for name in PORTS)
-app = typer.Typer(no_args_is_help=True, help="Migrate topics.")
+app = typer.Typer(no_args_is_help=True, help="Check, repair and migrate topics.")
 
 
 @app.callback()
 def topics() -> None:
-    """Migrate topics."""  # a group of one command needs a callback to stay a group
+    """Check, repair and migrate topics."""
+
+
+@app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")
+def check_command(*, json: Json = False) -> None:
+    """Compare the settings of all topics and journals with the catalogue. Exit status 1 when one differs."""
+    import asyncio
+
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.topics import setting_differences
+
+    with failures():
+        found = asyncio.run(setting_differences(KafkaFromEnvironment(), _all_topics()))
+    if json:
+        as_json([difference._asdict() for difference in found])
+    elif found:
+        _show(found)
+    else:
+        typer.echo("All topics are set as the catalogue says.")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command("repair", epilog="Example: `KAFKA_BOOTSTRAP=… care topics repair`")
+def repair_command() -> None:
+    """Set what differs as the catalogue says. Services that wait for it go on by themselves."""
+    import asyncio
+
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.topics import repair_settings, setting_differences
+
+    async def repair() -> list[Difference]:
+        kafka = KafkaFromEnvironment()
+        before = await setting_differences(kafka, _all_topics())
+        differing = {difference.topic for difference in before}
+        await repair_settings(kafka, [t for t in _all_topics() if t.name in differing])
+        if left := await setting_differences(kafka, _all_topics()):
+            _show(left)
+            fail("Kafka did not take over all of it.")
+        return before
+
+    with failures():
+        repaired = asyncio.run(repair())
+    if repaired:
+        _show(repaired)
+    typer.echo(f"{len(repaired)} settings repaired.")
+
+
+def _all_topics() -> list[Topic]:
+    from shared.contracts.topics import TOPICS
+    from shared.runtime.recovery.journal import journal_topic
+
+    return [*TOPICS.values(), *(journal_topic(name) for name in PORTS)]
+
+
+def _show(differences: list[Difference]) -> None:
+    table(
+        ("topic", "setting", "catalogue", "found"),
+        (
+            (difference.topic, difference.setting, difference.wanted, difference.found or "-")
+            for difference in differences
+        ),
+    )
+
+
+@app.command("adopt", epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… care topics adopt plans`")
+def adopt_command(
+    service: Annotated[str, typer.Argument(help=f"The service: {', '.join(PORTS)}.")],
+) -> None:
+    """Have a service's store belong to this Kafka, which you have moved it to. Stop the service first.
+
+    The service reads its topics from the beginning at its next start, and skips what it has applied.
+    """
+    if service not in PORTS:
+        raise typer.BadParameter(f"choose one of {', '.join(PORTS)}", param_hint="SERVICE")
+    import asyncio
+
+    from shared.runtime.settings import ServiceSettings
+
+    with failures():
+        asyncio.run(_adopt(service, ServiceSettings()))
+    typer.echo(f"The store of {service} belongs to this Kafka now. Start the service.")
+
+
+async def _adopt(name: str, settings: ServiceSettings) -> None:
+    from contextlib import AsyncExitStack
+
+    from shared.contracts.topics import TOPICS
+    from shared.runtime.kafka.identity import adopt
+    from shared.runtime.recovery.rebuild import check_stopped, rewind
+
+    async with AsyncExitStack() as stack:
+        store, service = _store(name, settings, stack)
+        await check_stopped(settings, name)
+        store_id = await adopt(settings, store)
+        inputs = [TOPICS[topic] for topic in service.reactions.topics]
+        await rewind(settings, name, inputs, store_id)
 
 
 @app.command(
@@ -33,7 +134,7 @@ def migrate_command(
         raise typer.BadParameter(f"choose one of {', '.join(TOPIC_NAMES)}", param_hint="TOPIC")
     import asyncio
 
-    from shared.contracts.event import TOPICS
+    from shared.contracts.topics import TOPICS
     from shared.runtime.settings import ServiceSettings
 
     with failures():
@@ -43,18 +144,26 @@ def migrate_command(
 
 async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
     from contextlib import AsyncExitStack
-    from importlib import import_module
 
-    from shared.runtime.core.store import MongoStore
     from shared.runtime.recovery.migrate import Party, migrate
-    from shared.runtime.service import Service
 
     async with AsyncExitStack() as stack:
         parties: list[Party] = []
         for name in PORTS:
-            service: Service = import_module(f"services.{name}.app").SERVICE
-            database = f"{settings.database_prefix}{name}"
-            store = MongoStore(settings.mongo_uri, database, service.kinds)
-            stack.push_async_callback(store.close)
+            store, service = _store(name, settings, stack)
             parties.append(Party(name, store, service.reactions.topics))
         return await migrate(settings, topic, parties, typer.echo)
+
+
+def _store(
+    name: str, settings: ServiceSettings, stack: AsyncExitStack
+) -> tuple[MongoStore, Service]:
+    """A service's store, closed with the stack, and the service."""
+    from importlib import import_module
+
+    from shared.runtime.core.store import MongoStore
+
+    service: Service = import_module(f"services.{name}.app").SERVICE
+    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{name}", service.kinds)
+    stack.push_async_callback(store.close)
+    return store, service

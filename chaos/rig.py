@@ -32,7 +32,7 @@ from demo.quiet import TopicEnds
 from demo.run import live_through
 from demo.witnesses import gather
 from demo.world import World
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
 from shared.devtools.backends import BackendError
 from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
@@ -42,7 +42,6 @@ from shared.devtools.stack import ServiceProcess
 from shared.errors import CareError
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 from shared.services import SERVICES
 
 REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}

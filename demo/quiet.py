@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.errors import CareError
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options

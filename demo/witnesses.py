@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
 
 from demo.journal import Accepted
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 

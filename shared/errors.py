@@ -115,5 +115,13 @@ class TopicMismatch(ConfigurationError):
     """A topic is not the one this service's positions were taken on. See the runbook: drain and migrate."""
 
 
+class TopicSettingsDiffer(TopicMismatch):
+    """A topic could lose what has to be kept. A replica goes on by itself once an operator has repaired it."""
+
+
+class IdentityMismatch(ConfigurationError):
+    """The store, the Kafka cluster and the consumer group do not belong together. See the runbook: identity."""
+
+
 class SequenceConflict(ConfigurationError):
     """The store is behind the service's own topic: publishing would reuse sequence numbers."""

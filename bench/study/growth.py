@@ -33,8 +33,8 @@ from bench.stage import stage
 from services.plans.app import SERVICE
 from services.plans.episode_state import Review
 from shared.contracts.attendance import SessionAttended
-from shared.contracts.event import PARTITIONS
 from shared.contracts.plans import ReviewTrigger
+from shared.contracts.topics import PARTITIONS
 from shared.decision import derive_id
 from shared.devtools.backends import start
 from shared.runtime.core.partitions import partition_of

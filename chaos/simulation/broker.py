@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.runtime.core.partitions import partition_of
 
 SESSION_SECONDS: Final = 10.0
@@ -20,6 +20,10 @@ LOOK_SECONDS: Final = 0.5
 
 Wire = Callable[[str], Awaitable[None]]
 Raw = ConsumerRecord[bytes, bytes]
+
+
+class Dead(BaseException):
+    """The process that this task belonged to is no more."""
 
 
 @dataclass(slots=True)
@@ -84,11 +88,11 @@ class Member:
         await self._wire("ends")
         return {tp: self._log.end(tp) for tp in tps}
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
         await self._wire("commit")
         if self.generation != self._group.generation or self not in self._group.members:
             raise CommitFailedError("the group has moved on")
-        self._group.committed |= offsets
+        self._group.committed |= {tp: offset for tp, (offset, _) in offsets.items()}
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         if tp not in self.positions:
@@ -164,9 +168,9 @@ class Group:
             await member.listener.on_partitions_assigned(sorted(member.positions))
 
     async def _revoke(self, member: Member) -> None:
-        """Let a member finish its batch; one that does not within the time-out is put out."""
+        """Let a member finish its batch; one that does not within the time-out, or dies meanwhile, is put out."""
         try:
             async with asyncio.timeout(REBALANCE_SECONDS):
                 await member.listener.on_partitions_revoked(sorted(member.positions))
-        except TimeoutError:
+        except (TimeoutError, Dead):
             self.leave(member)

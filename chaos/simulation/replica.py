@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from chaos.simulation import toy
-from chaos.simulation.broker import Group, Log, Member
-from shared.contracts.event import PARTITIONS, Topic
+from chaos.simulation.broker import Dead, Group, Log, Member
+from shared.contracts.topics import PARTITIONS, Topic
 from shared.errors import Unavailable
 from shared.runtime.clock import Clock
 from shared.runtime.connections import KafkaConnection
@@ -32,10 +32,6 @@ START: Final = datetime(2026, 3, 2, 15, 0, 0, 123_457, tzinfo=UTC)
 BATCH: Final = 20
 SETTINGS: Final = ServiceSettings()
 T = TypeVar("T")
-
-
-class Dead(BaseException):
-    """The process that this task belonged to is no more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chaos.simulation.replica import Parts
-from shared.contracts.event import Topic
+from shared.contracts.topics import Topic
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Outcome, Record, Work
@@ -56,7 +56,7 @@ class _OffsetBeforeSave(Consumer):
     async def _process(self, batch: Sequence[Any]) -> None:
         ends = end_offsets(batch)
         self._positions.advance(ends)
-        await commit_offsets(self._kafka, ends)
+        await commit_offsets(self._kafka, ends, self.store_id)
         await super()._process(batch)
 
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from chaos.simulation import toy
-from chaos.simulation.broker import Group, Log, Raw
-from chaos.simulation.replica import START, Dead, Parts, Replica
-from shared.contracts.event import Envelope, Event, Topic
+from chaos.simulation.broker import Dead, Group, Log, Raw
+from chaos.simulation.replica import START, Parts, Replica
+from shared.contracts.event import Envelope, Event
+from shared.contracts.topics import Topic
 from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.connections import KafkaConnection

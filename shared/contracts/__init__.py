@@ -7,8 +7,9 @@ by `care contracts generate` and committed, so that nobody needs Python to read 
 
 from importlib import import_module
 
-from .event import CATALOGUE, TOPICS, Envelope, Event
+from .event import CATALOGUE, Envelope, Event
 from .publishers import PUBLISHERS
+from .topics import TOPICS
 
 for _publisher in PUBLISHERS:  # defining its classes fills the catalogue
     import_module(f"{__name__}.{_publisher}")

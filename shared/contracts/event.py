@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -17,8 +16,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast
 
 from pydantic import BaseModel, ConfigDict
-
-from .publishers import PUBLISHERS
 
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
@@ -32,26 +29,6 @@ UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """A UUID in lower case, as a part of a regular expression. `codes.UUID_PATTERN` is the whole expression."""
 _SUBJECT = re.compile(f"(episode|group|session|person|staff)/{UUID}")
 _TYPE = re.compile(r"(care\.[a-z]+\.[a-z0-9-]+)\.v([1-9][0-9]{0,3})")
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """One publisher's stream.
-
-    `partitions` and `incarnation` are part of the contract: order per subject, timer ownership and
-    stored positions all rest on them, so a service refuses to run against a topic that differs.
-    """
-
-    name: str
-    partitions: int = 12
-    incarnation: int = 1
-
-
-TOPICS: Final[dict[str, Topic]] = {f"care.{name}": Topic(f"care.{name}") for name in PUBLISHERS}
-"""Topics by name. A topic's name is also the `source` of every event on it."""
-
-PARTITIONS: Final = 12
-"""The same for every topic, so that one subject has one partition number everywhere."""
 
 
 class EnvelopeError(ValueError):
@@ -357,16 +334,13 @@ __all__ = [
     "CATALOGUE",
     "CONTENT_TYPE",
     "MAX_EVENT_BYTES",
-    "PARTITIONS",
     "SPECVERSION",
-    "TOPICS",
     "Envelope",
     "EnvelopeError",
     "Event",
     "OpenEnum",
     "Sensitivity",
     "SubjectKind",
-    "Topic",
     "format_time",
     "read_envelope",
 ]

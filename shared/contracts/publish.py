@@ -20,17 +20,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 
-from .event import (
-    CATALOGUE,
-    CONTENT_TYPE,
-    MAX_EVENT_BYTES,
-    TOPICS,
-    UUID,
-    Envelope,
-    Event,
-    read_envelope,
-)
+from .event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, UUID, Envelope, Event, read_envelope
 from .names import ADDITIONS, NAMES, REASONS
+from .topics import TOPICS
 
 Schema = dict[str, Any]
 
@@ -265,7 +257,12 @@ def _channel(name: str) -> Schema:
             "kafka": {
                 "topic": name,
                 "partitions": topic.partitions,
-                "topicConfiguration": {"cleanup.policy": ["delete"], "retention.ms": -1},
+                "topicConfiguration": {
+                    "cleanup.policy": [topic.cleanup],
+                    "retention.ms": -1,
+                    "retention.bytes": -1,
+                    "max.message.bytes": topic.message_bytes_max,
+                },
                 "bindingVersion": "0.5.0",
             }
         },

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import uvicorn
@@ -17,8 +18,8 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from starlette.exceptions import HTTPException
 
-from shared.contracts.event import TOPICS
-from shared.errors import CareError, ConfigurationError, TopicMismatch, Unavailable
+from shared.contracts.topics import TOPICS
+from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
@@ -38,14 +39,16 @@ from shared.runtime.http.ops import router as ops_router
 from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.task_lists import router as work_router
-from shared.runtime.kafka import startup_checks
+from shared.runtime.kafka import identity, startup_checks
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
+from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.topic_watch import TopicWatch
+from shared.runtime.kafka.topics import check_settings, ensure_topics
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence
-from shared.runtime.recovery.journal import COMPACTED, KafkaJournal, journal_topic
+from shared.runtime.recovery.journal import KafkaJournal, journal_topic
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
@@ -136,11 +139,21 @@ class Runtime:
         self._sweeper = Sweeper(
             self.reactor, self.relay, self.consumer, settings.sweep_after_seconds
         )
+        self._topics = [self._topic, *(TOPICS[name] for name in service.reactions.topics)]
+        self._journal_topics = [] if self._journal is None else [journal_topic(service.name)]
+        self._topic_watch = TopicWatch(
+            settings,
+            service.name,
+            [*self._topics, *self._journal_topics],
+            self.store,
+            self.relay,
+            self.consumer,
+            settings.topics_check_seconds,
+        )
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
-        self._topics_seen = True
         self._stopping = False
         self.refusal: ConfigurationError | None = None
 
@@ -173,17 +186,23 @@ class Runtime:
                 cause = type(error.__cause__).__name__
                 log.warning("start.waiting", error_code=error.code, exception=cause)
                 await backoff.pause()
+            except TopicSettingsDiffer as error:
+                if self.refusal is None:
+                    log.critical("start.refused", error_code=error.code)
+                self.refusal = error  # until an operator has repaired the topics
+                await backoff.pause()
             except ConfigurationError as error:
                 self.refusal = error
                 log.critical("start.refused", error_code=error.code, setting=error.setting or None)
                 return
+        self.refusal = None
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
             for name, run in (
                 ("relay", self.relay.run),
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
-                ("metadata", self._remember_topics),
+                ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
         await self._sweeper.recover_at_start()
@@ -207,46 +226,17 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         await self.dead_letters.start()
-        inputs = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
-        await startup_checks.check(
-            settings, self._topic, inputs, self.store, settings.kafka_replication
-        )
-        if self._journal is not None:
-            await ensure_topics(
-                settings,
-                [journal_topic(self.service.name)],
-                settings.kafka_replication,
-                COMPACTED,
-            )
+        self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
+        await startup_checks.check(settings, self._topics, self.store, settings.kafka_replication)
+        await ensure_topics(settings, self._journal_topics, settings.kafka_replication)
+        await check_settings(settings, self._journal_topics)
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
             await self._broker.start()
         except Exception as error:
             raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
-
-    async def _remember_topics(self) -> None:
-        topics = [self._topic, *(TOPICS[name] for name in self.service.reactions.topics)]
-        backoff = Backoff()
-        while True:
-            if self._topics_seen:
-                await asyncio.sleep(self.settings.topics_check_seconds)
-            else:
-                await backoff.pause()
-            try:
-                await startup_checks.check_partitions(self.settings, topics)
-                await startup_checks.check_topics(self.settings, topics, self.store)
-            except Unavailable as error:
-                # Without events to publish, no other part would notice that Kafka is away.
-                self._topics_seen = False
-                log.warning("topics.waiting", error_code=error.code)
-            except TopicMismatch as error:
-                self._refuse(error)
-                return
-            else:
-                self._topics_seen = True
-                backoff.reset()
 
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""
@@ -260,6 +250,8 @@ class Runtime:
         self._stopping = True
         if self._started.is_set():
             await self._broker.stop()
+            with suppress(Unavailable):  # an older note stays
+                await self.consumer.note_positions()
         if self._started.is_set() and self.refusal is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.shutdown_seconds):
@@ -311,8 +303,7 @@ class Runtime:
             reasons.append("consumer-waiting")
         if not self.relay.healthy:
             reasons.append("relay-waiting")
-        if not self._topics_seen:
-            reasons.append("topics-waiting")
+        reasons += self._topic_watch.reasons()
         clock_unset = isinstance(self.clock, SteppedClock) and not self.clock.set
         if clock_unset:
             reasons.append("clock-not-set")

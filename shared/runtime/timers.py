@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock

@@ -25,7 +25,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.contracts.event import Topic
+from shared.contracts.topics import Topic
 from shared.errors import CareError
 from shared.runtime.core.reactor import Reactor, kind_of
 from shared.runtime.core.record import Outcome, Work

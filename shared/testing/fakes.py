@@ -228,6 +228,11 @@ class MemoryStore:
 
         await self.seam.call("set_metadata", [write])
 
+    async def metadata_once(self, key: str, values: Document) -> Document:
+        if key not in self.disk.metadata:
+            await self.set_metadata(key, values)
+        return await self.metadata(key)
+
     # --- effects -----------------------------------------------------------------------------------
 
     def _load(self, wanted: Sequence[str]) -> dict[str, Record]:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.original import MessageOriginal, Position
@@ -449,6 +449,11 @@ class StoreSuite:
         await store.set_metadata("topic", {"ends": [3, 4]})
         metadata = await store.metadata("topic")
         assert (metadata["ends"], metadata["incarnation"]) == ([3, 4], 1)
+
+    async def test_metadata_written_once_stays(self, store: Store) -> None:
+        first = await store.metadata_once("identity", {"store_id": "a"})
+        second = await store.metadata_once("identity", {"store_id": "b"})
+        assert first["store_id"] == second["store_id"] == "a"
 
 
 class Topic(Protocol):

@@ -24,7 +24,8 @@ import pytest
 import structlog
 from faststream import AckPolicy
 
-from shared.contracts.event import CATALOGUE, TOPICS
+from shared.contracts.event import CATALOGUE
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends.process import free_port, spawn, tail
 from shared.runtime.http.subjects import Subjects
 from shared.runtime.logs import ALLOWED, configure

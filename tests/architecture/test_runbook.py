@@ -53,10 +53,13 @@ def _codes() -> set[str]:
 
 def _reasons() -> set[str]:
     """What `not_ready` names itself; the rest are codes, and names of background tasks."""
-    text = (ROOT / "shared" / "runtime" / "service.py").read_text()
-    tasks = re.findall(r'\("(\w+)", self\.[\w.]+\)', text)
+    runtime = ROOT / "shared" / "runtime"
+    text = (runtime / "service.py").read_text()
+    tasks = re.findall(r'\("(\w+)", (?:self|partial\(self)\.[\w.]+', text)
     assert len(tasks) >= 4
-    return {*re.findall(r'reasons\.append\("([a-z-]+)"\)', text), *(f"{t}-failing" for t in tasks)}
+    text += (runtime / "kafka" / "topic_watch.py").read_text()
+    named = re.findall(r'reasons\.append\("([a-z-]+)"\)|\["([a-z-]+)"\]', text)
+    return {*map("".join, named), *(f"{t}-failing" for t in tasks)}
 
 
 @pytest.mark.parametrize("found", [_lines, _codes, _reasons], ids=["lines", "codes", "reasons"])

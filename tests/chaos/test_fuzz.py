@@ -25,8 +25,9 @@ from services.attendance.app import SERVICE as ATTENDANCE
 from services.followup.app import SERVICE as FOLLOWUP
 from services.intake.app import SERVICE as INTAKE
 from services.plans.app import SERVICE as PLANS
-from shared.contracts.event import CATALOGUE, PARTITIONS
+from shared.contracts.event import CATALOGUE
 from shared.contracts.publish import example_of
+from shared.contracts.topics import PARTITIONS
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings

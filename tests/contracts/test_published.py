@@ -18,8 +18,9 @@ from pydantic import ValidationError
 
 import shared.contracts
 from shared.contracts import codes, intake, plans, publish
-from shared.contracts.event import CATALOGUE, TOPICS, Event, OpenEnum, read_envelope
+from shared.contracts.event import CATALOGUE, Event, OpenEnum, read_envelope
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
+from shared.contracts.topics import TOPICS
 from shared.services import SERVICES
 
 ROOT = Path(shared.contracts.__file__).parents[2]

@@ -11,7 +11,7 @@ from pymongo import AsyncMongoClient
 
 from demo.ledger import judge
 from demo.witnesses import Heard
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.kafka.connection import client_options

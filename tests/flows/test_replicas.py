@@ -9,7 +9,7 @@ from itertools import cycle
 import httpx2 as httpx
 import pytest
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.decision import derive_id
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess

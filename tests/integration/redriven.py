@@ -50,13 +50,14 @@ class Rules:
     """The deployed code; flip `broken` to deploy another."""
 
     broken: bool = False
+    publishes: bool = True
     routers: list[APIRouter] = field(default_factory=list)
 
     def admitted(self, state: Sheet, _event: Any, _cause: Cause) -> Decision[Sheet]:
         if self.broken:
             raise ValueError("could not handle Maria-Lopez-1984")
-        said = plans.GoalUpdated.example()
-        return Decision(state.replace(admitted=state.admitted + 1), (said,))
+        events = (plans.GoalUpdated.example(),) if self.publishes else ()
+        return Decision(state.replace(admitted=state.admitted + 1), events)
 
     def recommended(self, state: Sheet, _event: Any, _cause: Cause) -> Decision[Sheet]:
         return Decision(
@@ -121,8 +122,10 @@ class Running:
     async def reasons(self) -> list[str]:
         return (await self.http.get("/readyz")).json()["reasons"]
 
-    async def documents(self) -> list[dict[str, Any]]:
-        return await self.runtime.store.collection("records").find({}).sort("_id").to_list()
+    async def documents(self, *subjects: str) -> list[dict[str, Any]]:
+        """The records as they are stored: of these subjects, or all."""
+        query = {"_id": {"$in": subjects}} if subjects else {}
+        return await self.runtime.store.collection("records").find(query).sort("_id").to_list()
 
     async def ready(self) -> None:
         await until(lambda: not self.runtime.not_ready(), what="readiness", limit_s=60)

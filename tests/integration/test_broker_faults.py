@@ -15,14 +15,16 @@ from aiokafka.errors import KafkaError
 
 from chaos.proxy import Mood, Proxy
 from shared.contracts import plans
-from shared.contracts.event import MAX_EVENT_BYTES, TOPICS
+from shared.contracts.event import MAX_EVENT_BYTES
+from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka import producer
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES, KafkaPublisher, ensure_topics
+from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, bus_to, forget_topics, headers_of, until
 from tests.integration.redriven import Rules, admission, episode, running
 from tests.integration.told import Commands, counted, once, published, telling, whole

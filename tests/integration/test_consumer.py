@@ -19,7 +19,7 @@ from aiokafka.admin import NewTopic
 
 from services.plans.app import SERVICE
 from shared.contracts import intake, plans
-from shared.contracts.event import PARTITIONS, TOPICS
+from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.decision import derive_id
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
@@ -27,7 +27,7 @@ from shared.devtools.stack import ServiceProcess, Stack, services
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
 from tests.integration.bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until

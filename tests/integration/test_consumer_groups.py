@@ -10,11 +10,11 @@ import pytest
 
 from services.plans.app import SERVICE
 from shared.contracts import intake
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.core.store import MongoStore
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, bus_to, forget_topics, until
 from tests.integration.redriven import Rules, Running, admission, episode, running
 from tests.integration.test_consumer import all_said, ask, holds, plans_service

@@ -10,11 +10,11 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from shared.contracts import intake
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError
 from shared.runtime.core.store import MongoStore
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.migrate import ASIDE, Party, migrate
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime

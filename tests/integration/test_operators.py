@@ -12,10 +12,10 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
 from tests.integration.redriven import GROUP, Rules, Running, admission, episode, running, settled
 

@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
 from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
@@ -96,14 +96,21 @@ async def _refusal(backend: Backend, prefix: str) -> str:
         await runtime.stop()
 
 
-@pytest.mark.parametrize("loss", ["lost", "an older backup"])
+@pytest.mark.parametrize(
+    ("restored", "code"),
+    [([], "store-lost"), (["records", "metadata"], "sequence-conflict")],
+    ids=["lost", "an older backup"],
+)
 async def test_a_store_that_is_lost_or_older_is_refused_and_rebuilt_with_the_same_state(
-    backend: Backend, bus: Bus, prefix: str, store: MongoStore, loss: str
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore, restored: list[str], code: str
 ) -> None:
     rules = Rules()
     async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
         early = await _live_a_little(it)
-        backup = await it.documents()
+        backup = {
+            name: await store.collection(name).find({}).to_list()
+            for name in ("records", "metadata")
+        }
         names = [*early, *await _live_a_little(it)]
         answer = await it.ask("POST", "/notes", json={"episode_id": early[0][8:]})
         assert answer.status_code == 200
@@ -111,9 +118,9 @@ async def test_a_store_that_is_lost_or_older_is_refused_and_rebuilt_with_the_sam
         before = await it.documents()
     async with AsyncMongoClient(backend.mongo_uri) as client:
         await client.drop_database(f"{prefix}plans")
-    if loss == "an older backup":
-        await store.collection("records").insert_many(backup)
-    assert await _refusal(backend, prefix) == "sequence-conflict"
+    for name in restored:
+        await store.collection(name).insert_many(backup[name])
+    assert await _refusal(backend, prefix) == code
     await _gone(backend)
     done = await _rebuild(backend, store)
     assert done.records == len(names)

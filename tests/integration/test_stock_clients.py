@@ -7,11 +7,12 @@ import json
 from uuid import uuid4
 
 from shared.contracts import attendance
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.backends.java import find_java
 from shared.devtools.backends.kafka_jars import kafka_home
-from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
+from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import headers_of
 
 PRINTED = ("print.headers=true", "print.key=true", "headers.separator=;", "key.separator=|")

@@ -10,10 +10,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, bus_to, forget_topics, until
 from tests.integration.redriven import admission, episode
 from tests.integration.test_consumer import all_applied, all_said, plans_service, ready, store_of

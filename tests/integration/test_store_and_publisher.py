@@ -9,14 +9,15 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.contracts.event import Topic as KafkaTopic
+from shared.contracts.topics import Topic as KafkaTopic
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document, MongoStore, Store
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
+from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.topics import ensure_topics
 from shared.testing.dead_letter_suite import DeadLettersSuite
 from shared.testing.paging_suite import PagingSuite
 from shared.testing.suites import (

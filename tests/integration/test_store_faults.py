@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from shared.contracts import intake, plans
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.decision import Cause, Decision, derive_id
 from shared.devtools.backends import Backend
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import MongoStore
-from shared.runtime.kafka.producer import ensure_topics
+from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import FACILITY, Bus, bus_to, forget_topics, until
 from tests.integration.redriven import Rules, Running, Sheet, admission, episode, running
 from tests.integration.told import Commands, counted, once, telling, whole

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from shared.contracts.event import TOPICS
+from shared.contracts.topics import TOPICS
 from shared.decision import derive_id
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options

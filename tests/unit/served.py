@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from httpx2 import ASGITransport, AsyncClient, Response
 
-from shared.contracts.event import CATALOGUE, PARTITIONS, Event
+from shared.contracts.event import CATALOGUE, Event
+from shared.contracts.topics import PARTITIONS
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay

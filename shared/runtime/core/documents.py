@@ -9,7 +9,7 @@ from typing import Any, Final
 from bson import Int64, ObjectId
 from pymongo import UpdateOne
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind

@@ -70,8 +70,13 @@ class Relay:
         self.healthy = True
 
     def pause(self) -> None:
-        """Stop publishing for good, because the topic has changed. Outboxes wait in the store."""
+        """Stop publishing, because the topic is not what it was. Outboxes wait in the store."""
         self._paused = True
+
+    def resume(self) -> None:
+        """Publish again what has waited."""
+        self._paused = False
+        self._wake.set()
 
     def enqueue(self, subject: str, entries: Entries) -> None:
         """Queue a record's whole waiting outbox. Never blocks: when the queue is full, the sweep publishes it later."""

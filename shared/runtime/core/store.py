@@ -17,7 +17,7 @@ from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.errors import CareError, Unavailable
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
@@ -102,6 +102,10 @@ class Store(Protocol):
 
     async def set_metadata(self, key: str, values: Document) -> None:
         """Merge values into the notes under a key."""
+        ...
+
+    async def metadata_once(self, key: str, values: Document) -> Document:
+        """Store notes under a key unless it has some, and return those that it has now."""
         ...
 
 
@@ -301,6 +305,11 @@ class MongoStore:
     async def set_metadata(self, key: str, values: Document) -> None:
         with translated():
             await self._metadata.update_one({"_id": key}, {"$set": values}, upsert=True)
+
+    async def metadata_once(self, key: str, values: Document) -> Document:
+        with translated():
+            await self._metadata.update_one({"_id": key}, {"$setOnInsert": values}, upsert=True)
+        return await self.metadata(key)
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         return self.database[name]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final, cast
@@ -24,8 +24,8 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
-from shared.contracts.event import TOPICS
-from shared.errors import CareError, Refused
+from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
+from shared.errors import CareError, Refused, Unavailable
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
@@ -44,7 +44,6 @@ from shared.runtime.kafka.positions import (
     end_offsets,
     first_offsets,
 )
-from shared.runtime.kafka.producer import MAX_MESSAGE_BYTES
 from shared.runtime.kafka.reading import Message, Reader
 from shared.runtime.kafka.sequence_gaps import SequenceGaps
 from shared.runtime.logs import log
@@ -54,6 +53,8 @@ from shared.runtime.settings import ServiceSettings
 
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
+NOTED_POSITIONS: Final = "positions"
+"""Where the store keeps its own note of the positions."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
 """The codes of a halt that an operator's command can end."""
 
@@ -83,7 +84,7 @@ class Consumer(ConsumerRebalanceListener):
         self._busy = asyncio.Lock()
         self._changes = Changes()
         self._backoff = Backoff()
-        self._positions = Positions(reactions.topics)
+        self._positions = Positions(reactions.topics, self._noted_positions)
         self._sequence_gaps = SequenceGaps(metrics)
         self._settings = settings
         self._group = service
@@ -94,6 +95,8 @@ class Consumer(ConsumerRebalanceListener):
         self.halted: str | None = None
         """The code of the halt that waits for an operator; None while the consumer runs."""
         self.healthy = True
+        self.store_id = ""
+        """The identity that commits of offsets carry; the service learns it before it consumes."""
 
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
@@ -182,6 +185,7 @@ class Consumer(ConsumerRebalanceListener):
         if self.halted is not None:  # here, or meanwhile because a topic has changed
             self._rewind(first_offsets(messages))
             return []
+        self._seek_behind()
         for gap in gaps:
             self._metrics.offset_gaps.inc()
             self._log_gap(log.warning, "offset.gap", gap)
@@ -212,7 +216,7 @@ class Consumer(ConsumerRebalanceListener):
             return
         ends = end_offsets(batch)
         self._positions.advance(ends)
-        await commit_offsets(self._kafka, ends)
+        await commit_offsets(self._kafka, ends, self.store_id)
         self._measure_lag(ends, batch[-1].timestamp)
 
     def _read(self, batch: Sequence[Message]) -> tuple[list[Work], list[DeadLetter]]:
@@ -231,6 +235,32 @@ class Consumer(ConsumerRebalanceListener):
             elif read.envelope is not None:
                 self._metrics.events_skipped.labels(read.envelope.source).inc()
         return works, dead_letters
+
+    def _seek_behind(self) -> None:
+        """Fetch from the store's note where the group's committed offset is ahead of it."""
+        for partition, offset in self._positions.take_behind().items():
+            log.info(
+                "offset.ahead_of_store",
+                topic=partition.topic,
+                partition=partition.partition,
+                offset=offset,
+            )
+            self._kafka.seek(partition, offset)
+
+    async def _noted_positions(self) -> Mapping[str, int]:
+        noted = await self._store.metadata(NOTED_POSITIONS)
+        return {name.replace(":", "."): offset for name, offset in noted.items() if name != "_id"}
+
+    async def note_positions(self) -> None:
+        """Note in the store how far it certainly is. A later start begins there if the group's offsets are further.
+
+        Raises `Unavailable`; the note before then stays, which is only older.
+        """
+        saved = self._positions.saved
+        if saved:
+            # A dot in a field's name would be a path.
+            values = {name.replace(".", ":"): offset for name, offset in saved.items()}
+            await self._store.set_metadata(NOTED_POSITIONS, values)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have a batch that began at `first` fetched again."""
@@ -300,7 +330,9 @@ class Consumer(ConsumerRebalanceListener):
                 for partition, offset in accepted.items():
                     kafka.seek(partition, offset)
                 if was == "history-removed" and accepted:
-                    await commit_offsets(kafka, accepted)
+                    await commit_offsets(kafka, accepted, self.store_id)
+                    with suppress(Unavailable):  # the loss would have to be accepted again
+                        await self.note_positions()
                 kafka.resume(*kafka.assignment())
         return was
 
@@ -315,6 +347,8 @@ class Consumer(ConsumerRebalanceListener):
         """Finish the batch in hand before the partitions move."""
         del revoked  # the assignor is an eager one: it revokes all of them at once
         async with self._alone():
+            with suppress(Unavailable):  # the next owner reads a little more
+                await self.note_positions()
             self._positions.forget()
             self._sequence_gaps.forget()
 
@@ -341,6 +375,8 @@ class Consumer(ConsumerRebalanceListener):
                     await self._positions.take_target(kafka)
                 except PositionLost as lost:
                     self._halt_on(lost)
+                else:
+                    self._seek_behind()
         return self.halted is None and self._positions.caught_up
 
     @property

@@ -18,15 +18,20 @@ from shared.runtime.logs import log
 class Committer(Protocol):
     """The part of a Kafka client that commits; raises `KafkaError`."""
 
-    async def commit(self, offsets: dict[TopicPartition, int], /) -> None:
-        """Store the next offset of each partition for the group."""
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]], /) -> None:
+        """Store the next offset of each partition, and a text beside it, for the group."""
         ...
 
 
-async def commit_offsets(client: Committer, ends: Mapping[TopicPartition, int]) -> None:
-    """Commit the next offset of each partition. Everything before them is saved or set aside. Never raises."""
+async def commit_offsets(
+    client: Committer, ends: Mapping[TopicPartition, int], store_id: str
+) -> None:
+    """Commit the next offset of each partition. Everything before them is saved or set aside. Never raises.
+
+    `store_id` says whose offsets they are: see `identity.py`.
+    """
     try:
-        await client.commit(dict(ends))
+        await client.commit({partition: (offset, store_id) for partition, offset in ends.items()})
     except (CommitFailedError, IllegalStateError) as error:
         # The partitions moved meanwhile: their next owner reads again, and the inbox recognises what was applied.
         log.info("commit.moved_on", exception=type(error).__name__)

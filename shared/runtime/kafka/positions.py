@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from aiokafka import TopicPartition
@@ -40,6 +40,10 @@ class Client(Protocol):
         ...
 
 
+Noted = Callable[[], Awaitable[Mapping[str, int]]]
+"""Asks the store up to which offset, by `topic/partition`, it certainly holds everything. The answer may be old."""
+
+
 class Gap(NamedTuple):
     """A partition that went on at `found` where `expected` should have come."""
 
@@ -64,13 +68,16 @@ class PositionLost(Exception):
 class Positions:
     """For every partition held: the next offset expected, and what is known of gaps before it."""
 
-    def __init__(self, topics: Collection[str]) -> None:
+    def __init__(self, topics: Collection[str], noted: Noted) -> None:
         self._topics = topics
+        self._noted = noted
         self._expected: dict[TopicPartition, int] = {}
         self._sought: dict[TopicPartition, int] = {}
         """Where a gap was fetched again: when it is still there, it is real."""
         self._removed: dict[TopicPartition, int] = {}
         """Up to which offset retention has removed messages that were not applied; known, or accepted, once."""
+        self._behind: dict[TopicPartition, int] = {}
+        """Where to fetch from, where the group's committed offset is ahead of what the store has saved."""
         self._target: dict[TopicPartition, int] | None = None
         """The ends of the topics at assignment; None until they are asked for."""
 
@@ -91,6 +98,8 @@ class Positions:
         await self.learn(client, first)
         gaps: list[Gap] = []
         for partition, offset in first.items():
+            if partition in self._behind:
+                continue
             expected = self._expected[partition]
             if offset != expected:
                 await self._verify(client, partition, expected)
@@ -99,26 +108,32 @@ class Positions:
                 gaps.append(Gap(partition, expected, offset))
             else:
                 self._sought.pop(partition, None)
-        if not gaps:
+        skipped = {gap.partition for gap in gaps} | self._behind.keys()
+        if not skipped:
             return messages, gaps
-        skipped = {gap.partition for gap in gaps}
         return [m for m in messages if TopicPartition(m.topic, m.partition) not in skipped], gaps
 
     async def learn(self, client: Client, partitions: Iterable[TopicPartition]) -> None:
         """Ask where to begin on the partitions that are new here. Raises `PositionLost`.
 
-        A position that a batch has reached meanwhile stays.
+        The lower of the group's committed offset and the store's own note counts: a tool, or anybody on the bus, can
+        move a committed offset past messages that were never applied. A position that a batch has reached meanwhile
+        stays.
         """
         unknown = [partition for partition in partitions if partition not in self._expected]
         if not unknown:
             return
         committed = await asyncio.gather(*(client.committed(partition) for partition in unknown))
         beginnings = await client.beginning_offsets(unknown)
+        noted = await self._noted()
         gaps: list[Gap] = []
         for partition, offset in zip(unknown, committed, strict=True):
-            wanted, beginning = offset or 0, beginnings[partition]
+            wanted = min(offset or 0, noted.get(place(partition), offset or 0))
+            beginning = beginnings[partition]
             gaps += self._note_removed(partition, wanted, beginning)
             self._expected.setdefault(partition, max(wanted, beginning))
+            if wanted < (offset or 0):
+                self._behind[partition] = self._expected[partition]
         if gaps:
             raise PositionLost("history-removed", gaps)
 
@@ -150,6 +165,11 @@ class Positions:
             for partition, offset in first.items()
         }
 
+    def take_behind(self) -> dict[TopicPartition, int]:
+        """Where the client has to seek, once: the group's committed offset skips what was never saved."""
+        behind, self._behind = self._behind, {}
+        return behind
+
     def give_up_removed(self, client: Client) -> dict[TopicPartition, int]:
         """Go on behind what retention has removed; returns where, for the partitions held."""
         assigned = client.assignment()
@@ -168,6 +188,7 @@ class Positions:
         self._target = None
         self._expected.clear()
         self._sought.clear()
+        self._behind.clear()
 
     def assigned(self) -> None:
         """The assignment is new: its ends have to be asked for."""
@@ -200,13 +221,23 @@ class Positions:
         held = Counter(partition.partition for partition in assigned)
         return sorted(number for number, topics in held.items() if topics == len(self._topics))
 
+    @property
+    def saved(self) -> dict[str, int]:
+        """The next offset of every partition since the last rebalance: all before it is saved, for the store's note."""
+        return {place(partition): offset for partition, offset in self._expected.items()}
+
     def next_offsets(self, assigned: Collection[TopicPartition]) -> dict[str, int]:
         """The next offset to be applied, by `topic/partition`, of the partitions held."""
         return {
-            f"{partition.topic}/{partition.partition}": offset
+            place(partition): offset
             for partition, offset in self._expected.items()
             if partition in assigned
         }
+
+
+def place(partition: TopicPartition) -> str:
+    """A partition as one text, `topic/partition`."""
+    return f"{partition.topic}/{partition.partition}"
 
 
 def first_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:

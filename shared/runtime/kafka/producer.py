@@ -1,29 +1,24 @@
-"""Kafka out: topics as the catalogue describes them, and a supervised producer."""
+"""Kafka out: a supervised producer, and the last messages of a topic."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
-from shared.contracts.event import Topic
-from shared.errors import TopicMismatch, Unavailable
+from shared.contracts.topics import MAX_MESSAGE_BYTES, Topic
+from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.logs import log
 
-MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""Above the largest event and its headers; consumers fetch at least as much."""
 JOURNAL_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A whole record with its outbox, compressed, has to fit."""
-FOR_EVER: Final = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BYTES)}
 ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
@@ -34,89 +29,6 @@ def unavailable(error: Exception) -> Unavailable:
         f"Kafka did not answer ({type(error).__name__}).",
         hint="Nothing has changed; retry.",
     )
-
-
-async def ensure_topics(
-    kafka: KafkaConnection,
-    topics: Iterable[Topic],
-    replication: int = 1,
-    configs: Mapping[str, str] = FOR_EVER,
-) -> None:
-    """Create the missing topics, and check that all have the right number of partitions.
-
-    `replication` and `configs` are for new topics; an existing topic stays as it is.
-
-    Raises `TopicMismatch` for a topic that differs, `Unavailable` while Kafka is away.
-    """
-    wanted = {topic.name: topic for topic in topics}
-    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=10_000)
-    try:
-        await admin.start()
-        missing = set(wanted) - set(await admin.list_topics())
-        for name in sorted(missing):
-            await _create(admin, wanted[name], replication, configs)
-        found = await _described(admin, wanted)
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await admin.close()
-    for name, partitions in found.items():
-        if partitions != wanted[name].partitions:
-            raise TopicMismatch(
-                "topic-partitions-differ",
-                f"{name} has {partitions} partitions; the catalogue says {wanted[name].partitions}.",
-                hint="See the runbook: drain and migrate.",
-            )
-
-
-async def _create(
-    admin: AIOKafkaAdminClient, topic: Topic, replication: int, configs: Mapping[str, str]
-) -> None:
-    new = NewTopic(
-        topic.name,
-        num_partitions=topic.partitions,
-        replication_factor=replication,
-        topic_configs=dict(configs),
-    )
-    response: Any = await admin.create_topics([new])
-    for _name, code, *_rest in response.topic_errors:
-        error = for_code(code)
-        if error is NoError:
-            log.info("topic.created", topic=topic.name, partitions=topic.partitions)
-        elif error is not TopicAlreadyExistsError:
-            raise error()
-
-
-async def partition_counts(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions each topic has; 0 for one that does not exist. Raises `Unavailable`."""
-    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=10_000)
-    try:
-        await admin.start()
-        present = set(await admin.list_topics())
-        wanted = sorted(names)
-        described: list[dict[str, Any]] = await admin.describe_topics(
-            [name for name in wanted if name in present]
-        )
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await admin.close()
-    found = {entry["topic"]: entry for entry in described}
-    if any(entry["error_code"] for entry in described):  # a broker or a leader is starting
-        raise Unavailable("broker-unavailable", "Kafka can't describe a topic now.")
-    return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
-
-
-async def _described(admin: AIOKafkaAdminClient, wanted: Mapping[str, Topic]) -> dict[str, int]:
-    """Partition counts, as soon as the broker knows all of the topics."""
-    for _ in range(100):
-        described: list[dict[str, Any]] = await admin.describe_topics(list(wanted))
-        if all(entry["error_code"] == 0 and entry["partitions"] for entry in described):
-            return {entry["topic"]: len(entry["partitions"]) for entry in described}
-        await asyncio.sleep(0.1)
-    raise KafkaError("topics were created but are not described")
 
 
 async def read_tail(

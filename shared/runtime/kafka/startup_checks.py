@@ -5,34 +5,43 @@ They run before a service consumes or publishes anything; the checks on topics a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import EnvelopeError, Topic, read_envelope
-from shared.errors import SequenceConflict, TopicMismatch
+from shared.contracts.event import EnvelopeError, read_envelope
+from shared.contracts.topics import Topic
+from shared.errors import SequenceConflict, TopicMismatch, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import ensure_topics, partition_counts, read_tail, unavailable
+from shared.runtime.kafka.producer import read_tail, unavailable
+from shared.runtime.kafka.topic_ids import identity_of
+from shared.runtime.kafka.topics import (
+    admin_client,
+    check_settings,
+    ensure_topics,
+    partition_counts,
+)
 
 TAIL_MESSAGES: Final = 50
 """How many messages at the end of each partition `check_numbering` reads."""
 
 
 async def check(
-    kafka: KafkaConnection, own: Topic, inputs: Iterable[Topic], store: Store, replication: int
+    kafka: KafkaConnection, topics: Sequence[Topic], store: Store, replication: int
 ) -> None:
     """Create missing topics, and compare all of them and the store with what this service remembers.
 
-    Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
+    The first topic is the service's own. Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a
+    dependency is away.
     """
-    topics = [own, *inputs]
     await ensure_topics(kafka, topics, replication)
+    await check_settings(kafka, topics)
     await check_topics(kafka, topics, store)
-    await check_numbering(kafka, own, store)
+    await check_numbering(kafka, topics[0], store)
 
 
 async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
@@ -53,37 +62,57 @@ async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> N
 async def check_topics(kafka: KafkaConnection, topics: Iterable[Topic], store: Store) -> None:
     """Raises `TopicMismatch` for a topic that was deleted and created again: the committed offsets mean nothing on it.
 
-    Such a topic is shorter than it was, or has another incarnation in the catalogue.
+    Such a topic has another id than it had, is shorter than it was, or has another incarnation in the catalogue.
     """
     named = {topic.name: topic for topic in topics}
-    ends = await end_offsets(kafka, named.values())
+    before = {name: await store.metadata(f"topic:{name}") for name in named}
+    ends, ids = await end_offsets(kafka, named.values()), await topic_ids(kafka, named)
     for name, topic in named.items():
-        metadata = await store.metadata(f"topic:{name}")
+        metadata = before[name]
         if metadata and metadata["incarnation"] != topic.incarnation:
             raise TopicMismatch(
                 "topic-incarnation-differs",
                 f"{name} is incarnation {topic.incarnation}; this store knows {metadata['incarnation']}.",
                 hint="See the runbook: drain and migrate.",
             )
-        if metadata and any(
-            now < then for now, then in zip(ends[name], metadata["ends"], strict=False)
+        another = metadata.get("topic_id", ids[name]) != ids[name]
+        if another or any(
+            now < then for now, then in zip(ends[name], metadata.get("ends", ()), strict=False)
         ):
             raise TopicMismatch(
                 "topic-made-again",
-                f"{name} is shorter than it was when this service last saw it.",
+                f"{name} is not the topic that this service has worked with: it was deleted and created again.",
                 hint="See the runbook: drain and migrate.",
             )
-    await remember_topics(store, named.values(), ends)
+    await remember_topics(store, named.values(), ends, ids)
 
 
 async def remember_topics(
-    store: Store, topics: Iterable[Topic], ends: dict[str, list[int]]
+    store: Store,
+    topics: Iterable[Topic],
+    ends: Mapping[str, Sequence[int]],
+    ids: Mapping[str, str],
 ) -> None:
-    """Store how far the topics reach, for the next check."""
+    """Store which topics these are and how far they reach, for the next check."""
     for topic in topics:
         await store.set_metadata(
-            f"topic:{topic.name}", {"incarnation": topic.incarnation, "ends": ends[topic.name]}
+            f"topic:{topic.name}",
+            {
+                "incarnation": topic.incarnation,
+                "topic_id": ids[topic.name],
+                "ends": list(ends[topic.name]),
+            },
         )
+
+
+async def topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, str]:
+    """The ids of topics that exist. Raises `Unavailable`."""
+    wanted = list(names)
+    async with admin_client(kafka) as admin:
+        found = (await identity_of(admin, wanted)).topic_ids
+    if missing := set(wanted) - set(found):
+        raise Unavailable("broker-unavailable", f"Kafka can't describe {min(missing)} now.")
+    return found
 
 
 async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:

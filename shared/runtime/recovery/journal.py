@@ -24,7 +24,7 @@ from bson.tz_util import utc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from shared.contracts.event import PARTITIONS, Topic
+from shared.contracts.topics import Topic
 from shared.decision import join_parts
 from shared.errors import ConfigurationError
 from shared.runtime.connections import KafkaConnection
@@ -34,13 +34,9 @@ from shared.runtime.kafka.producer import JOURNAL_MESSAGE_BYTES, KafkaPublisher,
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
-COMPACTED: Final = {
-    "cleanup.policy": "compact",
-    # A replica that was thought dead may write an older copy after a newer one. Readers take the highest version, so
-    # both have to stay until that replica has had time to notice and to write the newest again.
-    "min.compaction.lag.ms": str(24 * 3600 * 1000),
-    "max.message.bytes": str(JOURNAL_MESSAGE_BYTES),
-}
+COMPACTION_LAG_MS: Final = 24 * 3600 * 1000
+"""A replica that was thought dead may write an older copy after a newer one. Readers take the highest version, so both
+have to stay until that replica has had time to notice and to write the newest again."""
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=utc)
 
 
@@ -86,7 +82,12 @@ class Seal:
 
 def journal_topic(service: str) -> Topic:
     """The topic of a service's journal. It is not part of the published language."""
-    return Topic(f"care.{service}.journal", PARTITIONS)
+    return Topic(
+        f"care.{service}.journal",
+        cleanup="compact",
+        message_bytes_max=JOURNAL_MESSAGE_BYTES,
+        compaction_lag_ms=COMPACTION_LAG_MS,
+    )
 
 
 class KafkaJournal:

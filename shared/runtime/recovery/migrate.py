@@ -18,19 +18,16 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pymongo import UpdateOne
 
-from shared.contracts.event import PARTITIONS, Topic
+from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import ConfigurationError, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import (
-    MAX_MESSAGE_BYTES,
-    ensure_topics,
-    partition_counts,
-    unavailable,
-)
-from shared.runtime.kafka.startup_checks import end_offsets, remember_topics
+from shared.runtime.kafka.identity import kept_by
+from shared.runtime.kafka.producer import unavailable
+from shared.runtime.kafka.startup_checks import end_offsets, remember_topics, topic_ids
+from shared.runtime.kafka.topics import ensure_topics, partition_counts
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.retry import Backoff
@@ -202,14 +199,18 @@ async def _messages(
 
 async def _set_to_end(kafka: KafkaConnection, topic: Topic, party: Party) -> None:
     """Set a service's offsets to the end, store how far the topic reaches, and assign its records to buckets again."""
-    ends = await end_offsets(kafka, [topic])
+    ends, ids = await end_offsets(kafka, [topic]), await topic_ids(kafka, [topic.name])
+    store_id = (await kept_by(party.store)).store_id
     if topic.name in party.inputs:
         async with _reading(kafka, party.name) as consumer:
-            places = {TopicPartition(topic.name, n): end for n, end in enumerate(ends[topic.name])}
+            places = {
+                TopicPartition(topic.name, n): (end, store_id)
+                for n, end in enumerate(ends[topic.name])
+            }
             consumer.assign(list(places))
             await consumer.commit(places)
     if topic.name in party.inputs or topic.name == f"care.{party.name}":
-        await remember_topics(party.store, [topic], ends)
+        await remember_topics(party.store, [topic], ends, ids)
     with translated():
         records, writes = party.store.collection("records"), list[UpdateOne]()
         async for document in records.find({}, {"bucket": 1}):

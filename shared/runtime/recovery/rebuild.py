@@ -19,13 +19,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import TOPICS, EnvelopeError, Topic, read_envelope
+from shared.contracts.event import EnvelopeError, read_envelope
+from shared.contracts.topics import TOPICS, Topic
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.identity import adopt
 from shared.runtime.kafka.producer import read_tail, unavailable
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import read_journal
@@ -97,7 +99,8 @@ async def rebuild(
     for document in newest.values():
         _prepare(document)
     await _swap_in(store, newest)
-    await rewind(kafka, service, [TOPICS[name] for name in inputs])
+    store_id = await adopt(kafka, store)
+    await rewind(kafka, service, [TOPICS[name] for name in inputs], store_id)
     blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
     return Rebuilt(len(newest), from_journal, state_hash(newest.values()), blocked)
@@ -201,15 +204,19 @@ async def check_numbers(
         )
 
 
-async def rewind(kafka: KafkaConnection, group: str, topics: Iterable[Topic]) -> None:
-    """Set the committed offsets of a stopped group back to the beginning of its topics."""
+async def rewind(
+    kafka: KafkaConnection, group: str, topics: Iterable[Topic], store_id: str
+) -> None:
+    """Set the committed offsets of a stopped group back to the beginning of its topics, in the name of this store."""
     consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
         partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]
         consumer.assign(partitions)
         beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
-        await consumer.commit(beginnings)
+        await consumer.commit(
+            {partition: (offset, store_id) for partition, offset in beginnings.items()}
+        )
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:

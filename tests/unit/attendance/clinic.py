@@ -13,7 +13,8 @@ from httpx2 import ASGITransport, AsyncClient, Response
 
 from services.attendance.app import SERVICE
 from shared.contracts import intake
-from shared.contracts.event import CATALOGUE, PARTITIONS, Event
+from shared.contracts.event import CATALOGUE, Event
+from shared.contracts.topics import PARTITIONS
 from shared.decision import Cause, Decision, State
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core.reactor import Reactor

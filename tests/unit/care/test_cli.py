@@ -62,7 +62,10 @@ def test_these_are_the_commands() -> None:
         "dead-letters resume",
         "dead-letters show",
         "rebuild",
+        "topics adopt",
+        "topics check",
         "topics migrate",
+        "topics repair",
         "events tail",
     }
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demo.quiet import Flow, NeverQuiet, Quiet
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 HEARS: Mapping[str, Sequence[str]] = {

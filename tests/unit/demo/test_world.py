@@ -15,7 +15,7 @@ from demo.client import Answer, Client, NoAnswer
 from demo.quiet import TopicEnds
 from demo.services import DemoError
 from demo.world import Staff, World
-from shared.contracts.event import PARTITIONS, TOPICS
+from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.issuer import LocalIssuer
 
 BEGIN = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)

@@ -15,7 +15,8 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from pydantic import Field
 
-from shared.contracts.event import CATALOGUE, PARTITIONS, Envelope, Event
+from shared.contracts.event import CATALOGUE, Envelope, Event
+from shared.contracts.topics import PARTITIONS
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Refused, Unavailable
 from shared.runtime.clock import Clock

@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.event import PARTITIONS
+from shared.contracts.topics import PARTITIONS
 from shared.errors import Refused
 from shared.runtime.clock import Clock
 from shared.runtime.core.reactor import Reactor

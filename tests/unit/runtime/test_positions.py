@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.runtime.kafka.positions import (
     Gap,
+    Noted,
     PositionLost,
     Positions,
     end_offsets,
@@ -76,9 +77,22 @@ class Client:
         return {partition: self.ends[partition] for partition in partitions}
 
 
+async def nothing_noted() -> Mapping[str, int]:
+    return {}
+
+
+def noting(**offsets: int) -> Noted:
+    """A store whose note says these next offsets of partitions of the first topic, by `p1`, `p2`."""
+
+    async def noted() -> Mapping[str, int]:
+        return {f"{INTAKE}/{name[1:]}": offset for name, offset in offsets.items()}
+
+    return noted
+
+
 @pytest.fixture
 def positions() -> Positions:
-    return Positions([INTAKE, PLANS])
+    return Positions([INTAKE, PLANS], nothing_noted)
 
 
 async def reached(positions: Positions, client: Client, tp: TopicPartition, offset: int) -> None:
@@ -102,6 +116,38 @@ async def test_a_partition_begins_where_the_group_has_committed(
     client.beginnings[ONE] = beginning
     await positions.learn(client, [ONE])
     assert positions.next_offsets([ONE]) == {"care.intake/1": expected}
+
+
+@pytest.mark.parametrize(
+    ("committed", "noted", "expected", "sought"),
+    [
+        (9, 4, 4, {ONE: 4}),
+        (9, 9, 9, {}),
+        (4, 9, 4, {}),
+        (None, 9, 0, {}),
+        (9, 0, 0, {ONE: 0}),
+    ],
+    ids=["set forward", "together", "behind the note", "never committed", "all of it skipped"],
+)
+async def test_a_partition_begins_at_the_lower_of_committed_offset_and_note(
+    committed: int | None, noted: int, expected: int, sought: Mapping[TopicPartition, int]
+) -> None:
+    positions = Positions([INTAKE], noting(p1=noted))
+    await positions.learn(Client(ONE, committed=committed), [ONE])
+    assert positions.next_offsets([ONE]) == {"care.intake/1": expected}
+    assert positions.take_behind() == sought
+    assert positions.take_behind() == {}, "it is sought once"
+
+
+async def test_messages_behind_a_skip_wait_and_are_no_gap() -> None:
+    positions = Positions([INTAKE], noting(p1=4))
+    client = Client(ONE, TWO, committed=9)
+    client.ends |= {ONE: 20, TWO: 20}
+    found, gaps = await positions.without_gaps(client, [*batch(ONE, 9, 10), *batch(TWO, 9, 10)])
+    assert ([(m.topic, m.partition) for m in found], gaps) == ([(INTAKE, TWO.partition)] * 2, [])
+    assert positions.take_behind() == {ONE: 4}
+    found, gaps = await positions.without_gaps(client, batch(ONE, 4, 5))
+    assert ([m.offset for m in found], gaps) == ([4, 5], [])
 
 
 async def test_a_position_that_a_batch_has_reached_meanwhile_stays(positions: Positions) -> None:
@@ -168,7 +214,7 @@ async def test_what_comes_again_passes(positions: Positions) -> None:
 async def test_every_message_passes_in_order_whatever_the_gaps_are(holes: list[int]) -> None:
     """Offsets with any holes, each batch fetched from where the positions say: all arrive, each once."""
     offsets = [sum(holes[:n]) + n for n in range(1, len(holes) + 1)]
-    client, positions = Client(ONE, end=offsets[-1] + 1), Positions([INTAKE])
+    client, positions = Client(ONE, end=offsets[-1] + 1), Positions([INTAKE], nothing_noted)
     arrived: list[int] = []
     at = 0
     for _ in range(2 * len(offsets)):

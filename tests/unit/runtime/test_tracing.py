@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from chaos.simulation.broker import Group, Log, Member
 from services.followup.app import SERVICE as FOLLOWUP
 from services.intake.app import SERVICE as INTAKE
-from shared.contracts.event import PARTITIONS, TOPICS, Topic
+from shared.contracts.topics import PARTITIONS, TOPICS, Topic
 from shared.errors import ConfigurationError, Unavailable
 from shared.runtime import service as service_module
 from shared.runtime import tracing as tracing_module

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from shared.contracts.event import CATALOGUE, PARTITIONS, Event
+from shared.contracts.event import CATALOGUE, Event
+from shared.contracts.topics import PARTITIONS
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
 from shared.errors import Unavailable
 from shared.runtime.core.deadlines import Deadlines, due_for

@@ -1,0 +1,94 @@
+"""The topic watch: checks every few seconds that topics, cluster and consumer group are still the service's own.
+
+It also notes in the store how far the service has come, because that has the same rhythm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from shared.contracts.topics import Topic
+from shared.errors import ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.core.relay import Relay
+from shared.runtime.core.store import Store
+from shared.runtime.kafka import identity, startup_checks
+from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.topics import check_settings
+from shared.runtime.logs import log
+from shared.runtime.retry import Backoff
+
+
+class TopicWatch:
+    """Runs beside the consumer of one replica."""
+
+    def __init__(
+        self,
+        kafka: KafkaConnection,
+        group: str,
+        topics: Sequence[Topic],
+        store: Store,
+        relay: Relay,
+        consumer: Consumer,
+        every_seconds: float,
+    ) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._topics = topics
+        """All topics that the service writes or reads; a journal has settings, and nothing is consumed from it."""
+        self._consumed = [topic for topic in topics if topic.cleanup == "delete"]
+        self._store = store
+        self._relay = relay
+        self._consumer = consumer
+        self._every_seconds = every_seconds
+        self._reached = True
+        self._differs: TopicSettingsDiffer | None = None
+
+    def reasons(self) -> list[str]:
+        """Why the replica is not ready, as far as this watch knows."""
+        reasons = [] if self._reached else ["topics-waiting"]
+        return reasons if self._differs is None else [*reasons, self._differs.code]
+
+    async def run(self, refuse: Callable[[ConfigurationError], None]) -> None:
+        """Look until something has changed for good; `refuse` then stops the replica."""
+        backoff = Backoff()
+        while True:
+            if self._reached:
+                await asyncio.sleep(self._every_seconds)
+            else:
+                await backoff.pause()
+            try:
+                await self._look()
+            except Unavailable as error:
+                # Without events to publish, no other part would notice that Kafka is away.
+                self._reached = False
+                log.warning("topics.waiting", error_code=error.code)
+            except ConfigurationError as error:
+                refuse(error)
+                return
+            else:
+                self._reached = True
+                backoff.reset()
+
+    async def _look(self) -> None:
+        await startup_checks.check_partitions(self._kafka, self._consumed)
+        await startup_checks.check_topics(self._kafka, self._consumed, self._store)
+        await identity.verify(self._kafka, self._group, self._store)
+        await self._compare_settings()
+        await self._consumer.note_positions()
+
+    async def _compare_settings(self) -> None:
+        """Publish nothing while a topic may lose it: events wait in their outboxes until an operator repairs it."""
+        try:
+            await check_settings(self._kafka, self._topics)
+        except TopicSettingsDiffer as differs:
+            if self._differs is None:
+                log.critical("topics.settings_differ", error_code=differs.code)
+                self._relay.pause()
+            self._differs = differs
+        else:
+            if self._differs is not None:
+                log.warning("topics.settings_repaired")
+                self._relay.resume()
+            self._differs = None
