@@ -212,6 +212,9 @@ class Runtime:
         await startup_checks.check(
             settings, self._topic, inputs, self.store, settings.kafka_replication
         )
+        self.consumer.reader.numbers_before = await startup_checks.numbers_before(
+            inputs, self.store
+        )
         if self._journal is not None:
             await ensure_topics(
                 settings,

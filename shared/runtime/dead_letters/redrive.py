@@ -266,7 +266,7 @@ class Redriver:
     async def discard(self, dead_letter_id: str, who: Who) -> Document:
         """Give a dead letter no effect, so that its stream goes on. Only the head of a stream can be discarded.
 
-        Its number counts as applied from then on; a deadline is disarmed.
+        When it comes again it is known, and what was applied of its stream stays; a deadline is disarmed.
         """
         async with self._one_at_a_time:
             dead_letter = await self._open(dead_letter_id)
@@ -283,11 +283,7 @@ class Redriver:
             status = DISCARDED
             if stream is not None:
                 [outcome] = await self._reactor.submit([self._discarding(dead_letter)])
-                # In a sequence conflict the number itself was applied, with the other id.
-                if (
-                    outcome.status is OutcomeStatus.DUPLICATE
-                    and dead_letter.reason != "sequence-conflict"
-                ):
+                if outcome.status is OutcomeStatus.DUPLICATE:
                     status = ALREADY_APPLIED
             await self._finish(dead_letter, status, who)
             log.warning("redrive.discarded", subject=dead_letter.subject, reason=who.why)

@@ -5,7 +5,7 @@ They run before a service consumes or publishes anything; the checks on topics a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -84,6 +84,21 @@ async def remember_topics(
         await store.set_metadata(
             f"topic:{topic.name}", {"incarnation": topic.incarnation, "ends": ends[topic.name]}
         )
+
+
+async def remember_numbers(store: Store, topic: Topic, before: Sequence[int]) -> None:
+    """Store how high the numbers were, per partition, before the topic was made again without its messages."""
+    await store.set_metadata(f"topic:{topic.name}", {"numbers_before": list(before)})
+
+
+async def numbers_before(topics: Iterable[Topic], store: Store) -> dict[tuple[str, int], int]:
+    """What `remember_numbers` has stored, by topic and partition; nothing for a topic with its whole history."""
+    found: dict[tuple[str, int], int] = {}
+    for topic in topics:
+        metadata = await store.metadata(f"topic:{topic.name}")
+        numbers: Sequence[int] = metadata.get("numbers_before", ())
+        found |= {(topic.name, n): number for n, number in enumerate(numbers) if number}
+    return found
 
 
 async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:
