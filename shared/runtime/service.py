@@ -30,6 +30,7 @@ from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
+from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.openapi import describe
@@ -125,6 +126,7 @@ class Runtime:
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
+        self.streams = Streams(self.store, self.dead_letters)
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
         self._tracing = tracing
         if tracing is not None:

@@ -105,6 +105,8 @@ class DeadLetter:
     """The places in the code that the error came through."""
     attempts: int = 1
     """How often a rule has failed on it; 0 while it only waits behind another."""
+    missed_in: str | None = None
+    """The stream in which it was missed; None for all others, and when it has been lined up there after all."""
     edited: Edited | None = None
     closed: Closed | None = None
 
@@ -162,6 +164,8 @@ class DeadLetter:
             **self.failure(),
             **_original_fields(self.original),
         }
+        if self.missed_in is not None:
+            document["missed_in"] = self.missed_in
         if self.edited is not None:
             document["edited"] = edited_document(self.edited)
         if self.closed is not None:
@@ -194,6 +198,7 @@ class DeadLetter:
             exception=document["exception"],
             where=document["where"],
             attempts=document["attempts"],
+            missed_in=document.get("missed_in"),
             edited=None
             if edited is None
             else Edited(_bytes(edited.get("data")), edited["at"], edited["by"], edited["why"]),
@@ -352,10 +357,12 @@ def set_aside(work: Work, outcome: Outcome, record: Record, wall: datetime) -> D
     assert work.original is not None
     reason = outcome.reason or "decision-raised"
     stream = DEADLINES if work.stream is None else work.stream.name
+    missed = outcome.status is OutcomeStatus.SET_ASIDE
     return DeadLetter(
         original=work.original(record),
         subject=work.subject,
-        stream=None if outcome.status is OutcomeStatus.SET_ASIDE else stream,
+        stream=None if missed else stream,
+        missed_in=stream if missed else None,
         sequence=0 if work.stream is None else work.stream.sequence,
         reason=reason,
         exception=outcome.exception,

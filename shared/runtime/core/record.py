@@ -451,6 +451,12 @@ class Record:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
 
+    def set_back(self, stream: str, number: int) -> None:
+        """Take a number for the last one applied of a stream; what was applied after it counts as discarded."""
+        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number)
+        self.new_streams.add(stream)
+        self.touched = True
+
     def unblock(self, stream: str) -> None:
         """Let a stream go on. Call it only when a look after this record was loaded found no other open dead letter."""
         if self.blocked.pop(stream, None) is not None:

@@ -60,6 +60,7 @@ def test_these_are_the_commands() -> None:
         "dead-letters preview",
         "dead-letters redrive",
         "dead-letters resume",
+        "dead-letters set-back",
         "dead-letters show",
         "rebuild",
         "topics migrate",
