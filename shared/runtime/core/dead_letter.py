@@ -59,6 +59,7 @@ REASONS: Final = {
     "sequence-conflict": "The same number came before with another id: two histories of one subject.",
     "sequence-impossible": "Its number is higher than its place on the topic allows: it is not its publisher's.",
     "sequence-missed": "Later items of its stream were applied and this one never was: one of them took its number.",
+    "other-facility": "Its facility is not the one that the record belongs to.",
     STREAM_BLOCKED: "An earlier item of the same stream is blocked; this one waits behind it.",
 }
 """Why an item became a dead letter. The first seven and `sequence-missed` have no place in an order; the others block

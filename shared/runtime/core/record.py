@@ -256,9 +256,15 @@ class Record:
         if place is inbox.Place.CONFLICTING:
             conflict = Outcome(OutcomeStatus.CONFLICTING, reason="sequence-conflict")
             return self._block(work, conflict)
+        reason = None
         if stream.sequence > stream.sequence_max:
-            return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason="sequence-impossible"))
-        return None
+            reason = "sequence-impossible"
+        elif self.facility_id and work.facility_id != self.facility_id:
+            # The first item decides whose the record is; nobody else's may change it from then on.
+            reason = "other-facility"
+        if reason is None:
+            return None
+        return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=reason))
 
     def _check_command(self, work: Work) -> Outcome | None:
         """Answer a command without running its rule: wrong facility, repeated idempotency key, or stale If-Match."""
