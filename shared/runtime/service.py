@@ -211,9 +211,10 @@ class Runtime:
         await self.dead_letters.start()
         inputs = [TOPICS[name] for name in self.service.reactions.topics]
         settings = self.settings
-        await startup_checks.check(
+        foreign = await startup_checks.check(
             settings, self._topic, inputs, self.store, settings.kafka_replication
         )
+        self.metrics.foreign_messages.inc(foreign)
         self.consumer.reader.numbers_before = await startup_checks.numbers_before(
             inputs, self.store
         )

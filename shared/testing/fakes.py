@@ -141,6 +141,9 @@ class MemoryStore:
         self.disk = disk or Disk()
         self.seam = seam or Seam()
 
+    def keeps(self, subject: str) -> bool:
+        return subject.partition("/")[0] in self._kinds
+
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)
         [found] = await self.seam.call("load", [lambda: self._load(wanted)])

@@ -11,12 +11,13 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import EnvelopeError, Topic, read_envelope
+from shared.contracts.event import Topic
 from shared.errors import SequenceConflict, TopicMismatch
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
+from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import ensure_topics, partition_counts, read_tail, unavailable
+from shared.runtime.kafka.producer import ensure_topics, partition_counts, unavailable
 
 TAIL_MESSAGES: Final = 50
 """How many messages at the end of each partition `check_numbering` reads."""
@@ -24,15 +25,17 @@ TAIL_MESSAGES: Final = 50
 
 async def check(
     kafka: KafkaConnection, own: Topic, inputs: Iterable[Topic], store: Store, replication: int
-) -> None:
+) -> int:
     """Create missing topics, and compare all of them and the store with what this service remembers.
+
+    Returns how many messages at the end of the service's own topic are not its own.
 
     Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
     topics = [own, *inputs]
     await ensure_topics(kafka, topics, replication)
     await check_topics(kafka, topics, store)
-    await check_numbering(kafka, own, store)
+    return await check_numbering(kafka, own, store)
 
 
 async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
@@ -116,31 +119,25 @@ async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[s
     return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
 
 
-async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> None:
-    """Raises `SequenceConflict` when the service's own topic is ahead of its store.
+async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> int:
+    """Returns how many messages at the end of the service's own topic are not its own; they are ignored.
 
-    A save always comes before its publish, so the store was then lost or restored from an older backup. Publishing
-    would give sequence numbers that are taken to other events.
+    A save always comes before its publish, so a topic that is ahead of the store means that the store was lost or
+    restored from an older backup. Publishing would give sequence numbers that are taken to other events.
+
+    Raises `SequenceConflict` for that.
     """
-    _, messages = await read_tail(kafka, own, TAIL_MESSAGES)
-    published: dict[str, int] = {}
-    for message in messages:
-        try:
-            envelope = read_envelope(message.headers, message.key)
-        except EnvelopeError:
-            continue  # not ours: every event of ours has an envelope
-        if envelope.source != own.name:
-            continue  # another publisher's, on our topic: consumers set it aside
-        published[envelope.subject] = max(published.get(envelope.subject, 0), envelope.sequence)
-    records = await store.load(published)
+    found = await own_topic.published(kafka, own, store, TAIL_MESSAGES)
+    last = {subject: event for subject, event in found.last.items() if store.keeps(subject)}
+    records = await store.load(last)
     ahead = [
-        subject
-        for subject, sequence in published.items()
-        if records[subject].next_sequence <= sequence
+        event for subject, event in last.items() if records[subject].next_sequence <= event.sequence
     ]
     if ahead:
+        own_topic.log_ahead(own, ahead)
         raise SequenceConflict(
             "sequence-conflict",
             f"{own.name} is ahead of the store for {len(ahead)} subjects: the store is older than its topic.",
-            hint="Restore the latest store, or rebuild it from the topics. See the runbook.",
+            hint="Restore the latest store, or rebuild it from its journal. See the runbook.",
         )
+    return found.foreign + len(found.last) - len(last)
