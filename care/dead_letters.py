@@ -207,6 +207,53 @@ def discard(
     typer.echo(f"{dead_letter} is {done['status']}.")
 
 
+@app.command(
+    "set-back", epilog="Example: `care dead-letters set-back plans SUBJECT intake 4 --preview`"
+)
+def set_back(
+    service: ServiceName,
+    subject: Annotated[str, typer.Argument(help="The record, such as episode/….")],
+    stream: Annotated[str, typer.Argument(help="The stream, as the dead letters name it.")],
+    number: Annotated[int, typer.Argument(min=0, help="The last number of it that was right.")],
+    why: Annotated[
+        str | None, typer.Option("--why", help="A reason code for the audit; no free text.")
+    ] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what would happen.")
+    ] = False,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Set a stream back to before a number that was not its publisher's. Redrive what it lines up."""
+    if preview == (why is not None):
+        raise typer.BadParameter("give exactly one of --preview and --why")
+    body: dict[str, Any] = {"subject": subject, "stream": stream, "number": number}
+    operations = Operations(service, url, token)
+    if preview:
+        found = operations.post("/ops/streams/preview", body)
+    else:
+        found = operations.post("/ops/streams/set-back", body | {"why": why})
+    if json:
+        as_json(found)
+        return
+    entries(
+        [
+            (
+                f"{found['subject']} {found['stream']}",
+                {
+                    "applied up to": f"#{found['was']}",
+                    "set back to": f"#{found['number']}",
+                    "discarded": ", ".join(f"#{n}" for n in found["discarded"]),
+                    "lined up": "\n".join(
+                        f"{_number(row)} {row['id']}" for row in found["lined_up"]
+                    ),
+                },
+            )
+        ]
+    )
+
+
 @app.command(epilog="Example: `care dead-letters edit plans ID corrected.json --why typing-error`")
 def edit(
     service: ServiceName,

@@ -1,7 +1,9 @@
-"""`care topics`: compare topics with the catalogue, repair and migrate them, and say which Kafka a store belongs to."""
+"""`care topics`: check, repair and migrate topics, adopt a store, and disown events on a topic."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -140,6 +142,45 @@ def migrate_command(
     with failures():
         count = asyncio.run(_migrate(TOPICS[topic], ServiceSettings()))
     typer.echo(f"{topic} has {count} records. Start the services.")
+
+
+@app.command(
+    "disown",
+    epilog="Example: `MONGO_URI=… care topics disown care.intake EVENT_ID --why never-ours`",
+)
+def disown_command(
+    topic: Annotated[str, typer.Argument(help=f"The topic: {', '.join(TOPIC_NAMES)}.")],
+    event_ids: Annotated[list[str], typer.Argument(help="The ids of the events.")],
+    why: Annotated[str, typer.Option("--why", help="A reason code; no free text.")],
+) -> None:
+    """Name events on a service's topic that it never published, so that it starts and can be rebuilt."""
+    if topic not in TOPIC_NAMES:
+        raise typer.BadParameter(f"choose one of {', '.join(TOPIC_NAMES)}", param_hint="TOPIC")
+    if not re.fullmatch("[a-z0-9-]{3,60}", why):
+        raise typer.BadParameter("give a code, such as never-ours", param_hint="--why")
+    for event_id in event_ids:
+        if not re.fullmatch("[0-9a-f-]{36}", event_id):
+            raise typer.BadParameter("give the ids that `topic.ahead` names", param_hint="EVENT_ID")
+    import asyncio
+
+    from shared.runtime.settings import ServiceSettings
+
+    with failures():
+        asyncio.run(_disown(topic.removeprefix("care."), event_ids, why, ServiceSettings()))
+    typer.echo(f"{len(event_ids)} events on {topic} are not its service's. Start it.")
+
+
+async def _disown(
+    service: str, event_ids: Sequence[str], why: str, settings: ServiceSettings
+) -> None:
+    from shared.runtime.core.store import MongoStore
+    from shared.runtime.kafka.own_topic import disown
+
+    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{service}", {})
+    try:
+        await disown(store, event_ids, why)
+    finally:
+        await store.close()
 
 
 async def _migrate(topic: Topic, settings: ServiceSettings) -> int:

@@ -42,7 +42,7 @@ class Parts:
     relay: type[Relay] = Relay
     reactor: type[Reactor] = Reactor
     consumer: type[Consumer] = Consumer
-    check_numbering: Callable[[KafkaConnection, Topic, Store], Awaitable[None]] = (
+    check_numbering: Callable[[KafkaConnection, Topic, Store], Awaitable[int]] = (
         startup_checks.check_numbering
     )
 

@@ -22,7 +22,7 @@ from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.record import CommandKey, Work
-from shared.runtime.kafka import startup_checks
+from shared.runtime.kafka import own_topic
 from shared.testing.fakes import Disk, MemoryStore
 
 FACILITY: Final = "harbor-iop"
@@ -224,7 +224,7 @@ class World:
         for replica in self.replicas:
             replica.kill()
         newest, self.disk = self.disk, backup
-        with patch.object(startup_checks, "read_tail", self._tail):
+        with patch.object(own_topic, "read_tail", self._tail):
             try:
                 await self.parts.check_numbering(
                     KafkaConnection(), Topic(toy.OWN), MemoryStore(toy.KINDS, backup)

@@ -42,6 +42,11 @@ class Metrics:
             ("source",),
             registry=r,
         )
+        self.foreign_messages = Counter(
+            "care_foreign_messages_total",
+            "Messages at the end of the service's own topic that it did not publish, as found at a start.",
+            registry=r,
+        )
         self.offset_gaps = Counter(
             "care_offset_gaps_total",
             "Offsets that the client skipped and had to fetch again.",

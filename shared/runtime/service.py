@@ -31,6 +31,7 @@ from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
+from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.openapi import describe
@@ -128,6 +129,7 @@ class Runtime:
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
+        self.streams = Streams(self.store, self.dead_letters)
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
         self._tracing = tracing
         if tracing is not None:
@@ -228,7 +230,13 @@ class Runtime:
         await self.dead_letters.start()
         settings = self.settings
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
-        await startup_checks.check(settings, self._topics, self.store, settings.kafka_replication)
+        foreign = await startup_checks.check(
+            settings, self._topics, self.store, settings.kafka_replication
+        )
+        self.metrics.foreign_messages.inc(foreign)
+        self.consumer.reader.numbers_before = await startup_checks.numbers_before(
+            self._topics[1:], self.store
+        )
         await ensure_topics(settings, self._journal_topics, settings.kafka_replication)
         await check_settings(settings, self._journal_topics)
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)

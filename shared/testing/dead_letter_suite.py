@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -130,6 +131,38 @@ class DeadLettersSuite:
         await store.add_dead_letters([head])  # its message is read once more
         assert await dead_letters.get(head.id) == closed
         assert await dead_letters.get(derive_id("nobody")) is None
+
+    async def test_what_was_missed_is_no_part_of_its_stream_until_it_is_lined_up(
+        self, store: Store, dead_letters: DeadLetters
+    ) -> None:
+        added = await self._added(store)
+        missed = [
+            replace(
+                dead_letter(self.ONE, None, number, "sequence-missed", wall=STORED_WALL),
+                missed_in="intake",
+            )
+            for number in (6, 2, 5)
+        ]
+        await store.add_dead_letters(missed)
+        stream = (self.ONE, "intake")
+        assert [one.sequence for one in await dead_letters.stream(stream, 10)] == [3, 4]
+        found = await dead_letters.missed(stream, 2, 10)
+        assert [one.sequence for one in found] == [5, 6]
+        assert found[1] == missed[0]
+        assert len(await dead_letters.missed(stream, 0, 1)) == 1
+        assert await dead_letters.missed((self.ONE, "plans"), 0, 10) == []
+        for one in found:
+            await dead_letters.line_up(
+                replace(one, stream="intake", missed_in=None, reason="stream-blocked")
+            )
+        assert [one.sequence for one in await dead_letters.stream(stream, 10)] == [3, 4, 5, 6]
+        assert [one.sequence for one in await dead_letters.missed(stream, 0, 10)] == [2]
+        assert await dead_letters.streams({"reason": "stream-blocked"}, 10) == [stream]
+        await dead_letters.close(added[0].id, "redriven", Closed(STORED_WALL, "someone", "done"))
+        await dead_letters.line_up(replace(added[0], stream="plans"))
+        closed = await dead_letters.get(added[0].id)
+        assert closed is not None
+        assert closed.stream == "intake", "a closed one stays as it is"
 
     async def test_an_audit_entry_is_begun_and_completed(
         self, store: Store, dead_letters: DeadLetters

@@ -43,6 +43,7 @@ from shared.runtime.dead_letters.store import (
     StreamKey,
     grouped,
     id_before,
+    lined_up,
     page_of_rows,
     stream_of,
 )
@@ -139,6 +140,9 @@ class MemoryStore:
         self._journaled = journaled
         self.disk = disk or Disk()
         self.seam = seam or Seam()
+
+    def keeps(self, subject: str) -> bool:
+        return subject.partition("/")[0] in self._kinds
 
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)
@@ -332,9 +336,7 @@ class MemoryDeadLetters:
     async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
         wanted = {"subject": stream[0], "stream": stream[1], "status": OPEN}
         [found] = await self.seam.call("stream", [lambda: self._find(wanted)])
-        return sorted(
-            found, key=lambda one: (one.sequence, one.first_seen, one.original.document_id)
-        )[:limit]
+        return _in_order(found)[:limit]
 
     async def count_behind(self, dead_letter: DeadLetter) -> int:
         stream, sequence = stream_of(dead_letter), dead_letter.sequence or 0
@@ -358,6 +360,14 @@ class MemoryDeadLetters:
     async def close(self, dead_letter_id: str, status: str, closed: Closed) -> None:
         values = {"status": status, "closed": closed_document(closed)}
         await self._change("close", dead_letter_id, values)
+
+    async def missed(self, stream: StreamKey, number: int, limit: int) -> list[DeadLetter]:
+        wanted = {"subject": stream[0], "missed_in": stream[1], "status": OPEN}
+        [found] = await self.seam.call("missed", [lambda: self._find(wanted)])
+        return _in_order(one for one in found if (one.sequence or 0) > number)[:limit]
+
+    async def line_up(self, dead_letter: DeadLetter) -> None:
+        await self._change("line_up", dead_letter.id, lined_up(dead_letter))
 
     async def edit(self, dead_letter_id: str, edited: Edited) -> None:
         await self._change("edit", dead_letter_id, {"edited": edited_document(edited)})
@@ -399,6 +409,14 @@ class MemoryDeadLetters:
                 self.disk.dead_letters[document["_id"]] = encoded(document | dict(values) | more)
 
         await self.seam.call(call, [change])
+
+
+def _in_order(dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """As they have to be redriven."""
+    return sorted(
+        dead_letters,
+        key=lambda one: (one.sequence or 0, one.first_seen, one.original.document_id),
+    )
 
 
 class CarefulStore(MemoryStore):

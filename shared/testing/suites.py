@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, Field
 
 from shared.contracts.topics import PARTITIONS
 from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
+from shared.runtime.core import inbox
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.partitions import partition_of
@@ -195,7 +196,8 @@ class StoreSuite:
         assert await store.save([record], WALL) == set()
         found = await self._one(store, name)
         assert found.state == state.arm("week:1", NOW + timedelta(days=1))
-        assert found.inbox == {"attendance|session/1": (7, "id-7")}
+        applied = inbox.with_applied(inbox.NOTHING, 7, "id-7")
+        assert found.inbox == {"attendance|session/1": applied}
         assert found.blocked == {"intake": "data-invalid"}
         assert found.facility_id == "harbor-iop"
         assert (found.version, found.revision, found.next_sequence) == (1, 1, 2)
@@ -228,7 +230,11 @@ class StoreSuite:
             await self._saved(store, name, step)
         found = await self._one(store, name)
         assert [item["sequence"] for item in found.outbox] == [1, 2, 3]
-        assert found.inbox == {"stream-1": (3, "id-3"), "stream-0": (2, "id-2")}
+        first = inbox.with_applied(inbox.NOTHING, 1, "id-1")
+        assert found.inbox == {
+            "stream-1": inbox.with_applied(first, 3, "id-3"),
+            "stream-0": inbox.with_applied(inbox.NOTHING, 2, "id-2"),
+        }
         assert found.version == len(found.outbox)
 
     async def test_only_the_last_commands_are_remembered(self, store: Store) -> None:

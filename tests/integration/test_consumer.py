@@ -27,7 +27,10 @@ from shared.devtools.stack import ServiceProcess, Stack, services
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.own_topic import disown
+from shared.runtime.kafka.startup_checks import check_numbering
 from shared.runtime.kafka.topics import ensure_topics
+from shared.runtime.recovery.rebuild import check_numbers
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
 from tests.integration.bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until
@@ -394,8 +397,25 @@ async def test_a_store_behind_its_own_topic_is_refused(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
     """Publishing would give numbers a second meaning."""
-    await bus.say(plans.ProgramGraduated.example(), f"episode/{uuid4()}", 3)
+    subject, cause = f"episode/{uuid4()}", str(uuid4())
+    ours = derive_id(cause, "care.plans", subject, "3")
+    await bus.say(plans.ProgramGraduated.example(), subject, 3, event_id=ours, causationid=cause)
     assert await _refusal(backend, prefix) == "sequence-conflict"
+    async with store_of(backend, prefix) as store:
+        await disown(store, [ours], "never-ours")
+        assert await check_numbering(backend.kafka, TOPICS["care.plans"], store) > 0
+
+
+async def test_another_publishers_events_on_its_own_topic_do_not_stop_a_service(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    """One of them made every later start refuse, and a rebuild as well."""
+    await bus.say(plans.ProgramGraduated.example(), f"episode/{uuid4()}", 1)
+    await bus.say(plans.ProgramGraduated.example(), f"episode/{uuid4()}", 10**17)
+    await bus.say(plans.ProgramGraduated.example(), f"group/{uuid4()}", 1)
+    async with store_of(backend, prefix) as store:
+        assert await check_numbering(backend.kafka, TOPICS["care.plans"], store) >= 3
+        await check_numbers(backend.kafka, TOPICS["care.plans"], store, {})
 
 
 async def test_a_topic_with_other_partitions_is_refused(backend: Backend, prefix: str) -> None:

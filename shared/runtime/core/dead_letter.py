@@ -26,7 +26,7 @@ from shared.runtime.core.original import (
     Original,
     Position,
 )
-from shared.runtime.core.record import DEADLINES, Outcome, Record, Work
+from shared.runtime.core.record import DEADLINES, Outcome, OutcomeStatus, Record, Work
 
 OPEN: Final = "open"
 REDRIVEN: Final = "redriven"
@@ -36,7 +36,7 @@ NOT_WANTED: Final = "not-wanted"
 STATUSES: Final = {
     OPEN: "It waits for an operator.",
     REDRIVEN: "The present rules took it.",
-    DISCARDED: "An operator gave it no effect; its number counts as applied.",
+    DISCARDED: "An operator gave it no effect; its stream goes on.",
     ALREADY_APPLIED: "It had been applied before: a repeat, or the dead letter of a save that lost a race.",
     NOT_WANTED: "The present version of the service does not subscribe to this type any more.",
 }
@@ -57,9 +57,13 @@ REASONS: Final = {
     "decision-raised": "The service's own rule failed on it.",
     "decision-refused": "The service's rule refused it.",
     "sequence-conflict": "The same number came before with another id: two histories of one subject.",
+    "sequence-impossible": "Its number is higher than its place on the topic allows: it is not its publisher's.",
+    "sequence-missed": "Later items of its stream were applied and this one never was: one of them took its number.",
+    "other-facility": "Its facility is not the one that the record belongs to.",
     STREAM_BLOCKED: "An earlier item of the same stream is blocked; this one waits behind it.",
 }
-"""Why an item became a dead letter. The first seven can't be put in order; the others block their stream."""
+"""Why an item became a dead letter. The first seven and `sequence-missed` have no place in an order; the others block
+their stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class DeadLetter:
     """The places in the code that the error came through."""
     attempts: int = 1
     """How often a rule has failed on it; 0 while it only waits behind another."""
+    missed_in: str | None = None
+    """The stream in which it was missed; None for all others, and when it has been lined up there after all."""
     edited: Edited | None = None
     closed: Closed | None = None
 
@@ -159,6 +165,8 @@ class DeadLetter:
             **self.failure(),
             **_original_fields(self.original),
         }
+        if self.missed_in is not None:
+            document["missed_in"] = self.missed_in
         if self.edited is not None:
             document["edited"] = edited_document(self.edited)
         if self.closed is not None:
@@ -191,6 +199,7 @@ class DeadLetter:
             exception=document["exception"],
             where=document["where"],
             attempts=document["attempts"],
+            missed_in=document.get("missed_in"),
             edited=None
             if edited is None
             else Edited(_bytes(edited.get("data")), edited["at"], edited["by"], edited["why"]),
@@ -341,14 +350,20 @@ def unreadable(
     )
 
 
-def blocked(work: Work, outcome: Outcome, record: Record, wall: datetime) -> DeadLetter:
-    """The dead letter of work that blocks its stream, or waits behind other work that does."""
+def set_aside(work: Work, outcome: Outcome, record: Record, wall: datetime) -> DeadLetter:
+    """The dead letter of work that could not be applied.
+
+    It blocks its stream, or waits behind other work that does; or it comes too late to have a place in the stream.
+    """
     assert work.original is not None
     reason = outcome.reason or "decision-raised"
+    stream = DEADLINES if work.stream is None else work.stream.name
+    missed = outcome.status is OutcomeStatus.SET_ASIDE
     return DeadLetter(
         original=work.original(record),
         subject=work.subject,
-        stream=DEADLINES if work.stream is None else work.stream.name,
+        stream=None if missed else stream,
+        missed_in=stream if missed else None,
         sequence=0 if work.stream is None else work.stream.sequence,
         reason=reason,
         exception=outcome.exception,

@@ -43,7 +43,7 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         facility_id=document["facility_id"],
         waiting=document.get("waiting"),
         handing=document.get("handing"),
-        inbox={stream: (last[0], last[1]) for stream, last in document["inbox"].items()},
+        inbox={stream: (one[0], one[1], one[2]) for stream, one in document["inbox"].items()},
         blocked=document["blocked"],
         commands={command["key"]: command for command in document.get("commands", ())},
         outbox=document.get("outbox", []),

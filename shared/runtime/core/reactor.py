@@ -45,7 +45,7 @@ RACES_MAX: Final = 20
 class _Batch:
     """Works that are decided and saved together, and which of them are still to do."""
 
-    __slots__ = ("numbered", "todo", "works")
+    __slots__ = ("cached", "numbered", "todo", "works")
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
@@ -57,6 +57,8 @@ class _Batch:
             work.stream is not None and work.redrive_options is None for work in works
         )
         """Events and handoffs only: the inbox finds their repeats, so that cached records will do."""
+        self.cached: set[str] = set()
+        """The subjects whose record came from the cache, so that the store may have a newer one."""
 
     def keep_only(self, subjects: Iterable[str]) -> None:
         """All others are saved."""
@@ -113,6 +115,7 @@ class Reactor:
     async def _load(self, batch: _Batch) -> dict[str, Record]:
         """The records of the batch: from the cache where it may be used, else from the store."""
         records = self._cache.get(batch.todo) if batch.numbered else {}
+        batch.cached = set(records)
         missing = [subject for subject in batch.todo if subject not in records]
         if missing:
             records |= await self._store.load(missing, commands=not batch.numbered)
@@ -121,14 +124,20 @@ class Reactor:
     async def _decide(self, batch: _Batch, records: dict[str, Record]) -> dict[int, Outcome]:
         """Run the rules in memory. Measuring a record costs as much as deciding, so that is done once, at the end.
 
-        A record that has become too large is loaded and decided once more, with a measurement after each decision:
-        that refuses the one decision that is too much.
+        Some are loaded and decided once more, with a measurement after each decision: a record that has become too
+        large, which refuses the one decision that is too much; and a cached one that does not change, because no save
+        would find out that an operator has changed its inbox meanwhile.
         """
         decided = self._fold(batch.works, batch.todo, records, measured=False)
-        large = [subject for subject in batch.todo if records[subject].outgrown()]
-        if large:
-            records |= await self._store.load(large, commands=not batch.numbered)
-            again = {subject: batch.todo[subject] for subject in large}
+        doubtful = [
+            subject
+            for subject in batch.todo
+            if records[subject].outgrown()
+            or (subject in batch.cached and not records[subject].touched)
+        ]
+        if doubtful:
+            records |= await self._store.load(doubtful, commands=not batch.numbered)
+            again = {subject: batch.todo[subject] for subject in doubtful}
             decided |= self._fold(batch.works, again, records, measured=True)
         return decided
 
@@ -176,7 +185,7 @@ class Reactor:
         """
         wall = datetime.now(UTC)
         return [
-            dead_letter.blocked(work, outcome, records[work.subject], wall)
+            dead_letter.set_aside(work, outcome, records[work.subject], wall)
             for index, outcome in decided.items()
             if outcome.status.is_failure
             and (work := works[index]).original is not None
@@ -303,7 +312,12 @@ class Reactor:
             now=datetime.fromisoformat(item["now"]),
             decide=decide,
             unreadable=unreadable,
-            stream=StreamPosition(f"{OWN_STREAM}{subject}", number, f"{item['cause_id']}#{number}"),
+            stream=StreamPosition(
+                f"{OWN_STREAM}{subject}",
+                number,
+                f"{item['cause_id']}#{number}",
+                window=1,  # its id follows from its number
+            ),
             traceparent=item.get("traceparent"),
             original=lambda _record: dead_letter.handoff_original(subject, item),
         )

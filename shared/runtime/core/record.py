@@ -25,7 +25,9 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
+from shared.runtime.core import inbox
 from shared.runtime.core.deadlines import Deadlines
+from shared.runtime.core.inbox import StreamInbox
 from shared.runtime.core.original import Original
 from shared.runtime.logs import where
 
@@ -35,6 +37,7 @@ COMMANDS_KEPT: Final = 64
 """How many answered commands a record remembers, newest first: more than fifty callers may retry at once."""
 DEADLINES_PER_SAVE: Final = 200
 DECIDE_ATTEMPTS: Final = 3
+SEQUENCE_MAX: Final = 2**63 - 1
 DEADLINES: Final = "deadlines"
 """The stream of a record's own deadlines."""
 
@@ -76,6 +79,10 @@ class StreamPosition:
     name: str
     sequence: int
     id: str
+    sequence_max: int = SEQUENCE_MAX
+    """The highest number that an item at this place of its topic can have."""
+    window: int = inbox.WINDOW
+    """How many items of this stream the inbox remembers with their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class CommandKey:
 class RedriveOptions:
     """Set on work that an operator redrives from the dead letters: it may pass the block on its own stream.
 
-    With `discard`, no rule runs: the item's number counts as applied, or the named deadline is disarmed.
+    With `discard`, no rule runs: the inbox remembers the item as discarded, or the named deadline is disarmed.
     """
 
     discard: bool = False
@@ -139,11 +146,13 @@ class OutcomeStatus(StrEnum):
     """It could not be applied: its stream stops at this record until an operator acts."""
     CONFLICTING = "conflicting"
     """Its number was applied before with another id: two histories of one stream. The stream stops."""
+    SET_ASIDE = "set-aside"
+    """It comes too late: later items were applied, and it never was. It does not stop its stream."""
     DISCARDED = "discarded"
-    """An operator gave it no effect; its number counts as applied."""
+    """An operator gave it no effect, so that its stream goes on."""
 
     def __init__(self, value: str) -> None:
-        self.is_failure: Final = value in ("blocked", "conflicting")
+        self.is_failure: Final = value in ("blocked", "conflicting", "set-aside")
         """The item becomes a dead letter. An attribute, not a property: it is read for every event."""
 
 
@@ -182,7 +191,7 @@ class Record:
     """Wall time since which events wait to be published; None when none do."""
     handing: datetime | None = None
     """Wall time since which handoffs wait to be applied; None when none do."""
-    inbox: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
+    inbox: dict[str, StreamInbox] = field(default_factory=dict[str, StreamInbox])
     blocked: dict[str, str] = field(default_factory=dict[str, str])
     commands: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     outbox: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -224,22 +233,38 @@ class Record:
 
     def _check_inbox(self, work: Work) -> Outcome | None:
         """Stop a numbered item that is a duplicate, that waits behind a blocked one, or that can't be used."""
-        if work.stream is not None:
-            number, known = self.inbox.get(work.stream.name, (0, ""))
-            conflicting = work.stream.sequence == number and work.stream.id != known
-            if work.stream.sequence <= number and not conflicting:
-                return DUPLICATE  # also on a blocked stream: only later items wait there
-            if work.stream.name in self.blocked and work.redrive_options is None:
-                # Touched, so that adding its dead letter and unblocking the stream can't miss each other.
-                self.touched = True
-                return Outcome(OutcomeStatus.BLOCKED, reason="stream-blocked")
-            if conflicting:
-                return self._block(
-                    work, Outcome(OutcomeStatus.CONFLICTING, reason="sequence-conflict")
-                )
-        if work.unreadable is not None:
+        stopped = None if work.stream is None else self._check_stream(work, work.stream)
+        if stopped is None and work.unreadable is not None:
             return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=work.unreadable))
-        return None
+        return stopped
+
+    def _check_stream(self, work: Work, stream: StreamPosition) -> Outcome | None:
+        applied, _, discarded = known = self.inbox.get(stream.name, inbox.NOTHING)
+        place = inbox.Place.NEXT
+        if stream.sequence <= applied or discarded:
+            place = inbox.place_of(known, stream.sequence, stream.id, stream.window)
+        if place is inbox.Place.REPEATED:
+            return DUPLICATE  # also on a blocked stream: only later items wait there
+        if place is inbox.Place.MISSED:
+            # Touched, so that it is judged on the record as it is stored and not on a cached one.
+            self.touched = True
+            return Outcome(OutcomeStatus.SET_ASIDE, reason="sequence-missed")
+        if stream.name in self.blocked and work.redrive_options is None:
+            # Touched, so that adding its dead letter and unblocking the stream can't miss each other.
+            self.touched = True
+            return Outcome(OutcomeStatus.BLOCKED, reason="stream-blocked")
+        if place is inbox.Place.CONFLICTING:
+            conflict = Outcome(OutcomeStatus.CONFLICTING, reason="sequence-conflict")
+            return self._block(work, conflict)
+        reason = None
+        if stream.sequence > stream.sequence_max:
+            reason = "sequence-impossible"
+        elif self.facility_id and work.facility_id != self.facility_id:
+            # The first item decides whose the record is; nobody else's may change it from then on.
+            reason = "other-facility"
+        if reason is None:
+            return None
+        return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=reason))
 
     def _check_command(self, work: Work) -> Outcome | None:
         """Answer a command without running its rule: wrong facility, repeated idempotency key, or stale If-Match."""
@@ -272,8 +297,12 @@ class Record:
         )
         self._accept(decision, cause, work, source)
         if work.stream is not None:
-            self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
-            self.new_streams.add(work.stream.name)
+            stream = work.stream
+            known = self.inbox.get(stream.name, inbox.NOTHING)
+            self.inbox[stream.name] = inbox.with_applied(
+                known, stream.sequence, stream.id, stream.window
+            )
+            self.new_streams.add(stream.name)
         outcome = Outcome(
             _APPLIED,
             answer=decision.answer,
@@ -397,7 +426,10 @@ class Record:
         return outcome
 
     def _discard(self, work: Work) -> Outcome | None:
-        """Count an item as applied without running its rule, so that the next one may follow."""
+        """Remember an item as discarded without running its rule, so that the next one may follow.
+
+        What was applied of its stream stays as it was: the item may have had a number that was not its own.
+        """
         options = work.redrive_options
         if options is None or not options.discard:
             return None
@@ -407,10 +439,13 @@ class Record:
             self.state = self.state.disarm(options.deadline)
             self.revision += 1
         else:
-            if work.stream.sequence <= self.inbox.get(work.stream.name, (0, ""))[0]:
+            stream = work.stream
+            known = self.inbox.get(stream.name, inbox.NOTHING)
+            place = inbox.place_of(known, stream.sequence, stream.id, stream.window)
+            if place is inbox.Place.REPEATED:
                 return DUPLICATE
-            self.inbox[work.stream.name] = (work.stream.sequence, work.stream.id)
-            self.new_streams.add(work.stream.name)
+            self.inbox[stream.name] = inbox.with_discarded(known, stream.sequence, stream.id)
+            self.new_streams.add(stream.name)
         self.touched = True
         return Outcome(
             OutcomeStatus.DISCARDED, revision=self.revision, sequence=self.next_sequence - 1
@@ -421,6 +456,12 @@ class Record:
         if self.touched:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
+
+    def set_back(self, stream: str, number: int) -> None:
+        """Take a number for the last one applied of a stream; what was applied after it counts as discarded."""
+        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number)
+        self.new_streams.add(stream)
+        self.touched = True
 
     def unblock(self, stream: str) -> None:
         """Let a stream go on. Call it only when a look after this record was loaded found no other open dead letter."""

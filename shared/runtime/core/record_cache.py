@@ -2,8 +2,8 @@
 
 A cached record may be behind the store, because another replica may have written since. That costs a lost race and
 another round, never a wrong write: optimistic locking guards every save by the version that it was decided on. Only
-numbered work (events, handoffs) uses the cache: the one outcome of such work that is not saved is "duplicate", and a
-duplicate in an older version is a duplicate in every later one. Commands, deadlines and queries read the store.
+numbered work (events, handoffs) uses the cache, and what does not change a cached record is decided again on the stored
+one. Commands, deadlines and queries read the store.
 """
 
 from __future__ import annotations

@@ -37,6 +37,10 @@ DUPLICATE_KEY: Final = 11000
 class Store(Protocol):
     """What the runtime asks of a store. Every method raises `Unavailable` when the store is away."""
 
+    def keeps(self, subject: str) -> bool:
+        """Whether the service has records about such a kind of subject."""
+        ...
+
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         """The records of these subjects; an unknown subject gives an empty record.
 
@@ -147,6 +151,9 @@ class MongoStore:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def keeps(self, subject: str) -> bool:
+        return subject.partition("/")[0] in self._kinds
 
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)

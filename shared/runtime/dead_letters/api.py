@@ -16,8 +16,10 @@ from shared.contracts.codes import UUID_PATTERN
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
 from shared.runtime.core.original import MessageOriginal
-from shared.runtime.dead_letters.redrive import Redriver, Who
+from shared.runtime.dead_letters.audit import Who
+from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import DeadLetters
+from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.dead_letters.view import view_of
 from shared.runtime.http.call import Body, Call, require_roles
 from shared.runtime.http.paging import After, Limit
@@ -57,6 +59,8 @@ class OperatedReplica(Protocol):
     def dead_letters(self) -> DeadLetters: ...
     @property
     def redriver(self) -> Redriver: ...
+    @property
+    def streams(self) -> Streams: ...
 
     def ensure_operable(self) -> None:
         """Raises `Unavailable` when dead letters can't be worked on."""
@@ -94,6 +98,20 @@ class Edit(Body):
 
     why: Why
     data: dict[str, Any]
+
+
+class StreamAt(Body):
+    """A stream of a record, as dead letters name it, and the last number of it that was right."""
+
+    subject: str = Field(pattern="^[a-z]+/[0-9a-f-]{36}$")
+    stream: str = Field(pattern=r"^[a-z]{1,40}(\|[a-z]+/[0-9a-f-]{36})?$")
+    number: int = Field(ge=0, lt=2**63)
+
+
+class SetBack(StreamAt):
+    """The same, with the reason for doing it."""
+
+    why: Why
 
 
 class Resume(Body):
@@ -199,6 +217,22 @@ async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict
     return await _redriver(call).edit(dead_letter_id, _data(body.data), _who(call, body.why))
 
 
+@router.post("/ops/streams/preview")
+async def preview_stream(call: Operator, body: StreamAt) -> dict[str, Any]:
+    """What setting a stream back would do: which numbers count as discarded, and what is lined up. Writes nothing."""
+    return await _streams(call).preview((body.subject, body.stream), body.number)
+
+
+@router.post("/ops/streams/set-back")
+async def set_back_stream(call: Operator, body: SetBack) -> dict[str, Any]:
+    """Take a number for the last one that was applied rightly, after a stranger's event had a number of this stream.
+
+    What was applied after it counts as discarded, and what was set aside meanwhile waits in the stream for a redrive.
+    """
+    who = _who(call, body.why)
+    return await _streams(call).set_back((body.subject, body.stream), body.number, who)
+
+
 @router.post("/ops/consumer/resume")
 async def resume(call: Operator, body: Resume) -> dict[str, Any]:
     """End the halt of this replica's consumer."""
@@ -222,6 +256,12 @@ def _redriver(call: Call) -> Redriver:
     replica = _replica(call)
     replica.ensure_operable()
     return replica.redriver
+
+
+def _streams(call: Call) -> Streams:
+    replica = _replica(call)
+    replica.ensure_operable()
+    return replica.streams
 
 
 def _who(call: Call, why: str) -> Who:

@@ -16,12 +16,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
-from uuid import uuid4
 
 from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES
-from shared.decision import derive_id
 from shared.errors import Invalid, Refused, Unavailable, Unknown
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import (
@@ -45,6 +43,7 @@ from shared.runtime.core.record import (
     published_types,
 )
 from shared.runtime.core.store import Document, Store
+from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.dead_letters.state_diff import changed_paths
 from shared.runtime.dead_letters.store import DeadLetters, StreamKey, stream_of
 from shared.runtime.dead_letters.view import view_of
@@ -64,14 +63,6 @@ _STATUS: Final = {
     OutcomeStatus.DISCARDED: DISCARDED,
 }
 """What a dead letter is closed as, by the outcome of its work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """The operator who acts, and why: a code, not free text."""
-
-    actor_id: str
-    why: str
 
 
 @dataclass(slots=True)
@@ -118,6 +109,7 @@ class Redriver:
         self._reactor = reactor
         self._reader = reader
         self._clock = clock
+        self._audit = Audit(dead_letters)
         self._one_at_a_time = asyncio.Lock()
 
     # --- preview -----------------------------------------------------------------------------------
@@ -189,11 +181,11 @@ class Redriver:
         """
         async with self._one_at_a_time:
             progress = Progress()
-            entry = await self._begin_audit("redrive", who, {"wanted": dict(wanted), "upto": upto})
+            entry = await self._audit.begin("redrive", who, {"wanted": dict(wanted), "upto": upto})
             try:
                 await self._ramp(self._in_order(wanted), who, progress, limit, upto)
             finally:
-                await self._end_audit(entry, progress.view())
+                await self._audit.end(entry, progress.view())
             return progress
 
     async def _ramp(
@@ -266,7 +258,7 @@ class Redriver:
     async def discard(self, dead_letter_id: str, who: Who) -> Document:
         """Give a dead letter no effect, so that its stream goes on. Only the head of a stream can be discarded.
 
-        Its number counts as applied from then on; a deadline is disarmed.
+        When it comes again it is known, and what was applied of its stream stays; a deadline is disarmed.
         """
         async with self._one_at_a_time:
             dead_letter = await self._open(dead_letter_id)
@@ -279,20 +271,16 @@ class Redriver:
                         "Something before it in its stream waits too; discarding this one would discard that silently.",
                         hint=f"Begin with {head.id}.",
                     )
-            entry = await self._begin_audit("discard", who, {"dead_letter": dead_letter_id})
+            entry = await self._audit.begin("discard", who, {"dead_letter": dead_letter_id})
             status = DISCARDED
             if stream is not None:
                 [outcome] = await self._reactor.submit([self._discarding(dead_letter)])
-                # In a sequence conflict the number itself was applied, with the other id.
-                if (
-                    outcome.status is OutcomeStatus.DUPLICATE
-                    and dead_letter.reason != "sequence-conflict"
-                ):
+                if outcome.status is OutcomeStatus.DUPLICATE:
                     status = ALREADY_APPLIED
             await self._finish(dead_letter, status, who)
             log.warning("redrive.discarded", subject=dead_letter.subject, reason=who.why)
             result = {"discarded": dead_letter_id, "status": status}
-            await self._end_audit(entry, result)
+            await self._audit.end(entry, result)
             return result
 
     async def edit(self, dead_letter_id: str, data: bytes, who: Who) -> Document:
@@ -302,11 +290,11 @@ class Redriver:
         """
         dead_letter, _ = await self._redrivable(dead_letter_id)
         valid = self._valid(dead_letter, data)
-        entry = await self._begin_audit("edit", who, {"dead_letter": dead_letter_id})
+        entry = await self._audit.begin("edit", who, {"dead_letter": dead_letter_id})
         edited = Edited(valid, datetime.now(UTC), who.actor_id, who.why)
         await self._dead_letters.edit(dead_letter_id, edited)
         result = {"edited": dead_letter_id, "bytes": len(valid)}
-        await self._end_audit(entry, result)
+        await self._audit.end(entry, result)
         return result
 
     # --- one dead letter ---------------------------------------------------------------------------
@@ -401,29 +389,6 @@ class Redriver:
             )
         return dead_letter, stream
 
-    # --- the audit ---------------------------------------------------------------------------------
-
-    async def _begin_audit(self, action: str, who: Who, what: Document) -> str:
-        """Write an entry before the first effect, so that an entry without an end shows what was interrupted."""
-        entry = derive_id("audit", str(uuid4()))
-        await self._dead_letters.write_audit(
-            {
-                "_id": entry,
-                "at": datetime.now(UTC),
-                "actor_id": who.actor_id,
-                "why": who.why,
-                "action": action,
-                **what,
-            }
-        )
-        log.info("redrive.begun", reason=who.why)
-        return entry
-
-    async def _end_audit(self, entry: str, result: Document) -> None:
-        await self._dead_letters.write_audit(
-            {"_id": entry, "ended_at": datetime.now(UTC), "result": result}
-        )
-
     async def audit_resume(self, who: Who, was: str | None) -> None:
         """Record that an operator has resumed a consumer; `was` is why it had halted."""
-        await self._end_audit(await self._begin_audit("resume", who, {}), {"was": was})
+        await self._audit.end(await self._audit.begin("resume", who, {}), {"was": was})

@@ -31,6 +31,7 @@ from shared.runtime.dead_letters.view import DeadLetterGroup
 StreamKey = tuple[str, str]
 """A record's subject, and the sender whose stream at this record is meant."""
 CURSORS: Final = "dead-letters"
+IN_ORDER: Final = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
 
 
@@ -83,6 +84,14 @@ class DeadLetters(Protocol):
 
     async def close(self, dead_letter_id: str, status: str, closed: Closed) -> None:
         """Close an open dead letter. One that is closed already stays as it is."""
+        ...
+
+    async def missed(self, stream: StreamKey, number: int, limit: int) -> list[DeadLetter]:
+        """The open dead letters of items that were missed in a stream after a number, in their order."""
+        ...
+
+    async def line_up(self, dead_letter: DeadLetter) -> None:
+        """Store that an open dead letter that was missed in its stream now waits in it, for the reason that it has."""
         ...
 
     async def edit(self, dead_letter_id: str, edited: Edited) -> None:
@@ -150,9 +159,8 @@ class MongoDeadLetters:
         return None if document is None else DeadLetter.from_document(document)
 
     async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
-        order = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
         with translated():
-            cursor = self._dead_letters.find(_open(stream)).sort(order).limit(limit)
+            cursor = self._dead_letters.find(_open(stream)).sort(IN_ORDER).limit(limit)
             return [DeadLetter.from_document(document) for document in await cursor.to_list()]
 
     async def count_behind(self, dead_letter: DeadLetter) -> int:
@@ -192,6 +200,19 @@ class MongoDeadLetters:
             await self._dead_letters.update_one(
                 {"id": dead_letter_id, "status": OPEN},
                 {"$set": {"status": status, "closed": closed_document(closed)}},
+            )
+
+    async def missed(self, stream: StreamKey, number: int, limit: int) -> list[DeadLetter]:
+        subject, sender = stream
+        query = {"subject": subject, "missed_in": sender, "status": OPEN}
+        with translated():
+            cursor = self._dead_letters.find(query | {"sequence": {"$gt": number}}).sort(IN_ORDER)
+            return [DeadLetter.from_document(one) for one in await cursor.limit(limit).to_list()]
+
+    async def line_up(self, dead_letter: DeadLetter) -> None:
+        with translated():
+            await self._dead_letters.update_one(
+                {"id": dead_letter.id, "status": OPEN}, {"$set": lined_up(dead_letter)}
             )
 
     async def edit(self, dead_letter_id: str, edited: Edited) -> None:
@@ -273,6 +294,16 @@ def stream_of(dead_letter: DeadLetter) -> StreamKey | None:
     if dead_letter.subject is None or dead_letter.stream is None:
         return None
     return dead_letter.subject, dead_letter.stream
+
+
+def lined_up(dead_letter: DeadLetter) -> Document:
+    """The stored fields of a dead letter that waits in its stream after all."""
+    return {
+        "stream": dead_letter.stream,
+        "redrivable": dead_letter.redrivable,
+        "missed_in": None,
+        **dead_letter.failure(),
+    }
 
 
 def _open(stream: StreamKey) -> Document:

@@ -45,6 +45,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "status": dead_letter.status,
             "subject": dead_letter.subject,
             "stream": dead_letter.stream,
+            "missed_in": dead_letter.missed_in,
             "sequence": dead_letter.sequence,
             "type": dead_letter.type,
             "event_id": None if message is None else message.event_id,

@@ -32,6 +32,7 @@ from shared.errors import (
     Unavailable,
     Unknown,
 )
+from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import CommandKey, Decide, Record, Work
 from shared.runtime.http.auth import Actor
@@ -263,7 +264,7 @@ def _fresh_enough(record: Record, wanted: str) -> None:
     source, _, number = wanted.rpartition(":")
     if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
         raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
-    reached = record.inbox.get(source, (0, ""))[0] if source else record.next_sequence - 1
+    reached = record.inbox.get(source, NOTHING)[0] if source else record.next_sequence - 1
     if reached < int(number):
         raise NotYetKnown("change")
 

@@ -227,7 +227,7 @@ class Consumer(ConsumerRebalanceListener):
         for message in batch:
             read = self.reader.read(message, now)
             if read.envelope is not None:
-                self._sequence_gaps.check(read.envelope)
+                self._sequence_gaps.check(read.envelope, self.reader.sequence_max(message))
             if read.work is not None:
                 works.append(read.work)
             elif read.dead_letter is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ class Reader:
 
     def __init__(self, reactions: Reactions) -> None:
         self._reactions = reactions
+        self.numbers_before: Mapping[tuple[str, int], int] = {}
+        """By topic and partition: the highest number given before the topic was made again without its records."""
 
     def read(self, message: Message, now: datetime) -> Read:
         """Read one message; its work is to be decided at `now` (domain time)."""
@@ -80,11 +82,18 @@ class Reader:
             facility_id=envelope.facilityid,
             now=now,
             decide=_decide(reaction, event),
-            stream=StreamPosition(stream, envelope.sequence, envelope.id),
+            stream=StreamPosition(
+                stream, envelope.sequence, envelope.id, self.sequence_max(message)
+            ),
             traceparent=envelope.traceparent,
             original=lambda _record: message_original(message, envelope),
             unreadable=reason,
         )
+
+    def sequence_max(self, message: Message) -> int:
+        """The highest number that a message can have: all earlier ones of its stream lie before it in its partition."""
+        before = self.numbers_before.get((message.topic, message.partition), 0)
+        return message.offset + 1 + before
 
 
 def _unreadable(message: Message, envelope: Envelope | None, reason: str) -> DeadLetter:

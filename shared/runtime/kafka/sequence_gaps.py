@@ -1,4 +1,8 @@
-"""Sequence gaps: an alarm when an event of a subject is missing, because it was lost before it reached this service."""
+"""Sequence gaps: an alarm when an event of a subject is missing, because it was lost before it reached this service.
+
+It is judged over all envelopes of a partition that were read one after another since it was assigned: a service skips
+types, so that its inbox has gaps of its own.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,13 @@ class SequenceGaps:
         self._metrics = metrics
         self._last: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    def check(self, envelope: Envelope) -> None:
-        """Compare an event's number with the last one of its subject, and remember it."""
+    def check(self, envelope: Envelope, sequence_max: int) -> None:
+        """Compare an event's number with the last one of its subject, and remember it.
+
+        A number above `sequence_max` is not its publisher's: it is neither a gap nor anything to compare with.
+        """
+        if envelope.sequence > sequence_max:
+            return
         key = (envelope.source, envelope.subject)
         last = self._last.get(key)
         if last is not None and envelope.sequence > last + 1:

@@ -11,13 +11,13 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import EnvelopeError, read_envelope
 from shared.contracts.topics import Topic
 from shared.errors import SequenceConflict, TopicMismatch, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
+from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import read_tail, unavailable
+from shared.runtime.kafka.producer import unavailable
 from shared.runtime.kafka.topic_ids import identity_of
 from shared.runtime.kafka.topics import (
     admin_client,
@@ -32,16 +32,16 @@ TAIL_MESSAGES: Final = 50
 
 async def check(
     kafka: KafkaConnection, topics: Sequence[Topic], store: Store, replication: int
-) -> None:
+) -> int:
     """Create missing topics, and compare all of them and the store with what this service remembers.
 
-    The first topic is the service's own. Raises `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a
-    dependency is away.
+    The first topic is the service's own. Returns how many messages at its end are not the service's. Raises
+    `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
     await ensure_topics(kafka, topics, replication)
     await check_settings(kafka, topics)
     await check_topics(kafka, topics, store)
-    await check_numbering(kafka, topics[0], store)
+    return await check_numbering(kafka, topics[0], store)
 
 
 async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
@@ -115,6 +115,21 @@ async def topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, s
     return found
 
 
+async def remember_numbers(store: Store, topic: Topic, before: Sequence[int]) -> None:
+    """Store how high the numbers were, per partition, before the topic was made again without its messages."""
+    await store.set_metadata(f"topic:{topic.name}", {"numbers_before": list(before)})
+
+
+async def numbers_before(topics: Iterable[Topic], store: Store) -> dict[tuple[str, int], int]:
+    """What `remember_numbers` has stored, by topic and partition; nothing for a topic with its whole history."""
+    found: dict[tuple[str, int], int] = {}
+    for topic in topics:
+        metadata = await store.metadata(f"topic:{topic.name}")
+        numbers: Sequence[int] = metadata.get("numbers_before", ())
+        found |= {(topic.name, n): number for n, number in enumerate(numbers) if number}
+    return found
+
+
 async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:
     """The end offset of every partition, by topic."""
     wanted = list(topics)
@@ -130,31 +145,25 @@ async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[s
     return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
 
 
-async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> None:
-    """Raises `SequenceConflict` when the service's own topic is ahead of its store.
+async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> int:
+    """Returns how many messages at the end of the service's own topic are not its own; they are ignored.
 
-    A save always comes before its publish, so the store was then lost or restored from an older backup. Publishing
-    would give sequence numbers that are taken to other events.
+    A save always comes before its publish, so a topic that is ahead of the store means that the store was lost or
+    restored from an older backup. Publishing would give sequence numbers that are taken to other events.
+
+    Raises `SequenceConflict` for that.
     """
-    _, messages = await read_tail(kafka, own, TAIL_MESSAGES)
-    published: dict[str, int] = {}
-    for message in messages:
-        try:
-            envelope = read_envelope(message.headers, message.key)
-        except EnvelopeError:
-            continue  # not ours: every event of ours has an envelope
-        if envelope.source != own.name:
-            continue  # another publisher's, on our topic: consumers set it aside
-        published[envelope.subject] = max(published.get(envelope.subject, 0), envelope.sequence)
-    records = await store.load(published)
+    found = await own_topic.published(kafka, own, store, TAIL_MESSAGES)
+    last = {subject: event for subject, event in found.last.items() if store.keeps(subject)}
+    records = await store.load(last)
     ahead = [
-        subject
-        for subject, sequence in published.items()
-        if records[subject].next_sequence <= sequence
+        event for subject, event in last.items() if records[subject].next_sequence <= event.sequence
     ]
     if ahead:
+        own_topic.log_ahead(own, ahead)
         raise SequenceConflict(
             "sequence-conflict",
             f"{own.name} is ahead of the store for {len(ahead)} subjects: the store is older than its topic.",
-            hint="Restore the latest store, or rebuild it from the topics. See the runbook.",
+            hint="Restore the latest store, or rebuild it from its journal. See the runbook.",
         )
+    return found.foreign + len(found.last) - len(last)

@@ -4,6 +4,9 @@ For a topic that got another number of partitions, or was deleted and created ag
 consumed everything on the topic. The messages are copied to a second topic, the topic is created again, the messages
 are copied back in the order of each key, and the services' offsets are set to its end. Every finished phase is stored,
 so that an interrupted migration can be repeated.
+
+A number that is higher than its place on the topic allows is not believed (see `Reader.sequence_max`). Where a topic
+was made again without its messages, every service that subscribes to it notes how high the numbers were by then.
 """
 
 from __future__ import annotations
@@ -26,7 +29,13 @@ from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.identity import kept_by
 from shared.runtime.kafka.producer import unavailable
-from shared.runtime.kafka.startup_checks import end_offsets, remember_topics, topic_ids
+from shared.runtime.kafka.startup_checks import (
+    end_offsets,
+    numbers_before,
+    remember_numbers,
+    remember_topics,
+    topic_ids,
+)
 from shared.runtime.kafka.topics import ensure_topics, partition_counts
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
@@ -59,16 +68,21 @@ async def migrate(
     for party in parties:
         await check_stopped(kafka, party.name)
     key = f"migration:{topic.name}"
-    phase = (await owner.store.metadata(key)).get("phase")
+    metadata = await owner.store.metadata(key)
+    phase, whole = metadata.get("phase"), metadata.get("whole", False)
     if phase is None:
+        whole = False
         found = (await partition_counts(kafka, [topic.name]))[topic.name]
         await _check_drained(kafka, replace(topic, partitions=found), owner, parties)
         if found != topic.partitions and found:
             report(f"copying {topic.name} aside")
             await _recreate(kafka, _aside(topic))
             await _copy(kafka, replace(topic, partitions=found), _aside(topic))
-            phase = "aside"
-            await owner.store.set_metadata(key, {"phase": phase})
+            phase, whole = (
+                "aside",
+                await _is_whole(kafka, replace(topic, partitions=found), parties),
+            )
+            await owner.store.set_metadata(key, {"phase": phase, "whole": whole})
     if phase == "aside":
         report(f"creating {topic.name} with {topic.partitions} partitions")
         await _recreate(kafka, topic)
@@ -77,6 +91,9 @@ async def migrate(
     await ensure_topics(kafka, [topic])
     report("setting offsets to the end")
     for party in parties:
+        if topic.name in party.inputs:
+            before = [0] * topic.partitions if whole else await _numbers_given(owner, party, topic)
+            await remember_numbers(party.store, topic, before)
         await _set_to_end(kafka, topic, party)
     await owner.store.set_metadata(key, {"phase": None})
     await _delete(kafka, topic.name + ASIDE)
@@ -110,6 +127,36 @@ async def _check_drained(
                 committed = await consumer.committed(TopicPartition(topic.name, number))
                 if end and (committed or 0) < end:
                     raise _undrained(f"{party.name} has not consumed all of {topic.name}/{number}")
+
+
+async def _is_whole(kafka: KafkaConnection, topic: Topic, parties: Sequence[Party]) -> bool:
+    """Whether the topic has every event since the first one, so that its offsets bound its numbers."""
+    for party in parties:
+        if any((await numbers_before([topic], party.store)).values()):
+            return False
+    async with _reading(kafka) as consumer:
+        partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
+        beginnings: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+    return not any(beginnings.values())
+
+
+async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]:
+    """The highest number of each partition: what the owner has given, and what the reader has applied."""
+    highest = [0] * topic.partitions
+
+    def note(subject: str, number: int) -> None:
+        partition = partition_of(subject, topic.partitions)
+        highest[partition] = max(highest[partition], number)
+
+    with translated():
+        async for document in owner.store.collection("records").find({}, {"next_sequence": 1}):
+            note(document["_id"], document["next_sequence"] - 1)
+        async for document in reader.store.collection("records").find({}, {"inbox": 1}):
+            for stream, known in document["inbox"].items():
+                publisher, _, subject = stream.partition("|")
+                if publisher == owner.name:
+                    note(subject or document["_id"], known[0])
+    return highest
 
 
 def _undrained(what: str) -> ConfigurationError:

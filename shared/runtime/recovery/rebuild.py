@@ -19,16 +19,16 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from shared.contracts.event import EnvelopeError, read_envelope
 from shared.contracts.topics import TOPICS, Topic
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.identity import adopt
-from shared.runtime.kafka.producer import read_tail, unavailable
+from shared.runtime.kafka.producer import unavailable
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import read_journal
 
@@ -36,6 +36,7 @@ SHADOW: Final = "records_rebuilt"
 BEFORE: Final = "records_before"
 WHOLE_TOPIC: Final = 10**12
 WRITES_PER_BULK: Final = 500
+NOTHING_SAID: Final[Mapping[str, Any]] = {"next_sequence": 1}
 FACTS: Final = (
     "state",
     "schema",
@@ -95,7 +96,7 @@ async def rebuild(
     """
     await check_stopped(kafka, service)
     newest, from_journal = await _newest(store, kafka, service, key)
-    await check_numbers(kafka, TOPICS[f"care.{service}"], newest)
+    await check_numbers(kafka, TOPICS[f"care.{service}"], store, newest)
     for document in newest.values():
         _prepare(document)
     await _swap_in(store, newest)
@@ -182,25 +183,26 @@ async def _members(admin: Any, group: str) -> int:
 
 
 async def check_numbers(
-    kafka: KafkaConnection, own: Topic, documents: Mapping[str, Mapping[str, Any]]
+    kafka: KafkaConnection,
+    own: Topic,
+    store: MongoStore,
+    documents: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Raises `SequenceConflict` when these records would reuse the number of an event on the service's own topic."""
-    _, messages = await read_tail(kafka, own, WHOLE_TOPIC)
-    ahead: set[str] = set()
-    for message in messages:
-        try:
-            envelope = read_envelope(message.headers, message.key)
-        except EnvelopeError:
-            continue
-        document = documents.get(envelope.subject)
-        next_sequence = 1 if document is None else document["next_sequence"]
-        if envelope.source == own.name and envelope.sequence >= next_sequence:
-            ahead.add(envelope.subject)
+    found = await own_topic.published(kafka, own, store, WHOLE_TOPIC)
+    ahead = [
+        event
+        for subject, event in found.last.items()
+        if event.sequence >= documents.get(subject, NOTHING_SAID)["next_sequence"]
+        and store.keeps(subject)
+    ]
     if ahead:
+        own_topic.log_ahead(own, ahead)
         raise SequenceConflict(
             "journal-behind",
             f"{own.name} is ahead of the journal for {len(ahead)} subjects. Nothing was changed.",
-            hint="The journal was off when they were published. Restore a newer backup of the store, then repeat.",
+            hint="The journal was off when they were published: restore a newer backup of the store, then repeat. "
+            "If the service never published them, disown them (care topics disown).",
         )
 
 

@@ -117,3 +117,33 @@ def test_a_refusal_ends_the_command_with_its_hint(
     assert shown.exit_code == 1
     assert said in shown.output
     assert "Traceback" not in shown.output
+
+
+@pytest.mark.parametrize("words", [[], ["--preview", "--why", "not-theirs"]])
+def test_a_stream_is_either_previewed_or_set_back(
+    monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    service = answering(monkeypatch)
+    shown = dead("set-back", "plans", f"episode/{ID}", "intake", "2", *words)
+    assert shown.exit_code != 0
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [(["--preview"], "preview"), (["--why", "not-theirs"], "set-back")],
+    ids=["preview", "set back"],
+)
+def test_a_stream_is_set_back_to_a_number(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], path: str
+) -> None:
+    found = {"subject": f"episode/{ID}", "stream": "intake", "was": 9, "number": 2}
+    found |= {"discarded": [9], "lined_up": [], "blocked": None}
+    service = answering(monkeypatch, found)
+    shown = dead("set-back", "plans", f"episode/{ID}", "intake", "2", *words)
+    assert shown.exit_code == 0, shown.output
+    assert "#9" in shown.stdout
+    [asked] = service.asked
+    assert asked.path == f"/ops/streams/{path}"
+    body = {"subject": f"episode/{ID}", "stream": "intake", "number": 2}
+    assert asked.body == body | ({} if path == "preview" else {"why": "not-theirs"})

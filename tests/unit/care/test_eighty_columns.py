@@ -58,6 +58,19 @@ TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("list plans", {"rows": [ROW]}, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
     ("show plans x", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
     ("preview plans x", {"steps": [STEP], "now": AT}, [LONGEST, "goals.*", f"#9 {LONGEST}"]),
+    (
+        f"set-back plans episode/{uid('episode')} intake 2 --preview",
+        {
+            "subject": f"episode/{uid('episode')}",
+            "stream": "intake",
+            "was": 10**17,
+            "number": 2,
+            "discarded": [10**17],
+            "lined_up": [{"sequence": 3, "id": uid("row")}],
+            "blocked": None,
+        },
+        [f"episode/{uid('episode')} intake", f"#{10**17}", "#2", f"#3 {uid('row')}"],
+    ),
     ("audit plans", {"audit": [ENTRY]}, [uid("actor"), "rule-fixed", "2026-03-02 15:00"]),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ class Run:
         for hearer, wanted in WANTED.items():
             if fact.type in wanted:
                 record = self.kept[hearer].records.setdefault(subject, _record())
-                record["inbox"][source] = (number, fact.id)
+                record["inbox"][source] = _inbox(number, fact.id)
         return fact
 
     def retold(
@@ -118,6 +119,11 @@ def undo(run: Run) -> None:
 
 def _record() -> dict[str, Any]:
     return {"next_sequence": 1, "inbox": {}, "outbox": [], "handoffs": [], "due": None}
+
+
+def _inbox(number: int, event_id: str) -> tuple[int, bytes, bytes]:
+    digest = blake2b(event_id.encode(), digest_size=8).digest()
+    return number, number.to_bytes(8) + digest, b""
 
 
 @pytest.fixture
@@ -267,12 +273,12 @@ def wanted_event_not_applied_at_all(run: Run) -> None:
 
 @fault("lost", f"care.attendance.session-attended.v1 {EPISODE} #2: followup has applied up to 1")
 def wanted_event_applied_too_low(run: Run) -> None:
-    run.kept["followup"].records[EPISODE]["inbox"]["attendance"] = (1, "before")
+    run.kept["followup"].records[EPISODE]["inbox"]["attendance"] = _inbox(1, "before")
 
 
 @fault("lost", f"care.attendance.session-attended.v1 {EPISODE} #2: plans has applied up to 2")
 def wanted_event_applied_by_another_id(run: Run) -> None:
-    run.kept["plans"].records[EPISODE]["inbox"]["attendance"] = (2, "another")
+    run.kept["plans"].records[EPISODE]["inbox"]["attendance"] = _inbox(2, "another")
 
 
 @fault("doubled", f"{EPISODE}: 360 minutes of 180")

@@ -27,7 +27,8 @@ from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
-from shared.runtime.dead_letters.redrive import Redriver, Who
+from shared.runtime.dead_letters.audit import Who
+from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.kafka.reading import Reader
 from shared.runtime.metrics import Metrics
 from shared.runtime.timers import look_at

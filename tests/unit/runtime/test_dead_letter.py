@@ -16,11 +16,11 @@ from shared.runtime.core.dead_letter import (
     Closed,
     DeadLetter,
     Edited,
-    blocked,
     deadline_original,
     handoff_original,
     message_of,
     message_original,
+    set_aside,
     unreadable,
 )
 from shared.runtime.core.original import MessageOriginal
@@ -67,7 +67,7 @@ def from_message() -> DeadLetter:
         decide=no_rule,
         original=lambda _record: message_original(message, envelope),
     )
-    return replace(blocked(work, FAILED, a_record(), WALL), stream="feed", sequence=1)
+    return replace(set_aside(work, FAILED, a_record(), WALL), stream="feed", sequence=1)
 
 
 def from_handoff() -> DeadLetter:
@@ -76,7 +76,7 @@ def from_handoff() -> DeadLetter:
 
 
 def from_deadline() -> DeadLetter:
-    return blocked(look_at(EPISODES[0], WALL), FAILED, a_record(), WALL)
+    return set_aside(look_at(EPISODES[0], WALL), FAILED, a_record(), WALL)
 
 
 def not_in_order() -> DeadLetter:
@@ -164,7 +164,7 @@ def test_a_fingerprint_groups_by_reason_type_exception_and_place(changed: dict[s
 
 def test_what_waits_behind_another_was_not_tried() -> None:
     waits = Outcome(OutcomeStatus.BLOCKED, reason="stream-blocked")
-    assert blocked(look_at(EPISODES[0], WALL), waits, a_record(), WALL).attempts == 0
+    assert set_aside(look_at(EPISODES[0], WALL), waits, a_record(), WALL).attempts == 0
     assert from_deadline().attempts == 1
 
 
@@ -179,9 +179,14 @@ def test_operators_see_no_content(make: Any) -> None:
     assert view["reason"] in REASONS
 
 
-def test_a_blocked_or_conflicting_outcome_is_a_failure_and_no_other() -> None:
+def test_a_blocked_conflicting_or_missed_outcome_is_a_failure_and_no_other() -> None:
     failures = {status for status in OutcomeStatus if status.is_failure}
-    assert failures == {OutcomeStatus.BLOCKED, OutcomeStatus.CONFLICTING}
+    assert failures == {
+        OutcomeStatus.BLOCKED,
+        OutcomeStatus.CONFLICTING,
+        OutcomeStatus.SET_ASIDE,
+    }
     assert [str(status) for status in OutcomeStatus] == [
-        *("applied", "duplicate", "replayed", "refused", "blocked", "conflicting", "discarded")
+        *("applied", "duplicate", "replayed", "refused", "blocked", "conflicting", "set-aside"),
+        "discarded",
     ]

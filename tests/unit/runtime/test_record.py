@@ -24,6 +24,7 @@ from shared.runtime.core.record import (
     OutcomeStatus,
     Record,
     RecordKind,
+    RedriveOptions,
     Work,
 )
 from tests.unit.runtime.toy import (
@@ -168,6 +169,37 @@ def test_another_facilitys_command_is_refused() -> None:
     assert other.error is not None
     assert other.error.code == "other-facility"
     assert seen(record) == before
+
+
+@given(amounts, st.integers(0, 11), st.sampled_from(["event", "handoff"]))
+def test_another_facilitys_event_or_handoff_blocks_its_stream_and_changes_nothing(
+    spoken: list[tuple[str, int]], at: int, what: str
+) -> None:
+    """An event of another facility voided an episode, and a real admission was its first event's."""
+    works, record = feeds(spoken), new_record()
+    told(record, works)
+    before, owner = seen(record), record.facility_id
+    last = works[at % len(works)].stream
+    assert last is not None
+    name = "self|session/x" if what == "handoff" else last.name
+    number = record.inbox.get(name, (0,))[0] + 1
+    strange = replace(
+        works[0], facility_id="elsewhere", stream=replace(last, name=name, sequence=number, id="x")
+    )
+    outcome = record.apply(strange, SOURCE)
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.BLOCKED, "other-facility")
+    assert seen(record) == before
+    assert record.blocked == {name: "other-facility"}
+    discarding = replace(strange, redrive_options=RedriveOptions(discard=True))
+    assert record.apply(discarding, SOURCE).status is OutcomeStatus.DISCARDED
+    assert record.facility_id == owner
+
+
+def test_the_first_item_decides_whose_a_record_is() -> None:
+    record = new_record()
+    [work] = feeds([("intake", 1)])
+    assert record.apply(replace(work, facility_id="elsewhere"), SOURCE).status.value == "applied"
+    assert record.facility_id == "elsewhere"
 
 
 bad_things = st.sampled_from(["raises", "refuses", "unreadable"])

