@@ -88,8 +88,8 @@ class Kafka:
     async def end_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: len(self.logs[tp]) for tp in tps}
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        self.commits |= offsets
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        self.commits |= {tp: offset for tp, (offset, _) in offsets.items()}
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self.positions[tp] = offset

@@ -199,7 +199,7 @@ def test_an_older_save_that_returns_late_does_not_replace_a_newer_one() -> None:
 def test_whoever_takes_a_record_changes_a_copy() -> None:
     cache = RecordCache(2, lambda _subject: 0)
     cache.put([record(ONE)])
-    cache.get([ONE])[ONE].inbox["feed"] = (9, "x")
+    cache.get([ONE])[ONE].inbox["feed"] = (9, b"x", b"")
     cache.get([ONE])[ONE].blocked["feed"] = "data-invalid"
     taken = cache.get([ONE])[ONE]
     assert (taken.inbox, taken.blocked) == ({}, {})
