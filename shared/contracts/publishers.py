@@ -6,7 +6,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Final
 
-LANGUAGE: Final = frozenset({"codes", "event", "names", "publish", "publishers", "terms"})
+LANGUAGE: Final = frozenset(
+    {"attributes", "codes", "event", "names", "publish", "publishers", "terms"}
+)
 PUBLISHERS: Final = tuple(
     sorted(
         module.name

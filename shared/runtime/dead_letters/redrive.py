@@ -35,7 +35,12 @@ from shared.runtime.core.dead_letter import (
     Edited,
     message_of,
 )
-from shared.runtime.core.original import DeadlineOriginal, HandoffOriginal, MessageOriginal
+from shared.runtime.core.original import (
+    DeadlineOriginal,
+    HandoffOriginal,
+    MessageOriginal,
+    PublicationOriginal,
+)
 from shared.runtime.core.reactor import RACES_MAX, Reactor
 from shared.runtime.core.record import (
     OutcomeStatus,
@@ -283,6 +288,8 @@ class Redriver:
             status = DISCARDED
             if stream is not None:
                 [outcome] = await self._reactor.submit([self._discarding(dead_letter)])
+                if outcome.error is not None:
+                    raise outcome.error
                 # In a sequence conflict the number itself was applied, with the other id.
                 if (
                     outcome.status is OutcomeStatus.DUPLICATE
@@ -323,6 +330,8 @@ class Redriver:
         subject, sender = stream
         for _ in range(RACES_MAX):
             record = (await self._store.load([subject]))[subject]
+            if record.unusable is not None:
+                raise record.unusable
             if sender not in record.blocked:
                 return
             first_two = await self._dead_letters.stream(stream, 2)
@@ -343,6 +352,8 @@ class Redriver:
                 work = look_at(dead_letter.subject or "", self._clock.now())
             case HandoffOriginal(from_subject=from_subject, item=item):
                 work = self._reactor.handoff_work(from_subject, item)
+            case PublicationOriginal():
+                return None  # it has no stream, so nobody asks
             case MessageOriginal() as original:
                 message = message_of(original, dead_letter.edited)
                 work = self._reader.read(message, self._clock.now()).work

@@ -9,10 +9,17 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    NoError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from shared.contracts.event import Topic
-from shared.errors import TopicMismatch, Unavailable
+from shared.errors import TooLarge, TopicMismatch, Unavailable
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
 from shared.runtime.logs import log
@@ -167,7 +174,10 @@ class KafkaPublisher:
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, waiting: Mapping[str, Entries]) -> None:
-        """Send every entry, in order per subject, and wait until all are acknowledged."""
+        """Send every entry, in order per subject, and wait until all are acknowledged.
+
+        Raises `TooLarge` when Kafka, or the client before it, refuses one for its size; the others may be published.
+        """
         if not waiting:
             return
         try:
@@ -175,6 +185,9 @@ class KafkaPublisher:
             acknowledgements = await self._send(producer, waiting)
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
                 await asyncio.gather(*acknowledgements)
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            await self._discard()
+            raise TooLarge("event-too-large", "Kafka refuses an event for its size.") from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard()
             raise unavailable(error) from error

@@ -119,7 +119,7 @@ async def check_numbering(bootstrap: str, own: Topic, store: Store) -> None:
     ahead = [
         subject
         for subject, sequence in published.items()
-        if records[subject].next_sequence <= sequence
+        if records[subject].unusable is None and records[subject].next_sequence <= sequence
     ]
     if ahead:
         raise SequenceConflict(
