@@ -97,10 +97,36 @@ class TooLarge(Refused):
     status = 422
 
 
+class NotStorable(Refused):
+    """The record would hold a value that the store can't keep. Trying again will not help."""
+
+    status = 422
+
+
 class Unavailable(CareError):
     """A dependency is away or a queue is full. Nothing is lost; the same call may be repeated."""
 
     status = 503
+
+
+class RecordIsNewer(Unavailable):
+    """A newer version of this service has written the record; only that version works with it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "record-is-newer", "A newer version of this service has written this record."
+        )
+
+
+class RecordUnreadable(CareError):
+    """The stored record can't be read: it was damaged, or a rule of ours about its form is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "record-unreadable",
+            "The stored record can't be read. It is set aside, and nothing has changed.",
+            hint="Tell the operators: GET /ops/set-aside names the record.",
+        )
 
 
 class ConfigurationError(CareError):

@@ -207,6 +207,9 @@ class Replica:
             return
         self.member.silent = False
         if self.member not in self.world.group.members:
-            await self.consumer.on_partitions_revoked(sorted(self.member.positions))
+            with suppress(Dead):
+                await self.consumer.on_partitions_revoked(sorted(self.member.positions))
+            if not self.alive:
+                return
             self.member.positions = {}
             self.world.group.join(self.member)

@@ -23,7 +23,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
 
-from .event import UUID, OpenEnum
+from .attributes import FACILITY, UUID
+from .event import OpenEnum
 
 UUID_PATTERN: Final = f"^{UUID}$"
 CODE_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,39}$"
@@ -68,7 +69,7 @@ ReviewId = Annotated[str, _uuid("review")]
 ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
 StaffId = Annotated[str, _uuid("staff")]
-FacilityId = Annotated[str, _code("harbor-detox", r"^[a-z0-9-]{3,40}$")]
+FacilityId = Annotated[str, _code("harbor-detox", f"^{FACILITY}$")]
 
 # --- codes that a facility configures, so that they cannot be listed here ---------------------
 

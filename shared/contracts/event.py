@@ -7,7 +7,7 @@ source for the reaction tables, the published schemas, the documentation and the
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -17,18 +17,20 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from .attributes import PATTERNS, SCHEMA, legal, trace_or_none
+
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
 MAX_EVENT_BYTES: Final = 512 * 1024
-"""A larger event is refused when it is decided, and dead-lettered when it is received."""
+"""The limit of a whole event: key, headers and data. A larger one is refused when it is decided, and dead-lettered when
+it is received."""
+HEADERS_MAX: Final = 64
+HEADERS_BYTES_MAX: Final = 16 * 1024
+_ATTRIBUTE_LENGTH_MAX: Final = 200
+"""Above every pattern's own length: nothing longer is compared, or remembered by a cache."""
 
 SubjectKind = Literal["episode", "group", "session", "person", "staff"]
 Sensitivity = Literal["operational", "part2", "notes"]
-
-UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""A UUID in lower case, as a part of a regular expression. `codes.UUID_PATTERN` is the whole expression."""
-_SUBJECT = re.compile(f"(episode|group|session|person|staff)/{UUID}")
-_TYPE = re.compile(r"(care\.[a-z]+\.[a-z0-9-]+)\.v([1-9][0-9]{0,3})")
 
 
 class EnvelopeError(ValueError):
@@ -102,7 +104,7 @@ class Event(BaseModel):
     @classmethod
     def schema_id(cls) -> str:
         """The `dataschema` attribute: an identifier, not a location."""
-        return f"urn:throughcare:schema:{cls.TYPE}"
+        return f"{SCHEMA}{cls.TYPE}"
 
     @classmethod
     def example(cls) -> Self:
@@ -186,24 +188,12 @@ class Envelope(NamedTuple):
         return attributes
 
 
-_REQUIRED: Final = (
-    "ce_specversion",
-    "ce_id",
-    "ce_source",
-    "ce_type",
-    "ce_subject",
-    "ce_sequence",
-    "ce_time",
-    "ce_correlationid",
-    "ce_causationid",
-    "ce_facilityid",
-    "ce_actorrole",
-    "ce_sensitivity",
-    "ce_dataschema",
-)
+_REQUIRED: Final = tuple(f"ce_{name}" for name in PATTERNS)
 """The attributes that every event has, in the order in which `read_envelope` takes them."""
 _OURS: Final = {*_REQUIRED, "ce_traceparent", "content-type"}
-_required: Final = itemgetter(*_REQUIRED)
+_required: Final = cast(
+    "Callable[[Mapping[str, bytes]], tuple[bytes, ...]]", itemgetter(*_REQUIRED)
+)
 
 Headers = Collection[tuple[str, bytes | None]]
 
@@ -211,10 +201,14 @@ Headers = Collection[tuple[str, bytes | None]]
 def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
     """Read the envelope from a record's headers and key.
 
-    Raises `EnvelopeError` with one of the codes `headers-undecodable`, `headers-repeated`, `envelope-incomplete`,
-    `envelope-invalid` and `subject-mismatch`. Nothing of the record's content is in the message.
+    Raises `EnvelopeError` with one of the codes `headers-too-large`, `headers-undecodable`, `headers-repeated`,
+    `envelope-incomplete`, `envelope-invalid` and `subject-mismatch`. Nothing of the record's content is in the message.
     """
+    if len(headers) > HEADERS_MAX or headers_bytes(headers) > HEADERS_BYTES_MAX:
+        raise EnvelopeError("headers-too-large", "the headers are larger than headers may be")
     known, traceparent, extensions = _attributes(headers)
+    if max(map(len, known)) > _ATTRIBUTE_LENGTH_MAX:
+        raise _illegal(known)
     specversion, event_id, source, event_type, subject, sequence, at, *more = known
     correlation_id, causation_id, facility_id, actor_role, sensitivity, schema = more
     if specversion != SPECVERSION:
@@ -225,6 +219,11 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
         raise EnvelopeError("subject-mismatch", "the key is not the subject")
     if not _is_type(event_type):
         raise EnvelopeError("envelope-invalid", "type is not care.<service>.<fact>.v<major>")
+    if not (legal("id", event_id) and _are_words(facility_id, actor_role, sensitivity, schema)):
+        raise _illegal(known)
+    # Work that one command leads to has one correlation id, and often one cause.
+    if not (_is_cause(correlation_id) and _is_cause(causation_id) and legal("time", at)):
+        raise _illegal(known)
     return Envelope(  # by place: this is done for every event that is heard, and takes half as long as by name
         event_id,
         source,
@@ -251,7 +250,7 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
     try:
         known = [raw.decode() for raw in _required(given)]
         trace = given.get("ce_traceparent")
-        traceparent = None if trace is None else trace.decode()
+        traceparent = None if trace is None else trace_or_none(trace.decode("ascii", "replace"))
         extensions = NO_EXTENSIONS
         if not _OURS.issuperset(given):
             others = given.keys() - _OURS
@@ -274,17 +273,48 @@ def _once(headers: Headers) -> dict[str, bytes]:
     return given
 
 
-# The same subjects and types come again and again.
+def headers_bytes(headers: Headers) -> int:
+    """The size of all names and values."""
+    return sum(len(name) + len(raw or b"") for name, raw in headers)
+
+
+def event_bytes(key: bytes | None, headers: Headers, data_bytes: int) -> int:
+    """The size of a whole event: what `MAX_EVENT_BYTES` limits."""
+    return len(key or b"") + headers_bytes(headers) + data_bytes
+
+
+def _illegal(known: Iterable[str]) -> EnvelopeError:
+    """The error that names the first attribute with an illegal text."""
+    wrong = (name for name, text in zip(PATTERNS, known, strict=True) if not legal(name, text))
+    return EnvelopeError("envelope-invalid", f"{next(wrong)} has no legal value")
+
+
+# The same subjects, types, causes and words come again and again.
 
 
 @lru_cache(maxsize=4_096)
 def _is_subject(text: str) -> bool:
-    return _SUBJECT.fullmatch(text) is not None
+    return legal("subject", text)
 
 
 @lru_cache(maxsize=1_024)
 def _is_type(text: str) -> bool:
-    return _TYPE.fullmatch(text) is not None
+    return legal("type", text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_cause(text: str) -> bool:
+    return legal("correlationid", text)
+
+
+@lru_cache(maxsize=1_024)
+def _are_words(facility_id: str, actor_role: str, sensitivity: str, schema: str) -> bool:
+    return (
+        legal("facilityid", facility_id)
+        and legal("actorrole", actor_role)
+        and legal("sensitivity", sensitivity)
+        and legal("dataschema", schema)
+    )
 
 
 @lru_cache(maxsize=1_024)
@@ -294,17 +324,10 @@ def _parts(event_type: str) -> tuple[str, int]:
     return fact, int(major)
 
 
-_SEQUENCE_DIGITS_MAX: Final = 18
-"""Keeps a sequence within 64 bits."""
-
-
 def _sequence(text: str) -> int:
-    # isascii: str.isdigit alone accepts digits of other scripts.
-    digits = text.isascii() and text.isdigit() and len(text) <= _SEQUENCE_DIGITS_MAX
-    sequence = int(text) if digits else 0
-    if sequence < 1:
+    if not legal("sequence", text):
         raise EnvelopeError("envelope-invalid", "sequence is not a positive integer")
-    return sequence
+    return int(text)
 
 
 def _time(text: str) -> datetime:
@@ -333,6 +356,8 @@ def _kebab(name: str) -> str:
 __all__ = [
     "CATALOGUE",
     "CONTENT_TYPE",
+    "HEADERS_BYTES_MAX",
+    "HEADERS_MAX",
     "MAX_EVENT_BYTES",
     "SPECVERSION",
     "Envelope",
@@ -341,6 +366,8 @@ __all__ = [
     "OpenEnum",
     "Sensitivity",
     "SubjectKind",
+    "event_bytes",
     "format_time",
+    "headers_bytes",
     "read_envelope",
 ]

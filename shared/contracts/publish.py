@@ -20,7 +20,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import yaml
 
-from .event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, UUID, Envelope, Event, read_envelope
+from .attributes import PATTERNS, TRACEPARENT, UUID
+from .event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, Envelope, Event, read_envelope
 from .names import ADDITIONS, NAMES, REASONS
 from .topics import TOPICS
 
@@ -328,24 +329,34 @@ def _envelope_schema() -> Schema:
     def text(description: str, **more: object) -> Schema:
         return {"type": "string", "description": description, **more}
 
+    def attribute(name: str, description: str, **more: object) -> Schema:
+        return text(description, pattern=f"^{PATTERNS[name]}$", **more)
+
     properties: Schema = {
         "ce_specversion": text("The CloudEvents version.", const="1.0"),
-        "ce_id": text("The event's id; the same on every delivery.", minLength=1),
-        "ce_source": text("The topic, and with it the publishing service."),
-        "ce_type": text("care.<service>.<fact in the past tense>.v<major>."),
-        "ce_subject": text("What the fact is about, as kind/uuid; also the record key."),
-        "ce_time": text("When it was decided, in UTC by the domain clock.", format="date-time"),
-        "ce_sequence": text(
-            "Counts 1, 2, 3 … per source and subject without a gap.",
-            pattern="^[1-9][0-9]{0,17}$",
+        "ce_id": attribute("id", "The event's id; the same on every delivery."),
+        "ce_source": attribute("source", "The topic, and with it the publishing service."),
+        "ce_type": attribute("type", "care.<service>.<fact in the past tense>.v<major>."),
+        "ce_subject": attribute(
+            "subject", "What the fact is about, as kind/uuid; also the record key."
         ),
-        "ce_correlationid": text("Shared by all that follows from one first cause."),
-        "ce_causationid": text("The command, event or deadline right before."),
-        "ce_facilityid": text("The facility that is responsible.", pattern="^[a-z0-9-]{3,40}$"),
-        "ce_actorrole": text("The role that acted; never a person."),
+        "ce_time": attribute(
+            "time", "When it was decided, in UTC by the domain clock.", format="date-time"
+        ),
+        "ce_sequence": attribute(
+            "sequence", "Counts 1, 2, 3 … per source and subject without a gap."
+        ),
+        "ce_correlationid": attribute(
+            "correlationid", "Shared by all that follows from one first cause."
+        ),
+        "ce_causationid": attribute("causationid", "The command, event or deadline right before."),
+        "ce_facilityid": attribute("facilityid", "The facility that is responsible."),
+        "ce_actorrole": attribute("actorrole", "The role that acted; never a person."),
         "ce_sensitivity": text("Who may see it.", enum=["operational", "part2", "notes"]),
-        "ce_dataschema": text("Identifies the schema of the data.", format="uri"),
-        "ce_traceparent": text("W3C trace context."),
+        "ce_dataschema": attribute(
+            "dataschema", "Identifies the schema of the data.", format="uri"
+        ),
+        "ce_traceparent": text("W3C trace context.", pattern=f"^{TRACEPARENT}$"),
         "content-type": text("The media type of the data.", const=CONTENT_TYPE),
     }
     optional = {"ce_traceparent"}

@@ -6,7 +6,9 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Final
 
-LANGUAGE: Final = frozenset({"codes", "event", "names", "publish", "publishers", "terms", "topics"})
+LANGUAGE: Final = frozenset(
+    {"attributes", "codes", "event", "names", "publish", "publishers", "terms", "topics"}
+)
 PUBLISHERS: Final = tuple(
     sorted(
         module.name

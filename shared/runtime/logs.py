@@ -6,14 +6,17 @@ exception messages included: they may quote the data that caused them.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
+
+from shared.runtime.log_output import Output
 
 ALLOWED: Final = frozenset(
     {
@@ -73,8 +76,16 @@ class _Bridge(logging.Handler):
         log.log(record.levelno, "library.logged", logger=record.name, exception=exception)
 
 
-def configure(service: str, level: str) -> None:
-    """Log JSON to standard output; other libraries from WARNING on, without their messages."""
+def configure(service: str, level: str) -> Output:
+    """Log JSON to standard output; other libraries from WARNING on, without their messages.
+
+    A line that can't be written never stops anything: the output that is returned counts it.
+    """
+    output = Output(sys.stdout)
+    atexit.register(output.drain)
+    logging.raiseExceptions = (
+        False  # a handler that fails would print to standard error, which may be gone as well
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -84,13 +95,14 @@ def configure(service: str, level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", output)),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
     root = logging.getLogger()
     root.handlers = [_Bridge(level=logging.WARNING)]
     root.setLevel(logging.WARNING)
+    return output
 
 
 log: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()

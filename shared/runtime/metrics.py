@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from shared.runtime.log_output import Output
+from shared.runtime.set_aside import REASONS, SetAside
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
@@ -79,4 +86,37 @@ class Metrics:
         self.halted = Gauge(
             "care_consumer_halted", "1 while the consumer waits for an operator.", registry=r
         )
+        self.records_set_aside = Gauge(
+            "care_records_set_aside",
+            "Records that this replica leaves out of its work, by reason.",
+            ("reason",),
+            registry=r,
+        )
         self.ready = Gauge("care_ready", "1 when ready for commands.", registry=r)
+
+    def watch(self, set_aside: SetAside, output: Output | None) -> None:
+        """Compute these at each scrape: the records that are set aside, and what became of the log lines."""
+        for reason in REASONS:
+            count = partial(_count_of, set_aside, reason)
+            self.records_set_aside.labels(reason).set_function(count)
+        if output is not None:
+            self.registry.register(_LogLines(output))
+
+
+def _count_of(set_aside: SetAside, reason: str) -> float:
+    return set_aside.counts()[reason]
+
+
+class _LogLines(Collector):
+    """What became of the log lines."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "care_log_failures", "Attempts to write log lines that failed.", self._output.failures
+        )
+        yield CounterMetricFamily(
+            "care_log_lines_lost", "Log lines that were dropped.", self._output.lost
+        )

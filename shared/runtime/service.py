@@ -46,6 +46,7 @@ from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.topic_watch import TopicWatch
 from shared.runtime.kafka.topics import check_settings, ensure_topics
+from shared.runtime.log_output import Output
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence
@@ -87,6 +88,7 @@ class Runtime:
         settings: ServiceSettings,
         programs: Programs | None = None,
         tracing: Tracing | None = None,
+        output: Output | None = None,
     ) -> None:
         self.service = service
         self.settings = settings
@@ -99,6 +101,8 @@ class Runtime:
             service.kinds,
             journaled=bool(settings.journal_key),
         )
+        self._output = output
+        self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
         self._journal = (
@@ -275,6 +279,10 @@ class Runtime:
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         log.info("service.stopped")
+        if (
+            self._output is not None
+        ):  # the server ends the process by its signal, without further ado
+            await asyncio.to_thread(self._output.drain)
 
     @property
     def busy(self) -> bool:
@@ -319,9 +327,20 @@ class Runtime:
             reasons.append("timers-waiting")
         return reasons
 
+    def warnings(self) -> list[str]:
+        """What operators should look at, although the replica is ready."""
+        found: list[str] = []
+        if self._output is not None and self._output.failing:
+            found.append("logs-failing")
+        if self.store.set_aside:
+            found.append("records-set-aside")
+        return found
 
-def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
-    """The ASGI application of one replica: HTTP and consumer in one process.
+
+def create_app(
+    service: Service, settings: ServiceSettings, output: Output | None = None
+) -> FastAPI:
+    """The ASGI application of one replica: HTTP and consumer in one process. `output` is where its log lines go.
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
@@ -331,7 +350,7 @@ def create_app(service: Service, settings: ServiceSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        runtime = Runtime(service, settings, programs, tracing)
+        runtime = Runtime(service, settings, programs, tracing, output)
         _serve(app, runtime)
         await runtime.start()
         try:
@@ -386,9 +405,9 @@ def _serve(app: FastAPI, runtime: ServedReplica) -> None:
 
 def run(service: Service, settings: ServiceSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    configure(service.name, settings.log_level)
+    output = configure(service.name, settings.log_level)
     try:
-        app = create_app(service, settings)
+        app = create_app(service, settings, output)
     except ConfigurationError as error:
         log.critical("start.refused", error_code=error.code, setting=error.setting or None)
         sys.exit(2)

@@ -18,8 +18,10 @@ import bson
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import UpdateOne
+from pymongo.errors import DocumentTooLarge
 
-from shared.errors import Unavailable
+from shared.contracts.event import event_bytes
+from shared.errors import TooLarge, Unavailable
 from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
@@ -33,11 +35,14 @@ from shared.runtime.core.documents import (
     from_microseconds,
     guarded_write,
     in_microseconds,
-    record_of,
+    is_newer,
+    readable,
+    record_or_stub,
 )
 from shared.runtime.core.paging import IndexQuery, Page
-from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
+from shared.runtime.core.store import translated
 from shared.runtime.dead_letters.store import (
     RowsPage,
     StreamKey,
@@ -48,6 +53,7 @@ from shared.runtime.dead_letters.store import (
     stream_of,
 )
 from shared.runtime.dead_letters.view import DeadLetterGroup
+from shared.runtime.set_aside import SetAside
 
 MAX_DOCUMENT_BYTES: Final = 16 * 1024 * 1024
 _OPTIONS: Final = CodecOptions[Document](tz_aware=True, tzinfo=UTC)
@@ -138,6 +144,7 @@ class MemoryStore:
     ) -> None:
         self._kinds = kinds
         self._journaled = journaled
+        self.set_aside: Final = SetAside()
         self.disk = disk or Disk()
         self.seam = seam or Seam()
 
@@ -161,6 +168,17 @@ class MemoryStore:
         ]
         written = await self.seam.call("save", [_later(self._upsert, write) for write in writes])
         return {record.subject for record, ok in zip(records, written, strict=True) if not ok}
+
+    async def block(self, subject: str, streams: Mapping[str, str]) -> None:
+        def block() -> None:
+            document = decoded(self.disk.records[subject])
+            if isinstance(document.get("blocked"), dict):
+                document["blocked"] |= streams
+            if DEADLINES in streams:
+                document.pop("due", None)
+            self.disk.records[subject] = encoded(document)
+
+        await self.seam.call("block", [block])
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
         await self._clear("outbox", "waiting", "next_sequence", published)
@@ -247,7 +265,7 @@ class MemoryStore:
             found[subject] = (
                 Record(subject, kind, kind.state())
                 if raw is None
-                else record_of(decoded(raw), self._kinds)
+                else record_or_stub(decoded(raw), self._kinds, self.set_aside)
             )
         return found
 
@@ -286,27 +304,37 @@ class MemoryStore:
             stranded = [
                 document
                 for document in self.disk.documents()
-                if document["bucket"] in buckets and name in document and document[name] < before
+                if document["bucket"] in buckets
+                and isinstance(document.get(name), datetime)
+                and document[name] < before
             ]
             found |= {document["_id"]: document for document in stranded[:limit]}
-        return [record_of(document, self._kinds) for document in found.values()]
+        return readable(found.values(), self._kinds, self.set_aside)
 
     def _due(self, now: int, buckets: Sequence[int], limit: int) -> list[str]:
         due = [
             (document["due"], document["_id"])
             for document in self.disk.documents()
-            if document["bucket"] in buckets and "due" in document and document["due"] <= now
+            if document["bucket"] in buckets and self._is_due(document, now)
         ]
         return [subject for _, subject in sorted(due)[:limit]]
 
+    def _is_due(self, document: Document, until: int) -> bool:
+        return (
+            "due" in document and document["due"] <= until and not is_newer(document, self._kinds)
+        )
+
     def _next_due(self, until: int) -> datetime | None:
-        dues = [document["due"] for document in self.disk.documents() if "due" in document]
-        earliest = min((due for due in dues if due <= until), default=None)
+        found = self.disk.documents()
+        dues = [document["due"] for document in found if self._is_due(document, until)]
+        earliest = min(dues, default=None)
         return None if earliest is None else from_microseconds(earliest)
 
     def _by_index(self, query: IndexQuery) -> Page:
         found = [document for document in self.disk.documents() if query.has(document)]
-        return query.page(sorted(found, key=query.place)[: query.limit + 1], self._kinds)
+        return query.page(
+            sorted(found, key=query.place)[: query.limit + 1], self._kinds, self.set_aside
+        )
 
     def _add_dead_letter(self, document: Document) -> None:
         self.disk.dead_letters.setdefault(document["_id"], encoded(document))
@@ -440,7 +468,13 @@ class MemoryTopic:
         default_factory=list[tuple[str, dict[str, str], bytes]]
     )
 
+    bytes_max: int = 1024 * 1024
+    """What the broker takes as one message."""
+
     def append(self, subject: str, entry: Mapping[str, Any]) -> None:
+        headers = [(name, text.encode()) for name, text in entry["headers"].items()]
+        if event_bytes(subject.encode(), headers, len(entry["data"])) > self.bytes_max:
+            raise TooLarge("event-too-large", "The broker refuses an event for its size.")
         self.messages.append((subject, dict(entry["headers"]), bytes(entry["data"])))
 
 
@@ -489,10 +523,11 @@ def _later(function: Callable[..., T], *arguments: Any) -> Callable[[], T]:
 
 
 def encoded(document: Document) -> bytes:
-    """The document as it is stored. Raises `Unavailable` when MongoDB would refuse it."""
-    raw = bson.encode(document)
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise Unavailable("store-refused", "The document is larger than MongoDB takes.")
+    """The document as it is stored. Raises `Refused` when MongoDB, or its driver, would refuse it for good."""
+    with translated():
+        raw = bson.encode(document)
+        if len(raw) > MAX_DOCUMENT_BYTES:
+            raise DocumentTooLarge("larger than MongoDB takes")
     return raw
 
 

@@ -136,7 +136,7 @@ def test_every_rule_on_imports_has_a_breach_here() -> None:
 def test_the_pattern_of_an_id_is_written_once() -> None:
     paths = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py")]
     found = [p for p in paths if re.search(r"\[0-9a-f\]\{8\}\(?-", p.read_text(encoding="utf-8"))]
-    assert found == [ROOT / "shared" / "contracts" / "event.py"]
+    assert found == [ROOT / "shared" / "contracts" / "attributes.py"]
 
 
 # --- one service alone ---------------------------------------------------------------------------------------

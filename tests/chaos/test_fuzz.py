@@ -12,15 +12,13 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from httpx2 import ASGITransport, AsyncClient
 
-from chaos.simulation.broker import Group, Log, Member
 from services.attendance.app import SERVICE as ATTENDANCE
 from services.followup.app import SERVICE as FOLLOWUP
 from services.intake.app import SERVICE as INTAKE
@@ -28,9 +26,8 @@ from services.plans.app import SERVICE as PLANS
 from shared.contracts.event import CATALOGUE
 from shared.contracts.publish import example_of
 from shared.contracts.topics import PARTITIONS
-from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.service import Service
-from shared.runtime.settings import ServiceSettings
+from tests.hostile.listening import listening, message
 from tests.unit.served import Served
 
 EACH = int(os.environ.get("FUZZ") or 4_000)
@@ -117,14 +114,26 @@ VALUES: list[Callable[[Random, bytes], bytes | None]] = [
     lambda _, __: b"",
     lambda chance, _: json.dumps(junk(chance)).encode("utf-8", "replace"),
     lambda _, value: value[:-1] + b" " * 600_000 + value[-1:],
+    lambda chance, value: value + b" " * chance.choice((523_000, 524_288, 2_000_000)),
 ]
 
 
-def bad_headers(chance: Random, headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def bad_headers(  # noqa: C901 - a table of cases
+    chance: Random, headers: list[tuple[str, bytes]]
+) -> list[tuple[str, bytes]]:
     changed = list(headers)
     at = chance.randrange(len(changed))
     name, value = changed[at]
-    match chance.randrange(7):
+    match chance.randrange(11):
+        case 7:  # too large as a whole, though its data is not
+            changed.append(("note", b"x" * chance.choice((15_000, 20_000, 600_000))))
+        case 8:
+            changed.append((chance.choice(("x" * 20_000, "", "\u0000", "ce_\u202e")), b"1"))
+        case 9:
+            changed = [(n, v) for n, v in changed if n != "ce_traceparent"]
+            changed.append(("ce_traceparent", chance.choice((b"ZZ", b"\xff", b"0" * 55, value))))
+        case 10:
+            changed[at] = (name, value + chance.choice((b"\n", b" ", b"\x00", "\u0301".encode())))
         case 0:
             del changed[at]
         case 1:
@@ -171,35 +180,6 @@ def malformed(chance: Random, event_type: str) -> Parts:
 # --- records ----------------------------------------------------------------------------------------------
 
 
-def listening(service: Service) -> tuple[Served, Consumer, Member, Log]:
-    """The service's real consumer, on a log in memory."""
-    served = Served(service)
-    settings = ServiceSettings(dead_letters_in_a_row_max=0, dead_letters_in_window_max=0)
-    consumer = Consumer(
-        service=service.name,
-        settings=settings,
-        reactions=service.reactions,
-        reactor=served.reactor,
-        relay=served.relay,
-        store=served.store,
-        clock=served,  # type: ignore[arg-type] - all that it asks of a clock is `now`
-        metrics=served.metrics,
-    )
-    log = Log()
-    member = Member(log, Group(service.reactions.topics), service.name, _at_once)
-    member.listener = consumer
-    member.positions = {
-        TopicPartition(topic, n): 0 for topic in service.reactions.topics for n in range(PARTITIONS)
-    }
-    member.generation = member._group.generation
-    member._group.members.append(member)
-    consumer._subscriber = SimpleNamespace(consumer=member)
-    return served, consumer, member, log
-
-
-async def _at_once(_call: str) -> None: ...
-
-
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 async def test_every_malformed_record_is_accounted_for(service: Service) -> None:
@@ -214,7 +194,7 @@ async def test_every_malformed_record_is_accounted_for(service: Service) -> None
             key, headers, value = malformed(chance, event_type)
             tp = TopicPartition(CATALOGUE[event_type].SOURCE, chance.randrange(PARTITIONS))
             partition = log.partitions[tp]
-            partition.append(_record(tp, len(partition), key, headers, value))
+            partition.append(message(tp, len(partition), key, headers, value))
             told += 1
         while batch := member.fetch(BATCH):
             await consumer.on_batch(batch)
@@ -239,19 +219,6 @@ async def test_every_malformed_record_is_accounted_for(service: Service) -> None
     assert settled["applied"] > 0
     assert dead_letters["headers-undecodable"] > 0
     assert dead_letters["data-invalid"] > 0
-
-
-def _record(
-    tp: TopicPartition,
-    offset: int,
-    key: bytes | None,
-    headers: list[tuple[str, bytes]],
-    value: bytes | None,
-) -> Any:
-    make: Any = ConsumerRecord
-    return make(
-        tp.topic, tp.partition, offset, 0, 0, key, value, None, 0, len(value or b""), tuple(headers)
-    )
 
 
 # --- bodies -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from shared.contracts import intake, publish
 from shared.contracts.event import Envelope, EnvelopeError, format_time, read_envelope
 
 CODES = {
+    "headers-too-large",
     "headers-undecodable",
     "headers-repeated",
     "envelope-incomplete",

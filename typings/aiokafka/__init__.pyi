@@ -23,6 +23,7 @@ class ConsumerRecord(Generic[KT, VT]):
     key: KT | None
     value: VT | None
     headers: Headers
+    serialized_value_size: int
     def __init__(self, **fields: Any) -> None: ...
 
 class RecordMetadata(NamedTuple):

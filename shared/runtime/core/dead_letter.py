@@ -1,4 +1,6 @@
-"""Dead letters: items that could not be read or decided, stored whole, with a reason from a closed set.
+"""Dead letters: items that could not be read, decided or published, with a reason from a closed set.
+
+Items are stored whole, up to the size that an event may have; of a larger one only the beginnings and a digest.
 
 A dead letter is open until an operator redrives or discards it, and it is never deleted. `subject` and `stream` name
 the blocked stream that it belongs to: the record whose `blocked` field has an entry, and the sender within it. Dead
@@ -10,23 +12,35 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
 from aiokafka import ConsumerRecord
 
-from shared.contracts.event import Envelope
+from shared.contracts.event import (
+    HEADERS_BYTES_MAX,
+    HEADERS_MAX,
+    MAX_EVENT_BYTES,
+    Envelope,
+    Headers,
+    event_bytes,
+    headers_bytes,
+)
 from shared.decision import derive_id, join_parts
 from shared.runtime.core.original import (
     KINDS,
     DeadlineOriginal,
+    Digest,
     HandoffOriginal,
     MessageOriginal,
     Original,
     Position,
+    PublicationOriginal,
 )
 from shared.runtime.core.record import DEADLINES, Outcome, OutcomeStatus, Record, Work
+from shared.runtime.set_aside import UNREADABLE
 
 OPEN: Final = "open"
 REDRIVEN: Final = "redriven"
@@ -44,6 +58,7 @@ STATUSES: Final = {
 
 STREAM_BLOCKED: Final = "stream-blocked"
 REASONS: Final = {
+    "headers-too-large": "There are more or longer headers than an event may have.",
     "headers-undecodable": "A header is not UTF-8, so the publisher and the subject are unknown.",
     "headers-repeated": "A CloudEvents attribute came twice, with no way to choose between the two.",
     "envelope-incomplete": "A required CloudEvents attribute is missing.",
@@ -53,7 +68,8 @@ REASONS: Final = {
     "subject-kind-wrong": "Events of this type are never about such a subject.",
     "data-invalid": "The data does not match the type's schema.",
     "major-unsupported": "The event came in a major version that this service does not read.",
-    "too-large": "The event is larger than an event may be.",
+    "too-large": "It is larger than an event may be, or than the broker takes.",
+    UNREADABLE: "The stored record that it is for can't be read.",
     "decision-raised": "The service's own rule failed on it.",
     "decision-refused": "The service's rule refused it.",
     "sequence-conflict": "The same number came before with another id: two histories of one subject.",
@@ -62,8 +78,12 @@ REASONS: Final = {
     "other-facility": "Its facility is not the one that the record belongs to.",
     STREAM_BLOCKED: "An earlier item of the same stream is blocked; this one waits behind it.",
 }
-"""Why an item became a dead letter. The first seven and `sequence-missed` have no place in an order; the others block
+"""Why an item became a dead letter. The first eight and `sequence-missed` have no place in an order; the others block
 their stream."""
+
+KEPT_BYTES: Final = 1_024
+"""How much of the key, and of the data, is kept of a message that is larger than an event may be."""
+HEADER_KEPT_BYTES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +138,7 @@ class DeadLetter:
 
     @property
     def kind(self) -> str:
-        """`event`, `handoff` or `deadline`."""
+        """`event`, `handoff`, `deadline` or `publication`."""
         return KINDS[type(self.original)]
 
     @property
@@ -219,8 +239,9 @@ def closed_document(closed: Closed) -> dict[str, Any]:
 
 def _original_fields(original: Original) -> dict[str, Any]:
     match original:
-        case MessageOriginal(position=position):
+        case MessageOriginal(position=position, digest=digest):
             return {
+                **({} if digest is None else {"digest": asdict(digest)}),
                 "event_id": original.event_id,
                 "position": {
                     "topic": position.topic,
@@ -236,6 +257,8 @@ def _original_fields(original: Original) -> dict[str, Any]:
             return {"from_subject": original.from_subject, "item": dict(original.item)}
         case DeadlineOriginal():
             return {"deadline": original.name}
+        case PublicationOriginal():
+            return {"event_id": original.event_id}
 
 
 def _original(document: Mapping[str, Any]) -> Original:
@@ -252,6 +275,10 @@ def _original(document: Mapping[str, Any]) -> Original:
             return DeadlineOriginal(
                 document_id=document_id, type=item_type, name=document["deadline"]
             )
+        case "publication":
+            return PublicationOriginal(
+                document_id=document_id, type=item_type, event_id=document["event_id"]
+            )
         case _:
             return MessageOriginal(
                 document_id=document_id,
@@ -261,6 +288,7 @@ def _original(document: Mapping[str, Any]) -> Original:
                 key=_bytes(document.get("key")),
                 headers=tuple((name, _bytes(value)) for name, value in document["headers"]),
                 data=_bytes(document.get("data")),
+                digest=Digest(**document["digest"]) if "digest" in document else None,
             )
 
 
@@ -275,6 +303,8 @@ def message_original(
     message: ConsumerRecord[bytes, bytes], envelope: Envelope | None
 ) -> MessageOriginal:
     """What a dead letter stores of a Kafka message: bytes, headers, position, and what is known of its identity."""
+    data = message.value
+    whole = size_of(message) <= MAX_EVENT_BYTES
     return MessageOriginal(
         document_id=f"{message.topic}/{message.partition}/{message.offset}",
         type=None if envelope is None else envelope.type,
@@ -285,17 +315,41 @@ def message_original(
             timestamp_ms=message.timestamp,
         ),
         event_id=None if envelope is None else envelope.id,
-        key=message.key,
-        headers=tuple(message.headers),
-        data=message.value,
+        key=None if message.key is None else message.key[:KEPT_BYTES],
+        headers=_kept(message.headers),
+        data=data if whole or data is None else data[:KEPT_BYTES],
+        digest=None if whole or data is None else _digest(data),
+    )
+
+
+def size_of(message: ConsumerRecord[bytes, bytes]) -> int:
+    """The size of a whole message, as it came from the broker, also when a dead letter has kept only a part."""
+    data_bytes = max(len(message.value or b""), message.serialized_value_size)
+    return event_bytes(message.key, message.headers, data_bytes)
+
+
+def _digest(data: bytes) -> Digest:
+    return Digest(sha256=hashlib.sha256(data).hexdigest(), length=len(data))
+
+
+def _kept(headers: Headers) -> tuple[tuple[str, bytes | None], ...]:
+    """The headers; of more or longer ones than an event may have, the beginnings of the first."""
+    if len(headers) <= HEADERS_MAX and headers_bytes(headers) <= HEADERS_BYTES_MAX:
+        return tuple(headers)
+    return tuple(
+        (name[:HEADER_KEPT_BYTES], None if raw is None else raw[:HEADER_KEPT_BYTES])
+        for name, raw in islice(headers, HEADERS_MAX)
     )
 
 
 def message_of(
     original: MessageOriginal, edited: Edited | None = None
 ) -> ConsumerRecord[bytes, bytes]:
-    """The message as it lay on its topic, with the corrected data when there is some."""
-    position = original.position
+    """The message as it lay on its topic, with the corrected data when there is some.
+
+    One that was cut still has the size that it had, so that nobody takes its beginning for the whole.
+    """
+    position, digest = original.position, original.digest
     return ConsumerRecord(
         topic=position.topic,
         partition=position.partition,
@@ -306,7 +360,7 @@ def message_of(
         value=original.data if edited is None else edited.data,
         checksum=None,
         serialized_key_size=-1,
-        serialized_value_size=-1,
+        serialized_value_size=digest.length if digest is not None and edited is None else -1,
         headers=original.headers,  # type: ignore[arg-type] - a header without a value is legal on the wire
     )
 
@@ -332,6 +386,16 @@ def deadline_original(record: Record) -> DeadlineOriginal:
     )
 
 
+def publication_original(subject: str, entry: Mapping[str, Any]) -> PublicationOriginal:
+    """What a dead letter stores of an entry of an outbox."""
+    headers: Mapping[str, str] = entry["headers"]
+    return PublicationOriginal(
+        document_id=join_parts("publication", subject, str(entry["sequence"])),
+        type=headers["ce_type"],
+        event_id=headers["ce_id"],
+    )
+
+
 # --- what becomes a dead letter ------------------------------------------------------------------
 
 
@@ -345,6 +409,19 @@ def unreadable(
         stream=None,
         sequence=None if envelope is None else envelope.sequence,
         reason=reason,
+        first_seen=wall,
+        last_seen=wall,
+    )
+
+
+def unpublished(subject: str, entry: Mapping[str, Any], wall: datetime) -> DeadLetter:
+    """The dead letter of an event that the broker refuses for its size. It can't be redriven."""
+    return DeadLetter(
+        original=publication_original(subject, entry),
+        subject=subject,
+        stream=None,
+        sequence=entry["sequence"],
+        reason="too-large",
         first_seen=wall,
         last_seen=wall,
     )

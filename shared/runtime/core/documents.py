@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -10,27 +10,69 @@ from bson import Int64, ObjectId
 from pymongo import UpdateOne
 
 from shared.contracts.topics import PARTITIONS
-from shared.errors import Unavailable
+from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind
+from shared.runtime.set_aside import UNREADABLE, SetAside
 
 Document = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 
 
+_TYPES: Final = {
+    "schema": int,
+    "version": int,
+    "revision": int,
+    "next_sequence": int,
+    "next_handoff": int,
+    "facility_id": str,
+    "inbox": Mapping,
+    "blocked": dict,
+    "state": Mapping,
+}
+_OPTIONAL_TYPES: Final = {
+    "waiting": datetime,
+    "handing": datetime,
+    "outbox": list,
+    "handoffs": list,
+    "commands": list,
+}
+
+
 def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
-    """A stored record as it is worked with. Raises `Unavailable` when a newer version of the service wrote it."""
+    """A stored record as it is worked with.
+
+    Raises `RecordIsNewer` when a newer version of the service wrote it, and `RecordUnreadable` for a damaged one.
+    """
+    if is_newer(document, kinds):
+        raise RecordIsNewer
+    try:
+        return _record_of(document, kinds)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordUnreadable from error
+
+
+def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
+    for name, kind_of_value in _TYPES.items():
+        if not isinstance(document[name], kind_of_value):
+            raise TypeError(name)
+    for name, kind_of_value in _OPTIONAL_TYPES.items():
+        if name in document and not isinstance(document[name], kind_of_value):
+            raise TypeError(name)
     kind = kinds[document["_id"].partition("/")[0]]
     schema: int = document["schema"]
-    if schema > kind.state.SCHEMA:
-        raise Unavailable(
-            "record-is-newer", "A newer version of this service has written this record."
-        )
     fields = document["state"]
     for version in range(schema, kind.state.SCHEMA):
         fields = kind.upcasters[version](fields)
     state = kind.state.model_validate(fields)
+    outbox = document.get("outbox", [])
+    handoffs = document.get("handoffs", [])
+    for entry in outbox:
+        check_entry(entry)
+    for item in handoffs:
+        if not isinstance(item["number"], int) or item["subject"].partition("/")[0] not in kinds:
+            raise TypeError("handoffs")
     return Record(
         subject=document["_id"],
         kind=kind,
@@ -46,14 +88,74 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         inbox={stream: (one[0], one[1], one[2]) for stream, one in document["inbox"].items()},
         blocked=document["blocked"],
         commands={command["key"]: command for command in document.get("commands", ())},
-        outbox=document.get("outbox", []),
-        handoffs=document.get("handoffs", []),
+        outbox=outbox,
+        handoffs=handoffs,
     )
+
+
+def check_entry(entry: Mapping[str, Any]) -> None:
+    """Raises what a stored outbox entry lets the relay stumble over."""
+    if not isinstance(entry["sequence"], int):
+        raise TypeError("sequence")
+    memoryview(entry["data"])
+    "".join((*entry["headers"], *entry["headers"].values()))
+    entry["headers"]["ce_type"]
+
+
+def record_or_stub(
+    document: Document, kinds: Mapping[str, RecordKind], set_aside: SetAside
+) -> Record:
+    """The stored record, or one that refuses every work because it can't be read here."""
+    subject: str = document["_id"]
+    try:
+        record = record_of(document, kinds)
+    except (RecordIsNewer, RecordUnreadable) as error:
+        if isinstance(error, RecordUnreadable):
+            set_aside.add(subject, UNREADABLE)
+        kind = kinds[subject.partition("/")[0]]
+        version, facility_id = document.get("version"), document.get("facility_id")
+        return Record(
+            subject,
+            kind,
+            kind.state(),
+            version=version if isinstance(version, int) else 1,
+            facility_id=facility_id if isinstance(facility_id, str) else "",
+            unusable=error,
+        )
+    set_aside.readable(subject)
+    return record
+
+
+def readable(
+    documents: Iterable[Document], kinds: Mapping[str, RecordKind], set_aside: SetAside
+) -> list[Record]:
+    """The stored records that this version of the service can work with; the damaged ones among the rest are named."""
+    found: list[Record] = []
+    for document in documents:
+        try:
+            found.append(record_of(document, kinds))
+        except RecordIsNewer:
+            continue
+        except RecordUnreadable:
+            set_aside.add(document["_id"], UNREADABLE)
+    return found
 
 
 def is_newer(document: Document, kinds: Mapping[str, RecordKind]) -> bool:
     """Whether a newer version of the service wrote it."""
-    return document["schema"] > kinds[document["_id"].partition("/")[0]].state.SCHEMA
+    kind, schema = kinds.get(document["_id"].partition("/")[0]), document.get("schema")
+    return kind is not None and isinstance(schema, int) and schema > kind.state.SCHEMA
+
+
+def not_newer(kinds: Mapping[str, RecordKind]) -> Document:
+    """`is_newer`, as MongoDB is asked for all others."""
+    # "0" is the character after "/": a range of _id is that of one kind.
+    return {
+        "$nor": [
+            {"_id": {"$gte": f"{name}/", "$lt": f"{name}0"}, "schema": {"$gt": kind.state.SCHEMA}}
+            for name, kind in kinds.items()
+        ]
+    }
 
 
 def guarded_write(

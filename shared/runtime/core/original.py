@@ -18,8 +18,19 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What the data was before it was cut: its SHA-256 in hexadecimal digits, and its length."""
+
+    sha256: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageOriginal:
-    """A Kafka message, byte for byte, with what is known of its identity."""
+    """A Kafka message, byte for byte, with what is known of its identity.
+
+    Of a message that is larger than an event may be, only the beginnings of its parts are kept.
+    """
 
     document_id: str
     type: str | None
@@ -29,6 +40,8 @@ class MessageOriginal:
     key: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
     data: bytes | None
+    digest: Digest | None = None
+    """Of the whole data, when `data` is only its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +65,20 @@ class DeadlineOriginal:
     name: str
 
 
-Original = MessageOriginal | HandoffOriginal | DeadlineOriginal
-KINDS: Final = {MessageOriginal: "event", HandoffOriginal: "handoff", DeadlineOriginal: "deadline"}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicationOriginal:
+    """An event of this service that the broker refuses for its size. It stays in its record's outbox."""
+
+    document_id: str
+    type: str | None
+    event_id: str
+
+
+Original = MessageOriginal | HandoffOriginal | DeadlineOriginal | PublicationOriginal
+KINDS: Final = {
+    MessageOriginal: "event",
+    HandoffOriginal: "handoff",
+    DeadlineOriginal: "deadline",
+    PublicationOriginal: "publication",
+}
 """The name of each sort of original, as it is stored."""

@@ -18,8 +18,9 @@ from bson import Int64
 
 from shared.decision import join_parts
 from shared.errors import Invalid
-from shared.runtime.core.documents import Document, in_microseconds, is_newer, record_of
+from shared.runtime.core.documents import Document, in_microseconds, readable
 from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.set_aside import SetAside
 
 VERSION: Final = b"\x01"
 CHECK_BYTES: Final = 6
@@ -31,8 +32,8 @@ CURSOR_LENGTH_MAX: Final = 200
 class Page:
     """Some records of an index, in its order. `next` is the cursor of the page that follows; None when nothing does.
 
-    There may be fewer records than asked for, even none, and a next page still: what a newer version of the service
-    wrote is left out.
+    There may be fewer records than asked for, even none, and a next page still: what can't be read, or was written by a
+    newer version of the service, is left out.
     """
 
     records: list[Record]
@@ -120,12 +121,12 @@ class IndexQuery:
             and (self.after is None or place > self.after)
         )
 
-    def page(self, documents: Sequence[Document], kinds: Mapping[str, RecordKind]) -> Page:
+    def page(
+        self, documents: Sequence[Document], kinds: Mapping[str, RecordKind], set_aside: SetAside
+    ) -> Page:
         """The page of the stored records that were found: one more than it holds, when a page follows."""
         shown = documents[: self.limit]
-        records = [
-            record_of(document, kinds) for document in shown if not is_newer(document, kinds)
-        ]
+        records = readable(shown, kinds, set_aside)
         return Page(records, self._cursor(shown[-1]) if len(documents) > self.limit else None)
 
     def _cursor(self, document: Document) -> str:

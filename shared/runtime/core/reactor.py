@@ -14,12 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, Final
 
 from shared.decision import Cause, Decision, State
-from shared.errors import Unavailable
+from shared.errors import Refused, Unavailable
 from shared.runtime.core import dead_letter, record_cache
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.handoffs import HandoffRules
@@ -45,10 +46,12 @@ RACES_MAX: Final = 20
 class _Batch:
     """Works that are decided and saved together, and which of them are still to do."""
 
-    __slots__ = ("cached", "numbered", "todo", "works")
+    __slots__ = ("cached", "numbered", "refused", "todo", "works")
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
+        self.refused: dict[str, Refused] = {}
+        """By subject: why the store will never take what these works would make of the record."""
         self.todo: dict[str, list[int]] = defaultdict(list)
         """By subject, in their order: the indexes of the works that are not saved yet."""
         for index, work in enumerate(works):
@@ -59,6 +62,12 @@ class _Batch:
         """Events and handoffs only: the inbox finds their repeats, so that cached records will do."""
         self.cached: set[str] = set()
         """The subjects whose record came from the cache, so that the store may have a newer one."""
+
+    def work(self, index: int) -> Work:
+        """One of the works; it raises the store's refusal when there was one."""
+        work = self.works[index]
+        error = self.refused.get(work.subject)
+        return work if error is None else replace(work, decide=_refusing(error))
 
     def keep_only(self, subjects: Iterable[str]) -> None:
         """All others are saved."""
@@ -128,7 +137,7 @@ class Reactor:
         large, which refuses the one decision that is too much; and a cached one that does not change, because no save
         would find out that an operator has changed its inbox meanwhile.
         """
-        decided = self._fold(batch.works, batch.todo, records, measured=False)
+        decided = self._fold(batch, batch.todo, records, measured=False)
         doubtful = [
             subject
             for subject in batch.todo
@@ -138,7 +147,7 @@ class Reactor:
         if doubtful:
             records |= await self._store.load(doubtful, commands=not batch.numbered)
             again = {subject: batch.todo[subject] for subject in doubtful}
-            decided |= self._fold(batch.works, again, records, measured=True)
+            decided |= self._fold(batch, again, records, measured=True)
         return decided
 
     async def _save(
@@ -149,17 +158,45 @@ class Reactor:
         Optimistic locking: the store writes a record only while nobody else has written it since it was loaded.
         """
         await self._store.add_dead_letters(self._dead_letters(batch.works, decided, records))
-        changed = [record for record in records.values() if record.touched]
-        lost = await self._store.save(changed, datetime.now(UTC))
+        changed: list[Record] = []
+        for record in records.values():
+            if record.touched and record.unusable is not None:
+                await self._store.block(record.subject, record.blocked)
+            elif record.touched:
+                changed.append(record)
+        wall = datetime.now(UTC)
+        try:
+            lost = await self._store.save(changed, wall)
+        except Refused:
+            lost = await self._save_each(batch, changed, wall)
         if lost:
             self._cache.evict(lost)
             self._metrics.races_lost.inc(len(lost))
         self._after_save([record for record in changed if record.subject not in lost])
         return lost
 
+    async def _save_each(
+        self, batch: _Batch, records: Sequence[Record], wall: datetime
+    ) -> set[str]:
+        """Save one by one, so that a record which the store refuses for good does not hold up the others.
+
+        Its works are decided once more, to a refusal or a blocked stream. Refused even so, it is left as it is: what
+        was to be blocked has its dead letter already.
+        """
+        lost: set[str] = set()
+        for record in records:
+            try:
+                lost |= await self._store.save([record], wall)
+            except Refused as error:
+                log.error("save.refused", subject=record.subject, error_code=error.code)
+                if record.subject not in batch.refused:
+                    batch.refused[record.subject] = error
+                    lost.add(record.subject)
+        return lost
+
     def _fold(
         self,
-        works: Sequence[Work],
+        batch: _Batch,
         todo: Mapping[str, Sequence[int]],
         records: Mapping[str, Record],
         *,
@@ -170,7 +207,7 @@ class Reactor:
             record = records[subject]
             record.measured = measured
             for index in indexes:
-                decided[index] = record.apply(works[index], self.source)
+                decided[index] = record.apply(batch.work(index), self.source)
         return decided
 
     def _dead_letters(
@@ -341,7 +378,9 @@ class Reactor:
 
     async def sweep(self, before: datetime, buckets: Sequence[int]) -> int:
         """Resume outboxes and handoffs that have waited since before `before` (wall time). Returns how many records."""
-        stranded = await self._store.stranded(before, buckets, limit=500)
+        set_aside = self._store.set_aside
+        found = await self._store.stranded(before, buckets, limit=500)
+        stranded = [record for record in found if not set_aside.unpublished(record.subject)]
         for record in stranded:
             if record.outbox or self._relay.journal is not None:
                 self._relay.enqueue(record.subject, record.outbox)
@@ -382,6 +421,13 @@ def kind_of(work: Work) -> str:
 
 def _no_rule(_state: State, _cause: Cause) -> Decision[State]:
     raise RuntimeError("an item without a rule is blocked before it is decided")
+
+
+def _refusing(error: Refused) -> Decide:
+    def decide(_state: State, _cause: Cause) -> Decision[State]:
+        raise error
+
+    return decide
 
 
 def _fail(future: asyncio.Future[Outcome], error: Exception) -> None:

@@ -14,7 +14,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
-from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event
+from shared.contracts.attributes import trace_or_none
+from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event, event_bytes
 from shared.decision import SYSTEM, Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
@@ -33,6 +34,8 @@ from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
 MAX_OUTBOX: Final = 1_000
+MAX_OUTBOX_BYTES: Final = 4 * 1024 * 1024
+"""With the state, well below what MongoDB takes as one document, and what the journal takes as one message."""
 COMMANDS_KEPT: Final = 64
 """How many answered commands a record remembers, newest first: more than fifty callers may retry at once."""
 DEADLINES_PER_SAVE: Final = 200
@@ -182,6 +185,8 @@ class Record:
     subject: str
     kind: RecordKind
     state: State
+    unusable: CareError | None = None
+    """Why the stored record can't be worked with here; None for every other."""
     version: int = 0
     revision: int = 0
     next_sequence: int = 1
@@ -215,7 +220,12 @@ class Record:
 
         Raises what the rule raised, other than `CareError`, when the work is a command.
         """
-        known = self._discard(work) or self._check_inbox(work) or self._check_command(work)
+        known = (
+            self._check_usable(work)
+            or self._discard(work)
+            or self._check_inbox(work)
+            or self._check_command(work)
+        )
         if known is not None:
             return known
         try:
@@ -230,6 +240,16 @@ class Record:
             if work.command is not None:
                 raise
             return self._block(work, _blocked("decision-raised", error))
+
+    def _check_usable(self, work: Work) -> Outcome | None:
+        """Refuse a command on a record that can't be read, and block the stream of anything else."""
+        error = self.unusable
+        if error is None:
+            return None
+        discards = work.redrive_options is not None and work.redrive_options.discard
+        if isinstance(error, Unavailable) or work.command is not None or discards:
+            return Outcome(OutcomeStatus.REFUSED, error=error)
+        return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=error.code))
 
     def _check_inbox(self, work: Work) -> Outcome | None:
         """Stop a numbered item that is a duplicate, that waits behind a blocked one, or that can't be used."""
@@ -370,14 +390,13 @@ class Record:
 
     def _accept(self, decision: Decision[State], cause: Cause, work: Work, source: str) -> None:
         """Take over a decision. Everything that can fail comes before the first change of the record."""
-        if len(self.outbox) + len(self.new_events) + len(decision.events) > MAX_OUTBOX:
-            raise Unavailable(
-                "outbox-full", "Events of this record wait to be published.", hint="Retry."
-            )
+        trace = trace_or_none(work.traceparent)
         entries = [
-            _entry(event, cause, source, self.next_sequence + i, work.traceparent)
+            _entry(event, cause, source, self.next_sequence + i, trace)
             for i, event in enumerate(decision.events)
         ]
+        if entries:
+            self._ensure_capacity(entries)
         if decision.state is not self.state:
             if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
                 raise TooLarge("record-too-large", "The record would outgrow its limit.")
@@ -398,14 +417,25 @@ class Record:
                 "actor_role": cause.actor_role,
                 "now": cause.now.isoformat(),  # as text: MongoDB would cut the microseconds off
             }
-            if work.traceparent is not None:
-                entry["traceparent"] = work.traceparent
+            if trace is not None:
+                entry["traceparent"] = trace
             self.next_handoff += 1
             self.new_handoffs.append(entry)
         self.facility_id = cause.facility_id
         self.new_events += entries
         self.next_sequence += len(entries)
         self.touched = True
+
+    def _ensure_capacity(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Raises `Unavailable` while too many events of this record, or too large ones, wait to be published."""
+        waiting = [*self.outbox, *self.new_events, *entries]
+        if len(waiting) > MAX_OUTBOX or (
+            len(waiting) > len(entries)
+            and sum(len(entry["data"]) for entry in waiting) > MAX_OUTBOX_BYTES
+        ):
+            raise Unavailable(
+                "outbox-full", "Events of this record wait to be published.", hint="Retry."
+            )
 
     def _remember(self, command: CommandKey, outcome: Outcome) -> None:
         answered = {
@@ -545,8 +575,6 @@ def _entry(
     if source != event.SOURCE or not cause.subject.startswith(f"{event.SUBJECT}/"):
         raise RuntimeError(f"{event.TYPE} is not this record's to publish")
     data = event.data()
-    if len(data) > MAX_EVENT_BYTES:
-        raise TooLarge("event-too-large", f"A {event.NAME} would be larger than an event may be.")
     envelope = Envelope(
         id=derive_id(cause.id, source, cause.subject, str(sequence)),
         source=source,
@@ -562,7 +590,11 @@ def _entry(
         dataschema=event.schema_id(),
         traceparent=traceparent,
     )
-    return {"sequence": sequence, "headers": envelope.headers(), "data": data}
+    headers = envelope.headers()
+    pairs = [(name, text.encode()) for name, text in headers.items()]
+    if event_bytes(cause.subject.encode(), pairs, len(data)) > MAX_EVENT_BYTES:
+        raise TooLarge("event-too-large", f"A {event.NAME} would be larger than an event may be.")
+    return {"sequence": sequence, "headers": headers, "data": data}
 
 
 def published_types(entries: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -13,14 +13,18 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from shared.errors import Unavailable
+from shared.errors import TooLarge, Unavailable
+from shared.runtime.core.dead_letter import unpublished
+from shared.runtime.core.documents import check_entry
 from shared.runtime.core.record import published_types
 from shared.runtime.core.store import Document, Store
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
+from shared.runtime.set_aside import UNPUBLISHED, UNREADABLE
 
 SUBJECTS_PER_ROUND: Final = 500
 SUBJECTS_MAX: Final = 5_000
@@ -32,13 +36,16 @@ Entries = Sequence[Mapping[str, Any]]
 
 
 class Publisher(Protocol):
-    """Where events go. Raises `Unavailable` unless every entry was acknowledged."""
+    """Where events go.
+
+    Raises `TooLarge` when the broker refuses one for its size, and `Unavailable` when one was not acknowledged.
+    """
 
     async def publish(self, waiting: Mapping[str, Entries]) -> None: ...
 
 
 class Journal(Protocol):
-    """Where copies of records go. Raises `Unavailable` unless every copy was acknowledged."""
+    """Where copies of records go. Raises as a `Publisher` does."""
 
     async def append(self, documents: Iterable[Document]) -> None: ...
 
@@ -79,7 +86,12 @@ class Relay:
         self._wake.set()
 
     def enqueue(self, subject: str, entries: Entries) -> None:
-        """Queue a record's whole waiting outbox. Never blocks: when the queue is full, the sweep publishes it later."""
+        """Queue a record's whole waiting outbox. Never blocks: when the queue is full, the sweep publishes it later.
+
+        The events of a record that is set aside stay in its outbox.
+        """
+        if self._store.set_aside.unpublished(subject):
+            return
         if subject not in self._queue and len(self._queue) >= self._subjects_max:
             return
         self._queue[subject] = entries
@@ -131,8 +143,10 @@ class Relay:
             subject: self._queue[subject] for subject in list(self._queue)[:SUBJECTS_PER_ROUND]
         }
         if self.journal is None:
-            await self._publish(batch)
-            await self._store.clear_outboxes({s: e[-1]["sequence"] for s, e in batch.items() if e})
+            refused = await self._publish(batch)
+            await self._store.clear_outboxes(
+                {s: e[-1]["sequence"] for s, e in batch.items() if e and s not in refused}
+            )
         else:
             await self._journal_and_publish(self.journal, batch)
         for subject, entries in batch.items():
@@ -148,28 +162,92 @@ class Relay:
     async def _journal_and_publish(self, journal: Journal, batch: Mapping[str, Entries]) -> None:
         """Write the copies first, so that the journal is never behind the topic. Both come from the stored records."""
         documents = {d["_id"]: d for d in await self._store.documents(batch)}
-        await journal.append(documents.values())
-        await self._publish({s: d.get("outbox", ()) for s, d in documents.items()})
-        versions: dict[str, int] = {s: d["version"] for s, d in documents.items()}
+        documents = {s: d for s, d in documents.items() if self._usable(d)}
+        refused = await self._copy(journal, documents)
+        outboxes = {s: d.get("outbox", ()) for s, d in documents.items() if s not in refused}
+        refused |= await self._publish(outboxes)
+        versions: dict[str, int] = {
+            s: d["version"] for s, d in documents.items() if s not in refused
+        }
         if await self._store.clear_journaled(versions) == len(versions):
             return
-        for document in await self._store.documents(batch):
+        for document in await self._store.documents(versions):
             subject = document["_id"]
             if document["version"] != versions.get(subject):
                 # Our copy may stand after a newer one on the journal: write the newest again.
                 self._queue[subject] = []
 
-    async def _publish(self, batch: Mapping[str, Entries]) -> None:
+    def _usable(self, document: Document) -> bool:
+        """Whether the relay can work with a stored document; one that it can't work with is set aside."""
+        try:
+            for entry in document.get("outbox", ()):
+                check_entry(entry)
+        except (LookupError, TypeError, AttributeError):
+            self._store.set_aside.add(document["_id"], UNREADABLE)
+            return False
+        return True
+
+    async def _copy(self, journal: Journal, documents: Mapping[str, Document]) -> set[str]:
+        """Write the copies. Returns the subjects of those that the broker refuses for their size."""
+        refused: set[str] = set()
+        try:
+            await journal.append(documents.values())
+        except TooLarge:
+            for subject, document in documents.items():
+                try:
+                    await journal.append([document])
+                except TooLarge:
+                    await self._set_aside(subject, document.get("outbox", ()))
+                    refused.add(subject)
+        return refused
+
+    async def _publish(self, batch: Mapping[str, Entries]) -> set[str]:
+        """Publish the outboxes. Returns the subjects that the broker refuses an event of, for its size."""
+        refused: set[str] = set()
         fresh = {
             subject: entries[_first_after(entries, self._published.get(subject, 0)) :]
             for subject, entries in batch.items()
         }
-        await self._publisher.publish({s: entries for s, entries in fresh.items() if entries})
-        for subject, entries in fresh.items():
-            if entries:
-                self._remember_published(subject, entries[-1]["sequence"])
-                for event_type in published_types(entries):
-                    self._metrics.events_published.labels(event_type).inc()
+        waiting = {s: entries for s, entries in fresh.items() if entries}
+        try:
+            await self._publisher.publish(waiting)
+        except TooLarge:
+            refused = await self._publish_each(waiting)
+        for subject, entries in waiting.items():
+            if subject not in refused:
+                self._count_published(subject, entries)
+        return refused
+
+    async def _publish_each(self, waiting: Mapping[str, Entries]) -> set[str]:
+        """Publish event by event, so that the one which the broker refuses holds up nothing but its own record.
+
+        What follows it in its record waits: a subject's events are never out of order.
+        """
+        refused: set[str] = set()
+        for subject, entries in waiting.items():
+            for index, entry in enumerate(entries):
+                try:
+                    await self._publisher.publish({subject: [entry]})
+                except TooLarge:
+                    await self._set_aside(subject, entries[index:])
+                    self._count_published(subject, entries[:index])
+                    refused.add(subject)
+                    break
+        return refused
+
+    async def _set_aside(self, subject: str, entries: Entries) -> None:
+        """Leave a record's events in its outbox until the next start, with a dead letter that says so."""
+        if entries:
+            wall = datetime.now(UTC)
+            await self._store.add_dead_letters([unpublished(subject, entries[0], wall)])
+        self._store.set_aside.add(subject, UNPUBLISHED)
+        self._metrics.dead_letters.labels("too-large").inc()
+
+    def _count_published(self, subject: str, entries: Entries) -> None:
+        if entries:
+            self._remember_published(subject, entries[-1]["sequence"])
+            for event_type in published_types(entries):
+                self._metrics.events_published.labels(event_type).inc()
 
     def _remember_published(self, subject: str, sequence: int) -> None:
         self._published[subject] = sequence

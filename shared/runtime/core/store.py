@@ -12,26 +12,38 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
 
 from bson import ObjectId
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
 from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 
 from shared.contracts.topics import PARTITIONS
-from shared.errors import CareError, Unavailable
+from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
     Document,
     from_microseconds,
     guarded_write,
     in_microseconds,
-    is_newer,
-    record_of,
+    not_newer,
+    readable,
+    record_or_stub,
 )
 from shared.runtime.core.paging import IndexQuery, Page
-from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.core.record import DEADLINES, Record, RecordKind
+from shared.runtime.set_aside import SetAside
 
 DUPLICATE_KEY: Final = 11000
+SET_ASIDE_SHARE: Final = 5
+TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
+"""MongoDB's codes for a document, or an index entry, that is larger than it takes."""
 
 
 class Store(Protocol):
@@ -41,15 +53,29 @@ class Store(Protocol):
         """Whether the service has records about such a kind of subject."""
         ...
 
+    @property
+    def set_aside(self) -> SetAside:
+        """The records that this replica leaves out, because they can't be read or published."""
+        ...
+
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         """The records of these subjects; an unknown subject gives an empty record.
+
+        One that can't be read gives a record that is `unusable`.
 
         `commands=False` leaves the answered commands out: only another command needs them.
         """
         ...
 
     async def save(self, records: Sequence[Record], wall: datetime) -> set[str]:
-        """Write what changed, each record guarded by its version. Returns the subjects that lost their race."""
+        """Write what changed, each record guarded by its version. Returns the subjects that lost their race.
+
+        Raises `Refused` when the store will never take one of them, for its size or a value. The others may be saved.
+        """
+        ...
+
+    async def block(self, subject: str, streams: Mapping[str, str]) -> None:
+        """Mark streams of a record that can't be read as blocked, each with its reason. Nothing else of it changes."""
         ...
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
@@ -129,7 +155,14 @@ class MongoStore:
         )
         self._kinds = kinds
         self._journaled = journaled
-        options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        self.set_aside: Final = SetAside()
+        options: CodecOptions[Document] = CodecOptions(
+            tz_aware=True,
+            tzinfo=UTC,
+            # What can't be decoded comes as something else, so that it is one record's trouble and not the query's.
+            unicode_decode_error_handler="replace",
+            datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+        )
         base = self._client.get_database(
             database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
         )
@@ -166,7 +199,7 @@ class MongoStore:
             else:
                 documents = await self._records.find({"_id": {"$in": wanted}}, fields).to_list()
         for document in documents:
-            found[document["_id"]] = record_of(document, self._kinds)
+            found[document["_id"]] = record_or_stub(document, self._kinds, self.set_aside)
         for subject in wanted:
             if subject not in found:
                 kind = self._kinds[subject.partition("/")[0]]
@@ -203,6 +236,16 @@ class MongoStore:
         subjects = [record.subject for record in records]
         ours = self._records.find({"_id": {"$in": subjects}, "save": save}, {"_id": 1})
         return set(subjects) - {row["_id"] for row in await ours.to_list()}
+
+    async def block(self, subject: str, streams: Mapping[str, str]) -> None:
+        # Where `blocked` itself is damaged, it stays so: to make it anew would let go what was blocked before.
+        marks = {f"blocked.{name}": reason for name, reason in streams.items()}
+        with translated():
+            await self._records.update_one(
+                {"_id": subject, "blocked": {"$type": "object"}}, {"$set": marks}
+            )
+            if DEADLINES in streams:
+                await self._records.update_one({"_id": subject}, {"$unset": {"due": ""}})
 
     async def clear_outboxes(self, published: Mapping[str, int]) -> None:
         # Skips a record that was saved again meanwhile: the relay of that save clears both.
@@ -247,19 +290,19 @@ class MongoStore:
                 await self._records.bulk_write(batch, ordered=False)
 
     async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
-        held = {"$in": list(buckets)}
+        # Leaves the records of a newer version of the service to that version.
+        wanted = not_newer(self._kinds) | {"bucket": {"$in": list(buckets)}}
+        if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
+            wanted["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
         with translated():
             for name in ("waiting", "handing"):
-                cursor = self._records.find({name: {"$lt": before}, "bucket": held}).limit(limit)
+                cursor = self._records.find(wanted | {name: {"$lt": before}}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
-        # Leaves the records of a newer version of the service to that version.
-        return [
-            record_of(doc, self._kinds) for doc in found.values() if not is_newer(doc, self._kinds)
-        ]
+        return readable(found.values(), self._kinds, self.set_aside)
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
+        wanted = not_newer(self._kinds) | {"due": {"$lte": in_microseconds(now)}}
         if len(buckets) < PARTITIONS:
             wanted["bucket"] = {"$in": list(buckets)}
         with translated():
@@ -274,7 +317,9 @@ class MongoStore:
     async def next_due(self, until: datetime) -> datetime | None:
         with translated():
             document = await self._records.find_one(
-                {"due": {"$lte": in_microseconds(until)}}, {"due": 1}, sort=[("due", ASCENDING)]
+                not_newer(self._kinds) | {"due": {"$lte": in_microseconds(until)}},
+                {"due": 1},
+                sort=[("due", ASCENDING)],
             )
         return None if document is None else from_microseconds(document["due"])
 
@@ -294,7 +339,7 @@ class MongoStore:
             # One more than asked for tells whether a page follows.
             cursor = self._records.find(query.filter()).sort(order).limit(limit + 1)
             documents = await cursor.to_list()
-        return query.page(documents, self._kinds)
+        return query.page(documents, self._kinds, self.set_aside)
 
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         writes = [
@@ -323,12 +368,17 @@ class MongoStore:
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
-    """The new records that somebody else wrote first. Raises `Unavailable` for any other failure."""
+    """The new records that somebody else wrote first.
+
+    Raises `TooLarge` when one is larger than MongoDB takes, and `Unavailable` for any other failure.
+    """
     details = cast("Mapping[str, Any]", error.details or {})
     failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
     lost: set[str] = set()
     for failure in failures:
         pattern = cast("Mapping[str, Any]", failure.get("keyPattern") or {"_id": 1})
+        if failure.get("code") in TOO_LARGE:
+            raise _too_large() from None
         if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
             raise Unavailable("store-refused", "The store refused a write.") from None
         lost.add(records[int(failure["index"])].subject)
@@ -337,13 +387,34 @@ def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
     return lost
 
 
+def _too_large() -> TooLarge:
+    return TooLarge("record-too-large", "The record would be larger than the store takes.")
+
+
+def _refusal(error: BaseException | None) -> Refused | None:
+    """What the store, or the driver before it, refuses for good; None for any other error."""
+    if isinstance(error, DocumentTooLarge) or (
+        isinstance(error, OperationFailure) and error.code in TOO_LARGE
+    ):
+        return _too_large()
+    if isinstance(error, BSONError | OverflowError | UnicodeEncodeError):
+        return NotStorable("record-not-storable", "The store can't keep a value of the record.")
+    return None
+
+
 class translated:  # noqa: N801 - reads as a phrase: `with translated():`
-    """Turn driver errors into `Unavailable`. The driver's message stays inside: it may quote data."""
+    """Turn driver errors into `Unavailable`, or `Refused` where trying again can't help.
+
+    The driver's message stays inside: it may quote data.
+    """
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        refusal = _refusal(error)
+        if refusal is not None:
+            raise refusal from error
         if isinstance(error, PyMongoError) and not isinstance(error, CareError):
             raise Unavailable(
                 "store-unavailable",

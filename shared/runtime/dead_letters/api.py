@@ -189,11 +189,14 @@ async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
     """One dead letter: where it came from, what is known of it, and how many wait behind it."""
     dead_letter = await _found(call, dead_letter_id)
     original = dead_letter.original
-    data = original.data if isinstance(original, MessageOriginal) else None
+    message = original if isinstance(original, MessageOriginal) else None
+    length = 0 if message is None else len(message.data or b"")
+    if message is not None and message.digest is not None:
+        length = message.digest.length
     return view_of(dead_letter) | {
         "means": REASONS.get(dead_letter.reason, ""),
         "behind": await _replica(call).dead_letters.count_behind(dead_letter),
-        "bytes": 0 if data is None else len(data),
+        "bytes": length,
     }
 
 

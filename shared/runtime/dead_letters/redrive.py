@@ -33,7 +33,12 @@ from shared.runtime.core.dead_letter import (
     Edited,
     message_of,
 )
-from shared.runtime.core.original import DeadlineOriginal, HandoffOriginal, MessageOriginal
+from shared.runtime.core.original import (
+    DeadlineOriginal,
+    HandoffOriginal,
+    MessageOriginal,
+    PublicationOriginal,
+)
 from shared.runtime.core.reactor import RACES_MAX, Reactor
 from shared.runtime.core.record import (
     OutcomeStatus,
@@ -275,6 +280,8 @@ class Redriver:
             status = DISCARDED
             if stream is not None:
                 [outcome] = await self._reactor.submit([self._discarding(dead_letter)])
+                if outcome.error is not None:
+                    raise outcome.error
                 if outcome.status is OutcomeStatus.DUPLICATE:
                     status = ALREADY_APPLIED
             await self._finish(dead_letter, status, who)
@@ -311,6 +318,8 @@ class Redriver:
         subject, sender = stream
         for _ in range(RACES_MAX):
             record = (await self._store.load([subject]))[subject]
+            if record.unusable is not None:
+                raise record.unusable
             if sender not in record.blocked:
                 return
             first_two = await self._dead_letters.stream(stream, 2)
@@ -331,6 +340,8 @@ class Redriver:
                 work = look_at(dead_letter.subject or "", self._clock.now())
             case HandoffOriginal(from_subject=from_subject, item=item):
                 work = self._reactor.handoff_work(from_subject, item)
+            case PublicationOriginal():
+                return None  # it has no stream, so nobody asks
             case MessageOriginal() as original:
                 message = message_of(original, dead_letter.edited)
                 work = self._reader.read(message, self._clock.now()).work

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.runtime.core.dead_letter import DeadLetter
-from shared.runtime.core.original import HandoffOriginal, MessageOriginal
+from shared.runtime.core.original import HandoffOriginal, MessageOriginal, PublicationOriginal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
     """One dead letter without its content; fields that do not apply to it are left out."""
     original, edited, closed = dead_letter.original, dead_letter.edited, dead_letter.closed
     message = original if isinstance(original, MessageOriginal) else None
+    published = isinstance(original, MessageOriginal | PublicationOriginal)
     handoff = original if isinstance(original, HandoffOriginal) else None
     return _present(
         {
@@ -48,7 +49,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "missed_in": dead_letter.missed_in,
             "sequence": dead_letter.sequence,
             "type": dead_letter.type,
-            "event_id": None if message is None else message.event_id,
+            "event_id": original.event_id if published else None,
             "from_subject": None if handoff is None else handoff.from_subject,
             "reason": dead_letter.reason,
             "exception": dead_letter.exception,
@@ -57,6 +58,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "attempts": dead_letter.attempts,
             "redrivable": dead_letter.redrivable,
             "position": None if message is None else asdict(message.position),
+            "digest": None if message is None or message.digest is None else asdict(message.digest),
             "first_seen": dead_letter.first_seen,
             "last_seen": dead_letter.last_seen,
             "closed": None if closed is None else asdict(closed),

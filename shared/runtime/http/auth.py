@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from shared.contracts.codes import UUID_PATTERN
+from shared.contracts.attributes import legal
 from shared.errors import ConfigurationError, Unauthenticated
 
 AUDIENCE: Final = "throughcare"
 ALGORITHMS: Final = ["Ed25519"]
 _REMEMBERED: Final = 1_000
 _CLAIM_LENGTH_MAX: Final = 64
-_UUID: Final = re.compile(UUID_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,10 @@ class Authenticator:
         ):
             raise refused
         subject, facility, role = cast("list[str]", found)
-        if not _UUID.fullmatch(subject):  # it stands in events as who signed, so it must be opaque
+        # They stand in events: who signed must be opaque, and the others no free text.
+        if not (
+            legal("id", subject) and legal("facilityid", facility) and legal("actorrole", role)
+        ):
             raise refused
         return Actor(subject, facility, role), float(claims["exp"])
 

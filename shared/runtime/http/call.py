@@ -8,7 +8,6 @@ hint, and never repeats what the caller sent.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -20,6 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+from shared.contracts.attributes import trace_or_none
 from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
 from shared.decision import Cause, Decision, State, derive_id
@@ -45,8 +45,6 @@ DIGITS_MAX: Final = 18
 RETRY_AFTER_SECONDS: Final = "1"
 YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
-TRACEPARENT: Final = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context, version 00."""
 
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
 S = TypeVar("S", bound=State)
@@ -173,7 +171,8 @@ class Call:
     async def state_if_any(self, subject: Subject[S]) -> S | None:
         """What the record knows; None while there is none. Another facility's is refused."""
         found = (await self.runtime.store.load([subject.name]))[subject.name]
-        return None if found.is_new else state_of(self._checked(found), subject.state)
+        unknown = found.is_new and found.unusable is None
+        return None if unknown else state_of(self._checked(found), subject.state)
 
     async def record(self, subject: Subject[S]) -> Record:
         """The whole record, if there is one and the caller's facility owns it."""
@@ -197,6 +196,8 @@ class Call:
         )
 
     def _checked(self, record: Record) -> Record:
+        if record.unusable is not None:
+            raise record.unusable
         if record.is_new:
             what = record.subject.partition("/")[0]
             raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
@@ -230,8 +231,7 @@ class Call:
 
     def _traceparent(self) -> str | None:
         """The caller's trace, when it is one: nothing else may travel on with an event."""
-        given = self.request.headers.get("traceparent", "")
-        return given if TRACEPARENT.fullmatch(given) else None
+        return trace_or_none(self.request.headers.get("traceparent"))
 
     def _if_match(self) -> int | None:
         tag = self.request.headers.get("if-match")

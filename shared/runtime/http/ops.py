@@ -16,6 +16,7 @@ from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
 from shared.runtime.http.call import Call, require_roles
 from shared.runtime.http.replica import Replica
+from shared.runtime.set_aside import REASONS
 
 router = APIRouter(tags=["operations"])
 
@@ -65,6 +66,10 @@ class WatchedReplica(Replica, Protocol):
         """Why this replica is not ready; empty when it is."""
         ...
 
+    def warnings(self) -> list[str]:
+        """What operators should look at, although the replica is ready."""
+        ...
+
 
 def _replica(request: Request) -> WatchedReplica:
     return request.app.state.runtime
@@ -84,11 +89,18 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz")
 async def ready(request: Request) -> Response:
-    """200 when the service takes commands and consumes events; 503 with the reasons otherwise."""
+    """200 when the service takes commands and consumes events; 503 with the reasons otherwise.
+
+    `warnings` say what operators should look at although work goes on: `logs-failing`, `records-set-aside`.
+    """
     runtime = _replica(request)
     reasons = runtime.not_ready()
     runtime.metrics.ready.set(not reasons)
-    body = {"status": "waiting" if reasons else "ready", "reasons": reasons}
+    body = {
+        "status": "waiting" if reasons else "ready",
+        "reasons": reasons,
+        "warnings": runtime.warnings(),
+    }
     return JSONResponse(body, status_code=503 if reasons else 200)
 
 
@@ -98,6 +110,12 @@ async def metrics(request: Request) -> Response:
     return Response(
         generate_latest(_replica(request).metrics.registry), media_type=CONTENT_TYPE_LATEST
     )
+
+
+@router.get("/ops/set-aside")
+async def set_aside(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
+    """The records that this replica leaves out of its work, each with the reason. Everything else goes on."""
+    return {"records": call.runtime.store.set_aside.view(), "means": REASONS}
 
 
 @router.get("/ops/flow")

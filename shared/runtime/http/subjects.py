@@ -35,7 +35,13 @@ class Subjects(Generic[S]):
 
 
 def state_of(record: Record, state: type[S]) -> S:
-    """The record's state as what it is. Raises `TypeError` for a record of another kind: a mistake in a route."""
+    """The record's state as what it is.
+
+    Raises `RecordIsNewer` or `RecordUnreadable` for a record that can't be worked with, and `TypeError` for a record of
+    another kind: a mistake in a route.
+    """
+    if record.unusable is not None:
+        raise record.unusable
     if not isinstance(record.state, state):
         raise TypeError(f"a {record.subject.partition('/')[0]} is not made of {state.__name__}")
     return record.state

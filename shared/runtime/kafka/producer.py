@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from shared.contracts.topics import MAX_MESSAGE_BYTES, Topic
-from shared.errors import Unavailable
+from shared.errors import TooLarge, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
@@ -81,7 +81,10 @@ class KafkaPublisher:
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, waiting: Mapping[str, Entries]) -> None:
-        """Send every entry, in order per subject, and wait until all are acknowledged."""
+        """Send every entry, in order per subject, and wait until all are acknowledged.
+
+        Raises `TooLarge` when Kafka, or the client before it, refuses one for its size; the others may be published.
+        """
         if not waiting:
             return
         try:
@@ -89,6 +92,9 @@ class KafkaPublisher:
             acknowledgements = await self._send(producer, waiting)
             async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
                 await asyncio.gather(*acknowledgements)
+        except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+            await self._discard()
+            raise TooLarge("event-too-large", "Kafka refuses an event for its size.") from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard()
             raise unavailable(error) from error

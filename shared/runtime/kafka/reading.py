@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
 from shared.decision import Cause, Decision, State
-from shared.runtime.core.dead_letter import DeadLetter, message_original, unreadable
+from shared.runtime.core.dead_letter import DeadLetter, message_original, size_of, unreadable
 from shared.runtime.core.reactions import Reaction, Reactions
 from shared.runtime.core.record import StreamPosition, Work
 from shared.runtime.logs import log
@@ -63,7 +63,7 @@ class Reader:
         value = message.value
         if envelope.major != reaction.event.MAJOR:
             reason = "major-unsupported"
-        elif value is None or len(value) > MAX_EVENT_BYTES:
+        elif value is None or size_of(message) > MAX_EVENT_BYTES:
             reason = "data-invalid" if value is None else "too-large"
         else:
             try:

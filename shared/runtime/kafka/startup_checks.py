@@ -157,7 +157,9 @@ async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> i
     last = {subject: event for subject, event in found.last.items() if store.keeps(subject)}
     records = await store.load(last)
     ahead = [
-        event for subject, event in last.items() if records[subject].next_sequence <= event.sequence
+        event
+        for subject, event in last.items()
+        if records[subject].unusable is None and records[subject].next_sequence <= event.sequence
     ]
     if ahead:
         own_topic.log_ahead(own, ahead)

@@ -162,6 +162,11 @@ def subject(name: object) -> str:
     return f"episode/{derive_id('redriving', str(name))}"
 
 
+def event_id(name: str) -> str:
+    """The id of an event that a test names."""
+    return str(derive_id("redriving", "event", name))
+
+
 class Topics:
     """Records as they lie on the input topics, numbered per publisher and subject."""
 

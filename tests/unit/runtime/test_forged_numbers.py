@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runtime.redriving import Noted, Rules, subject
+from tests.unit.runtime.redriving import Noted, Rules, event_id, subject
 from tests.unit.runtime.test_circuit_breaker import FEED, Running
 
 GOOD = Rules()
@@ -30,7 +30,7 @@ def say(it: Running, **changes: Any) -> None:
 async def test_a_forged_number_blocks_its_stream_and_poisons_nothing(number: int) -> None:
     it = Running(GOOD)
     say(it)
-    say(it, sequence=str(number), id="forged")
+    say(it, sequence=str(number), id=event_id("forged"))
     await it.hear()
     document = kept(it)
     assert document["blocked"] == {"feed": "sequence-impossible"}
@@ -65,11 +65,11 @@ async def test_a_forged_number_does_not_blind_the_alarm_for_lost_events() -> Non
 
 async def test_what_a_plausible_number_overtook_is_set_aside_and_the_stream_goes_on() -> None:
     it = Running(GOOD)
-    say(it, sequence="1", id="one")
-    say(it, sequence="1", id="one")
-    say(it, sequence="3", id="forged")
-    say(it, sequence="2", id="two")
-    say(it, sequence="4", id="four")
+    say(it, sequence="1", id=event_id("one"))
+    say(it, sequence="1", id=event_id("one"))
+    say(it, sequence="3", id=event_id("forged"))
+    say(it, sequence="2", id=event_id("two"))
+    say(it, sequence="4", id=event_id("four"))
     await it.hear()
     assert kept(it)["inbox"]["feed"][0] == 4
     assert kept(it)["blocked"] == {}

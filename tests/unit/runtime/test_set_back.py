@@ -10,7 +10,7 @@ import pytest
 from shared.errors import Refused
 from shared.runtime.dead_letters.streams import Streams
 from shared.testing.fakes import Seam
-from tests.unit.runtime.redriving import WHO, Life, Noted, Rules, World, live, subject
+from tests.unit.runtime.redriving import WHO, Life, Noted, Rules, World, event_id, live, subject
 
 GOOD = Rules()
 ABOUT = subject("poisoned")
@@ -26,10 +26,10 @@ async def poisoned(*, taken: bool) -> World:
     world = World()
     for padding in range(3):  # so that its place allows the stranger's number
         assert padding >= 0
-        repeat = world.topics.say(Noted(amount=1), ABOUT, sequence="1", id="one")
+        repeat = world.topics.say(Noted(amount=1), ABOUT, sequence="1", id=event_id("one"))
         await live(world, GOOD, lambda life, repeat=repeat: life.hear(repeat))
     messages = [
-        world.topics.say(Noted(amount=amount), ABOUT, sequence=str(number), id=name)
+        world.topics.say(Noted(amount=amount), ABOUT, sequence=str(number), id=event_id(name))
         for amount, number, name in (
             (2, 2, "two"),
             (100, 5, "stranger"),
@@ -78,8 +78,8 @@ async def test_what_was_missed_is_applied_in_order_after_all(*, taken: bool) -> 
 async def test_the_strangers_event_is_known_when_it_comes_again() -> None:
     world = await poisoned(taken=False)
     await live(world, GOOD, put_right)
-    again = world.topics.say(Noted(amount=100), ABOUT, sequence="5", id="stranger")
-    own = world.topics.say(Noted(amount=4), ABOUT, sequence="4", id="four")
+    again = world.topics.say(Noted(amount=100), ABOUT, sequence="5", id=event_id("stranger"))
+    own = world.topics.say(Noted(amount=4), ABOUT, sequence="4", id=event_id("four"))
     await live(world, GOOD, lambda life: life.hear(again, own))
     assert list(world.state(ABOUT).items.values()) == [1, 2, 100, 3, 4]
 
@@ -104,7 +104,7 @@ async def test_a_cached_record_does_not_hide_that_its_stream_was_set_back() -> N
     await here.quiet()
     await streams(Life(world, GOOD)).set_back(STREAM, 2, WHO)
     await live(world, GOOD, lambda life: life.redriver.redrive({"subject": ABOUT}, WHO, limit=9))
-    await here.hear(world.topics.say(Noted(amount=9), ABOUT, sequence="4", id="four"))
+    await here.hear(world.topics.say(Noted(amount=9), ABOUT, sequence="4", id=event_id("four")))
     relay.cancel()
     assert list(world.state(ABOUT).items.values())[-1] == 9
 

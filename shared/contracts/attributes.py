@@ -1,0 +1,58 @@
+"""The attributes of an event's envelope: which texts each of them may have.
+
+Every attribute has a pattern that bounds its length, so that no free text can travel in one. Roles, facilities and
+sensitivities have a pattern and not a list, so that an older replica reads the words of a newer one.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import Final
+
+UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""A UUID in lower case, as a part of a regular expression. `codes.UUID_PATTERN` is the whole expression."""
+FACILITY: Final = "[a-z0-9-]{3,40}"
+ROLE: Final = "[a-z][a-z0-9_]{0,39}"
+SUBJECT: Final = f"(episode|group|session|person|staff)/{UUID}"
+SOURCE: Final = "care[.][a-z]{1,40}"
+TYPE: Final = f"({SOURCE}[.][a-z0-9-]{{1,80}})[.]v([1-9][0-9]{{0,3}})"
+SCHEMA: Final = "urn:throughcare:schema:"
+"""An identifier, not a location: what `dataschema` begins with, before the type."""
+TRACEPARENT: Final = "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+"""W3C Trace Context. Whatever else comes in its place is dropped, for nobody's work depends on a trace."""
+
+PATTERNS: Final = MappingProxyType(
+    {
+        "specversion": "1[.]0",
+        "id": UUID,
+        "source": SOURCE,
+        "type": TYPE,
+        "subject": SUBJECT,
+        "sequence": "[1-9][0-9]{0,17}",
+        "time": (
+            "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"
+            "(Z|[+-][0-9]{2}:[0-9]{2})"
+        ),
+        "correlationid": UUID,
+        "causationid": UUID,
+        "facilityid": FACILITY,
+        "actorrole": ROLE,
+        "sensitivity": "[a-z][a-z0-9-]{0,39}",
+        "dataschema": f"{SCHEMA}{TYPE}",
+    }
+)
+"""The required attributes in their order, each with the regular expression that the whole text matches."""
+
+_COMPILED: Final = {name: re.compile(pattern) for name, pattern in PATTERNS.items()}
+_TRACEPARENT: Final = re.compile(TRACEPARENT)
+
+
+def legal(name: str, text: str) -> bool:
+    """Whether the attribute `name` may have this text."""
+    return _COMPILED[name].fullmatch(text) is not None
+
+
+def trace_or_none(text: str | None) -> str | None:
+    """The text when it is a W3C `traceparent`; nothing else may travel on with an event."""
+    return text if text is not None and _TRACEPARENT.fullmatch(text) else None
