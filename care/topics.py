@@ -46,6 +46,7 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
     from importlib import import_module
 
     from shared.runtime.core.store import MongoStore
+    from shared.runtime.core.store_connection import mongo_options
     from shared.runtime.recovery.migrate import Party, migrate
     from shared.runtime.service import Service
 
@@ -54,7 +55,9 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
         for name in PORTS:
             service: Service = import_module(f"services.{name}.app").SERVICE
             database = f"{settings.database_prefix}{name}"
-            store = MongoStore(settings.mongo_uri, database, service.kinds)
+            store = MongoStore(
+                settings.mongo_uri, database, service.kinds, options=mongo_options(settings)
+            )
             stack.push_async_callback(store.close)
             parties.append(Party(name, store, service.reactions.topics))
         return await migrate(settings, topic, parties, typer.echo)

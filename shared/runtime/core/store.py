@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from shared.contracts.event import PARTITIONS
 from shared.errors import CareError, Unavailable
@@ -32,6 +33,8 @@ from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import Record, RecordKind
 
 DUPLICATE_KEY: Final = 11000
+NOT_ALLOWED: Final = (13, 18)
+"""MongoDB's codes for "not authorised" and "authentication failed": waiting does not help, a person has to."""
 
 
 class Store(Protocol):
@@ -109,7 +112,13 @@ class MongoStore:
     """`Store` on MongoDB through PyMongo's own asyncio client."""
 
     def __init__(
-        self, uri: str, database: str, kinds: Mapping[str, RecordKind], *, journaled: bool = False
+        self,
+        uri: str,
+        database: str,
+        kinds: Mapping[str, RecordKind],
+        *,
+        journaled: bool = False,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         # The driver need not retry writes: each is guarded, and its caller retries.
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -118,12 +127,13 @@ class MongoStore:
             serverSelectionTimeoutMS=5_000,
             retryWrites=False,
             connect=False,
+            **options,
         )
         self._kinds = kinds
         self._journaled = journaled
-        options: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
+        codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
         base = self._client.get_database(
-            database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
+            database, codec_options=codec, write_concern=WriteConcern(w="majority", j=True)
         )
         self.database: Final = base
         self._records = base["records"]
@@ -328,6 +338,12 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
+            raise Unavailable(
+                "store-access-denied",
+                "The store does not accept this user, or does not let it do this.",
+                hint="Check the user and password in MONGO_URI or MONGO_PASSWORD_FILE, and the user's roles.",
+            ) from error
         if isinstance(error, PyMongoError) and not isinstance(error, CareError):
             raise Unavailable(
                 "store-unavailable",
