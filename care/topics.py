@@ -1,4 +1,4 @@
-"""`care topics migrate`: bring a topic, and all positions on it, back to what the catalogue says."""
+"""`care topics`: who may do what on them; and bring one, with all positions on it, back to what the catalogue says."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from care import acl
 from care.show import failures
 from shared.services import PORTS
 
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
     from shared.runtime.settings import ServiceSettings
 
 TOPIC_NAMES: Final = tuple(f"care.{name}" for name in PORTS)
-app = typer.Typer(no_args_is_help=True, help="Migrate topics.")
-
-
-@app.callback()
-def topics() -> None:
-    """Migrate topics."""  # a group of one command needs a callback to stay a group
+app = typer.Typer(no_args_is_help=True, help="Who may do what on the topics; migrate them.")
+app.command(
+    "acl", epilog="Example: `care topics acl --subscriber reporting --topic care.plans --strimzi`"
+)(acl.acl_command)
 
 
 @app.command(

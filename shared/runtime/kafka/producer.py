@@ -9,7 +9,19 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    NoError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
 
 from shared.contracts.event import Topic
 from shared.errors import TopicMismatch, Unavailable
@@ -27,8 +39,26 @@ FOR_EVER: Final = {"retention.ms": "-1", "max.message.bytes": str(MAX_MESSAGE_BY
 ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
+NOT_ALLOWED: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""The broker answered: it does not know this user, or does not let it do this. Waiting does not help."""
+
+
 def unavailable(error: Exception) -> Unavailable:
     """Kafka's own error as one of ours, with its type and without its message."""
+    if isinstance(error, NOT_ALLOWED):
+        return Unavailable(
+            "broker-access-denied",
+            f"Kafka does not let this user do this ({type(error).__name__}).",
+            hint="Check KAFKA_USERNAME and its password; `care topics acl` prints the rules that a user needs.",
+        )
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",
@@ -84,6 +114,12 @@ async def _create(
         error = for_code(code)
         if error is NoError:
             log.info("topic.created", topic=topic.name, partitions=topic.partitions)
+        elif error is TopicAuthorizationFailedError:
+            raise Unavailable(
+                "topic-not-there-yet",
+                f"{topic.name} does not exist, and this user may not create it.",
+                hint="Start the service that publishes on it: it creates its topic.",
+            )
         elif error is not TopicAlreadyExistsError:
             raise error()
 
