@@ -117,8 +117,8 @@ async def _create(
         elif error is TopicAuthorizationFailedError:
             raise Unavailable(
                 "topic-not-there-yet",
-                f"{topic.name} does not exist, and this user may not create it.",
-                hint="Start the service that publishes on it: it creates its topic.",
+                f"{topic.name} does not exist or may not be read, and this user may not create it.",
+                hint="Start the service that publishes on it: it creates its topic. Else see `care topics acl`.",
             )
         elif error is not TopicAlreadyExistsError:
             raise error()
