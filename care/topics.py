@@ -1,4 +1,4 @@
-"""`care topics`: check, repair and migrate topics, adopt a store, and disown events on a topic."""
+"""`care topics`: check, repair and migrate topics, say who may do what on them, adopt a store, disown events."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from care import acl
 from care.show import Json, as_json, fail, failures, table
 from shared.services import PORTS
 
@@ -21,12 +22,17 @@ if TYPE_CHECKING:
     from shared.runtime.settings import ServiceSettings
 
 TOPIC_NAMES: Final = tuple(f"care.{name}" for name in PORTS)
-app = typer.Typer(no_args_is_help=True, help="Check, repair and migrate topics.")
+app = typer.Typer(
+    no_args_is_help=True, help="Check, repair and migrate topics; say who may use them."
+)
+app.command(
+    "acl", epilog="Example: `care topics acl --subscriber reporting --topic care.plans --strimzi`"
+)(acl.acl_command)
 
 
 @app.callback()
 def topics() -> None:
-    """Check, repair and migrate topics."""
+    """Check, repair and migrate topics; say who may use them."""
 
 
 @app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")
@@ -170,17 +176,14 @@ def disown_command(
     typer.echo(f"{len(event_ids)} events on {topic} are not its service's. Start it.")
 
 
-async def _disown(
-    service: str, event_ids: Sequence[str], why: str, settings: ServiceSettings
-) -> None:
-    from shared.runtime.core.store import MongoStore
+async def _disown(name: str, event_ids: Sequence[str], why: str, settings: ServiceSettings) -> None:
+    from contextlib import AsyncExitStack
+
     from shared.runtime.kafka.own_topic import disown
 
-    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{service}", {})
-    try:
+    async with AsyncExitStack() as stack:
+        store, _service = _store(name, settings, stack)
         await disown(store, event_ids, why)
-    finally:
-        await store.close()
 
 
 async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
@@ -203,8 +206,14 @@ def _store(
     from importlib import import_module
 
     from shared.runtime.core.store import MongoStore
+    from shared.runtime.core.store_connection import mongo_options
 
     service: Service = import_module(f"services.{name}.app").SERVICE
-    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{name}", service.kinds)
+    store = MongoStore(
+        settings.mongo_uri,
+        f"{settings.database_prefix}{name}",
+        service.kinds,
+        options=mongo_options(settings),
+    )
     stack.push_async_callback(store.close)
     return store, service

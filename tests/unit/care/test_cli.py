@@ -63,6 +63,7 @@ def test_these_are_the_commands() -> None:
         "dead-letters set-back",
         "dead-letters show",
         "rebuild",
+        "topics acl",
         "topics adopt",
         "topics check",
         "topics disown",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
-from uuid import uuid4
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -62,14 +61,18 @@ def test_what_a_record_publishes_is_its_services_own() -> None:
         assert own_topic.is_ours(read_envelope(one.headers, one.key), OWN)
 
 
+STRANGER = "7d9c52b6-0f0e-4b2a-9a55-2f8f6d3f6a11"
+"""An id that no event of ours has."""
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"id": "anything"},
-        {"id": str(uuid4())},
+        {"id": STRANGER},
         {"sequence": "9"},
         {"sequence": str(10**17)},
-        {"causationid": str(uuid4())},
+        {"causationid": STRANGER},
         {"source": "care.other"},
         {"subject": EPISODES[1]},
         {"subject": EPISODES[1].replace("episode", "staff")},
