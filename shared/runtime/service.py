@@ -54,6 +54,7 @@ from shared.runtime.recovery.journal import KafkaJournal, journal_topic
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.wall_clock import WallClock
 from shared.services import PORTS
 
 if TYPE_CHECKING:
@@ -134,7 +135,10 @@ class Runtime:
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
         self.streams = Streams(self.store, self.dead_letters)
-        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
+        self._wall_clock = (
+            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
+        )
+        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, self._wall_clock)
         self._tracing = tracing
         if tracing is not None:
             tracing.instrument(self.reactor, self.store, self._publisher, self._topic)
@@ -315,10 +319,13 @@ class Runtime:
         halted = self.consumer.halted
         if halted is not None and halted not in reasons:
             reasons.append(halted)
-        if not self.consumer.healthy:
-            reasons.append("consumer-waiting")
-        if not self.relay.healthy:
-            reasons.append("relay-waiting")
+        found = {
+            "consumer-waiting": not self.consumer.healthy,
+            "relay-waiting": not self.relay.healthy,
+            "catching-up-stalled": self.consumer.stalled,
+            "clock-differs": self._wall_clock is not None and self._wall_clock.differs,
+        }
+        reasons += [reason for reason, holds in found.items() if holds]
         reasons += self._topic_watch.reasons()
         clock_unset = isinstance(self.clock, SteppedClock) and not self.clock.set
         if clock_unset:
