@@ -50,7 +50,13 @@ from shared.runtime.log_output import Output
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence
-from shared.runtime.recovery.journal import KafkaJournal, journal_topic
+from shared.runtime.recovery.journal import (
+    KafkaJournal,
+    Keyring,
+    check_journal,
+    forget_journal,
+    journal_topic,
+)
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
@@ -106,9 +112,14 @@ class Runtime:
         self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
-        self._journal = (
-            KafkaJournal(settings, service.name, settings.journal_key)
+        self._keyring = (
+            Keyring(service.name, settings.journal_key, settings.journal_key_before)
             if settings.journal_key
+            else None
+        )
+        self._journal = (
+            KafkaJournal(settings, service.name, self._keyring)
+            if self._keyring is not None
             else None
         )
         self.relay = Relay(self.store, self._publisher, self.metrics, journal=self._journal)
@@ -247,6 +258,10 @@ class Runtime:
         )
         await ensure_topics(settings, self._journal_topics, settings.kafka_replication)
         await check_settings(settings, self._journal_topics)
+        if self._keyring is None:
+            await forget_journal(self.store)
+        else:
+            await check_journal(settings, self.service.name, self._keyring, self.store)
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:

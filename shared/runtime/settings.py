@@ -47,6 +47,8 @@ class ServiceSettings(KafkaConnection, BaseSettings):
     journal_key: str = ""
     """32 bytes in base64: write an encrypted copy of every record to the service's journal, from which a lost store can
     be rebuilt. Empty: no journal."""
+    journal_key_before: str = ""
+    """The key before the present one: opens what it has sealed, until every record is sealed anew."""
     sweep_after_seconds: float = Field(default=5.0, gt=0)
     """An outbox or handoff that waits longer was left by a crash: any replica resumes it."""
     record_cache_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)

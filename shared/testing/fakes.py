@@ -200,6 +200,13 @@ class MemoryStore:
         effects = [_later(clear, subject, version) for subject, version in versions.items()]
         return sum(await self.seam.call("clear_journaled", effects)) if effects else 0
 
+    async def copy_all(self, wall: datetime) -> None:
+        def wait() -> None:
+            for document in self.disk.documents():
+                self.disk.records[document["_id"]] = encoded({"waiting": wall} | document)
+
+        await self.seam.call("copy_all", [wait])
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._clear("handoffs", "handing", "next_handoff", done)
 

@@ -393,6 +393,14 @@ class StoreSuite:
         found = {record.subject for record in await store.stranded(None, ALL, 10)}
         assert found >= set(names)
 
+    async def test_every_record_can_be_made_to_wait_for_its_copy(self, store: Store) -> None:
+        waits, rests = subject("waits"), subject("rests")
+        await self._saved(store, waits, publish_one, WALL - timedelta(hours=1))
+        await self._saved(store, rests, count_up)
+        await store.copy_all(WALL)
+        assert (await self._one(store, waits)).waiting == STORED_WALL - timedelta(hours=1)
+        assert (await self._one(store, rests)).waiting == STORED_WALL
+
     async def test_the_store_knows_what_time_it_is(self, store: Store) -> None:
         assert abs(datetime.now(UTC) - await store.wall()) < timedelta(minutes=5)
 

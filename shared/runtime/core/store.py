@@ -93,6 +93,10 @@ class Store(Protocol):
         """Clear the outbox and `waiting` of the records that are still at the given version. Returns how many."""
         ...
 
+    async def copy_all(self, wall: datetime) -> None:
+        """Have every record copied to the journal: those that do not wait already wait from now on."""
+        ...
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         """Remove handoffs up to the given number, per subject."""
         ...
@@ -285,6 +289,12 @@ class MongoStore:
             return 0
         with translated():
             return (await self._records.bulk_write(writes, ordered=False)).matched_count
+
+    async def copy_all(self, wall: datetime) -> None:
+        with translated():
+            await self._records.update_many(
+                {"waiting": {"$exists": False}}, {"$set": {"waiting": wall}}
+            )
 
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._bulk(
