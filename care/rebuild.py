@@ -45,6 +45,10 @@ def rebuild_command(
         as_json({name: getattr(done, name) for name in Rebuilt.__slots__})
         return
     typer.echo(f"{done.records} records, {done.from_journal} of them restored from the journal.")
+    if done.unreadable:
+        typer.echo(
+            f"{done.unreadable} messages on the journal could not be opened, and were skipped."
+        )
     typer.echo(f"State hash: {done.state_hash}")
     if done.blocked:
         typer.echo(
@@ -65,6 +69,7 @@ def _store(service: Service, settings: ServiceSettings) -> MongoStore:
 
 
 async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:
+    from shared.runtime.recovery.journal import Keyring
     from shared.runtime.recovery.rebuild import rebuild
 
     store = _store(service, settings)
@@ -74,7 +79,7 @@ async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:
             store,
             settings,
             service.name,
-            settings.journal_key,
+            Keyring(service.name, settings.journal_key, settings.journal_key_before),
             service.reactions.topics,
         )
     finally:

@@ -31,7 +31,7 @@ from shared.runtime.core.record import Record
 from shared.runtime.core.store import Document, MongoStore
 from shared.runtime.kafka.startup_checks import end_offsets
 from shared.runtime.recovery import rebuild as runtime
-from shared.runtime.recovery.journal import journal_topic
+from shared.runtime.recovery.journal import Keyring, journal_topic
 
 EVENTS: Final = 20_000
 DATABASE: Final = f"{PREFIX}{SERVICE.name}"
@@ -69,7 +69,9 @@ async def rebuild(backend: Backend, recording: Recording) -> dict[str, Any]:
         began = perf_counter()
         await store.start()
         topics = SERVICE.reactions.topics
-        done = await runtime.rebuild(store, backend.kafka, SERVICE.name, key, topics)
+        done = await runtime.rebuild(
+            store, backend.kafka, SERVICE.name, Keyring(SERVICE.name, key), topics
+        )
         took = perf_counter() - began
         _compare(lost, await _documents(store))
     finally:

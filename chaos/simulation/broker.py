@@ -80,6 +80,9 @@ class Member:
         await self._wire("committed")
         return self._group.committed.get(tp)
 
+    async def position(self, tp: TopicPartition) -> int:
+        return self.positions[tp]
+
     async def beginning_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         await self._wire("beginning")
         return dict.fromkeys(tps, 0)

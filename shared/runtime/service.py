@@ -51,10 +51,17 @@ from shared.runtime.log_output import Output
 from shared.runtime.logs import configure, log, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence
-from shared.runtime.recovery.journal import KafkaJournal, journal_topic
+from shared.runtime.recovery.journal import (
+    KafkaJournal,
+    Keyring,
+    check_journal,
+    forget_journal,
+    journal_topic,
+)
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.wall_clock import WallClock
 from shared.services import PORTS
 
 if TYPE_CHECKING:
@@ -107,9 +114,14 @@ class Runtime:
         self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
-        self._journal = (
-            KafkaJournal(settings, service.name, settings.journal_key)
+        self._keyring = (
+            Keyring(service.name, settings.journal_key, settings.journal_key_before)
             if settings.journal_key
+            else None
+        )
+        self._journal = (
+            KafkaJournal(settings, service.name, self._keyring)
+            if self._keyring is not None
             else None
         )
         self.relay = Relay(self.store, self._publisher, self.metrics, journal=self._journal)
@@ -136,7 +148,10 @@ class Runtime:
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
         self.streams = Streams(self.store, self.dead_letters)
-        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock)
+        self._wall_clock = (
+            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
+        )
+        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, self._wall_clock)
         self._tracing = tracing
         if tracing is not None:
             tracing.instrument(self.reactor, self.store, self._publisher, self._topic)
@@ -246,6 +261,10 @@ class Runtime:
         )
         await ensure_topics(settings, self._journal_topics, settings.kafka_replication)
         await check_settings(settings, self._journal_topics)
+        if self._keyring is None:
+            await forget_journal(self.store)
+        else:
+            await check_journal(settings, self.service.name, self._keyring, self.store)
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
@@ -318,10 +337,13 @@ class Runtime:
         halted = self.consumer.halted
         if halted is not None and halted not in reasons:
             reasons.append(halted)
-        if not self.consumer.healthy:
-            reasons.append("consumer-waiting")
-        if not self.relay.healthy:
-            reasons.append("relay-waiting")
+        found = {
+            "consumer-waiting": not self.consumer.healthy,
+            "relay-waiting": not self.relay.healthy,
+            "catching-up-stalled": self.consumer.stalled,
+            "clock-differs": self._wall_clock is not None and self._wall_clock.differs,
+        }
+        reasons += [reason for reason, holds in found.items() if holds]
         reasons += self._topic_watch.reasons()
         clock_unset = isinstance(self.clock, SteppedClock) and not self.clock.set
         if clock_unset:

@@ -46,6 +46,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     journal_key: str = ""
     """32 bytes in base64: write an encrypted copy of every record to the service's journal, from which a lost store can
     be rebuilt. Empty: no journal."""
+    journal_key_before: str = ""
+    """The key before the present one: opens what it has sealed, until every record is sealed anew."""
     sweep_after_seconds: float = Field(default=5.0, gt=0)
     """An outbox or handoff that waits longer was left by a crash: any replica resumes it."""
     record_cache_max: int = Field(default=record_cache.RECORDS_MAX, ge=0)
@@ -57,6 +59,9 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """How many new dead letters in a row trip the circuit breaker, which halts the consumer; 0: no limit."""
     dead_letters_in_window_max: int = Field(default=1_000, ge=0)
     """How many new dead letters within a minute trip the circuit breaker; 0: no limit."""
+    clock_tolerance_seconds: float = Field(default=60.0, gt=0)
+    """How far this machine's wall clock and the store's may differ; beyond it no deadline fires, and the service is not
+    ready (`clock-differs`)."""
     topics_check_seconds: float = Field(default=10.0, gt=0)
     """How often a running service checks that the topics have not changed."""
     otel: bool = False

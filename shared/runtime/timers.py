@@ -24,6 +24,7 @@ from shared.runtime.core.store import Store
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.logs import log
 from shared.runtime.retry import Backoff
+from shared.runtime.wall_clock import WallClock
 
 RECORDS_PER_ROUND: Final = 200
 LOOK_AGAIN_SECONDS: Final = 1.0
@@ -34,8 +35,17 @@ START_ROUNDS: Final = 20
 class Timers:
     """Looks for deadlines whenever the clock moves, and at least once a second."""
 
-    def __init__(self, store: Store, reactor: Reactor, consumer: Consumer, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        reactor: Reactor,
+        consumer: Consumer,
+        clock: Clock,
+        wall_clock: WallClock | None = None,
+    ) -> None:
+        """`wall_clock` has to agree with the store's before anything fires; None where the clock is stepped."""
         self._store = store
+        self._wall_clock = wall_clock
         self._reactor = reactor
         self._consumer = consumer
         self._clock = clock
@@ -77,11 +87,17 @@ class Timers:
                     await asyncio.sleep(CATCH_UP_SECONDS)
 
     async def _round(self) -> bool:
-        """Fire what is due. False: the consumer has not caught up yet, so nothing may fire."""
-        if not await self._consumer.caught_up():
-            return False
-        now = self._clock.now()
+        """Fire what is due. False: the consumer has not caught up yet, so nothing may fire.
+
+        Both questions are asked before each batch: partitions may come, and clocks be set, in the middle of a round.
+        """
+        now: datetime | None = None
         while True:
+            if not await self._consumer.caught_up():
+                return False
+            if self._wall_clock is not None and not await self._wall_clock.agrees():
+                return True
+            now = now or self._clock.now()
             buckets = self._consumer.buckets
             subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
             if not subjects:
@@ -134,10 +150,9 @@ class Sweeper:
         The rounds are bounded, because in a service with other replicas something is always on its way. Publishing that
         a second time does no harm: consumers recognise a repeated event by its number.
         """
-        before = datetime.now(UTC)
         for _ in range(START_ROUNDS):
             try:
-                found = await self._reactor.sweep(before, range(PARTITIONS))
+                found = await self._reactor.sweep(None, range(PARTITIONS))
             except Unavailable as error:
                 log.warning("sweep.waiting", error_code=error.code)
                 return

@@ -42,7 +42,7 @@ from shared.runtime.core.documents import (
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.core.store import translated
+from shared.runtime.core.store import YOUNG, translated
 from shared.runtime.dead_letters.store import (
     RowsPage,
     StreamKey,
@@ -200,14 +200,25 @@ class MemoryStore:
         effects = [_later(clear, subject, version) for subject, version in versions.items()]
         return sum(await self.seam.call("clear_journaled", effects)) if effects else 0
 
+    async def copy_all(self, wall: datetime) -> None:
+        def wait() -> None:
+            for document in self.disk.documents():
+                self.disk.records[document["_id"]] = encoded({"waiting": wall} | document)
+
+        await self.seam.call("copy_all", [wait])
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._clear("handoffs", "handing", "next_handoff", done)
 
-    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
-        [found] = await self.seam.call(
-            "stranded", [lambda: self._stranded(_stored(before), buckets, limit)]
-        )
+    async def stranded(
+        self, before: datetime | None, buckets: Sequence[int], limit: int
+    ) -> list[Record]:
+        bound = None if before is None else _stored(before)
+        [found] = await self.seam.call("stranded", [lambda: self._stranded(bound, buckets, limit)])
         return found
+
+    async def wall(self) -> datetime:
+        return datetime.now(UTC)
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
         [found] = await self.seam.call(
@@ -298,7 +309,12 @@ class MemoryStore:
             effects = [_later(clear, subject, last) for subject, last in upto.items()]
             await self.seam.call(f"clear_{name}", effects)
 
-    def _stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+    def _stranded(
+        self, before: datetime | None, buckets: Sequence[int], limit: int
+    ) -> list[Record]:
+        def waits(since: datetime) -> bool:
+            return before is None or not before <= since <= before + YOUNG
+
         found: dict[str, Document] = {}
         for name in ("waiting", "handing"):
             stranded = [
@@ -306,7 +322,7 @@ class MemoryStore:
                 for document in self.disk.documents()
                 if document["bucket"] in buckets
                 and isinstance(document.get(name), datetime)
-                and document[name] < before
+                and waits(document[name])
             ]
             found |= {document["_id"]: document for document in stranded[:limit]}
         return readable(found.values(), self._kinds, self.set_aside)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
 
+import pytest
 from pydantic import AwareDatetime, Field
 
 from shared.contracts.topics import PARTITIONS
@@ -368,6 +369,40 @@ class StoreSuite:
         await self._saved(store, old, publish_one, WALL)  # another event does not make it younger
         assert len(await store.stranded(WALL - timedelta(seconds=1), ALL, 10)) == 1
         assert len(await store.stranded(WALL + timedelta(days=1), ALL, 1)) == 1
+
+    @pytest.mark.parametrize(
+        "ahead", [timedelta(hours=2), timedelta(days=365), timedelta(days=9_999)]
+    )
+    async def test_what_a_fast_clock_left_waiting_is_stranded_at_once(
+        self, store: Store, ahead: timedelta
+    ) -> None:
+        """It waited unseen for as long as the clock had been ahead."""
+        name = subject("from the future")
+
+        await self._saved(store, name, publish_one, WALL + ahead)
+        for before in (WALL, None):
+            found = await store.stranded(before, ALL, 10)
+            assert name in [record.subject for record in found]
+        await store.clear_outboxes({name: 1})
+        assert name not in [r.subject for r in await store.stranded(None, ALL, 10)]
+
+    async def test_all_that_waits_is_found_at_a_start(self, store: Store) -> None:
+        names = [subject(f"waiting {n}") for n in range(4)]
+        for n, name in enumerate(names):
+            await self._saved(store, name, publish_one, WALL + timedelta(seconds=20 * n))
+        found = {record.subject for record in await store.stranded(None, ALL, 10)}
+        assert found >= set(names)
+
+    async def test_every_record_can_be_made_to_wait_for_its_copy(self, store: Store) -> None:
+        waits, rests = subject("waits"), subject("rests")
+        await self._saved(store, waits, publish_one, WALL - timedelta(hours=1))
+        await self._saved(store, rests, count_up)
+        await store.copy_all(WALL)
+        assert (await self._one(store, waits)).waiting == STORED_WALL - timedelta(hours=1)
+        assert (await self._one(store, rests)).waiting == STORED_WALL
+
+    async def test_the_store_knows_what_time_it_is(self, store: Store) -> None:
+        assert abs(datetime.now(UTC) - await store.wall()) < timedelta(minutes=5)
 
     # --- deadlines -----------------------------------------------------------------------------------
 

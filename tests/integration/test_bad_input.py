@@ -561,7 +561,7 @@ async def test_an_unknown_session_is_unknown_to_commands_too(
 async def test_health_and_metrics_are_told_to_anyone(attendance: Attendance) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         answer = await attendance.http.get(path)
-        assert answer.status_code == 200
+        assert answer.status_code == 200, answer.text
         assert MARK not in answer.text
     answer = await attendance.http.get("/ops/flow", headers=_as("counselor"))
     _assert_problem(answer, 403, "role-not-allowed")

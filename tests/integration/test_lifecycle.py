@@ -7,18 +7,21 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewPartitions
 
 from shared.contracts import intake
 from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError
+from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.migrate import ASIDE, Party, migrate
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime
-from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, headers_of, until
 from tests.integration.redriven import Rules, Running, episode, running, settings_of, settled
 
 INTAKE = TOPICS["care.intake"]
@@ -146,6 +149,37 @@ async def test_a_topic_that_was_made_again_is_taken_as_it_is(
             await it.heard(await bus.say(intake.LevelRecommended.example(), name, 2))
         await settled(it)
         assert {d["state"]["recommended"] for d in await it.documents()} == {1}
+
+
+async def test_a_transactions_marker_at_the_end_of_a_partition_stops_no_deadline(
+    backend: Backend, bus: Bus, prefix: str
+) -> None:
+    """Kafka counts the marker in the partition's end, and no client is ever given it."""
+    del bus
+    name, event = episode(), intake.PatientAdmitted.example()
+    producer: Any = AIOKafkaProducer(**client_options(backend.kafka), transactional_id=prefix)
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(
+                "care.intake",
+                event.data(),
+                name.encode(),
+                partition_of(name, 12),
+                headers=[(n, text.encode()) for n, text in headers_of(event, name, 1).items()],
+            )
+    finally:
+        await producer.stop()
+    runtime = Runtime(Rules().service, settings_of(backend, prefix))
+    await runtime.start()
+    try:
+        await until(lambda: runtime.timers.ran_until is not None, what="deadlines", limit_s=30)
+        assert not runtime.consumer.stalled
+        [record] = (await runtime.store.load([name])).values()
+        assert record.inbox["intake"][0] == 1
+    finally:
+        await runtime.store.database.client.drop_database(f"{prefix}plans")
+        await runtime.stop()
 
 
 async def test_a_clean_stop_under_load_leaves_nothing_to_be_told_again(

@@ -18,6 +18,7 @@ from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.topics import ensure_topics
+from shared.runtime.recovery.journal import Keyring
 from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
 from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
@@ -32,6 +33,7 @@ from tests.integration.redriven import (
 )
 
 KEY = base64.b64encode(bytes(range(32))).decode()
+NEW_KEY = base64.b64encode(bytes(range(1, 33))).decode()
 
 
 @pytest.fixture
@@ -78,15 +80,15 @@ async def _gone(backend: Backend) -> None:
 
 
 async def _rebuild(backend: Backend, store: MongoStore) -> Any:
-    return await rebuild(store, backend.kafka, "plans", KEY, ["care.intake"])
+    return await rebuild(store, backend.kafka, "plans", Keyring("plans", KEY), ["care.intake"])
 
 
 async def _documents(store: MongoStore) -> list[dict[str, Any]]:
     return await store.collection("records").find({}).to_list()
 
 
-async def _refusal(backend: Backend, prefix: str) -> str:
-    runtime = Runtime(Rules().service, settings_of(backend, prefix, journal_key=KEY))
+async def _refusal(backend: Backend, prefix: str, journal_key: str = KEY) -> str:
+    runtime = Runtime(Rules().service, settings_of(backend, prefix, journal_key=journal_key))
     await runtime.start()
     try:
         await until(lambda: runtime.refusal is not None, what="a refusal")
@@ -185,6 +187,34 @@ async def test_a_parked_line_is_parked_again_with_its_rows(
         assert done.json()["redriven"] == 2
         [document] = [d for d in await it.documents() if d["_id"] == subject]
         assert (document["state"]["admitted"], document["state"]["recommended"]) == (1, 1)
+
+
+async def test_a_changed_key_seals_everything_anew_and_the_old_one_is_needed_no_more(
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore
+) -> None:
+    """From the change on neither key opened the journal, and nothing said so."""
+    async with running(backend, prefix, bus, Rules(), journal_key=KEY) as it:
+        names = await it.admit(4)
+        await settled(it)
+        before = await it.documents()
+    await _gone(backend)
+    assert await _refusal(backend, prefix, journal_key=NEW_KEY) == "journal-unreadable"
+    async with running(
+        backend, prefix, bus, Rules(), journal_key=NEW_KEY, journal_key_before=KEY
+    ) as it:
+        await settled(it)
+    await _gone(backend)
+    junk: list[tuple[bytes, bytes | None, dict[str, str | bytes]]] = [
+        (b"episode/x", None, {}),
+        (b"\xff", b"garbage", {"version": "1"}),
+        (b"episode/y", b"garbage", {"version": "99", "key": "0" * 16}),
+    ]
+    for key, value, headers in junk:
+        await bus.send("care.plans.journal", headers, value, key=key)
+    await store.collection("records").drop()
+    done = await rebuild(store, backend.kafka, "plans", Keyring("plans", NEW_KEY), ["care.intake"])
+    assert (done.records, done.state_hash) == (len(names), state_hash(before))
+    assert done.unreadable >= 3
 
 
 async def test_the_journal_holds_nothing_that_can_be_read(

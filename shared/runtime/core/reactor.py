@@ -376,8 +376,11 @@ class Reactor:
 
     # --- the sweep: recovery after a crash --------------------------------------------------------
 
-    async def sweep(self, before: datetime, buckets: Sequence[int]) -> int:
-        """Resume outboxes and handoffs that have waited since before `before` (wall time). Returns how many records."""
+    async def sweep(self, before: datetime | None, buckets: Sequence[int]) -> int:
+        """Resume outboxes and handoffs that have waited since before `before` (wall time); None: all that wait.
+
+        Returns how many records.
+        """
         set_aside = self._store.set_aside
         found = await self._store.stranded(before, buckets, limit=500)
         stranded = [record for record in found if not set_aside.unpublished(record.subject)]

@@ -8,7 +8,7 @@ matched than were written, a query for this save's id finds the ones that lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
 
@@ -29,6 +29,7 @@ from shared.contracts.topics import PARTITIONS
 from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
+    EPOCH,
     Document,
     from_microseconds,
     guarded_write,
@@ -47,6 +48,8 @@ TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
 NOT_ALLOWED: Final = (13, 18)
 """MongoDB's codes for "not authorised" and "authentication failed": waiting does not help, a person has to."""
+YOUNG: Final = timedelta(minutes=1)
+"""How far after the bound of a sweep a record may have begun to wait: what is later was written by a wrong clock."""
 
 
 class Store(Protocol):
@@ -93,12 +96,25 @@ class Store(Protocol):
         """Clear the outbox and `waiting` of the records that are still at the given version. Returns how many."""
         ...
 
+    async def copy_all(self, wall: datetime) -> None:
+        """Have every record copied to the journal: those that do not wait already wait from now on."""
+        ...
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         """Remove handoffs up to the given number, per subject."""
         ...
 
-    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
-        """Records whose outbox or handoffs have waited since before `before` (wall time)."""
+    async def stranded(
+        self, before: datetime | None, buckets: Sequence[int], limit: int
+    ) -> list[Record]:
+        """Records whose outbox or handoffs have waited since before `before` (wall time); None: all that wait.
+
+        A time more than `YOUNG` after `before` was written by a clock that was wrong: such a record is found too.
+        """
+        ...
+
+    async def wall(self) -> datetime:
+        """The store's own wall time."""
         ...
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
@@ -284,6 +300,12 @@ class MongoStore:
         with translated():
             return (await self._records.bulk_write(writes, ordered=False)).matched_count
 
+    async def copy_all(self, wall: datetime) -> None:
+        with translated():
+            await self._records.update_many(
+                {"waiting": {"$exists": False}}, {"$set": {"waiting": wall}}
+            )
+
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._bulk(
             UpdateOne(
@@ -299,7 +321,9 @@ class MongoStore:
             with translated():
                 await self._records.bulk_write(batch, ordered=False)
 
-    async def stranded(self, before: datetime, buckets: Sequence[int], limit: int) -> list[Record]:
+    async def stranded(
+        self, before: datetime | None, buckets: Sequence[int], limit: int
+    ) -> list[Record]:
         # Leaves the records of a newer version of the service to that version.
         wanted = not_newer(self._kinds) | {"bucket": {"$in": list(buckets)}}
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
@@ -307,9 +331,14 @@ class MongoStore:
         found: dict[str, Document] = {}
         with translated():
             for name in ("waiting", "handing"):
-                cursor = self._records.find(wanted | {name: {"$lt": before}}).limit(limit)
+                cursor = self._records.find({"$and": [wanted, _waits(name, before)]}).limit(limit)
                 found |= {document["_id"]: document for document in await cursor.to_list()}
         return readable(found.values(), self._kinds, self.set_aside)
+
+    async def wall(self) -> datetime:
+        with translated():
+            found = await self.database.command("hello", codec_options=self.database.codec_options)
+        return found["localTime"]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
         wanted = not_newer(self._kinds) | {"due": {"$lte": in_microseconds(now)}}
@@ -375,6 +404,12 @@ class MongoStore:
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         return self.database[name]
+
+
+def _waits(name: str, before: datetime | None) -> Document:
+    if before is None:
+        return {name: {"$gt": EPOCH}}
+    return {"$or": [{name: {"$lt": before}}, {name: {"$gt": before + YOUNG}}]}
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:

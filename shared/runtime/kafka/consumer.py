@@ -41,6 +41,7 @@ from shared.runtime.kafka.positions import (
     Gap,
     PositionLost,
     Positions,
+    Stall,
     end_offsets,
     first_offsets,
 )
@@ -89,6 +90,7 @@ class Consumer(ConsumerRebalanceListener):
         self._settings = settings
         self._group = service
         self._subscriber: Any = None
+        self._stall = Stall()
         self._circuit_breaker = CircuitBreaker(
             settings.dead_letters_in_a_row_max, settings.dead_letters_in_window_max
         )
@@ -133,7 +135,9 @@ class Consumer(ConsumerRebalanceListener):
         batches: Mapping[TopicPartition, list[Message]] = await kafka.getmany(
             timeout_ms=LOOK_AGAIN_MS, max_records=self._settings.batch_records
         )
-        return tuple(chain.from_iterable(batches.values()))
+        messages = tuple(chain.from_iterable(batches.values()))
+        self._positions.take(messages)
+        return messages
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
@@ -151,6 +155,7 @@ class Consumer(ConsumerRebalanceListener):
 
     async def on_batch(self, messages: Sequence[Message]) -> None:
         """Save what the messages lead to, then commit exactly what was saved or set aside."""
+        self._positions.take(messages)
         await self._relay.wait_for_capacity()
         async with self._alone():
             first = first_offsets(messages)
@@ -351,6 +356,7 @@ class Consumer(ConsumerRebalanceListener):
                 await self.note_positions()
             self._positions.forget()
             self._sequence_gaps.forget()
+            self.healthy = True  # what it waited to save, another replica saves now
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""
@@ -368,6 +374,7 @@ class Consumer(ConsumerRebalanceListener):
         """Everything that was on the topics when the partitions were assigned has been applied."""
         kafka = self._joined
         if kafka is None or not kafka.assignment() or self.halted is not None:
+            self._stall.look(0, done=True)
             return False  # no deadline may fire on outdated state
         if not self._positions.has_target:
             async with self._alone():  # partitions can't be revoked meanwhile
@@ -377,7 +384,14 @@ class Consumer(ConsumerRebalanceListener):
                     self._halt_on(lost)
                 else:
                     self._seek_behind()
-        return self.halted is None and self._positions.caught_up
+        caught_up = self.halted is None and await self._positions.caught_up(kafka)
+        self._stall.look(self._positions.progress, done=caught_up)
+        return caught_up
+
+    @property
+    def stalled(self) -> bool:
+        """It has not caught up, and nothing has been applied for a while: no deadline fires here."""
+        return self._stall.stalled
 
     @property
     def buckets(self) -> list[int]:

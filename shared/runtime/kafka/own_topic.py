@@ -6,7 +6,7 @@ others that reached the topic by mistake; it is no signature, so an operator can
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,8 +16,10 @@ from shared.decision import derive_id
 from shared.runtime.core.store import Document, Store
 from shared.runtime.kafka.connection import KafkaConnection
 from shared.runtime.kafka.producer import read_tail
+from shared.runtime.kafka.reading import Message
 from shared.runtime.logs import log
 
+WIDER: Final = 10
 DISOWNED: Final = "disowned"
 """The metadata that names disowned events, by id, with the reason code."""
 
@@ -48,9 +50,24 @@ def is_ours(envelope: Envelope, own: Topic) -> bool:
 async def published(
     kafka: KafkaConnection, own: Topic, store: _Metadata, per_partition: int
 ) -> Published:
-    """What the last messages of each partition show. Messages that are not ours are counted and left out."""
+    """What the last messages of each partition show. Messages that are not ours are counted and left out.
+
+    When there are so many that they could hide ours, it looks further back.
+    """
     disowned = (await store.metadata(DISOWNED)).keys()
-    _, messages = await read_tail(kafka, own, per_partition)
+    seen = -1
+    while True:
+        _, messages = await read_tail(kafka, own, per_partition)
+        found = _believed(own, messages, disowned)
+        if found.foreign < per_partition or len(messages) == seen:
+            break
+        seen, per_partition = len(messages), per_partition * WIDER
+    if found.foreign:
+        log.warning("topic.foreign", topic=own.name, count=found.foreign)
+    return found
+
+
+def _believed(own: Topic, messages: Iterable[Message], disowned: Container[str]) -> Published:
     found = Published()
     for message in messages:
         try:
@@ -63,8 +80,6 @@ async def published(
         last = found.last.get(envelope.subject)
         if last is None or last.sequence < envelope.sequence:
             found.last[envelope.subject] = envelope
-    if found.foreign:
-        log.warning("topic.foreign", topic=own.name, count=found.foreign)
     return found
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from time import monotonic
+from typing import Final, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 
 from shared.runtime.kafka.reading import Message
+
+STALLED_SECONDS: Final = 30.0
+"""How long catching up may stand still before readiness says so."""
 
 
 class Client(Protocol):
@@ -25,6 +29,10 @@ class Client(Protocol):
 
     async def committed(self, partition: TopicPartition, /) -> int | None:
         """The offset that the group has committed; None when it never has."""
+        ...
+
+    async def position(self, partition: TopicPartition, /) -> int:
+        """The offset that this client fetches next. It goes past what no application sees: transaction markers."""
         ...
 
     async def beginning_offsets(
@@ -78,6 +86,8 @@ class Positions:
         """Up to which offset retention has removed messages that were not applied; known, or accepted, once."""
         self._behind: dict[TopicPartition, int] = {}
         """Where to fetch from, where the group's committed offset is ahead of what the store has saved."""
+        self._taken: dict[TopicPartition, int] = {}
+        """The offset after the last message that the client has given out, whether it has been applied or not."""
         self._target: dict[TopicPartition, int] | None = None
         """The ends of the topics at assignment; None until they are asked for."""
 
@@ -189,6 +199,7 @@ class Positions:
         self._expected.clear()
         self._sought.clear()
         self._behind.clear()
+        self._taken.clear()
 
     def assigned(self) -> None:
         """The assignment is new: its ends have to be asked for."""
@@ -207,12 +218,33 @@ class Positions:
         if set(client.assignment()) == assigned:
             self._target = dict(ends)
 
+    def take(self, messages: Sequence[Message]) -> None:
+        """Note messages as soon as the client has given them out: they are not applied yet, and it has passed them."""
+        self._taken |= end_offsets(messages)
+
+    async def caught_up(self, client: Client) -> bool:
+        """Everything that was on the topics at assignment has been applied.
+
+        Where a partition ends with what no application sees, the last message lies before its end: then the client has
+        come to the end, and all that it has given out is applied.
+        """
+        target = self._target
+        if target is None:
+            return False
+        for partition, end in target.items():
+            expected = self._expected.get(partition, 0)
+            if expected < end and (
+                partition in self._behind
+                or expected < self._taken.get(partition, 0)
+                or await client.position(partition) < end
+            ):
+                return False
+        return target is self._target
+
     @property
-    def caught_up(self) -> bool:
-        """Everything that was on the topics at assignment has been applied."""
-        return self._target is not None and all(
-            self._expected.get(partition, 0) >= end for partition, end in self._target.items()
-        )
+    def progress(self) -> int:
+        """A number that grows with every message applied of the partitions held."""
+        return sum(self._expected.values())
 
     # --- what is held ----------------------------------------------------------------------------
 
@@ -238,6 +270,27 @@ class Positions:
 def place(partition: TopicPartition) -> str:
     """A partition as one text, `topic/partition`."""
     return f"{partition.topic}/{partition.partition}"
+
+
+class Stall:
+    """Whether catching up stands still: no progress for a while, and not done."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._progress = -1
+        self._since: float | None = None
+
+    def look(self, progress: int, *, done: bool) -> None:
+        """Note how far it has come."""
+        if done:
+            self._since = None
+        elif self._since is None or progress != self._progress:
+            self._since = self._now()
+        self._progress = progress
+
+    @property
+    def stalled(self) -> bool:
+        return self._since is not None and self._now() - self._since > STALLED_SECONDS
 
 
 def first_offsets(messages: Sequence[Message]) -> dict[TopicPartition, int]:

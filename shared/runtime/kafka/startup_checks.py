@@ -102,6 +102,7 @@ async def check_topics(kafka: KafkaConnection, topics: Iterable[Topic], store: S
     Such a topic has another id than it had, is shorter than it was, or has another incarnation in the catalogue.
     """
     named = {topic.name: topic for topic in topics}
+    # In this order: another replica may note later ends meanwhile, and a paused one must not compare them with its own.
     before = {name: await store.metadata(f"topic:{name}") for name in named}
     ends, ids = await end_offsets(kafka, named.values()), await topic_ids(kafka, named)
     for name, topic in named.items():
@@ -121,6 +122,9 @@ async def check_topics(kafka: KafkaConnection, topics: Iterable[Topic], store: S
                 f"{name} is not the topic that this service has worked with: it was deleted and created again.",
                 hint="See the runbook: drain and migrate.",
             )
+    for name in named:  # never back to before what another replica has noted meanwhile
+        noted = (await store.metadata(f"topic:{name}")).get("ends", ends[name])
+        ends[name] = [max(pair) for pair in zip(ends[name], noted, strict=False)]
     await remember_topics(store, named.values(), ends, ids)
 
 

@@ -14,6 +14,8 @@ import os
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, Final, cast
 
 import bson
@@ -28,12 +30,23 @@ from shared.contracts.topics import Topic
 from shared.decision import join_parts
 from shared.errors import ConfigurationError
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.core.store import Document
+from shared.runtime.core.store import Document, Store
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import JOURNAL_MESSAGE_BYTES, KafkaPublisher, unavailable
+from shared.runtime.kafka.producer import (
+    JOURNAL_MESSAGE_BYTES,
+    KafkaPublisher,
+    read_tail,
+    unavailable,
+)
+from shared.runtime.logs import log
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+KEY_ID_CHARACTERS: Final = 16
+TAIL_COPIES: Final = 5
+"""How many messages at the end of each partition `check_journal` tries to open."""
+KEY_NOTE: Final = "journal"
+"""The metadata that names the key with which every record has been sealed, or is being sealed."""
 COMPACTION_LAG_MS: Final = 24 * 3600 * 1000
 """A replica that was thought dead may write an older copy after a newer one. Readers take the highest version, so both
 have to stay until that replica has had time to notice and to write the newest again."""
@@ -56,6 +69,8 @@ class Seal:
             )
         self._cipher = AESGCM(raw)
         self._service = service
+        self.key_id: Final = blake2b(raw, digest_size=8, person=b"journal").hexdigest()
+        """Names the key without telling anything of it."""
 
     def seal(self, document: Document) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -80,6 +95,25 @@ class Seal:
         return join_parts(self._service, subject, str(version)).encode()
 
 
+class Keyring:
+    """The keys of one service's journal: the present one, which seals, and the one before it, which only opens."""
+
+    def __init__(self, service: str, key: str, key_before: str = "") -> None:
+        self.present: Final = Seal(key, service)
+        former = [Seal(key_before, service)] if key_before else []
+        self._by_id: Final = {seal.key_id: seal for seal in (*former, self.present)}
+
+    def opened(self, message: ConsumerRecord[bytes, bytes]) -> Document | None:
+        """The copy in a message; None for what no key of ours opens, or what is no copy at all."""
+        headers: dict[str, bytes | None] = dict(message.headers)
+        try:
+            subject = (message.key or b"").decode()
+            seal = self._by_id[(headers.get("key") or b"").decode()]
+            return seal.open(subject, int(headers.get("version") or b""), message.value or b"")
+        except (KeyError, ValueError, ConfigurationError):
+            return None
+
+
 def journal_topic(service: str) -> Topic:
     """The topic of a service's journal. It is not part of the published language."""
     return Topic(
@@ -93,8 +127,8 @@ def journal_topic(service: str) -> Topic:
 class KafkaJournal:
     """A `Journal` (see the relay) on Kafka, over the same supervised producer as the events."""
 
-    def __init__(self, kafka: KafkaConnection, service: str, key: str) -> None:
-        self._seal = Seal(key, service)
+    def __init__(self, kafka: KafkaConnection, service: str, keyring: Keyring) -> None:
+        self._seal = keyring.present
         self._publisher = KafkaPublisher(
             kafka, journal_topic(service), message_bytes_max=JOURNAL_MESSAGE_BYTES
         )
@@ -106,7 +140,7 @@ class KafkaJournal:
 
     def _entry(self, document: Document) -> Mapping[str, Any]:
         return {
-            "headers": {"version": str(document["version"])},
+            "headers": {"version": str(document["version"]), "key": self._seal.key_id},
             "data": self._seal.seal(document),
         }
 
@@ -114,12 +148,14 @@ class KafkaJournal:
         await self._publisher.stop()
 
 
-async def read_journal(kafka: KafkaConnection, service: str, key: str) -> AsyncIterator[Document]:
-    """Every copy on the journal. A record may have several copies, in any order.
+async def read_journal(
+    kafka: KafkaConnection, service: str, keyring: Keyring
+) -> AsyncIterator[Document | None]:
+    """Every copy on the journal, and None for every message that can't be opened.
 
-    Raises `Unavailable`, or `ConfigurationError` when a copy can't be opened.
+    A record may have several copies, in any order. Raises `Unavailable`.
     """
-    seal, topic = Seal(key, service), journal_topic(service)
+    topic = journal_topic(service)
     consumer = AIOKafkaConsumer(
         **client_options(kafka),
         enable_auto_commit=False,
@@ -136,7 +172,7 @@ async def read_journal(kafka: KafkaConnection, service: str, key: str) -> AsyncI
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 for message in batch:
-                    yield _opened(seal, message)
+                    yield keyring.opened(message)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:
@@ -144,7 +180,41 @@ async def read_journal(kafka: KafkaConnection, service: str, key: str) -> AsyncI
             await consumer.stop()
 
 
-def _opened(seal: Seal, message: ConsumerRecord[bytes, bytes]) -> Document:
-    subject = (message.key or b"").decode()
-    headers = dict(message.headers)
-    return seal.open(subject, int(headers["version"]), message.value or b"")
+async def check_journal(
+    kafka: KafkaConnection, service: str, keyring: Keyring, store: Store
+) -> None:
+    """Check that our keys open what was written last, and have everything sealed anew when the key is another.
+
+    Raises `ConfigurationError` when the key is another than before and opens nothing of what was written last, and
+    `Unavailable` while a dependency is away. What is no copy at all (a tombstone, another's message) proves nothing.
+    """
+    _, tail = await read_tail(kafka, journal_topic(service), TAIL_COPIES)
+    copies = [message for message in tail if message.value and _names_a_key(message)]
+    opens = any(keyring.opened(message) for message in copies)
+    present = keyring.present.key_id
+    if (await store.metadata(KEY_NOTE)).get("key") != present:
+        if copies and not opens:
+            raise unreadable_journal()
+        await store.copy_all(datetime.now(UTC))
+        await store.set_metadata(KEY_NOTE, {"key": present})
+        log.warning("journal.sealing", reason="key-new")
+
+
+async def forget_journal(store: Store) -> None:
+    """The journal is off: what is saved meanwhile is not copied, so that all has to be copied when it is on again."""
+    if (await store.metadata(KEY_NOTE)).get("key"):
+        await store.set_metadata(KEY_NOTE, {"key": ""})
+
+
+def unreadable_journal() -> ConfigurationError:
+    """There are copies, and no key of ours opens any of them."""
+    return ConfigurationError(
+        "journal-unreadable",
+        "No copy in the journal opens with these keys.",
+        hint="Set CARE_JOURNAL_KEY_BEFORE to the key that the journal was written with.",
+    )
+
+
+def _names_a_key(message: ConsumerRecord[bytes, bytes]) -> bool:
+    key_id = dict(message.headers).get("key") or b""
+    return len(key_id) == KEY_ID_CHARACTERS

@@ -30,7 +30,7 @@ from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.identity import adopt
 from shared.runtime.kafka.producer import unavailable
 from shared.runtime.logs import log
-from shared.runtime.recovery.journal import read_journal
+from shared.runtime.recovery.journal import Keyring, read_journal, unreadable_journal
 
 SHADOW: Final = "records_rebuilt"
 BEFORE: Final = "records_before"
@@ -57,6 +57,8 @@ class Rebuilt:
     records: int
     from_journal: int
     """Records whose newest copy was the journal's."""
+    unreadable: int
+    """Messages on the journal that are no copy of this service's, or that no key opens."""
     state_hash: str
     blocked: int
     """Records with a stream that is still blocked."""
@@ -86,7 +88,11 @@ def _sorted(value: Any) -> Any:
 
 
 async def rebuild(
-    store: MongoStore, kafka: KafkaConnection, service: str, key: str, inputs: Iterable[str]
+    store: MongoStore,
+    kafka: KafkaConnection,
+    service: str,
+    keyring: Keyring,
+    inputs: Iterable[str],
 ) -> Rebuilt:
     """Rebuild the records from the journal. `inputs` names the topics that the service subscribes to. Repeatable.
 
@@ -95,7 +101,7 @@ async def rebuild(
     is away.
     """
     await check_stopped(kafka, service)
-    newest, from_journal = await _newest(store, kafka, service, key)
+    newest, from_journal, unreadable = await _newest(store, kafka, service, keyring)
     await check_numbers(kafka, TOPICS[f"care.{service}"], store, newest)
     for document in newest.values():
         _prepare(document)
@@ -104,17 +110,23 @@ async def rebuild(
     await rewind(kafka, service, [TOPICS[name] for name in inputs], store_id)
     blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
-    return Rebuilt(len(newest), from_journal, state_hash(newest.values()), blocked)
+    return Rebuilt(len(newest), from_journal, unreadable, state_hash(newest.values()), blocked)
 
 
 async def _newest(
-    store: MongoStore, kafka: KafkaConnection, service: str, key: str
-) -> tuple[dict[str, Document], int]:
+    store: MongoStore, kafka: KafkaConnection, service: str, keyring: Keyring
+) -> tuple[dict[str, Document], int, int]:
     found: dict[str, Document] = {}
-    async for document in read_journal(kafka, service, key):
+    unreadable = 0
+    async for document in read_journal(kafka, service, keyring):
+        if document is None:
+            unreadable += 1
+            continue
         known = found.get(document["_id"])
         if known is None or known["version"] < document["version"]:
             found[document["_id"]] = document
+    if unreadable and not found:
+        raise unreadable_journal()
     from_journal = len(found)
     with translated():
         async for document in store.collection("records").find({}):
@@ -122,7 +134,7 @@ async def _newest(
             if known is None or known["version"] <= document["version"]:
                 from_journal -= known is not None
                 found[document["_id"]] = document
-    return found, from_journal
+    return found, from_journal, unreadable
 
 
 def _prepare(document: Document) -> None:

@@ -82,6 +82,9 @@ class Kafka:
     async def committed(self, tp: TopicPartition) -> int | None:
         return self.commits.get(tp)
 
+    async def position(self, tp: TopicPartition) -> int:
+        return self.positions[tp]
+
     async def beginning_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.removed[tp] for tp in tps}
 

@@ -40,6 +40,9 @@ class Kafka:
     async def committed(self, _tp: TopicPartition) -> int:
         return 3
 
+    async def position(self, tp: TopicPartition) -> int:
+        return 3 if tp in self.held else 0
+
     async def beginning_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
 
@@ -195,3 +198,12 @@ async def test_an_idle_consumer_asks_its_client_again_at_once(
     assert await inner._subscriber.get_msg(hearing.kafka) == ()
     batch = await inner._subscriber.get_msg(hearing.kafka)
     assert [(r.partition, r.offset) for r in batch] == [(0, 3), (1, 3)]
+
+
+async def test_a_consumer_does_not_wait_for_partitions_that_have_moved_away(
+    hearing: Hearing,
+) -> None:
+    """It stayed `consumer-waiting`, although another replica went on with them."""
+    hearing.consumer.healthy = False
+    await hearing.consumer.on_partitions_revoked([HERE, THERE])
+    assert hearing.consumer.healthy

@@ -5,15 +5,19 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 
+from shared.contracts.topics import Topic
 from shared.errors import ConfigurationError
 from shared.runtime import retry
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
-from shared.runtime.recovery.journal import Seal
+from shared.runtime.recovery import journal
+from shared.runtime.recovery.journal import Keyring, Seal, check_journal, forget_journal
 from shared.runtime.recovery.rebuild import FACTS, state_hash
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
 from tests.unit.runtime import toy
@@ -150,3 +154,107 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Seal(key, "intake")
     assert refused.value.code == "journal-key-unusable"
+
+
+# --- the keys, and what is on the journal ---------------------------------------------------------------------
+
+OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
+THIRD_KEY = base64.b64encode(bytes(range(2, 34))).decode()
+KAFKA: Any = object()
+
+
+def copy_under(sealed_with: str, **changes: Any) -> Any:
+    """A copy as it lies on the journal, or something that is none."""
+    seal = Seal(sealed_with, "intake")
+    headers = {"version": b"3", "key": seal.key_id.encode()} | changes.pop("headers", {})
+    pairs = [(name, raw) for name, raw in headers.items() if raw is not ...]
+    fields = {"key": toy.EPISODES[0].encode(), "value": seal.seal(DOCUMENT)} | changes
+    return SimpleNamespace(headers=pairs, **fields)
+
+
+JUNK: list[dict[str, Any]] = [
+    {"value": None},
+    {"value": b""},
+    {"value": b"garbage"},
+    {"value": bytes(100)},
+    {"key": None},
+    {"key": b"\xff\xfe"},
+    {"key": toy.EPISODES[1].encode()},
+    {"headers": {"version": ...}},
+    {"headers": {"version": b"x"}},
+    {"headers": {"version": None}},
+    {"headers": {"version": b"4"}},
+    {"headers": {"key": ...}},
+    {"headers": {"key": None}},
+    {"headers": {"key": b"\xff"}},
+    {"headers": {"key": b"0" * 16}},
+]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=str)
+def test_what_is_no_copy_of_ours_is_nothing_and_no_error(junk: dict[str, Any]) -> None:
+    """One such message made the whole journal unreadable."""
+    assert Keyring("intake", KEY).opened(copy_under(KEY, **junk)) is None
+
+
+def test_a_copy_opens_with_the_present_and_with_the_former_key_and_no_other() -> None:
+    keyring = Keyring("intake", KEY, OTHER_KEY)
+    assert keyring.opened(copy_under(KEY)) == DOCUMENT
+    assert keyring.opened(copy_under(OTHER_KEY)) == DOCUMENT
+    assert keyring.opened(copy_under(THIRD_KEY)) is None
+    assert Keyring("intake", KEY, KEY).present.key_id == keyring.present.key_id
+    assert Keyring("intake", OTHER_KEY).present.key_id != keyring.present.key_id
+
+
+async def checked(store: MemoryStore, keyring: Keyring, *tail: Any) -> None:
+    async def read(_kafka: Any, _topic: Topic, _count: int) -> Any:
+        return {}, list(tail)
+
+    with patch.object(journal, "read_tail", read):
+        await check_journal(KAFKA, "intake", keyring, store)
+
+
+async def _store() -> MemoryStore:
+    """A store with records of which none waits."""
+    world, _ = await play()
+    return MemoryStore(KINDS, world.disk, journaled=True)
+
+
+def waiting(store: MemoryStore) -> int:
+    return sum("waiting" in document for document in store.disk.documents())
+
+
+async def test_a_new_key_has_every_record_sealed_anew_and_only_once() -> None:
+    store = await _store()
+    await checked(store, Keyring("intake", KEY))
+    everything = len(store.disk.documents())
+    assert waiting(store) == everything > 0
+    versions = {d["_id"]: d["version"] for d in store.disk.documents()}
+    await store.clear_journaled(versions)
+    await checked(store, Keyring("intake", KEY), copy_under(KEY))
+    assert waiting(store) == 0
+    await checked(store, Keyring("intake", OTHER_KEY, KEY), copy_under(KEY))
+    assert waiting(store) == everything
+
+
+@pytest.mark.parametrize("foreign", [[], JUNK[:6]], ids=["alone", "beside others' messages"])
+async def test_a_key_that_opens_nothing_of_what_was_written_is_refused(
+    foreign: list[dict[str, Any]],
+) -> None:
+    """The service was ready at once, and from then on no key opened its journal."""
+    store = await _store()
+    await checked(store, Keyring("intake", KEY))
+    junk = [copy_under(KEY, **one) for one in foreign]
+    with pytest.raises(ConfigurationError) as refused:
+        await checked(store, Keyring("intake", OTHER_KEY), copy_under(KEY), *junk)
+    assert refused.value.code == "journal-unreadable"
+    await checked(store, Keyring("intake", KEY), *junk, copy_under(THIRD_KEY))
+
+
+async def test_after_a_while_without_a_journal_everything_is_copied() -> None:
+    store = await _store()
+    await checked(store, Keyring("intake", KEY))
+    await store.clear_journaled({d["_id"]: d["version"] for d in store.disk.documents()})
+    await forget_journal(store)
+    await checked(store, Keyring("intake", KEY), copy_under(KEY))
+    assert waiting(store) == len(store.disk.documents())

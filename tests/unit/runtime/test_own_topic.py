@@ -49,8 +49,8 @@ def headers_of(one: ConsumerRecord[bytes, bytes], **changes: str) -> dict[str, s
 
 
 async def checked(store: MemoryStore, *messages: ConsumerRecord[bytes, bytes]) -> int:
-    async def tail(_kafka: KafkaConnection, _topic: Topic, _n: int) -> Any:
-        return {}, list(messages)
+    async def tail(_kafka: KafkaConnection, _topic: Topic, count: int) -> Any:
+        return {}, list(messages[-count:])
 
     with patch.object(own_topic, "read_tail", tail):
         return await check_numbering(KAFKA, OWN, store)
@@ -95,6 +95,14 @@ async def test_a_subject_of_which_the_service_keeps_no_records_is_ignored() -> N
     assert (
         await checked(MemoryStore(KINDS), message(headers_of(one, subject=about, id=forged))) == 1
     )
+
+
+@pytest.mark.parametrize("flood", [0, 49, 50, 51, 3_000])
+async def test_a_flood_of_foreign_messages_hides_none_of_ours(flood: int) -> None:
+    [one] = said(1)
+    foreign = [message(headers_of(one, id=str(n))) for n in range(flood)]
+    with pytest.raises(SequenceConflict):
+        await checked(MemoryStore(KINDS), one, *foreign)
 
 
 async def test_what_is_no_event_is_ignored_and_counted() -> None:

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.runtime.kafka.positions import (
+    STALLED_SECONDS,
     Gap,
     Noted,
     PositionLost,
     Positions,
+    Stall,
     end_offsets,
     first_offsets,
 )
@@ -51,6 +53,7 @@ class Client:
         self.commits = dict.fromkeys(assigned, committed)
         self.beginnings = dict.fromkeys(assigned, 0)
         self.ends = dict.fromkeys(assigned, end)
+        self.at = dict.fromkeys(assigned, 0)
         self.meanwhile: Callable[[], None] = lambda: None
         """What happens while a question is on its way."""
         self.questions = 0
@@ -62,6 +65,9 @@ class Client:
         self.questions += 1
         self.meanwhile()
         return self.commits[partition]
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.at[partition]
 
     async def beginning_offsets(
         self, partitions: Iterable[TopicPartition]
@@ -315,9 +321,9 @@ async def test_partitions_that_move_while_their_ends_are_asked_for_are_no_target
     client.meanwhile = lambda: client.held.discard(TWO)
     await positions.take_target(client)
     assert not positions.has_target
-    assert not positions.caught_up
+    assert not await positions.caught_up(client)
     await positions.take_target(client)
-    assert positions.caught_up
+    assert await positions.caught_up(client)
 
 
 @pytest.mark.parametrize(("first", "wanted"), [(3, 3), (5, 5), (9, 5)])
@@ -335,23 +341,26 @@ async def test_it_has_caught_up_when_all_that_was_there_at_assignment_is_applied
     positions: Positions,
 ) -> None:
     client = Client(ONE, TWO, end=3)
-    assert not positions.caught_up, "nothing is known yet"
+    assert not await positions.caught_up(client), "nothing is known yet"
     await positions.take_target(client)
     client.ends = {ONE: 99, TWO: 99}  # what comes later does not count
     positions.advance({ONE: 3})
-    assert not positions.caught_up
+    assert not await positions.caught_up(client)
     positions.advance({TWO: 3})
-    assert positions.caught_up
+    assert await positions.caught_up(client)
     positions.assigned()
     assert not positions.has_target
-    assert not positions.caught_up, "after an assignment it is asked anew"
+    assert not await positions.caught_up(client), "after an assignment it is asked anew"
 
 
 async def test_empty_topics_are_caught_up_at_once(positions: Positions) -> None:
-    await positions.take_target(Client(ONE, TWO, end=0))
-    assert positions.caught_up
+    client = Client(ONE, TWO, end=0)
+    await positions.take_target(client)
+    assert await positions.caught_up(client)
     positions.forget()
-    assert not positions.caught_up, "without partitions there is nothing to have caught up with"
+    assert not await positions.caught_up(client), (
+        "without partitions there is nothing to have caught up with"
+    )
 
 
 async def test_it_has_not_caught_up_with_a_topic_that_has_lost_something(
@@ -361,7 +370,7 @@ async def test_it_has_not_caught_up_with_a_topic_that_has_lost_something(
     client.beginnings[ONE] = 4
     with pytest.raises(PositionLost):
         await positions.take_target(client)
-    assert not positions.caught_up
+    assert not await positions.caught_up(client)
 
 
 # --- what is held ---------------------------------------------------------------------------------------------
@@ -395,3 +404,48 @@ def test_first_and_end_offsets_are_those_of_each_partition(order: list[TopicPart
         offsets = [m.offset for m in messages if m.partition == tp.partition]
         assert first_offsets(messages).get(tp) == (offsets[0] if offsets else None)
         assert end_offsets(messages).get(tp) == (offsets[-1] + 1 if offsets else None)
+
+
+@pytest.mark.parametrize("markers", [1, 2, 7])
+async def test_what_no_application_sees_at_the_end_of_a_partition_is_passed(
+    positions: Positions, markers: int
+) -> None:
+    """A transaction's marker stopped every deadline of a replica, and nothing said so."""
+    client = Client(ONE, end=3 + markers)
+    await positions.take_target(client)
+    positions.take(batch(ONE, 0, 1, 2))
+    positions.advance({ONE: 2})
+    client.at[ONE] = 3 + markers
+    assert not await positions.caught_up(client), "what the client gave out is not applied yet"
+    positions.advance({ONE: 3})
+    client.at[ONE] = 3
+    assert not await positions.caught_up(client), "the client has not come to the end yet"
+    client.at[ONE] = 3 + markers
+    assert await positions.caught_up(client)
+
+
+async def test_a_partition_of_markers_alone_is_passed(positions: Positions) -> None:
+    client = Client(ONE, end=2)
+    await positions.take_target(client)
+    assert not await positions.caught_up(client)
+    client.at[ONE] = 2
+    assert await positions.caught_up(client)
+
+
+def test_catching_up_stands_still_when_nothing_has_moved_for_a_while() -> None:
+    now = [100.0]
+    stall = Stall(lambda: now[0])
+    assert not stall.stalled
+    for seconds, progress, done, stalled in (
+        (0, 1, False, False),
+        (STALLED_SECONDS + 1, 2, False, False),  # it moves, slowly
+        (STALLED_SECONDS, 2, False, False),
+        (1, 2, False, True),
+        (1, 3, False, False),
+        (STALLED_SECONDS + 1, 3, False, True),
+        (0, 3, True, False),
+        (0, 3, False, False),  # a new assignment begins anew
+    ):
+        now[0] += seconds
+        stall.look(progress, done=done)
+        assert stall.stalled is stalled
