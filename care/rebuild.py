@@ -58,9 +58,10 @@ def rebuild_command(
 
 def _store(service: Service, settings: ServiceSettings) -> MongoStore:
     from shared.runtime.core.store import MongoStore
+    from shared.runtime.core.store_connection import mongo_options
 
     database = f"{settings.database_prefix}{service.name}"
-    return MongoStore(settings.mongo_uri, database, service.kinds)
+    return MongoStore(settings.mongo_uri, database, service.kinds, options=mongo_options(settings))
 
 
 async def _rebuild(service: Service, settings: ServiceSettings) -> Rebuilt:

@@ -174,9 +174,15 @@ async def _disown(
     service: str, event_ids: Sequence[str], why: str, settings: ServiceSettings
 ) -> None:
     from shared.runtime.core.store import MongoStore
+    from shared.runtime.core.store_connection import mongo_options
     from shared.runtime.kafka.own_topic import disown
 
-    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{service}", {})
+    store = MongoStore(
+        settings.mongo_uri,
+        f"{settings.database_prefix}{service}",
+        {},
+        options=mongo_options(settings),
+    )
     try:
         await disown(store, event_ids, why)
     finally:
@@ -203,8 +209,14 @@ def _store(
     from importlib import import_module
 
     from shared.runtime.core.store import MongoStore
+    from shared.runtime.core.store_connection import mongo_options
 
     service: Service = import_module(f"services.{name}.app").SERVICE
-    store = MongoStore(settings.mongo_uri, f"{settings.database_prefix}{name}", service.kinds)
+    store = MongoStore(
+        settings.mongo_uri,
+        f"{settings.database_prefix}{name}",
+        service.kinds,
+        options=mongo_options(settings),
+    )
     stack.push_async_callback(store.close)
     return store, service

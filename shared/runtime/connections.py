@@ -1,7 +1,6 @@
 """How a replica reaches Kafka and MongoDB: addresses, encryption, and who it is, as settings.
 
-What the drivers make of them is in `kafka/connection.py` and `core/store.py`. Certificates, keys and passwords are read
-from their files each time, so that a replaced one is in use from the next connection on.
+What the drivers make of them is in `kafka/connection.py` and `core/store_connection.py`.
 """
 
 from __future__ import annotations
@@ -19,12 +18,14 @@ from shared.errors import ConfigurationError
 SCRAM: Final = "SCRAM-SHA-512"
 
 
-class KafkaConnection(BaseModel):
-    """Which Kafka, and as whom. A service's settings contain these; tests and tools create them without a service."""
-
+class _Connection(BaseModel):
     model_config = ConfigDict(
         validate_by_name=True, use_attribute_docstrings=True, hide_input_in_errors=True
     )
+
+
+class KafkaConnection(_Connection):
+    """Which Kafka, and as whom. A service's settings contain these; tests and tools create them without a service."""
 
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP")
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
@@ -60,6 +61,21 @@ class KafkaConnection(BaseModel):
         }
 
 
+class MongoConnection(_Connection):
+    """Which MongoDB, and as whom."""
+
+    mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
+    """MongoDB's connection string; may carry the service's own credentials."""
+    mongo_username: str = Field(default="", validation_alias="MONGO_USERNAME")
+    """The service's own user, in place of the one in the connection string."""
+    mongo_password_file: str = Field(default="", validation_alias="MONGO_PASSWORD_FILE")
+    """A file with the user's password, so that it stands in no connection string."""
+    mongo_ca_file: str = Field(default="", validation_alias="MONGO_CA_FILE")
+    """PEM: who may sign the servers' certificates. Turns TLS on."""
+    mongo_certificate_file: str = Field(default="", validation_alias="MONGO_CERTIFICATE_FILE")
+    """PEM: the client's own certificate and its key, in one file. Turns TLS on."""
+
+
 class KafkaFromEnvironment(KafkaConnection, BaseSettings):
     """The connection of a tool that is no service."""
 
@@ -67,9 +83,11 @@ class KafkaFromEnvironment(KafkaConnection, BaseSettings):
 def tls_context(settings: BaseModel, server: Literal["kafka", "mongo"]) -> ssl.SSLContext:
     """Whom a client of this server trusts, and its own certificate: `…_CA_FILE`, `…_CERTIFICATE_FILE`, `…_KEY_FILE`.
 
-    Raises `ConfigurationError`, which names the setting.
+    MongoDB's drivers want certificate and key in one file. Raises `ConfigurationError`, which names the setting.
     """
     names = (f"{server}_ca_file", f"{server}_certificate_file", f"{server}_key_file")
+    if server == "mongo":
+        names = (*names[:2], names[1])
     ca, certificate, key = (str(getattr(settings, name)) for name in names)
     for name in names:
         if getattr(settings, name):

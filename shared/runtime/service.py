@@ -27,6 +27,7 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
+from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
@@ -100,6 +101,7 @@ class Runtime:
             f"{settings.database_prefix}{service.name}",
             service.kinds,
             journaled=bool(settings.journal_key),
+            options=mongo_options(settings),
         )
         self._output = output
         self.metrics.watch(self.store.set_aside, output)
@@ -344,7 +346,10 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    client_options(settings)  # refuses settings of Kafka that can't be used
+    client_options(
+        settings
+    )  # with the next line: refuses what can't be used, before anything starts
+    mongo_options(settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
 

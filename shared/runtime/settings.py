@@ -7,23 +7,22 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.runtime.connections import KafkaConnection
+from shared.runtime.connections import KafkaConnection, MongoConnection
 from shared.runtime.core import record_cache
 
 
-class ServiceSettings(KafkaConnection, BaseSettings):
+class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - pydantic merges the two kinds of config
+    KafkaConnection, MongoConnection, BaseSettings
+):
     """The settings that all services have. A service subclasses this for its own.
 
-    The environment variables are `KAFKA_…` for the connection to Kafka, `MONGO_URI`, and `CARE_` and the name for all
-    others.
+    The environment variables are `KAFKA_…` and `MONGO_…` for the connections, and `CARE_` and the name for all others.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="CARE_", extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
-    mongo_uri: str = Field(default="mongodb://127.0.0.1:27017", validation_alias="MONGO_URI")
-    """MongoDB's connection string; may carry the service's own credentials."""
     kafka_replication: int = Field(default=1, ge=1)
     """The replication factor of topics that this service creates; existing topics stay as they are."""
     database_prefix: str = "care_"

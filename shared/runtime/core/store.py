@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
 
 from bson import ObjectId
@@ -44,6 +45,8 @@ DUPLICATE_KEY: Final = 11000
 SET_ASIDE_SHARE: Final = 5
 TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
+NOT_ALLOWED: Final = (13, 18)
+"""MongoDB's codes for "not authorised" and "authentication failed": waiting does not help, a person has to."""
 
 
 class Store(Protocol):
@@ -143,7 +146,13 @@ class MongoStore:
     """`Store` on MongoDB through PyMongo's own asyncio client."""
 
     def __init__(
-        self, uri: str, database: str, kinds: Mapping[str, RecordKind], *, journaled: bool = False
+        self,
+        uri: str,
+        database: str,
+        kinds: Mapping[str, RecordKind],
+        *,
+        journaled: bool = False,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         # The driver need not retry writes: each is guarded, and its caller retries.
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -152,11 +161,12 @@ class MongoStore:
             serverSelectionTimeoutMS=5_000,
             retryWrites=False,
             connect=False,
+            **options,
         )
         self._kinds = kinds
         self._journaled = journaled
         self.set_aside: Final = SetAside()
-        options: CodecOptions[Document] = CodecOptions(
+        codec: CodecOptions[Document] = CodecOptions(
             tz_aware=True,
             tzinfo=UTC,
             # What can't be decoded comes as something else, so that it is one record's trouble and not the query's.
@@ -164,7 +174,7 @@ class MongoStore:
             datetime_conversion=DatetimeConversion.DATETIME_AUTO,
         )
         base = self._client.get_database(
-            database, codec_options=options, write_concern=WriteConcern(w="majority", j=True)
+            database, codec_options=codec, write_concern=WriteConcern(w="majority", j=True)
         )
         self.database: Final = base
         self._records = base["records"]
@@ -412,6 +422,12 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
+            raise Unavailable(
+                "store-access-denied",
+                "The store does not accept this user, or does not let it do this.",
+                hint="Check the user and password in MONGO_URI or MONGO_PASSWORD_FILE, and the user's roles.",
+            ) from error
         refusal = _refusal(error)
         if refusal is not None:
             raise refusal from error

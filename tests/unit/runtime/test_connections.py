@@ -7,21 +7,19 @@ import os
 import ssl
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import collect_hosts
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from faststream.kafka import KafkaBroker
 from pydantic import SecretStr
 
+from shared.devtools.backends.certificates import Authority
 from shared.errors import ConfigurationError
-from shared.runtime.connections import KafkaConnection, KafkaFromEnvironment
+from shared.runtime.connections import KafkaConnection, KafkaFromEnvironment, MongoConnection
+from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.kafka import oauth
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.settings import ServiceSettings
@@ -38,25 +36,9 @@ TOKENS = {
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     """A certificate with its key, a secret, and files that can't be used."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (tmp_path / "ca.pem").write_bytes(certificate.public_bytes(pem))
-    (tmp_path / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    issued = Authority(tmp_path).issue("client")
+    (tmp_path / "key.pem").write_bytes(issued.key.read_bytes())
+    (tmp_path / "own.pem").write_bytes(issued.certificate.read_bytes())
     (tmp_path / "secret").write_text("s3cret\n")
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "nonsense").write_text("not a certificate")
@@ -108,7 +90,7 @@ USABLE: dict[str, dict[str, str]] = {
     "scram, own authority": SCRAM | {"kafka_password": "p", "kafka_ca_file": "ca.pem"},
     "mutual tls": {
         "kafka_security": "ssl",
-        "kafka_certificate_file": "ca.pem",
+        "kafka_certificate_file": "own.pem",
         "kafka_key_file": "key.pem",
     },
     "tokens": TOKENS | {"kafka_client_secret_file": "secret", "kafka_ca_file": "ca.pem"},
@@ -147,7 +129,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "an authority that is none": (SCRAM | {"kafka_ca_file": "nonsense"}, "KAFKA_CA_FILE"),
     "tls without a certificate": ({"kafka_security": "ssl"}, "KAFKA_CERTIFICATE_FILE"),
     "a certificate without a key": (
-        {"kafka_security": "ssl", "kafka_certificate_file": "ca.pem"},
+        {"kafka_security": "ssl", "kafka_certificate_file": "own.pem"},
         "KAFKA_KEY_FILE",
     ),
     "a key without a certificate": (
@@ -157,7 +139,7 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "a key that is none": (
         {
             "kafka_security": "ssl",
-            "kafka_certificate_file": "ca.pem",
+            "kafka_certificate_file": "own.pem",
             "kafka_key_file": "nonsense",
         },
         "KAFKA_CERTIFICATE_FILE",
@@ -228,3 +210,34 @@ def test_a_service_that_can_not_connect_as_set_stops_and_says_why() -> None:
     entry = json.loads(done.stdout.splitlines()[-1])
     assert entry["error_code"] == "connection-settings-unusable"
     assert entry["setting"] == "KAFKA_PASSWORD_FILE"
+
+
+MONGO: dict[str, tuple[dict[str, str], dict[str, str] | str]] = {
+    "nothing": ({}, {}),
+    "a user and a password file": (
+        {"mongo_username": "plans", "mongo_password_file": "secret"},
+        {"username": "plans", "password": "s3cret"},
+    ),
+    "no such password file": ({"mongo_password_file": "none"}, "MONGO_PASSWORD_FILE"),
+    "no such authority": ({"mongo_ca_file": "none"}, "MONGO_CA_FILE"),
+    "an authority that is none": ({"mongo_ca_file": "nonsense"}, "MONGO_CA_FILE"),
+    "a certificate without its key": (
+        {"mongo_certificate_file": "ca.pem"},
+        "MONGO_CERTIFICATE_FILE",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "result"), MONGO.values(), ids=MONGO)
+def test_the_connection_to_mongodb_is_read_in_the_same_way(
+    files: Path, settings: dict[str, str], result: dict[str, str] | str
+) -> None:
+    connection = MongoConnection(
+        **{k: str(files / v) if k.endswith("_file") else v for k, v in settings.items()}
+    )
+    if isinstance(result, str):
+        with pytest.raises(ConfigurationError) as refused:
+            mongo_options(connection)
+        assert refused.value.setting == result
+    else:
+        assert mongo_options(connection) == result
