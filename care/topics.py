@@ -1,4 +1,4 @@
-"""`care topics`: check, repair and migrate topics, adopt a store, and disown events on a topic."""
+"""`care topics`: who may do what on them; check, repair and migrate them, adopt a store, disown events on a topic."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from care import acl
 from care.show import Json, as_json, fail, failures, table
 from shared.services import PORTS
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from shared.runtime.settings import ServiceSettings
 
 TOPIC_NAMES: Final = tuple(f"care.{name}" for name in PORTS)
-app = typer.Typer(no_args_is_help=True, help="Check, repair and migrate topics.")
+app = typer.Typer(no_args_is_help=True, help="Who may do what on topics; check and migrate them.")
 
 
-@app.callback()
-def topics() -> None:
-    """Check, repair and migrate topics."""
+app.command(
+    "acl", epilog="Example: `care topics acl --subscriber reporting --topic care.plans --strimzi`"
+)(acl.acl_command)
 
 
 @app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")

@@ -8,7 +8,18 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
 
 from shared.contracts.topics import MAX_MESSAGE_BYTES, Topic
 from shared.errors import TooLarge, Unavailable
@@ -22,8 +33,26 @@ JOURNAL_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 ACKNOWLEDGED_WITHIN_SECONDS: Final = 30.0
 
 
+NOT_ALLOWED: Final = (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+"""The broker answered: it does not know this user, or does not let it do this. Waiting does not help."""
+
+
 def unavailable(error: Exception) -> Unavailable:
     """Kafka's own error as one of ours, with its type and without its message."""
+    if isinstance(error, NOT_ALLOWED):
+        return Unavailable(
+            "broker-access-denied",
+            f"Kafka does not let this user do this ({type(error).__name__}).",
+            hint="Check KAFKA_USERNAME and its password; `care topics acl` prints the rules that a user needs.",
+        )
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",

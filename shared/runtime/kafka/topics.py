@@ -9,7 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from shared.contracts.topics import Topic
 from shared.errors import TopicMismatch, TopicSettingsDiffer, Unavailable
@@ -91,6 +97,12 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) ->
         error = for_code(code)
         if error is NoError:
             log.info("topic.created", topic=topic.name, partitions=topic.partitions)
+        elif error is TopicAuthorizationFailedError:
+            raise Unavailable(
+                "topic-not-there-yet",
+                f"{topic.name} does not exist or may not be read, and this user may not create it.",
+                hint="Start the service that publishes on it: it creates its topic. Else see `care topics acl`.",
+            )
         elif error is not TopicAlreadyExistsError:
             raise error()
 
@@ -101,6 +113,10 @@ async def _described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[s
         described: list[dict[str, Any]] = await admin.describe_topics(list(names))
         if all(entry["error_code"] == 0 and entry["partitions"] for entry in described):
             return {entry["topic"]: _found(entry) for entry in described}
+        if any(
+            for_code(entry["error_code"]) is TopicAuthorizationFailedError for entry in described
+        ):
+            raise TopicAuthorizationFailedError
         await asyncio.sleep(0.1)
     raise KafkaError("topics were created but are not described")
 

@@ -1,0 +1,170 @@
+"""Who may do what on the bus: users and access rules (ACLs), derived from the catalogue. Pure; `grant` applies them.
+
+A service writes its own topic and its own journal, reads what the catalogue names it as a consumer of, and uses its own
+consumer group. A subscriber reads chosen topics with groups of its own, and writes nothing. Nobody has any other right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import chain
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, NoError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest
+
+from shared.contracts.event import CATALOGUE
+from shared.contracts.topics import TOPICS
+from shared.errors import Invalid
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.producer import unavailable
+from shared.services import SERVICES
+
+ADMINISTRATOR: Final = "admin"
+"""The user of operators: creates users, applies rules, migrates topics. A super user of the brokers."""
+SUBSCRIBER: Final = re.compile(r"[a-z][a-z0-9-]{2,60}")
+ANY_HOST: Final = "*"
+ALLOW: Final = 3
+
+
+class Resource(IntEnum):
+    """What a rule is about, by Kafka's numbers."""
+
+    TOPIC = 2
+    GROUP = 3
+
+
+class Operation(IntEnum):
+    """What a rule allows, by Kafka's numbers. `READ` and `WRITE` include `DESCRIBE`."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DESCRIBE = 8
+    DESCRIBE_CONFIGS = 10
+
+
+class Pattern(IntEnum):
+    """How a rule's name is matched, by Kafka's numbers."""
+
+    LITERAL = 3
+    PREFIXED = 4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """One user may do one thing with one resource, from any host. Whatever no rule allows is refused."""
+
+    user: str
+    resource: Resource
+    name: str
+    operation: Operation
+    pattern: Pattern = Pattern.LITERAL
+
+    def allows(self, user: str, resource: Resource, name: str, operation: Operation) -> bool:
+        """Whether this rule lets the user do it."""
+        prefixed = self.pattern is Pattern.PREFIXED
+        named = name.startswith(self.name) if prefixed else name == self.name
+        implied = {Operation.DESCRIBE} if self.operation in _IMPLY_DESCRIBE else set[Operation]()
+        return (
+            self.user == user
+            and self.resource is resource
+            and named
+            and operation in {self.operation, *implied}
+        )
+
+
+_IMPLY_DESCRIBE: Final = (Operation.READ, Operation.WRITE)
+
+
+def inputs_of(service: str) -> list[str]:
+    """The topics of the events that name this service as a consumer; its reactions are the same (tests/contracts)."""
+    return sorted({event.SOURCE for event in CATALOGUE.values() if service in event.CONSUMERS})
+
+
+def service_rules(service: str) -> list[Rule]:
+    """What a service needs, and nothing else.
+
+    It reads its own topic and journal to compare them with its store, and the settings of topics to compare them with
+    the catalogue. Whoever may write a topic may use an idempotent producer, so no rule on the cluster is needed.
+    """
+    own = f"care.{service}"
+    reads, configs = Operation.READ, Operation.DESCRIBE_CONFIGS
+    written = [own, f"{own}.journal"] if own in TOPICS else [f"{own}.journal"]
+    rules = [
+        Rule(service, Resource.TOPIC, topic, operation)
+        for topic in written
+        for operation in (reads, Operation.WRITE, Operation.CREATE, configs)
+    ]
+    rules += [
+        Rule(service, Resource.TOPIC, topic, operation)
+        for topic in inputs_of(service)
+        for operation in (reads, configs)
+    ]
+    return [*rules, Rule(service, Resource.GROUP, service, reads)]
+
+
+def subscriber_rules(name: str, topics: Iterable[str]) -> list[Rule]:
+    """A subscriber reads these topics, with consumer groups named `NAME` and `NAME.…`.
+
+    Raises `Invalid` for a name that is a service's or malformed, or a topic that is not published.
+    """
+    wanted = list(topics)
+    if not SUBSCRIBER.fullmatch(name) or name in (*SERVICES, ADMINISTRATOR):
+        raise Invalid(
+            "subscriber-name-unusable",
+            "This can't be the name of a subscriber.",
+            hint="Use 3 to 61 of a-z, 0-9 and -, beginning with a letter; not the name of a service.",
+        )
+    unknown = [topic for topic in wanted if topic not in TOPICS]
+    if unknown or not wanted:
+        raise Invalid(
+            "topic-unknown",
+            "A subscriber reads topics of the catalogue.",
+            hint=f"Choose from {', '.join(sorted(TOPICS))}.",
+        )
+    return [
+        *(Rule(name, Resource.TOPIC, topic, Operation.READ) for topic in wanted),
+        Rule(name, Resource.GROUP, name, Operation.READ),
+        Rule(name, Resource.GROUP, f"{name}.", Operation.READ, Pattern.PREFIXED),
+    ]
+
+
+def all_service_rules(services: Sequence[str] = SERVICES) -> list[Rule]:
+    """The rules of all services."""
+    return list(chain.from_iterable(map(service_rules, services)))
+
+
+async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
+    """Add these rules to a cluster; one that is there stays. The connection is the administrator's.
+
+    Raises `Unavailable`, with the code `broker-access-denied` when the user is not an administrator.
+    """
+    admin: Any = AIOKafkaAdminClient(**client_options(kafka))
+    try:
+        await admin.start()
+        for rule in rules:
+            request = CreateAclsRequest(
+                rule.resource,
+                rule.name,
+                rule.pattern,
+                f"User:{rule.user}",
+                ANY_HOST,
+                rule.operation,
+                ALLOW,
+            )
+            response = await admin._send_request(request)  # noqa: SLF001 - aiokafka has no call for rules
+            for code, *_message in response.creation_responses:
+                if (error := for_code(code)) is not NoError:
+                    raise error()
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        with suppress(Exception):
+            await admin.close()
