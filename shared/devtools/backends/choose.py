@@ -60,6 +60,7 @@ def start(
     *,
     data_dir: Path | str | None = None,
     quick: bool = False,
+    secured: bool = False,
     say: Callable[[str], None] = _say,
     progress: Progress | None = None,
 ) -> Generator[Backend]:
@@ -71,8 +72,15 @@ def start(
     `quick` is for embedded servers whose speed is not measured: temporary data lies in memory where there is room for
     it, so that no write waits for a disk, and the stand-in store keeps no log for change streams, which nobody reads.
     A server that is killed still finds all that it had acknowledged.
+
+    With `secured`, or BACKEND_SECURED=1, the broker of an embedded backend is closed: TLS, users, rules per service.
     """
     choice = choice or os.environ.get("BACKEND") or "auto"
+    secured = secured or os.environ.get("BACKEND_SECURED") == "1"
+    if secured and choice == "auto" and not _any_given():
+        choice = "embedded"  # containers are not secured
+    if secured and choice == "docker":
+        raise BackendError("BACKEND_SECURED=1 needs BACKEND=embedded")
     if choice not in _CHOICES:
         raise BackendError(f"BACKEND={choice}: use one of {', '.join(_CHOICES)}")
     progress = progress or _Ticker()
@@ -85,7 +93,14 @@ def start(
         if backend is None:
             directory = stack.enter_context(_directory(data_dir, quick=quick))
             backend = stack.enter_context(
-                embedded(directory, say, progress, keep=data_dir is not None, quick=quick)
+                embedded(
+                    directory,
+                    say,
+                    progress,
+                    keep=data_dir is not None,
+                    quick=quick,
+                    secured=secured,
+                )
             )
         say(backend.line())
         yield backend

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shared.devtools.backends.kafka import apache_server
+from shared.devtools.backends.kafka import apache_server, secured_server
 from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.model import Backend
 from shared.devtools.backends.process import ServerProcess
@@ -19,20 +19,35 @@ _IMPATIENT_S = 0.4
 
 @contextlib.contextmanager
 def embedded(
-    directory: Path, say: Callable[[str], None], progress: Progress, *, keep: bool, quick: bool
+    directory: Path,
+    say: Callable[[str], None],
+    progress: Progress,
+    *,
+    keep: bool,
+    quick: bool,
+    secured: bool = False,
 ) -> Generator[Backend]:
     """Both servers over `directory`, started side by side, stopped at the end.
 
-    Where the data is not kept, a server that is slow to end cleanly is not waited for. `quick`: see `start`.
+    Where the data is not kept, a server that is slow to end cleanly is not waited for. `quick`, `secured`: see `start`.
     """
-    broker = apache_server(directory, say, progress)
+    bus = None
+    if secured:
+        broker, bus = secured_server(directory, say, progress)
+    else:
+        broker = apache_server(directory, say, progress)
     store = store_server(directory, oplog=not quick)
     servers = (broker, store)
     try:
         _start_together(servers)
+        if bus is not None:
+            bus.open_to_services()
         yield Backend(
             kind="embedded",
-            kafka=KafkaConnection(kafka_bootstrap=f"127.0.0.1:{broker.port}"),
+            kafka=bus.connection()
+            if bus is not None
+            else KafkaConnection(kafka_bootstrap=f"127.0.0.1:{broker.port}"),
+            kafka_users=bus.users if bus is not None else {},
             mongo_uri=store_uri(store.port),
             kafka_name=broker.name,
             mongo_name=store.name,

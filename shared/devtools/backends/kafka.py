@@ -6,12 +6,13 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from shared.devtools.backends.java import Java, find_java
 from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.kafka_jars import KafkaHome, kafka_home, locked
+from shared.devtools.backends.kafka_secured import ClosedBus
 from shared.devtools.backends.model import BackendError
 from shared.devtools.backends.probes import kafka_answers
 from shared.devtools.backends.process import ServerProcess, free_port
@@ -55,6 +56,25 @@ BROKER_SETTINGS = {
 """What one broker on one machine needs; the same in a container (as KAFKA_… variables)."""
 
 
+def secured_server(
+    directory: Path, say: Callable[[str], None], progress: Progress
+) -> tuple[ServerProcess, ClosedBus]:
+    """Apache Kafka over `directory`, closed to whoever has no user there."""
+    java = find_java()
+    home = kafka_home(say, progress)
+    _prepare(java, home, progress)
+    port, controller, internal = free_port(), free_port(), free_port()
+    bus = ClosedBus(directory / "security", port)
+    data = directory / "kafka"
+    settings = _properties(data, port, controller) | bus.properties(controller, internal)
+    command = _command(java, home, settings, directory)
+    if not (data / "meta.properties").exists():
+        _format(java, home, directory / "kafka.properties", *bus.first_users)
+    name = f"Apache Kafka {home.version} (embedded, secured)"
+    log = directory / "kafka.log"
+    return ServerProcess(name, command, log=log, answers=bus.answers, port=port), bus
+
+
 def apache_server(
     directory: Path, say: Callable[[str], None], progress: Progress, *, through: int | None = None
 ) -> ServerProcess:
@@ -74,7 +94,7 @@ def apache_server(
         for file in home.template.iterdir():
             shutil.copy(file, data / file.name)
     behind = None if through is None else (free_port(), through)
-    command = _command(java, home, data, directory, (port, free_port()), behind)
+    command = _command(java, home, _properties(data, port, free_port(), behind), directory)
     server = ServerProcess(
         f"Apache Kafka {home.version} (embedded)",
         command,
@@ -87,15 +107,10 @@ def apache_server(
 
 
 def _command(
-    java: Java,
-    home: KafkaHome,
-    data: Path,
-    directory: Path,
-    ports: tuple[int, int],
-    behind: tuple[int, int] | None = None,
+    java: Java, home: KafkaHome, settings: Mapping[str, str], directory: Path
 ) -> list[str]:
     properties = directory / "kafka.properties"
-    properties.write_text(_properties(data, *ports, behind))
+    properties.write_text(_text(settings))
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
     archive = home.archive(java)
@@ -106,14 +121,14 @@ def _command(
 
 def _properties(
     data: Path, port: int, controller: int, behind: tuple[int, int] | None = None
-) -> str:
+) -> dict[str, str]:
     listener, advertised, protocol = "", "", ""
     if behind is not None:
         own, proxy = behind
         listener = f",PROXIED://127.0.0.1:{own}"
         advertised = f",PROXIED://127.0.0.1:{proxy}"
         protocol = ",PROXIED:PLAINTEXT"
-    settings = {
+    return {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{controller}",
@@ -125,6 +140,9 @@ def _properties(
         "log.dirs": str(data),
         **BROKER_SETTINGS,
     }
+
+
+def _text(settings: Mapping[str, str]) -> str:
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
@@ -153,14 +171,19 @@ def _prepare(java: Java, home: KafkaHome, progress: Progress) -> None:
 def _make_template(java: Java, home: KafkaHome, work: Path) -> None:
     data = work / "formatted"
     properties = work / "format.properties"
-    properties.write_text(_properties(data, 1, 2))
+    properties.write_text(_text(_properties(data, 1, 2)))
+    _format(java, home, properties)
+    data.rename(home.template)
+
+
+def _format(java: Java, home: KafkaHome, properties: Path, *arguments: str) -> None:
+    """Format the storage that the properties name."""
     command = [java.path, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command += ["-cp", home.classpath, "kafka.tools.StorageTool"]
-    command += ["format", "-t", _CLUSTER_ID, "-c", str(properties)]
+    command += ["format", "-t", _CLUSTER_ID, "-c", str(properties), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode != 0:
         raise BackendError(f"Kafka's storage could not be formatted:\n{done.stderr[-2000:]}")
-    data.rename(home.template)
 
 
 def _make_archive(java: Java, home: KafkaHome, work: Path, archive: Path) -> None:
@@ -171,7 +194,7 @@ def _make_archive(java: Java, home: KafkaHome, work: Path, archive: Path) -> Non
     data = work / "run"
     shutil.copytree(home.template, data)
     port = free_port()
-    command = _command(java, home, data, work, (port, free_port()))
+    command = _command(java, home, _properties(data, port, free_port()), work)
     classes, made = work / "classes.txt", work / "classes.jsa"
     command.insert(1, f"-XX:DumpLoadedClassList={classes}")
     server = ServerProcess(

@@ -69,7 +69,7 @@ class Backend:
     mongo_server: Server | None = field(default=None, compare=False)
     note: str = ""
     kafka_users: Mapping[str, KafkaConnection] = field(default_factory=_nobody, compare=False)
-    """The services' own connections, by service; a broker that is not secured has none."""
+    """The connections of services and other users, by name; a broker that is not secured has none."""
 
     @property
     def kafka_bootstrap(self) -> str:

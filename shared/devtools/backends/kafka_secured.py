@@ -1,0 +1,127 @@
+"""A closed bus of our own: TLS, SCRAM users, and rules for each service, made on the spot.
+
+Clients come by SASL_SSL with SCRAM-SHA-512. The broker and the controller know each other by certificate, and nobody
+else is let in on their listeners. The passwords are random and lie beside the data, for this user's eyes only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError
+
+from shared.devtools.backends.certificates import Authority
+from shared.devtools.backends.probes import port_accepts
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.access import ADMINISTRATOR, all_service_rules, grant
+from shared.runtime.kafka.connection import client_options
+from shared.services import SERVICES
+
+PARTNER: Final = "partner"
+"""A subscriber without rules; `care topics acl --subscriber partner --topic … --apply` lets it read."""
+BROKER: Final = "broker"
+MECHANISM: Final = "SCRAM-SHA-512"
+
+
+class ClosedBus:
+    """Authority, certificate and users of one broker, in a directory of their own."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        authority = Authority(directory)
+        self._authority = authority.file
+        self._own = directory / f"{BROKER}-with-key.pem"
+        if not self._own.exists():
+            authority.issue(BROKER, "localhost", "127.0.0.1")
+        self._directory = directory
+        self._port = port
+        for user in (ADMINISTRATOR, *SERVICES, PARTNER):
+            self._password(user)
+
+    def _password(self, user: str) -> str:
+        path = self._directory / f"{user}.password"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(24))
+        return path.read_text()
+
+    def connection(self, user: str = ADMINISTRATOR) -> KafkaConnection:
+        """How this user connects."""
+        return KafkaConnection(
+            kafka_bootstrap=f"127.0.0.1:{self._port}",
+            kafka_security="sasl_ssl",
+            kafka_username=user,
+            kafka_password_file=str(self._directory / f"{user}.password"),
+            kafka_ca_file=str(self._authority),
+        )
+
+    @property
+    def users(self) -> dict[str, KafkaConnection]:
+        """The connection of each user."""
+        return {name: self.connection(name) for name in (ADMINISTRATOR, *SERVICES, PARTNER)}
+
+    @property
+    def first_users(self) -> list[str]:
+        """The arguments of Kafka's format tool that create the users before anybody can connect."""
+        return [
+            argument
+            for user in (ADMINISTRATOR, *SERVICES, PARTNER)
+            for argument in (
+                "--add-scram",
+                f"{MECHANISM}=[name={user},password={self._password(user)}]",
+            )
+        ]
+
+    def properties(self, controller: int, internal: int) -> dict[str, str]:
+        """The broker's settings, in place of the ones of an open bus."""
+        return {
+            "listeners": f"SASL_SSL://127.0.0.1:{self._port},INTERNAL://127.0.0.1:{internal},"
+            f"CONTROLLER://127.0.0.1:{controller}",
+            "advertised.listeners": f"SASL_SSL://127.0.0.1:{self._port},INTERNAL://127.0.0.1:{internal}",
+            "listener.security.protocol.map": "SASL_SSL:SASL_SSL,INTERNAL:SSL,CONTROLLER:SSL",
+            "inter.broker.listener.name": "INTERNAL",
+            "listener.name.internal.ssl.client.auth": "required",
+            "listener.name.controller.ssl.client.auth": "required",
+            "sasl.enabled.mechanisms": MECHANISM,
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(self._own),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(self._authority),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "false",
+            "super.users": f"User:{ADMINISTRATOR};User:CN={BROKER}",
+        }
+
+    def answers(self) -> bool:
+        """Whether the broker lets the administrator in."""
+        return port_accepts("127.0.0.1", self._port) and _apart(self._let_in())
+
+    async def _let_in(self) -> bool:
+        options = client_options(self.connection())
+        del options["bootstrap_servers"]
+        try:
+            connection = await create_conn(
+                "127.0.0.1", self._port, request_timeout_ms=1_000, **options
+            )
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        connection.close()
+        return True
+
+    def open_to_services(self) -> None:
+        """Give each service its rules, on the running broker."""
+        _apart(grant(self.connection(), all_service_rules()))
+
+
+def _apart(waiting: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine, run in a thread of its own: the caller's may have a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, waiting).result()
