@@ -26,7 +26,7 @@ from aiokafka.errors import (
 )
 
 from shared.contracts import plans
-from shared.contracts.event import TOPICS, Topic
+from shared.contracts.topics import TOPICS, Topic
 from shared.devtools.backends import Backend, start
 from shared.devtools.backends.certificates import Authority
 from shared.devtools.backends.java import find_java
@@ -36,9 +36,10 @@ from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.access import Rule, grant, subscriber_rules
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import KafkaPublisher, ensure_topics
+from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.startup_checks import check_access
-from shared.runtime.recovery.journal import COMPACTED, journal_topic
+from shared.runtime.kafka.topics import ensure_topics
+from shared.runtime.recovery.journal import journal_topic
 from shared.services import SERVICES
 from tests.integration.bus import admin_of, headers_of
 
@@ -62,7 +63,7 @@ async def ready(closed: Backend) -> Backend:
     """With all topics, one event on `care.plans`, and a partner who may read that."""
     for name in SERVICES:
         await ensure_topics(closed.kafka_of(name), [TOPICS[f"care.{name}"]])
-        await ensure_topics(closed.kafka_of(name), [journal_topic(name)], configs=COMPACTED)
+        await ensure_topics(closed.kafka_of(name), [journal_topic(name)])
     await grant(closed.kafka, subscriber_rules(PARTNER, [PLANS.name]))
     await _publish(closed.kafka_of("plans"))
     return closed
