@@ -235,6 +235,7 @@ class Runtime:
         await self.store.start()
         await self.dead_letters.start()
         settings = self.settings
+        await startup_checks.check_access(settings)
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
         foreign = await startup_checks.check(
             settings, self._topics, self.store, settings.kafka_replication

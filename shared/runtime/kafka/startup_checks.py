@@ -41,7 +41,6 @@ async def check(
     The first topic is the service's own. Returns how many messages at its end are not the service's. Raises
     `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
-    await check_access(kafka)
     await ensure_topics(kafka, topics[:1], replication)  # on a closed bus nobody else may create it
     await ensure_topics(kafka, topics, replication)
     await check_settings(kafka, topics)
