@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STRIMZI = "kafka.strimzi.io/v1beta2"
 REPLICAS = 3
-"""Of each partition, in a cluster worth its name."""
+"""What a cluster of several brokers has; a service compares the settings with the replicas that it finds."""
 
 
 def acl_command(

@@ -27,6 +27,8 @@ PARTNER: Final = "partner"
 """A subscriber without rules; `care topics acl --subscriber partner --topic … --apply` lets it read."""
 BROKER: Final = "broker"
 MECHANISM: Final = "SCRAM-SHA-512"
+CLOSING_SECONDS: Final = 0.1
+"""How long a connection may take to close, before its loop ends."""
 
 
 class ClosedBus:
@@ -113,8 +115,11 @@ class ClosedBus:
             )
         except (KafkaError, OSError, TimeoutError):
             return False
-        connection.close()
-        return True
+        else:
+            connection.close()
+            return True
+        finally:
+            await asyncio.sleep(CLOSING_SECONDS)
 
     def open_to_services(self) -> None:
         """Give each service its rules, on the running broker."""

@@ -457,6 +457,12 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
+            raise Unavailable(
+                "store-access-denied",
+                "The store does not accept this user, or does not let it do this.",
+                hint="Check the user and password in MONGO_URI or MONGO_PASSWORD_FILE, and the user's roles.",
+            ) from error
         refusal = _refusal(error)
         if refusal is not None:
             raise refusal from error

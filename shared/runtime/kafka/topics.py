@@ -113,6 +113,10 @@ async def _described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[s
         described: list[dict[str, Any]] = await admin.describe_topics(list(names))
         if all(entry["error_code"] == 0 and entry["partitions"] for entry in described):
             return {entry["topic"]: _found(entry) for entry in described}
+        if any(
+            for_code(entry["error_code"]) is TopicAuthorizationFailedError for entry in described
+        ):
+            raise TopicAuthorizationFailedError
         await asyncio.sleep(0.1)
     raise KafkaError("topics were created but are not described")
 
