@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from shared.contracts.event import MAX_EVENT_BYTES
 from shared.contracts.intake import PatientAdmitted
 from shared.contracts.publish import example_of
-from shared.contracts.topics import PARTITIONS, TOPICS
+from shared.contracts.topics import PARTITIONS, Topic
 from shared.decision import derive_id
 from shared.devtools.backends import Backend
 from shared.devtools.stack import services
@@ -21,6 +21,7 @@ from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.topics import ensure_topics
 from shared.testing.suites import entry
 from tests.integration.bus import Bus, bus_to, forget_topics, headers_of
 
@@ -70,9 +71,11 @@ async def test_what_unpacks_to_twenty_megabytes_is_set_aside_and_the_others_go_o
 
 
 async def test_what_the_broker_refuses_for_its_size_is_not_taken_for_a_broker_that_is_away(
-    backend: Backend,
+    backend: Backend, prefix: str
 ) -> None:
-    publisher = KafkaPublisher(backend.kafka, TOPICS["care.plans"])
+    topic = Topic(f"care.{prefix.replace('_', '')}")
+    await ensure_topics(backend.kafka, [topic])
+    publisher = KafkaPublisher(backend.kafka, topic)
     subject = f"episode/{derive_id('refused')}"
     try:
         with pytest.raises(TooLarge):

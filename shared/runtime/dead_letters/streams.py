@@ -68,6 +68,8 @@ class Streams:
 
     async def _found(self, stream: StreamKey, number: int) -> tuple[Record, list[DeadLetter]]:
         record = (await self._store.load([stream[0]]))[stream[0]]
+        if record.unusable is not None:
+            raise record.unusable
         if record.inbox.get(stream[1], inbox.NOTHING)[0] <= number:
             raise Refused(
                 "stream-not-beyond",
