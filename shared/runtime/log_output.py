@@ -39,6 +39,7 @@ class Output:
         self._wake = threading.Event()
         self._written = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._closed = False
         self._failing = False
         self.failures = 0
         """How many attempts to write have failed."""
@@ -76,7 +77,14 @@ class Output:
                 if left <= 0 or self._failing:
                     return False
                 self._written.wait(left)
-        return True
+        return not self._failing
+
+    def close(self) -> None:
+        """Write no more: the stream is about to be closed, and its descriptor may come to name another file."""
+        self._closed = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _write_in_place(self, text: str) -> None:
         self._failing = True
@@ -89,7 +97,7 @@ class Output:
         self.lost += self._failing
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             if self._failing:  # in a while, for all lines; not at once for each new one
                 sleep(RETRY_SECONDS)
             else:
@@ -107,7 +115,7 @@ class Output:
 
     def _write_all(self) -> None:
         assert self._file is not None
-        while self._begun or self._lines:
+        while not self._closed and (self._begun or self._lines):
             if not self._begun:
                 self._begun = self._lines[0]  # first: `drain` must not see neither
                 self._lines.popleft()

@@ -35,11 +35,13 @@ from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.openapi import describe
 from shared.runtime.http.ops import WatchedReplica
 from shared.runtime.http.ops import router as ops_router
 from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
+from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import identity, startup_checks
 from shared.runtime.kafka.connection import broker_options, client_options
@@ -401,6 +403,7 @@ def create_app(
     for router in routers:
         app.include_router(router)
     describe(app, routers)
+    app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app
@@ -444,6 +447,7 @@ def run(service: Service, settings: ServiceSettings) -> None:
         app,
         host=settings.host,
         port=settings.port or PORTS[service.name],
+        **server_options(settings.connections_max),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),

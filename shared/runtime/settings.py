@@ -30,6 +30,10 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     """HTTP port; 0 means the service's own default."""
+    connections_max: int = Field(default=1_000, ge=10)
+    """How many HTTP connections there may be; a request on one more is answered 503."""
+    actor_requests_per_second_max: float = Field(default=500.0, ge=0)
+    """How many requests a second one actor may send, of ten seconds at once; one more is answered 429. 0: no limit."""
     jwks: str = ""
     """Who may call: a JWKS document, or the path of one. Empty: nobody may."""
     issuer: str = "throughcare"

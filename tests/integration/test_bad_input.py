@@ -442,7 +442,7 @@ def _cases() -> dict[str, Case]:
         "no body": ("POST", sessions, {}, 422, "request-invalid"),
         "malformed JSON": ("POST", sessions, raw(b'{"modality": ' + MARK.encode()), 422, "request-invalid"),
         "a body that is no UTF-8": ("POST", sessions, raw(b'{"modality":"\xff"}'), 400, "request-unreadable"),
-        "a body nested without end": ("POST", sessions, raw(b"[" * 200_000), 400, "request-unreadable"),
+        "a body nested without end": ("POST", sessions, raw(b"[" * 200_000), 413, "body-too-deep"),
         "a list for an object": ("POST", sessions, {"json": [MARK]}, 422, "request-invalid"),
         "someone twice on the roster": (
             "POST", sessions, bad(roster=["{episode}", "{episode}"]), 422, "roster-repeats",

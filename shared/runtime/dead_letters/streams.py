@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.errors import Refused, Unavailable
+from shared.errors import Refused, Unavailable, Unknown
 from shared.runtime.core import inbox
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
 from shared.runtime.core.reactor import RACES_MAX
@@ -67,7 +67,11 @@ class Streams:
         return done
 
     async def _found(self, stream: StreamKey, number: int) -> tuple[Record, list[DeadLetter]]:
+        if not self._store.keeps(stream[0]):
+            raise Unknown("record")
         record = (await self._store.load([stream[0]]))[stream[0]]
+        if record.unusable is not None:
+            raise record.unusable
         if record.inbox.get(stream[1], inbox.NOTHING)[0] <= number:
             raise Refused(
                 "stream-not-beyond",

@@ -36,6 +36,7 @@ from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
+from shared.runtime.kafka.header_names import patch_header_names
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import (
     Gap,
@@ -103,6 +104,7 @@ class Consumer(ConsumerRebalanceListener):
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
         patch_offset_fetch()
+        patch_header_names()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,

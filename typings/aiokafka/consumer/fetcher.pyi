@@ -1,0 +1,1 @@
+MemoryRecords: object
