@@ -7,7 +7,7 @@ matched than were written, a query for this save's id finds the ones that lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
@@ -34,6 +34,7 @@ from shared.runtime.core.documents import (
     from_microseconds,
     guarded_write,
     in_microseconds,
+    is_newer,
     not_newer,
     readable,
     record_or_stub,
@@ -324,16 +325,31 @@ class MongoStore:
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        # Leaves the records of a newer version of the service to that version.
-        wanted = not_newer(self._kinds) | {"bucket": {"$in": list(buckets)}}
+        held: Document = {"bucket": {"$in": list(buckets)}}
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
-            wanted["_id"] = {"$nin": list(self.set_aside)}
+            held["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
-        with translated():
-            for name in ("waiting", "handing"):
-                cursor = self._records.find({"$and": [wanted, _waits(name, before)]}).limit(limit)
-                found |= {document["_id"]: document for document in await cursor.to_list()}
+        for name in ("waiting", "handing"):
+            wanted = held | _waits(name, before)
+
+            async def find(more: Document, wanted: Document = wanted) -> list[Document]:
+                return await self._records.find(wanted | more).limit(limit).to_list()
+
+            found |= {document["_id"]: document for document in await self._not_newer(find)}
         return readable(found.values(), self._kinds, self.set_aside)
+
+    async def _not_newer(
+        self, find: Callable[[Document], Awaitable[list[Document]]]
+    ) -> list[Document]:
+        """What `find` gives, leaving the records of a newer version of the service to that version.
+
+        The condition that leaves them out costs a look at every record, so it is added only once one of them is seen.
+        """
+        with translated():
+            found = await find({})
+            if any(is_newer(document, self._kinds) for document in found):
+                found = await find(not_newer(self._kinds))
+        return found
 
     async def wall(self) -> datetime:
         with translated():
@@ -341,26 +357,25 @@ class MongoStore:
         return found["localTime"]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted = not_newer(self._kinds) | {"due": {"$lte": in_microseconds(now)}}
+        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
         if len(buckets) < PARTITIONS:
             wanted["bucket"] = {"$in": list(buckets)}
-        with translated():
-            documents = (
-                await self._records.find(wanted, {"_id": 1})
-                .sort("due", ASCENDING)
-                .limit(limit)
-                .to_list()
-            )
-        return [document["_id"] for document in documents]
+
+        async def find(more: Document) -> list[Document]:
+            cursor = self._records.find(wanted | more, {"schema": 1})
+            return await cursor.sort("due", ASCENDING).limit(limit).to_list()
+
+        return [document["_id"] for document in await self._not_newer(find)]
 
     async def next_due(self, until: datetime) -> datetime | None:
-        with translated():
-            document = await self._records.find_one(
-                not_newer(self._kinds) | {"due": {"$lte": in_microseconds(until)}},
-                {"due": 1},
-                sort=[("due", ASCENDING)],
-            )
-        return None if document is None else from_microseconds(document["due"])
+        wanted: Document = {"due": {"$lte": in_microseconds(until)}}
+
+        async def find(more: Document) -> list[Document]:
+            cursor = self._records.find(wanted | more, {"due": 1, "schema": 1})
+            return await cursor.sort("due", ASCENDING).limit(1).to_list()
+
+        found = await self._not_newer(find)
+        return from_microseconds(found[0]["due"]) if found else None
 
     async def by_index(
         self,
