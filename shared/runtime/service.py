@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
@@ -293,9 +294,7 @@ class Runtime:
                 async with asyncio.timeout(self.settings.shutdown_seconds):
                     await self.reactor.settle()
                     await self.relay.flushed()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await cancel_and_wait(self._tasks)
         await self._publisher.stop()
         if self._journal is not None:
             await self._journal.stop()
@@ -303,9 +302,7 @@ class Runtime:
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         log.info("service.stopped")
-        if (
-            self._output is not None
-        ):  # the server ends the process by its signal, without further ado
+        if self._output is not None:  # the server ends the process by its signal at once
             await asyncio.to_thread(self._output.drain)
 
     @property
@@ -371,9 +368,8 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    client_options(
-        settings
-    )  # with the next line: refuses what can't be used, before anything starts
+    # Both refuse settings that can't be used, before anything starts.
+    client_options(settings)
     mongo_options(settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
