@@ -33,7 +33,7 @@ from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.logs import configure
 from shared.runtime.service import Runtime, create_app
 from shared.runtime.settings import ServiceSettings
-from tests.integration.bus import FACILITY, Bus, headers_of, until
+from tests.integration.bus import FACILITY, Bus, bus_to, forget_topics, headers_of, until
 
 MARK = "Maria-Lopez-1984"
 """Stands for personal data: put into whatever is sent, and looked for wherever it must not be."""
@@ -128,11 +128,13 @@ def log() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture(scope="module")
-async def attendance(fresh: Backend, bus: Bus, log: io.StringIO) -> AsyncIterator[Attendance]:
+async def attendance(backend: Backend, log: io.StringIO) -> AsyncIterator[Attendance]:
+    """One service for all tests of the module, on topics that it creates itself."""
+    await forget_topics(backend)
     settings = ServiceSettings.model_validate(
         {
-            **fresh.kafka.environment(),
-            "MONGO_URI": fresh.mongo_uri,
+            **backend.kafka.environment(),
+            "MONGO_URI": backend.mongo_uri,
             "jwks": ISSUER.jwks,
             "database_prefix": f"t{uuid4().hex[:10]}_",
             "sweep_after_seconds": 0.5,
@@ -143,6 +145,7 @@ async def attendance(fresh: Backend, bus: Bus, log: io.StringIO) -> AsyncIterato
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=transport, base_url="http://attendance") as client,
+        bus_to(backend.kafka) as bus,
     ):
         runtime: Runtime = app.state.runtime
         await until(lambda: len(runtime.consumer.buckets) == 12, what="an assignment")

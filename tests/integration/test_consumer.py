@@ -29,24 +29,14 @@ from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.own_topic import disown
 from shared.runtime.kafka.startup_checks import check_numbering
-from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.rebuild import check_numbers
 from shared.runtime.service import Runtime
 from shared.runtime.settings import ServiceSettings
-from tests.integration.bus import FACILITY, Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.bus import FACILITY, Bus, admin_of, forget_topics, until
 
 ISSUER = LocalIssuer()
 GROUP = "plans"
 SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_records": "20"}
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    """Topics made afresh, so that positions and fork checks start from nothing."""
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
 
 
 @contextmanager

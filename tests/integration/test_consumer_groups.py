@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from services.plans.app import SERVICE
 from shared.contracts import intake
-from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from shared.runtime.core.store import MongoStore
-from shared.runtime.kafka.topics import ensure_topics
-from tests.integration.bus import Bus, bus_to, forget_topics, until
+from tests.integration.bus import Bus, until
 from tests.integration.redriven import Rules, Running, admission, episode, running
 from tests.integration.test_consumer import all_said, ask, holds, plans_service
 from tests.integration.told import counted, once, telling
 
 GROUP = "plans"
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 @pytest.mark.parametrize("drains", [True, False], ids=["drains", "believes in its partitions"])

@@ -17,23 +17,13 @@ from shared.errors import ConfigurationError
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.migrate import ASIDE, Party, migrate
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime
-from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, headers_of, until
+from tests.integration.bus import Bus, admin_of, headers_of, until
 from tests.integration.redriven import Rules, Running, episode, running, settings_of, settled
 
 INTAKE = TOPICS["care.intake"]
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 @pytest.fixture

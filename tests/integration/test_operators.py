@@ -16,20 +16,11 @@ from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
 from shared.runtime.kafka.topics import ensure_topics
-from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.bus import Bus, admin_of, until
 from tests.integration.redriven import GROUP, Rules, Running, admission, episode, running, settled
 
 MARK = "Maria-Lopez-1984"
 WHY = {"why": "rule-fixed"}
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 @pytest.fixture(autouse=True)

@@ -12,16 +12,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
 
 from shared.contracts import intake
-from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.journal import Keyring
 from shared.runtime.recovery.rebuild import check_stopped, rebuild, state_hash
 from shared.runtime.service import Runtime
-from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from tests.integration.bus import Bus, admin_of, until
 from tests.integration.redriven import (
     Rules,
     Running,
@@ -34,15 +32,6 @@ from tests.integration.redriven import (
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 NEW_KEY = base64.b64encode(bytes(range(1, 33))).decode()
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 @pytest.fixture

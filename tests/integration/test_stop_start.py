@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import monotonic
 from urllib.request import urlopen
 
-import pytest
-
-from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
-from shared.runtime.kafka.topics import ensure_topics
-from tests.integration.bus import Bus, bus_to, forget_topics, until
+from tests.integration.bus import Bus, until
 from tests.integration.redriven import admission, episode
 from tests.integration.test_consumer import all_applied, all_said, plans_service, ready, store_of
 from tests.integration.told import published, telling
@@ -23,15 +19,6 @@ LIVES = 4
 STOPPED_WITHIN_SECONDS = 5.0
 GENEROUSLY = 15.0
 """What the test insists on, on a machine that does other things too; the figure it prints is to be below five."""
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 class _Sent:

@@ -12,26 +12,16 @@ from typing import Any
 import pytest
 
 from shared.contracts import intake, plans
-from shared.contracts.topics import TOPICS
 from shared.decision import Cause, Decision, derive_id
 from shared.devtools.backends import Backend
 from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import MongoStore
-from shared.runtime.kafka.topics import ensure_topics
-from tests.integration.bus import FACILITY, Bus, bus_to, forget_topics, until
+from tests.integration.bus import FACILITY, Bus, until
 from tests.integration.redriven import Rules, Running, Sheet, admission, episode, running
 from tests.integration.told import Commands, counted, once, telling, whole
 from tests.integration.wire import Mood, Wire, wire_to
 
 COMMANDS = 50
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
 
 
 @pytest.fixture

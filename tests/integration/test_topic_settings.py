@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,21 +12,12 @@ from shared.contracts import intake
 from shared.contracts.topics import TOPICS, Topic
 from shared.devtools.backends import Backend
 from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.topics import ensure_topics, repair_settings, setting_differences
-from tests.integration.bus import Bus, admin_of, bus_to, forget_topics, until
+from shared.runtime.kafka.topics import repair_settings, setting_differences
+from tests.integration.bus import Bus, admin_of, until
 from tests.integration.redriven import Rules, admission, episode, running
 
 GROUP = "plans"
 INTAKE = TOPICS["care.intake"]
-
-
-@pytest.fixture
-async def bus(backend: Backend) -> AsyncIterator[Bus]:
-    await forget_topics(backend)
-    await ensure_topics(backend.kafka, TOPICS.values())
-    async with bus_to(backend.kafka) as it:
-        yield it
-    await forget_topics(backend)
 
 
 async def _set(backend: Backend, topic: Topic, settings: Mapping[str, str]) -> None:
