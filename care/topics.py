@@ -119,16 +119,12 @@ def adopt_command(
 async def _adopt(name: str, settings: ServiceSettings) -> None:
     from contextlib import AsyncExitStack
 
-    from shared.contracts.topics import TOPICS
-    from shared.runtime.kafka.identity import adopt
-    from shared.runtime.recovery.rebuild import check_stopped, rewind
+    from shared.runtime.recovery.rebuild import begin_anew, check_stopped
 
     async with AsyncExitStack() as stack:
         store, service = _store(name, settings, stack)
         await check_stopped(settings, name)
-        store_id = await adopt(settings, store)
-        inputs = [TOPICS[topic] for topic in service.reactions.topics]
-        await rewind(settings, name, inputs, store_id)
+        await begin_anew(settings, name, store, service.reactions.topics)
 
 
 @app.command(

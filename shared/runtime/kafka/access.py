@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import chain
-from typing import Any, Final
+from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, NoError, for_code
+from aiokafka.errors import NoError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from shared.contracts.event import CATALOGUE
 from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
-from shared.runtime.kafka.producer import unavailable
+from shared.runtime.kafka.topics import admin_client
 from shared.services import SERVICES
 
 ADMINISTRATOR: Final = "admin"
@@ -146,9 +143,7 @@ async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
 
     Raises `Unavailable`, with the code `broker-access-denied` when the user is not an administrator.
     """
-    admin: Any = AIOKafkaAdminClient(**client_options(kafka))
-    try:
-        await admin.start()
+    async with admin_client(kafka) as admin:
         for rule in rules:
             request = CreateAclsRequest(
                 rule.resource,
@@ -163,8 +158,3 @@ async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
             for code, *_message in response.creation_responses:
                 if (error := for_code(code)) is not NoError:
                     raise error()
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await admin.close()

@@ -39,12 +39,15 @@ from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.header_names import patch_header_names
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import (
+    NOTED_POSITIONS,
     Gap,
     PositionLost,
     Positions,
     Stall,
     end_offsets,
     first_offsets,
+    noted_positions,
+    positions_to_note,
 )
 from shared.runtime.kafka.reading import Message, Reader
 from shared.runtime.kafka.sequence_gaps import SequenceGaps
@@ -55,8 +58,6 @@ from shared.runtime.settings import ServiceSettings
 
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
-NOTED_POSITIONS: Final = "positions"
-"""Where the store keeps its own note of the positions."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
 """The codes of a halt that an operator's command can end."""
 
@@ -255,19 +256,16 @@ class Consumer(ConsumerRebalanceListener):
             self._kafka.seek(partition, offset)
 
     async def _noted_positions(self) -> Mapping[str, int]:
-        noted = await self._store.metadata(NOTED_POSITIONS)
-        return {name.replace(":", "."): offset for name, offset in noted.items() if name != "_id"}
+        return noted_positions(await self._store.metadata(NOTED_POSITIONS))
 
     async def note_positions(self) -> None:
         """Note in the store how far it certainly is. A later start begins there if the group's offsets are further.
 
         Raises `Unavailable`; the note before then stays, which is only older.
         """
-        saved = self._positions.saved
+        saved = positions_to_note(self._positions.saved)
         if saved:
-            # A dot in a field's name would be a path.
-            values = {name.replace(".", ":"): offset for name, offset in saved.items()}
-            await self._store.set_metadata(NOTED_POSITIONS, values)
+            await self._store.set_metadata(NOTED_POSITIONS, saved)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have a batch that began at `first` fetched again."""

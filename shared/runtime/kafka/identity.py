@@ -47,7 +47,7 @@ def check(kept: Kept, seen: Seen) -> None:
         if seen.committed_by:
             raise IdentityMismatch(
                 "store-lost",
-                "The store is empty, but the consumer group has committed offsets, which another store did.",
+                "The store is new, but its consumer group has committed offsets: another store did that.",
                 hint="Restore or rebuild the store. Two environments can't share topics. See the runbook: identity.",
             )
         return

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from time import monotonic
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 
@@ -50,6 +50,20 @@ class Client(Protocol):
 
 Noted = Callable[[], Awaitable[Mapping[str, int]]]
 """Asks the store up to which offset, by `topic/partition`, it certainly holds everything. The answer may be old."""
+
+
+NOTED_POSITIONS: Final = "positions"
+"""The metadata in which the store keeps its own note of the positions."""
+
+
+def positions_to_note(offsets: Mapping[TopicPartition, int]) -> dict[str, int]:
+    """Next offsets in the form of the store's note. A dot in a field's name would be a path there."""
+    return {place(partition).replace(".", ":"): offset for partition, offset in offsets.items()}
+
+
+def noted_positions(metadata: Mapping[str, Any]) -> dict[str, int]:
+    """The store's note, by `topic/partition`."""
+    return {name.replace(":", "."): at for name, at in metadata.items() if name != "_id"}
 
 
 class Gap(NamedTuple):
@@ -254,9 +268,9 @@ class Positions:
         return sorted(number for number, topics in held.items() if topics == len(self._topics))
 
     @property
-    def saved(self) -> dict[str, int]:
+    def saved(self) -> Mapping[TopicPartition, int]:
         """The next offset of every partition since the last rebalance: all before it is saved, for the store's note."""
-        return {place(partition): offset for partition, offset in self._expected.items()}
+        return self._expected
 
     def next_offsets(self, assigned: Collection[TopicPartition]) -> dict[str, int]:
         """The next offset to be applied, by `topic/partition`, of the partitions held."""

@@ -41,8 +41,7 @@ async def check(
     The first topic is the service's own. Returns how many messages at its end are not the service's. Raises
     `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
-    # The own topic first: on a closed bus nobody else may create it.
-    await ensure_topics(kafka, topics[:1], replication)
+    # The own topic is the first that is created: on a closed bus nobody else may do that.
     await ensure_topics(kafka, topics, replication)
     await check_settings(kafka, topics)
     await check_topics(kafka, topics, store)

@@ -65,16 +65,17 @@ async def admin_client(kafka: KafkaConnection) -> AsyncGenerator[AIOKafkaAdminCl
 async def ensure_topics(
     kafka: KafkaConnection, topics: Iterable[Topic], replication: int = 1
 ) -> None:
-    """Create the missing topics, and check that all have the right number of partitions.
+    """Create the missing topics, in the order given, and check that all have the right number of partitions.
 
     `replication` is for new topics; an existing topic stays as it is. Raises `TopicMismatch` for a topic that differs,
     `Unavailable` while Kafka is away.
     """
     wanted = {topic.name: topic for topic in topics}
     async with admin_client(kafka) as admin:
-        missing = set(wanted) - set(await admin.list_topics())
-        for name in sorted(missing):
-            await _create(admin, wanted[name], replication)
+        present = set(await admin.list_topics())
+        for topic in wanted.values():
+            if topic.name not in present:
+                await _create(admin, topic, replication)
         found = await _described(admin, wanted)
     for name, one in found.items():
         if one.partitions != wanted[name].partitions:

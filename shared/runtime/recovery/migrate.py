@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from pymongo import UpdateOne
 
@@ -28,6 +27,7 @@ from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.identity import kept_by
+from shared.runtime.kafka.positions import NOTED_POSITIONS, positions_to_note
 from shared.runtime.kafka.producer import unavailable
 from shared.runtime.kafka.startup_checks import (
     end_offsets,
@@ -36,7 +36,7 @@ from shared.runtime.kafka.startup_checks import (
     remember_topics,
     topic_ids,
 )
-from shared.runtime.kafka.topics import ensure_topics, partition_counts
+from shared.runtime.kafka.topics import admin_client, ensure_topics, partition_counts
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.retry import Backoff
@@ -180,9 +180,7 @@ async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
 
 
 async def _delete(kafka: KafkaConnection, name: str) -> None:
-    admin = AIOKafkaAdminClient(**client_options(kafka))
-    try:
-        await admin.start()
+    async with admin_client(kafka) as admin:
         if name in await admin.list_topics():
             await admin.delete_topics([name])
         backoff = Backoff()
@@ -190,11 +188,6 @@ async def _delete(kafka: KafkaConnection, name: str) -> None:
             if name not in await admin.list_topics():
                 return
             await backoff.pause()
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await admin.close()
 
 
 async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
@@ -250,12 +243,10 @@ async def _set_to_end(kafka: KafkaConnection, topic: Topic, party: Party) -> Non
     store_id = (await kept_by(party.store)).store_id
     if topic.name in party.inputs:
         async with _reading(kafka, party.name) as consumer:
-            places = {
-                TopicPartition(topic.name, n): (end, store_id)
-                for n, end in enumerate(ends[topic.name])
-            }
+            places = {TopicPartition(topic.name, n): end for n, end in enumerate(ends[topic.name])}
             consumer.assign(list(places))
-            await consumer.commit(places)
+            await consumer.commit({place: (end, store_id) for place, end in places.items()})
+        await party.store.set_metadata(NOTED_POSITIONS, positions_to_note(places))
     if topic.name in party.inputs or topic.name == f"care.{party.name}":
         await remember_topics(party.store, [topic], ends, ids)
     with translated():

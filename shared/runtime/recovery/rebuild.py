@@ -16,19 +16,19 @@ from typing import Any, Final, cast
 
 import bson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from shared.contracts.topics import TOPICS, Topic
 from shared.errors import ConfigurationError, SequenceConflict
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
-from shared.runtime.core.store import MongoStore, translated
+from shared.runtime.core.store import MongoStore, Store, translated
 from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.identity import adopt
 from shared.runtime.kafka.producer import unavailable
+from shared.runtime.kafka.topics import admin_client
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import Keyring, read_journal, unreadable_journal
 
@@ -106,8 +106,7 @@ async def rebuild(
     for document in newest.values():
         _prepare(document)
     await _swap_in(store, newest)
-    store_id = await adopt(kafka, store)
-    await rewind(kafka, service, [TOPICS[name] for name in inputs], store_id)
+    await begin_anew(kafka, service, store, inputs)
     blocked = sum(bool(document["blocked"]) for document in newest.values())
     log.warning("records.rebuilt", count=len(newest))
     return Rebuilt(len(newest), from_journal, unreadable, state_hash(newest.values()), blocked)
@@ -166,15 +165,8 @@ async def _swap_in(store: MongoStore, newest: Mapping[str, Document]) -> None:
 
 async def check_stopped(kafka: KafkaConnection, service: str) -> None:
     """Raises `ConfigurationError` while a replica of the service is in its consumer group."""
-    admin = AIOKafkaAdminClient(**client_options(kafka))
-    try:
-        await admin.start()
+    async with admin_client(kafka) as admin:
         members = await _members(admin, service)
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await admin.close()
     if members:
         raise ConfigurationError(
             "service-running",
@@ -187,10 +179,8 @@ async def _members(admin: Any, group: str) -> int:
     """How many members a group has; 0 for one that does not exist."""
     try:
         [response] = await admin.describe_consumer_groups([group])
-    except KafkaError as error:
-        if type(error).__name__ == "GroupCoordinatorNotAvailableError":
-            return 0  # the broker has not had a group yet
-        raise
+    except GroupCoordinatorNotAvailableError:
+        return 0  # the broker has not had a group yet
     return sum(len(found[5]) for found in response.groups)
 
 
@@ -218,10 +208,15 @@ async def check_numbers(
         )
 
 
-async def rewind(
-    kafka: KafkaConnection, group: str, topics: Iterable[Topic], store_id: str
+async def begin_anew(
+    kafka: KafkaConnection, group: str, store: Store, inputs: Iterable[str]
 ) -> None:
-    """Set the committed offsets of a stopped group back to the beginning of its topics, in the name of this store."""
+    """Have a store belong to this Kafka as a new one, and its stopped group read `inputs` from their beginning.
+
+    Repeatable. What the store has applied is recognised by its numbers. Raises `Unavailable`.
+    """
+    store_id = await adopt(kafka, store)
+    topics = [TOPICS[name] for name in inputs]
     consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
