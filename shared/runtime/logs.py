@@ -83,9 +83,8 @@ def configure(service: str, level: str) -> Output:
     """
     output = Output(sys.stdout)
     atexit.register(output.drain)
-    logging.raiseExceptions = (
-        False  # a handler that fails would print to standard error, which may be gone as well
-    )
+    # A handler that fails would print to standard error, which may be gone as well.
+    logging.raiseExceptions = False
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
