@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from care import acl
-from care.show import Json, as_json, fail, failures, table
+from care.show import Json, as_json, entries, fail, failures
 from shared.services import PORTS
 
 if TYPE_CHECKING:
@@ -37,20 +37,30 @@ def topics() -> None:
 
 @app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")
 def check_command(*, json: Json = False) -> None:
-    """Compare the settings of all topics and journals with the catalogue. Exit status 1 when one differs."""
+    """Compare all topics and journals with the catalogue. Exit status 1 when one differs or is missing."""
     import asyncio
 
+    from shared.contracts.topics import TOPICS
     from shared.runtime.connections import KafkaFromEnvironment
-    from shared.runtime.kafka.topics import setting_differences
+    from shared.runtime.kafka.topics import partition_differences, setting_differences
+
+    async def differences() -> list[Difference]:
+        kafka = KafkaFromEnvironment()
+        partitions = await partition_differences(kafka, TOPICS.values())
+        return [*partitions, *await setting_differences(kafka, _all_topics())]
 
     with failures():
-        found = asyncio.run(setting_differences(KafkaFromEnvironment(), _all_topics()))
+        found = asyncio.run(differences())
     if json:
         as_json([difference._asdict() for difference in found])
     elif found:
         _show(found)
+        typer.echo(
+            "A missing topic is created by its service. Other partitions need `care topics migrate`, settings"
+            " `care topics repair`."
+        )
     else:
-        typer.echo("All topics are set as the catalogue says.")
+        typer.echo("All topics are as the catalogue says.")
     if found:
         raise typer.Exit(1)
 
@@ -63,21 +73,19 @@ def repair_command() -> None:
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka.topics import repair_settings, setting_differences
 
-    async def repair() -> list[Difference]:
-        kafka = KafkaFromEnvironment()
-        before = await setting_differences(kafka, _all_topics())
+    async def repair() -> tuple[list[Difference], list[Difference]]:
+        kafka, topics = KafkaFromEnvironment(), _all_topics()
+        before = await setting_differences(kafka, topics)
         differing = {difference.topic for difference in before}
-        await repair_settings(kafka, [t for t in _all_topics() if t.name in differing])
-        if left := await setting_differences(kafka, _all_topics()):
-            _show(left)
-            fail("Kafka did not take over all of it.")
-        return before
+        await repair_settings(kafka, [topic for topic in topics if topic.name in differing])
+        return before, await setting_differences(kafka, topics)
 
     with failures():
-        repaired = asyncio.run(repair())
-    if repaired:
-        _show(repaired)
-    typer.echo(f"{len(repaired)} settings repaired.")
+        before, left = asyncio.run(repair())
+    _show(left or before)
+    if left:
+        fail("Kafka did not take over these settings.")
+    typer.echo(f"{len(before)} settings repaired.")
 
 
 def _all_topics() -> list[Topic]:
@@ -88,13 +96,13 @@ def _all_topics() -> list[Topic]:
 
 
 def _show(differences: list[Difference]) -> None:
-    table(
-        ("topic", "setting", "catalogue", "found"),
-        (
-            (difference.topic, difference.setting, difference.wanted, difference.found or "-")
-            for difference in differences
-        ),
-    )
+    """By topic: each setting with what was found and what the catalogue says."""
+    by_topic: dict[str, dict[str, str]] = {}
+    for topic, setting, wanted, found in differences:
+        missing = setting == "partitions" and found == "0"
+        text = "the topic is missing" if missing else f"{found or 'not set'}, catalogue {wanted}"
+        by_topic.setdefault(topic, {})[setting] = text
+    entries(by_topic.items())
 
 
 @app.command("adopt", epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… care topics adopt plans`")

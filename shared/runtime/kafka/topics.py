@@ -168,6 +168,18 @@ async def setting_differences(kafka: KafkaConnection, topics: Iterable[Topic]) -
     ]
 
 
+async def partition_differences(
+    kafka: KafkaConnection, topics: Iterable[Topic]
+) -> list[Difference]:
+    """Where topics have other partitions than the catalogue says: 0 for a missing one. Raises `Unavailable`."""
+    wanted = {topic.name: topic.partitions for topic in topics}
+    return [
+        Difference(name, "partitions", str(wanted[name]), str(found))
+        for name, found in (await partition_counts(kafka, wanted)).items()
+        if found != wanted[name]
+    ]
+
+
 async def repair_settings(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
     """Set what differs as the catalogue says. What an operator set beside that stays. Raises `Unavailable`."""
     async with admin_client(kafka) as admin:
