@@ -1,4 +1,4 @@
-"""`care dead-letters`: inspect what a service has set aside, and redrive, correct or discard it.
+"""`care dead-letters`: inspect what a service could not apply, and redrive, correct or discard it.
 
 Shows ids, codes and numbers, never the data of an event.
 """
@@ -104,7 +104,7 @@ def show(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show one dead letter: its position, why it was set aside, and how many wait behind it."""
+    """Show one dead letter: its position, why it is one, and how many wait behind it."""
     row = Operations(service, url, token).get(f"/ops/dead-letters/{dead_letter}")
     if json:
         as_json(row)

@@ -427,7 +427,7 @@ def unpublished(subject: str, entry: Mapping[str, Any], wall: datetime) -> DeadL
     )
 
 
-def set_aside(work: Work, outcome: Outcome, record: Record, wall: datetime) -> DeadLetter:
+def unapplied(work: Work, outcome: Outcome, record: Record, wall: datetime) -> DeadLetter:
     """The dead letter of work that could not be applied.
 
     It blocks its stream, or waits behind other work that does; or it comes too late to have a place in the stream.
@@ -435,7 +435,7 @@ def set_aside(work: Work, outcome: Outcome, record: Record, wall: datetime) -> D
     assert work.original is not None
     reason = outcome.reason or "decision-raised"
     stream = DEADLINES if work.stream is None else work.stream.name
-    missed = outcome.status is OutcomeStatus.SET_ASIDE
+    missed = outcome.status is OutcomeStatus.MISSED
     return DeadLetter(
         original=work.original(record),
         subject=work.subject,

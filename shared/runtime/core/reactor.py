@@ -222,7 +222,7 @@ class Reactor:
         """
         wall = datetime.now(UTC)
         return [
-            dead_letter.set_aside(work, outcome, records[work.subject], wall)
+            dead_letter.unapplied(work, outcome, records[work.subject], wall)
             for index, outcome in decided.items()
             if outcome.status.is_failure
             and (work := works[index]).original is not None

@@ -149,13 +149,13 @@ class OutcomeStatus(StrEnum):
     """It could not be applied: its stream stops at this record until an operator acts."""
     CONFLICTING = "conflicting"
     """Its number was applied before with another id: two histories of one stream. The stream stops."""
-    SET_ASIDE = "set-aside"
+    MISSED = "missed"
     """It comes too late: later items were applied, and it never was. It does not stop its stream."""
     DISCARDED = "discarded"
     """An operator gave it no effect, so that its stream goes on."""
 
     def __init__(self, value: str) -> None:
-        self.is_failure: Final = value in ("blocked", "conflicting", "set-aside")
+        self.is_failure: Final = value in ("blocked", "conflicting", "missed")
         """The item becomes a dead letter. An attribute, not a property: it is read for every event."""
 
 
@@ -268,7 +268,7 @@ class Record:
         if place is inbox.Place.MISSED:
             # Touched, so that it is judged on the record as it is stored and not on a cached one.
             self.touched = True
-            return Outcome(OutcomeStatus.SET_ASIDE, reason="sequence-missed")
+            return Outcome(OutcomeStatus.MISSED, reason="sequence-missed")
         if stream.name in self.blocked and work.redrive_options is None:
             # Touched, so that adding its dead letter and unblocking the stream can't miss each other.
             self.touched = True

@@ -230,7 +230,7 @@ async def preview_stream(call: Operator, body: StreamAt) -> dict[str, Any]:
 async def set_back_stream(call: Operator, body: SetBack) -> dict[str, Any]:
     """Take a number for the last one that was applied rightly, after a stranger's event had a number of this stream.
 
-    What was applied after it counts as discarded, and what was set aside meanwhile waits in the stream for a redrive.
+    What was applied after it counts as discarded, and what was missed meanwhile waits in the stream for a redrive.
     """
     who = _who(call, body.why)
     return await _streams(call).set_back((body.subject, body.stream), body.number, who)

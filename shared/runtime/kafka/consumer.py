@@ -1,7 +1,7 @@
 """The consumer: from a batch of Kafka messages to work for the reactor, and from saved work to committed offsets.
 
 FastStream drives the batch subscriber. Acknowledgement is manual, because only this module knows what has been saved.
-No exception reaches FastStream: whatever happens, a message is saved, set aside as a dead letter, or fetched again.
+No exception reaches FastStream: whatever happens, a message is saved, dead-lettered, or fetched again.
 
 `positions.py` knows where the consumer stands, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm for
 lost events, `circuit_breaker.py` counts failures.
@@ -157,7 +157,7 @@ class Consumer(ConsumerRebalanceListener):
     # --- a batch ---------------------------------------------------------------------------------
 
     async def on_batch(self, messages: Sequence[Message]) -> None:
-        """Save what the messages lead to, then commit exactly what was saved or set aside."""
+        """Save what the messages lead to, then commit exactly what was saved or dead-lettered."""
         self._positions.take(messages)
         await self._relay.wait_for_capacity()
         async with self._alone():
@@ -219,7 +219,7 @@ class Consumer(ConsumerRebalanceListener):
             self.halt("dead-letter-limit")
 
     async def _complete(self, batch: Sequence[Message]) -> None:
-        """Move on: every message of the batch is saved or set aside."""
+        """Move on: every message of the batch is saved or dead-lettered."""
         if not batch:
             return
         ends = end_offsets(batch)

@@ -26,7 +26,7 @@ class Committer(Protocol):
 async def commit_offsets(
     client: Committer, ends: Mapping[TopicPartition, int], store_id: str
 ) -> None:
-    """Commit the next offset of each partition. Everything before them is saved or set aside. Never raises.
+    """Commit the next offset of each partition. Everything before them is saved or dead-lettered. Never raises.
 
     `store_id` says whose offsets they are: see `identity.py`.
     """

@@ -179,7 +179,7 @@ class Positions:
         return [Gap(partition, expected, beginning)]
 
     def advance(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Everything before these offsets is saved or set aside."""
+        """Everything before these offsets is saved or dead-lettered."""
         self._expected |= ends
 
     def rewound(self, first: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:

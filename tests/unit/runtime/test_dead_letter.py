@@ -20,7 +20,7 @@ from shared.runtime.core.dead_letter import (
     handoff_original,
     message_of,
     message_original,
-    set_aside,
+    unapplied,
     unreadable,
 )
 from shared.runtime.core.original import MessageOriginal
@@ -67,7 +67,7 @@ def from_message() -> DeadLetter:
         decide=no_rule,
         original=lambda _record: message_original(message, envelope),
     )
-    return replace(set_aside(work, FAILED, a_record(), WALL), stream="feed", sequence=1)
+    return replace(unapplied(work, FAILED, a_record(), WALL), stream="feed", sequence=1)
 
 
 def from_handoff() -> DeadLetter:
@@ -76,7 +76,7 @@ def from_handoff() -> DeadLetter:
 
 
 def from_deadline() -> DeadLetter:
-    return set_aside(look_at(EPISODES[0], WALL), FAILED, a_record(), WALL)
+    return unapplied(look_at(EPISODES[0], WALL), FAILED, a_record(), WALL)
 
 
 def not_in_order() -> DeadLetter:
@@ -164,7 +164,7 @@ def test_a_fingerprint_groups_by_reason_type_exception_and_place(changed: dict[s
 
 def test_what_waits_behind_another_was_not_tried() -> None:
     waits = Outcome(OutcomeStatus.BLOCKED, reason="stream-blocked")
-    assert set_aside(look_at(EPISODES[0], WALL), waits, a_record(), WALL).attempts == 0
+    assert unapplied(look_at(EPISODES[0], WALL), waits, a_record(), WALL).attempts == 0
     assert from_deadline().attempts == 1
 
 
@@ -184,9 +184,9 @@ def test_a_blocked_conflicting_or_missed_outcome_is_a_failure_and_no_other() -> 
     assert failures == {
         OutcomeStatus.BLOCKED,
         OutcomeStatus.CONFLICTING,
-        OutcomeStatus.SET_ASIDE,
+        OutcomeStatus.MISSED,
     }
     assert [str(status) for status in OutcomeStatus] == [
-        *("applied", "duplicate", "replayed", "refused", "blocked", "conflicting", "set-aside"),
+        *("applied", "duplicate", "replayed", "refused", "blocked", "conflicting", "missed"),
         "discarded",
     ]
