@@ -228,7 +228,7 @@ async def preview_stream(call: Operator, body: StreamAt) -> dict[str, Any]:
 
 @router.post("/ops/streams/set-back")
 async def set_back_stream(call: Operator, body: SetBack) -> dict[str, Any]:
-    """Take a number for the last one that was applied rightly, after a stranger's event had a number of this stream.
+    """Take a number for the last one that was applied rightly, after a foreign event had a number of this stream.
 
     What was applied after it counts as discarded, and what was missed meanwhile waits in the stream for a redrive.
     """

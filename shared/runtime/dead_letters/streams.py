@@ -1,9 +1,9 @@
-"""Setting a stream back: an operator takes back what a stranger's number did to the numbering of a stream.
+"""Setting a stream back: an operator takes back what a foreign event's number did to the numbering of a stream.
 
 An event with a number that was not its own can be applied: its place allowed it. Its publisher's own events are then
 missed, one after another, because later numbers were applied. Setting the stream back to the last number that was
 right makes what was applied after it count as discarded, and lines up behind it what was missed; a redrive applies
-that in order. What the stranger's event did to the state stays: only the rules of the service can take that back.
+that in order. What the foreign event did to the state stays: only the rules of the service can take that back.
 """
 
 from __future__ import annotations

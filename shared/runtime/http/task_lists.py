@@ -130,7 +130,7 @@ async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffStat
             [f"staff/{staff_id}" for staff_id in sorted(wanted)]
         )
         for subject, record in records.items():
-            # Of one that can't be read nothing is known, as of a stranger: that is no reason to show nobody a list.
+            # Nothing is known of a record that can't be read; the list is shown without it.
             state = StaffState() if record.unusable else state_of(record, StaffState)
             known[subject.partition("/")[2]] = state
         deputies = {a.deputy_id for s in known.values() for a in s.absences.values()}

@@ -57,8 +57,8 @@ def check(kept: Kept, seen: Seen) -> None:
             f"This store belongs to the Kafka cluster {kept.cluster_id}; this one is {seen.cluster_id}.",
             hint="Connect to the right cluster, or adopt this one. See the runbook: identity.",
         )
-    strangers = set(seen.committed_by) - {kept.store_id, ""}
-    if strangers:
+    others = set(seen.committed_by) - {kept.store_id, ""}
+    if others:
         raise IdentityMismatch(
             "group-of-another-store",
             "Another store has committed offsets in this service's consumer group: two environments share it.",
