@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate proofs bench bench-quick study study-growth up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate mutants proofs bench bench-quick study study-growth up test test-fast check contracts coverage asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ fuzz: setup  ## 100,000 malformed records and as many malformed bodies
 
 simulate: setup  ## Histories of the real reactor in a simulated world (ARGS="--seeds 0:1000")
 	@$(BIN)/python -m chaos.simulation $(ARGS)
+
+mutants: setup  ## Take each guard of the runtime out in turn; fails when no test misses it (ARGS="--only relay")
+	@$(BIN)/python -m chaos.mutants $(ARGS)
 
 proofs: setup  ## The long form of every proof, for hours; writes docs/proofs.md (ARGS="--short", "--only chaos")
 	@$(BIN)/python -m chaos.proofs $(ARGS)

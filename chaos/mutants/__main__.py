@@ -10,6 +10,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from time import perf_counter
@@ -20,7 +21,7 @@ import typer
 from chaos.mutants.guards import MUTANTS, SIMULATION, Mutant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 TEST_SECONDS: Final = 600
@@ -46,7 +47,7 @@ class Tree:
                 shutil.copy(ROOT / name, root / name)
 
     @contextmanager
-    def without(self, mutant: Mutant) -> Iterator[None]:
+    def without(self, mutant: Mutant) -> Generator[None]:
         """The tree without one guard."""
         path = self._root / mutant.file
         text = path.read_text()
@@ -111,7 +112,7 @@ def main(
         began = perf_counter()
         report: dict[str, str | None] = {}
         with ThreadPoolExecutor(processes) as pool:
-            found = pool.map(lambda mutant: missed_by(trees, mutant), mutants)
+            found = pool.map(partial(missed_by, trees), mutants)
             for done, (mutant, tests) in enumerate(zip(mutants, found, strict=True), 1):
                 report[mutant.name] = tests
                 left = (perf_counter() - began) / done * (len(mutants) - done)

@@ -43,9 +43,16 @@ REACTOR: Final = (
     Mutant(
         "a cached record that does not change is decided on the stored one",
         f"{_CORE}reactor.py",
-        "            or (subject in batch.cached and not records[subject].touched)\n",
-        "",
+        "(subject in failed or not records[subject].touched))",
+        "subject in failed)",
         _unit("reactor", "record_cache", "redrive"),
+    ),
+    Mutant(
+        "what fails on a cached record is decided on the stored one before it becomes a dead letter",
+        f"{_CORE}reactor.py",
+        "(subject in failed or not records[subject].touched))",
+        "not records[subject].touched)",
+        (*_unit("reactor", "record_cache"), SIMULATION),
     ),
     Mutant(
         "a record that has become too large refuses the decision that is too much",

@@ -35,13 +35,23 @@ class Log:
     )
 
     def append(self, topic: str, subject: str, headers: Mapping[str, str], data: bytes) -> None:
-        """One record at the end of its subject's partition."""
+        """One record at the end of its subject's partition, with the virtual time in milliseconds."""
         tp = TopicPartition(topic, partition_of(subject, PARTITIONS))
         log = self.partitions[tp]
         pairs = tuple((name, text.encode()) for name, text in headers.items())
         make: Any = ConsumerRecord
         record: Raw = make(
-            topic, tp.partition, len(log), 0, 0, subject.encode(), data, None, 0, len(data), pairs
+            topic,
+            tp.partition,
+            len(log),
+            round(asyncio.get_running_loop().time() * 1000),
+            0,
+            subject.encode(),
+            data,
+            None,
+            0,
+            len(data),
+            pairs,
         )
         log.append(record)
 

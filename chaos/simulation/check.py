@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from chaos.simulation import toy
-from chaos.simulation.world import World
+from chaos.simulation.replica import START, TOLERANCE_SECONDS
+from chaos.simulation.world import FACILITY, World
 from shared.contracts.event import read_envelope
+from shared.testing.fakes import MemoryStore
 
 
 def findings(world: World) -> list[str]:
@@ -20,6 +24,7 @@ def findings(world: World) -> list[str]:
         found += _effects(world, subject, causes, documents.get(subject))
     found += _dead_letters(world)
     found += _said(documents, world)
+    found += _listed(documents, world)
     return found
 
 
@@ -56,6 +61,35 @@ def _dead_letters(world: World) -> list[str]:
     return found
 
 
+def _too_early(cause_id: str, due: datetime, said_ms: int) -> list[str]:
+    """A deadline fires at its instant by the true time, however wrong a replica's clock was."""
+    early = due - START - timedelta(milliseconds=said_ms)
+    if not cause_id.startswith("deadline/") or early.total_seconds() <= TOLERANCE_SECONDS:
+        return []
+    return [f"too early: a deadline fired {early.total_seconds():.0f} s before its time"]
+
+
+def _listed(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
+    """The index, walked page by page, has every record that belongs to it once, in the order of its instants."""
+    wanted = sorted(
+        (datetime.fromisoformat(latest), subject)
+        for subject, document in documents.items()
+        if (latest := document["state"].get("latest")) is not None
+    )
+    store = MemoryStore(toy.KINDS, world.disk)
+    listed: list[str] = []
+    after: str | None = None
+    with asyncio.Runner() as runner:
+        while True:
+            page = runner.run(store.by_index("latest", FACILITY, after, 2))
+            listed += [record.subject for record in page.records]
+            if (after := page.next) is None:
+                break
+    if listed == [subject for _, subject in wanted]:
+        return []
+    return [f"the index lists {len(listed)} records, and {len(wanted)} belong to it"]
+
+
 def _said(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
     """What was published: each number once, in order as it first appears, with one id, one effect for each cause."""
     found: list[str] = []
@@ -73,6 +107,7 @@ def _said(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
                 record.value or b""
             )
             said[envelope.subject][event.cause_id, getattr(event, "nth", 0)] += 1
+            found += _too_early(event.cause_id, envelope.time, record.timestamp)
         elif known != envelope.id:
             found.append(f"conflict: number {envelope.sequence} was said with two ids")
     for subject, document in documents.items():

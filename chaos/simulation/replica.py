@@ -26,10 +26,16 @@ from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Timers
+from shared.runtime.wall_clock import WallClock
 from shared.testing.fakes import Disk, MemoryStore, Seam, away
 
 START: Final = datetime(2026, 3, 2, 15, 0, 0, 123_457, tzinfo=UTC)
 BATCH: Final = 20
+RIGHT_CLOCKS: Final = 0.6
+"""The share of processes whose clock is right."""
+TOLERANCE_SECONDS: Final = 5.0
+WRONG_SECONDS: Final = (-600.0, -20.0, -3.0, 3.0, 20.0, 600.0)
+"""How much a clock may be ahead: some within the tolerance, some beyond it, both ways."""
 SETTINGS: Final = ServiceSettings()
 T = TypeVar("T")
 
@@ -42,16 +48,39 @@ class Parts:
     relay: type[Relay] = Relay
     reactor: type[Reactor] = Reactor
     consumer: type[Consumer] = Consumer
+    wall_clock: type[WallClock] = WallClock
     check_numbering: Callable[[KafkaConnection, Topic, Store], Awaitable[int]] = (
         startup_checks.check_numbering
     )
 
 
 class VirtualClock(Clock):
-    """The domain time that goes with the loop's virtual seconds."""
+    """The domain time that goes with the loop's virtual seconds, as a replica's clock has it."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        super().__init__()
+        self.ahead = ahead
+        """How much it is wrong: negative for a clock that is slow."""
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=asyncio.get_running_loop().time())
+        return true_time() + self.ahead
+
+
+def true_time() -> datetime:
+    """What a clock that is right would show."""
+    return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class TrueTime:
+    """The store's clock, which is right."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def wall(self) -> datetime:
+        """The time. Raises `Unavailable` as every call over the wire."""
+        await self._wire.passed("wall")
+        return true_time()
 
 
 class Wire(Seam):
@@ -136,7 +165,11 @@ class Replica:
         self.world = world
         self.wire = Wire(random.Random(f"{world.seed}/{name}"), self._died)
         self.wire.harm = world.harm
-        parts, metrics, clock = world.parts, Metrics(), VirtualClock()
+        parts, metrics = world.parts, Metrics()
+        right = not world.harm or self.wire.chance.random() < RIGHT_CLOCKS
+        self.clock = VirtualClock(
+            timedelta() if right else timedelta(seconds=self.wire.chance.choice(WRONG_SECONDS))
+        )
         self.store = parts.store(toy.KINDS, world.disk, self.wire)
         self.relay = parts.relay(self.store, Publisher(world.log, self.wire), metrics, 100)
         self.reactor = parts.reactor(toy.OWN, self.store, self.relay, metrics, toy.HANDOFFS)
@@ -147,14 +180,15 @@ class Replica:
             reactor=self.reactor,
             relay=self.relay,
             store=self.store,
-            clock=clock,
+            clock=self.clock,
             metrics=metrics,
         )
         self.member = Member(world.log, world.group, name, self.wire.passed)
         self.member.listener = self.consumer
         inner: Any = self.consumer
         inner._subscriber = SimpleNamespace(consumer=self.member)
-        self.timers = Timers(self.store, self.reactor, self.consumer, clock)
+        wall_clock = parts.wall_clock(TrueTime(self.wire), TOLERANCE_SECONDS, self.clock.now)
+        self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, wall_clock)
         self.alive = True
         loops = (self.relay.run, self.timers.run, self._fetch, self._sweep)
         self.tasks = [asyncio.create_task(self._live(run)) for run in loops]

@@ -14,6 +14,7 @@ from shared.runtime.core.store import Document, Store
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import end_offsets
+from shared.runtime.wall_clock import WallClock
 from shared.testing.fakes import MemoryStore, apply_update, decoded, encoded
 
 
@@ -90,6 +91,13 @@ class ForgetsAnswers(MemoryStore):
         return found
 
 
+class _AnyClock(WallClock):
+    """Trusts whatever its own clock shows."""
+
+    async def agrees(self) -> bool:
+        return True
+
+
 class _ClearsAll(MemoryStore):
     """Empties an outbox although a newer event waits in it."""
 
@@ -114,5 +122,6 @@ GUARDS: Final[Mapping[str, Parts]] = {
     "sweep": Parts(reactor=_NoSweep),
     "remembered-answers": Parts(store=ForgetsAnswers),
     "outbox-cleared-up-to": Parts(store=_ClearsAll),
+    "clock-compared": Parts(wall_clock=_AnyClock),
 }
 """Parts of which one guard is missing, by the guard's name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
@@ -83,6 +84,7 @@ class World:
         self.harm = False
         for replica in self.replicas:
             replica.wire.harm = False
+            replica.clock.ahead = timedelta()  # whoever is on duty has set the clocks
         await trouble
         await self.settle()
         if self.chance.random() < RESTORED_SHARE:
@@ -122,6 +124,9 @@ class World:
             if kind is toy.Noted and chance.random() < 0.4:
                 fields["arms_after"] = chance.randrange(1, 60)
                 self.expected[subject].add(f"deadline/again:{event_id}")
+            if kind is toy.Noted and chance.random() < 0.3:
+                fields["concerns"] = chance.choice([s for s in self.subjects if s != subject])
+                self.expected[fields["concerns"]].add(event_id)
         envelope = Envelope(
             id=event_id,
             source=kind.SOURCE,

@@ -14,6 +14,7 @@ import pytest
 from chaos.simulation.sabotage import GUARDS
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(320)
 
 
 def simulate(*options: str) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def simulate(*options: str) -> dict[str, Any]:
         env=os.environ | {"PYTHONHASHSEED": "0"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.stdout, done.stderr[-2000:]

@@ -134,15 +134,16 @@ class Reactor:
         """Run the rules in memory. Measuring a record costs as much as deciding, so that is done once, at the end.
 
         Some are loaded and decided once more, with a measurement after each decision: a record that has become too
-        large, which refuses the one decision that is too much; and a cached one that does not change, because no save
-        would find out that an operator has changed its inbox meanwhile.
+        large, which refuses the one decision that is too much; and a cached one that does not change or fails. No save
+        would find out that an operator has changed its inbox meanwhile, or would come before its dead letter.
         """
         decided = self._fold(batch, batch.todo, records, measured=False)
+        failed = {batch.works[n].subject for n, found in decided.items() if found.status.is_failure}
         doubtful = [
             subject
             for subject in batch.todo
             if records[subject].outgrown()
-            or (subject in batch.cached and not records[subject].touched)
+            or (subject in batch.cached and (subject in failed or not records[subject].touched))
         ]
         if doubtful:
             records |= await self._store.load(doubtful, commands=not batch.numbered)

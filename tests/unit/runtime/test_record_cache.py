@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.errors import Refused
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, Record, Work
@@ -24,6 +25,7 @@ from tests.unit.runtime.toy import (
     SESSION,
     SOURCE,
     Feed,
+    Rule,
     add,
     arm,
     command,
@@ -102,6 +104,47 @@ async def test_what_another_replica_wrote_is_found_out_and_nothing_is_lost(
     assert (await here.state(ONE)).total == 21
     assert await here.hears(*works) == [OutcomeStatus.DUPLICATE] * 6
     assert here.metrics.races_lost._value.get() > 0
+
+
+async def test_what_fails_on_a_record_that_is_behind_gets_no_dead_letter(
+    replicas: Replicas,
+) -> None:
+    """A simulated history found it: the dead letter is written before the save that would have lost its race."""
+    here, there = replicas
+    feed = Feed()
+    first, second = feed.says(ONE, add(1)), feed.says(ONE, add(2))
+    third = feed.says(ONE, after(3, add(4)))
+    assert await here.hears(first) == [OutcomeStatus.APPLIED]
+    assert await there.hears(first, second) == [OutcomeStatus.DUPLICATE, OutcomeStatus.APPLIED]
+    assert await here.hears(third) == [OutcomeStatus.APPLIED]
+    assert (await here.state(ONE)).total == 7
+    assert not here.store.disk.dead_letters
+
+
+async def test_an_event_that_was_applied_elsewhere_is_not_missed_here(replicas: Replicas) -> None:
+    here, there = replicas
+    feed = Feed()
+    works = [feed.says(ONE, add(n)) for n in range(1, 4)]
+    assert await here.hears(feed.says(ONE, add(10), "another")) == [OutcomeStatus.APPLIED]
+    assert await there.hears(works[0]) == [OutcomeStatus.APPLIED]
+    again = [works[1], works[0], works[2]]
+    assert await here.hears(*again) == [
+        OutcomeStatus.APPLIED,
+        OutcomeStatus.DUPLICATE,
+        OutcomeStatus.APPLIED,
+    ]
+    assert not here.store.disk.dead_letters
+
+
+def after(total: int, rule: Rule) -> Rule:
+    """A rule that fails until the total is reached."""
+
+    def decide(state: Any, cause: Any) -> Any:
+        if state.total < total:
+            raise Refused("too-early", "The total has not been reached.")
+        return rule(state, cause)
+
+    return decide
 
 
 async def test_commands_and_deadlines_look_at_the_store(replicas: Replicas) -> None:
