@@ -49,6 +49,9 @@ ALLOWED: Final = frozenset(
         "port",
         "backend",
         "setting",
+        "bus_user",
+        "right",
+        "group",
     }
 )
 

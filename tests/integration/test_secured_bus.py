@@ -34,8 +34,9 @@ from shared.devtools.backends.kafka_jars import kafka_home
 from shared.devtools.backends.kafka_secured import PARTNER
 from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.access import Rule, grant, subscriber_rules
+from shared.runtime.kafka.access import Rule, subscriber_rules
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.grants import grant
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.startup_checks import check_access
 from shared.runtime.kafka.topics import ensure_topics
