@@ -181,7 +181,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         for server in servers:
             server.start()
         played.once("kafka-users", "kafka_users.py")
-        played.once("mongo-users", "users.py")
+        store = f"127.0.0.1:{played.ports[27017]}"
+        played.once("mongo-users", "users.py", MONGO_HOST=store)
         for process in running:
             process.start()
         yield played

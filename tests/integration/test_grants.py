@@ -175,15 +175,19 @@ async def test_passwords_without_apply_and_empty_ones_are_refused(
 # --- given servers -----------------------------------------------------------------------------------
 
 
+def _copy_passwords(backend: Backend, directory: Path) -> None:
+    for name in SERVICES:
+        password = Path(backend.kafka_of(name).kafka_password_file).read_text()
+        (directory / f"{name}.password").write_text(password)
+
+
 async def test_a_closed_bus_is_used_as_given_with_a_user_for_each_service(
     ready: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {**ready.kafka.environment(), "MONGO_URI": ready.mongo_uri}.items():
         monkeypatch.setenv(name, value)
     before = ready.kafka_of("plans").kafka_password_file
-    for name in SERVICES:
-        password = Path(ready.kafka_of(name).kafka_password_file).read_text()
-        (tmp_path / f"{name}.password").write_text(password)
+    _copy_passwords(ready, tmp_path)
     monkeypatch.setenv("BACKEND_PASSWORDS", str(tmp_path))
     with start("given") as given:
         assert given.kafka_of("plans").kafka_password_file != before

@@ -60,7 +60,7 @@ def any_kafka_answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:
 
 
 def kafka_lets_in(kafka: KafkaConnection) -> bool:
-    """Whether at least one address of a closed bus lets this client in. Raises `ConfigurationError` for its settings."""
+    """Whether at least one broker lets this client in. Raises `ConfigurationError` for its settings."""
     if kafka.kafka_security == "plaintext":
         return any_kafka_answers(kafka.kafka_bootstrap)
     options = client_options(kafka)

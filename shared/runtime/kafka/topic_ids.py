@@ -160,3 +160,15 @@ async def operations_on(
         elif not error:
             found[topic] = frozenset(n for n in range(bits.bit_length()) if bits >> n & 1)
     return found
+
+
+async def in_sync_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+    """How many replicas of each topic are in sync, in its worst partition; 0 of one that can't be described.
+
+    Raises `KafkaError`.
+    """
+    response: Any = await admin._send_request(MetadataRequest(topics))  # noqa: SLF001 - see above
+    return {
+        topic: 0 if error else min(len(partition[5]) for partition in partitions)
+        for error, topic, _id, _internal, partitions, *_ in response.topics
+    }
