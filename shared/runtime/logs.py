@@ -37,6 +37,7 @@ ALLOWED: Final = frozenset(
         "error_code",
         "exception",
         "where",
+        "field",
         "count",
         "seconds",
         "partitions",
@@ -49,6 +50,9 @@ ALLOWED: Final = frozenset(
         "port",
         "backend",
         "setting",
+        "bus_user",
+        "right",
+        "group",
     }
 )
 

@@ -34,8 +34,10 @@ from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.dead_letters.streams import Streams
-from shared.runtime.http import call
+from shared.runtime.http import problems
+from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.docs_page import serve_docs
 from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.openapi import describe
 from shared.runtime.http.ops import WatchedReplica
@@ -44,7 +46,7 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
-from shared.runtime.kafka import identity, startup_checks
+from shared.runtime.kafka import identity, refusals, startup_checks
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher
@@ -168,10 +170,11 @@ class Runtime:
         )
         self._topics = [self._topic, *(TOPICS[name] for name in service.reactions.topics)]
         self._journal_topics = [] if self._journal is None else [journal_topic(service.name)]
+        self._all_topics = [*self._topics, *self._journal_topics]
         self._topic_watch = TopicWatch(
             settings,
             service.name,
-            [*self._topics, *self._journal_topics],
+            self._all_topics,
             self.store,
             self.relay,
             self.consumer,
@@ -210,6 +213,7 @@ class Runtime:
                 await self._connect()
                 break
             except Unavailable as error:
+                self._topic_watch.note_rights(error)
                 cause = type(error.__cause__).__name__
                 log.warning("start.waiting", error_code=error.code, exception=cause)
                 await backoff.pause()
@@ -223,6 +227,7 @@ class Runtime:
                 log.critical("start.refused", error_code=error.code, setting=error.setting or None)
                 return
         self.refusal = None
+        self._topic_watch.note_rights(None)
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
             for name, run in (
@@ -255,6 +260,9 @@ class Runtime:
         await self.dead_letters.start()
         settings = self.settings
         await startup_checks.check_access(settings)
+        await refusals.check_service(
+            settings, self.service.name, [topic.name for topic in self._all_topics]
+        )
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
         foreign = await startup_checks.check(
             settings, self._topics, self.store, settings.kafka_replication
@@ -352,6 +360,11 @@ class Runtime:
             reasons.append("timers-waiting")
         return reasons
 
+    @property
+    def rights_missing(self) -> Sequence[str]:
+        """What Kafka does not let this service do, such as `read topic care.intake`."""
+        return self._topic_watch.rights_missing
+
     def warnings(self) -> list[str]:
         """What operators should look at, although the replica is ready."""
         found: list[str] = []
@@ -390,17 +403,21 @@ def create_app(
         summary=service.summary,
         version="1",
         lifespan=lifespan,
+        docs_url=None,  # the framework's own pages load scripts from elsewhere
+        redoc_url=None,
     )
     app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
-    app.add_exception_handler(CareError, call.on_care_error)
-    app.add_exception_handler(RequestValidationError, call.on_invalid)
-    app.add_exception_handler(HTTPException, call.on_http_error)
-    app.add_exception_handler(Exception, call.on_bug)
+    app.add_exception_handler(CareError, problems.on_care_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(Exception, problems.on_bug)
     routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
     describe(app, routers)
+    serve_docs(app)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
+    app.add_middleware(Answers)
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app
