@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections import Counter
+import sys
+from collections import ChainMap, Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +32,7 @@ from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
 from demo.population import population
 from demo.quiet import TopicEnds
-from demo.run import live_through
+from demo.run import WHOLE_DAYS, live_through
 from demo.witnesses import gather
 from demo.world import World
 from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
@@ -44,8 +47,12 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 from shared.services import SERVICES
 
-REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}
-"""Two of the services run twice, so that groups rebalance and records are raced for."""
+REPLICAS: Final = 2
+"""Every service runs twice, so that groups rebalance and records are raced for."""
+SKEWS_SECONDS: Final = (0.0, 0.0, 1_200.0, -1_200.0)
+"""How wrong the wall clock of a process may be; a restart draws anew."""
+SPREAD_DAYS: Final = 0.9 * WHOLE_DAYS
+"""The kills fall on the simulated time from the first day to this one, evenly."""
 PATIENCE_SECONDS: Final = 600.0
 PROGRESS_WITHIN_SECONDS: Final = 240.0
 EFFECTS_MIN: Final = 5
@@ -122,30 +129,41 @@ class PatientEnds(TopicEnds):
                 await asyncio.sleep(0.2)
 
 
+class SkewedProcess(ServiceProcess):
+    """A replica on a machine whose clock may be wrong, either way."""
+
+    def __init__(self, name: str, port: int, env: Mapping[str, str], log: Path, harm: Harm) -> None:
+        super().__init__(name, port, env, log)
+        self._harm = harm
+
+    def command(self) -> list[str]:
+        seconds = self._harm.chance.choice(SKEWS_SECONDS)
+        self._harm.faults["skew"] += seconds != 0
+        return [sys.executable, "-m", "chaos.skewed", str(seconds), f"services.{self.name}.app"]
+
+
 class Rig:
     """Servers, proxies and services, and the run over them."""
 
     def __init__(self, directory: Path, options: Options, console: Console) -> None:
         self.options = options
         self.console = console
-        self.issuer = LocalIssuer()
+        self.issuer = LocalIssuer(issued_before_seconds=3_600)
         self.bus = Proxy("bus", free_port())
         self.stores = {name: Proxy(f"store of {name}", free_port()) for name in SERVICES}
         self.broker: ServerProcess = apache_server(
             directory, console.print, lambda _what, _share: None, through=self.bus.port
         )
         self.store: ServerProcess = store_server(directory)
-        self.processes: dict[str, ServiceProcess] = {
-            f"{name}-{n}": self._service(name, n, directory)
-            for name in SERVICES
-            for n in range(REPLICAS.get(name, 1))
-        }
+        self.processes: dict[str, ServiceProcess] = {}
         self.harm = Harm(
             victims=self.victims,
             proxies={proxy.name: proxy for proxy in self.proxies},
             replay=self._replay,
             chance=random.Random(f"harm/{options.seed}"),  # noqa: S311 - a seeded schedule
         )
+        for name, number in product(SERVICES, range(REPLICAS)):
+            self.processes[f"{name}-{number}"] = self._service(name, number, directory)
 
     @property
     def proxies(self) -> Sequence[Proxy]:
@@ -153,7 +171,7 @@ class Rig:
 
     @property
     def victims(self) -> Mapping[str, Victim]:
-        return {**self.processes, "broker": self.broker, "store": self.store}
+        return ChainMap[str, Any](self.processes, {"broker": self.broker, "store": self.store})
 
     @property
     def kafka(self) -> KafkaConnection:
@@ -172,7 +190,8 @@ class Rig:
             "CARE_DATABASE_PREFIX": self.options.prefix,
             "CARE_PROGRAMS": str(PROGRAMS),
         }
-        return ServiceProcess(name, free_port(), env, directory / f"{name}-{number}.log")
+        log = directory / f"{name}-{number}.log"
+        return SkewedProcess(name, free_port(), env, log, self.harm)
 
     # --- life ----------------------------------------------------------------------------------------
 
@@ -243,7 +262,11 @@ class Rig:
             [proxy.name for proxy in self.proxies],
         )
         await self._progress(world, load)
+        assert world.now is not None
+        begin = world.now
         while (left := self.options.kills - sum(self.harm.kills.values())) > 0 and not load.done():
+            share = 1 - left / self.options.kills
+            await self._lived(world, load, begin + timedelta(days=share * SPREAD_DAYS))
             await self.harm.strike(schedule.round(left))
             effects.append(await self._progress(world, load))
             kills = sum(self.harm.kills.values())
@@ -252,6 +275,11 @@ class Rig:
                 f"{when}  round {len(effects)}: {kills} kills, {effects[-1]} events since the last, "
                 f"{world.journal.requests:,} commands, {world.journal.repeated:,} tries repeated"
             )
+
+    async def _lived(self, world: World, load: asyncio.Task[None], until: datetime) -> None:
+        """Wait until the simulated time has come; some progress within a bound is `_progress`'s to see."""
+        while world.now is not None and world.now < until and not load.done():
+            await self._progress(world, load)
 
     async def _progress(self, world: World, load: asyncio.Task[None]) -> int:
         """Wait until the stack works again: events are published and commands accepted. Returns the new events."""

@@ -20,9 +20,16 @@ VALID_SECONDS: Final = 24 * 3600
 class LocalIssuer:
     """Holds a private key, gives out tokens, and publishes the JWKS that services check them with."""
 
-    def __init__(self, key: OKPKey | None = None, issuer: str = DEFAULT_ISSUER) -> None:
+    def __init__(
+        self,
+        key: OKPKey | None = None,
+        issuer: str = DEFAULT_ISSUER,
+        issued_before_seconds: int = 0,
+    ) -> None:
+        """`issued_before_seconds` dates tokens back, for services whose clock may be slow."""
         self._key = key or OKPKey.generate_key("Ed25519", parameters={"kid": "local"})
         self._issuer = issuer
+        self._issued_before_seconds = issued_before_seconds
 
     @classmethod
     def kept_in(cls, path: Path) -> LocalIssuer:
@@ -50,7 +57,7 @@ class LocalIssuer:
             "sub": actor,
             "facility": facility,
             "role": role,
-            "iat": now,
+            "iat": now - self._issued_before_seconds,
             "exp": now + valid_seconds,
         }
         return jwt.encode(

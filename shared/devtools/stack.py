@@ -51,8 +51,11 @@ class ServiceProcess:
 
     def start(self) -> None:
         """Start the process; `wait_ready` says when it takes commands."""
-        command = [sys.executable, "-m", f"services.{self.name}.app"]
-        self._process = spawn(command, log=self.log, env=self._env)
+        self._process = spawn(self.command(), log=self.log, env=self._env)
+
+    def command(self) -> list[str]:
+        """What runs."""
+        return [sys.executable, "-m", f"services.{self.name}.app"]
 
     def answers(self) -> bool:
         """Whether the process answers HTTP at all."""
