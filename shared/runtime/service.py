@@ -398,7 +398,7 @@ def create_app(
     routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, service.name, routers)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     if tracing is not None:
         app.add_middleware(tracing.middleware)
