@@ -26,9 +26,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
-    Edited,
     closed_document,
-    edited_document,
 )
 from shared.runtime.core.documents import (
     Document,
@@ -412,9 +410,6 @@ class MemoryDeadLetters:
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         await self._change("line_up", dead_letter.id, lined_up(dead_letter))
-
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        await self._change("edit", dead_letter_id, {"edited": edited_document(edited)})
 
     async def write_audit(self, entry: Document) -> None:
         def write() -> None:

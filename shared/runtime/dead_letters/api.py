@@ -1,4 +1,4 @@
-"""Dead letters over HTTP, for operators: list, show, preview, redrive, discard and edit them; resume a consumer.
+"""Dead letters over HTTP, for operators: list, show, preview, redrive and discard them; resume a consumer.
 
 Operators see ids, codes, numbers, times and places in the code, and never what an event contains. Every change needs a
 reason code; the audit records it with the operator's id.
@@ -6,7 +6,6 @@ reason code; the audit records it with the operator's id.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Path, Query
@@ -87,17 +86,9 @@ class Redrive(Body):
 
 
 class Preview(Body):
-    """How far to preview, and with which data instead of the dead letter's own."""
+    """How far to preview."""
 
     behind: bool = False
-    data: dict[str, Any] | None = None
-
-
-class Edit(Body):
-    """Corrected data; the original stays beside it."""
-
-    why: Why
-    data: dict[str, Any]
 
 
 class StreamAt(Body):
@@ -203,8 +194,7 @@ async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
 @router.post("/ops/dead-letters/{dead_letter_id}/preview")
 async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -> dict[str, Any]:
     """What the present rules would do with this dead letter and those before it in its stream. Writes nothing."""
-    data = None if body.data is None else _data(body.data)
-    steps = await _redriver(call).preview(dead_letter_id, data, behind=body.behind)
+    steps = await _redriver(call).preview(dead_letter_id, behind=body.behind)
     return {"steps": steps, "now": call.runtime.clock.now().isoformat()}
 
 
@@ -212,12 +202,6 @@ async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -
 async def discard(call: Operator, dead_letter_id: DeadLetterId, body: Reason) -> dict[str, Any]:
     """Give this dead letter no effect. Its stream goes on behind it."""
     return await _redriver(call).discard(dead_letter_id, _who(call, body.why))
-
-
-@router.post("/ops/dead-letters/{dead_letter_id}/edit")
-async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict[str, Any]:
-    """Store corrected data beside the original. The next redrive uses it."""
-    return await _redriver(call).edit(dead_letter_id, _data(body.data), _who(call, body.why))
 
 
 @router.post("/ops/streams/preview")
@@ -269,10 +253,3 @@ def _streams(call: Call) -> Streams:
 
 def _who(call: Call, why: str) -> Who:
     return Who(call.actor.id, why)
-
-
-def _data(data: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
-    except ValueError:
-        raise Invalid("data-invalid", "The corrected data is not JSON.") from None

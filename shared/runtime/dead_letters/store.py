@@ -20,9 +20,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
-    Edited,
     closed_document,
-    edited_document,
 )
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import Document, translated
@@ -32,7 +30,7 @@ StreamKey = tuple[str, str]
 """A record's subject, and the sender whose stream at this record is meant."""
 CURSORS: Final = "dead-letters"
 IN_ORDER: Final = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
-WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
+WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +90,6 @@ class DeadLetters(Protocol):
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         """Store that an open dead letter that was missed in its stream now waits in it, for the reason that it has."""
-        ...
-
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        """Store corrected data beside the original of an open dead letter."""
         ...
 
     async def write_audit(self, entry: Document) -> None:
@@ -213,13 +207,6 @@ class MongoDeadLetters:
         with translated():
             await self._dead_letters.update_one(
                 {"id": dead_letter.id, "status": OPEN}, {"$set": lined_up(dead_letter)}
-            )
-
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        with translated():
-            await self._dead_letters.update_one(
-                {"id": dead_letter_id, "status": OPEN},
-                {"$set": {"edited": edited_document(edited)}},
             )
 
     async def write_audit(self, entry: Document) -> None:
