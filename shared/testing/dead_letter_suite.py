@@ -49,7 +49,7 @@ class DeadLettersSuite:
         self, store: Store, dead_letters: DeadLetters
     ) -> None:
         await self._added(store)
-        found = await dead_letters.groups()
+        found = await dead_letters.groups({})
         assert [(group.reason, group.count, group.streams) for group in found] == [
             ("decision-raised", 3, 3),
             ("stream-blocked", 1, 1),
@@ -170,7 +170,7 @@ class DeadLettersSuite:
                 {"_id": f"entry {number}", "at": at, "action": "redrive"}
             )
         await dead_letters.write_audit({"_id": "entry 1", "result": {"redriven": 4}})
-        found = await dead_letters.audit(2)
+        found = await dead_letters.audit({}, 2)
         assert [entry["_id"] for entry in found] == ["entry 2", "entry 1"]
         assert (found[1]["action"], found[1]["result"]) == ("redrive", {"redriven": 4})
 

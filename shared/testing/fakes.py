@@ -361,8 +361,8 @@ class MemoryDeadLetters:
         self.disk = disk
         self.seam = seam or Seam()
 
-    async def groups(self) -> list[DeadLetterGroup]:
-        [found] = await self.seam.call("groups", [lambda: self._find({})])
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
+        [found] = await self.seam.call("groups", [lambda: self._find(wanted)])
         return grouped(found)
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
@@ -419,8 +419,9 @@ class MemoryDeadLetters:
 
         await self.seam.call("write_audit", [write])
 
-    async def audit(self, limit: int) -> list[Document]:
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
         entries = [decoded(raw) for raw in self.disk.audit.values()]
+        entries = [one for one in entries if wanted.items() <= one.items()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
     def _documents(self, wanted: Mapping[str, Any]) -> list[Document]:

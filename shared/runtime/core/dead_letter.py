@@ -118,6 +118,8 @@ class DeadLetter:
     """How often a rule has failed on it; 0 while it only waits behind another."""
     missed_in: str | None = None
     """The stream in which it was missed; None for all others, and when it has been lined up there after all."""
+    facility_id: str = ""
+    """Whose it is: the facility of its record. Empty when the record has none yet, or the item names no record."""
     closed: Closed | None = None
 
     @property
@@ -166,6 +168,7 @@ class DeadLetter:
             "type": self.type,
             "status": self.status,
             "subject": self.subject,
+            "facility_id": self.facility_id,
             "stream": self.stream,
             "sequence": self.sequence,
             "redrivable": self.redrivable,
@@ -207,6 +210,7 @@ class DeadLetter:
             where=document["where"],
             attempts=document["attempts"],
             missed_in=document.get("missed_in"),
+            facility_id=document["facility_id"],
             closed=None if closed is None else Closed(closed["at"], closed["by"], closed["why"]),
         )
 
@@ -396,6 +400,7 @@ def unpublished(subject: str, entry: Mapping[str, Any], wall: datetime) -> DeadL
     return DeadLetter(
         original=publication_original(subject, entry),
         subject=subject,
+        facility_id=entry["headers"]["ce_facilityid"],
         stream=None,
         sequence=entry["sequence"],
         reason="too-large",
@@ -413,9 +418,13 @@ def unapplied(work: Work, outcome: Outcome, record: Record, wall: datetime) -> D
     reason = outcome.reason or "decision-raised"
     stream = DEADLINES if work.stream is None else work.stream.name
     missed = outcome.status is OutcomeStatus.MISSED
+    original = work.original(record)
+    # Of a record that is nobody's yet, only a handoff of this very service is trusted to say whose it will be.
+    sent = work.facility_id if isinstance(original, HandoffOriginal) else ""
     return DeadLetter(
-        original=work.original(record),
+        original=original,
         subject=work.subject,
+        facility_id=record.facility_id or sent,
         stream=None if missed else stream,
         missed_in=stream if missed else None,
         sequence=0 if work.stream is None else work.stream.sequence,

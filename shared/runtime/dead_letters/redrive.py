@@ -76,7 +76,7 @@ class Progress:
     steps: list[int] = field(default_factory=list[int])
     """How many dead letters each step of the ramp has closed."""
     stopped: str = "done"
-    """done | failed | limit"""
+    """done | failed | limit | other-facility"""
     failed: Document | None = None
 
     @property
@@ -203,6 +203,9 @@ class Redriver:
                 log.info("redrive.step", count=done)
                 size, done = next(sizes, RAMP[-1]), 0
                 progress.steps.append(0)
+            if not who.may_act_on(dead_letter.facility_id):
+                progress.stopped = "other-facility"
+                return
             if not await self._redrive_one(dead_letter, who, progress):
                 progress.stopped = "failed"
                 return

@@ -49,8 +49,8 @@ class RowsPage:
 class DeadLetters(Protocol):
     """Raises `Unavailable` when the store is away. `wanted` maps stored fields to the values they must have."""
 
-    async def groups(self) -> list[DeadLetterGroup]:
-        """The open dead letters by fingerprint, the largest group first."""
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
+        """The open dead letters with the given values, by fingerprint, the largest group first."""
         ...
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
@@ -96,8 +96,8 @@ class DeadLetters(Protocol):
         """Begin or complete an entry of the audit, by its `_id`."""
         ...
 
-    async def audit(self, limit: int) -> list[Document]:
-        """The latest entries of the audit, the latest first."""
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
+        """The latest entries of the audit with the given values, the latest first."""
         ...
 
 
@@ -120,9 +120,9 @@ class MongoDeadLetters:
             )
             await self._audit.create_index([("at", DESCENDING)])
 
-    async def groups(self) -> list[DeadLetterGroup]:
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
         stages: list[Document] = [
-            {"$match": {"status": OPEN}},
+            {"$match": {**wanted, "status": OPEN}},
             {
                 "$group": {
                     "_id": "$fingerprint",
@@ -213,9 +213,9 @@ class MongoDeadLetters:
         with translated():
             await self._audit.update_one({"_id": entry["_id"]}, {"$set": entry}, upsert=True)
 
-    async def audit(self, limit: int) -> list[Document]:
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
         with translated():
-            return await self._audit.find({}).sort("at", DESCENDING).limit(limit).to_list()
+            return await self._audit.find({**wanted}).sort("at", DESCENDING).limit(limit).to_list()
 
 
 def id_before(after: str | None) -> str:

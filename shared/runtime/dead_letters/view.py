@@ -45,6 +45,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "kind": dead_letter.kind,
             "status": dead_letter.status,
             "subject": dead_letter.subject,
+            "facility_id": dead_letter.facility_id or None,
             "stream": dead_letter.stream,
             "missed_in": dead_letter.missed_in,
             "sequence": dead_letter.sequence,

@@ -98,6 +98,7 @@ def test_nothing_is_lost_between_a_dead_letter_and_its_document(
 COMMON = {
     *("_id", "id", "kind", "type", "status", "subject", "stream", "sequence", "redrivable"),
     *("attempts", "reason", "exception", "where", "fingerprint", "first_seen", "last_seen"),
+    "facility_id",
 }
 
 
@@ -113,6 +114,26 @@ COMMON = {
 def test_the_stored_fields_are_these(make: Any, fields: set[str]) -> None:
     """Operators and the demo's ledger read them: see `docs/architecture.md`."""
     assert set(make().document()) == COMMON | fields
+
+
+@pytest.mark.parametrize("records", ["river-iop", ""], ids=["owned", "nobody's"])
+def test_a_dead_letter_belongs_to_its_records_facility_and_not_to_the_senders(records: str) -> None:
+    """An event only claims a facility; a handoff of this service knows it."""
+    message, record = a_message(), a_record()
+    record.facility_id = records
+    work = Work(
+        subject=ABOUT,
+        cause_id="x",
+        correlation_id="x",
+        facility_id="harbor-iop",
+        now=WALL,
+        decide=no_rule,
+        original=lambda _record: message_original(message, None),
+    )
+    assert unapplied(work, FAILED, record, WALL).facility_id == records
+    sent = replace(work, original=lambda _record: handoff_original(EPISODES[1], ITEM))
+    assert unapplied(sent, FAILED, record, WALL).facility_id == (records or "harbor-iop")
+    assert not_in_order().facility_id == ""
 
 
 def test_an_event_is_stored_byte_for_byte_and_comes_back_as_it_was() -> None:

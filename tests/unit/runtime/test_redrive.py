@@ -93,7 +93,7 @@ async def test_like_failures_are_one_group_and_unlike_ones_are_not() -> None:
     said += [world.topics.say(Noted(amount=4), subject("refused"))]
     said += [world.topics.say(Noted(amount=1), subject("unreadable"), data=b"[")]
     life = await heard(world, BAD, *said)
-    groups = await life.dead_letters.groups()
+    groups = await life.dead_letters.groups({})
     largest = groups[0]
     assert (largest.reason, largest.count, largest.streams) == ("decision-raised", 3, 3)
     assert len(groups) == 4
@@ -266,7 +266,7 @@ async def test_who_did_what_when_and_why_is_written_down() -> None:
     world = await in_trouble()
     life = Life(world, GOOD)
     await life.redriver.redrive({}, WHO, limit=100)
-    [entry] = await life.dead_letters.audit(10)
+    [entry] = await life.dead_letters.audit({}, 10)
     assert (entry["actor_id"], entry["why"], entry["action"]) == (WHO.actor_id, WHO.why, "redrive")
     assert entry["result"]["redriven"] == 5
     assert entry["at"] <= entry["ended_at"]
@@ -294,7 +294,7 @@ async def test_a_discarded_event_has_no_effect_and_its_line_goes_on() -> None:
     with pytest.raises(Refused) as closed:
         await life.redriver.discard(head["id"], WHO)
     assert closed.value.code == "already-closed"
-    assert {e["action"] for e in await life.dead_letters.audit(10)} == {"discard", "redrive"}
+    assert {e["action"] for e in await life.dead_letters.audit({}, 10)} == {"discard", "redrive"}
 
 
 async def test_a_discarded_deadline_is_disarmed_and_the_others_fire() -> None:
