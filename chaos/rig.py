@@ -270,7 +270,7 @@ class Rig:
             await self.harm.strike(schedule.round(left))
             effects.append(await self._progress(world, load))
             kills = sum(self.harm.kills.values())
-            when = "" if world.now is None else world.now.strftime("%d %b %Y")
+            when = world.now.strftime("%d %b %Y")
             self.console.print(
                 f"{when}  round {len(effects)}: {kills} kills, {effects[-1]} events since the last, "
                 f"{world.journal.requests:,} commands, {world.journal.repeated:,} tries repeated"

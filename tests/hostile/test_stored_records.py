@@ -223,12 +223,32 @@ async def test_a_page_leaves_a_damaged_record_out(store: MemoryStore | MongoStor
     assert store.set_aside.view() == [{"subject": BAD, "reason": UNREADABLE}]
 
 
+NEWER: dict[str, dict[str, Any]] = {
+    "the next schema": {},
+    "a schema far ahead": {"schema": 1_000},
+    "a state of another shape": {"state": {"rounds": [1, 2]}},
+    "a state that is a list": {"state": [1, 2]},
+    "no state": {"state": None},
+    "an inbox of another shape": {"inbox": {"feed": {"last": 3}}},
+    "a block that says more": {"blocked": {"feed": {"reason": "x", "since": 1}}},
+    "commands of another shape": {"commands": {"key": 1}},
+    "an index of another shape": {"index": [{"name": "loop", "at": 1}]},
+    "a field that is not known here": {"consents": ["x"]},
+    "a version that is text": {"version": "3"},
+    "a facility that is a list": {"facility_id": ["harbor-iop"]},
+    "an outbox of another shape": {"outbox": [{"nr": 1}]},
+}
+"""What a newer version of the service may have made of a record, beside its schema."""
+
+
+@pytest.mark.parametrize("name", NEWER)
 async def test_a_record_of_a_newer_version_is_left_to_that_version(
-    store: MemoryStore | MongoStore,
+    store: MemoryStore | MongoStore, name: str
 ) -> None:
     _, feed = await _begun(store)
     disk = Disk(store)
-    await disk.change(BAD, _set("schema", 2))
+    for path, value in {"schema": 2, **NEWER[name]}.items():
+        await disk.change(BAD, _set(path, value))
     before = await disk.document(BAD)
     life = Life(store)
     assert await life.reactor.sweep(LATER, ALL) == 1
