@@ -51,7 +51,7 @@ REPLICAS: Final = 2
 """Every service runs twice, so that groups rebalance and records are raced for."""
 SKEWS_SECONDS: Final = (0.0, 0.0, 1_200.0, -1_200.0)
 """How wrong the wall clock of a process may be; a restart draws anew."""
-SPREAD_DAYS: Final = 0.9 * WHOLE_DAYS
+SPREAD_DAYS: Final = 0.75 * WHOLE_DAYS
 """The kills fall on the simulated time from the first day to this one, evenly."""
 PATIENCE_SECONDS: Final = 600.0
 PROGRESS_WITHIN_SECONDS: Final = 240.0
@@ -268,11 +268,13 @@ class Rig:
             share = 1 - left / self.options.kills
             await self._lived(world, load, begin + timedelta(days=share * SPREAD_DAYS))
             await self.harm.strike(schedule.round(left))
-            effects.append(await self._progress(world, load))
+            new = await self._progress(world, load)
+            if not load.done():  # else the load has come to its end, which shows more
+                effects.append(new)
             kills = sum(self.harm.kills.values())
             when = world.now.strftime("%d %b %Y")
             self.console.print(
-                f"{when}  round {len(effects)}: {kills} kills, {effects[-1]} events since the last, "
+                f"{when}  {kills} kills, {new} events since the last round, "
                 f"{world.journal.requests:,} commands, {world.journal.repeated:,} tries repeated"
             )
 
