@@ -64,7 +64,7 @@ class Tokens:
                 self.end_headers()
                 self.wfile.write(answer)
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as above
                 """Say nothing."""
 
         issued = authority.issue("issuer", "localhost", "127.0.0.1")

@@ -44,7 +44,8 @@ class TokenListener:
     def added_to(self, settings: Mapping[str, str]) -> dict[str, str]:
         """The broker's settings with this listener."""
         address, oauth = f"TOKENS://127.0.0.1:{self.port}", "listener.name.tokens.oauthbearer"
-        login = "org.apache.kafka.common.security.oauthbearer.OAuthBearer"
+        package = "org.apache.kafka.common.security.oauthbearer"
+        login = f"{package}.OAuthBearer"
         protocols = "listener.security.protocol.map"
         return {
             **settings,
@@ -54,9 +55,11 @@ class TokenListener:
             "listener.name.tokens.sasl.enabled.mechanisms": "OAUTHBEARER",
             f"{oauth}.sasl.server.callback.handler.class": f"{login}ValidatorCallbackHandler",
             f"{oauth}.sasl.jaas.config": f"{login}LoginModule required;",
-            "listener.name.tokens.sasl.oauthbearer.jwks.endpoint.url": self.keys.as_uri(),
-            "listener.name.tokens.sasl.oauthbearer.expected.audience": self.audience,
-            "listener.name.tokens.sasl.oauthbearer.expected.issuer": self.issuer,
+            # Kafka 4.1.1 checks neither signature nor issuer nor audience without this.
+            "sasl.oauthbearer.jwt.validator.class": f"{package}.BrokerJwtValidator",
+            "sasl.oauthbearer.jwks.endpoint.url": self.keys.as_uri(),
+            "sasl.oauthbearer.expected.audience": self.audience,
+            "sasl.oauthbearer.expected.issuer": self.issuer,
         }
 
 
