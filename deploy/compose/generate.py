@@ -16,12 +16,13 @@ sys.path.insert(0, str(ROOT))
 from shared.services import PORTS  # noqa: E402 - found from wherever this is called
 
 BEGIN, END = "# made by deploy/compose/generate.py: {}", "# end of what is made"
+KEEPS_IDENTITIES, KEYS = "intake", "keys"
+"""The service that has a key per person, and what is called after the database of those keys."""
 REFERENCE = "${{{}_MONGO_PASSWORD:?cp .env.example .env}}"
 
 
 def service(name: str, port: int) -> str:
     """One service of Compose."""
-    secret = REFERENCE.format(name.upper())
     return f"""  {name}:
     <<: *service
     image: throughcare-{name}
@@ -29,8 +30,20 @@ def service(name: str, port: int) -> str:
     ports: ["127.0.0.1:{port}:8000"]
     environment:
       <<: *settings
-      MONGO_URI: mongodb://care_{name}:{secret}@mongo/care_{name}?directConnection=true
-"""
+      MONGO_URI: {store(name)}
+{vault() if name == KEEPS_IDENTITIES else ""}"""
+
+
+def store(name: str) -> str:
+    """A database of its own, as a user of its own."""
+    secret = REFERENCE.format(name.upper())
+    return f"mongodb://care_{name}:{secret}@mongo/care_{name}?directConnection=true"
+
+
+def vault() -> str:
+    """Where the keys of people are, and what wraps them: without a value here, as the environment or .env says."""
+    names = ("CARE_KEY_ENCRYPTION_KEY", "CARE_KEY_ENCRYPTION_KEY_BEFORE", "CARE_KEY_BACKUP_DAYS")
+    return f"      CARE_KEYS_URI: {store(KEYS)}\n" + "".join(f"      {name}:\n" for name in names)
 
 
 def passwords(name: str) -> str:
@@ -57,10 +70,10 @@ def files() -> dict[Path, str]:
     """Each file as it has to be."""
     compose, env = ROOT / "docker-compose.yml", ROOT / ".env.example"
     text = compose.read_text(encoding="utf-8")
-    text = replaced(text, "passwords", "".join(map(passwords, PORTS)), "      ")
+    text = replaced(text, "passwords", "".join(map(passwords, (*PORTS, KEYS))), "      ")
     made = "\n".join(service(name, port) for name, port in PORTS.items())
     text = replaced(text, "services", made, "  ")
-    lines = "".join(map(example, PORTS))
+    lines = "".join(map(example, (*PORTS, KEYS)))
     return {compose: text, env: replaced(env.read_text(encoding="utf-8"), "passwords", lines)}
 
 

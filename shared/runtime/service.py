@@ -64,6 +64,8 @@ from shared.runtime.recovery.journal import (
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.vault.settings import VaultSettings
+from shared.runtime.vault.vault import Vault, check_vault, open_vault
 from shared.runtime.wall_clock import WallClock
 from shared.services import PORTS
 
@@ -84,6 +86,8 @@ class Service:
     reactions: Reactions
     routers: Sequence[APIRouter]
     handoffs: HandoffRules = field(default_factory=HandoffRules)
+    identities: bool = False
+    """It keeps what people are known by, sealed with a key of each person's: its settings are `VaultSettings`."""
 
     @property
     def source(self) -> str:
@@ -113,6 +117,7 @@ class Runtime:
             journaled=bool(settings.journal_key),
             options=mongo_options(settings),
         )
+        self._vault = _vault(service, settings)
         self._output = output
         self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
@@ -252,6 +257,8 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         await self.dead_letters.start()
+        if self._vault is not None:
+            await self._vault.start()
         settings = self.settings
         await startup_checks.check_access(settings)
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
@@ -299,11 +306,20 @@ class Runtime:
         if self._journal is not None:
             await self._journal.stop()
         await self.store.close()
+        if self._vault is not None:
+            await self._vault.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         log.info("service.stopped")
         if self._output is not None:  # the server ends the process by its signal at once
             await asyncio.to_thread(self._output.drain)
+
+    @property
+    def vault(self) -> Vault:
+        """The keys of people."""
+        if self._vault is None:
+            raise RuntimeError(f"{self.service.name} keeps nobody's identity")
+        return self._vault
 
     @property
     def busy(self) -> bool:
@@ -368,9 +384,11 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    # Both refuse settings that can't be used, before anything starts.
+    # They refuse settings that can't be used, before anything starts.
     client_options(settings)
     mongo_options(settings)
+    if isinstance(settings, VaultSettings):
+        check_vault(settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
 
@@ -403,6 +421,14 @@ def create_app(
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app
+
+
+def _vault(service: Service, settings: ServiceSettings) -> Vault | None:
+    if not service.identities:
+        return None
+    if not isinstance(settings, VaultSettings):
+        raise TypeError(f"{service.name} keeps identities, and its settings name no key database")
+    return open_vault(settings)
 
 
 def _tracing(service: Service) -> Tracing:

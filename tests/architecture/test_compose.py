@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.intake.settings import IntakeSettings
 from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 from shared.runtime.settings import ServiceSettings
 from shared.services import PORTS
@@ -105,9 +106,20 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     assert found
     assert found.groups() == (database, variable, database)
     others = set(re.findall(r"\$\{(\w+_PASSWORD)", str(CONTAINERS[name])))
-    assert others == {variable}
-    assert variable in CONTAINERS["mongo-users"]["environment"]
+    keys = "KEYS_MONGO_PASSWORD"
+    assert others == ({variable, keys} if name == "intake" else {variable})
+    assert {variable, keys} <= set(CONTAINERS["mongo-users"]["environment"])
     assert settings["CARE_JWKS"] == "/run/secrets/jwks"
+
+
+def test_the_keys_of_people_are_in_a_database_that_only_intake_reaches() -> None:
+    settings = IntakeSettings()
+    reaching = {name for name in SERVICES if "care_keys" in str(CONTAINERS[name])}
+    assert reaching == {"intake"}
+    uri = CONTAINERS["intake"]["environment"]["CARE_KEYS_URI"]
+    assert uri.startswith("mongodb://care_keys:${KEYS_MONGO_PASSWORD")
+    assert uri.endswith(f"@mongo/{settings.keys_database_name}?directConnection=true")
+    assert CONTAINERS["intake"]["environment"]["CARE_KEY_ENCRYPTION_KEY"] is None
 
 
 def test_compose_and_its_example_follow_from_the_list_of_services() -> None:

@@ -28,6 +28,7 @@ from shared.errors import (
     Forbidden,
     Invalid,
     NotYetKnown,
+    Outdated,
     Unauthenticated,
     Unavailable,
     Unknown,
@@ -104,15 +105,18 @@ class Call:
         *,
         status: int = 200,
         wait_for_handoffs: bool = False,
+        digest: Callable[[bytes], str] | None = None,
     ) -> Response:
         """Decide a command on one record, save it, and answer.
 
-        `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem.
+        `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem. Of the
+        body a digest is remembered: `digest` gives one with a key, for a body that somebody could guess.
         """
         started = perf_counter()
         runtime = self.runtime
         runtime.ensure_ready()
-        key, body_hash = self._key(), await self._body_hash()
+        body = await self.request.body()
+        key, body_hash = self._key(), (digest or _sha256)(body)
         work = Work(
             subject=subject.name,
             cause_id=self._cause_id(),
@@ -133,13 +137,27 @@ class Call:
         runtime.metrics.command_seconds.labels(_route(self.request)).observe(
             perf_counter() - started
         )
-        body = {
+        answer = {
             **outcome.answer,
             "subject": subject.name,
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
-        return JSONResponse(body, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+        return JSONResponse(answer, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+
+    async def check_command(self, subject: Subject[S]) -> Record:
+        """Raise what `execute` on this record would raise before any rule runs, for what can't be taken back after it.
+
+        Returns the record as it is, which may be a new one.
+        """
+        self.runtime.ensure_ready()
+        key = self._key()
+        record = (await self.runtime.store.load([subject.name]))[subject.name]
+        if record.unusable is not None or not record.is_new:
+            self._checked(record)
+        if key not in record.commands and self._if_match() not in (None, record.revision):
+            raise Outdated
+        return record
 
     async def read(
         self, subject: Subject[S], reading: Callable[[S], Mapping[str, Any]]
@@ -226,9 +244,6 @@ class Call:
             self.request.headers.get("idempotency-key", ""),
         )
 
-    async def _body_hash(self) -> str:
-        return hashlib.sha256(await self.request.body()).hexdigest()
-
     def _traceparent(self) -> str | None:
         """The caller's trace, when it is one: nothing else may travel on with an event."""
         return trace_or_none(self.request.headers.get("traceparent"))
@@ -258,6 +273,10 @@ def require_roles(*roles: str) -> Any:
 
     cast("Any", authenticated).roles = roles  # for the OpenAPI document
     return Depends(authenticated)
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _fresh_enough(record: Record, wanted: str) -> None:
