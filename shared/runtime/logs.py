@@ -37,6 +37,7 @@ ALLOWED: Final = frozenset(
         "error_code",
         "exception",
         "where",
+        "field",
         "count",
         "seconds",
         "partitions",

@@ -6,7 +6,7 @@ Only what names the person goes. Their episodes, consents and disclosures stay, 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -28,7 +28,6 @@ from shared.runtime.vault.vault import Erased
 router = APIRouter(tags=["identity"])
 
 Eraser = Annotated[Call, require_roles("privacy_officer")]
-NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class Erase(Body):
@@ -56,7 +55,7 @@ async def read_erasure(call: Eraser, person_id: SubjectId) -> Response:
         "open_episodes": sum(person.episodes.values()),
         "last_copy_gone_on": gone_on.isoformat(),
     }
-    return JSONResponse(view, headers=NO_STORE)
+    return JSONResponse(view)
 
 
 @router.post("/people/{person_id}/erasure")

@@ -45,7 +45,6 @@ router = APIRouter(tags=["identity"])
 
 MATCHES_MAX: Final = 50
 CANDIDATES_MAX: Final = 500
-NO_STORE: Final = {"Cache-Control": "no-store"}
 PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
 Anyone = Annotated[Call, require_roles()]
 """Who may is decided by purpose and role together, in `identity.ALLOWED`."""
@@ -111,7 +110,7 @@ async def read_identity(
     await _note(call, ACCESSES(person_id), purpose)
     record = await call.record(IDENTITY(person_id))
     shown = await _shown(call, person_id, state_of(record, IdentityState), purpose)
-    return JSONResponse(shown, headers={**NO_STORE, "ETag": f'"{record.revision}"'})
+    return JSONResponse(shown, headers={"ETag": f'"{record.revision}"'})
 
 
 @router.get("/people/{person_id}/identity/accesses")
