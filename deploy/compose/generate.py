@@ -18,7 +18,12 @@ from shared.services import PORTS  # noqa: E402 - found from wherever this is ca
 BEGIN, END = "# made by deploy/compose/generate.py: {}", "# end of what is made"
 KEEPS_IDENTITIES, KEYS = "intake", "keys"
 """The service that has a key per person, and what is called after the database of those keys."""
-REFERENCE = "${{{}_MONGO_PASSWORD:?cp .env.example .env}}"
+REFERENCE = "${{{}_PASSWORD:?cp .env.example .env}}"
+
+
+def secret(name: str, server: str) -> str:
+    """Where a service's password for a server comes from."""
+    return REFERENCE.format(f"{name.upper()}_{server}")
 
 
 def service(name: str, port: int) -> str:
@@ -30,14 +35,15 @@ def service(name: str, port: int) -> str:
     ports: ["127.0.0.1:{port}:8000"]
     environment:
       <<: *settings
+      KAFKA_USERNAME: {name}
+      KAFKA_PASSWORD: {secret(name, "KAFKA")}
       MONGO_URI: {store(name)}
 {vault() if name == KEEPS_IDENTITIES else ""}"""
 
 
 def store(name: str) -> str:
     """A database of its own, as a user of its own."""
-    secret = REFERENCE.format(name.upper())
-    return f"mongodb://care_{name}:{secret}@mongo/care_{name}?directConnection=true"
+    return f"mongodb://care_{name}:{secret(name, 'MONGO')}@mongo/care_{name}?directConnection=true"
 
 
 def vault() -> str:
@@ -46,14 +52,19 @@ def vault() -> str:
     return f"      CARE_KEYS_URI: {store(KEYS)}\n" + "".join(f"      {name}:\n" for name in names)
 
 
-def passwords(name: str) -> str:
-    """What the container that makes the store's users is given."""
-    return f"      {name.upper()}_MONGO_PASSWORD: {REFERENCE.format(name.upper())}\n"
+def passwords(server: str, *users: str) -> str:
+    """What the container that makes a server's users is given."""
+    return "".join(
+        f"      {name.upper()}_{server}_PASSWORD: {secret(name, server)}\n" for name in users
+    )
 
 
-def example(name: str) -> str:
-    """A service's line of `.env.example`."""
-    return f"{name.upper()}_MONGO_PASSWORD=development-only-{name}\n"
+def example(name: str, *servers: str) -> str:
+    """A user's lines of `.env.example`."""
+    return "".join(
+        f"{name.upper()}_{server}_PASSWORD=development-only-{name}-{server.lower()}\n"
+        for server in servers
+    )
 
 
 def replaced(text: str, part: str, made: str, indent: str = "") -> str:
@@ -70,10 +81,11 @@ def files() -> dict[Path, str]:
     """Each file as it has to be."""
     compose, env = ROOT / "docker-compose.yml", ROOT / ".env.example"
     text = compose.read_text(encoding="utf-8")
-    text = replaced(text, "passwords", "".join(map(passwords, (*PORTS, KEYS))), "      ")
+    text = replaced(text, "passwords of Kafka", passwords("KAFKA", *PORTS), "      ")
+    text = replaced(text, "passwords", passwords("MONGO", *PORTS, KEYS), "      ")
     made = "\n".join(service(name, port) for name, port in PORTS.items())
     text = replaced(text, "services", made, "  ")
-    lines = "".join(map(example, (*PORTS, KEYS)))
+    lines = "".join(example(name, "KAFKA", "MONGO") for name in PORTS) + example(KEYS, "MONGO")
     return {compose: text, env: replaced(env.read_text(encoding="utf-8"), "passwords", lines)}
 
 
