@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from care import cli
-from shared.runtime.http.call import problem
+from shared.runtime.http.problems import problem
 from tests.unit.care.terminal import Asked, Services
 from tests.unit.support import uid
 
