@@ -432,7 +432,7 @@ def create_app(
     routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, service.name, routers)
     serve_docs(app)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     app.add_middleware(Answers)

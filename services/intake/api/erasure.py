@@ -75,7 +75,9 @@ async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Res
     await call.check_command(subject)
     replica = cast("OperatedReplica", runtime)
     audit = Audit(replica.dead_letters)
-    entry = await audit.begin("erase", Who(call.actor.id, body.why), {"subject": subject.name})
+    entry = await audit.begin(
+        "erase", Who(call.actor.id, body.why, call.actor.facility_id), {"subject": subject.name}
+    )
     erased_at = await runtime.vault.erase(person_id, call.actor.facility_id, runtime.clock.now())
     gone_on = _last_copy_gone_on(call, erased_at)
     answer = await call.execute(

@@ -21,7 +21,7 @@ from services.intake.api.sealed import (
     open_personnel,
     seal_identity,
 )
-from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, SEARCHES
+from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, searches_of
 from services.intake.person import audit, identity
 from services.intake.person.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
 from services.intake.person.identity import (
@@ -139,7 +139,7 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
 
     index = await call.runtime.vault.index(call.actor.facility_id)
     return await call.execute(
-        SEARCHES(call.actor.id), rule, wait_for_handoffs=True, digest=index.digest
+        searches_of(call, call.actor.id), rule, wait_for_handoffs=True, digest=index.digest
     )
 
 
@@ -148,7 +148,7 @@ async def read_searches(
     call: PrivacyOfficer, staff_id: SubjectId, page: PageQuery = None
 ) -> Response:
     """Whom a member of staff has looked for and found."""
-    return await log_page(call, SEARCHES(staff_id), "searches", page)
+    return await log_page(call, searches_of(call, staff_id), "searches", page)
 
 
 def identity_view(
