@@ -89,6 +89,8 @@ class Service:
     reactions: Reactions
     routers: Sequence[APIRouter]
     handoffs: HandoffRules = field(default_factory=HandoffRules)
+    registered: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Codes of the service's own tables that callers may use, by registry."""
     identities: bool = False
     """It keeps what people are known by, sealed with a key of each person's: its settings are `VaultSettings`."""
 
@@ -110,7 +112,7 @@ class Runtime:
     ) -> None:
         self.service = service
         self.settings = settings
-        self.programs = programs or Programs.load(settings.programs_directory)
+        self.programs = programs or _programs(service, settings)
         self.clock: Clock = SteppedClock() if settings.clock == "stepped" else Clock()
         self.metrics = Metrics()
         self.store = MongoStore(
@@ -403,7 +405,7 @@ def create_app(
     mongo_options(settings)
     if isinstance(settings, VaultSettings):
         check_vault(settings)
-    programs = Programs.load(settings.programs_directory)
+    programs = _programs(service, settings)
     tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager
@@ -439,6 +441,10 @@ def create_app(
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app
+
+
+def _programs(service: Service, settings: ServiceSettings) -> Programs:
+    return Programs.load(settings.programs_directory, settings.directory_file, service.registered)
 
 
 def _vault(service: Service, settings: ServiceSettings) -> Vault | None:

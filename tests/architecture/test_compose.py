@@ -218,7 +218,9 @@ def test_a_service_keeps_nothing_and_reads_what_the_facility_says_of_itself(name
     assert settings["CARE_PROGRAMS"] == "/facility/programs"
     assert (ROOT / "deploy" / "compose" / "facility" / "programs").is_dir()
     # An empty value would be a path or a key that is none, so these are handed on only when somebody set them.
-    for variable in ("CARE_JOURNAL_KEY", "CARE_LEVEL_RULES", "CARE_LABORATORY"):
+    for variable in (
+        *("CARE_DIRECTORY", "CARE_JOURNAL_KEY", "CARE_LEVEL_RULES", "CARE_LABORATORY"),
+    ):
         assert settings.get(variable) is None
 
 
@@ -235,6 +237,7 @@ def test_an_image_takes_one_service_and_no_tests() -> None:
         "shared/contracts/*.py",
         "shared/programs/*.py",
         "shared/programs/profiles/*.toml",
+        "shared/programs/directory.toml",
         "shared/runtime",
         "services/__init__.py",
         "services/${SERVICE}",

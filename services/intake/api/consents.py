@@ -22,9 +22,9 @@ from shared.contracts.codes import (
     Day,
     EpisodeId,
     FacilityId,
+    NoticeVersion,
     PersonId,
     Sha256,
-    VersionCode,
 )
 from shared.contracts.event import OpenEnum
 from shared.contracts.intake import (
@@ -82,7 +82,7 @@ class _Told(Body):
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
-    notice_version: VersionCode = disclosures.NOTICE_VERSION
+    notice_version: NoticeVersion = disclosures.NOTICE_VERSION
 
 
 class DiscloseInEmergency(_Told):

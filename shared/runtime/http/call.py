@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from time import perf_counter
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.attributes import trace_or_none
@@ -31,6 +32,7 @@ from shared.errors import (
     Outdated,
     Unknown,
 )
+from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
@@ -46,6 +48,10 @@ DIGITS_MAX: Final = 18
 YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
 
+_REGISTERED: Final[ContextVar[Callable[[str, str], bool] | None]] = ContextVar(
+    "registered", default=None
+)
+"""Whether a code is registered, for the caller of the request that is being read; None: this is no request."""
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
 S = TypeVar("S", bound=State)
 
@@ -53,10 +59,26 @@ S = TypeVar("S", bound=State)
 class Body(BaseModel):
     """A command's body. What is not known is refused, so that a typing error changes nothing.
 
-    Code lists are open for readers of events but closed here: a caller writes. A time is one of our times.
+    Code lists are open for readers of events but closed here: a caller writes. A code that is registered beforehand is
+    looked up, so that nothing a caller makes up reaches the bus. A time is one of our times.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _codes_are_registered(cls, value: Any, info: ValidationInfo) -> Any:
+        is_registered = _REGISTERED.get()
+        if is_registered is not None:
+            annotation = field_types(cls)[info.field_name or ""]
+            for place, registry, code in registered_codes(annotation, value):
+                if not is_registered(registry, code):
+                    raise PydanticCustomError(
+                        "code_not_registered",
+                        "a code is not registered",
+                        {"place": place, "registry": registry},
+                    )
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
@@ -116,6 +138,10 @@ class Call:
         """The replica that serves this request."""
         return self.request.app.state.runtime
 
+    def is_registered(self, registry: str, code: str) -> bool:
+        """Whether the caller's facility has registered this code, so that it may stand in an event."""
+        return self.runtime.programs.is_registered(self.actor.facility_id, registry, code)
+
     def is_of_service(self) -> bool:
         """Whether a service calls, and this route is one of its list."""
         route = route_of(self.request)
@@ -145,7 +171,9 @@ class Call:
         runtime = self.runtime
         runtime.ensure_ready()
         body = await self.request.body()
-        key, body_hash = self._key(), (digest or _sha256)(body)
+        # The caller's key is stored nowhere, so that even who has the key of `digest` can't compare it with a guess.
+        salted = self.request.headers.get("idempotency-key", "").encode() + body
+        key, body_hash = self._key(), _sha256(body) if digest is None else digest(salted)
         work = Work(
             subject=subject.name,
             cause_id=self._cause_id(),
@@ -303,6 +331,7 @@ def require_roles(*roles: StaffRole) -> Any:
                 f"This needs one of the roles: {', '.join(sorted(allowed))}.",
                 hint="Ask a colleague with that role.",
             )
+        _REGISTERED.set(call.is_registered)  # before the body is validated, in the same task
         return call
 
     cast("Any", authenticated).roles = allowed  # for the OpenAPI document

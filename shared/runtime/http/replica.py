@@ -44,6 +44,10 @@ class ProgramCatalogue(Protocol):
         """Every program of a facility, as it holds on a day."""
         ...
 
+    def is_registered(self, facility_id: str, registry: str, code: str) -> bool:
+        """Whether a facility has registered this code. What is in no registry of ours its route looks up itself."""
+        ...
+
 
 class Replica(Protocol):
     """One replica of one service, as commands and questions see it."""
