@@ -51,6 +51,7 @@ COPY shared/*.py shared/
 COPY shared/contracts/*.py shared/contracts/
 COPY shared/programs/*.py shared/programs/
 COPY shared/programs/profiles/*.toml shared/programs/profiles/
+COPY shared/programs/directory.toml shared/programs/
 COPY shared/runtime shared/runtime
 COPY services/__init__.py services/
 COPY services/${SERVICE} services/${SERVICE}

@@ -11,6 +11,7 @@ from care import (
     coverage,
     dead_letters,
     demo,
+    erase,
     events,
     loops,
     programs,
@@ -64,6 +65,9 @@ app.command(
     "rebuild",
     epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… CARE_JOURNAL_KEY=… care rebuild plans`",
 )(rebuild.rebuild_command)
+app.command(
+    epilog="Example: `care erase 1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44 --why retention-over`"
+)(erase.erase)
 app.command(epilog="Example: `care coverage --check`")(coverage.coverage)
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")

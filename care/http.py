@@ -136,12 +136,13 @@ def ask(
     *,
     body: Mapping[str, Any] | None = None,
     query: Query | None = None,
+    key: str | None = None,
     timeout_seconds: float = ANSWER_SECONDS,
 ) -> Any:
     """One request and its answer, for a command that has nothing else to wait for. Raises `ServiceError`."""
 
     async def once() -> Any:
         async with ServiceClient(service, url, token, timeout_seconds=timeout_seconds) as client:
-            return client.answer(await client.send(method, path, body=body, query=query))
+            return client.answer(await client.send(method, path, body=body, query=query, key=key))
 
     return asyncio.run(once())

@@ -80,6 +80,17 @@ class Outdated(Refused):
         )
 
 
+class IdentityErased(Refused):
+    """Who this person was is erased, so that nothing more is written about it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "identity-erased",
+            "Who this person was has been erased, and nothing more is written about it.",
+            hint="If they come back, refer them anew: they are a new person here.",
+        )
+
+
 class Unauthenticated(CareError):
     """No token, or one that can't be trusted."""
 

@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT))
 from shared.services import PORTS  # noqa: E402 - found from wherever this is called
 
 BEGIN, END = "# made by deploy/compose/generate.py: {}", "# end of what is made"
+KEEPS_IDENTITIES, KEYS = "intake", "keys"
+"""The service that has a key per person, and what is called after the database of those keys."""
 REFERENCE = "${{{}_PASSWORD:?cp .env.example .env}}"
 
 
@@ -35,22 +37,33 @@ def service(name: str, port: int) -> str:
       <<: *settings
       KAFKA_USERNAME: {name}
       KAFKA_PASSWORD: {secret(name, "KAFKA")}
-      MONGO_URI: mongodb://care_{name}:{secret(name, "MONGO")}@mongo/care_{name}?directConnection=true
-"""
+      MONGO_URI: {store(name)}
+{vault() if name == KEEPS_IDENTITIES else ""}"""
 
 
-def passwords(server: str) -> str:
+def store(name: str) -> str:
+    """A database of its own, as a user of its own."""
+    return f"mongodb://care_{name}:{secret(name, 'MONGO')}@mongo/care_{name}?directConnection=true"
+
+
+def vault() -> str:
+    """Where the keys of people are, and what wraps them: without a value here, as the environment or .env says."""
+    names = ("CARE_KEY_ENCRYPTION_KEY", "CARE_KEY_ENCRYPTION_KEY_BEFORE", "CARE_KEY_BACKUP_DAYS")
+    return f"      CARE_KEYS_URI: {store(KEYS)}\n" + "".join(f"      {name}:\n" for name in names)
+
+
+def passwords(server: str, *users: str) -> str:
     """What the container that makes a server's users is given."""
     return "".join(
-        f"      {name.upper()}_{server}_PASSWORD: {secret(name, server)}\n" for name in PORTS
+        f"      {name.upper()}_{server}_PASSWORD: {secret(name, server)}\n" for name in users
     )
 
 
-def example(name: str) -> str:
-    """A service's lines of `.env.example`."""
+def example(name: str, *servers: str) -> str:
+    """A user's lines of `.env.example`."""
     return "".join(
         f"{name.upper()}_{server}_PASSWORD=development-only-{name}-{server.lower()}\n"
-        for server in ("KAFKA", "MONGO")
+        for server in servers
     )
 
 
@@ -68,11 +81,11 @@ def files() -> dict[Path, str]:
     """Each file as it has to be."""
     compose, env = ROOT / "docker-compose.yml", ROOT / ".env.example"
     text = compose.read_text(encoding="utf-8")
-    text = replaced(text, "passwords of Kafka", passwords("KAFKA"), "      ")
-    text = replaced(text, "passwords", passwords("MONGO"), "      ")
+    text = replaced(text, "passwords of Kafka", passwords("KAFKA", *PORTS), "      ")
+    text = replaced(text, "passwords", passwords("MONGO", *PORTS, KEYS), "      ")
     made = "\n".join(service(name, port) for name, port in PORTS.items())
     text = replaced(text, "services", made, "  ")
-    lines = "".join(map(example, PORTS))
+    lines = "".join(example(name, "KAFKA", "MONGO") for name in PORTS) + example(KEYS, "MONGO")
     return {compose: text, env: replaced(env.read_text(encoding="utf-8"), "passwords", lines)}
 
 

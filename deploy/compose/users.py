@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 SUFFIX = "_MONGO_PASSWORD"
-"""A service has a user when its password is given: INTAKE_MONGO_PASSWORD makes care_intake."""
+"""A database has a user when a password is given: INTAKE_MONGO_PASSWORD makes care_intake, KEYS_… care_keys."""
 ROOT = "MONGO_ROOT_PASSWORD"
 HOST = os.environ.get("MONGO_HOST", "mongo:27017")
 CA_FILE = os.environ.get("MONGO_CA_FILE")

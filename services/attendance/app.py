@@ -11,6 +11,7 @@ from services.attendance.reactions import (
     SESSION_DEADLINES,
 )
 from services.attendance.screening import incentives
+from services.attendance.settings import laboratory
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
 from shared.runtime.service import Service, run
@@ -29,6 +30,7 @@ SERVICE = Service(
     reactions=REACTIONS,
     handoffs=HANDOFFS,
     routers=ROUTERS,
+    registered=laboratory().registered(),
 )
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Intake: the way into care, from a referral to the first day, and referrals on to a partner.
 
 Owns        per episode: referral, assessment, recommendation, placement, admission, orientation, care team and
-            outbound referrals; per person: identity (a record that publishes nothing), consents and disclosures; per
-            group or track: the waiting list; per member of staff: absences and assignments; the capacity of partners.
+            outbound referrals; per person: identity (sealed, in a record that publishes nothing), consents and
+            disclosures; per group or track: the waiting list; per member of staff: absences and assignments; the
+            capacity of partners.
 Subscribes  attendance (groups and seats), plans (another level recommended or reached, discharge), followup
             (re-engagement, requested readmission, return to use).
 Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,

@@ -32,6 +32,7 @@ SERVICE = Service(
     reactions=REACTIONS,
     handoffs=HANDOFFS,
     routers=ROUTERS,
+    identities=True,
 )
 
 if __name__ == "__main__":

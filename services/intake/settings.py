@@ -10,13 +10,13 @@ from pydantic import Field, model_validator
 
 from services.intake.episode.levels import RuleTable, read_table
 from shared.errors import ConfigurationError
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.vault.settings import VaultSettings
 
 DEMO_RULES: Final = Path(__file__).parent / "rules" / "demo.toml"
 """The table that ships. It is a demo, and not ASAM's."""
 
 
-class IntakeSettings(ServiceSettings):
+class IntakeSettings(VaultSettings):
     """The settings of intake."""
 
     level_rules: Path | None = None

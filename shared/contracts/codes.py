@@ -1,12 +1,14 @@
 """Ids, code lists and small values that the publishers' files are written in.
 
 Every code list is an `OpenEnum`: a writer picks a listed member, a reader turns a member it does
-not know into `UNKNOWN`. A string that is not a code list always has a pattern, so that no free
-text, and with it no personal data, can reach the bus.
+not know into `UNKNOWN`. A string that is not a code list always has a pattern, and a code that a
+caller sends is registered beforehand (`RegisteredIn`), so that no free text, and with it no
+personal data, can reach the bus.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 from uuid import NAMESPACE_URL, uuid5
@@ -17,17 +19,59 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     JsonValue,
     model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .attributes import FACILITY, UUID
 from .event import OpenEnum
 
 UUID_PATTERN: Final = f"^{UUID}$"
 CODE_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,39}$"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredIn:
+    """Of a code: it is registered beforehand, under this name, in what the facility has configured.
+
+    A caller's code is looked up there, so that nothing a caller makes up reaches the bus. A reader takes any code of
+    the pattern, for it does not know what others have registered.
+    """
+
+    registry: str
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Name the registry in the published schema."""
+        schema = handler(core)
+        schema["x-registered"] = self.registry
+        return schema
+
+
+REGISTRIES: Final = {
+    "partners": "the partners and recipient classes of the directory, and the facility itself",
+    "notices": "the redisclosure notices of the directory",
+    "metrics": "the metrics of goals in the directory",
+    "rules": "`rules` of the programs, and of the directory",
+    "topics": "`topics` of the programs, and of the directory",
+    "tracks": "`tracks` of the programs, and of the directory",
+    "elements": "`aftercare.elements` of the programs, and of the directory",
+    "panels": "the laboratory's panels, `screens.panels` of the programs, and the directory",
+    "analytes": "the laboratory's analytes, and the directory",
+    "programs": "the programs themselves: `program` and `aliases`",
+    "conditions": "`eligibility` of the programs, and the levels of care that one does not offer",
+    "criteria": "`graduation.criteria` of the programs, and the usual ones",
+    "behaviors": "`further.behaviors` of the programs",
+    "versions": "`version` of the programs, and of the facility's tables",
+    "time-zones": "the IANA time zone database",
+}
+"""Where each kind of registered code stands. The directory is `CARE_DIRECTORY`, the programs are `CARE_PROGRAMS`."""
 
 
 def _uuid(kind: str) -> FieldInfo:
@@ -69,21 +113,31 @@ ReviewId = Annotated[str, _uuid("review")]
 ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
 StaffId = Annotated[str, _uuid("staff")]
-FacilityId = Annotated[str, _code("harbor-detox", f"^{FACILITY}$")]
+FacilityId = Annotated[str, _code("harbor-detox", f"^{FACILITY}$"), RegisteredIn("partners")]
 
-# --- codes that a facility configures, so that they cannot be listed here ---------------------
+# --- codes that a facility registers, so that they cannot be listed here -----------------------
 
-AnalyteCode = Annotated[str, _code("buprenorphine")]
-Code = Annotated[str, _code("evening-adult")]
-PanelCode = Annotated[str, _code("urine-12")]
-ProgramCode = Annotated[str, _code("iop-adult")]
-TopicCode = Annotated[str, _code("relapse-prevention")]
-TrackCode = Annotated[str, _code("evening-adult")]
-VersionCode = Annotated[str, _code("2026.1")]
+AnalyteCode = Annotated[str, _code("buprenorphine"), RegisteredIn("analytes")]
+BehaviorCode = Annotated[str, _code("screen"), RegisteredIn("behaviors")]
+ConditionCode = Annotated[str, _code("stable-home"), RegisteredIn("conditions")]
+CriterionCode = Annotated[str, _code("goals-met"), RegisteredIn("criteria")]
+ElementCode = Annotated[str, _code("crisis-contacts"), RegisteredIn("elements")]
+MetricCode = Annotated[str, _code("support-meetings"), RegisteredIn("metrics")]
+NoticeVersion = Annotated[str, _code("part2-2024"), RegisteredIn("notices")]
+PanelCode = Annotated[str, _code("urine-12"), RegisteredIn("panels")]
+ProgramCode = Annotated[str, _code("iop-adult"), RegisteredIn("programs")]
+RuleCode = Annotated[str, _code("attendance"), RegisteredIn("rules")]
+TopicCode = Annotated[str, _code("relapse-prevention"), RegisteredIn("topics")]
+TrackCode = Annotated[str, _code("evening-adult"), RegisteredIn("tracks")]
+VersionCode = Annotated[str, _code("2026.1"), RegisteredIn("versions")]
 Sha256 = Annotated[str, _code("9f" * 32, r"^[0-9a-f]{64}$")]
 TimeZoneName = Annotated[
-    str, _code("America/Chicago", r"^[A-Za-z]{2,20}(/[A-Za-z0-9_+-]{1,30}){0,2}$")
+    str,
+    _code("America/Chicago", r"^[A-Za-z]{2,20}(/[A-Za-z0-9_+-]{1,30}){0,2}$"),
+    RegisteredIn("time-zones"),
 ]
+Code = Annotated[str, _code("evening-adult")]
+"""A code of no registry: it stays within its service, and is in no event."""
 
 # --- numbers and times ------------------------------------------------------------------------
 

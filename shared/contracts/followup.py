@@ -11,10 +11,10 @@ from .codes import (
     AftercarePlanId,
     CheckInId,
     Clearance,
-    Code,
     ConsentId,
     Count,
     Day,
+    ElementCode,
     Escalation,
     FollowupLoop,
     Milestone,
@@ -193,7 +193,7 @@ class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting"))
     """The aftercare plan."""
     days_horizon: int = Field(default=365, ge=1, le=1100, examples=[365])
     """How many days it runs."""
-    elements: tuple[Code, ...] = Field(
+    elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """What it consists of."""
@@ -211,7 +211,7 @@ class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
 
     aftercare_plan_id: AftercarePlanId
     """The aftercare plan."""
-    elements: tuple[Code, ...] = Field(
+    elements: tuple[ElementCode, ...] = Field(
         min_length=1, max_length=50, examples=[["crisis-contacts", "support-meetings"]]
     )
     """What it consists of."""

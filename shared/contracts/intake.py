@@ -12,7 +12,7 @@ from .codes import (
     AsamEdition,
     AssessmentId,
     Clearance,
-    Code,
+    ConditionCode,
     ConsentId,
     CoOccurring,
     Count,
@@ -28,11 +28,13 @@ from .codes import (
     Level,
     LevelOfCare,
     LoopId,
+    NoticeVersion,
     PersonId,
     Population,
     ProgramCode,
     ReferralId,
     Role,
+    RuleCode,
     Sha256,
     StaffId,
     Timestamp,
@@ -378,7 +380,7 @@ class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
     """The consent it rests on, where it rests on one."""
-    notice_version: VersionCode
+    notice_version: NoticeVersion
     """The version of the redisclosure notice that went along."""
     disclosed_at: Timestamp
     """When."""
@@ -408,7 +410,7 @@ class EmergencyDisclosureMade(IntakeEvent, subject="person", consumers=("reporti
     """What was disclosed."""
     nature: EmergencyNature = Field(examples=["overdose"])
     """What the emergency was."""
-    notice_version: VersionCode
+    notice_version: NoticeVersion
     """The version of the redisclosure notice that went along."""
     disclosed_at: Timestamp
     """When."""
@@ -488,7 +490,7 @@ class EligibilityDetermined(IntakeEvent, consumers=("followup",)):
 
     eligible: bool = Field(examples=[True])
     """The decision."""
-    unmet: tuple[Code, ...] = Field(default=(), max_length=20, examples=[["stable-home"]])
+    unmet: tuple[ConditionCode, ...] = Field(default=(), max_length=20, examples=[["stable-home"]])
     """Eligibility rules that are not met."""
     override: OverrideReason | None = Field(default=None, examples=["clinical_judgement"])
     """Why the decision differs from the rules, where it does."""
@@ -594,7 +596,9 @@ class OrientationCompleted(IntakeEvent, consumers=("plans", "attendance")):
 
     completed_at: Timestamp
     """When."""
-    rules_accepted: tuple[Code, ...] = Field(max_length=50, examples=[["attendance", "screens"]])
+    rules_accepted: tuple[RuleCode, ...] = Field(
+        max_length=50, examples=[["attendance", "screens"]]
+    )
     """The program rules that were accepted."""
     part2_notice_at: Timestamp
     """When the confidentiality notice was given."""

@@ -12,17 +12,19 @@ from .codes import (
     AftercarePlanId,
     AnalyteCode,
     Clearance,
-    Code,
     ConsentId,
     Count,
+    CriterionCode,
     Day,
     Dimension,
     Drivers,
+    ElementCode,
     Escalation,
     EventId,
     FacilityId,
     GoalId,
     Level,
+    MetricCode,
     Modality,
     PlanId,
     PlansLoop,
@@ -157,7 +159,7 @@ class PlannedGoal(Value):
     """The goal."""
     dimension: Dimension = Field(examples=[{"edition": "4", "number": 4}])
     """The dimension it works on."""
-    metric: Code = Field(examples=["support-meetings"])
+    metric: MetricCode = Field(examples=["support-meetings"])
     """What is measured."""
     unit: GoalUnit = Field(examples=["per_week"])
     """The unit of the target."""
@@ -196,7 +198,7 @@ class ExpectedAnalyte(Value):
 class CriterionResult(Value):
     """One graduation criterion."""
 
-    code: Code = Field(examples=["goals-met"])
+    code: CriterionCode = Field(examples=["goals-met"])
     """The criterion."""
     met: bool = Field(examples=[True])
     """Whether it is met."""
@@ -490,7 +492,7 @@ class AftercarePlanDrafted(PlansEvent, consumers=("followup",)):
     """The aftercare plan."""
     version: int = Field(ge=1, le=1000, examples=[1])
     """The draft's version, from 1."""
-    elements: tuple[Code, ...] = Field(
+    elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """The elements that are settled so far."""

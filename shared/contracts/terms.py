@@ -11,8 +11,9 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from .codes import (
+    BehaviorCode,
     Cents,
-    Code,
+    CriterionCode,
     Milestone,
     PanelCode,
     Population,
@@ -53,7 +54,9 @@ BANDS: Final = (
 class IncentiveTerms(Value):
     """What is rewarded, with how much, and up to where. House rules; the cap is SAMHSA's of January 2025."""
 
-    behaviors: tuple[Code, ...] = Field(default=("screen",), max_length=5, examples=[["screen"]])
+    behaviors: tuple[BehaviorCode, ...] = Field(
+        default=("screen",), max_length=5, examples=[["screen"]]
+    )
     """What is rewarded and nothing else: `screen` as expected, `attendance`, or both."""
     base_cents: Cents = Field(default=250, examples=[250])
     """What the first is worth."""
@@ -114,7 +117,7 @@ class ProgramTerms(Value):
     """Meetings asked for per week, of any fellowship, a secular one included."""
     clean_days: Days = 30
     """Days without an unexpected positive before a step down or a graduation."""
-    graduation_criteria: tuple[Code, ...] = Field(
+    graduation_criteria: tuple[CriterionCode, ...] = Field(
         default=("goals-met", "relapse-prevention-plan", "supports-verified"), max_length=30
     )
     """What is looked at before someone graduates."""

@@ -13,7 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.attendance import Fellowship, Matrix
-from shared.contracts.codes import Code, Milestone, Modality, PanelCode, Population, TrackCode
+from shared.contracts.codes import (
+    Code,
+    CriterionCode,
+    ElementCode,
+    Milestone,
+    Modality,
+    PanelCode,
+    Population,
+    TrackCode,
+)
 from shared.contracts.event import OpenEnum
 from shared.contracts.terms import Days, ProgramTerms, Times
 
@@ -244,7 +253,7 @@ class Graduation(Part):
     """What is looked at before a step down or a graduation."""
 
     clean_days: Days = HOUSE.clean_days
-    criteria: tuple[Code, ...] = Field(default=HOUSE.graduation_criteria, max_length=30)
+    criteria: tuple[CriterionCode, ...] = Field(default=HOUSE.graduation_criteria, max_length=30)
 
 
 class AftercareCourse(Part):
@@ -252,7 +261,7 @@ class AftercareCourse(Part):
 
     days: Days = HOUSE.aftercare_days
     check_ins: tuple[Milestone, ...] = Field(default=HOUSE.check_ins, max_length=20)
-    elements: tuple[Code, ...] = Field(default=(), max_length=30)
+    elements: tuple[ElementCode, ...] = Field(default=(), max_length=30)
 
     @model_validator(mode="after")
     def _is_a_calendar(self) -> Self:

@@ -13,10 +13,12 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from shared.contracts.codes import (
     Code,
+    ConditionCode,
     FacilityId,
     LevelOfCare,
     Population,
     ProgramCode,
+    RuleCode,
     TopicCode,
     VersionCode,
 )
@@ -107,13 +109,13 @@ class ProgramProfile(Part):
     """Where people may live meanwhile; empty: anywhere."""
     referred_from: tuple[Code, ...] = Field(default=(), max_length=20)
     """From which kinds of care people usually step down; never a condition."""
-    eligibility: tuple[Code, ...] = Field(default=(), max_length=30)
+    eligibility: tuple[ConditionCode, ...] = Field(default=(), max_length=30)
     """What is asked of every applicant, each with its reason when unmet."""
     risks: tuple[Code, ...] = Field(default=(), max_length=30)
     """What is looked at and planned for, and never shuts anybody out."""
     reasons: tuple[Code, ...] = Field(default=(), max_length=30)
     """What speaks for this program rather than a more intensive one; never a condition."""
-    rules: tuple[Code, ...] = Field(default=(), max_length=50)
+    rules: tuple[RuleCode, ...] = Field(default=(), max_length=50)
     """What is accepted at orientation."""
     office_hours: OfficeHours | None = None
     tracks: tuple[Track, ...] = Field(default=(), max_length=20)

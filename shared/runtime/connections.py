@@ -119,14 +119,16 @@ def required(settings: BaseModel, name: str) -> str:
     return value
 
 
-def contents(settings: BaseModel, name: str) -> str:
-    """The contents of the file that a setting names, without the line's end."""
+def contents(settings: BaseModel, name: str, prefix: str = "") -> str:
+    """The contents of the file that a setting names, without the line's end. `prefix` is that of its variable."""
     try:
         text = Path(getattr(settings, name)).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise unusable(name, f"names no readable file ({type(error).__name__})") from error
+        raise unusable(
+            f"{prefix}{name}", f"names no readable file ({type(error).__name__})"
+        ) from error
     if not text:
-        raise unusable(name, "names an empty file")
+        raise unusable(f"{prefix}{name}", "names an empty file")
     return text
 
 

@@ -69,6 +69,8 @@ from shared.runtime.recovery.sweep import Sweeper
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Timers
+from shared.runtime.vault.settings import VaultSettings
+from shared.runtime.vault.vault import Vault, check_vault, open_vault
 from shared.runtime.wall_clock import WallClock
 from shared.services import PORTS
 
@@ -89,6 +91,10 @@ class Service:
     reactions: Reactions
     routers: Sequence[APIRouter]
     handoffs: HandoffRules = field(default_factory=HandoffRules)
+    registered: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Codes of the service's own tables that callers may use, by registry."""
+    identities: bool = False
+    """It keeps what people are known by, sealed with a key of each person's: its settings are `VaultSettings`."""
 
     @property
     def source(self) -> str:
@@ -108,7 +114,7 @@ class Runtime:
     ) -> None:
         self.service = service
         self.settings = settings
-        self.programs = programs or Programs.load(settings.programs_directory)
+        self.programs = programs or _programs(service, settings)
         self.clock: Clock = SteppedClock() if settings.clock == "stepped" else Clock()
         self.metrics = Metrics()
         self.store = MongoStore(
@@ -118,6 +124,7 @@ class Runtime:
             journaled=bool(settings.journal_key),
             options=mongo_options(settings),
         )
+        self._vault = _vault(service, settings)
         self._output = output
         self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
@@ -261,6 +268,8 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         await self.dead_letters.start()
+        if self._vault is not None:
+            await self._vault.start()
         settings = self.settings
         await startup_checks.check_access(settings)
         await refusals.check_service(
@@ -312,11 +321,20 @@ class Runtime:
         if self._journal is not None:
             await self._journal.stop()
         await self.store.close()
+        if self._vault is not None:
+            await self._vault.close()
         if self._tracing is not None:
             await asyncio.to_thread(self._tracing.close)
         log.info("service.stopped")
         if self._output is not None:  # the server ends the process by its signal at once
             await asyncio.to_thread(self._output.drain)
+
+    @property
+    def vault(self) -> Vault:
+        """The keys of people."""
+        if self._vault is None:
+            raise RuntimeError(f"{self.service.name} keeps nobody's identity")
+        return self._vault
 
     @property
     def busy(self) -> bool:
@@ -390,7 +408,9 @@ def create_app(
     client_options(settings)
     Names.of(settings)
     mongo_options(settings)
-    programs = Programs.load(settings.programs_directory)
+    if isinstance(settings, VaultSettings):
+        check_vault(settings)
+    programs = _programs(service, settings)
     tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager
@@ -426,6 +446,18 @@ def create_app(
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app
+
+
+def _programs(service: Service, settings: ServiceSettings) -> Programs:
+    return Programs.load(settings.programs_directory, settings.directory_file, service.registered)
+
+
+def _vault(service: Service, settings: ServiceSettings) -> Vault | None:
+    if not service.identities:
+        return None
+    if not isinstance(settings, VaultSettings):
+        raise TypeError(f"{service.name} keeps identities, and its settings name no key database")
+    return open_vault(settings)
 
 
 def _tracing(service: Service) -> Tracing:

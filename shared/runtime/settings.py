@@ -43,6 +43,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """The organisation that runs the service: its operators work on whole services, and on what is no facility's."""
     programs: str = ""
     """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
+    directory: str = ""
+    """A TOML file with the codes that the facility has registered, such as its partners; empty: the one that ships."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")
     """`stepped` lets a driver set the domain time through PUT /ops/clock. Never in production."""
     log_level: str = "info"
@@ -78,3 +80,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     def programs_directory(self) -> Path | None:
         """Where the facility's own profiles are; None: only those that ship are known."""
         return Path(self.programs) if self.programs else None
+
+    @property
+    def directory_file(self) -> Path | None:
+        """The facility's own directory; None: the one that ships."""
+        return Path(self.directory) if self.directory else None

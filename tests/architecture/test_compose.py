@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from services.intake.settings import IntakeSettings
 from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
 from shared.runtime.kafka.access import ADMINISTRATOR, BROKER
 from shared.runtime.settings import ServiceSettings
@@ -142,14 +143,25 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     assert found
     assert found.groups() == (database, variable, database)
     others = set(re.findall(r"\$\{(\w+_PASSWORD)", str(CONTAINERS[name])))
-    assert others == {variable, of_kafka}
+    keys = "KEYS_MONGO_PASSWORD"
+    assert others - ({keys} if name == "intake" else set()) == {variable, of_kafka}
     assert settings["KAFKA_USERNAME"] == name
     assert settings["KAFKA_PASSWORD"].startswith(f"${{{of_kafka}:?")
     assert settings["KAFKA_SECURITY"] == "sasl_ssl"
     assert settings["KAFKA_CA_FILE"] == settings["MONGO_CA_FILE"] == "/trusted/ca.pem"
     assert of_kafka in CONTAINERS["kafka-users"]["environment"]
-    assert variable in CONTAINERS["mongo-users"]["environment"]
+    assert {variable, keys} <= set(CONTAINERS["mongo-users"]["environment"])
     assert settings["CARE_JWKS"] == "/run/secrets/jwks"
+
+
+def test_the_keys_of_people_are_in_a_database_that_only_intake_reaches() -> None:
+    settings = IntakeSettings()
+    reaching = {name for name in SERVICES if "care_keys" in str(CONTAINERS[name])}
+    assert reaching == {"intake"}
+    uri = CONTAINERS["intake"]["environment"]["CARE_KEYS_URI"]
+    assert uri.startswith("mongodb://care_keys:${KEYS_MONGO_PASSWORD")
+    assert uri.endswith(f"@mongo/{settings.keys_database_name}?directConnection=true")
+    assert CONTAINERS["intake"]["environment"]["CARE_KEY_ENCRYPTION_KEY"] is None
 
 
 def test_compose_and_its_example_follow_from_the_list_of_services() -> None:
@@ -206,7 +218,9 @@ def test_a_service_keeps_nothing_and_reads_what_the_facility_says_of_itself(name
     assert settings["CARE_PROGRAMS"] == "/facility/programs"
     assert (ROOT / "deploy" / "compose" / "facility" / "programs").is_dir()
     # An empty value would be a path or a key that is none, so these are handed on only when somebody set them.
-    for variable in ("CARE_JOURNAL_KEY", "CARE_LEVEL_RULES", "CARE_LABORATORY"):
+    for variable in (
+        *("CARE_DIRECTORY", "CARE_JOURNAL_KEY", "CARE_LEVEL_RULES", "CARE_LABORATORY"),
+    ):
         assert settings.get(variable) is None
 
 
@@ -223,6 +237,7 @@ def test_an_image_takes_one_service_and_no_tests() -> None:
         "shared/contracts/*.py",
         "shared/programs/*.py",
         "shared/programs/profiles/*.toml",
+        "shared/programs/directory.toml",
         "shared/runtime",
         "services/__init__.py",
         "services/${SERVICE}",

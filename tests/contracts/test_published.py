@@ -27,6 +27,14 @@ ROOT = Path(shared.contracts.__file__).parents[2]
 EVENTS = sorted(CATALOGUE.values(), key=lambda event: event.TYPE)
 LISTENERS = {*SERVICES, "partners", "reporting"}
 
+OPAQUE = {
+    codes.UUID_PATTERN,
+    "^[0-9a-f]{64}$",
+    # Levels of care, whose letters and digits say nothing else.
+    r"^[0-4](\.[0-9])?(-WM)?$",
+    r"^[0-4](\.[0-9])?$",
+}
+"""Patterns that no word fits."""
 every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.TYPE)
 
 # The clinical names, docs/domain.md 6 (Event names), by publisher.
@@ -348,6 +356,17 @@ class TestPrivacy:
             if "pattern" in leaf:
                 assert re.fullmatch(r"\^.*\$", leaf["pattern"]), path
                 assert not re.search(leaf["pattern"], "Jane Q. Doe, born 1990"), path
+
+    def test_every_string_is_opaque_listed_or_registered(self, event: type[Event]) -> None:
+        """Whatever a caller chooses: an id, a code of a list, a digest, or a code that is registered beforehand."""
+        for path, leaf in leaves(publish.schema_of(event)):
+            if leaf["type"] != "string":
+                continue
+            listed = leaf.get("x-open-enum") or {"enum", "const"} & leaf.keys()
+            opaque = leaf.get("pattern") in OPAQUE
+            time = leaf.get("format") in {"date", "date-time"}
+            registered = leaf.get("x-registered") in codes.REGISTRIES
+            assert listed or opaque or time or registered, f"{event.TYPE}{path}"
 
     def test_operational_says_nothing_about_a_person(self, event: type[Event]) -> None:
         if event.SENSITIVITY == "operational":

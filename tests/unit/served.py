@@ -22,6 +22,7 @@ from shared.runtime.http.auth import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
+from shared.testing.fake_keys import MemoryKeyStore, memory_vault
 from shared.testing.fakes import (
     CarefulStore,
     Disk,
@@ -48,15 +49,19 @@ class Served:
             service.source, self.store, self.relay, self.metrics, service.handoffs
         )
         self.settings = settings_for(service.source)
-        self.programs = Programs.load()
+        self.programs = Programs.load(further=service.registered)
+        self.key_store = MemoryKeyStore()
+        self.vault = memory_vault(self.key_store)
         self._now = ticking(now)
         self._keys = 0
+        self.bodies: list[bytes] = []
+        """The bodies of all commands, as they were sent."""
         self._heard: dict[tuple[str, str], int] = {}
         self._actor = Actor(uid("actor"), FACILITY, "clinician")
         app = self.app = create_app(service, self.settings)
         app.state.runtime = self
         app.state.authenticator = self
-        self._client = AsyncClient(transport=ASGITransport(app), base_url="http://intake")
+        self.client = AsyncClient(transport=ASGITransport(app), base_url="http://intake")
 
     # --- what the application asks of its runtime ----------------------------------------------------
 
@@ -92,12 +97,13 @@ class Served:
         headers = {"Idempotency-Key": key or f"key {self._keys}"}
         if traceparent is not None:
             headers["traceparent"] = traceparent
-        answer = await self._client.request(method, path, json=body, headers=headers, **more)
+        answer = await self.client.request(method, path, json=body, headers=headers, **more)
+        self.bodies.append(answer.request.content)
         await self.quiet()
         return answer
 
     async def get(self, path: str, **more: Any) -> Response:
-        return await self._client.get(path, **more)
+        return await self.client.get(path, **more)
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, **more: Any) -> Response:
         return await self.send("POST", path, body or {}, **more)

@@ -31,6 +31,7 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
+from shared.testing.fake_keys import memory_vault
 from shared.testing.fakes import MemoryStore
 
 E = TypeVar("E", bound=Event)
@@ -110,6 +111,7 @@ class OneRecord:
         self.programs = Programs.load()
         self.reactor = self.clock = self.store = self
         self.settings = settings_for(history.source)
+        self.vault = memory_vault()
 
     def ensure_ready(self) -> None: ...
 

@@ -137,6 +137,12 @@ class Laboratory(Value):
         """What a panel tests; None for a panel that nobody has described."""
         return self.panels.get(panel) or PANELS.get(panel)
 
+    def registered(self) -> dict[str, frozenset[str]]:
+        """The codes that callers may use, by registry."""
+        panels = {**PANELS, **self.panels}
+        analytes = {*CUTOFFS_NG_ML, *self.cutoffs}.union(*panels.values())
+        return {"panels": frozenset(panels), "analytes": frozenset(analytes)}
+
     def cutoff_ng_ml(self, analyte: str, stage: ScreenStage) -> float | None:
         """From which concentration an analyte is found at a stage; None where there is no table for it."""
         own = self.cutoffs.get(analyte)

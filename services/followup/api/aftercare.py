@@ -15,7 +15,7 @@ from services.followup.episode import episode_state
 from services.followup.invariants import for_command
 from services.followup.loop_table import LOOPS
 from shared import calendar
-from shared.contracts.codes import Code, ConsentId, FollowupLoop, Timestamp
+from shared.contracts.codes import ConsentId, ElementCode, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -48,7 +48,7 @@ YEARS: Final = (1900, 2200)
 
 
 class AgreePlan(OfEpisode):
-    elements: Annotated[tuple[Code, ...], Field(min_length=1, max_length=50)]
+    elements: Annotated[tuple[ElementCode, ...], Field(min_length=1, max_length=50)]
     consent_ids: Annotated[tuple[ConsentId, ...], Field(max_length=50)] = ()
     channel: Channel = Channel.CALL
     first_appointment_at: Timestamp | None = None

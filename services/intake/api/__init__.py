@@ -3,6 +3,7 @@
 from services.intake.api import (
     consents,
     episodes,
+    erasure,
     mistakes,
     outbound_referrals,
     people,
@@ -14,6 +15,7 @@ ROUTERS = [
     episodes.router,
     consents.router,
     people.router,
+    erasure.router,
     mistakes.router,
     outbound_referrals.router,
     staff.router,

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff, Team
 from services.intake.api.log_pages import PageQuery, log_page
+from services.intake.api.sealed import key_for_command, seal_personnel
 from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
 from services.intake.person import consents, disclosures, identity, person_state
 from services.intake.person.identity import Name
@@ -21,9 +22,9 @@ from shared.contracts.codes import (
     Day,
     EpisodeId,
     FacilityId,
+    NoticeVersion,
     PersonId,
     Sha256,
-    VersionCode,
 )
 from shared.contracts.event import OpenEnum
 from shared.contracts.intake import (
@@ -81,7 +82,7 @@ class _Told(Body):
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
-    notice_version: VersionCode = disclosures.NOTICE_VERSION
+    notice_version: NoticeVersion = disclosures.NOTICE_VERSION
 
 
 class DiscloseInEmergency(_Told):
@@ -193,18 +194,20 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**given, personnel_id=personnel_id)
+    key = await key_for_command(call, body.person_id)
+    sealed = seal_personnel(key, body.person_id, personnel_id, body.personnel_name)
     # The name goes to the identity record alone, in a command of its own: a handoff would carry it.
     await call.execute(
         IDENTITY(body.person_id),
-        lambda state, cause: identity.name_personnel(
-            state, personnel_id, body.personnel_name, cause
-        ),
+        lambda state, cause: identity.name_personnel(state, personnel_id, sealed, cause),
+        digest=key.digest,
     )
     return await call.execute(
         PERSON(body.person_id),
         lambda state, cause: disclosures.emergency(state, new, cause),
         status=201,
         wait_for_handoffs=True,
+        digest=key.digest,
     )
 
 

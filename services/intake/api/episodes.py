@@ -28,6 +28,7 @@ from shared.contracts.codes import (
     PersonId,
     Population,
     ProgramCode,
+    RuleCode,
     TimeZoneName,
     Urgency,
 )
@@ -127,7 +128,7 @@ class Admit(OfEpisode):
 
 
 class CompleteOrientation(Body):
-    rules_accepted: Annotated[list[Code], Field(max_length=50)]
+    rules_accepted: Annotated[list[RuleCode], Field(max_length=50)]
     part2_notice_at: AwareDatetime
 
 

@@ -1,8 +1,12 @@
-"""Intake over HTTP: who a person is. Every access is written down before anything is shown."""
+"""Intake over HTTP: who a person is. Every access is written down before anything is shown.
+
+What a person is known by is sealed before a rule sees it, and opened for whoever may read it (`sealed.py`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Final, cast
 from uuid import uuid4
 
@@ -11,6 +15,12 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.intake.api.log_pages import PageQuery, log_page
+from services.intake.api.sealed import (
+    key_for_command,
+    open_identity,
+    open_personnel,
+    seal_identity,
+)
 from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, searches_of
 from services.intake.person import audit, identity
 from services.intake.person.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
@@ -27,12 +37,14 @@ from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
 from shared.runtime.core.record import CommandKey, Decide, Work
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
-from shared.runtime.http.paging import all_pages, states
 from shared.runtime.http.subjects import Subject, state_of
+from shared.runtime.vault.sealing import PersonKey
+from shared.runtime.vault.vault import Erased, key_missing
 
 router = APIRouter(tags=["identity"])
 
 MATCHES_MAX: Final = 50
+CANDIDATES_MAX: Final = 500
 PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
 Anyone = Annotated[Call, require_roles()]
 """Who may is decided by purpose and role together, in `identity.ALLOWED`."""
@@ -74,10 +86,17 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
         contacts=tuple(body.contacts),
         language=body.language,
     )
+    identity.check_birth_date(new, call.runtime.clock.now())
+    key = await key_for_command(call, person_id)
+    sealed = seal_identity(key, person_id, new)
+    # Before it is saved, so that whoever is stored is found; what the index finds is compared.
+    words = identity.index_words(new)
+    await call.runtime.vault.add_to_index(person_id, call.actor.facility_id, words)
     return await call.execute(
         IDENTITY(person_id),
-        lambda state, cause: identity.write(state, new, body.purpose, cause),
+        lambda state, cause: identity.write(state, new, sealed, body.purpose, cause),
         wait_for_handoffs=True,
+        digest=key.digest,
     )
 
 
@@ -90,12 +109,8 @@ async def read_identity(
     await call.record(PERSON(person_id))
     await _note(call, ACCESSES(person_id), purpose)
     record = await call.record(IDENTITY(person_id))
-    state = state_of(record, IdentityState)
-    if state.identity is None:
-        raise Unknown("identity")
-    answer = JSONResponse(identity_view(state.identity, state.personnel, purpose))
-    answer.headers["ETag"] = f'"{record.revision}"'
-    return answer
+    shown = await _shown(call, person_id, state_of(record, IdentityState), purpose)
+    return JSONResponse(shown, headers={"ETag": f'"{record.revision}"'})
 
 
 @router.get("/people/{person_id}/identity/accesses")
@@ -122,7 +137,10 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
             decision.state, (), (*decision.handoffs, *matches), {"person_ids": [*found]}
         )
 
-    return await call.execute(searches_of(call, call.actor.id), rule, wait_for_handoffs=True)
+    index = await call.runtime.vault.index(call.actor.facility_id)
+    return await call.execute(
+        searches_of(call, call.actor.id), rule, wait_for_handoffs=True, digest=index.digest
+    )
 
 
 @router.get("/staff/{staff_id}/searches")
@@ -139,12 +157,43 @@ def identity_view(
     """What is shown. The names of emergency personnel are shown for the review of what they were told."""
     safe = known.safe_channel
     view = {
+        "status": "known",
         **known.model_dump(mode="json"),
         "safe_channel": None if safe is None else safe.model_dump(mode="json"),
     }
     if purpose is AccessPurpose.PRIVACY_REVIEW:
         view["emergency_personnel"] = dict(personnel)
     return view
+
+
+def erased_view(erased_at: datetime) -> dict[str, Any]:
+    """What is shown of somebody whose identity was erased."""
+    return {"status": "erased", "erased_at": erased_at.isoformat()}
+
+
+async def _shown(
+    call: Call, person_id: str, state: IdentityState, purpose: AccessPurpose
+) -> dict[str, Any]:
+    """What is sealed, opened. Raises `Unavailable` or `SealBroken` when it can't be, though nobody was erased."""
+    if state.erased_at is not None:
+        return erased_view(state.erased_at)
+    key = (await call.runtime.vault.keys([person_id])).get(person_id)
+    if isinstance(
+        key, Erased
+    ):  # on a replica that is ahead, or in a store that is older than the erasure
+        return erased_view(key.at)
+    if state.sealed is None:
+        raise Unknown("identity")
+    if key is None:
+        raise key_missing()
+    known = open_identity(key, person_id, state.sealed)
+    personnel: dict[str, str] = {}
+    if purpose is AccessPurpose.PRIVACY_REVIEW:
+        personnel = {
+            personnel_id: open_personnel(key, person_id, personnel_id, sealed)
+            for personnel_id, sealed in state.personnel.items()
+        }
+    return identity_view(known, personnel, purpose)
 
 
 async def _note(call: Call, subject: Subject[AccessLog], purpose: AccessPurpose) -> None:
@@ -172,13 +221,23 @@ async def _note(call: Call, subject: Subject[AccessLog], purpose: AccessPurpose)
 
 
 async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
-    """The people of this facility who match. The store finds the day of birth, the rule compares the names."""
+    """The people of this facility who match. The blind index finds who may, the rule compares what is sealed."""
+    runtime, facility_id = call.runtime, call.actor.facility_id
+    words = identity.sought_words(sought)
+    subjects = {
+        IDENTITY(person_id).name: person_id
+        for person_id in await runtime.vault.find(facility_id, words, CANDIDATES_MAX)
+    }
+    if not subjects:
+        return ()
+    records = await runtime.store.load(subjects)
+    keys = await runtime.vault.keys(subjects.values())
     found: list[str] = []
-    day = identity.born_at(sought.born_on)
-    async for page in all_pages(call, identity.BORN_INDEX, since=day, until=day):
-        found += [
-            subject.partition("/")[2]
-            for subject, state in states(page, IdentityState)
-            if state.identity is not None and identity.matches(sought, state.identity)
-        ]
+    for subject, person_id in subjects.items():
+        record, key = records[subject], keys.get(person_id)
+        if record.is_new or record.facility_id != facility_id or not isinstance(key, PersonKey):
+            continue
+        sealed = state_of(record, IdentityState).sealed
+        if sealed is not None and identity.matches(sought, open_identity(key, person_id, sealed)):
+            found.append(person_id)
     return tuple(found[:MATCHES_MAX])

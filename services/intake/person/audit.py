@@ -28,6 +28,7 @@ class AccessPurpose(StrEnum):
     EMERGENCY = "emergency"
     CORRECTION = "correction"
     PRIVACY_REVIEW = "privacy_review"
+    ERASURE = "erasure"
 
 
 class AccessKind(StrEnum):
@@ -37,6 +38,7 @@ class AccessKind(StrEnum):
     WRITTEN = "written"
     MATCHED = "matched"
     SEARCHED = "searched"
+    ERASED = "erased"
 
 
 class Access(Value):

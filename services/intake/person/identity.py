@@ -1,8 +1,9 @@
 """Who a person is: name, birth date, how and where they may safely be reached. Pure: no clock, no ids, no I/O.
 
 A record of its own, which says nothing to anybody: no event, no handoff and no log line is made of it, and the person's
-other records know only the opaque id. Each access is in a log that the privacy officer reads. See
-docs/decisions/0007-identity.md.
+other records know only the opaque id. The record itself has everything sealed with a key of the person's, which is
+destroyed when the person is erased; rules see what is sealed and never open it. Each access is in a log that the
+privacy officer reads. See docs/decisions/0007-identity.md.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.intake.person.audit import Access, AccessKind, AccessMade, AccessPurpose
 from shared.contracts.codes import Value
 from shared.decision import Cause, Decision, Handoff, State
-from shared.errors import Forbidden, Invalid, Refused
+from shared.errors import Forbidden, IdentityErased, Invalid, Refused
 from shared.roles import StaffRole
 
-BORN_INDEX: Final = "born"
-"""Identities are found by the day of birth, which leads to few; the name decides among them."""
+IDENTITY_FIELD: Final = "identity"
+"""What a sealed identity is bound to, beside its record."""
 OLDEST_YEARS: Final = 130
 CONTACTS_MAX: Final = 10
 PERSONNEL_MAX: Final = 500
@@ -116,20 +117,19 @@ class Identity(Value):
 
 
 class IdentityState(State):
-    """One person's identity, and the names of medical personnel to whom they were disclosed in an emergency."""
+    """One person's identity, and the names of medical personnel to whom they were disclosed in an emergency: sealed."""
 
-    INDEXES: ClassVar[tuple[str, ...]] = (BORN_INDEX,)
-    identity: Identity | None = None
+    sealed: str | None = None
+    """An `Identity`, sealed with the person's key."""
     personnel: dict[str, str] = Field(default_factory=dict[str, str])
+    """Names by id, each sealed with the person's key."""
+    erased_at: AwareDatetime | None = None
+    """When the person was erased: from then on nothing is written any more."""
 
-    def index_entries(self) -> Mapping[str, datetime]:
-        """An identity is found by its day of birth."""
-        return {} if self.identity is None else {BORN_INDEX: born_at(self.identity.born_on)}
 
-
-def born_at(day: date) -> datetime:
-    """A day of birth as the instant that the store orders by."""
-    return datetime.combine(day, time(0, 0), UTC)
+def personnel_field(personnel_id: str) -> str:
+    """What the sealed name of somebody who was told is bound to, beside its record."""
+    return f"personnel.{personnel_id}"
 
 
 # --- who may see it, and why ----------------------------------------------------------------------------
@@ -150,6 +150,7 @@ ALLOWED: Final[Mapping[AccessPurpose, tuple[StaffRole, ...]]] = {
     AccessPurpose.EMERGENCY: ("intake_coordinator", *_CARE, *_LEAD),
     AccessPurpose.CORRECTION: (*_DESK, *_LEAD, "privacy_officer"),
     AccessPurpose.PRIVACY_REVIEW: ("privacy_officer",),
+    AccessPurpose.ERASURE: ("privacy_officer",),
 }
 """Which roles may look for which purpose: the minimum necessary, as a house rule. Operators never may."""
 WRITING: Final = (AccessPurpose.REGISTRATION, AccessPurpose.CONTACT, AccessPurpose.CORRECTION)
@@ -180,33 +181,69 @@ def access(kind: AccessKind, purpose: AccessPurpose, cause: Cause) -> Access:
 
 
 def write(
-    state: IdentityState, identity: Identity, purpose: AccessPurpose, cause: Cause
+    state: IdentityState, identity: Identity, sealed: str, purpose: AccessPurpose, cause: Cause
 ) -> Decision[IdentityState]:
-    """Write down who the person is, or correct it. The handoff records that it was written, never what."""
-    youngest = cause.now.date()
+    """Write down who the person is, or correct it: what is stored is `sealed`, which is `identity`.
+
+    The handoff records that it was written, never what. Raises `Refused` when the person was erased.
+    """
+    _standing(state)
+    check_birth_date(identity, cause.now)
+    made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))
+    return Decision(
+        state.replace(sealed=sealed), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
+    )
+
+
+def check_birth_date(identity: Identity, now: datetime) -> None:
+    """Raise `Invalid` for a day of birth that nobody living has."""
+    youngest = now.date()
     if not _years_before(youngest, OLDEST_YEARS) <= identity.born_on <= youngest:
         raise Invalid(
             "birth-date-implausible",
             "The birth date is in the future or more than a lifetime ago.",
             hint="Check the day of birth.",
         )
-    made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))
-    return Decision(
-        state.replace(identity=identity), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
-    )
 
 
 def name_personnel(
-    state: IdentityState, personnel_id: str, name: str, _cause: Cause
+    state: IdentityState, personnel_id: str, sealed: str, _cause: Cause
 ) -> Decision[IdentityState]:
     """Store the name of a recipient in an emergency (42 CFR 2.51 asks for it), so that it travels nowhere."""
+    _standing(state)
     if len(state.personnel) >= PERSONNEL_MAX and personnel_id not in state.personnel:
         raise Refused(
             "personnel-full",
             "More names than this record keeps.",
             hint="Ask the privacy officer to look at this person's emergency disclosures.",
         )
-    return Decision(state.replace(personnel={**state.personnel, personnel_id: name}))
+    return Decision(state.replace(personnel={**state.personnel, personnel_id: sealed}))
+
+
+def erase(
+    state: IdentityState, erased_at: datetime, last_copy_gone_on: date, cause: Cause
+) -> Decision[IdentityState]:
+    """Forget who the person is, for good; their key is destroyed already. Repeatable.
+
+    Nothing else of the person changes: states and events have ids, codes, numbers and times.
+    """
+    answer = {
+        "erased_at": erased_at.isoformat(),
+        "last_copy_gone_on": last_copy_gone_on.isoformat(),
+    }
+    if state.erased_at is not None:
+        return Decision(state, answer=answer)
+    made = AccessMade(access=access(AccessKind.ERASED, AccessPurpose.ERASURE, cause))
+    return Decision(
+        IdentityState(erased_at=erased_at),
+        handoffs=(Handoff(f"accesses/{cause.subject_id}", made),),
+        answer=answer,
+    )
+
+
+def _standing(state: IdentityState) -> None:
+    if state.erased_at is not None:
+        raise IdentityErased
 
 
 def _years_before(day: date, years: int) -> date:
@@ -245,3 +282,17 @@ def _is_trimming(letter: str) -> bool:
 def matches(sought: Sought, known: Identity) -> bool:
     """This may be the person who is looked for."""
     return known.born_on == sought.born_on and same_name(sought, known)
+
+
+def index_words(known: Identity) -> tuple[str, ...]:
+    """By which words a person is found in the blind index."""
+    return (*sought_words(known), f"year:{known.born_on.year}")
+
+
+def sought_words(sought: Identity | Sought) -> tuple[str, ...]:
+    """Which words who is looked for must have, so that `matches` can hold."""
+    return (
+        f"given:{_folded(sought.given_name)}",
+        f"family:{_folded(sought.family_name)}",
+        f"day:{sought.born_on.isoformat()}",
+    )

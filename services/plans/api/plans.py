@@ -26,7 +26,7 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
-from shared.contracts.codes import AnalyteCode, Code, Day, Dimension, Quantity
+from shared.contracts.codes import AnalyteCode, Code, Day, Dimension, MetricCode, Quantity
 from shared.contracts.plans import (
     AncillaryKind,
     CoOccurringCategory,
@@ -56,7 +56,7 @@ class NewGoal(Body):
     """SMART: whose, what, from where to where, by when, for which dimension, and set by whom."""
 
     dimension: Dimension
-    metric: Code
+    metric: MetricCode
     unit: GoalUnit
     baseline: Quantity
     target: Quantity

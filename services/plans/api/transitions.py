@@ -11,9 +11,9 @@ from services.plans import aftercare, episode_state, graduation, level_changes
 from services.plans.api.subjects import EPISODE, PERSON, SESSION
 from services.plans.level_changes import NewLevel, StepDownReason
 from shared.contracts.codes import (
-    Code,
     ConsentId,
     Dimension,
+    ElementCode,
     FacilityId,
     LevelOfCare,
     ReferralId,
@@ -56,8 +56,8 @@ class FirstContact(Body):
 
 
 class WriteAftercare(Body):
-    elements: Annotated[tuple[Code, ...], Field(max_length=30)]
-    not_needed: Annotated[tuple[Code, ...], Field(max_length=30)] = ()
+    elements: Annotated[tuple[ElementCode, ...], Field(max_length=30)]
+    not_needed: Annotated[tuple[ElementCode, ...], Field(max_length=30)] = ()
     first_appointment_at: Timestamp | None = None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
 from time import perf_counter
@@ -16,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.attributes import trace_or_none
@@ -28,8 +29,10 @@ from shared.errors import (
     Forbidden,
     Invalid,
     NotYetKnown,
+    Outdated,
     Unknown,
 )
+from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
@@ -45,6 +48,10 @@ DIGITS_MAX: Final = 18
 YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
 
+_REGISTERED: Final[ContextVar[Callable[[str, str], bool] | None]] = ContextVar(
+    "registered", default=None
+)
+"""Whether a code is registered, for the caller of the request that is being read; None: this is no request."""
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
 S = TypeVar("S", bound=State)
 
@@ -52,10 +59,26 @@ S = TypeVar("S", bound=State)
 class Body(BaseModel):
     """A command's body. What is not known is refused, so that a typing error changes nothing.
 
-    Code lists are open for readers of events but closed here: a caller writes. A time is one of our times.
+    Code lists are open for readers of events but closed here: a caller writes. A code that is registered beforehand is
+    looked up, so that nothing a caller makes up reaches the bus. A time is one of our times.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _codes_are_registered(cls, value: Any, info: ValidationInfo) -> Any:
+        is_registered = _REGISTERED.get()
+        if is_registered is not None:
+            annotation = field_types(cls)[info.field_name or ""]
+            for place, registry, code in registered_codes(annotation, value):
+                if not is_registered(registry, code):
+                    raise PydanticCustomError(
+                        "code_not_registered",
+                        "a code is not registered",
+                        {"place": place, "registry": registry},
+                    )
+        return value
 
     @field_validator("*", mode="after")
     @classmethod
@@ -115,6 +138,10 @@ class Call:
         """The replica that serves this request."""
         return self.request.app.state.runtime
 
+    def is_registered(self, registry: str, code: str) -> bool:
+        """Whether the caller's facility has registered this code, so that it may stand in an event."""
+        return self.runtime.programs.is_registered(self.actor.facility_id, registry, code)
+
     def is_of_service(self) -> bool:
         """Whether a service calls, and this route is one of its list."""
         route = route_of(self.request)
@@ -133,15 +160,20 @@ class Call:
         *,
         status: int = 200,
         wait_for_handoffs: bool = False,
+        digest: Callable[[bytes], str] | None = None,
     ) -> Response:
         """Decide a command on one record, save it, and answer.
 
-        `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem.
+        `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem. Of the
+        body a digest is remembered: `digest` gives one with a key, for a body that somebody could guess.
         """
         started = perf_counter()
         runtime = self.runtime
         runtime.ensure_ready()
-        key, body_hash = self._key(), await self._body_hash()
+        body = await self.request.body()
+        # The caller's key is stored nowhere, so that even who has the key of `digest` can't compare it with a guess.
+        salted = self.request.headers.get("idempotency-key", "").encode() + body
+        key, body_hash = self._key(), _sha256(body) if digest is None else digest(salted)
         work = Work(
             subject=subject.name,
             cause_id=self._cause_id(),
@@ -162,13 +194,27 @@ class Call:
         runtime.metrics.command_seconds.labels(route_of(self.request)).observe(
             perf_counter() - started
         )
-        body = {
+        answer = {
             **outcome.answer,
             "subject": subject.name,
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
-        return JSONResponse(body, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+        return JSONResponse(answer, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+
+    async def check_command(self, subject: Subject[S]) -> Record:
+        """Raise what `execute` on this record would raise before any rule runs, for what can't be taken back after it.
+
+        Returns the record as it is, which may be a new one.
+        """
+        self.runtime.ensure_ready()
+        key = self._key()
+        record = (await self.runtime.store.load([subject.name]))[subject.name]
+        if record.unusable is not None or not record.is_new:
+            self._checked(record)
+        if key not in record.commands and self._if_match() not in (None, record.revision):
+            raise Outdated
+        return record
 
     async def read(
         self, subject: Subject[S], reading: Callable[[S], Mapping[str, Any]]
@@ -255,9 +301,6 @@ class Call:
             self.request.headers.get("idempotency-key", ""),
         )
 
-    async def _body_hash(self) -> str:
-        return hashlib.sha256(await self.request.body()).hexdigest()
-
     def _traceparent(self) -> str | None:
         """The caller's trace, when it is one: nothing else may travel on with an event."""
         return trace_or_none(self.request.headers.get("traceparent"))
@@ -288,10 +331,15 @@ def require_roles(*roles: StaffRole) -> Any:
                 f"This needs one of the roles: {', '.join(sorted(allowed))}.",
                 hint="Ask a colleague with that role.",
             )
+        _REGISTERED.set(call.is_registered)  # before the body is validated, in the same task
         return call
 
     cast("Any", authenticated).roles = allowed  # for the OpenAPI document
     return Depends(authenticated)
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _fresh_enough(record: Record, wanted: str) -> None:

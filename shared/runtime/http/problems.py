@@ -79,7 +79,12 @@ def _said(body: Any, found: Mapping[str, Any]) -> dict[str, Any]:
     allowed: list[str] | None = context.get("allowed")
     if found["type"] in ("enum", "literal_error"):
         allowed = re.findall("'([^']*)'", context.get("expected", ""))
-    return {"at": at, "why": found["type"], **({"allowed": allowed} if allowed else {})}
+    said: dict[str, Any] = {"at": at, "why": found["type"]}
+    if allowed:
+        said["allowed"] = allowed
+    if "registry" in context:
+        said["registry"] = context["registry"]
+    return said
 
 
 def _body_of(request: Request) -> Any:

@@ -6,9 +6,10 @@ file. Which one holds is a question of the day, and only new admissions ask it: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
@@ -18,19 +19,31 @@ from shared.contracts.codes import CODE_PATTERN
 from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ANY_FACILITY, ProgramProfile
 from shared.programs.read import read_profile
+from shared.programs.registered import LOOKED_UP_BY_ROUTES, Directory, read_directory
 from shared.runtime.http.call import Call, require_roles
 
 router = APIRouter(tags=["programs"])
 Anyone = Annotated[Call, require_roles()]
 
 SHIPPED: Final = Path(__file__).parents[2] / "programs" / "profiles"
+SHIPPED_DIRECTORY: Final = SHIPPED.parent / "directory.toml"
 FILES_MAX: Final = 1_000
+NOTHING_FURTHER: Final[Mapping[str, frozenset[str]]] = MappingProxyType({})
 
 
 class Programs:
     """All versions of all programs."""
 
-    def __init__(self, profiles: Iterable[ProgramProfile] = ()) -> None:
+    def __init__(
+        self,
+        profiles: Iterable[ProgramProfile] = (),
+        directory: Directory | None = None,
+        further: Mapping[str, frozenset[str]] = NOTHING_FURTHER,
+    ) -> None:
+        """`further` has codes of a service's own tables, by registry."""
+        self._directory = directory or Directory()
+        self._further = further
+        self._codes: dict[str, Mapping[str, frozenset[str]]] = {}
         self._profiles: dict[tuple[str, str, str], ProgramProfile] = {}
         for profile in profiles:
             key = (profile.facility, profile.program, profile.version)
@@ -42,8 +55,13 @@ class Programs:
                 )
 
     @classmethod
-    def load(cls, directory: Path | None = None) -> Programs:
-        """The profiles that ship, and every `*.toml` of a directory.
+    def load(
+        cls,
+        directory: Path | None = None,
+        codes: Path | None = None,
+        further: Mapping[str, frozenset[str]] = NOTHING_FURTHER,
+    ) -> Programs:
+        """The profiles that ship, and every `*.toml` of a directory; and the codes that a file registers.
 
         Raises `ConfigurationError`: there is no such directory, a file is no profile, or two differ under one version.
         """
@@ -54,7 +72,8 @@ class Programs:
                     "programs-unreadable", "CARE_PROGRAMS is not a directory that can be read."
                 )
             files += sorted(directory.glob("*.toml"))[:FILES_MAX]
-        return cls(map(read_file, files))
+        registered = read_directory(_text_of(codes or SHIPPED_DIRECTORY), "The directory")
+        return cls(map(read_file, files), registered, further)
 
     def current(self, facility_id: str, program: str, on: date) -> ProgramProfile:
         """The version that holds on a day for new admissions: the facility's own before one for any, then the newest.
@@ -71,6 +90,19 @@ class Programs:
         programs = sorted({profile.program for profile in self._of(facility_id, on)})
         return [self.current(facility_id, program, on) for program in programs]
 
+    def is_registered(self, facility_id: str, registry: str, code: str) -> bool:
+        """Whether a facility has registered this code: in the directory, or in any version of one of its programs.
+
+        What is in no registry of ours its route looks up itself.
+        """
+        if registry in LOOKED_UP_BY_ROUTES:
+            return True
+        known = self._codes.get(facility_id)
+        if known is None:
+            own = (p for p in self._profiles.values() if p.facility in (facility_id, ANY_FACILITY))
+            known = self._codes[facility_id] = self._directory.codes(facility_id, own)
+        return code in known.get(registry, ()) or code in self._further.get(registry, ())
+
     @property
     def versions(self) -> list[ProgramProfile]:
         """All versions, old and coming ones too."""
@@ -86,13 +118,16 @@ class Programs:
 
 def read_file(path: Path) -> ProgramProfile:
     """The profile in a file. Raises `ProfileInvalid`, or `ConfigurationError` when it can't be read."""
+    return read_profile(_text_of(path), path.name)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             "profile-unreadable", f"{path.name} can't be read ({type(error).__name__})."
         ) from error
-    return read_profile(text, path.name)
 
 
 def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:

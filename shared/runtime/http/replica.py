@@ -11,6 +11,7 @@ from shared.runtime.core.record import Outcome, Work
 from shared.runtime.core.store import Store
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import ServiceSettings
+from shared.runtime.vault.vault import Vault
 
 
 class Named(Protocol):
@@ -43,6 +44,10 @@ class ProgramCatalogue(Protocol):
         """Every program of a facility, as it holds on a day."""
         ...
 
+    def is_registered(self, facility_id: str, registry: str, code: str) -> bool:
+        """Whether a facility has registered this code. What is in no registry of ours its route looks up itself."""
+        ...
+
 
 class Replica(Protocol):
     """One replica of one service, as commands and questions see it."""
@@ -61,6 +66,10 @@ class Replica(Protocol):
     def metrics(self) -> Metrics: ...
     @property
     def programs(self) -> ProgramCatalogue: ...
+    @property
+    def vault(self) -> Vault:
+        """The keys of people. Raises `RuntimeError` in a service that keeps nobody's identity."""
+        ...
 
     def ensure_ready(self) -> None:
         """Raises `Unavailable` when commands can't be taken now."""

@@ -414,7 +414,7 @@ async def test_fewer_than_the_minimum_meet_and_are_told_that_this_is_no_group(
 REFUSED_SESSIONS = [
     ({"minutes_planned": 90}, 422, "outside-program"),
     ({"minutes_planned": 240}, 422, "outside-program"),
-    ({"topic": "cooking"}, 422, "outside-program"),
+    ({"topic": "social-support"}, 422, "outside-program"),
     ({"roster": "too many"}, 409, "group-too-large"),
 ]
 
@@ -452,7 +452,7 @@ OUTSIDE: list[dict[str, Any]] = [
     {"sessions_per_week": 6},
     {"session_minutes": 90},
     {"session_minutes": 200},
-    {"topics": ["cooking"]},
+    {"topics": ["social-support"]},
 ]
 
 
@@ -476,7 +476,7 @@ async def test_groups_talk_about_what_their_program_has(clinic: Clinic) -> None:
 
 async def test_groups_are_listed_by_age_and_track_a_page_at_a_time(clinic: Clinic) -> None:
     opened: list[str] = []
-    for track in ("evening-adult", "day-adult", "evening-adult"):
+    for track in ("evening-adult", "day", "evening-adult"):
         opened.append(await clinic.group(track=track))
         await clinic.after(minutes=1)
     listed = (await clinic.get("/groups")).json()["groups"]
@@ -485,7 +485,7 @@ async def test_groups_are_listed_by_age_and_track_a_page_at_a_time(clinic: Clini
     assert [one["group_id"] for one in page["groups"]] == opened[:2]
     rest = await clinic.client.get("/groups", params={"limit": 2, "after": page["next"]})
     assert [one["group_id"] for one in rest.json()["groups"]] == opened[2:]
-    day = (await clinic.get("/groups?track=day-adult")).json()["groups"]
+    day = (await clinic.get("/groups?track=day")).json()["groups"]
     assert [one["group_id"] for one in day] == [opened[1]]
     clinic.acting_as("counselor", "another-iop")
     assert (await clinic.get("/groups")).json()["groups"] == []

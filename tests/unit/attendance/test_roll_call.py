@@ -411,8 +411,8 @@ async def test_a_week_shows_what_is_asked_booked_and_prescribed(clinic: Clinic) 
         ("community-step-down", "grief-and-loss", None),
         ("community-step-down", "social-support", "topic-not-offered"),
         ("matrix-family", "social-support", None),
-        ("evening-groups", "anything", None),
-        ("a-program-of-old", "anything", None),
+        ("evening-groups", "social-support", None),
+        ("a-program-of-old", "social-support", None),
     ],
 )
 async def test_a_session_alone_is_about_what_the_person_s_program_lists(

@@ -68,6 +68,7 @@ def test_these_are_the_commands() -> None:
         "topics disown",
         "topics migrate",
         "topics repair",
+        "erase",
         "events tail",
     }
 

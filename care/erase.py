@@ -1,0 +1,63 @@
+"""`care erase`: erase who a person is, for good."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from care.ops import Token, Url, local_token
+from care.show import Json, as_json, fail, failures, minutes
+from shared.services import PORTS
+
+
+def erase(
+    person_id: Annotated[str, typer.Argument(metavar="PERSON", help="The person's id.")],
+    why: Annotated[
+        str,
+        typer.Option(
+            "--why", help="A reason code for the audit, such as retention-over; no free text."
+        ),
+    ],
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", help="The person's id once more, in place of the question."),
+    ] = None,
+    facility: Annotated[
+        str, typer.Option(envvar="CARE_FACILITY", help="The facility, for the local token issuer.")
+    ] = "harbor-iop",
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Erase a person's name, birth date and contacts: destroy their key, so that nothing opens them again.
+
+    Needs the role privacy_officer. Episodes and disclosures stay, under an id that leads to nobody. There is no way
+    back; backups of the key database hold the key until the day that is printed.
+    """
+    from care.http import ask
+    from shared.contracts.attributes import legal
+
+    if not legal("id", person_id):
+        raise typer.BadParameter("a person's id is a UUID in lower case", param_hint="PERSON")
+    address = url or f"http://127.0.0.1:{PORTS['intake']}"
+    caller = token or local_token(facility, "privacy_officer")
+    path = f"/people/{person_id}/erasure"
+    with failures():
+        now = ask("intake", address, caller, "GET", path)
+        if confirm is None:
+            typer.echo(f"Person:             {person_id}", err=json)
+            typer.echo(f"Identity:           {now['status']}", err=json)
+            typer.echo(f"Open episodes:      {now['open_episodes']}", err=json)
+            typer.echo(f"Last copy gone on:  {now['last_copy_gone_on']}", err=json)
+            confirm = typer.prompt("Type the id again to erase the identity for good", err=json)
+        if confirm != person_id:
+            fail("The ids differ. Nothing was erased.")
+        body = {"confirm_person_id": confirm, "why": why}
+        done = ask("intake", address, caller, "POST", path, body=body, key=str(uuid4()))
+    if json:
+        as_json({name: done[name] for name in ("erased_at", "last_copy_gone_on")})
+        return
+    typer.echo(f"Erased at {minutes(done['erased_at'])} UTC: the key is destroyed.")
+    typer.echo(f"The last copy of the key is gone on {done['last_copy_gone_on']}.")

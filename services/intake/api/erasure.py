@@ -1,0 +1,94 @@
+"""Intake over HTTP: erasing who a person is, for good. The key of the person is destroyed, and nothing opens again.
+
+Only what names the person goes. Their episodes, consents and disclosures stay, under an id that leads to nobody.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from services.intake.api.episodes import settings_of
+from services.intake.api.subjects import IDENTITY, PERSON
+from services.intake.person import identity
+from services.intake.person.identity import IdentityState
+from services.intake.person.person_state import PersonState
+from shared.contracts.codes import PersonId
+from shared.errors import Invalid
+from shared.runtime.dead_letters.api import OperatedReplica
+from shared.runtime.dead_letters.audit import Audit, Who
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.subjects import state_of
+from shared.runtime.vault.vault import Erased
+
+router = APIRouter(tags=["identity"])
+
+Eraser = Annotated[Call, require_roles("privacy_officer")]
+
+
+class Erase(Body):
+    """Whom, once more, so that nobody is erased by a slip; and why, as a code."""
+
+    confirm_person_id: PersonId
+    why: Annotated[
+        str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code, not free text.")
+    ]
+
+
+@router.get("/people/{person_id}/erasure")
+async def read_erasure(call: Eraser, person_id: SubjectId) -> Response:
+    """Whether the person's identity is erased, and what an erasure would mean now. Shows nothing of the identity."""
+    person = state_of(await call.record(PERSON(person_id)), PersonState)
+    record = (await call.runtime.store.load([IDENTITY(person_id).name]))[IDENTITY(person_id).name]
+    erased_at = state_of(record, IdentityState).erased_at
+    key = (await call.runtime.vault.keys([person_id])).get(person_id)
+    if isinstance(key, Erased):
+        erased_at = key.at
+    gone_on = _last_copy_gone_on(call, erased_at or call.runtime.clock.now())
+    view: dict[str, Any] = {
+        "status": "known" if erased_at is None else "erased",
+        "erased_at": None if erased_at is None else erased_at.isoformat(),
+        "open_episodes": sum(person.episodes.values()),
+        "last_copy_gone_on": gone_on.isoformat(),
+    }
+    return JSONResponse(view)
+
+
+@router.post("/people/{person_id}/erasure")
+async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Response:
+    """Erase who the person is: name, birth date, contacts, and whom they were disclosed to by name. For good.
+
+    The key is destroyed first: from then on nobody reads what it sealed, whatever happens to the rest. Repeatable.
+    """
+    await call.record(PERSON(person_id))
+    if body.confirm_person_id != person_id:
+        raise Invalid(
+            "confirmation-differs",
+            "The confirmation names another person. Nothing was erased.",
+            hint="State the same id in the path and in confirm_person_id.",
+        )
+    subject, runtime = IDENTITY(person_id), call.runtime
+    await call.check_command(subject)
+    replica = cast("OperatedReplica", runtime)
+    audit = Audit(replica.dead_letters)
+    entry = await audit.begin(
+        "erase", Who(call.actor.id, body.why, call.actor.facility_id), {"subject": subject.name}
+    )
+    erased_at = await runtime.vault.erase(person_id, call.actor.facility_id, runtime.clock.now())
+    gone_on = _last_copy_gone_on(call, erased_at)
+    answer = await call.execute(
+        subject,
+        lambda state, cause: identity.erase(state, erased_at, gone_on, cause),
+        wait_for_handoffs=True,
+    )
+    await audit.end(entry, {"erased_at": erased_at, "last_copy_gone_on": gone_on.isoformat()})
+    return answer
+
+
+def _last_copy_gone_on(call: Call, erased_at: datetime) -> date:
+    """The day on which the last backup of the key database that may have the key is thrown away."""
+    return (erased_at + timedelta(days=settings_of(call).key_backup_days)).date()

@@ -1,0 +1,53 @@
+"""Intake over HTTP: what a person is known by, sealed and opened with the person's key.
+
+Rules, records and copies of them have what is sealed alone.
+"""
+
+from __future__ import annotations
+
+from services.intake.api.subjects import IDENTITY
+from services.intake.person.identity import (
+    IDENTITY_FIELD,
+    Identity,
+    IdentityState,
+    personnel_field,
+)
+from shared.runtime.http.call import Call
+from shared.runtime.http.subjects import state_of
+from shared.runtime.vault.sealing import PersonKey
+
+
+async def key_for_command(call: Call, person_id: str) -> PersonKey:
+    """The key with which a command on the person's identity seals; made here for the first command.
+
+    Raises what the command would be refused for before any rule runs, `IdentityErased`, and `Unavailable` where
+    something is sealed and its key is lost: another one would hide that.
+    """
+    record = await call.check_command(IDENTITY(person_id))
+    state = state_of(record, IdentityState)
+    return await call.runtime.vault.key_for_writing(
+        person_id,
+        call.actor.facility_id,
+        first=state.sealed is None and not state.personnel,
+    )
+
+
+def seal_identity(key: PersonKey, person_id: str, known: Identity) -> str:
+    """An identity as it is stored."""
+    return key.seal(IDENTITY(person_id).name, IDENTITY_FIELD, known.model_dump_json().encode())
+
+
+def open_identity(key: PersonKey, person_id: str, sealed: str) -> Identity:
+    """A stored identity. Raises `SealBroken`."""
+    plain = key.open(IDENTITY(person_id).name, IDENTITY_FIELD, sealed)
+    return Identity.model_validate_json(plain)
+
+
+def seal_personnel(key: PersonKey, person_id: str, personnel_id: str, name: str) -> str:
+    """The name of somebody who was told, as it is stored."""
+    return key.seal(IDENTITY(person_id).name, personnel_field(personnel_id), name.encode())
+
+
+def open_personnel(key: PersonKey, person_id: str, personnel_id: str, sealed: str) -> str:
+    """A stored name of somebody who was told. Raises `SealBroken`."""
+    return key.open(IDENTITY(person_id).name, personnel_field(personnel_id), sealed).decode()

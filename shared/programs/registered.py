@@ -1,0 +1,145 @@
+"""Which fields hold a code that is registered beforehand, and what a facility has registered. Pure."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from types import UnionType
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
+
+from pydantic import Field, ValidationError
+
+from shared.contracts.codes import (
+    AnalyteCode,
+    ElementCode,
+    FacilityId,
+    MetricCode,
+    NoticeVersion,
+    PanelCode,
+    RegisteredIn,
+    RuleCode,
+    TopicCode,
+    TrackCode,
+)
+from shared.errors import ConfigurationError
+from shared.programs.parts import HOUSE, Part
+from shared.programs.profile import ProgramProfile
+
+LOOKED_UP_BY_ROUTES: Final = frozenset({"programs", "time-zones"})
+"""What every route that takes such a code looks up itself: an unknown program is 404, and a zone is the library's."""
+
+
+class Registered(Part):
+    """Codes by their registry, beside those of the programs. What is not known is refused."""
+
+    partners: tuple[FacilityId, ...] = Field(default=(), max_length=5_000)
+    """Places that people come from or are referred to, and classes of recipients that a consent may name."""
+    notices: tuple[NoticeVersion, ...] = Field(default=(), max_length=100)
+    """Versions of the redisclosure notice (42 CFR 2.32)."""
+    metrics: tuple[MetricCode, ...] = Field(default=(), max_length=500)
+    """What a goal may measure."""
+    rules: tuple[RuleCode, ...] = Field(default=(), max_length=500)
+    topics: tuple[TopicCode, ...] = Field(default=(), max_length=500)
+    tracks: tuple[TrackCode, ...] = Field(default=(), max_length=500)
+    elements: tuple[ElementCode, ...] = Field(default=(), max_length=500)
+    """What an aftercare plan may consist of."""
+    panels: tuple[PanelCode, ...] = Field(default=(), max_length=500)
+    analytes: tuple[AnalyteCode, ...] = Field(default=(), max_length=500)
+
+
+class Directory(Registered):
+    """What every facility of a deployment has registered, and what each has for itself."""
+
+    facilities: dict[FacilityId, Registered] = Field(default_factory=dict[str, Registered])
+
+    def codes(
+        self, facility_id: str, programs: Iterable[ProgramProfile]
+    ) -> dict[str, frozenset[str]]:
+        """All codes that a facility may use, by registry. Its own id is one of its partners'."""
+        own = self.facilities.get(facility_id, Registered())
+        found: dict[str, set[str]] = {
+            name: {*getattr(self, name), *getattr(own, name)} for name in Registered.model_fields
+        }
+        found["partners"].add(facility_id)
+        found["criteria"] = {*HOUSE.graduation_criteria}
+        for program in programs:
+            found["rules"].update(program.rules)
+            found["topics"].update(program.topics)
+            found["tracks"].update(track.code for track in program.tracks)
+            found["elements"].update(program.aftercare.elements)
+            found["panels"].update(program.screens.panels)
+            found["criteria"].update(program.graduation.criteria)
+        return {name: frozenset(codes) for name, codes in found.items()}
+
+
+def read_directory(text: str, name: str) -> Directory:
+    """The directory that a TOML text describes.
+
+    Raises `ConfigurationError`, which names the first place that is wrong, and not what stands there.
+    """
+    try:
+        return Directory.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError("directory-invalid", f"{name} is not TOML.") from error
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigurationError(
+            "directory-invalid",
+            f"{name}: {place} is not a list of codes that the directory has.",
+            hint="See docs/programs.md, the directory.",
+        ) from None
+
+
+# --- which fields hold such codes ----------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1_024)
+def field_types(model: type[Any]) -> Mapping[str, Any]:
+    """The types of a model's fields, with what is noted about them."""
+    return get_type_hints(model, include_extras=True)
+
+
+def registered_codes(
+    annotation: Any, value: Any, place: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Every registered code in a value of this type, however deep it lies: its place, its registry and the code."""
+    if not _may_have(annotation):
+        return
+    if isinstance(value, str) and get_origin(annotation) is Annotated:
+        for note in get_args(annotation)[1:]:
+            if isinstance(note, RegisteredIn):
+                yield place, note.registry, value
+    for inner, part, name in _parts(annotation, value):
+        yield from registered_codes(inner, part, f"{place}{name}")
+
+
+def _parts(annotation: Any, value: Any) -> Iterator[tuple[Any, Any, str]]:
+    """What a value of this type consists of, each with its own type and what its place adds."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        yield arguments[0], value, ""
+    elif origin in (Union, UnionType):
+        yield from ((one, value, "") for one in arguments)
+    elif isinstance(value, dict) and origin is dict:
+        for key, inner in cast("dict[Any, Any]", value).items():
+            yield from ((arguments[0], key, ".*"), (arguments[1], inner, ".*"))
+    elif isinstance(value, (list, tuple, set, frozenset)) and arguments:
+        for number, one in enumerate(cast("Iterable[Any]", value)):
+            yield arguments[0], one, f".{number}"
+    elif isinstance(annotation, type) and isinstance(value, annotation):
+        for name, inner in field_types(annotation).items():
+            yield inner, getattr(cast("Any", value), name, None), f".{name}"
+
+
+@lru_cache(maxsize=4_096)
+def _may_have(annotation: Any) -> bool:
+    """Whether a value of this type can hold a registered code: most can't, and are not searched."""
+    if get_origin(annotation) is Annotated:
+        notes = get_args(annotation)
+        return any(isinstance(n, RegisteredIn) for n in notes[1:]) or _may_have(notes[0])
+    if get_args(annotation):
+        return any(_may_have(one) for one in get_args(annotation))
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        return any(_may_have(one) for one in field_types(annotation).values())
+    return False
