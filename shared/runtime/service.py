@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from faststream.kafka import KafkaBroker
@@ -29,6 +26,7 @@ from shared.runtime.core.record import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
+from shared.runtime.core.store_reach import check_store_reachable
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
@@ -42,18 +40,19 @@ from shared.runtime.http.ops import WatchedReplica
 from shared.runtime.http.ops import router as ops_router
 from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
-from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import identity, startup_checks
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topic_watch import TopicWatch
 from shared.runtime.kafka.topics import check_settings, ensure_topics
 from shared.runtime.log_output import Output
-from shared.runtime.logs import configure, log, where
+from shared.runtime.logs import log, said, where
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence
+from shared.runtime.readiness import say_readiness
 from shared.runtime.recovery.journal import (
     KafkaJournal,
     Keyring,
@@ -65,13 +64,9 @@ from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.timers import Sweeper, Timers
 from shared.runtime.wall_clock import WallClock
-from shared.services import PORTS
 
 if TYPE_CHECKING:
     from shared.runtime.tracing import Tracing
-
-COLLECT_AFTER_OBJECTS: Final = 50_000
-"""How many new objects start a garbage collection of the youngest generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +112,7 @@ class Runtime:
         self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
-        self._keyring = (
-            Keyring(service.name, settings.journal_key, settings.journal_key_before)
-            if settings.journal_key
-            else None
-        )
+        self._keyring = keyring_of(service, settings)
         self._journal = (
             KafkaJournal(settings, service.name, self._keyring)
             if self._keyring is not None
@@ -182,6 +173,8 @@ class Runtime:
         self._failing: set[str] = set()
         self._stopping = False
         self.refusal: ConfigurationError | None = None
+        self._waits_for: Unavailable | None = None
+        """What keeps the start waiting."""
 
     def _make_broker(self) -> KafkaBroker:
         metrics = KafkaPrometheusMiddleware(
@@ -201,6 +194,9 @@ class Runtime:
     async def start(self) -> None:
         """Start in the background, so that health checks get an answer from the first moment."""
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
+        self._tasks.append(
+            asyncio.create_task(say_readiness(self.not_ready, self._started), name="readiness")
+        )
 
     async def _run(self) -> None:
         backoff = Backoff()
@@ -209,19 +205,18 @@ class Runtime:
                 await self._connect()
                 break
             except Unavailable as error:
-                cause = type(error.__cause__).__name__
-                log.warning("start.waiting", error_code=error.code, exception=cause)
+                self._say_waiting(error)
                 await backoff.pause()
             except TopicSettingsDiffer as error:
                 if self.refusal is None:
-                    log.critical("start.refused", error_code=error.code)
+                    log.critical("start.refused", **said(error))
                 self.refusal = error  # until an operator has repaired the topics
                 await backoff.pause()
             except ConfigurationError as error:
                 self.refusal = error
-                log.critical("start.refused", error_code=error.code, setting=error.setting or None)
+                log.critical("start.refused", **said(error))
                 return
-        self.refusal = None
+        self.refusal = self._waits_for = None
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
             for name, run in (
@@ -234,6 +229,12 @@ class Runtime:
         await self._sweeper.recover_at_start()
         self._started.set()
         log.info("service.started")
+
+    def _say_waiting(self, error: Unavailable) -> None:
+        """Say what the start waits for: once, until it waits for something else."""
+        before, self._waits_for = self._waits_for, error
+        if before is None or (before.code, before.detail) != (error.code, error.detail):
+            log.warning("start.waiting", **said(error))
 
     async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Restart a background task after a bug: log the error, and report not ready until it runs again."""
@@ -250,10 +251,13 @@ class Runtime:
                 self._failing.discard(name)
 
     async def _connect(self) -> None:
+        settings = self.settings
+        await check_store_reachable(settings)
         await self.store.start()
         await self.dead_letters.start()
-        settings = self.settings
-        await startup_checks.check_access(settings)
+        log.info("store.connected")
+        await check_broker_reachable(settings)
+        log.info("broker.connected")
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
         foreign = await startup_checks.check(
             settings, self._topics, self.store, settings.kafka_replication
@@ -278,7 +282,7 @@ class Runtime:
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""
         self.refusal = error
-        log.critical("run.refused", error_code=error.code)
+        log.critical("run.refused", **said(error))
         self.relay.pause()
         self.consumer.halt(error.code)
 
@@ -330,6 +334,8 @@ class Runtime:
             reasons.append(self.refusal.code)
         elif not self._started.is_set():
             reasons.append("starting")
+            if self._waits_for is not None:
+                reasons.append(self._waits_for.code)
         if self._stopping:
             reasons.append("stopping")
         reasons += [f"{name}-failing" for name in sorted(self._failing)]
@@ -361,6 +367,13 @@ class Runtime:
         return found
 
 
+def keyring_of(service: Service, settings: ServiceSettings) -> Keyring | None:
+    """The keys of the journal; None without one. Raises `ConfigurationError` for a key that can't be used."""
+    if not settings.journal_key:
+        return None
+    return Keyring(service.name, settings.journal_key, settings.journal_key_before)
+
+
 def create_app(
     service: Service, settings: ServiceSettings, output: Output | None = None
 ) -> FastAPI:
@@ -368,9 +381,10 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    # Both refuse settings that can't be used, before anything starts.
+    # All of them refuse settings that can't be used, before anything starts.
     client_options(settings)
     mongo_options(settings)
+    keyring_of(service, settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
 
@@ -414,6 +428,7 @@ def _tracing(service: Service) -> Tracing:
             "tracing-not-installed",
             "CARE_OTEL is set, but the OpenTelemetry SDK is not installed.",
             hint="Install the extra `throughcare[otel]`, or unset CARE_OTEL.",
+            setting="CARE_OTEL",
         ) from error
     return Tracing(otlp_provider(service.name))
 
@@ -428,34 +443,3 @@ class ServedReplica(WatchedReplica, OperatedReplica, Protocol):
 def _serve(app: FastAPI, runtime: ServedReplica) -> None:
     """Let the routes find the replica."""
     app.state.runtime = runtime
-
-
-def run(service: Service, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    output = configure(service.name, settings.log_level)
-    try:
-        app = create_app(service, settings, output)
-    except ConfigurationError as error:
-        log.critical("start.refused", error_code=error.code, setting=error.setting or None)
-        sys.exit(2)
-    _relax_garbage_collection()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port or PORTS[service.name],
-        **server_options(settings.connections_max),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
-    )
-
-
-def _relax_garbage_collection() -> None:
-    """Have the garbage collector examine new objects only, and less often.
-
-    Imported modules stay for good, and a batch consists of thousands of short-lived objects without cycles. With the
-    default thresholds, the search for cycles takes a fifth of the processor time (docs/performance.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 50)

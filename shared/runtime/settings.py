@@ -42,7 +42,7 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")
     """`stepped` lets a driver set the domain time through PUT /ops/clock. Never in production."""
-    log_level: str = "info"
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The most records that one batch takes from Kafka."""
     session_timeout_ms: int = Field(default=10_000, ge=6_000)

@@ -22,7 +22,7 @@ from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.retry import Backoff
 from shared.runtime.wall_clock import WallClock
 
@@ -76,7 +76,8 @@ class Timers:
                 caught_up = await self._round()
             except (Unavailable, KafkaError) as error:
                 self.healthy = False
-                log.warning("timers.waiting", exception=type(error).__name__)
+                cause = said(error) if isinstance(error, Unavailable) else {}
+                log.warning("timers.waiting", **({"exception": type(error).__name__} | cause))
                 await backoff.pause()
             else:
                 self.healthy = True
@@ -142,7 +143,7 @@ class Sweeper:
                 before = datetime.now(UTC) - timedelta(seconds=self._after_seconds)
                 await self._reactor.sweep(before, self._consumer.buckets)
             except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
+                log.warning("sweep.waiting", **said(error))
 
     async def recover_at_start(self) -> None:
         """Resume everything that waits, of any partition: most likely this replica's last process left it.
@@ -154,7 +155,7 @@ class Sweeper:
             try:
                 found = await self._reactor.sweep(None, range(PARTITIONS))
             except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
+                log.warning("sweep.waiting", **said(error))
                 return
             if not found:
                 return

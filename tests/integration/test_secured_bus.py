@@ -37,7 +37,7 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.access import Rule, grant, subscriber_rules
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import KafkaPublisher
-from shared.runtime.kafka.startup_checks import check_access
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.journal import journal_topic
 from shared.services import SERVICES
@@ -253,6 +253,10 @@ async def test_kafkas_own_tools_are_held_to_the_same_rules(ready: Backend, tmp_p
         ({"kafka_username": "nobody"}, "broker-access-denied"),
         ({"kafka_password_file": "wrong"}, "broker-access-denied"),
         ({"kafka_ca_file": "foreign/ca.pem"}, "broker-certificate-untrusted"),
+        (
+            {"kafka_security": "plaintext", "kafka_username": "", "kafka_ca_file": ""},
+            "broker-tls-differs",
+        ),
     ],
 )
 async def test_why_a_client_is_not_let_in_is_said_plainly(
@@ -261,9 +265,9 @@ async def test_why_a_client_is_not_let_in_is_said_plainly(
     (tmp_path / "wrong").write_text("another password")
     Authority(tmp_path / "foreign")
     files = {k: str(tmp_path / v) if k.endswith("_file") else v for k, v in changed.items()}
-    await check_access(ready.kafka_of("plans"))
+    await check_broker_reachable(ready.kafka_of("plans"))
     with pytest.raises(Unavailable) as refused:
-        await check_access(ready.kafka_of("plans").model_copy(update=files))
+        await check_broker_reachable(ready.kafka_of("plans").model_copy(update=files))
     assert refused.value.code == code
     assert refused.value.hint
 

@@ -39,6 +39,7 @@ class Programs:
                     "profile-version-taken",
                     f"{profile.program} {profile.version} is described twice, and differently.",
                     hint="Give what has changed a version and an effective day of its own.",
+                    setting="CARE_PROGRAMS",
                 )
 
     @classmethod
@@ -51,7 +52,10 @@ class Programs:
         if directory is not None:
             if not directory.is_dir():
                 raise ConfigurationError(
-                    "programs-unreadable", "CARE_PROGRAMS is not a directory that can be read."
+                    "programs-unreadable",
+                    "CARE_PROGRAMS is not a directory that can be read.",
+                    hint="Correct the path, or the permissions of the directory.",
+                    setting="CARE_PROGRAMS",
                 )
             files += sorted(directory.glob("*.toml"))[:FILES_MAX]
         return cls(map(read_file, files))
@@ -90,7 +94,10 @@ def read_file(path: Path) -> ProgramProfile:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            "profile-unreadable", f"{path.name} can't be read ({type(error).__name__})."
+            "profile-unreadable",
+            f"{path.name} can't be read ({type(error).__name__}).",
+            hint="Correct the file's permissions or its encoding (UTF-8).",
+            setting="CARE_PROGRAMS",
         ) from error
     return read_profile(text, path.name)
 

@@ -51,7 +51,7 @@ from shared.runtime.kafka.positions import (
 )
 from shared.runtime.kafka.reading import Message, Reader
 from shared.runtime.kafka.sequence_gaps import SequenceGaps
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
@@ -174,7 +174,9 @@ class Consumer(ConsumerRebalanceListener):
             except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, fetch it again
                 self.healthy = False
                 code = error.code if isinstance(error, CareError) else "unexpected"
-                log.warning("batch.waiting", error_code=code, exception=type(error).__name__)
+                cause = said(error) if isinstance(error, Unavailable) else {}
+                entry = {"error_code": code, "exception": type(error).__name__} | cause
+                log.warning("batch.waiting", **entry)
                 self._rewind(first)
             else:
                 self.healthy = True
