@@ -142,7 +142,7 @@ async def test_why_it_cant_be_reached_is_said_plainly(
     Authority(tmp_path / "foreign")
     given = {
         "mongo_ca_file": str(files / "own" / "ca.pem"),
-        "mongo_certificate_file": str(files / "own" / "client.pem"),
+        "mongo_certificate_file": str(files / "own/client-with-key.pem"),
     }
     given |= {name: str(tmp_path / value) if value else "" for name, value in changed.items()}
     connection = MongoConnection(mongo_uri=f"mongodb://127.0.0.1:{port}", **given)
