@@ -60,9 +60,10 @@ from shared.runtime.recovery.journal import (
     forget_journal,
     journal_topic,
 )
+from shared.runtime.recovery.sweep import Sweeper
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.timers import Timers
 from shared.runtime.wall_clock import WallClock
 
 if TYPE_CHECKING:

@@ -327,18 +327,18 @@ class MongoStore:
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        held: Document = {"bucket": {"$in": list(buckets)}}
+        held = _held(buckets)
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
             held["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
-        for name in ("waiting", "handing"):
-            wanted = held | _waits(name, before)
+        for waits in _waiting(before):
+            wanted = waits | held
 
             async def find(more: Document, wanted: Document = wanted) -> list[Document]:
                 return await self._records.find(wanted | more).limit(limit).to_list()
 
             found |= {document["_id"]: document for document in await self._not_newer(find)}
-        return readable(found.values(), self._kinds, self.set_aside)
+        return readable(list(found.values())[:limit], self._kinds, self.set_aside)
 
     async def _not_newer(
         self, find: Callable[[Document], Awaitable[list[Document]]]
@@ -359,9 +359,7 @@ class MongoStore:
         return found["localTime"]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
-        if len(buckets) < PARTITIONS:
-            wanted["bucket"] = {"$in": list(buckets)}
+        wanted: Document = {"due": {"$lte": in_microseconds(now)}} | _held(buckets)
 
         async def find(more: Document) -> list[Document]:
             cursor = self._records.find(wanted | more, {"schema": 1})
@@ -423,10 +421,15 @@ class MongoStore:
         return self.database[name]
 
 
-def _waits(name: str, before: datetime | None) -> Document:
-    if before is None:
-        return {name: {"$gt": EPOCH}}
-    return {"$or": [{name: {"$lt": before}}, {name: {"$gt": before + YOUNG}}]}
+def _held(buckets: Sequence[int]) -> Document:
+    """The records of these buckets. All of them need no condition: an index alone answers."""
+    return {"bucket": {"$in": list(buckets)}} if len(buckets) < PARTITIONS else {}
+
+
+def _waiting(before: datetime | None) -> list[Document]:
+    """The questions that find what waits: each is one range of one index, which `$or` is not."""
+    ranges = [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
+    return [{name: bounds} for name in ("waiting", "handing") for bounds in ranges]
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
