@@ -22,6 +22,8 @@ async def say_readiness(not_ready: Callable[[], list[str]], started: asyncio.Eve
     was_ready = False
     while True:
         reasons = not_ready()
+        if "stopping" in reasons:
+            return
         if reasons != before:
             if not reasons:
                 log.info("service.ready")

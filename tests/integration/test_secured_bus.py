@@ -253,10 +253,6 @@ async def test_kafkas_own_tools_are_held_to_the_same_rules(ready: Backend, tmp_p
         ({"kafka_username": "nobody"}, "broker-access-denied"),
         ({"kafka_password_file": "wrong"}, "broker-access-denied"),
         ({"kafka_ca_file": "foreign/ca.pem"}, "broker-certificate-untrusted"),
-        (
-            {"kafka_security": "plaintext", "kafka_username": "", "kafka_ca_file": ""},
-            "broker-tls-differs",
-        ),
     ],
 )
 async def test_why_a_client_is_not_let_in_is_said_plainly(
@@ -270,6 +266,12 @@ async def test_why_a_client_is_not_let_in_is_said_plainly(
         await check_broker_reachable(ready.kafka_of("plans").model_copy(update=files))
     assert refused.value.code == code
     assert refused.value.hint
+
+
+async def test_a_client_without_tls_is_told_that_it_needs_it(ready: Backend) -> None:
+    with pytest.raises(Unavailable, match="wants TLS") as refused:
+        await check_broker_reachable(KafkaConnection(kafka_bootstrap=ready.kafka_bootstrap))
+    assert refused.value.code == "broker-tls-differs"
 
 
 async def test_a_service_with_a_wrong_password_says_so_in_its_log(

@@ -21,6 +21,15 @@ from shared.runtime.network import (
 
 OP_MSG: Final = 2013
 HEADER_BYTES: Final = 16
+TLS_TROUBLE: Final = {
+    (False, True): ("wants TLS, and the settings have none", "Set MONGO_CA_FILE."),
+    (True, False): ("does not speak TLS", "Unset MONGO_CA_FILE, or correct MONGO_URI."),
+    (True, True): (
+        "breaks TLS off",
+        "It may want a client's certificate: set MONGO_CERTIFICATE_FILE.",
+    ),
+}
+"""By whether we use TLS and whether it does: what is wrong when it does not answer, and what to do."""
 
 
 async def check_store_reachable(settings: MongoConnection) -> None:
@@ -75,15 +84,11 @@ async def _check(host: str, port: int, context: ssl.SSLContext | None, *, ask: b
         raise Unavailable(
             "store-tls-differs",
             f"{where} refuses TLS ({tls_reason(error)}).",
-            hint="Unset MONGO_CA_FILE if it does not use TLS, or set MONGO_CERTIFICATE_FILE if it wants one.",
+            hint="Set MONGO_CERTIFICATE_FILE if it wants one, or correct MONGO_URI.",
         ) from error
-    if (context is None) == await speaks_tls(host, port):
-        wants, hint = (
-            ("wants TLS, and the settings have none", "Set MONGO_CA_FILE.")
-            if context is None
-            else ("does not speak TLS", "Unset MONGO_CA_FILE, or correct MONGO_URI.")
-        )
-        raise Unavailable("store-tls-differs", f"{where} {wants}.", hint=hint)
+    trouble = TLS_TROUBLE.get((context is not None, await speaks_tls(host, port)))
+    if trouble is not None:
+        raise Unavailable("store-tls-differs", f"{where} {trouble[0]}.", hint=trouble[1])
     raise Unavailable(
         "store-unavailable",
         f"{where} accepts connections, but does not answer as MongoDB does.",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka.conn import collect_hosts, create_conn
@@ -13,7 +15,12 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import NOT_ALLOWED, unavailable
 from shared.runtime.kafka.topic_ids import MetadataRequest
-from shared.runtime.network import connection_fault, speaks_tls, tls_reason
+from shared.runtime.network import (
+    CONNECTED_WITHIN_SECONDS,
+    connection_fault,
+    speaks_tls,
+    tls_reason,
+)
 
 ANSWER_TIMEOUT_MS: Final = 5_000
 AWAY: Final = "broker-unavailable"
@@ -70,7 +77,9 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
     try:
         await _check_advertised(connection, where)
     finally:
-        connection.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CONNECTED_WITHIN_SECONDS):
+                await connection.close()
 
 
 async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str) -> Unavailable:
