@@ -32,6 +32,13 @@ def run(service: Service, settings_type: type[ServiceSettings]) -> None:
         port = settings.port or PORTS[service.name]
         app = create_app(service, settings, output)
         sockets = listen(settings.host, port, host_setting="CARE_HOST", port_setting="CARE_PORT")
+        if settings.metrics_port:
+            sockets += listen(
+                settings.metrics_host,
+                settings.metrics_port,
+                host_setting="CARE_METRICS_HOST",
+                port_setting="CARE_METRICS_PORT",
+            )
     except ConfigurationError as error:
         _refuse(error)
     log.info("http.listening", address=settings.host, port=port)

@@ -15,9 +15,12 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from starlette.exceptions import HTTPException
 
+from shared.contracts import CATALOGUE
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.loops import CareState
 from shared.runtime.cancellation import cancel_and_wait
+from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
@@ -35,6 +38,7 @@ from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.http import call
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.limits import Limits, Rates
+from shared.runtime.http.metrics_address import MetricsAddress
 from shared.runtime.http.openapi import describe
 from shared.runtime.http.ops import WatchedReplica
 from shared.runtime.http.ops import router as ops_router
@@ -50,7 +54,7 @@ from shared.runtime.kafka.topic_watch import TopicWatch
 from shared.runtime.kafka.topics import check_settings, ensure_topics
 from shared.runtime.log_output import Output
 from shared.runtime.logs import log, said, where
-from shared.runtime.metrics import Metrics
+from shared.runtime.metrics import Metrics, Watched
 from shared.runtime.quiescence import Quiescence
 from shared.runtime.readiness import say_readiness
 from shared.runtime.recovery.journal import (
@@ -110,7 +114,6 @@ class Runtime:
             options=mongo_options(settings),
         )
         self._output = output
-        self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
         self._keyring = keyring_of(service, settings)
@@ -168,6 +171,23 @@ class Runtime:
             self.consumer,
             settings.topics_check_seconds,
         )
+        self._census = CensusTaker(
+            self.store.database, self.consumer, self.clock, settings.census_seconds
+        )
+        self.metrics.watch(
+            Watched(
+                output=output,
+                set_aside=self.store.set_aside,
+                ready=lambda: not self.not_ready(),
+                lag=self.consumer,
+                census=lambda: self._census.latest,
+            )
+        )
+        self.metrics.begin_at_zero(
+            published=[e.TYPE for e in CATALOGUE.values() if service.source == e.SOURCE],
+            sources=service.reactions.topics,
+            loops=loop_kinds(service.kinds),
+        )
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
@@ -224,6 +244,7 @@ class Runtime:
                 ("relay", self.relay.run),
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
+                ("census", self._census.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
@@ -368,6 +389,12 @@ class Runtime:
         return found
 
 
+def loop_kinds(kinds: Mapping[str, RecordKind]) -> list[str]:
+    """The kinds of open loops that the records of a service may have."""
+    tables = [kind.state.LOOPS for kind in kinds.values() if issubclass(kind.state, CareState)]
+    return sorted({kind.value for table in tables for kind in table})
+
+
 def keyring_of(service: Service, settings: ServiceSettings) -> Keyring | None:
     """The keys of the journal; None without one. Raises `ConfigurationError` for a key that can't be used."""
     if not settings.journal_key:
@@ -414,6 +441,8 @@ def create_app(
     for router in routers:
         app.include_router(router)
     describe(app, routers)
+    if settings.metrics_port:
+        app.add_middleware(MetricsAddress, port=settings.metrics_port)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     if tracing is not None:
         app.add_middleware(tracing.middleware)
