@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -21,6 +23,14 @@ Url = Annotated[
     str | None,
     typer.Option("--url", help="The service's address; by default, its port of `care up`."),
 ]
+Addresses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        metavar="SERVICE=URL",
+        help="A service's address; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -36,6 +46,19 @@ def known(service: str) -> str:
     if service not in PORTS:
         raise typer.BadParameter(f"choose one of {NAMES}", param_hint="SERVICE")
     return service
+
+
+def urls_of(given: Sequence[str]) -> dict[str, str]:
+    """Where each service is: as given, else from the environment, else the port of `care up`."""
+    named = {one.partition("=")[0]: one.partition("=")[2] for one in given}
+    if unknown := sorted(set(named) - set(PORTS)):
+        raise typer.BadParameter(f"no such service: {', '.join(unknown)}", param_hint="--url")
+    return {
+        name: named.get(name)
+        or os.environ.get(f"CARE_{name.upper()}_URL")
+        or f"http://127.0.0.1:{port}"
+        for name, port in PORTS.items()
+    }
 
 
 def local_token(facility: str, role: str, actor: str | None = None) -> str:
