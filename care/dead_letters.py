@@ -40,6 +40,7 @@ def groups(service: ServiceName, url: Url = None, token: Token = None, json: Jso
                 "type": group["type"] or "",
                 "exception": group["exception"] or "",
                 "place": _place(group["where"]),
+                "field": group["field"] or "",
                 "count": f"{group['count']} in {group['streams']} streams",
                 "since": minutes(group["first_seen"]),
             },

@@ -36,12 +36,13 @@ Sensitivity = Literal["operational", "part2", "notes"]
 class EnvelopeError(ValueError):
     """The envelope can't be trusted: who said this, about whom, in which order is unknown.
 
-    `code` is one of the dead-letter reason codes.
+    `code` is one of the dead-letter reason codes, `attribute` the first header at fault, where it is one of ours.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, attribute: str = "") -> None:
         super().__init__(detail)
         self.code = code
+        self.attribute = attribute
 
 
 class Event(BaseModel):
@@ -212,13 +213,15 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
     specversion, event_id, source, event_type, subject, sequence, at, *more = known
     correlation_id, causation_id, facility_id, actor_role, sensitivity, schema = more
     if specversion != SPECVERSION:
-        raise EnvelopeError("envelope-invalid", "specversion is not 1.0")
+        raise EnvelopeError("envelope-invalid", "specversion is not 1.0", "ce_specversion")
     if not _is_subject(subject):
-        raise EnvelopeError("envelope-invalid", "subject is not kind/uuid")
+        raise EnvelopeError("envelope-invalid", "subject is not kind/uuid", "ce_subject")
     if key is None or key != subject.encode():
         raise EnvelopeError("subject-mismatch", "the key is not the subject")
     if not _is_type(event_type):
-        raise EnvelopeError("envelope-invalid", "type is not care.<service>.<fact>.v<major>")
+        raise EnvelopeError(
+            "envelope-invalid", "type is not care.<service>.<fact>.v<major>", "ce_type"
+        )
     if not (legal("id", event_id) and _are_words(facility_id, actor_role, sensitivity, schema)):
         raise _illegal(known)
     # Work that one command leads to has one correlation id, and often one cause.
@@ -261,7 +264,7 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
         known, traceparent, extensions = [""], None, NO_EXTENSIONS
     if not all(known):
         missing = [name for name in _REQUIRED if not given.get(name)]
-        raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}")
+        raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}", missing[0])
     return known, traceparent, extensions
 
 
@@ -285,8 +288,8 @@ def event_bytes(key: bytes | None, headers: Headers, data_bytes: int) -> int:
 
 def _illegal(known: Iterable[str]) -> EnvelopeError:
     """The error that names the first attribute with an illegal text."""
-    wrong = (name for name, text in zip(PATTERNS, known, strict=True) if not legal(name, text))
-    return EnvelopeError("envelope-invalid", f"{next(wrong)} has no legal value")
+    wrong = next(name for name, text in zip(PATTERNS, known, strict=True) if not legal(name, text))
+    return EnvelopeError("envelope-invalid", f"{wrong} has no legal value", f"ce_{wrong}")
 
 
 # The same subjects, types, causes and words come again and again.
@@ -326,7 +329,7 @@ def _parts(event_type: str) -> tuple[str, int]:
 
 def _sequence(text: str) -> int:
     if not legal("sequence", text):
-        raise EnvelopeError("envelope-invalid", "sequence is not a positive integer")
+        raise EnvelopeError("envelope-invalid", "sequence is not a positive integer", "ce_sequence")
     return int(text)
 
 
@@ -334,13 +337,13 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise EnvelopeError("envelope-invalid", "time is not RFC 3339") from None
+        raise EnvelopeError("envelope-invalid", "time is not RFC 3339", "ce_time") from None
     if time.tzinfo is None:
-        raise EnvelopeError("envelope-invalid", "time has no offset")
+        raise EnvelopeError("envelope-invalid", "time has no offset", "ce_time")
     try:
         return time if time.tzinfo is UTC else time.astimezone(UTC)
     except OverflowError:  # year 1 or 9999 with an offset that leads out of the calendar
-        raise EnvelopeError("envelope-invalid", "time is out of range") from None
+        raise EnvelopeError("envelope-invalid", "time is out of range", "ce_time") from None
 
 
 def format_time(time: datetime) -> str:

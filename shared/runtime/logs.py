@@ -39,6 +39,7 @@ ALLOWED: Final = frozenset(
         "error_code",
         "exception",
         "where",
+        "field",
         "count",
         "seconds",
         "partitions",

@@ -35,8 +35,10 @@ from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.dead_letters.streams import Streams
-from shared.runtime.http import call
+from shared.runtime.http import problems
+from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.docs_page import serve_docs
 from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.metrics_address import MetricsAddress
 from shared.runtime.http.openapi import describe
@@ -431,19 +433,23 @@ def create_app(
         summary=service.summary,
         version="1",
         lifespan=lifespan,
+        docs_url=None,  # the framework's own pages load scripts from elsewhere
+        redoc_url=None,
     )
     app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
-    app.add_exception_handler(CareError, call.on_care_error)
-    app.add_exception_handler(RequestValidationError, call.on_invalid)
-    app.add_exception_handler(HTTPException, call.on_http_error)
-    app.add_exception_handler(Exception, call.on_bug)
+    app.add_exception_handler(CareError, problems.on_care_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(Exception, problems.on_bug)
     routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
     describe(app, routers)
+    serve_docs(app)
     if settings.metrics_port:
         app.add_middleware(MetricsAddress, port=settings.metrics_port)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
+    app.add_middleware(Answers)
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app

@@ -143,8 +143,13 @@ def _status(url: str) -> int:
 
 async def test_a_replica_is_scraped_at_an_address_of_its_own(backend: Backend, prefix: str) -> None:
     port = free_port()
-    settings = {"metrics_port": str(port), "census_seconds": "0.2"}
-    with services(backend, names=["plans"], database_prefix=prefix, **settings) as stack:
+    with services(
+        backend,
+        names=["plans"],
+        database_prefix=prefix,
+        metrics_port=str(port),
+        census_seconds="0.2",
+    ) as stack:
         public, own = stack.one("plans").url, f"http://127.0.0.1:{port}"
 
         async def counts() -> bool:

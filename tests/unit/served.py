@@ -14,6 +14,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 
 from shared.contracts.event import CATALOGUE, Event
 from shared.contracts.topics import PARTITIONS
+from shared.errors import Unavailable
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
@@ -60,6 +61,9 @@ class Served:
     # --- what the application asks of its runtime ----------------------------------------------------
 
     def ensure_ready(self) -> None: ...
+
+    def ensure_operable(self) -> None:
+        raise Unavailable("starting", "This stand-in redrives nothing.")
 
     def now(self) -> datetime:
         return self._now

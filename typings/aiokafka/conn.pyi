@@ -1,8 +1,9 @@
+from collections.abc import Awaitable
 from collections.abc import Sequence
 from typing import Any
 
 class AIOKafkaConnection:
-    def close(self) -> None: ...
+    def close(self) -> Awaitable[None]: ...
 
 def collect_hosts(
     hosts: str | Sequence[str], randomize: bool = ...

@@ -27,7 +27,4 @@ async def log_page(call: Call, subject: Subject[L], name: str, page: int | None)
     if page is not None and page < pages:
         log = await call.state(Subject(audit.page_subject(subject.name, page), subject.state))
     entries = [entry.model_dump(mode="json") for entry in log.entries]
-    return JSONResponse(
-        {name: entries, "page": page or pages, "pages": pages},
-        headers={"Cache-Control": "no-store"},
-    )
+    return JSONResponse({name: entries, "page": page or pages, "pages": pages})

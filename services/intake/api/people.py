@@ -33,7 +33,6 @@ from shared.runtime.http.subjects import Subject, state_of
 router = APIRouter(tags=["identity"])
 
 MATCHES_MAX: Final = 50
-NO_STORE: Final = {"Cache-Control": "no-store"}
 PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
 Anyone = Annotated[Call, require_roles()]
 """Who may is decided by purpose and role together, in `identity.ALLOWED`."""
@@ -94,7 +93,7 @@ async def read_identity(
     state = state_of(record, IdentityState)
     if state.identity is None:
         raise Unknown("identity")
-    answer = JSONResponse(identity_view(state.identity, state.personnel, purpose), headers=NO_STORE)
+    answer = JSONResponse(identity_view(state.identity, state.personnel, purpose))
     answer.headers["ETag"] = f'"{record.revision}"'
     return answer
 

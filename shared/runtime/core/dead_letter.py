@@ -124,6 +124,8 @@ class DeadLetter:
     """The type of the rule's error, or its code."""
     where: str | None = None
     """The places in the code that the error came through."""
+    field: str | None = None
+    """The place in the data, or the header, that is not as its schema says, in the schema's words."""
     attempts: int = 1
     """How often a rule has failed on it; 0 while it only waits behind another."""
     missed_in: str | None = None
@@ -152,8 +154,9 @@ class DeadLetter:
 
     @property
     def fingerprint(self) -> str:
-        """Groups like failures: the same reason, type, exception and place in the code."""
-        parts = join_parts(self.reason, self.type or "", self.exception or "", self.where or "")
+        """Groups like failures: the same reason, type, exception, place in the code and field."""
+        known = (self.reason, self.type, self.exception, self.where, self.field)
+        parts = join_parts(*(part or "" for part in known))
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def failed_again(self, outcome: Outcome, wall: datetime) -> DeadLetter:
@@ -163,6 +166,7 @@ class DeadLetter:
             reason=outcome.reason or self.reason,
             exception=outcome.exception,
             where=outcome.where,
+            field=outcome.field,
             last_seen=wall,
         )
 
@@ -199,6 +203,7 @@ class DeadLetter:
             "reason": self.reason,
             "exception": self.exception,
             "where": self.where,
+            "field": self.field,
             "fingerprint": self.fingerprint,
             "last_seen": self.last_seen,
         }
@@ -218,6 +223,7 @@ class DeadLetter:
             status=document["status"],
             exception=document["exception"],
             where=document["where"],
+            field=document["field"],
             attempts=document["attempts"],
             missed_in=document.get("missed_in"),
             edited=None
@@ -400,7 +406,11 @@ def publication_original(subject: str, entry: Mapping[str, Any]) -> PublicationO
 
 
 def unreadable(
-    message: ConsumerRecord[bytes, bytes], envelope: Envelope | None, reason: str, wall: datetime
+    message: ConsumerRecord[bytes, bytes],
+    envelope: Envelope | None,
+    reason: str,
+    wall: datetime,
+    field: str | None = None,
 ) -> DeadLetter:
     """The dead letter of a message that can't be put in order. It can't be redriven."""
     return DeadLetter(
@@ -409,6 +419,7 @@ def unreadable(
         stream=None,
         sequence=None if envelope is None else envelope.sequence,
         reason=reason,
+        field=field,
         first_seen=wall,
         last_seen=wall,
     )
@@ -445,6 +456,7 @@ def unapplied(work: Work, outcome: Outcome, record: Record, wall: datetime) -> D
         reason=reason,
         exception=outcome.exception,
         where=outcome.where,
+        field=outcome.field,
         attempts=0 if reason == STREAM_BLOCKED else 1,
         first_seen=wall,
         last_seen=wall,

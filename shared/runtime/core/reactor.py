@@ -36,6 +36,7 @@ from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
+from shared.runtime.places import first_place
 
 OWN_STREAM: Final = "self|"
 """The prefix of the streams on which records of one service hand work to one another."""
@@ -257,6 +258,7 @@ class Reactor:
             reason=outcome.reason,
             exception=outcome.exception,
             where=outcome.where,
+            field=outcome.field,
             correlation_id=work.correlation_id,
             cause_id=work.cause_id,
         )
@@ -336,7 +338,7 @@ class Reactor:
 
     def handoff_work(self, subject: str, item: Mapping[str, Any]) -> Work:
         """The work that a handoff of the record `subject` is for its target."""
-        decide, unreadable = self._handoff_rule(item)
+        decide, unreadable, field = self._handoff_rule(item)
         number: int = item["number"]
         return Work(
             subject=item["subject"],
@@ -349,6 +351,7 @@ class Reactor:
             now=datetime.fromisoformat(item["now"]),
             decide=decide,
             unreadable=unreadable,
+            field=field,
             stream=StreamPosition(
                 f"{OWN_STREAM}{subject}",
                 number,
@@ -359,14 +362,22 @@ class Reactor:
             original=lambda _record: dead_letter.handoff_original(subject, item),
         )
 
-    def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None]:
-        """The rule for a handoff, or why there is none: another version of the service may have written it."""
+    def _handoff_rule(self, item: Mapping[str, Any]) -> tuple[Decide, str | None, str | None]:
+        """The rule for a handoff, or why there is none and which field is at fault.
+
+        Another version of the service may have written it.
+        """
+        field = None
         try:
             row = self._handoffs.find(item["body_type"])
-            body = row.body.model_validate(item["body"])
+            try:
+                body = row.body.model_validate(item["body"])
+            except ValueError as error:
+                field = first_place(row.body, error)
+                raise
         except (KeyError, ValueError):
-            return _no_rule, "data-invalid"
-        return lambda state, cause: row.rule(state, body, cause), None
+            return _no_rule, "data-invalid", field
+        return lambda state, cause: row.rule(state, body, cause), None, None
 
     def _handed(self, subject: str, task: asyncio.Task[None]) -> None:
         if self._handing.get(subject) is task:

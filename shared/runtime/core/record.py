@@ -8,7 +8,8 @@ that was loaded. Nothing here does I/O: `apply` takes one piece of work, and the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made_by
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -131,6 +132,8 @@ class Work:
     """Makes the original that a dead letter stores, should this work block its stream. None: it gets no dead letter."""
     unreadable: str | None = None
     """A reason code when the item's identity is valid but its content is not."""
+    field: str | None = None
+    """With `unreadable`: the place in the content that is wrong, in the schema's words."""
     redrive_options: RedriveOptions | None = None
 
 
@@ -168,7 +171,8 @@ class Outcome:
     reason: str | None = None
     exception: str | None = None
     where: str | None = None
-    answer: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    field: str | None = None
+    answer: Mapping[str, Any] = made_by(default_factory=dict[str, Any])
     revision: int = 0
     sequence: int = 0
 
@@ -196,15 +200,15 @@ class Record:
     """Wall time since which events wait to be published; None when none do."""
     handing: datetime | None = None
     """Wall time since which handoffs wait to be applied; None when none do."""
-    inbox: dict[str, StreamInbox] = field(default_factory=dict[str, StreamInbox])
-    blocked: dict[str, str] = field(default_factory=dict[str, str])
-    commands: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    outbox: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    new_events: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    new_handoffs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    new_commands: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    new_streams: set[str] = field(default_factory=set[str])
+    inbox: dict[str, StreamInbox] = made_by(default_factory=dict[str, StreamInbox])
+    blocked: dict[str, str] = made_by(default_factory=dict[str, str])
+    commands: dict[str, dict[str, Any]] = made_by(default_factory=dict[str, dict[str, Any]])
+    outbox: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    handoffs: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    new_events: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    new_handoffs: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    new_commands: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    new_streams: set[str] = made_by(default_factory=set[str])
     stored: State | None = None
     """The state in the store, so that a save writes only the fields that differ; None: it writes all of them."""
     state_bytes: int = 0
@@ -255,7 +259,8 @@ class Record:
         """Stop a numbered item that is a duplicate, that waits behind a blocked one, or that can't be used."""
         stopped = None if work.stream is None else self._check_stream(work, work.stream)
         if stopped is None and work.unreadable is not None:
-            return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=work.unreadable))
+            unreadable = Outcome(OutcomeStatus.BLOCKED, reason=work.unreadable, field=work.field)
+            return self._block(work, unreadable)
         return stopped
 
     def _check_stream(self, work: Work, stream: StreamPosition) -> Outcome | None:

@@ -153,6 +153,7 @@ class Redriver:
             "reason": None if outcome is None else outcome.reason,
             "exception": None if outcome is None else outcome.exception,
             "where": None if outcome is None else outcome.where,
+            "field": None if outcome is None else outcome.field,
             "changed": changed_paths(before, record.state),
             "events": [
                 {"type": kind, "sequence": entry["sequence"], "id": entry["headers"]["ce_id"]}

@@ -243,7 +243,7 @@ def page_of_rows(found: list[DeadLetter], limit: int) -> RowsPage:
     return RowsPage(shown, following)
 
 
-SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "kind", "redrivable")
+SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "field", "kind", "redrivable")
 """The stored fields that all dead letters of one fingerprint have in common."""
 
 
@@ -272,6 +272,7 @@ def grouped(dead_letters: Iterable[DeadLetter]) -> list[DeadLetterGroup]:
             type=alike[0].type,
             exception=alike[0].exception,
             where=alike[0].where,
+            field=alike[0].field,
             kind=alike[0].kind,
             redrivable=alike[0].redrivable,
             count=len(alike),

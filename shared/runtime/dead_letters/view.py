@@ -19,6 +19,7 @@ class DeadLetterGroup:
     type: str | None
     exception: str | None
     where: str | None
+    field: str | None
     kind: str
     redrivable: bool
     count: int
@@ -54,6 +55,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "reason": dead_letter.reason,
             "exception": dead_letter.exception,
             "where": dead_letter.where,
+            "field": dead_letter.field,
             "fingerprint": dead_letter.fingerprint,
             "attempts": dead_letter.attempts,
             "redrivable": dead_letter.redrivable,

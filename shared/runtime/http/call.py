@@ -8,15 +8,15 @@ hint, and never repeats what the caller sent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from time import perf_counter
-from typing import Annotated, Any, Final, Self, TypeVar, cast
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic_core import PydanticCustomError
 
 from shared.contracts.attributes import trace_or_none
@@ -28,21 +28,19 @@ from shared.errors import (
     Forbidden,
     Invalid,
     NotYetKnown,
-    Unauthenticated,
-    Unavailable,
     Unknown,
 )
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import CommandKey, Decide, Record, Work
 from shared.runtime.http.auth import Actor
+from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of
-from shared.runtime.logs import log, where
+from shared.runtime.places import CHOSEN
 
 KEY_LENGTH_MAX: Final = 200
 DIGITS_MAX: Final = 18
-RETRY_AFTER_SECONDS: Final = "1"
 YEARS: Final = range(1880, 2200)
 """Beyond them a date can't be reckoned with: a day later, or in another time zone, it may not exist."""
 
@@ -58,15 +56,38 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    @model_validator(mode="after")
-    def _codes_are_listed(self) -> Self:
-        for _, value in self:
-            items = cast("list[object]", value) if isinstance(value, (list, tuple)) else [value]
-            if any(isinstance(item, OpenEnum) and item.name == "UNKNOWN" for item in items):
-                raise PydanticCustomError("code_not_listed", "a code is not on its list")
-            if any(isinstance(item, date) and item.year not in YEARS for item in items):
-                raise PydanticCustomError("time_out_of_range", "a time is out of any use")
-        return self
+    @field_validator("*", mode="after")
+    @classmethod
+    def _codes_are_listed(cls, value: Any) -> Any:
+        """Also in lists and in what is nested: the refusal names the field, and which codes it may have."""
+        for place, item in _leaves(value, ""):
+            if isinstance(item, OpenEnum) and item.name == "UNKNOWN":
+                raise PydanticCustomError(
+                    "code_not_listed",
+                    "a code is not on its list",
+                    {"place": place, "allowed": [m.value for m in type(item) if m is not item]},
+                )
+            if isinstance(item, date) and item.year not in YEARS:
+                raise PydanticCustomError(
+                    "time_out_of_range", "a time is out of any use", {"place": place}
+                )
+        return value
+
+
+def _leaves(value: object, place: str) -> Iterator[tuple[str, object]]:
+    """All single values within a value of a body, each with its place in it. No key is part of a place."""
+    if isinstance(value, BaseModel):
+        for name, field in value:
+            yield from _leaves(field, f"{place}.{name}")
+    elif isinstance(value, Mapping):
+        for key, item in cast("Mapping[object, object]", value).items():
+            yield f"{place}.{CHOSEN}", key
+            yield from _leaves(item, f"{place}.{CHOSEN}")
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(cast("Sequence[object]", value)):
+            yield from _leaves(item, f"{place}.{number}")
+    else:
+        yield place, value
 
 
 class OfEpisode(Body):
@@ -130,7 +151,7 @@ class Call:
             subject.name, runtime.settings.handoff_wait_seconds
         ):
             status = 202
-        runtime.metrics.command_seconds.labels(_route(self.request)).observe(
+        runtime.metrics.command_seconds.labels(route_of(self.request)).observe(
             perf_counter() - started
         )
         body = {
@@ -267,68 +288,3 @@ def _fresh_enough(record: Record, wanted: str) -> None:
     reached = record.inbox.get(source, NOTHING)[0] if source else record.next_sequence - 1
     if reached < int(number):
         raise NotYetKnown("change")
-
-
-def _route(request: Request) -> str:
-    """The route's template, never the path itself: a path names a subject."""
-    route: Any = request.scope.get("route")
-    return f"{request.method} {getattr(route, 'path', 'unmatched')}"
-
-
-def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) -> JSONResponse:
-    """RFC 9457 problem details with a machine code."""
-    body: dict[str, Any] = {
-        "type": f"urn:throughcare:problem:{code}",
-        "title": code.replace("-", " ").capitalize(),
-        "status": status,
-        "code": code,
-        "detail": detail,
-        **({"hint": hint} if hint else {}),
-        **more,
-    }
-    headers: dict[str, str] = {}
-    if status == Unavailable.status or code == "not-yet-known":
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
-    if status == Unauthenticated.status:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
-
-
-async def on_care_error(_request: Request, error: Exception) -> Response:
-    """A refusal, or an error that is raised on purpose."""
-    known = cast("CareError", error)
-    return problem(known.status, known.code, known.detail, known.hint)
-
-
-async def on_invalid(_request: Request, error: Exception) -> Response:
-    """What does not validate: where and why, without the value."""
-    raw = cast("Any", error).errors()
-    errors = [{"at": _place(e), "why": e["type"]} for e in raw[:20]]
-    return problem(
-        422,
-        "request-invalid",
-        "The request does not match the schema.",
-        "See `errors` and the API's documentation at /docs.",
-        errors=errors,
-    )
-
-
-def _place(error: Mapping[str, Any]) -> str:
-    """The place in the request. The name of an unknown field is left out, because the caller chose it."""
-    place = error["loc"][:-1] if error["type"] == "extra_forbidden" else error["loc"]
-    return ".".join(str(part) for part in place)
-
-
-async def on_http_error(_request: Request, error: Exception) -> Response:
-    """What the framework itself refuses: no such route, wrong method, unreadable body."""
-    status: int = cast("Any", error).status_code
-    codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
-    return problem(status, codes.get(status, "http-error"), "The request can't be served.")
-
-
-async def on_bug(request: Request, error: Exception) -> Response:
-    """A bug: answered 500, and logged with its place and type but without its message."""
-    log.error(
-        "request.failed", route=_route(request), exception=type(error).__name__, where=where(error)
-    )
-    return problem(500, "internal-error", "This is our mistake; it has been logged.")

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import CareError, Unauthenticated
 from shared.runtime.http.auth import Actor, Authenticator
-from shared.runtime.http.call import problem
+from shared.runtime.http.problems import problem
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.runtime.http.call import problem
+from shared.runtime.http.problems import problem
 
 PATH: Final = "/metrics"
 BESIDE: Final = frozenset({PATH, "/healthz", "/readyz"})

@@ -36,7 +36,15 @@ PROBLEM: Final[dict[str, Any]] = {
             "items": {
                 "type": "object",
                 "required": ["at", "why"],
-                "properties": {"at": {"type": "string"}, "why": {"type": "string"}},
+                "properties": {
+                    "at": {"type": "string", "description": "`*` stands for a key of the caller."},
+                    "why": {"type": "string"},
+                    "allowed": {
+                        "type": "array",
+                        "description": "The codes of the list, where there is one.",
+                        "items": {"type": "string"},
+                    },
+                },
             },
         },
     },

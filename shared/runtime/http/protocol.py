@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from shared.runtime.http.call import problem
 from shared.runtime.http.limits import HEAD_BYTES_MAX, HEAD_SECONDS, HEADERS_MAX, MESSAGE_SECONDS
+from shared.runtime.http.problems import ANSWER_HEADERS, problem
 
 KEEP_ALIVE_SECONDS: Final = 5
 
@@ -138,6 +138,7 @@ def _raw(status: int, code: str, detail: str) -> bytes:
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "content-type: application/problem+json",
+        *(f"{name.lower()}: {text}" for name, text in ANSWER_HEADERS.items()),
         f"content-length: {len(body)}",
         "connection: close",
     ]

@@ -15,6 +15,7 @@ from shared.runtime.core.dead_letter import DeadLetter, message_original, size_o
 from shared.runtime.core.reactions import Reaction, Reactions
 from shared.runtime.core.record import StreamPosition, Work
 from shared.runtime.logs import log
+from shared.runtime.places import first_place
 
 Message = ConsumerRecord[bytes, bytes]
 """A Kafka message as the client gives it. A *record* is always a stored document."""
@@ -41,7 +42,7 @@ class Reader:
         try:
             envelope = _envelope(message)
         except EnvelopeError as error:
-            return Read(dead_letter=_unreadable(message, None, error.code))
+            return Read(dead_letter=_unreadable(message, None, error.code, error.attribute or None))
         reaction = self._reactions.find(envelope.fact)
         if reaction is None:
             return Read(envelope)
@@ -59,7 +60,7 @@ class Reader:
     def _work(
         self, message: Message, envelope: Envelope, reaction: Reaction, now: datetime
     ) -> Work:
-        subject, event, reason = envelope.subject, None, None
+        subject, event, reason, field = envelope.subject, None, None, None
         value = message.value
         if envelope.major != reaction.event.MAJOR:
             reason = "major-unsupported"
@@ -69,8 +70,8 @@ class Reader:
             try:
                 event = reaction.event.parse(value)
                 subject = reaction.subject(envelope, event)
-            except (ValidationError, ValueError, RecursionError):
-                reason = "data-invalid"
+            except (ValidationError, ValueError, RecursionError) as error:
+                reason, field = "data-invalid", first_place(reaction.event, error)
         stream = envelope.source.removeprefix("care.")
         if subject != envelope.subject:
             stream = f"{stream}|{envelope.subject}"
@@ -88,6 +89,7 @@ class Reader:
             traceparent=envelope.traceparent,
             original=lambda _record: message_original(message, envelope),
             unreadable=reason,
+            field=field,
         )
 
     def sequence_max(self, message: Message) -> int:
@@ -96,16 +98,19 @@ class Reader:
         return message.offset + 1 + before
 
 
-def _unreadable(message: Message, envelope: Envelope | None, reason: str) -> DeadLetter:
+def _unreadable(
+    message: Message, envelope: Envelope | None, reason: str, field: str | None = None
+) -> DeadLetter:
     """The dead letter of a message that can't be put in order; it is also logged."""
     log.error(
         "message.unreadable",
         reason=reason,
+        field=field,
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
     )
-    return unreadable(message, envelope, reason, datetime.now(UTC))
+    return unreadable(message, envelope, reason, datetime.now(UTC), field)
 
 
 def _envelope(message: Message) -> Envelope:

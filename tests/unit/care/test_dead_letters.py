@@ -18,6 +18,7 @@ ROW = {
     "reason": "decision-raised",
     "exception": "ValueError",
     "where": "record.apply:1 > domain.admit:7",
+    "field": None,
     "attempts": 2,
     "first_seen": AT,
 }

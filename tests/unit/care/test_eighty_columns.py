@@ -31,6 +31,7 @@ ROW = {
     "reason": "sequence-conflict",
     "exception": "ValueError",
     "where": "record.apply:1 > treatment_plan.sign:107",
+    "field": None,
     "attempts": 12,
     "first_seen": AT,
 }

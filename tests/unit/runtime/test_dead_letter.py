@@ -99,7 +99,16 @@ def test_nothing_is_lost_between_a_dead_letter_and_its_document(
 
 COMMON = {
     *("_id", "id", "kind", "type", "status", "subject", "stream", "sequence", "redrivable"),
-    *("attempts", "reason", "exception", "where", "fingerprint", "first_seen", "last_seen"),
+    *(
+        "attempts",
+        "reason",
+        "exception",
+        "where",
+        "field",
+        "fingerprint",
+        "first_seen",
+        "last_seen",
+    ),
 }
 
 

@@ -1,0 +1,117 @@
+"""What every answer of every service has, and the page at /docs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from shared.runtime.http.docs_page import POLICY, page
+from shared.runtime.http.protocol import _raw  # pyright: ignore[reportPrivateUsage]
+from shared.runtime.service import create_app
+from shared.services import SERVICES
+from tests.unit.served import Served
+from tests.unit.support import settings_for
+
+
+def _app(name: str) -> FastAPI:
+    return create_app(import_module(f"services.{name}.app").SERVICE, settings_for(f"care.{name}"))
+
+
+APPS = {name: _app(name) for name in SERVICES}
+
+
+def _routes() -> Iterator[Any]:
+    for name, app in APPS.items():
+        for path, operations in app.openapi()["paths"].items():
+            for method in operations:
+                yield pytest.param(name, method.upper(), path, id=f"{name} {method} {path}")
+        for path in ("/docs", "/openapi.json", "/no-such-route"):
+            yield pytest.param(name, "GET", path, id=f"{name} get {path}")
+
+
+@pytest.mark.parametrize(("service", "method", "path"), list(_routes()))
+def test_no_answer_is_stored_on_its_way_or_guessed_at(service: str, method: str, path: str) -> None:
+    """Also a refusal and a mistake of ours: without a runtime, what gets past the token is one."""
+    url = path.replace("{", "").replace("}", "")
+    for headers in ({}, {"Authorization": "Bearer x"}):
+        client = TestClient(APPS[service], raise_server_exceptions=False)
+        answer = client.request(method, url, headers=headers)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_clinical_answer_is_not_stored() -> None:
+    served = Served(import_module("services.intake.app").SERVICE).acting_as("intake_coordinator")
+    body = {"source_kind": "court", "priority": "urgent"}
+    told = await served.post("/referrals", body)
+    assert told.status_code == 201, told.text
+    answer = await served.get(f"/{told.json()['subject'].replace('episode/', 'episodes/')}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers.get_list("cache-control") == ["no-store"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["etag"]
+
+
+def test_what_is_refused_before_the_application_sees_it_has_them_too() -> None:
+    head = _raw(431, "head-too-large", "too large").partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert b"cache-control: no-store" in head
+    assert b"x-content-type-options: nosniff" in head
+
+
+# --- /docs -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_page_loads_nothing_and_has_every_operation(service: str) -> None:
+    answer = TestClient(APPS[service]).get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"] == POLICY
+    text = answer.text
+    for loading in ("<script", "src=", "<link", "http://", "https://", "url(", "@import"):
+        assert loading not in text, loading
+    document = APPS[service].openapi()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            assert f"<code>{method.upper()} {path}</code>" in text
+    for name in document["components"]["schemas"]:
+        assert f'id="{name}"' in text
+
+
+def test_the_page_escapes_what_it_says() -> None:
+    odd = "<img src=x onerror=1>"
+    document = {
+        "openapi": odd,
+        "info": {"title": odd, "summary": odd},
+        "components": {
+            "schemas": {
+                "Odd": {
+                    "description": odd,
+                    "properties": {odd: {"enum": [odd], "description": odd}},
+                }
+            }
+        },
+        "paths": {
+            f"/{odd}": {
+                "get": {
+                    "summary": odd,
+                    "tags": [odd],
+                    "x-roles": [odd],
+                    "responses": {odd: {}},
+                    "parameters": [
+                        {"name": odd, "in": odd, "schema": {"type": odd, "pattern": odd}}
+                    ],
+                }
+            }
+        },
+    }
+    assert "<img" not in page(document)
+
+
+def test_the_frameworks_own_pages_are_gone() -> None:
+    client = TestClient(APPS["intake"])
+    assert client.get("/redoc").status_code == 404
