@@ -56,6 +56,9 @@ ALLOWED: Final = frozenset(
         "hint",
         "address",
         "reasons",
+        "bus_user",
+        "right",
+        "group",
     }
 )
 
