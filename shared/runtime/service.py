@@ -455,7 +455,7 @@ def create_app(
     routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
     for router in routers:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, service.name, routers)
     serve_docs(app)
     if settings.metrics_port:
         app.add_middleware(MetricsAddress, port=settings.metrics_port)

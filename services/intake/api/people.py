@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.intake.api.log_pages import PageQuery, log_page
-from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, SEARCHES
+from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, searches_of
 from services.intake.person import audit, identity
 from services.intake.person.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
 from services.intake.person.identity import (
@@ -122,7 +122,7 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
             decision.state, (), (*decision.handoffs, *matches), {"person_ids": [*found]}
         )
 
-    return await call.execute(SEARCHES(call.actor.id), rule, wait_for_handoffs=True)
+    return await call.execute(searches_of(call, call.actor.id), rule, wait_for_handoffs=True)
 
 
 @router.get("/staff/{staff_id}/searches")
@@ -130,7 +130,7 @@ async def read_searches(
     call: PrivacyOfficer, staff_id: SubjectId, page: PageQuery = None
 ) -> Response:
     """Whom a member of staff has looked for and found."""
-    return await log_page(call, SEARCHES(staff_id), "searches", page)
+    return await log_page(call, searches_of(call, staff_id), "searches", page)
 
 
 def identity_view(

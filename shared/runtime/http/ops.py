@@ -14,13 +14,13 @@ from pydantic import AwareDatetime, BaseModel, StringConstraints
 from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.operators import OPERATING
 from shared.runtime.http.replica import Replica
 from shared.runtime.set_aside import REASONS
 
 router = APIRouter(tags=["operations"])
 
-OPERATOR = require_roles("operator")
 WAIT_SECONDS_MAX: Final = 1.0
 """How long a long poll may last: a service that is being stopped finishes its requests first."""
 POSITIONS_MAX: Final = 200
@@ -119,14 +119,14 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/ops/set-aside")
-async def set_aside(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
+async def set_aside(call: Annotated[Call, OPERATING]) -> dict[str, Any]:
     """The records that this replica leaves out of its work, each with the reason. Everything else goes on."""
     return {"records": call.runtime.store.set_aside.view(), "means": REASONS}
 
 
 @router.get("/ops/flow")
 async def flow(
-    call: Annotated[Call, OPERATOR],
+    call: Annotated[Call, OPERATING],
     due_until: Timestamp | None = None,
     reached: Annotated[list[Position] | None, Query(max_length=POSITIONS_MAX)] = None,
     wait_seconds: Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX)] = 0,
@@ -167,7 +167,7 @@ def _offsets(positions: Iterable[str]) -> dict[str, int]:
 
 
 @router.put("/ops/clock")
-async def step(call: Annotated[Call, OPERATOR], to: Step) -> dict[str, str]:
+async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     """Set the domain time. Only where the service was started with a stepped clock."""
     clock = call.runtime.clock
     if not isinstance(clock, SteppedClock):
