@@ -63,8 +63,12 @@ def whole(text: str, *values: str) -> None:
 TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("groups plans", {"groups": [GROUP], "halted": None}, ["0123456789abcdef", LONGEST]),
     ("list plans", {"rows": [ROW]}, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
-    ("show plans x", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
-    ("preview plans x", {"steps": [STEP], "now": AT}, [LONGEST, "goals.*", f"#9 {LONGEST}"]),
+    (f"show plans {uid('row')}", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
+    (
+        f"preview plans {uid('row')}",
+        {"steps": [STEP], "now": AT},
+        [LONGEST, "goals.*", f"#9 {LONGEST}"],
+    ),
     (
         f"set-back plans episode/{uid('episode')} intake 2 --preview",
         {
