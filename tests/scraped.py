@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from aiokafka import TopicPartition
 from prometheus_client.core import Metric
 
-from shared.runtime.census import Census
-from shared.runtime.metrics import Metrics, Watched
+from shared.runtime.metrics import Census, Metrics, Watched
 from shared.runtime.set_aside import SetAside
 
 
@@ -32,5 +31,11 @@ def families() -> list[Metric]:
     """Every metric that a service has, with its labels."""
     metrics = Metrics()
     metrics.watch(watched())
-    metrics.begin_at_zero(["care.plans.x.v1"], ["care.intake"], ["discharge"])
+    metrics.begin_at_zero(
+        published=["care.plans.x.v1"],
+        sources=["care.intake"],
+        loops=["discharge"],
+        statuses=["applied"],
+        reasons=["data-invalid"],
+    )
     return list(metrics.registry.collect())

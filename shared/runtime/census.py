@@ -7,10 +7,9 @@ and looks at no more than `COUNTED_MAX` entries.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pymongo import ASCENDING
 from pymongo.asynchronous.database import AsyncDatabase
@@ -21,7 +20,7 @@ from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import OPEN
 from shared.runtime.core.documents import EPOCH, Document, from_microseconds, in_microseconds
 from shared.runtime.core.store import translated
-from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.metrics import Census
 
 COUNTED_MAX: Final = 10_000
 """The most entries that are looked at: a number as high means that there are at least so many."""
@@ -29,23 +28,11 @@ COUNTING_BUCKET: Final = 0
 EARLIEST: Final = in_microseconds(datetime.min.replace(tzinfo=UTC))
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
-    """What waits in a service's store. Ages are in seconds; 0 when nothing waits."""
+class Holding(Protocol):
+    """The consumer: which partition numbers of every topic this replica holds."""
 
-    dead_letters_open: int = 0
-    dead_letter_age_seconds: float = 0.0
-    """How long the oldest open dead letter has waited for somebody."""
-    streams_blocked: int = 0
-    loops_open: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By kind."""
-    loops_overdue: Mapping[str, int] = field(default_factory=dict[str, int])
-    """By kind: those that are open and have missed a deadline."""
-    outbox_age_seconds: float = 0.0
-    """How long the oldest event that is saved has not been published."""
-    handoff_age_seconds: float = 0.0
-    deadline_age_seconds: float = 0.0
-    """How long the earliest deadline has been due, in the time of the domain."""
+    @property
+    def buckets(self) -> Sequence[int]: ...
 
 
 class CensusTaker:
@@ -54,7 +41,7 @@ class CensusTaker:
     def __init__(
         self,
         database: AsyncDatabase[Document],
-        consumer: Consumer,
+        consumer: Holding,
         clock: Clock,
         every_seconds: float,
     ) -> None:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from aiokafka import TopicPartition
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.runtime.core.dead_letter import REASONS as DEAD_LETTER_REASONS
-from shared.runtime.core.record import OutcomeStatus
 from shared.runtime.log_output import Output
 from shared.runtime.set_aside import REASONS, SetAside
-
-if TYPE_CHECKING:
-    from shared.runtime.census import Census
 
 WORK_KINDS: Final = ("event", "command", "handoff", "deadline")
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
@@ -93,13 +88,19 @@ class Metrics:
         self.registry.register(_Waiting(watched, lambda: self._loop_kinds))
 
     def begin_at_zero(
-        self, published: Iterable[str], sources: Iterable[str], loops: Iterable[str]
+        self,
+        *,
+        published: Iterable[str],
+        sources: Iterable[str],
+        loops: Iterable[str],
+        statuses: Iterable[str],
+        reasons: Iterable[str],
     ) -> None:
         """Have every counter there from the start: one that appears with its first count shows no increase."""
         self._loop_kinds = sorted(loops)
-        for kind, status in product(WORK_KINDS, OutcomeStatus):
-            self.outcomes.labels(kind, status.value)
-        for reason in DEAD_LETTER_REASONS:
+        for kind, status in product(WORK_KINDS, statuses):
+            self.outcomes.labels(kind, status)
+        for reason in reasons:
             self.dead_letters.labels(reason)
         for event_type in published:
             self.events_decided.labels(event_type)
@@ -107,6 +108,25 @@ class Metrics:
         for source in sources:
             self.events_skipped.labels(source)
             self.sequence_gaps.labels(source)
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What waits in a service's store. Ages are in seconds; 0 when nothing waits."""
+
+    dead_letters_open: int = 0
+    dead_letter_age_seconds: float = 0.0
+    """How long the oldest open dead letter has waited for somebody."""
+    streams_blocked: int = 0
+    loops_open: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By kind."""
+    loops_overdue: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By kind: those that are open and have missed a deadline."""
+    outbox_age_seconds: float = 0.0
+    """How long the oldest event that is saved has not been published."""
+    handoff_age_seconds: float = 0.0
+    deadline_age_seconds: float = 0.0
+    """How long the earliest deadline has been due, in the time of the domain."""
 
 
 class LagSource(Protocol):

@@ -22,10 +22,11 @@ from shared.loops import CareState
 from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
+from shared.runtime.core.dead_letter import REASONS
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record import OutcomeStatus, RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
@@ -190,6 +191,8 @@ class Runtime:
             published=[e.TYPE for e in CATALOGUE.values() if service.source == e.SOURCE],
             sources=service.reactions.topics,
             loops=loop_kinds(service.kinds),
+            statuses=[status.value for status in OutcomeStatus],
+            reasons=REASONS,
         )
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
