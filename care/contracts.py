@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from typing import Annotated
 
 import typer
@@ -50,9 +49,10 @@ def list_(
 @app.command(epilog="Example: `care contracts show care.attendance.session-attended.v1`")
 def show(
     event_type: Annotated[str, typer.Argument(help="The full event type.")],
-    json: Json = False,
+    json: Annotated[bool, typer.Option("--json", help="As everywhere; it is JSON anyway.")] = True,
 ) -> None:
-    """Show one event: its meaning, its schema, and an example message."""
+    """Show one event as JSON: its meaning, its schema, and an example message."""
+    del json
     from shared.contracts import CATALOGUE, publish
 
     event = CATALOGUE.get(event_type)
@@ -60,18 +60,14 @@ def show(
         near = [known for known in CATALOGUE if event_type.split(".")[-1] in known]
         hint = f"; did you mean {', '.join(near[:3])}?" if near else ""
         raise typer.BadParameter(f"no such event{hint}", param_hint="EVENT_TYPE")
-    schema, example = publish.schema_of(event), publish.example_of(event)
-    if json:
-        as_json({"schema": schema, "example": example})
-        return
-    from rich.console import Console
-    from rich.syntax import Syntax
-
-    console = Console()
-    console.print(f"[bold]{event_type}[/bold]\n{(event.__doc__ or '').strip()}\n")
-    for part in (schema, example):
-        text = jsonlib.dumps(part, indent=2)
-        console.print(Syntax(text, "json", background_color="default", word_wrap=True))
+    as_json(
+        {
+            "type": event_type,
+            "meaning": " ".join((event.__doc__ or "").split()),
+            "schema": publish.schema_of(event),
+            "example": publish.example_of(event),
+        }
+    )
 
 
 @app.command(epilog="Example: `care contracts generate --check`")

@@ -11,15 +11,26 @@ from typing import Annotated, Any
 
 import typer
 
-from care.ops import Operations, ServiceName, Token, Url
-from care.show import Json, as_json, entries, fail, minutes, table
+from care import found as find
+from care.ops import ALL, Operations, ServiceName, Services, Token, Url, known
+from care.show import Json, as_json, entries, fail, minutes, said
 
 app = typer.Typer(no_args_is_help=True, help="Inspect dead letters, and redrive or discard them.")
 Why = Annotated[
     str,
     typer.Option("--why", help="A reason code for the audit, such as rule-fixed; no free text."),
 ]
-DeadLetterId = Annotated[str, typer.Argument(help="The id of a dead letter.")]
+HEADING = ("service", "id", "position")
+"""What of a dead letter does not stand among its fields."""
+CHOICES = ("--fingerprint", "--subject", "--id", "--all")
+"""What a redrive may be about."""
+DeadLetterId = Annotated[
+    str,
+    typer.Argument(
+        help="The id of a dead letter, its beginning, or where the message lay: TOPIC/PARTITION/OFFSET, which is the"
+        " same in every service."
+    ),
+]
 
 
 @app.command(epilog="Example: `care dead-letters groups plans`")
@@ -56,9 +67,11 @@ def groups(service: ServiceName, url: Url = None, token: Token = None, json: Jso
 def list_(
     service: ServiceName,
     fingerprint: Annotated[
-        str | None, typer.Option(help="Only this group, by fingerprint.")
+        str | None, typer.Option(help="Only this group, by its fingerprint or the beginning.")
     ] = None,
-    subject: Annotated[str | None, typer.Option(help="Only this record.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Only this record, or what begins so.")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
     status: Annotated[
         str,
@@ -71,9 +84,12 @@ def list_(
     json: Json = False,
 ) -> None:
     """List dead letters, in the order of their ids."""
+    operations = Operations(service, url, token)
+    if fingerprint is not None:
+        [(_, fingerprint)] = find.fingerprint(fingerprint, [operations])
     asked = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     asked |= {"limit": str(limit), "after": after}
-    found = Operations(service, url, token).get("/ops/dead-letters/rows", **asked)
+    found = operations.get("/ops/dead-letters/rows", **asked)
     if json:
         as_json(found)
         return
@@ -84,6 +100,7 @@ def list_(
                 "subject": row.get("subject", ""),
                 "stream": f"{row.get('stream', '')} {_number(row)}".strip(),
                 "type": row.get("type", ""),
+                "lay at": _lay_at(row),
                 "reason": row["reason"],
                 "attempts": f"{row['attempts']} since {minutes(row['first_seen'])}",
             },
@@ -94,25 +111,31 @@ def list_(
         typer.echo(f"There are more: --after {found['next']}")
 
 
-@app.command(epilog="Example: `care dead-letters show plans ID`")
+@app.command(epilog="Example: `care dead-letters show all care.intake/3/17`")
 def show(
-    service: ServiceName,
+    service: Services,
     dead_letter: DeadLetterId,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show one dead letter: its position, why it is one, and how many wait behind it."""
-    row = Operations(service, url, token).get(f"/ops/dead-letters/{dead_letter}")
+    """Show a dead letter: where it lay, why it is one, and how many wait behind it. With `all`, in every service."""
+    found = [
+        {"service": one.operations.service, **one.operations.get(one.path)}
+        for one in find.rows(dead_letter, find.services(service, url, token))
+    ]
     if json:
-        as_json(row)
+        as_json(found if service == ALL else found[0])
         return
-    table(
-        ("field", "value"),
+    entries(
         (
-            (name, jsonlib.dumps(value) if isinstance(value, dict) else str(value))
-            for name, value in row.items()
-        ),
+            f"{row['service']}: {row['id']}",
+            {
+                **{name: _value(value) for name, value in row.items() if name not in HEADING},
+                "lay at": _lay_at(row),
+            },
+        )
+        for row in found
     )
 
 
@@ -128,9 +151,8 @@ def preview(
     json: Json = False,
 ) -> None:
     """Show what the present code would do with a dead letter and those before it. Writes nothing."""
-    found = Operations(service, url, token).post(
-        f"/ops/dead-letters/{dead_letter}/preview", {"behind": behind}
-    )
+    [one] = find.rows(dead_letter, find.services(known(service), url, token))
+    found = one.operations.post(f"{one.path}/preview", {"behind": behind})
     if json:
         as_json(found)
         return
@@ -152,38 +174,64 @@ def preview(
     epilog="Example: `care dead-letters redrive plans --fingerprint 0123456789abcdef --why rule-fixed`"
 )
 def redrive(
-    service: ServiceName,
+    service: Services,
     why: Why,
     fingerprint: Annotated[
         str | None, typer.Option(help="The streams that hold a dead letter of this group.")
     ] = None,
     subject: Annotated[str | None, typer.Option(help="The streams of this record.")] = None,
     dead_letter: Annotated[
-        str | None, typer.Option("--id", help="The stream of this dead letter, up to it.")
+        str | None,
+        typer.Option(
+            "--id",
+            help="The stream of this dead letter, up to it: its id, the beginning, or TOPIC/PARTITION/OFFSET.",
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All streams.")] = False,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Process dead letters again, in order, in steps of 1, 10 and 100. Stop at the first failure."""
-    named = {"fingerprint": fingerprint, "subject": subject, "id": dead_letter}
-    body: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    if len(body) + everything != 1:
-        raise typer.BadParameter("give exactly one of --fingerprint, --subject, --id and --all")
-    operations = Operations(service, url, token)
+    """Process dead letters again, in order, in steps of 1, 10 and 100. Stop at the first failure.
+
+    With `all` in every service, for example one message that none of them could apply, by --id TOPIC/PARTITION/OFFSET.
+    """
+    if [fingerprint, subject, dead_letter, everything or None].count(None) + 1 != len(CHOICES):
+        raise typer.BadParameter(f"give exactly one of {', '.join(CHOICES)}")
+    asked = find.services(service, url, token)
+    bodies: list[tuple[Operations, dict[str, Any]]] = [(one, {"everything": True}) for one in asked]
+    if dead_letter is not None:
+        found = find.rows(dead_letter, asked, status="open")
+        bodies = [(one.operations, {"id": one.row["id"]}) for one in found]
+    elif fingerprint is not None:
+        bodies = [(one, {"fingerprint": it}) for one, it in find.fingerprint(fingerprint, asked)]
+    elif subject is not None:
+        bodies = [(one, {"subject": it}) for one, it in find.subject(subject, asked)]
+    reports = [
+        {"service": one.service, **_redriven(one, body | {"why": why})} for one, body in bodies
+    ]
+    if json:
+        as_json(reports if service == ALL else reports[0])
+    for done in reports:
+        if not json:
+            typer.echo(
+                f"{done['service']}: {done['total']} dead letters were redriven; {done['open']} are open."
+            )
+    for done in reports:
+        _fail_if_stopped(done)
+
+
+def _redriven(operations: Operations, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask again until the service has no more to do."""
     total = 0
     while True:
-        done = operations.post(
-            "/ops/dead-letters/redrive", body | {"why": why, "everything": everything}
-        )
+        done = operations.post("/ops/dead-letters/redrive", body)
         total += done["redriven"] + done["already_applied"] + done["not_wanted"]
         if done["stopped"] != "limit":
-            break
-    if json:
-        as_json(done)
-    else:
-        typer.echo(f"{total} dead letters were redriven; {done['open']} are open.")
+            return {**done, "total": total}
+
+
+def _fail_if_stopped(done: Mapping[str, Any]) -> None:
     if done["stopped"] == "failed":
         failed: Mapping[str, Any] = done["failed"]
         why_not = f"{failed['reason']} {failed.get('exception') or ''}".strip()
@@ -192,13 +240,31 @@ def redrive(
 
 @app.command(epilog="Example: `care dead-letters discard plans ID --why never-true`")
 def discard(
-    service: ServiceName, dead_letter: DeadLetterId, why: Why, url: Url = None, token: Token = None
+    service: Services,
+    dead_letter: DeadLetterId,
+    why: Why,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
 ) -> None:
-    """Give the first dead letter of a stream up: it has no effect. The row stays, with who decided it and why."""
-    done = Operations(service, url, token).post(
-        f"/ops/dead-letters/{dead_letter}/discard", {"why": why}
-    )
-    typer.echo(f"{dead_letter} is {done['status']}.")
+    """Give the first dead letter of a stream up: it has no effect. The row stays, with who decided it and why.
+
+    With `all` and TOPIC/PARTITION/OFFSET, in every service that could not apply that message.
+    """
+    found = find.rows(dead_letter, find.services(service, url, token), status="open")
+    reports = [
+        {
+            "service": one.operations.service,
+            "id": one.row["id"],
+            **one.operations.post(f"{one.path}/discard", {"why": why}),
+        }
+        for one in found
+    ]
+    if json:
+        as_json(reports if service == ALL else reports[0])
+        return
+    for done in reports:
+        typer.echo(f"{done['service']}: {done['id']} is {done['status']}.")
 
 
 @app.command(
@@ -222,8 +288,9 @@ def set_back(
     """Set a stream back to before a number that was not its publisher's. Redrive what it lines up."""
     if preview == (why is not None):
         raise typer.BadParameter("give exactly one of --preview and --why")
-    body: dict[str, Any] = {"subject": subject, "stream": stream, "number": number}
     operations = Operations(service, url, token)
+    [(_, subject)] = find.subject(subject, [operations])
+    body: dict[str, Any] = {"subject": subject, "stream": stream, "number": number}
     if preview:
         found = operations.post("/ops/streams/preview", body)
     else:
@@ -278,11 +345,23 @@ def resume(
     ] = None,
     url: Url = None,
     token: Token = None,
+    json: Json = False,
 ) -> None:
     """Let the consumer of a replica continue after it has halted."""
     body = {"why": why} | ({} if accept is None else {"accept": accept})
     done = Operations(service, url, token).post("/ops/consumer/resume", body)
-    typer.echo("The consumer continues." if done["resumed"] else "The consumer had not halted.")
+    text = "The consumer continues." if done["resumed"] else "The consumer had not halted."
+    said(done, text, json=json)
+
+
+def _lay_at(row: Mapping[str, Any]) -> str:
+    """Where the message lay, as commands take it; empty for what was no message."""
+    place: Mapping[str, Any] | None = row.get("position")
+    return "" if place is None else f"{place['topic']}/{place['partition']}/{place['offset']}"
+
+
+def _value(value: Any) -> str:
+    return jsonlib.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _number(item: Mapping[str, Any]) -> str:

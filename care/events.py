@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json as jsonlib
-import re
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from care.show import Json, as_json, fail, failures, table
+from care.ids import WHOLE, checked, only
+from care.ops import Addresses, Token, local_token, urls_of
+from care.show import Json, as_json, entries, fail, failures, table
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -23,6 +24,8 @@ Bootstrap = Annotated[
     str, typer.Option("--kafka", envvar="KAFKA_BOOTSTRAP", help="Kafka's bootstrap servers.")
 ]
 T = TypeVar("T")
+BLOCKED_MAX = 200
+"""How many dead letters of one record are looked at, in each service."""
 
 
 @app.command(epilog="Example: `care events tail --type screen-failed --kafka 127.0.0.1:9092`")
@@ -108,46 +111,111 @@ def _wanted(envelope: Envelope, event_type: str | None, subject: str | None) -> 
 
 
 def journey(
-    episode: Annotated[str, typer.Argument(help="The episode's id.")],
+    episode: Annotated[str, typer.Argument(help="The episode's id, or its beginning.")],
     kafka: Bootstrap,
+    url: Addresses = None,
+    token: Token = None,
     json: Json = False,
 ) -> None:
-    """List every event of one episode over all services, in order, with the time between them."""
-    from shared.contracts.codes import UUID_PATTERN
+    """List every event of one episode over all services, in order, and where its streams are blocked.
 
-    episode = episode.removeprefix("episode/")
-    if not re.fullmatch(UUID_PATTERN, episode):
-        raise typer.BadParameter("an episode id is a lower-case UUID", param_hint="EPISODE")
-    found = _read(kafka, _journey(kafka, f"episode/{episode}"))
-    if json:
-        as_json([_attributes(envelope) for envelope in found])
-    elif found:
-        table(("time", "after", "service", "#", "event (← its cause)"), _rows(found))
+    The services are asked for that, as an operator; one that does not answer is named.
+    """
+    prefix = checked(episode.removeprefix("episode/"), "EPISODE")
+    found = _read(kafka, _journey(kafka, f"episode/{prefix}"))
     if not found:
         fail("The topics have no event of this episode.")
+    blocked, silent = _blocked(found[0].subject, urls_of(url or ()), token)
+    if json:
+        as_json([_with_blocks(envelope, blocked) for envelope in found])
+    else:
+        table(("time", "after", "service", "#", "event (← its cause)"), _rows(found, blocked))
+        shown = {(envelope.source.removeprefix("care."), envelope.sequence) for envelope in found}
+        _show_other_blocks(row for row in blocked if (row["stream"], row["sequence"]) not in shown)
+    for name in silent:
+        typer.echo(f"{name} does not answer: what is blocked there is not known.", err=True)
+
+
+def _blocked(
+    subject: str, urls: Mapping[str, str], token: str | None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The open dead letters of a record in all services, each with its service; and who did not answer."""
+    from care.http import ServiceError, ask
+
+    signed = token or local_token("operations", "operator")
+    blocked: list[dict[str, Any]] = []
+    silent: list[str] = []
+    for name, url in urls.items():
+        asked = {"subject": subject, "limit": str(BLOCKED_MAX)}
+        try:
+            answer = ask(name, url, signed, "GET", "/ops/dead-letters/rows", query=asked)
+        except ServiceError as error:
+            if error.code != "no-answer":
+                with failures():
+                    raise
+            silent.append(name)
+        else:
+            blocked += [{"service": name, **row} for row in answer["rows"] if row.get("stream")]
+    return blocked, silent
+
+
+def _of(envelope: Envelope, blocked: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The dead letters that this event has become."""
+    sender = envelope.source.removeprefix("care.")
+    return [
+        row for row in blocked if (row["stream"], row["sequence"]) == (sender, envelope.sequence)
+    ]
+
+
+def _with_blocks(envelope: Envelope, blocked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = [
+        {name: row[name] for name in ("service", "id", "reason")} for row in _of(envelope, blocked)
+    ]
+    return {**_attributes(envelope), **({"blocked_in": found} if found else {})}
+
+
+def _show_other_blocks(blocked: Iterable[Mapping[str, Any]]) -> None:
+    """What is blocked at this record and is no event of it: work within a service, and deadlines."""
+    found = [
+        (
+            row["id"],
+            {"service": row["service"], "stream": row["stream"], "reason": row["reason"]},
+        )
+        for row in blocked
+    ]
+    if found:
+        typer.echo("\nAlso blocked at this record:")
+        entries(found)
 
 
 async def _journey(kafka: str, subject: str) -> list[Envelope]:
-    """One subject has one partition number on every topic, so only those are read."""
+    """One subject has one partition number on every topic, so only those are read; of its beginning alone, all."""
     from aiokafka import TopicPartition
 
     from shared.contracts.topics import TOPICS
     from shared.runtime.core.partitions import partition_of
 
+    whole = len(subject.partition("/")[2]) == WHOLE
     partitions = [
-        TopicPartition(t.name, partition_of(subject, t.partitions)) for t in TOPICS.values()
+        TopicPartition(t.name, n)
+        for t in TOPICS.values()
+        for n in ([partition_of(subject, t.partitions)] if whole else range(t.partitions))
     ]
-    found: dict[tuple[str, int], Envelope] = {}
+    found: dict[tuple[str, str, int], Envelope] = {}
     async with _reading(kafka, partitions, beginning=True) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     envelope = _envelope(record)
-                    if envelope is not None and envelope.subject == subject:
-                        found.setdefault((envelope.source, envelope.sequence), envelope)
-    order = {envelope.id: place for place, envelope in enumerate(found.values())}
-    return sorted(found.values(), key=lambda e: (e.time, _depth(e, found), order[e.id]))
+                    if envelope is not None and envelope.subject.startswith(subject):
+                        key = (envelope.subject, envelope.source, envelope.sequence)
+                        found.setdefault(key, envelope)
+    if found:
+        subject = only(subject, (one for one, _, _ in found), "episode")
+    events = {key[1:]: envelope for key, envelope in found.items() if key[0] == subject}
+    order = {envelope.id: place for place, envelope in enumerate(events.values())}
+    return sorted(events.values(), key=lambda e: (e.time, _depth(e, events), order[e.id]))
 
 
 def _depth(envelope: Envelope, found: dict[tuple[str, int], Envelope]) -> int:
@@ -159,20 +227,28 @@ def _depth(envelope: Envelope, found: dict[tuple[str, int], Envelope]) -> int:
     return depth
 
 
-def _rows(found: Sequence[Envelope]) -> Iterator[tuple[str, ...]]:
-    """A line for each event, and one more for its cause when that is an event of this journey."""
+def _rows(
+    found: Sequence[Envelope], blocked: Sequence[Mapping[str, Any]] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """A line for each event, one for its cause when that is of this journey, and three for each service it stops."""
+    from rich.text import Text
+
     names = {envelope.id: envelope.fact.rpartition(".")[2] for envelope in found}
     before: datetime | None = None
     for envelope in found:
         after = "" if before is None else _delay((envelope.time - before).total_seconds())
         cause = names.get(envelope.causationid, "")
+        stops = [
+            Text(f"✗ blocked in {row['service']}\n{row['reason']}\n{row['id']}", style="red")
+            for row in _of(envelope, blocked)
+        ]
         service, _, fact = envelope.fact.removeprefix("care.").partition(".")
         yield (
             envelope.time.strftime("%Y-%m-%d %H:%M"),
             after,
             service,
             str(envelope.sequence),
-            f"{fact}\n← {cause}" if cause else fact,
+            Text("\n").join([Text(f"{fact}\n← {cause}" if cause else fact), *stops]),
         )
         before = envelope.time
 
@@ -218,5 +294,6 @@ def _attributes(envelope: Envelope) -> dict[str, Any]:
 
 
 def _text(envelope: Envelope) -> str:
+    """Two lines: side by side they would not fit into 80 columns."""
     time = envelope.time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"{time}  {envelope.subject}  #{envelope.sequence:<4} {envelope.type}"
+    return f"{time}  {envelope.type}\n{'':19}  {envelope.subject} #{envelope.sequence}"

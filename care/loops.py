@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from care.ops import Token, local_token
+from care.ops import Addresses, Token, local_token, urls_of
 from care.show import Json, as_json, failures, table
-from shared.services import PORTS
 
 if TYPE_CHECKING:
     from care.http import ServiceClient
@@ -24,14 +22,6 @@ View = dict[str, Any]
 Urls = Mapping[str, str]
 
 
-Addresses = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--url",
-        metavar="SERVICE=URL",
-        help="A service's address; by default CARE_<SERVICE>_URL, else its port of `care up`.",
-    ),
-]
 Facility = Annotated[
     str, typer.Option(envvar="CARE_FACILITY", help="The facility, for a token of the local issuer.")
 ]
@@ -48,7 +38,7 @@ def loops(
     json: Json = False,
 ) -> None:
     """List the open loops of all services, the earliest deadline first: owner, deadline, age and escalation step."""
-    urls = _urls(url or ())
+    urls = urls_of(url or ())
     asked = {"owner_role": role, "kind": kind, "overdue": "true" if overdue else None}
     signed = token or local_token(facility, "operator")
 
@@ -70,7 +60,7 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks of one person or role: their own, and those of the colleagues they cover for."""
-    urls = _urls(url or ())
+    urls = urls_of(url or ())
     signed = token or local_token(facility, role, staff)
     # A token that is given may be a supervisor's, who asks about others.
     asked = {} if token is None else {"staff_id": staff, "role": role}
@@ -80,19 +70,6 @@ def tasks(
 
     found = _answered(_merged(urls, signed, of))
     _show([view for view in found if view["overdue"] or not overdue], json=json)
-
-
-def _urls(given: Sequence[str]) -> dict[str, str]:
-    """Where each service is: as given, else from the environment, else the port of `care up`."""
-    named = {one.partition("=")[0]: one.partition("=")[2] for one in given}
-    if unknown := sorted(set(named) - set(PORTS)):
-        raise typer.BadParameter(f"no such service: {', '.join(unknown)}", param_hint="--url")
-    return {
-        name: named.get(name)
-        or os.environ.get(f"CARE_{name.upper()}_URL")
-        or f"http://127.0.0.1:{port}"
-        for name, port in PORTS.items()
-    }
 
 
 def _answered(asking: Coroutine[Any, Any, list[View]]) -> list[View]:
@@ -146,29 +123,21 @@ def _show(found: Sequence[View], *, json: bool) -> None:
     elif not found:
         typer.echo("Nothing is open.")
     else:
-        table(("deadline", "loop", "owner", "age", "step"), _rows(found))
+        table(("deadline", "loop, its record and its owner"), _rows(found))
 
 
 def _rows(found: Iterable[View]) -> Iterable[tuple[Any, ...]]:
-    """Two lines for each loop, so that they fit into 80 columns. Overdue ones have a red deadline."""
+    """Three lines for each loop, so that they fit into 80 columns. Overdue ones have a red deadline."""
     from rich.text import Text
 
     for view in found:
         owner, when = view["owner"], _instant(view["deadline_at"]).strftime("%Y-%m-%d %H:%M")
         deadline = Text(when, style="red" if view["overdue"] else "")
+        age = f"{_age(view['age_seconds'])}, step {view['step']}"
         yield (
-            deadline.append(f"\n{view['service']}", style="default"),
-            f"{view['kind']}\n{_short(view['subject'])}",
-            f"{owner['role']}\n{_acting(owner)}",
-            _age(view["age_seconds"]),
-            str(view["step"]),
+            deadline.append(f"\n{view['service']}\n{age}", style="default"),
+            f"{view['kind']}: {owner['role']}\n{view['subject']}\n{_acting(owner)}",
         )
-
-
-def _short(subject: str) -> str:
-    """The kind and the id's first eight characters: enough to tell two apart on a screen."""
-    kind, _, subject_id = subject.partition("/")
-    return f"{kind}/{subject_id[:8]}"
 
 
 def _acting(owner: Mapping[str, Any]) -> str:
@@ -176,7 +145,7 @@ def _acting(owner: Mapping[str, Any]) -> str:
     if owner["acting_id"] is None:
         return "anyone on duty"
     deputy = "" if owner["acting_id"] == owner["staff_id"] else " (deputy)"
-    return f"{owner['acting_id'][:8]}{deputy}"
+    return f"{owner['acting_id']}{deputy}"
 
 
 def _age(seconds: int) -> str:

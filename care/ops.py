@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,10 +19,24 @@ KEY: Final = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
 OPERATION_SECONDS: Final = 300.0
 """How long an operation may take: a redrive decides many rows in one request."""
 
+ALL: Final = "all"
 ServiceName = Annotated[str, typer.Argument(help=f"The service: {NAMES}.")]
+Services = Annotated[str, typer.Argument(help=f"The service: {NAMES}; or {ALL}.")]
 Url = Annotated[
-    str | None,
-    typer.Option("--url", help="The service's address; by default, its port of `care up`."),
+    list[str] | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="The service's address, or SERVICE=URL; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+    ),
+]
+Addresses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--url",
+        metavar="SERVICE=URL",
+        help="A service's address; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+    ),
 ]
 Token = Annotated[
     str | None,
@@ -38,6 +55,19 @@ def known(service: str) -> str:
     return service
 
 
+def urls_of(given: Sequence[str]) -> dict[str, str]:
+    """Where each service is: as given, else from the environment, else the port of `care up`."""
+    named = {one.partition("=")[0]: one.partition("=")[2] for one in given}
+    if unknown := sorted(set(named) - set(PORTS)):
+        raise typer.BadParameter(f"no such service: {', '.join(unknown)}", param_hint="--url")
+    return {
+        name: named.get(name)
+        or os.environ.get(f"CARE_{name.upper()}_URL")
+        or f"http://127.0.0.1:{port}"
+        for name, port in PORTS.items()
+    }
+
+
 def local_token(facility: str, role: str, actor: str | None = None) -> str:
     """A token of the local issuer, for development only. Raises `typer.BadParameter` for a role that is none."""
     from shared.devtools.issuer import DEVELOPER, LocalIssuer
@@ -53,36 +83,47 @@ def local_token(facility: str, role: str, actor: str | None = None) -> str:
 class Operations:
     """The operator's API of one service. A refusal ends the command with its code, detail and hint."""
 
-    def __init__(self, service: str, url: str | None, token: str | None) -> None:
-        if url is None:
-            url = f"http://127.0.0.1:{PORTS[known(service)]}"
-        elif not url.startswith(("http://", "https://")):
-            raise typer.BadParameter(
-                "an address starts with http:// or https://", param_hint="--url"
-            )
-        self._service = service
-        self._url = url
+    def __init__(self, service: str, url: Sequence[str] | None, token: str | None) -> None:
+        self.service: Final = known(service)
+        self._url = _address(service, url or ())
         self._token = token or local_token("operations", "operator")
 
-    def get(self, path: str, **query: str | None) -> Any:
+    def asked(self, path: str, **query: str | None) -> Any:
+        """The same as `get`, and a refusal raises `ServiceError`."""
         return self._ask("GET", path, None, query)
 
+    def get(self, path: str, **query: str | None) -> Any:
+        with failures():
+            return self._ask("GET", path, None, query)
+
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        return self._ask("POST", path, body, {})
+        with failures():
+            return self._ask("POST", path, body, {})
 
     def _ask(
         self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, str | None]
     ) -> Any:
         from care.http import ask
 
-        with failures():
-            return ask(
-                self._service,
-                self._url,
-                self._token,
-                method,
-                path,
-                body=body,
-                query=query,
-                timeout_seconds=OPERATION_SECONDS,
+        return ask(
+            self.service,
+            self._url,
+            self._token,
+            method,
+            path,
+            body=body,
+            query=query,
+            timeout_seconds=OPERATION_SECONDS,
+        )
+
+
+def _address(service: str, given: Sequence[str]) -> str:
+    """Where a service is: as given for it, as given for any, from the environment, else the port of `care up`."""
+    for one in given:
+        if not re.match(r"([a-z]+=)?https?://", one):
+            raise typer.BadParameter(
+                "an address starts with http:// or https://", param_hint="--url"
             )
+    named = [one for one in given if "://" in one and not one.startswith("http")]
+    plain = [one for one in given if one.startswith("http")]
+    return plain[-1] if plain else urls_of(named)[service]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from care.ops import NAMES, known
-from care.show import Json, as_json, failures
+from care.show import Json, as_json, failures, said
 
 if TYPE_CHECKING:
     from shared.runtime.core.store import MongoStore
@@ -38,7 +38,8 @@ def rebuild_command(
     found: Service = import_module(f"services.{known(service)}.app").SERVICE
     with failures():
         if only_hash:
-            typer.echo(asyncio.run(_hash(found, ServiceSettings())))
+            state_hash = asyncio.run(_hash(found, ServiceSettings()))
+            said({"state_hash": state_hash}, state_hash, json=json)
             return
         done = asyncio.run(_rebuild(found, ServiceSettings()))
     if json:

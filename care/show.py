@@ -6,14 +6,19 @@ import json
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
 from shared.errors import CareError
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 """The source tree; in an installed package, the directory of the packages."""
+GAP: Final = 2
+"""Blanks between two columns."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -22,21 +27,70 @@ def as_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
+def said(answer: Mapping[str, Any], text: str, *, json: bool) -> None:
+    """Print what a command has done: for people, or for machines."""
+    if json:
+        as_json(answer)
+    else:
+        typer.echo(text)
+
+
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table without borders. A wide cell continues on the next line; the first column never does."""
+    """Print a table without borders. A wide cell continues on the next line, and no word is ever broken.
+
+    Where the longest words of all columns have no room side by side, each row is printed as an entry of its own.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for place, header in enumerate(headers):
-        grid.add_column(header, overflow="fold", no_wrap=place == 0)
-    for row in rows:
-        grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    Console().print(grid)
+    console = Console()
+    cells = [[_text(cell) for cell in row] for row in rows]
+    columns = list(zip(map(Text, headers), *cells, strict=True))
+    widths = _widths(
+        [max(line.cell_len for text in column for line in text.split()) for column in columns],
+        [max(_longest_word(text) for text in column) for column in columns],
+        console.width - GAP * (len(columns) - 1),
+    )
+    if widths is None:
+        entries(
+            (row[0].plain.replace("\n", "  "), dict(zip(headers[1:], row[1:], strict=True)))
+            for row in cells
+        )
+        return
+    grid = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False)
+    for header, width in zip(headers, widths, strict=True):
+        grid.add_column(header, width=width)
+    for row in cells:
+        grid.add_row(*row)
+    console.print(grid)
 
 
-def entries(found: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+def _text(cell: Any) -> Text:
+    from rich.text import Text
+
+    return cell if isinstance(cell, Text) else Text(str(cell))
+
+
+def _longest_word(text: Text) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.plain.split()), default=0)
+
+
+def _widths(natural: list[int], least: list[int], room: int) -> list[int] | None:
+    """How wide each column is: as it wants to be, or the widest ones less. None when the words do not fit."""
+    if sum(least) > room:
+        return None
+    widths = list(natural)
+    while (excess := sum(widths) - room) > 0:
+        slack = [width - word for width, word in zip(widths, least, strict=True)]
+        place = slack.index(max(slack))
+        widths[place] -= min(excess, slack[place])
+    return widths
+
+
+def entries(found: Iterable[tuple[str, Mapping[str, str | Text]]]) -> None:
     """Print what a table has no room for: a heading for each entry, and its fields below. Empty fields are left out."""
     from rich.console import Console
     from rich.padding import Padding
@@ -51,7 +105,7 @@ def entries(found: Iterable[tuple[str, Mapping[str, str]]]) -> None:
         grid.add_column(overflow="fold")
         for label, value in fields.items():
             if value:
-                grid.add_row(label, Text(value))
+                grid.add_row(label, _text(value))
         console.print(Padding(grid, (0, 0, 0, 2)))
 
 

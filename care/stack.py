@@ -36,6 +36,7 @@ def up(
     from shared.devtools.stack import services
 
     console = Console(stderr=True)
+    _check_free(first_port)
     ports = {name: first_port + place for place, name in enumerate(PORTS)}
     issuer = LocalIssuer.kept_in(ops.KEY)
     try:
@@ -52,6 +53,22 @@ def up(
         console.print("stopped")
     except BackendError as error:
         fail(str(error))
+
+
+def _check_free(first_port: int) -> None:
+    """End the command, before it starts any server, when a port that it needs is taken."""
+    from shared.errors import ConfigurationError
+    from shared.runtime.network import listen
+
+    for place, name in enumerate(PORTS):
+        try:
+            opened = listen(
+                "127.0.0.1", first_port + place, host_setting="", port_setting="--first-port"
+            )
+        except ConfigurationError as error:
+            fail(f"{name} can't start: {error.detail}", error.hint)
+        for one in opened:
+            one.close()
 
 
 def _stream(logs: Sequence[Path]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from care import acl
-from care.show import Json, as_json, entries, fail, failures
+from care.ids import WHOLE, checked, only
+from care.show import Json, as_json, entries, fail, failures, said
 from shared.services import PORTS
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ def check_command(*, json: Json = False) -> None:
     with failures():
         found = asyncio.run(differences())
     if json:
-        as_json([difference._asdict() for difference in found])
+        as_json(_as_dicts(found))
     elif found:
         _show(found)
         typer.echo(
@@ -66,7 +69,7 @@ def check_command(*, json: Json = False) -> None:
 
 
 @app.command("repair", epilog="Example: `KAFKA_BOOTSTRAP=… care topics repair`")
-def repair_command() -> None:
+def repair_command(*, json: Json = False) -> None:
     """Set what differs as the catalogue says. Services that wait for it go on by themselves."""
     import asyncio
 
@@ -82,10 +85,18 @@ def repair_command() -> None:
 
     with failures():
         before, left = asyncio.run(repair())
-    _show(left or before)
+    if json:
+        as_json({"repaired": _as_dicts(before), "left": _as_dicts(left)})
+    else:
+        _show(left or before)
     if left:
         fail("Kafka did not take over these settings.")
-    typer.echo(f"{len(before)} settings repaired.")
+    if not json:
+        typer.echo(f"{len(before)} settings repaired.")
+
+
+def _as_dicts(differences: list[Difference]) -> list[dict[str, str]]:
+    return [difference._asdict() for difference in differences]
 
 
 def _all_topics() -> list[Topic]:
@@ -108,6 +119,7 @@ def _show(differences: list[Difference]) -> None:
 @app.command("adopt", epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… care topics adopt plans`")
 def adopt_command(
     service: Annotated[str, typer.Argument(help=f"The service: {', '.join(PORTS)}.")],
+    json: Json = False,
 ) -> None:
     """Have a service's store belong to this Kafka, which you have moved it to. Stop the service first.
 
@@ -121,7 +133,11 @@ def adopt_command(
 
     with failures():
         asyncio.run(_adopt(service, ServiceSettings()))
-    typer.echo(f"The store of {service} belongs to this Kafka now. Start the service.")
+    said(
+        {"adopted": service},
+        f"The store of {service} belongs to this Kafka now. Start the service.",
+        json=json,
+    )
 
 
 async def _adopt(name: str, settings: ServiceSettings) -> None:
@@ -140,6 +156,7 @@ async def _adopt(name: str, settings: ServiceSettings) -> None:
 )
 def migrate_command(
     topic: Annotated[str, typer.Argument(help=f"The topic: {', '.join(TOPIC_NAMES)}.")],
+    json: Json = False,
 ) -> None:
     """Recreate a topic as the catalogue says, with its records in order. Stop and drain all services first."""
     if topic not in TOPIC_NAMES:
@@ -151,7 +168,11 @@ def migrate_command(
 
     with failures():
         count = asyncio.run(_migrate(TOPICS[topic], ServiceSettings()))
-    typer.echo(f"{topic} has {count} records. Start the services.")
+    said(
+        {"migrated": topic, "messages": count},
+        f"{topic} has {count} messages. Start the services.",
+        json=json,
+    )
 
 
 @app.command(
@@ -160,8 +181,11 @@ def migrate_command(
 )
 def disown_command(
     topic: Annotated[str, typer.Argument(help=f"The topic: {', '.join(TOPIC_NAMES)}.")],
-    event_ids: Annotated[list[str], typer.Argument(help="The ids of the events.")],
+    event_ids: Annotated[
+        list[str], typer.Argument(help="The ids of the events, or their beginnings.")
+    ],
     why: Annotated[str, typer.Option("--why", help="A reason code; no free text.")],
+    json: Json = False,
 ) -> None:
     """Name events on a service's topic that it never published, so that it starts and can be rebuilt."""
     if topic not in TOPIC_NAMES:
@@ -169,25 +193,50 @@ def disown_command(
     if not re.fullmatch("[a-z0-9-]{3,60}", why):
         raise typer.BadParameter("give a code, such as never-ours", param_hint="--why")
     for event_id in event_ids:
-        if not re.fullmatch("[0-9a-f-]{36}", event_id):
-            raise typer.BadParameter("give the ids that `topic.ahead` names", param_hint="EVENT_ID")
+        checked(event_id, "EVENT_ID")
     import asyncio
 
     from shared.runtime.settings import ServiceSettings
 
     with failures():
-        asyncio.run(_disown(topic.removeprefix("care."), event_ids, why, ServiceSettings()))
-    typer.echo(f"{len(event_ids)} events on {topic} are not its service's. Start it.")
+        named = asyncio.run(_disown(topic.removeprefix("care."), event_ids, why, ServiceSettings()))
+    said(
+        {"topic": topic, "disowned": named},
+        f"{len(named)} events on {topic} are not its service's. Start it.",
+        json=json,
+    )
 
 
-async def _disown(name: str, event_ids: Sequence[str], why: str, settings: ServiceSettings) -> None:
+async def _disown(
+    name: str, event_ids: Sequence[str], why: str, settings: ServiceSettings
+) -> list[str]:
     from contextlib import AsyncExitStack
 
     from shared.runtime.kafka.own_topic import disown
 
+    named = list(event_ids)
+    if any(len(event_id) < WHOLE for event_id in event_ids):
+        known = await _last_ids(f"care.{name}", settings)
+        named = [only(event_id, known, "event") for event_id in event_ids]
     async with AsyncExitStack() as stack:
         store, _service = _store(name, settings, stack)
-        await disown(store, event_ids, why)
+        await disown(store, named, why)
+    return named
+
+
+async def _last_ids(topic: str, settings: ServiceSettings) -> list[str]:
+    """The ids of the events at the end of a topic: those that a start looks at."""
+    from shared.contracts.event import EnvelopeError, read_envelope
+    from shared.contracts.topics import TOPICS
+    from shared.runtime.kafka.producer import read_tail
+    from shared.runtime.kafka.startup_checks import TAIL_MESSAGES
+
+    _ends, messages = await read_tail(settings, TOPICS[topic], TAIL_MESSAGES)
+    found: list[str] = []
+    for message in messages:
+        with suppress(EnvelopeError):
+            found.append(read_envelope(message.headers, message.key).id)
+    return found
 
 
 async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
@@ -200,7 +249,8 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
         for name in PORTS:
             store, service = _store(name, settings, stack)
             parties.append(Party(name, store, service.reactions.topics))
-        return await migrate(settings, topic, parties, typer.echo)
+        # On standard error: what the command answers may be JSON.
+        return await migrate(settings, topic, parties, partial(typer.echo, err=True))
 
 
 def _store(

@@ -11,11 +11,11 @@ from services.attendance.reactions import (
     SESSION_DEADLINES,
 )
 from services.attendance.screening import incentives
-from services.attendance.settings import laboratory
+from services.attendance.settings import AttendanceSettings, laboratory
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
-from shared.runtime.service import Service, run
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.serve import run
+from shared.runtime.service import Service
 
 SERVICE = Service(
     name="attendance",
@@ -30,8 +30,8 @@ SERVICE = Service(
     reactions=REACTIONS,
     handoffs=HANDOFFS,
     routers=ROUTERS,
-    registered=laboratory().registered(),
+    registered=lambda: laboratory().registered(),
 )
 
 if __name__ == "__main__":
-    run(SERVICE, ServiceSettings())
+    run(SERVICE, AttendanceSettings)

@@ -6,7 +6,8 @@ from services.followup.episode import consents, episode_state, upcoming_sessions
 from services.followup.reactions import DEADLINES, HANDOFFS, REACTIONS
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
-from shared.runtime.service import Service, run
+from shared.runtime.serve import run
+from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
 
 SERVICE = Service(
@@ -26,4 +27,4 @@ SERVICE = Service(
 )
 
 if __name__ == "__main__":
-    run(SERVICE, ServiceSettings())
+    run(SERVICE, ServiceSettings)

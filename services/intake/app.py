@@ -13,7 +13,8 @@ from services.intake.reactions import (
 from services.intake.resources import partner_capacity, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
 from shared.runtime.core.record import RecordKind
-from shared.runtime.service import Service, run
+from shared.runtime.serve import run
+from shared.runtime.service import Service
 
 SERVICE = Service(
     name="intake",
@@ -36,4 +37,4 @@ SERVICE = Service(
 )
 
 if __name__ == "__main__":
-    run(SERVICE, IntakeSettings())
+    run(SERVICE, IntakeSettings)

@@ -40,6 +40,9 @@ def rules(path: Path | None = None) -> RuleTable:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            "level-rules-unreadable", f"{file.name} can't be read ({type(error).__name__})."
+            "level-rules-unreadable",
+            f"{file.name} can't be read ({type(error).__name__}).",
+            hint="Correct the path in CARE_LEVEL_RULES, or the file's permissions.",
+            setting="CARE_LEVEL_RULES",
         ) from error
     return read_table(text)

@@ -7,7 +7,8 @@ from services.plans.consents import PersonState
 from services.plans.reactions import DEADLINES, REACTIONS
 from shared.runtime.core.record import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
-from shared.runtime.service import Service, run
+from shared.runtime.serve import run
+from shared.runtime.service import Service
 from shared.runtime.settings import ServiceSettings
 
 SERVICE = Service(
@@ -25,4 +26,4 @@ SERVICE = Service(
 )
 
 if __name__ == "__main__":
-    run(SERVICE, ServiceSettings())
+    run(SERVICE, ServiceSettings)

@@ -16,6 +16,8 @@ from typing import Any, Final, TextIO, cast
 
 import structlog
 
+from shared.errors import ConfigurationError, Unavailable
+from shared.runtime import library_logs
 from shared.runtime.log_output import Output
 
 ALLOWED: Final = frozenset(
@@ -50,6 +52,10 @@ ALLOWED: Final = frozenset(
         "port",
         "backend",
         "setting",
+        "detail",
+        "hint",
+        "address",
+        "reasons",
         "bus_user",
         "right",
         "group",
@@ -72,21 +78,47 @@ def where(error: BaseException) -> str:
     return " > ".join(f"{Path(f.filename).stem}.{f.name}:{f.lineno}" for f in frames)
 
 
+def said(error: ConfigurationError | Unavailable) -> dict[str, str]:
+    """What a log line says of a known failure: its code, its cause and what to do about it, in plain words.
+
+    Only of these two kinds of error: their texts speak of settings, addresses and topics, and never of a person.
+    """
+    found = {"error_code": error.code, "detail": error.detail, "hint": error.hint}
+    if isinstance(error, ConfigurationError):
+        found["setting"] = error.setting
+    if error.__cause__ is not None:
+        found["exception"] = type(error.__cause__).__name__
+    return {name: text for name, text in found.items() if text}
+
+
 class _Bridge(logging.Handler):
-    """Log entries of other libraries: their logger, level and exception type, without their message."""
+    """Log entries of libraries: in words if they are known to hold no data; of all others, where they come from."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        exception = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        log.log(record.levelno, "library.logged", logger=record.name, exception=exception)
+        known = library_logs.known(record)
+        if known is None:
+            log.log(record.levelno, "library.logged", logger=record.name, **_origin(record))
+        else:
+            entry = _origin(record) if record.exc_info else {}
+            log.log(known.level, "library.said", logger=record.name, detail=known.words, **entry)
 
 
-def configure(service: str, level: str) -> Output:
-    """Log JSON to standard output; other libraries from WARNING on, without their messages.
+def _origin(record: logging.LogRecord) -> dict[str, str]:
+    """Where a library's message comes from: the places that its exception came through, else where it was logged."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return {"where": f"{record.module}.{record.funcName}:{record.lineno}"}
+    return {"exception": type(error).__name__, "where": where(error)}
+
+
+def configure(service: str, level: str, output: Output | None = None) -> Output:
+    """Log JSON to standard output, or to an output that is there; other libraries from WARNING on (`library_logs.py`).
 
     A line that can't be written never stops anything: the output that is returned counts it.
     """
-    output = Output(sys.stdout)
-    atexit.register(output.drain)
+    if output is None:
+        output = Output(sys.stdout)
+        atexit.register(output.drain)
     # A handler that fails would print to standard error, which may be gone as well.
     logging.raiseExceptions = False
     structlog.configure(

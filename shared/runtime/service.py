@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import uvicorn
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
 from faststream.kafka import KafkaBroker
 from faststream.kafka.prometheus import KafkaPrometheusMiddleware
 from starlette.exceptions import HTTPException
 
+from shared.contracts import CATALOGUE
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.loops import CareState
 from shared.runtime.cancellation import cancel_and_wait
+from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
+from shared.runtime.core.dead_letter import REASONS
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record import OutcomeStatus, RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
+from shared.runtime.core.store_reach import check_store_reachable
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.redrive import Redriver
@@ -39,12 +41,12 @@ from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.docs_page import serve_docs
 from shared.runtime.http.limits import Limits, Rates
+from shared.runtime.http.metrics_address import MetricsAddress
 from shared.runtime.http.openapi import describe
 from shared.runtime.http.ops import WatchedReplica
 from shared.runtime.http.ops import router as ops_router
 from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
-from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import identity, refusals, startup_checks
 from shared.runtime.kafka.clients import name_consumers
@@ -52,12 +54,14 @@ from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.names import Names
 from shared.runtime.kafka.producer import KafkaPublisher
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topic_watch import TopicWatch
 from shared.runtime.kafka.topics import check_settings, ensure_topics
 from shared.runtime.log_output import Output
-from shared.runtime.logs import configure, log, where
-from shared.runtime.metrics import Metrics
+from shared.runtime.logs import log, said, where
+from shared.runtime.metrics import Metrics, Watched
 from shared.runtime.quiescence import Quiescence
+from shared.runtime.readiness import say_readiness
 from shared.runtime.recovery.journal import (
     KafkaJournal,
     Keyring,
@@ -72,13 +76,9 @@ from shared.runtime.timers import Timers
 from shared.runtime.vault.settings import VaultSettings
 from shared.runtime.vault.vault import Vault, check_vault, open_vault
 from shared.runtime.wall_clock import WallClock
-from shared.services import PORTS
 
 if TYPE_CHECKING:
     from shared.runtime.tracing import Tracing
-
-COLLECT_AFTER_OBJECTS: Final = 50_000
-"""How many new objects start a garbage collection of the youngest generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Service:
     reactions: Reactions
     routers: Sequence[APIRouter]
     handoffs: HandoffRules = field(default_factory=HandoffRules)
-    registered: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
-    """Codes of the service's own tables that callers may use, by registry."""
+    registered: Callable[[], Mapping[str, frozenset[str]]] = dict[str, frozenset[str]]
+    """Reads the codes of the service's own tables that callers may use, by registry. May raise `ConfigurationError`."""
     identities: bool = False
     """It keeps what people are known by, sealed with a key of each person's: its settings are `VaultSettings`."""
 
@@ -126,14 +126,9 @@ class Runtime:
         )
         self._vault = _vault(service, settings)
         self._output = output
-        self.metrics.watch(self.store.set_aside, output)
         self._topic = TOPICS[service.source]
         self._publisher = KafkaPublisher(settings, self._topic)
-        self._keyring = (
-            Keyring(service.name, settings.journal_key, settings.journal_key_before)
-            if settings.journal_key
-            else None
-        )
+        self._keyring = keyring_of(service, settings)
         self._journal = (
             KafkaJournal(settings, service.name, self._keyring)
             if self._keyring is not None
@@ -189,12 +184,33 @@ class Runtime:
             self.consumer,
             settings.topics_check_seconds,
         )
+        self._census = CensusTaker(
+            self.store.database, self.consumer, self.clock, settings.census_seconds
+        )
+        self.metrics.watch(
+            Watched(
+                output=output,
+                set_aside=self.store.set_aside,
+                ready=lambda: not self.not_ready(),
+                lag=self.consumer,
+                census=lambda: self._census.latest,
+            )
+        )
+        self.metrics.begin_at_zero(
+            published=[e.TYPE for e in CATALOGUE.values() if service.source == e.SOURCE],
+            sources=service.reactions.topics,
+            loops=loop_kinds(service.kinds),
+            statuses=[status.value for status in OutcomeStatus],
+            reasons=REASONS,
+        )
         self._broker = self._make_broker()
         self.consumer.attach(self._broker)
         self._tasks: list[asyncio.Task[None]] = []
         self._failing: set[str] = set()
         self._stopping = False
         self.refusal: ConfigurationError | None = None
+        self._waits_for: Unavailable | None = None
+        """What keeps the start waiting."""
 
     def _make_broker(self) -> KafkaBroker:
         metrics = KafkaPrometheusMiddleware(
@@ -215,6 +231,9 @@ class Runtime:
     async def start(self) -> None:
         """Start in the background, so that health checks get an answer from the first moment."""
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
+        self._tasks.append(
+            asyncio.create_task(say_readiness(self.not_ready, self._started), name="readiness")
+        )
 
     async def _run(self) -> None:
         backoff = Backoff()
@@ -224,19 +243,18 @@ class Runtime:
                 break
             except Unavailable as error:
                 self._topic_watch.note_rights(error)
-                cause = type(error.__cause__).__name__
-                log.warning("start.waiting", error_code=error.code, exception=cause)
+                self._say_waiting(error)
                 await backoff.pause()
             except TopicSettingsDiffer as error:
                 if self.refusal is None:
-                    log.critical("start.refused", error_code=error.code)
+                    log.critical("start.refused", **said(error))
                 self.refusal = error  # until an operator has repaired the topics
                 await backoff.pause()
             except ConfigurationError as error:
                 self.refusal = error
-                log.critical("start.refused", error_code=error.code, setting=error.setting or None)
+                log.critical("start.refused", **said(error))
                 return
-        self.refusal = None
+        self.refusal = self._waits_for = None
         self._topic_watch.note_rights(None)
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
@@ -244,12 +262,19 @@ class Runtime:
                 ("relay", self.relay.run),
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
+                ("census", self._census.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
         await self._sweeper.recover_at_start()
         self._started.set()
         log.info("service.started")
+
+    def _say_waiting(self, error: Unavailable) -> None:
+        """Say what the start waits for: once, until it waits for something else."""
+        before, self._waits_for = self._waits_for, error
+        if before is None or (before.code, before.detail) != (error.code, error.detail):
+            log.warning("start.waiting", **said(error))
 
     async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Restart a background task after a bug: log the error, and report not ready until it runs again."""
@@ -266,12 +291,15 @@ class Runtime:
                 self._failing.discard(name)
 
     async def _connect(self) -> None:
+        settings = self.settings
+        await check_store_reachable(settings)
         await self.store.start()
         await self.dead_letters.start()
         if self._vault is not None:
             await self._vault.start()
-        settings = self.settings
-        await startup_checks.check_access(settings)
+        log.info("store.connected")
+        await check_broker_reachable(settings)
+        log.info("broker.connected")
         await refusals.check_service(
             settings, self.service.name, [topic.name for topic in self._all_topics]
         )
@@ -300,7 +328,7 @@ class Runtime:
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""
         self.refusal = error
-        log.critical("run.refused", error_code=error.code)
+        log.critical("run.refused", **said(error))
         self.relay.pause()
         self.consumer.halt(error.code)
 
@@ -361,6 +389,8 @@ class Runtime:
             reasons.append(self.refusal.code)
         elif not self._started.is_set():
             reasons.append("starting")
+            if self._waits_for is not None:
+                reasons.append(self._waits_for.code)
         if self._stopping:
             reasons.append("stopping")
         reasons += [f"{name}-failing" for name in sorted(self._failing)]
@@ -397,6 +427,19 @@ class Runtime:
         return found
 
 
+def loop_kinds(kinds: Mapping[str, RecordKind]) -> list[str]:
+    """The kinds of open loops that the records of a service may have."""
+    tables = [kind.state.LOOPS for kind in kinds.values() if issubclass(kind.state, CareState)]
+    return sorted({kind.value for table in tables for kind in table})
+
+
+def keyring_of(service: Service, settings: ServiceSettings) -> Keyring | None:
+    """The keys of the journal; None without one. Raises `ConfigurationError` for a key that can't be used."""
+    if not settings.journal_key:
+        return None
+    return Keyring(service.name, settings.journal_key, settings.journal_key_before)
+
+
 def create_app(
     service: Service, settings: ServiceSettings, output: Output | None = None
 ) -> FastAPI:
@@ -404,10 +447,11 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    # All refuse settings that can't be used, before anything starts.
+    # All of them refuse settings that can't be used, before anything starts.
     client_options(settings)
     Names.of(settings)
     mongo_options(settings)
+    keyring_of(service, settings)
     if isinstance(settings, VaultSettings):
         check_vault(settings)
     programs = _programs(service, settings)
@@ -441,6 +485,8 @@ def create_app(
         app.include_router(router)
     describe(app, service.name, routers)
     serve_docs(app)
+    if settings.metrics_port:
+        app.add_middleware(MetricsAddress, port=settings.metrics_port)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     app.add_middleware(Answers)
     if tracing is not None:
@@ -449,7 +495,7 @@ def create_app(
 
 
 def _programs(service: Service, settings: ServiceSettings) -> Programs:
-    return Programs.load(settings.programs_directory, settings.directory_file, service.registered)
+    return Programs.load(settings.programs_directory, settings.directory_file, service.registered())
 
 
 def _vault(service: Service, settings: ServiceSettings) -> Vault | None:
@@ -469,6 +515,7 @@ def _tracing(service: Service) -> Tracing:
             "tracing-not-installed",
             "CARE_OTEL is set, but the OpenTelemetry SDK is not installed.",
             hint="Install the extra `throughcare[otel]`, or unset CARE_OTEL.",
+            setting="CARE_OTEL",
         ) from error
     return Tracing(otlp_provider(service.name))
 
@@ -483,34 +530,3 @@ class ServedReplica(WatchedReplica, OperatedReplica, Protocol):
 def _serve(app: FastAPI, runtime: ServedReplica) -> None:
     """Let the routes find the replica."""
     app.state.runtime = runtime
-
-
-def run(service: Service, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    output = configure(service.name, settings.log_level)
-    try:
-        app = create_app(service, settings, output)
-    except ConfigurationError as error:
-        log.critical("start.refused", error_code=error.code, setting=error.setting or None)
-        sys.exit(2)
-    _relax_garbage_collection()
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port or PORTS[service.name],
-        **server_options(settings.connections_max),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=int(settings.shutdown_seconds),
-    )
-
-
-def _relax_garbage_collection() -> None:
-    """Have the garbage collector examine new objects only, and less often.
-
-    Imported modules stay for good, and a batch consists of thousands of short-lived objects without cycles. With the
-    default thresholds, the search for cycles takes a fifth of the processor time (docs/performance.md).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, 20, 50)

@@ -31,6 +31,12 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     """HTTP port; 0 means the service's own default."""
+    metrics_host: str = "127.0.0.1"
+    """Where `/metrics` is served when it has a port of its own."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """A port for `/metrics`, `/healthz` and `/readyz` alone, and `/metrics` is on no other; 0: with everything else."""
+    census_seconds: float = Field(default=30.0, gt=0)
+    """How often what waits in the store is counted for `/metrics`, in the background and by one replica."""
     connections_max: int = Field(default=1_000, ge=10)
     """How many HTTP connections there may be; a request on one more is answered 503."""
     actor_requests_per_second_max: float = Field(default=500.0, ge=0)
@@ -47,7 +53,7 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """A TOML file with the codes that the facility has registered, such as its partners; empty: the one that ships."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")
     """`stepped` lets a driver set the domain time through PUT /ops/clock. Never in production."""
-    log_level: str = "info"
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The most records that one batch takes from Kafka."""
     session_timeout_ms: int = Field(default=10_000, ge=6_000)

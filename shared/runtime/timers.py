@@ -20,7 +20,7 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.retry import Backoff
 from shared.runtime.wall_clock import WallClock
 
@@ -73,7 +73,8 @@ class Timers:
                 caught_up = await self._round()
             except (Unavailable, KafkaError) as error:
                 self.healthy = False
-                log.warning("timers.waiting", exception=type(error).__name__)
+                cause = said(error) if isinstance(error, Unavailable) else {}
+                log.warning("timers.waiting", **({"exception": type(error).__name__} | cause))
                 await backoff.pause()
             else:
                 self.healthy = True

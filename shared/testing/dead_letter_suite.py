@@ -81,6 +81,18 @@ class DeadLettersSuite:
         wanted = {"subject": self.ONE, "reason": "decision-raised", "status": "open"}
         found = await dead_letters.page(wanted, None, 10)
         assert {one.stream for one in found.rows} == {"intake", "plans"}
+        every = (await dead_letters.page({}, None, 10)).rows
+        for one in every:
+            for length in (4, 12, 36):
+                begun = await dead_letters.page({}, None, 10, begins={"id": one.id[:length]})
+                fitting = [other.id for other in every if other.id.startswith(one.id[:length])]
+                assert [other.id for other in begun.rows] == fitting
+        about = await dead_letters.page({}, None, 10, begins={"subject": self.ONE[:-1]})
+        assert {one.subject for one in about.rows} == {self.ONE}
+        assert (await dead_letters.page({}, None, 10, begins={"id": "z"})).rows == []
+        lying = next(one for one in every if one.kind == "event")
+        there = await dead_letters.page({"_id": lying.original.document_id}, None, 10)
+        assert [one.id for one in there.rows] == [lying.id]
         nothing = await dead_letters.page({"status": "discarded"}, None, 10)
         assert (nothing.rows, nothing.next) == ([], None)
 

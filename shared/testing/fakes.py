@@ -42,6 +42,7 @@ from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
 from shared.runtime.core.store import YOUNG, translated
 from shared.runtime.dead_letters.store import (
+    NOTHING,
     RowsPage,
     StreamKey,
     grouped,
@@ -365,9 +366,21 @@ class MemoryDeadLetters:
         [found] = await self.seam.call("groups", [lambda: self._find(wanted)])
         return grouped(found)
 
-    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
+    async def page(
+        self,
+        wanted: Mapping[str, Any],
+        after: str | None,
+        limit: int,
+        *,
+        begins: Mapping[str, str] = NOTHING,
+    ) -> RowsPage:
         beyond = id_before(after)
         [found] = await self.seam.call("page", [lambda: self._find(wanted, content=False)])
+        found = [
+            one
+            for one in found
+            if all(str(getattr(one, name)).startswith(text) for name, text in begins.items())
+        ]
         ordered = sorted((one for one in found if one.id > beyond), key=lambda one: one.id)
         return page_of_rows(ordered[: limit + 1], limit)
 

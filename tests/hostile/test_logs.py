@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -25,8 +26,8 @@ from shared.runtime import log_output
 from shared.runtime.log_output import Output
 from shared.runtime.logs import configure
 from shared.runtime.metrics import Metrics
-from shared.runtime.set_aside import SetAside
 from tests.integration.bus import until
+from tests.scraped import watched
 
 
 class Raising(io.StringIO):
@@ -134,7 +135,7 @@ async def test_a_line_that_cant_be_written_is_counted_and_raises_nothing(name: s
         assert not output.drain(0.05)
         assert output.lost >= 100
         metrics = Metrics()
-        metrics.watch(SetAside(), output)
+        metrics.watch(replace(watched(), output=output))
         text = generate_latest(metrics.registry).decode()
         assert f"care_log_lines_lost_total {float(output.lost)}" in text
         output.close()

@@ -36,8 +36,8 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.access import all_service_rules
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.grants import found, in_force
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.refusals import check_reading
-from shared.runtime.kafka.startup_checks import check_access
 from shared.services import PORTS, SERVICES
 from tests.integration.bus import until
 
@@ -210,7 +210,7 @@ async def test_what_was_made_is_kept_and_a_second_start_changes_nothing(played: 
     assert "certificate.made" not in played.make_keys()
     assert {p: p.read_bytes() for p in played.directory.glob("*-keys/*.pem")} == before
     assert '"withdrawn": 0' in played.once("kafka-users", "kafka_users.py")
-    await check_access(played.user("intake", EXAMPLE["INTAKE_KAFKA_PASSWORD"]))
+    await check_broker_reachable(played.user("intake", EXAMPLE["INTAKE_KAFKA_PASSWORD"]))
 
 
 async def test_a_subscriber_is_let_in_and_reads_what_was_chosen(
@@ -243,7 +243,7 @@ async def test_a_wrong_user_or_password_is_refused(
     played: Played, user: str, password: str
 ) -> None:
     with pytest.raises(Unavailable) as refused:
-        await check_access(played.user(user, password))
+        await check_broker_reachable(played.user(user, password))
     assert refused.value.code == "broker-access-denied"
 
 

@@ -31,8 +31,8 @@ from shared.runtime.kafka.access import (
     service_rules,
 )
 from shared.runtime.kafka.grants import found, grant, in_force, surplus, withdraw
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.refusals import check_reading, check_service
-from shared.runtime.kafka.startup_checks import check_access
 from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.journal import journal_topic
 from shared.services import SERVICES
@@ -143,7 +143,7 @@ async def test_a_subscriber_comes_is_given_another_topic_and_goes(
         await check_reading(county, ["care.plans"])
     assert "is no user any more" in await _acl(ready, *name, "--prune", "--apply")
     with pytest.raises(Unavailable) as gone:
-        await check_access(county)
+        await check_broker_reachable(county)
     assert gone.value.code == "broker-access-denied"
 
 
@@ -151,9 +151,9 @@ async def test_a_password_is_changed_by_its_file(ready: Backend, tmp_path: Path)
     options = ("--subscriber", "county", "--topic", "care.plans", "--apply", "--passwords")
     await _acl(ready, *options, str(tmp_path / "first"))
     await _acl(ready, *options, str(tmp_path / "second"))
-    await check_access(_as(ready, "county", tmp_path / "second/county.password"))
+    await check_broker_reachable(_as(ready, "county", tmp_path / "second/county.password"))
     with pytest.raises(Unavailable):
-        await check_access(_as(ready, "county", tmp_path / "first/county.password"))
+        await check_broker_reachable(_as(ready, "county", tmp_path / "first/county.password"))
 
 
 async def test_only_the_administrator_changes_users_and_rules(

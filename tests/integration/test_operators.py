@@ -33,6 +33,13 @@ async def _own_database(backend: Backend, prefix: str) -> AsyncIterator[None]:
 # --- dead letters over HTTP ------------------------------------------------------------------------------------
 
 
+def _names_of(row: dict[str, Any]) -> list[str]:
+    """Questions whose answer is this row alone."""
+    place = "{topic}/{partition}/{offset}".format(**row["position"])
+    asked = (f"position={place}", f"id={row['id'][:13]}", f"status=any&id={row['id']}")
+    return [f"/ops/dead-letters/rows?{question}" for question in asked]
+
+
 async def test_an_operator_finds_previews_and_mends_what_failed(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:
@@ -69,6 +76,9 @@ async def test_an_operator_finds_previews_and_mends_what_failed(
         head = next(row for row in rows if row["subject"] == names[0])
         one = await ask("GET", f"/ops/dead-letters/{head['id']}")
         assert (one["behind"], one["status"], one["attempts"]) == (1, "open", 1)
+
+        for same in _names_of(head):
+            assert [r["id"] for r in (await ask("GET", same))["rows"]] == [head["id"]]
 
         path = f"/ops/dead-letters/{head['id']}/preview"
         still = await ask("POST", path, json={})

@@ -30,7 +30,7 @@ from shared.errors import AccessMissing, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.clients import new_producer
 from shared.runtime.kafka.refusals import check_reading, check_service
-from shared.runtime.kafka.startup_checks import check_access
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topics import ensure_topics
 from shared.services import SERVICES
 
@@ -162,7 +162,7 @@ async def test_each_service_has_its_rights_however_it_shows_who_it_is(
 ) -> None:
     for name in SERVICES:
         kafka: KafkaConnection = getattr(ready, way)(name)
-        await check_access(kafka)
+        await check_broker_reachable(kafka)
         await check_service(kafka, name, TOPIC_NAMES)
     with pytest.raises(AccessMissing):
         await check_service(getattr(ready, way)("plans"), "intake", TOPIC_NAMES)
@@ -198,7 +198,7 @@ async def test_a_token_for_others_of_others_ended_or_forged_is_refused(
     ready.tokens.changed, ready.tokens.forged = changed or {}, changed is None
     try:
         with pytest.raises(Unavailable) as refused:
-            await check_access(ready.token("plans"))
+            await check_broker_reachable(ready.token("plans"))
     finally:
         ready.tokens.changed, ready.tokens.forged = {}, False
     assert refused.value.code == "broker-access-denied"

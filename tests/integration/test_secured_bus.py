@@ -38,7 +38,7 @@ from shared.runtime.kafka.access import Rule, subscriber_rules
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.grants import grant
 from shared.runtime.kafka.producer import KafkaPublisher
-from shared.runtime.kafka.startup_checks import check_access
+from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.journal import journal_topic
 from shared.services import SERVICES
@@ -262,11 +262,17 @@ async def test_why_a_client_is_not_let_in_is_said_plainly(
     (tmp_path / "wrong").write_text("another password")
     Authority(tmp_path / "foreign")
     files = {k: str(tmp_path / v) if k.endswith("_file") else v for k, v in changed.items()}
-    await check_access(ready.kafka_of("plans"))
+    await check_broker_reachable(ready.kafka_of("plans"))
     with pytest.raises(Unavailable) as refused:
-        await check_access(ready.kafka_of("plans").model_copy(update=files))
+        await check_broker_reachable(ready.kafka_of("plans").model_copy(update=files))
     assert refused.value.code == code
     assert refused.value.hint
+
+
+async def test_a_client_without_tls_is_told_that_it_needs_it(ready: Backend) -> None:
+    with pytest.raises(Unavailable, match="wants TLS") as refused:
+        await check_broker_reachable(KafkaConnection(kafka_bootstrap=ready.kafka_bootstrap))
+    assert refused.value.code == "broker-tls-differs"
 
 
 async def test_a_service_with_a_wrong_password_says_so_in_its_log(

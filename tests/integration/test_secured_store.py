@@ -19,6 +19,7 @@ from shared.errors import Unavailable
 from shared.runtime.connections import MongoConnection
 from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
+from shared.runtime.core.store_reach import check_store_reachable
 from tests.integration.redriven import Rules
 
 PASSWORD = "a-password-of-plans"
@@ -124,3 +125,31 @@ async def test_anybody_else_is_refused(
         with pytest.raises(Unavailable) as refused:
             await store.start()
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({}, None),
+        ({"mongo_certificate_file": ""}, "store-tls-differs"),  # it wants one of the client
+        ({"mongo_ca_file": "foreign/ca.pem"}, "store-certificate-untrusted"),
+        ({"mongo_ca_file": "", "mongo_certificate_file": ""}, "store-tls-differs"),
+    ],
+)
+async def test_why_it_cant_be_reached_is_said_plainly(
+    port: int, files: Path, tmp_path: Path, changed: dict[str, str], code: str | None
+) -> None:
+    Authority(tmp_path / "foreign")
+    given = {
+        "mongo_ca_file": str(files / "own" / "ca.pem"),
+        "mongo_certificate_file": str(files / "own/client-with-key.pem"),
+    }
+    given |= {name: str(tmp_path / value) if value else "" for name, value in changed.items()}
+    connection = MongoConnection(mongo_uri=f"mongodb://127.0.0.1:{port}", **given)
+    if code is None:
+        await check_store_reachable(connection)
+        return
+    with pytest.raises(Unavailable) as refused:
+        await check_store_reachable(connection)
+    assert refused.value.code == code
+    assert refused.value.hint

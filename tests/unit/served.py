@@ -49,7 +49,7 @@ class Served:
             service.source, self.store, self.relay, self.metrics, service.handoffs
         )
         self.settings = settings_for(service.source)
-        self.programs = Programs.load(further=service.registered)
+        self.programs = Programs.load(further=service.registered())
         self.key_store = MemoryKeyStore()
         self.vault = memory_vault(self.key_store)
         self._now = ticking(now)

@@ -1,8 +1,9 @@
+from collections.abc import Awaitable
 from collections.abc import Sequence
 from typing import Any
 
 class AIOKafkaConnection:
-    def close(self) -> None: ...
+    def close(self) -> Awaitable[None]: ...
     async def send(self, request: Any) -> Any: ...
 
 def collect_hosts(

@@ -50,7 +50,6 @@ Drawer = Annotated[
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 DRAW_MAX: Final = 500
-LABORATORY: Final = laboratory()
 """Read as the service starts, so that a wrong table stops it then and not at a result."""
 
 
@@ -235,7 +234,7 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
     )
     return await call.execute(
         EPISODE(body.episode_id),
-        lambda state, cause: screens.record_result(state, screen_id, report, LABORATORY, cause),
+        lambda state, cause: screens.record_result(state, screen_id, report, laboratory(), cause),
     )
 
 

@@ -165,13 +165,22 @@ def read_table(text: str) -> RuleTable:
     try:
         return RuleTable.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError("level-rules-invalid", f"This is not TOML: {error}.") from error
+        raise _invalid(f"This is not TOML: {error}.") from error
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in e['loc']) or 'table'}: {e['msg']}"
             for e in error.errors()[:10]
         )
-        raise ConfigurationError("level-rules-invalid", wrong) from error
+        raise _invalid(f"{wrong}.") from error
+
+
+def _invalid(wrong: str) -> ConfigurationError:
+    return ConfigurationError(
+        "level-rules-invalid",
+        wrong,
+        hint="Correct the file; services/intake/rules/demo.toml is one that is right.",
+        setting="CARE_LEVEL_RULES",
+    )
 
 
 # --- the derivation -------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from shared.runtime.core.dead_letter import unpublished
 from shared.runtime.core.documents import check_entry
 from shared.runtime.core.record import published_types
 from shared.runtime.core.store import Document, Store
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.set_aside import UNPUBLISHED, UNREADABLE
@@ -132,7 +132,7 @@ class Relay:
                 await self._round()
             except Unavailable as error:
                 self.healthy = False
-                log.warning("relay.waiting", error_code=error.code)
+                log.warning("relay.waiting", **said(error))
                 await backoff.pause()
             else:
                 self.healthy = True

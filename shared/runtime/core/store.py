@@ -49,6 +49,8 @@ TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
 NOT_ALLOWED: Final = (13, 18)
 """MongoDB's codes for "not authorised" and "authentication failed": waiting does not help, a person has to."""
+DISK_FULL: Final = frozenset({14031})
+"""MongoDB's code for a disk without room."""
 YOUNG: Final = timedelta(minutes=1)
 """How far after the bound of a sweep a record may have begun to wait: what is later was written by a wrong clock."""
 
@@ -442,12 +444,22 @@ def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
         pattern = cast("Mapping[str, Any]", failure.get("keyPattern") or {"_id": 1})
         if failure.get("code") in TOO_LARGE:
             raise _too_large() from None
+        if failure.get("code") in DISK_FULL:
+            raise _disk_full() from None
         if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
             raise Unavailable("store-refused", "The store refused a write.") from None
         lost.add(records[int(failure["index"])].subject)
     if details.get("writeConcernErrors"):
         raise Unavailable("store-unsure", "The store could not confirm a write.") from None
     return lost
+
+
+def _disk_full() -> Unavailable:
+    return Unavailable(
+        "store-disk-full",
+        "The disk of the store is full.",
+        hint="Make room. Nothing was half written, and everything refused is tried again.",
+    )
 
 
 def _too_large() -> TooLarge:
@@ -484,12 +496,8 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
         refusal = _refusal(error)
         if refusal is not None:
             raise refusal from error
-        if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
-            raise Unavailable(
-                "store-access-denied",
-                "The store does not accept this user, or does not let it do this.",
-                hint="Check the user and password in MONGO_URI or MONGO_PASSWORD_FILE, and the user's roles.",
-            ) from error
+        if isinstance(error, OperationFailure) and error.code in DISK_FULL:
+            raise _disk_full() from error
         if isinstance(error, PyMongoError) and not isinstance(error, CareError):
             raise Unavailable(
                 "store-unavailable",

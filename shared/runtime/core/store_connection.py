@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from shared.runtime.connections import MongoConnection, contents, tls_context
+from pymongo.errors import ConfigurationError as DriverConfigurationError
+from pymongo.uri_parser import parse_uri
+
+from shared.runtime.connections import MongoConnection, contents, tls_context, unusable
 
 
 def mongo_options(settings: MongoConnection) -> dict[str, Any]:
     """What the driver is given beside the connection string, and with precedence over it.
 
-    Raises `ConfigurationError`, which names the setting, when a file is missing or is not what it should be.
+    Raises `ConfigurationError`, which names the setting, when one of them, or a file, is not what it should be.
     """
     options: dict[str, Any] = {}
+    if not settings.mongo_uri.startswith("mongodb+srv:"):  # the driver looks that up
+        try:
+            parse_uri(settings.mongo_uri)
+        except (DriverConfigurationError, ValueError) as error:
+            raise unusable(
+                "mongo_uri", f"is no connection string of MongoDB ({type(error).__name__})"
+            ) from error
     if settings.mongo_ca_file or settings.mongo_certificate_file:
         tls_context(
             settings, "mongo"

@@ -36,8 +36,22 @@ DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` o
 Why = Annotated[
     str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code, not free text.")
 ]
+Begins = Annotated[
+    str | None, Query(pattern="^[0-9a-f-]{4,36}$", description="What the id begins with.")
+]
+Position = Annotated[
+    str | None,
+    Query(
+        pattern="^[a-z.]{1,100}/[0-9]{1,4}/[0-9]{1,15}$",
+        description="Where the message lay, as `topic/partition/offset`: the same in every service.",
+    ),
+]
+ANY: Final = "any"
 Fingerprint = Annotated[str | None, Query(pattern="^[0-9a-f]{16}$")]
-Subject = Annotated[str | None, Query(pattern="^[a-z]+/[0-9a-f-]{36}$")]
+Subject = Annotated[
+    str | None,
+    Query(pattern="^[a-z]+/[0-9a-f-]{4,36}$", description="A record, or what its id begins with."),
+]
 Code = Annotated[str | None, Query(pattern="^[a-z-]{3,40}$")]
 
 
@@ -135,15 +149,26 @@ async def rows(
     subject: Subject = None,
     reason: Code = None,
     status: Code = OPEN,
+    id: Begins = None,  # noqa: A002 - the name of the field
+    position: Position = None,
     limit: Limit = 100,
     after: After = None,
 ) -> dict[str, Any]:
     """Dead letters without their content. Pass `next`, when the answer has it, as `after` for the next page."""
-    if status not in STATUSES:
-        raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
-    wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
+    if status not in (*STATUSES, ANY):
+        raise Invalid("status-unknown", f"A status is one of: {', '.join((*STATUSES, ANY))}.")
+    wanted = {
+        "_id": position,  # that of a message is where it lay
+        "fingerprint": fingerprint,
+        "reason": reason,
+        "status": None if status == ANY else status,
+    }
     given = {name: value for name, value in wanted.items() if value is not None}
-    page = await _replica(call).dead_letters.page(given | own_rows(call), after, limit)
+    named = {"id": id, "subject": subject}
+    begins = {name: text for name, text in named.items() if text is not None}
+    page = await _replica(call).dead_letters.page(
+        given | own_rows(call), after, limit, begins=begins
+    )
     return {"rows": [view_of(dead_letter) for dead_letter in page.rows], **page.next_field}
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from pymongo import ASCENDING, DESCENDING
@@ -28,6 +29,9 @@ from shared.runtime.dead_letters.view import DeadLetterGroup
 
 StreamKey = tuple[str, str]
 """A record's subject, and the sender whose stream at this record is meant."""
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+LAST: Final = "\U0010ffff"
+"""The character after which no other comes: what begins with a text stands before the text and this."""
 CURSORS: Final = "dead-letters"
 IN_ORDER: Final = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0}
@@ -53,8 +57,17 @@ class DeadLetters(Protocol):
         """The open dead letters with the given values, by fingerprint, the largest group first."""
         ...
 
-    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
+    async def page(
+        self,
+        wanted: Mapping[str, Any],
+        after: str | None,
+        limit: int,
+        *,
+        begins: Mapping[str, str] = NOTHING,
+    ) -> RowsPage:
         """Dead letters with the given values, in the order of their `id` and without their content.
+
+        `begins` maps stored fields to what their values begin with.
 
         `after` is `RowsPage.next` of the page before. Raises `Invalid` when it is not.
         """
@@ -140,8 +153,18 @@ class MongoDeadLetters:
             found = await cursor.to_list()
         return sorted((_group(one) for one in found), key=_largest_first)
 
-    async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
-        query: Document = {**wanted, "id": {"$gt": id_before(after)}}
+    async def page(
+        self,
+        wanted: Mapping[str, Any],
+        after: str | None,
+        limit: int,
+        *,
+        begins: Mapping[str, str] = NOTHING,
+    ) -> RowsPage:
+        query: Document = {**wanted}
+        for name, text in begins.items():
+            query[name] = {"$gte": text, "$lt": text + LAST}
+        query["id"] = query.get("id", {}) | {"$gt": id_before(after)}
         with translated():
             cursor = self._dead_letters.find(query, WITHOUT_CONTENT).sort("id", ASCENDING)
             documents = await cursor.limit(limit + 1).to_list()

@@ -109,5 +109,8 @@ def _read(jwks: str) -> KeySet | None:
         return KeySet.import_key_set(document)
     except (OSError, ValueError, JoseError) as error:
         raise ConfigurationError(
-            "jwks-unreadable", "CARE_JWKS is neither a JWKS document nor the path of one."
+            "jwks-unreadable",
+            "CARE_JWKS is neither a JWKS document nor the path of one.",
+            hint="`care token --jwks any any` prints the local issuer's; yours serves its own.",
+            setting="CARE_JWKS",
         ) from error

@@ -101,7 +101,6 @@ async def ready(request: Request) -> Response:
     """
     runtime = _replica(request)
     reasons = runtime.not_ready()
-    runtime.metrics.ready.set(not reasons)
     body = {
         "status": "waiting" if reasons else "ready",
         "reasons": reasons,

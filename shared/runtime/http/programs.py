@@ -52,6 +52,7 @@ class Programs:
                     "profile-version-taken",
                     f"{profile.program} {profile.version} is described twice, and differently.",
                     hint="Give what has changed a version and an effective day of its own.",
+                    setting="CARE_PROGRAMS",
                 )
 
     @classmethod
@@ -69,7 +70,10 @@ class Programs:
         if directory is not None:
             if not directory.is_dir():
                 raise ConfigurationError(
-                    "programs-unreadable", "CARE_PROGRAMS is not a directory that can be read."
+                    "programs-unreadable",
+                    "CARE_PROGRAMS is not a directory that can be read.",
+                    hint="Correct the path, or the permissions of the directory.",
+                    setting="CARE_PROGRAMS",
                 )
             files += sorted(directory.glob("*.toml"))[:FILES_MAX]
         registered = read_directory(_text_of(codes or SHIPPED_DIRECTORY), "The directory")
@@ -126,7 +130,10 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            "profile-unreadable", f"{path.name} can't be read ({type(error).__name__})."
+            "profile-unreadable",
+            f"{path.name} can't be read ({type(error).__name__}).",
+            hint="Correct the file's permissions or its encoding (UTF-8).",
+            setting="CARE_PROGRAMS",
         ) from error
 
 

@@ -7,6 +7,7 @@ next connection on.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,8 @@ from shared.runtime.kafka.oauth import ClientCredentials
 
 PROTOCOLS: Final = {"plaintext": "PLAINTEXT", "ssl": "SSL", "sasl_ssl": "SASL_SSL"}
 """What `KAFKA_SECURITY` may be, and what Kafka calls it. SASL without TLS is not offered: anyone could read along."""
+SERVER: Final = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\]):\d{1,5}")
+"""One of the brokers."""
 OAUTH: Final = "OAUTHBEARER"
 
 
@@ -82,6 +85,9 @@ class _Read:
 
 
 def _read(settings: KafkaConnection) -> _Read:
+    for server in settings.kafka_bootstrap.split(","):
+        if not SERVER.fullmatch(server.strip()):
+            raise unusable("KAFKA_BOOTSTRAP", "is not `host:port[,host:port]`")
     if settings.kafka_security not in PROTOCOLS:
         raise unusable("KAFKA_SECURITY", f"is not one of {', '.join(PROTOCOLS)}")
     protocol = PROTOCOLS[settings.kafka_security]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, Final, cast
 
@@ -37,6 +36,7 @@ from shared.runtime.core.store import Store
 from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.header_names import patch_header_names
+from shared.runtime.kafka.lag import Lag
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import (
     NOTED_POSITIONS,
@@ -47,11 +47,12 @@ from shared.runtime.kafka.positions import (
     end_offsets,
     first_offsets,
     noted_positions,
+    place,
     positions_to_note,
 )
 from shared.runtime.kafka.reading import Message, Reader
 from shared.runtime.kafka.sequence_gaps import SequenceGaps
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
@@ -93,6 +94,7 @@ class Consumer(ConsumerRebalanceListener):
         self._group = service
         self._subscriber: Any = None
         self._stall = Stall()
+        self._lag = Lag()
         self._circuit_breaker = CircuitBreaker(
             settings.dead_letters_in_a_row_max, settings.dead_letters_in_window_max
         )
@@ -140,6 +142,8 @@ class Consumer(ConsumerRebalanceListener):
         )
         messages = tuple(chain.from_iterable(batches.values()))
         self._positions.take(messages)
+        if not messages:
+            self._lag.look(self.behind())
         return messages
 
     @property
@@ -174,7 +178,9 @@ class Consumer(ConsumerRebalanceListener):
             except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, fetch it again
                 self.healthy = False
                 code = error.code if isinstance(error, CareError) else "unexpected"
-                log.warning("batch.waiting", error_code=code, exception=type(error).__name__)
+                cause = said(error) if isinstance(error, Unavailable) else {}
+                entry = {"error_code": code, "exception": type(error).__name__} | cause
+                log.warning("batch.waiting", **entry)
                 self._rewind(first)
             else:
                 self.healthy = True
@@ -225,7 +231,8 @@ class Consumer(ConsumerRebalanceListener):
         ends = end_offsets(batch)
         self._positions.advance(ends)
         await commit_offsets(self._kafka, ends, self.store_id)
-        self._measure_lag(ends, batch[-1].timestamp)
+        handled = {TopicPartition(m.topic, m.partition): m.timestamp / 1000 for m in batch}
+        self._lag.look(self.behind(), handled)
 
     def _read(self, batch: Sequence[Message]) -> tuple[list[Work], list[DeadLetter]]:
         """The work in a batch, and the dead letters of the messages that can't be put in order."""
@@ -274,15 +281,6 @@ class Consumer(ConsumerRebalanceListener):
                 self._kafka.seek(partition, offset)
             except (IllegalStateError, AssertionError):
                 continue  # the partition has moved to another replica, which reads it from the start
-
-    def _measure_lag(self, ends: Mapping[TopicPartition, int], timestamp_ms: int) -> None:
-        behind = 0
-        for tp, end in ends.items():
-            lag = max(0, (self._kafka.highwater(tp) or end) - end)
-            behind += lag
-            self._metrics.lag_records.labels(tp.topic, str(tp.partition)).set(lag)
-        age = datetime.now(UTC).timestamp() - timestamp_ms / 1000
-        self._metrics.lag_seconds.set(max(0.0, age) if behind else 0.0)
 
     # --- halt and resume -------------------------------------------------------------------------
 
@@ -356,11 +354,13 @@ class Consumer(ConsumerRebalanceListener):
                 await self.note_positions()
             self._positions.forget()
             self._sequence_gaps.forget()
+            self._lag.assigned(())
             self.healthy = True  # what it waited to save, another replica saves now
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""
         self._positions.assigned()
+        self._lag.assigned(assigned)
         log.info("partitions.assigned", count=len(assigned))
         if any(
             tp.partition >= TOPICS[tp.topic].partitions for tp in assigned if tp.topic in TOPICS
@@ -409,6 +409,24 @@ class Consumer(ConsumerRebalanceListener):
         """The next offset to be applied, by `topic/partition`, of the partitions held."""
         kafka = self._joined
         return {} if kafka is None else self._positions.next_offsets(kafka.assignment())
+
+    def behind(self) -> dict[TopicPartition, int]:
+        """Messages between the position and the end, of each partition held, as far as both are known."""
+        kafka = self._joined
+        if kafka is None:
+            return {}
+        positions = self._positions.next_offsets(kafka.assignment())
+        found: dict[TopicPartition, int] = {}
+        for partition in kafka.assignment():
+            position, end = positions.get(place(partition)), kafka.highwater(partition)
+            if position is not None and end is not None:
+                found[partition] = max(0, end - position)
+        return found
+
+    @property
+    def behind_seconds(self) -> float:
+        """For how long this replica has not been level with the end of a partition that it holds."""
+        return self._lag.seconds(self.behind(), halted=self.halted is not None)
 
     @property
     def busy(self) -> bool:

@@ -14,6 +14,7 @@ from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
+    KafkaStorageError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     SaslAuthenticationFailed,
@@ -52,6 +53,12 @@ def unavailable(error: Exception) -> Unavailable:
             "broker-access-denied",
             f"Kafka does not let this user do this ({type(error).__name__}).",
             hint="Check KAFKA_USERNAME and its password; `care topics acl` prints the rules that a user needs.",
+        )
+    if isinstance(error, KafkaStorageError):
+        return Unavailable(
+            "broker-disk-failing",
+            "Kafka can't write to its disk: most likely it is full.",
+            hint="Make room on the broker. Nothing is lost: events wait in their outboxes.",
         )
     return Unavailable(
         "broker-unavailable",

@@ -5,13 +5,11 @@ They run before a service consumes or publishes anything; the checks on topics a
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from aiokafka import TopicPartition
-from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError, SaslAuthenticationFailed
+from aiokafka.errors import KafkaError
 
 from shared.contracts.topics import Topic
 from shared.errors import SequenceConflict, TopicMismatch, Unavailable
@@ -19,9 +17,8 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
 from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.clients import new_consumer
-from shared.runtime.kafka.connection import OAUTH, client_options
-from shared.runtime.kafka.producer import NOT_ALLOWED, unavailable
-from shared.runtime.kafka.topic_ids import MetadataRequest, identity_of
+from shared.runtime.kafka.producer import unavailable
+from shared.runtime.kafka.topic_ids import identity_of
 from shared.runtime.kafka.topics import (
     admin_client,
     check_settings,
@@ -29,7 +26,6 @@ from shared.runtime.kafka.topics import (
     partition_counts,
 )
 
-ACCESS_TIMEOUT_MS: Final = 5_000
 TAIL_MESSAGES: Final = 50
 """How many messages at the end of each partition `check_numbering` reads."""
 
@@ -47,60 +43,6 @@ async def check(
     await check_settings(kafka, topics)
     await check_topics(kafka, topics, store)
     return await check_numbering(kafka, topics[0], store)
-
-
-async def check_access(settings: KafkaConnection) -> None:
-    """Ask the brokers once whether they let this client in, because the clients tell nobody why they are refused.
-
-    Returns when a broker lets it in, or when none can be reached, which is for the clients to find out. Raises
-    `Unavailable`: `broker-access-denied` or `broker-certificate-untrusted`.
-    """
-    if settings.kafka_security == "plaintext":
-        return
-    options = client_options(settings)
-    refused: Unavailable | None = None
-    for host, port, _family in collect_hosts(options.pop("bootstrap_servers")):
-        try:
-            connection = await create_conn(
-                host, port, request_timeout_ms=ACCESS_TIMEOUT_MS, **options
-            )
-        except ssl.SSLCertVerificationError as error:
-            refused = Unavailable(
-                "broker-certificate-untrusted",
-                f"The broker's certificate is not to be trusted ({type(error).__name__}).",
-                hint="Check KAFKA_CA_FILE, and that KAFKA_BOOTSTRAP has the name in the certificate.",
-            )
-        except NOT_ALLOWED as error:
-            refused = unavailable(error)
-        except (KafkaError, OSError, TimeoutError):
-            continue
-        else:
-            try:
-                await _check_token(connection, settings)
-            except NOT_ALLOWED as error:
-                refused = unavailable(error)
-            else:
-                return
-            finally:
-                connection.close()
-    if refused is not None:
-        raise refused
-
-
-async def _check_token(connection: AIOKafkaConnection, settings: KafkaConnection) -> None:
-    """Raises `SaslAuthenticationFailed` when the broker has refused the client's token.
-
-    The broker says so inside its answer (RFC 7628, 3.2.2), where aiokafka 0.14 does not look. It answers the next
-    request with nothing, and closes the connection.
-    """
-    if settings.kafka_sasl_mechanism != OAUTH or settings.kafka_security != "sasl_ssl":
-        return
-    try:
-        known = (await connection.send(MetadataRequest([]))).cluster_id
-    except KafkaConnectionError as error:
-        raise SaslAuthenticationFailed from error
-    if known is None:
-        raise SaslAuthenticationFailed
 
 
 async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:

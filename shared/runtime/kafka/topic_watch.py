@@ -15,8 +15,9 @@ from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.kafka import identity, refusals, startup_checks
 from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.reach import AWAY, check_broker_reachable
 from shared.runtime.kafka.topics import check_settings
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 from shared.runtime.retry import Backoff
 
 
@@ -76,7 +77,7 @@ class TopicWatch:
                 # Without events to publish, no other part would notice that Kafka is away.
                 self._reached = False
                 self.note_rights(error)
-                log.warning("topics.waiting", error_code=error.code)
+                log.warning("topics.waiting", **said(await self._plainer(error)))
             except ConfigurationError as error:
                 refuse(error)
                 return
@@ -84,6 +85,15 @@ class TopicWatch:
                 self._reached = True
                 self.note_rights(None)
                 backoff.reset()
+
+    async def _plainer(self, error: Unavailable) -> Unavailable:
+        """Why Kafka does not answer, in words, when that can be seen from here."""
+        if error.code == AWAY:
+            try:
+                await check_broker_reachable(self._kafka)
+            except Unavailable as plainer:
+                return plainer
+        return error
 
     async def _look(self) -> None:
         names = [topic.name for topic in self._topics]
@@ -100,7 +110,7 @@ class TopicWatch:
             await check_settings(self._kafka, self._topics)
         except TopicSettingsDiffer as differs:
             if self._differs is None:
-                log.critical("topics.settings_differ", error_code=differs.code)
+                log.critical("topics.settings_differ", **said(differs))
                 self._relay.pause()
             self._differs = differs
         else:

@@ -66,6 +66,7 @@ class Seal:
                 "journal-key-unusable",
                 f"CARE_JOURNAL_KEY is not {KEY_BYTES} bytes in base64.",
                 hint="Create one with `openssl rand -base64 32`, and store it apart from topics and backups.",
+                setting="CARE_JOURNAL_KEY",
             )
         self._cipher = AESGCM(raw)
         self._service = service
@@ -212,6 +213,7 @@ def unreadable_journal() -> ConfigurationError:
         "journal-unreadable",
         "No copy in the journal opens with these keys.",
         hint="Set CARE_JOURNAL_KEY_BEFORE to the key that the journal was written with.",
+        setting="CARE_JOURNAL_KEY",
     )
 
 

@@ -15,7 +15,7 @@ from shared.errors import Unavailable
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
-from shared.runtime.logs import log
+from shared.runtime.logs import log, said
 
 START_ROUNDS: Final = 20
 
@@ -38,7 +38,7 @@ class Sweeper:
                 before = datetime.now(UTC) - timedelta(seconds=self._after_seconds)
                 await self._reactor.sweep(before, self._consumer.buckets)
             except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
+                log.warning("sweep.waiting", **said(error))
 
     async def recover_at_start(self) -> None:
         """Resume everything that waits, of any partition: most likely this replica's last process left it.
@@ -50,7 +50,7 @@ class Sweeper:
             try:
                 found = await self._reactor.sweep(None, range(PARTITIONS))
             except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
+                log.warning("sweep.waiting", **said(error))
                 return
             if not found:
                 return

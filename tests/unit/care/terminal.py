@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from care import cli, http, ops
 
 WIDE = 200
+
+
+def _commands(group: TyperGroup, *before: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, *before, name)
+        else:
+            yield (*before, name)
+
+
+ROOT = get_command(cli.app)
+assert isinstance(ROOT, TyperGroup)
+COMMANDS = list(_commands(ROOT))
+"""Every command, by its words."""
 
 
 def care(*arguments: str, columns: int = WIDE) -> Result:

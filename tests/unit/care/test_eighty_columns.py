@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
-from care import events, show
+from care import events, show, topics
 from shared.contracts import CATALOGUE
 from shared.contracts.event import Envelope
-from tests.unit.care.terminal import Services, care
+from shared.runtime.kafka.topics import Difference
+from tests.unit.care.terminal import COMMANDS, Services, care
 from tests.unit.support import uid
 
 LONGEST = max(CATALOGUE, key=len)
@@ -57,8 +63,12 @@ def whole(text: str, *values: str) -> None:
 TABLES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("groups plans", {"groups": [GROUP], "halted": None}, ["0123456789abcdef", LONGEST]),
     ("list plans", {"rows": [ROW]}, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
-    ("show plans x", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
-    ("preview plans x", {"steps": [STEP], "now": AT}, [LONGEST, "goals.*", f"#9 {LONGEST}"]),
+    (f"show plans {uid('row')}", ROW, [ROW["id"], ROW["subject"], ROW["stream"], LONGEST]),
+    (
+        f"preview plans {uid('row')}",
+        {"steps": [STEP], "now": AT},
+        [LONGEST, "goals.*", f"#9 {LONGEST}"],
+    ),
     (
         f"set-back plans episode/{uid('episode')} intake 2 --preview",
         {
@@ -90,7 +100,7 @@ def test_dead_letters(
 def test_loops_and_tasks(command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     Services(lambda _: {"loops": [LOOP], "tasks": [LOOP]}).installed(monkeypatch, tmp_path / "k")
     shown = care(command, columns=80)
-    subject, acting = f"episode/{uid('episode')[:8]}", f"{uid('b')[:8]} (deputy)"
+    subject, acting = f"episode/{uid('episode')}", f"{uid('b')} (deputy)"
     values = ("referral_acknowledgement", "clinical_supervisor", subject, acting, "365 d", "20")
     whole(shown.stdout, *values, "attendance", "2026-03-02 15:00")
 
@@ -107,10 +117,94 @@ def test_a_journey(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     begin = datetime(2026, 3, 2, 15, tzinfo=UTC)
     types = sorted(CATALOGUE, key=len)[-6:]
     found = [_envelope(n, kind, begin + timedelta(minutes=59 * n)) for n, kind in enumerate(types)]
+    sender = found[2].source.removeprefix("care.")
+    stopped = {
+        "service": "attendance",
+        "stream": sender,
+        "sequence": 3,
+        "reason": "sequence-impossible",
+    }
     headers = ("time", "after", "service", "#", "event (← its cause)")
-    show.table(headers, events._rows(found))
+    show.table(headers, events._rows(found, [{"id": uid("row"), **stopped}]))
     names = [kind.split(".")[2] for kind in types]
-    whole(capsys.readouterr().out, *names, *(f"← {name}" for name in names[:-1]))
+    lines = (*names, *(f"← {name}" for name in names[:-1]))
+    whole(
+        capsys.readouterr().out,
+        *lines,
+        "✗ blocked in attendance",
+        "sequence-impossible",
+        uid("row"),
+    )
+
+
+def test_a_followed_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    envelope = _envelope(999_999, LONGEST, datetime(2026, 3, 2, 15, tzinfo=UTC))
+    typer.echo(events._text(envelope))
+    whole(capsys.readouterr().out, LONGEST, f"episode/{uid('episode')} #1000000")
+
+
+WORD = st.text("abcdef0123456789-/", min_size=1, max_size=36)
+CELL = st.lists(WORD, max_size=6).map(" ".join)
+
+
+@given(
+    st.integers(1, 7).flatmap(lambda n: st.lists(st.tuples(*[CELL] * n), min_size=1, max_size=4))
+)
+def test_no_table_breaks_a_word_or_is_wider_than_the_terminal(rows: list[tuple[str, ...]]) -> None:
+    """Whatever stands in it, and however many columns it has: ids, codes and fingerprints are words."""
+    headers = [f"column-{n}" for n in range(len(rows[0]))]
+    written = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "80")
+        patch.setattr(sys, "stdout", written)
+        show.table(headers, rows)
+    text = written.getvalue()
+    words = [word for line in text.splitlines() for word in line.split()]
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80, text
+    for row in rows:
+        for word in " ".join(row).split():
+            assert word in words, f"{word} is cut:\n{text}"
+
+
+WITHOUT_A_TABLE = {
+    *("up", "run", "token", "demo", "coverage", "rebuild"),
+    *("contracts show", "contracts generate", "profiles check"),
+    *("topics adopt", "topics migrate", "topics disown"),
+    *("dead-letters redrive", "dead-letters discard", "dead-letters resume", "dead-letters edit"),
+}
+"""Commands that print sentences, JSON or logs."""
+SHOWN_HERE = {
+    *(
+        "loops",
+        "tasks",
+        "journey",
+        "events tail",
+        "contracts list",
+        "profiles list",
+        "profiles show",
+    ),
+    *("dead-letters groups", "dead-letters list", "dead-letters show", "dead-letters preview"),
+    *("dead-letters set-back", "dead-letters audit", "topics check", "topics repair", "topics acl"),
+}
+
+
+def test_every_command_is_looked_at() -> None:
+    assert not WITHOUT_A_TABLE & SHOWN_HERE
+    assert {" ".join(words) for words in COMMANDS} <= WITHOUT_A_TABLE | SHOWN_HERE
+
+
+def test_topics(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    topics._show(
+        [
+            Difference(name, setting, "9223372036854775807", "9223372036854775806")
+            for name in ("care.attendance", "care.attendance.journal")
+            for setting in ("message.timestamp.before.max.ms", "min.insync.replicas")
+        ]
+    )
+    whole(capsys.readouterr().out, "message.timestamp.before.max.ms", "care.attendance.journal")
+    rules = care("topics", "acl", columns=80).stdout
+    whole(rules, "care.attendance.journal", "followup", "describe-configs")
 
 
 def _envelope(n: int, event_type: str, at: datetime) -> Envelope:
