@@ -110,7 +110,7 @@ class Verdict:
         }
 
 
-class _PatientEnds(TopicEnds):
+class PatientEnds(TopicEnds):
     """The ends of a broker that may be away when the demo's driver looks."""
 
     async def read(self) -> Mapping[str, int]:
@@ -165,6 +165,7 @@ class Rig:
             **os.environ,
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.bus.port}",
             "MONGO_URI": store_uri(self.stores[name].port),
+            "CARE_MODE": "development",
             "CARE_JWKS": self.issuer.jwks,
             "CARE_CLOCK": "stepped",
             "CARE_SWEEP_AFTER_SECONDS": "2",
@@ -208,7 +209,7 @@ class Rig:
         world = World(
             urls,
             self.issuer,
-            _PatientEnds(self.kafka),
+            PatientEnds(self.kafka),
             self.options.seed,
             patience_seconds=PATIENCE_SECONDS,
         )

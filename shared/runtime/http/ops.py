@@ -66,6 +66,11 @@ class WatchedReplica(Replica, Protocol):
         """Why this replica is not ready; empty when it is."""
         ...
 
+    @property
+    def rights_missing(self) -> Sequence[str]:
+        """What Kafka does not let this service do, such as `read topic care.intake`."""
+        ...
+
     def warnings(self) -> list[str]:
         """What operators should look at, although the replica is ready."""
         ...
@@ -92,6 +97,7 @@ async def ready(request: Request) -> Response:
     """200 when the service takes commands and consumes events; 503 with the reasons otherwise.
 
     `warnings` say what operators should look at although work goes on: `logs-failing`, `records-set-aside`.
+    `rights_missing` names what Kafka does not let the service do, with the reason `broker-access-missing`.
     """
     runtime = _replica(request)
     reasons = runtime.not_ready()
@@ -100,6 +106,7 @@ async def ready(request: Request) -> Response:
         "status": "waiting" if reasons else "ready",
         "reasons": reasons,
         "warnings": runtime.warnings(),
+        "rights_missing": list(runtime.rights_missing),
     }
     return JSONResponse(body, status_code=503 if reasons else 200)
 
