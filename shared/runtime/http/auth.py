@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from time import time
 from typing import Any, Final
 
@@ -45,11 +46,14 @@ class Authenticator:
         audience: str = "throughcare",
         claims: Claims | None = None,
         max_age_seconds: float = 86_400.0,
+        now: Callable[[], float] = time,
     ) -> None:
+        self._now = now
         self.source = source
         self._claims = claims or Claims()
         self._max_age_seconds = max_age_seconds
         self._registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(now()),
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": source.issuer},
             aud={"essential": True, "value": audience},
@@ -93,7 +97,7 @@ class Authenticator:
             self._known.clear()
             self._checked_with = keys
         known = self._known.get(token)
-        if known is not None and known[1] > time():
+        if known is not None and known[1] > self._now():
             return known[0]
         if keys is None:
             raise refused()
@@ -115,11 +119,11 @@ class Authenticator:
                 raise KeyUnknown(error.code, error.detail, hint=error.hint)
             claims = jwt.decode(token, key, registry=_REGISTRY).claims
             self._registry.validate(claims)
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, RecursionError):
             raise refused() from None
         too_old_at = float(claims["iat"]) + self._max_age_seconds
         until = min(float(claims["exp"]), too_old_at) + LEEWAY_SECONDS
-        if until <= time():
+        if until <= self._now():
             raise refused()
         return self._claims.actor_of(claims, self.source.issuer), until
 

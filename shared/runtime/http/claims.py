@@ -86,7 +86,7 @@ def read_role_map(text: str) -> Mapping[str, str] | None:
         found: Any = json.loads(text)
     except ValueError:
         found = None
-    pairs = cast("dict[str, Any]", found) if isinstance(found, dict) else {"": None}
+    pairs: dict[str, Any] = cast("dict[str, Any]", found) if isinstance(found, dict) else {"": None}
     if not all(isinstance(role, str) and role_and_service(role) for role in pairs.values()):
         raise ConfigurationError(
             "role-map-unusable",

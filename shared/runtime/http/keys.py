@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final, Protocol, cast
@@ -42,6 +43,16 @@ KEPT_SECONDS: Final = 24 * 3600.0
 FETCH_SECONDS: Final = 5.0
 DOCUMENT_BYTES_MAX: Final = 256 * 1024
 
+_NO_KEYS: Final = (
+    OSError,
+    HTTPException,
+    ValueError,
+    RecursionError,
+    JoseError,
+    ConfigurationError,
+)
+"""What may come of asking, instead of keys."""
+
 Fetch = Callable[[str], Awaitable[Any]]
 """Gets a JSON document from a URL. Raises `OSError` or `ValueError`."""
 
@@ -54,9 +65,8 @@ class Keys:
 
         Raises `ConfigurationError` for a key that is published for development, unless `development`.
         """
-        listed: Any = (
-            document["keys"] if isinstance(document, dict) and "keys" in document else None
-        )
+        about = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        listed: Any = about.get("keys")
         if not isinstance(listed, list):
             raise ValueError("not a JWKS")  # noqa: TRY004 - as for any other document that is none
         self._keys: list[tuple[Mapping[str, Any], Key]] = []
@@ -133,12 +143,17 @@ class KeySource(Protocol):
 class FixedKeys:
     """The keys of a document that the deployment has."""
 
-    failing: Final = False
-    known: Final = True
-
     def __init__(self, jwks: str, issuer: str, *, development: bool) -> None:
         self.issuer: Final = issuer
         self._keys = _read(jwks, development=development)
+
+    @property
+    def failing(self) -> bool:
+        return False
+
+    @property
+    def known(self) -> bool:
+        return True
 
     def keys(self) -> Keys | None:
         return self._keys
@@ -158,7 +173,7 @@ def _read(jwks: str, *, development: bool) -> Keys | None:
         keys = Keys(json.loads(text), development=development)
         if not keys:
             raise ValueError("no usable key")  # noqa: TRY301
-    except (OSError, ValueError, JoseError) as error:
+    except (OSError, ValueError, RecursionError, JoseError) as error:
         raise ConfigurationError(
             "jwks-unreadable",
             "CARE_JWKS is neither a JWKS document with public keys that tokens can be checked with, nor its path.",
@@ -225,17 +240,18 @@ class DiscoveredKeys:
         self._asked_at = self._now()
         try:
             found = await self._fetch(self._url)
-            if not isinstance(found, dict) or found.get("issuer") != self.issuer:
-                raise ValueError("another issuer's document")  # noqa: TRY301
-            where: Any = cast("dict[str, Any]", found).get("jwks_uri")
+            about = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+            if about.get("issuer") != self.issuer:
+                raise ValueError("another issuer's document")
+            where: Any = about.get("jwks_uri")
             if not isinstance(where, str) or not _may_be_asked(
                 where, development=self._development
             ):
-                raise ValueError("no address of keys")  # noqa: TRY301
+                raise ValueError("no address of keys")
             keys = Keys(await self._fetch(where), development=self._development)
             if not keys:
-                raise ValueError("no usable key")  # noqa: TRY301
-        except (OSError, ValueError, JoseError, ConfigurationError) as error:
+                raise ValueError("no usable key")
+        except _NO_KEYS as error:
             self.failing = True
             log.warning("issuer.keys_not_fetched", exception=type(error).__name__)
             return
@@ -259,9 +275,16 @@ def _may_be_asked(url: str, *, development: bool) -> bool:
 class _NoRedirect(HTTPRedirectHandler):
     """Keys come from where the issuer says, and from nowhere else."""
 
-    def redirect_request(self, *args: Any) -> Request | None:
-        request: Request = args[0]
-        raise HTTPError(request.full_url, args[2], "redirected", args[4], None)
+    def redirect_request(
+        self,
+        req: Request,
+        fp: Any,  # noqa: ARG002 - the library's signature
+        code: int,
+        msg: str,
+        headers: Any,
+        newurl: str,  # noqa: ARG002
+    ) -> Request | None:
+        raise HTTPError(req.full_url, code, msg, headers, None)
 
 
 async def _fetch(url: str) -> Any:
