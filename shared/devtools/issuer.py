@@ -10,9 +10,12 @@ from typing import Any, Final
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from shared.runtime.http.auth import ALGORITHMS, AUDIENCE
+from shared.runtime.development import LOCAL_KEY
+from shared.runtime.settings import ServiceSettings
 
 DEFAULT_ISSUER: Final = "throughcare"
+ALGORITHM: Final = "Ed25519"
+AUDIENCE: Final = ServiceSettings.model_fields["audience"].default
 DEVELOPER: Final = "00000000-0000-4000-8000-000000000001"
 VALID_SECONDS: Final = 24 * 3600
 
@@ -27,7 +30,7 @@ class LocalIssuer:
         issued_before_seconds: int = 0,
     ) -> None:
         """`issued_before_seconds` dates tokens back, for services whose clock may be slow."""
-        self._key = key or OKPKey.generate_key("Ed25519", parameters={"kid": "local"})
+        self._key = key or OKPKey.generate_key("Ed25519", parameters={"kid": LOCAL_KEY})
         self._issuer = issuer
         self._issued_before_seconds = issued_before_seconds
 
@@ -61,5 +64,5 @@ class LocalIssuer:
             "exp": now + valid_seconds,
         }
         return jwt.encode(
-            {"alg": ALGORITHMS[0], "kid": "local"}, claims, self._key, algorithms=ALGORITHMS
+            {"alg": ALGORITHM, "kid": LOCAL_KEY}, claims, self._key, algorithms=[ALGORITHM]
         )

@@ -19,6 +19,7 @@ from shared.contracts import CATALOGUE
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
 from shared.loops import CareState
+from shared.runtime import development
 from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
@@ -40,6 +41,7 @@ from shared.runtime.http import problems
 from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.docs_page import serve_docs
+from shared.runtime.http.keys import KeySource
 from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.metrics_address import MetricsAddress
 from shared.runtime.http.openapi import describe
@@ -111,7 +113,9 @@ class Runtime:
         programs: Programs | None = None,
         tracing: Tracing | None = None,
         output: Output | None = None,
+        keys: KeySource | None = None,
     ) -> None:
+        self._keys = keys
         self.service = service
         self.settings = settings
         self.programs = programs or _programs(service, settings)
@@ -230,6 +234,12 @@ class Runtime:
 
     async def start(self) -> None:
         """Start in the background, so that health checks get an answer from the first moment."""
+        if development.is_on(self.settings):
+            log.warning("service.development_mode")
+        if self._keys is not None:
+            self._tasks.append(
+                asyncio.create_task(self._for_ever("keys", self._keys.run), name="keys")
+            )
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
         self._tasks.append(
             asyncio.create_task(say_readiness(self.not_ready, self._started), name="readiness")
@@ -401,6 +411,7 @@ class Runtime:
             "consumer-waiting": not self.consumer.healthy,
             "relay-waiting": not self.relay.healthy,
             "catching-up-stalled": self.consumer.stalled,
+            "issuer-unreachable": self._keys is not None and not self._keys.known,
             "clock-differs": self._wall_clock is not None and self._wall_clock.differs,
         }
         reasons += [reason for reason, holds in found.items() if holds]
@@ -424,6 +435,8 @@ class Runtime:
             found.append("logs-failing")
         if self.store.set_aside:
             found.append("records-set-aside")
+        if self._keys is not None and self._keys.failing:
+            found.append("issuer-away")
         return found
 
 
@@ -455,11 +468,13 @@ def create_app(
     if isinstance(settings, VaultSettings):
         check_vault(settings)
     programs = _programs(service, settings)
+    development.check_passwords(settings)
+    authenticator = Authenticator.of(settings)
     tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        runtime = Runtime(service, settings, programs, tracing, output)
+        runtime = Runtime(service, settings, programs, tracing, output, authenticator.source)
         _serve(app, runtime)
         await runtime.start()
         try:
@@ -475,7 +490,7 @@ def create_app(
         docs_url=None,  # the framework's own pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
+    app.state.authenticator = authenticator
     app.add_exception_handler(CareError, problems.on_care_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http_error)
@@ -488,7 +503,7 @@ def create_app(
     if settings.metrics_port:
         app.add_middleware(MetricsAddress, port=settings.metrics_port)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
-    app.add_middleware(Answers)
+    app.add_middleware(Answers, in_development=development.is_on(settings))
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app

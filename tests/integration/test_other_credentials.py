@@ -29,8 +29,8 @@ from shared.devtools.backends.process import free_port
 from shared.errors import AccessMissing, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.clients import new_producer
-from shared.runtime.kafka.refusals import check_reading, check_service
 from shared.runtime.kafka.reach import check_broker_reachable
+from shared.runtime.kafka.refusals import check_reading, check_service
 from shared.runtime.kafka.topics import ensure_topics
 from shared.services import SERVICES
 
