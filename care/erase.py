@@ -7,9 +7,8 @@ from uuid import uuid4
 
 import typer
 
-from care.ops import Token, Url, local_token
+from care.ops import Token, local_token, urls_of
 from care.show import Json, as_json, fail, failures, minutes
-from shared.services import PORTS
 
 
 def erase(
@@ -27,7 +26,13 @@ def erase(
     facility: Annotated[
         str, typer.Option(envvar="CARE_FACILITY", help="The facility, for the local token issuer.")
     ] = "harbor-iop",
-    url: Url = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="The address of intake; by default CARE_INTAKE_URL, else its port of `care up`.",
+        ),
+    ] = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
@@ -41,7 +46,7 @@ def erase(
 
     if not legal("id", person_id):
         raise typer.BadParameter("a person's id is a UUID in lower case", param_hint="PERSON")
-    address = url or f"http://127.0.0.1:{PORTS['intake']}"
+    address = url or urls_of(())["intake"]
     caller = token or local_token(facility, "privacy_officer")
     path = f"/people/{person_id}/erasure"
     with failures():

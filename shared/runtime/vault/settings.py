@@ -21,7 +21,7 @@ class VaultSettings(ServiceSettings):
     keys_database: str = ""
     """The key database; empty: CARE_DATABASE_PREFIX and `keys`."""
     key_encryption_key: str = DEVELOPMENT_KEY
-    """32 bytes in base64: wraps the keys of people. The default is published, for development only."""
+    """32 bytes in base64: wraps the keys of people. The default is published: only development mode takes it."""
     key_encryption_key_file: str = ""
     """A file with that key; it takes precedence."""
     key_encryption_key_before: str = ""

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from shared.errors import ConfigurationError, IdentityErased, Unavailable
+from shared.runtime import development
 from shared.runtime.connections import contents
 from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.logs import log
@@ -230,12 +231,14 @@ class Vault:
 def check_vault(settings: VaultSettings) -> None:
     """Raise the `ConfigurationError` of settings with which no vault can be opened."""
     settings.key_encryption()
+    if _published(settings) and not development.is_on(settings):
+        raise development.refusal("CARE_KEY_ENCRYPTION_KEY")
     _options(settings)
 
 
 def open_vault(settings: VaultSettings) -> Vault:
     """The vault that the settings name. Raises `ConfigurationError` when they can't be used."""
-    if settings.key_encryption_key == DEVELOPMENT_KEY and not settings.key_encryption_key_file:
+    if _published(settings):
         log.warning("vault.development_key", setting="CARE_KEY_ENCRYPTION_KEY")
     store = MongoKeyStore(
         settings.keys_uri or settings.mongo_uri, settings.keys_database_name, _options(settings)
@@ -246,6 +249,10 @@ def open_vault(settings: VaultSettings) -> Vault:
         cache_seconds=settings.key_cache_seconds,
         cache_max=settings.key_cache_max,
     )
+
+
+def _published(settings: VaultSettings) -> bool:
+    return settings.key_encryption_key == DEVELOPMENT_KEY and not settings.key_encryption_key_file
 
 
 def _options(settings: VaultSettings) -> dict[str, object]:
