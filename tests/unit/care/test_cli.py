@@ -63,6 +63,12 @@ def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]
     assert re.search(rf"Example: .*care {' '.join(words)}", result.stdout), result.stdout
 
 
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_word_of_the_help_is_swallowed(words: tuple[str, ...]) -> None:
+    """Help is markdown, which takes `<name>` for a tag and leaves it out."""
+    assert "__" not in care(*words, "--help").stdout
+
+
 def test_without_a_command_there_is_help() -> None:
     assert "Commands" in care().output
 
