@@ -49,8 +49,10 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import identity, refusals, startup_checks
+from shared.runtime.kafka.clients import name_consumers
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.names import Names
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topic_watch import TopicWatch
@@ -214,6 +216,7 @@ class Runtime:
             middlewares=[metrics],
             logger=None,
             graceful_timeout=self.settings.shutdown_seconds,
+            allow_auto_create_topics=False,
         )
 
     # --- life ------------------------------------------------------------------------------------
@@ -308,6 +311,7 @@ class Runtime:
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
+            await name_consumers(self._broker, settings)
             await self._broker.start()
         except Exception as error:
             raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
@@ -427,6 +431,7 @@ def create_app(
     """
     # All of them refuse settings that can't be used, before anything starts.
     client_options(settings)
+    Names.of(settings)
     mongo_options(settings)
     keyring_of(service, settings)
     programs = Programs.load(settings.programs_directory)

@@ -7,12 +7,17 @@ import ssl
 from contextlib import suppress
 from typing import Any, Final
 
-from aiokafka.conn import collect_hosts, create_conn
-from aiokafka.errors import AuthenticationFailedError, KafkaError, SaslAuthenticationFailed
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+)
 
 from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.connection import OAUTH, client_options
 from shared.runtime.kafka.producer import NOT_ALLOWED, unavailable
 from shared.runtime.kafka.topic_ids import MetadataRequest
 from shared.runtime.network import (
@@ -65,21 +70,25 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
             hint="Correct KAFKA_SECURITY or the port, or set KAFKA_CERTIFICATE_FILE if it wants one.",
         ) from error
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
-        raise Unavailable(
-            "broker-access-denied",
-            f"{where} does not know this user or password.",
-            hint="Check KAFKA_USERNAME and its password, or the client's credentials.",
-        ) from error
+        raise _unknown_user(where) from error
     except NOT_ALLOWED as error:
         raise unavailable(error) from error
     except (KafkaError, OSError, TimeoutError) as error:
         raise await _no_kafka(host, port, settings, where) from error
     try:
-        await _check_advertised(connection, where)
+        await _check_advertised(connection, settings, where)
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECTED_WITHIN_SECONDS):
                 await connection.close()
+
+
+def _unknown_user(where: str) -> Unavailable:
+    return Unavailable(
+        "broker-access-denied",
+        f"{where} does not know this user or password.",
+        hint="Check KAFKA_USERNAME and its password, or the client's credentials.",
+    )
 
 
 async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str) -> Unavailable:
@@ -102,12 +111,22 @@ async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str)
     )
 
 
-async def _check_advertised(connection: Any, where: str) -> None:
-    """Clients go on to the addresses that the brokers give themselves: can any of these be reached?"""
+async def _check_advertised(
+    connection: AIOKafkaConnection, settings: KafkaConnection, where: str
+) -> None:
+    """Clients go on to the addresses that the brokers give themselves: can any of these be reached?
+
+    A token that it refuses (RFC 7628, 3.2.2) shows here only: aiokafka 0.14 does not look into that answer, the next
+    request is answered with nothing, and the connection is closed.
+    """
+    by_token = settings.kafka_security == "sasl_ssl" and settings.kafka_sasl_mechanism == OAUTH
     try:
         response: Any = await connection.send(MetadataRequest(()))
     except (KafkaError, OSError, TimeoutError) as error:
-        raise unavailable(error) from error
+        refused = by_token and isinstance(error, KafkaConnectionError)
+        raise (_unknown_user(where) if refused else unavailable(error)) from error
+    if by_token and response.cluster_id is None:
+        raise _unknown_user(where)
     brokers: list[tuple[Any, ...]] = response.brokers
     named: list[tuple[str, int]] = [(broker[1], broker[2]) for broker in brokers]
     for host, port in named:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.topics import Topic
@@ -16,7 +16,7 @@ from shared.errors import SequenceConflict, TopicMismatch, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
 from shared.runtime.kafka import own_topic
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.producer import unavailable
 from shared.runtime.kafka.topic_ids import identity_of
 from shared.runtime.kafka.topics import (
@@ -138,7 +138,7 @@ async def numbers_before(topics: Iterable[Topic], store: Store) -> dict[tuple[st
 async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:
     """The end offset of every partition, by topic."""
     wanted = list(topics)
-    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
+    consumer = new_consumer(kafka, enable_auto_commit=False)
     try:
         await consumer.start()
         partitions = [TopicPartition(t.name, n) for t in wanted for n in range(t.partitions)]
