@@ -6,7 +6,7 @@ Shows ids, codes and numbers, never the data of an event.
 from __future__ import annotations
 
 import json as jsonlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -243,28 +243,97 @@ def discard(
     service: Services,
     dead_letter: DeadLetterId,
     why: Why,
+    taken_back_by: Annotated[
+        str | None,
+        typer.Option(help="The dead letter right behind it that takes it back; both go."),
+    ] = None,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Give the first dead letter of a stream up: it has no effect. The row stays, with who decided it and why.
+    """Request to give the first dead letter of a stream up. Another operator approves it within 24 hours.
 
-    With `all` and TOPIC/PARTITION/OFFSET, in every service that could not apply that message.
+    With `all` and TOPIC/PARTITION/OFFSET, in every service that could not apply that message; what takes it back is
+    named likewise.
     """
-    found = find.rows(dead_letter, find.services(service, url, token), status="open")
+    asked = find.services(service, url, token)
+    found = find.rows(dead_letter, asked, status="open")
+    behind = {} if taken_back_by is None else _by_service(find.rows(taken_back_by, asked))
     reports = [
-        {
-            "service": one.operations.service,
-            "id": one.row["id"],
-            **one.operations.post(f"{one.path}/discard", {"why": why}),
-        }
+        _settled(one, "discard", {"why": why, "taken_back_by": behind.get(one.operations.service)})
         for one in found
     ]
+    _show_settled(
+        reports,
+        lambda done: f"waits for another operator until {minutes(done['until'])}",
+        json=json,
+        several=service == ALL,
+    )
+
+
+@app.command(epilog="Example: `care dead-letters approve plans ID --why checked`")
+def approve(
+    service: Services,
+    dead_letter: DeadLetterId,
+    why: Why,
+    url: Url = None,
+    token: Token = None,
+    json: Json = False,
+) -> None:
+    """Discard what another operator has requested: it has no effect. The row stays, with both and why.
+
+    With `all` and TOPIC/PARTITION/OFFSET, in every service where that is requested.
+    """
+    found = find.rows(dead_letter, find.services(service, url, token), status="open")
+    reports = [_settled(one, "discard/approve", {"why": why}) for one in found]
+    _show_settled(reports, lambda done: f"is {done['status']}", json=json, several=service == ALL)
+
+
+def _by_service(found: Sequence[find.Found]) -> dict[str, str]:
+    return {one.operations.service: str(one.row["id"]) for one in found}
+
+
+def _settled(one: find.Found, act: str, body: dict[str, Any]) -> dict[str, Any]:
+    named = {"service": one.operations.service, "id": one.row["id"]}
+    return {**named, **one.operations.post(f"{one.path}/{act}", body)}
+
+
+def _show_settled(
+    reports: Sequence[dict[str, Any]],
+    text: Callable[[Mapping[str, Any]], str],
+    *,
+    json: bool,
+    several: bool,
+) -> None:
     if json:
-        as_json(reports if service == ALL else reports[0])
+        as_json(reports if several else reports[0])
         return
     for done in reports:
-        typer.echo(f"{done['service']}: {done['id']} is {done['status']}.")
+        typer.echo(f"{done['service']}: {done['id']} {text(done)}.")
+
+
+@app.command(epilog="Example: `care dead-letters discards plans`")
+def discards(
+    service: ServiceName, url: Url = None, token: Token = None, json: Json = False
+) -> None:
+    """List what waits for another operator's approval: whose it is, until when, and whether it is late."""
+    found = Operations(service, url, token).get("/ops/dead-letters/discards")
+    if json:
+        as_json(found)
+        return
+    entries(
+        (
+            row["id"],
+            {
+                "subject": row.get("subject", ""),
+                "type": row.get("type", ""),
+                "requested": f"{row['discard']['why']} by {row['discard']['by']}",
+                "owner": f"operator of {row['owner']['facility_id']}",
+                "until": minutes(row["deadline_at"]) + (" LATE" if row["overdue"] else ""),
+            },
+        )
+        for row in found["discards"]
+    )
 
 
 @app.command(

@@ -27,7 +27,7 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="The service's address, or SERVICE=URL; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+        help="The service's address, or SERVICE=URL; by default CARE_INTAKE_URL and so on, else its port of `care up`.",
     ),
 ]
 Addresses = Annotated[
@@ -35,7 +35,7 @@ Addresses = Annotated[
     typer.Option(
         "--url",
         metavar="SERVICE=URL",
-        help="A service's address; by default CARE_<SERVICE>_URL, else its port of `care up`.",
+        help="A service's address; by default CARE_INTAKE_URL and so on, else its port of `care up`.",
     ),
 ]
 Token = Annotated[

@@ -34,6 +34,7 @@ from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.core.store_reach import check_store_reachable
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
+from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.dead_letters.streams import Streams
@@ -161,6 +162,9 @@ class Runtime:
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
+        self.discards = Discards(
+            self.dead_letters, self.redriver, one_person=settings.one_person_discard
+        )
         self.streams = Streams(self.store, self.dead_letters)
         self._wall_clock = (
             None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
@@ -236,6 +240,8 @@ class Runtime:
         """Start in the background, so that health checks get an answer from the first moment."""
         if development.is_on(self.settings):
             log.warning("service.development_mode")
+        if self.settings.one_person_discard:
+            log.warning("service.one_person_discard")
         if self._keys is not None:
             self._tasks.append(
                 asyncio.create_task(self._for_ever("keys", self._keys.run), name="keys")
@@ -273,6 +279,7 @@ class Runtime:
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
                 ("census", self._census.run),
+                ("discards", self.discards.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
@@ -437,6 +444,10 @@ class Runtime:
             found.append("records-set-aside")
         if self._keys is not None and self._keys.failing:
             found.append("issuer-away")
+        if self.discards.overdue:
+            found.append("discards-overdue")
+        if self.settings.one_person_discard:
+            found.append("one-person-discard")
         return found
 
 

@@ -64,6 +64,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """How long after it was issued a token is taken at most, whatever it says itself."""
     operating_facility: str = Field(default="operations", pattern=f"^{FACILITY}$")
     """The organisation that runs the service: its operators work on whole services, and on what is no facility's."""
+    one_person_discard: bool = False
+    """Whether one operator alone may discard a dead letter; each start and readiness say so."""
     programs: str = ""
     """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
     directory: str = ""

@@ -70,7 +70,7 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
             hint="Correct KAFKA_SECURITY or the port, or set KAFKA_CERTIFICATE_FILE if it wants one.",
         ) from error
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
-        raise _unknown_here(where) from error
+        raise _unknown_user(where) from error
     except NOT_ALLOWED as error:
         raise unavailable(error) from error
     except (KafkaError, OSError, TimeoutError) as error:
@@ -81,6 +81,14 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
         with suppress(TimeoutError):
             async with asyncio.timeout(CONNECTED_WITHIN_SECONDS):
                 await connection.close()
+
+
+def _unknown_user(where: str) -> Unavailable:
+    return Unavailable(
+        "broker-access-denied",
+        f"{where} does not know this user or password.",
+        hint="Check KAFKA_USERNAME and its password, or the client's credentials.",
+    )
 
 
 async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str) -> Unavailable:
@@ -103,31 +111,22 @@ async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str)
     )
 
 
-def _unknown_here(where: str) -> Unavailable:
-    return Unavailable(
-        "broker-access-denied",
-        f"{where} does not know this user or password.",
-        hint="Check KAFKA_USERNAME and its password, or the client's credentials.",
-    )
-
-
 async def _check_advertised(
     connection: AIOKafkaConnection, settings: KafkaConnection, where: str
 ) -> None:
     """Clients go on to the addresses that the brokers give themselves: can any of these be reached?
 
-    A broker that refuses a token says so inside its answer to it (RFC 7628, 3.2.2), where aiokafka 0.14 does not look.
-    It answers the next request with nothing, and closes the connection.
+    A token that it refuses (RFC 7628, 3.2.2) shows here only: aiokafka 0.14 does not look into that answer, the next
+    request is answered with nothing, and the connection is closed.
     """
-    token = settings.kafka_sasl_mechanism == OAUTH and settings.kafka_security == "sasl_ssl"
+    by_token = settings.kafka_security == "sasl_ssl" and settings.kafka_sasl_mechanism == OAUTH
     try:
         response: Any = await connection.send(MetadataRequest(()))
     except (KafkaError, OSError, TimeoutError) as error:
-        if token and isinstance(error, KafkaConnectionError):
-            raise _unknown_here(where) from error
-        raise unavailable(error) from error
-    if token and response.cluster_id is None:
-        raise _unknown_here(where)
+        refused = by_token and isinstance(error, KafkaConnectionError)
+        raise (_unknown_user(where) if refused else unavailable(error)) from error
+    if by_token and response.cluster_id is None:
+        raise _unknown_user(where)
     brokers: list[tuple[Any, ...]] = response.brokers
     named: list[tuple[str, int]] = [(broker[1], broker[2]) for broker in brokers]
     for host, port in named:

@@ -37,8 +37,10 @@ def test_these_are_the_commands() -> None:
         "contracts list",
         "contracts show",
         "contracts generate",
+        "dead-letters approve",
         "dead-letters audit",
         "dead-letters discard",
+        "dead-letters discards",
         "dead-letters groups",
         "dead-letters list",
         "dead-letters preview",
@@ -63,6 +65,12 @@ def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]
     result = care(*words, "--help")
     assert result.exit_code == 0
     assert re.search(rf"Example: .*care {' '.join(words)}", result.stdout), result.stdout
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_word_of_the_help_is_swallowed(words: tuple[str, ...]) -> None:
+    """Help is markdown, which takes `<name>` for a tag and leaves it out."""
+    assert "__" not in care(*words, "--help").stdout
 
 
 def test_without_a_command_there_is_help() -> None:

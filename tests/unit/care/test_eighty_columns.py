@@ -170,7 +170,12 @@ WITHOUT_A_TABLE = {
     *("up", "run", "token", "demo", "coverage", "rebuild"),
     *("contracts show", "contracts generate", "profiles check"),
     *("topics adopt", "topics migrate", "topics disown"),
-    *("dead-letters redrive", "dead-letters discard", "dead-letters resume", "dead-letters edit"),
+    *(
+        "dead-letters redrive",
+        "dead-letters discard",
+        "dead-letters resume",
+        "dead-letters approve",
+    ),
 }
 """Commands that print sentences, JSON or logs."""
 SHOWN_HERE = {
@@ -184,7 +189,14 @@ SHOWN_HERE = {
         "profiles show",
     ),
     *("dead-letters groups", "dead-letters list", "dead-letters show", "dead-letters preview"),
-    *("dead-letters set-back", "dead-letters audit", "topics check", "topics repair", "topics acl"),
+    *(
+        "dead-letters set-back",
+        "dead-letters audit",
+        "dead-letters discards",
+        "topics check",
+        "topics repair",
+        "topics acl",
+    ),
 }
 
 

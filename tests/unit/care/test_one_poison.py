@@ -56,6 +56,8 @@ def _answer(asked: Asked) -> Any:
     if asked.path == "/ops/dead-letters":
         return {"groups": mine, "halted": None}
     if asked.path.endswith("/discard"):
+        return {"status": "open", "until": "2026-03-03T15:00:00+00:00"}
+    if asked.path.endswith("/approve"):
         return {"status": "discarded"}
     if asked.path.endswith("/redrive"):
         done = {"redriven": 1, "already_applied": 0, "not_wanted": 0, "open": 0, "stopped": "done"}
@@ -97,7 +99,12 @@ def test_it_is_discarded_in_every_service_that_has_it(monkeypatch: pytest.Monkey
     assert set(_changed(services)) == set(HAVE)
     for name, (path, body) in _changed(services).items():
         assert path.startswith(f"/ops/dead-letters/{uid(name)}/")
-        assert body["why"] == "never-true"
+        assert body == {"why": "never-true", "taken_back_by": None}
+    services.asked.clear()
+    done = care("dead-letters", "approve", "all", PLACE, "--why", "checked", *REMOTE)
+    assert done.exit_code == 0, done.output
+    assert {path.rpartition("/")[2] for path, _ in _changed(services).values()} == {"approve"}
+    assert done.stdout.count("is discarded") == len(HAVE)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +112,7 @@ def test_it_is_discarded_in_every_service_that_has_it(monkeypatch: pytest.Monkey
     [
         ("redrive", "all", "--id", PLACE, "--why", "rule-fixed"),
         ("discard", "all", PLACE, "--why", "never-true"),
+        ("approve", "all", PLACE, "--why", "checked"),
         ("show", "all", PLACE),
     ],
 )
