@@ -77,7 +77,7 @@ def test_what_is_no_id_is_never_sent(intake: Services, person: str) -> None:
 
 def test_a_refusal_is_said_with_its_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     refusal = problem(403, "role-not-allowed", "This needs a role.", "Ask a colleague.")
-    Services(lambda _: httpx2.Response(403, content=refusal.body)).installed(monkeypatch)
+    Services(lambda _: httpx2.Response(403, content=bytes(refusal.body))).installed(monkeypatch)
     done = erase(PERSON, "--why", "retention-over")
     assert done.exit_code == 1
     assert "role-not-allowed" in done.output

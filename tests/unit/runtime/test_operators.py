@@ -89,7 +89,7 @@ class Operated(Served):
 
     async def asks(self, route: tuple[str, str], owner: str, how: Mapping[str, Any]) -> Response:
         path = route[1].replace("{dead_letter_id}", self.rows[owner].id)
-        return await self._client.request(route[0], path, **how)
+        return await self.client.request(route[0], path, **how)
 
     def statuses(self) -> dict[str, str]:
         rows = self.disk.dead_letter_documents()
