@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from shared.errors import ConfigurationError, IdentityErased, Unavailable
+from shared.runtime import development
 from shared.runtime.connections import contents
 from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.logs import log
@@ -228,9 +229,19 @@ class Vault:
 
 
 def check_vault(settings: VaultSettings) -> None:
-    """Raise the `ConfigurationError` of settings with which no vault can be opened."""
-    settings.key_encryption()
-    _options(settings)
+    """Raise the `ConfigurationError` of settings with which no vault can be opened, or not in production."""
+    encryption = settings.key_encryption()
+    options = _options(settings)
+    if development.is_on(settings):
+        return
+    if KeyEncryption(DEVELOPMENT_KEY).present in encryption.known:
+        raise development.refusal("CARE_KEY_ENCRYPTION_KEY")
+    for setting, password in (
+        ("CARE_KEYS_URI", development.password_in(settings.keys_uri)),
+        ("CARE_KEYS_PASSWORD_FILE", str(options.get("password", ""))),
+    ):
+        if password.startswith(development.PUBLISHED_PASSWORD):
+            raise development.refusal(setting)
 
 
 def open_vault(settings: VaultSettings) -> Vault:
