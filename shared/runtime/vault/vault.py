@@ -234,7 +234,7 @@ def check_vault(settings: VaultSettings) -> None:
     options = _options(settings)
     if development.is_on(settings):
         return
-    if KeyEncryption(DEVELOPMENT_KEY).present in encryption.known:
+    if encryption.present == KeyEncryption(DEVELOPMENT_KEY).present:
         raise development.refusal("CARE_KEY_ENCRYPTION_KEY")
     for setting, password in (
         ("CARE_KEYS_URI", development.password_in(settings.keys_uri)),
