@@ -126,11 +126,11 @@ def test_what_is_published_wraps_no_key_in_production(tmp_path: Any) -> None:
         ("CARE_KEYS_URI", {**own, "keys_uri": "mongodb://care_keys:development-only-keys@mongo/"}),
         ("CARE_KEYS_PASSWORD_FILE", {**own, "keys_password_file": str(password)}),
     )
-    for setting, given in published:
+    for setting, secret in published:
         with pytest.raises(ConfigurationError) as refused:
-            check_vault(IntakeSettings.model_validate({"mode": "production", **given}))
+            check_vault(IntakeSettings.model_validate({"mode": "production", **secret}))
         assert (refused.value.code, refused.value.setting) == ("development-secret", setting)
-        check_vault(IntakeSettings.model_validate({"mode": "development", **given}))
+        check_vault(IntakeSettings.model_validate({"mode": "development", **secret}))
     left = {**own, "key_encryption_key_before": DEVELOPMENT_KEY}  # so that there is a way out
     check_vault(IntakeSettings.model_validate({"mode": "production", **left}))
 
