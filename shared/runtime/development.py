@@ -59,7 +59,7 @@ def refusal(setting: str) -> ConfigurationError:
 
 
 def _passwords(settings: ServiceSettings) -> Iterator[tuple[str, str]]:
-    yield "MONGO_URI", _password_in(settings.mongo_uri)
+    yield "MONGO_URI", password_in(settings.mongo_uri)
     if settings.kafka_password is not None:
         yield "KAFKA_PASSWORD", settings.kafka_password.get_secret_value()
     for setting, path in (
@@ -70,7 +70,7 @@ def _passwords(settings: ServiceSettings) -> Iterator[tuple[str, str]]:
         yield setting, _text(path)
 
 
-def _password_in(uri: str) -> str:
+def password_in(uri: str) -> str:
     """The password in a connection string; one that can't be read is refused where it is used."""
     try:
         return unquote(urlsplit(uri).password or "")

@@ -476,11 +476,11 @@ def create_app(
     Names.of(settings)
     mongo_options(settings)
     keyring_of(service, settings)
+    development.check_passwords(settings)
+    authenticator = Authenticator.of(settings)
     if isinstance(settings, VaultSettings):
         check_vault(settings)
     programs = _programs(service, settings)
-    development.check_passwords(settings)
-    authenticator = Authenticator.of(settings)
     tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager

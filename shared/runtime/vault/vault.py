@@ -229,11 +229,19 @@ class Vault:
 
 
 def check_vault(settings: VaultSettings) -> None:
-    """Raise the `ConfigurationError` of settings with which no vault can be opened."""
-    settings.key_encryption()
-    if _published(settings) and not development.is_on(settings):
+    """Raise the `ConfigurationError` of settings with which no vault can be opened, or not in production."""
+    encryption = settings.key_encryption()
+    options = _options(settings)
+    if development.is_on(settings):
+        return
+    if encryption.present == KeyEncryption(DEVELOPMENT_KEY).present:
         raise development.refusal("CARE_KEY_ENCRYPTION_KEY")
-    _options(settings)
+    for setting, password in (
+        ("CARE_KEYS_URI", development.password_in(settings.keys_uri)),
+        ("CARE_KEYS_PASSWORD_FILE", str(options.get("password", ""))),
+    ):
+        if password.startswith(development.PUBLISHED_PASSWORD):
+            raise development.refusal(setting)
 
 
 def open_vault(settings: VaultSettings) -> Vault:

@@ -114,6 +114,27 @@ def test_what_is_no_key_is_refused_by_its_name(key: str) -> None:
     assert not key or key not in str(refused.value)
 
 
+def test_what_is_published_wraps_no_key_in_production(tmp_path: Any) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{DEVELOPMENT_KEY}\n")
+    password = tmp_path / "password"
+    password.write_text("development-only-keys-mongo\n")
+    own = {"key_encryption_key": OTHER_KEY}
+    published: tuple[tuple[str, dict[str, str]], ...] = (
+        ("CARE_KEY_ENCRYPTION_KEY", {}),
+        ("CARE_KEY_ENCRYPTION_KEY", {"key_encryption_key_file": str(file)}),
+        ("CARE_KEYS_URI", {**own, "keys_uri": "mongodb://care_keys:development-only-keys@mongo/"}),
+        ("CARE_KEYS_PASSWORD_FILE", {**own, "keys_password_file": str(password)}),
+    )
+    for setting, secret in published:
+        with pytest.raises(ConfigurationError) as refused:
+            check_vault(IntakeSettings.model_validate({"mode": "production", **secret}))
+        assert (refused.value.code, refused.value.setting) == ("development-secret", setting)
+        check_vault(IntakeSettings.model_validate({"mode": "development", **secret}))
+    left = {**own, "key_encryption_key_before": DEVELOPMENT_KEY}  # so that there is a way out
+    check_vault(IntakeSettings.model_validate({"mode": "production", **left}))
+
+
 def test_a_key_in_a_file_has_precedence(tmp_path: Any) -> None:
     file = tmp_path / "key"
     file.write_text(f"{OTHER_KEY}\n")
