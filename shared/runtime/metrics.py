@@ -92,6 +92,12 @@ class Metrics:
             ("reason",),
             registry=r,
         )
+        self.refused_anonymous = Counter(
+            "care_refused_anonymous_total",
+            "Requests that were refused because nobody known sent them.",
+            ("code",),
+            registry=r,
+        )
         self.ready = Gauge("care_ready", "1 when ready for commands.", registry=r)
 
     def watch(self, set_aside: SetAside, output: Output | None) -> None:

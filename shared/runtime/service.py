@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.handoffs import HandoffRules
@@ -148,6 +149,7 @@ class Runtime:
             clock=self.clock,
             metrics=self.metrics,
         )
+        self.audit = AuditWriter(self.store, self.metrics)
         self.dead_letters = MongoDeadLetters(self.store.database)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock

@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from shared.contracts.event import CATALOGUE, Event
 from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
+from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
@@ -43,6 +44,7 @@ class Served:
         self.store = CarefulStore(service.kinds, self.disk)
         self.dead_letters = MemoryDeadLetters(self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
+        self.audit = AuditWriter(self.store, self.metrics)
         self.clock: Any = self
         self.reactor = Reactor(
             service.source, self.store, self.relay, self.metrics, service.handoffs

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
+from uuid import uuid4
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -27,6 +28,7 @@ from pymongo.errors import (
 
 from shared.contracts.topics import PARTITIONS
 from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
+from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
     EPOCH,
@@ -105,10 +107,18 @@ class Store(Protocol):
         """Remove handoffs up to the given number, per subject."""
         ...
 
+    async def add_audit_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Insert entries into the audit. One that is there already (same `_id`) stays as it is."""
+        ...
+
+    async def clear_audit(self, moved: Mapping[str, int]) -> None:
+        """Remove entries of the audit up to the given number from their records."""
+        ...
+
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        """Records whose outbox or handoffs have waited since before `before` (wall time); None: all that wait.
+        """Records whose outbox, audit entries or handoffs wait since before `before` (wall time); None: all that wait.
 
         A time more than `YOUNG` after `before` was written by a clock that was wrong: such a record is found too.
         """
@@ -197,12 +207,16 @@ class MongoStore:
         self._records = base["records"]
         self._dead_letters = base["dead_letters"]
         self._metadata = base["metadata"]
+        self._audit = base["audit"]
+        self.replica_id: Final = str(uuid4())
+        """Names this process in the audit: the chain that its entries are linked in."""
 
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
         with translated():
             await self._records.create_index([("waiting", ASCENDING)], sparse=True)
             await self._records.create_index([("handing", ASCENDING)], sparse=True)
+            await self._records.create_index([("auditing", ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             for name in sorted(
                 {name for kind in self._kinds.values() for name in kind.state.INDEXES}
@@ -316,6 +330,26 @@ class MongoStore:
             for subject, last in done.items()
         )
 
+    async def add_audit_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        if not entries:
+            return
+        with translated():
+            try:
+                await self._audit.insert_many(
+                    [{**entry, UNCHAINED: self.replica_id} for entry in entries], ordered=False
+                )
+            except BulkWriteError as error:
+                check_repeats(error)
+
+    async def clear_audit(self, moved: Mapping[str, int]) -> None:
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_audit": last + 1},
+                {"$set": {"audit": []}, "$unset": {"auditing": ""}},
+            )
+            for subject, last in moved.items()
+        )
+
     async def _bulk(self, writes: Iterable[UpdateOne]) -> None:
         batch = list(writes)
         if batch:
@@ -329,7 +363,7 @@ class MongoStore:
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
             held["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
-        for name in ("waiting", "handing"):
+        for name in ("waiting", "handing", "auditing"):
             wanted = held | _waits(name, before)
 
             async def find(more: Document, wanted: Document = wanted) -> list[Document]:
@@ -445,6 +479,16 @@ def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
     if details.get("writeConcernErrors"):
         raise Unavailable("store-unsure", "The store could not confirm a write.") from None
     return lost
+
+
+def check_repeats(error: BulkWriteError) -> None:
+    """Return when nothing failed but documents that are there already. Raises `Unavailable` otherwise."""
+    details = cast("Mapping[str, Any]", error.details or {})
+    failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
+    if any(one.get("code") != DUPLICATE_KEY for one in failures) or details.get(
+        "writeConcernErrors"
+    ):
+        raise Unavailable("store-refused", "The store refused a write.") from None
 
 
 def _too_large() -> TooLarge:
