@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
-WORKERS ?= 0
+WORKERS ?= 2
 BIN := .venv/bin
 UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
@@ -55,7 +55,7 @@ study-growth: setup  ## How ours grows; writes bench/study/growth.json, docs/gro
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)
 
-test: setup  ## All tests, on the backend that is found (BACKEND=auto|given|docker|embedded), by one process (WORKERS=2: by two)
+test: setup  ## All tests, on the backend that is found (BACKEND=auto|given|docker|embedded), by two processes (WORKERS=0: by one)
 	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: setup  ## The tests that need no servers

@@ -8,6 +8,7 @@ from typing import Any
 from chaos.simulation import toy
 from chaos.simulation.world import World
 from shared.contracts.event import read_envelope
+from shared.testing.fakes import decoded
 
 
 def findings(world: World) -> list[str]:
@@ -20,6 +21,7 @@ def findings(world: World) -> list[str]:
         found += _effects(world, subject, causes, documents.get(subject))
     found += _dead_letters(world)
     found += _said(documents, world)
+    found += _audited(documents, world)
     return found
 
 
@@ -53,6 +55,19 @@ def _dead_letters(world: World) -> list[str]:
         wanted = world.blocked.get(stream, [])
         if ids != wanted:
             found.append(f"dead letters of {stream[0]}: {len(ids)} instead of {len(wanted)}")
+    return found
+
+
+def _audited(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
+    """Each command that had its effect has one entry in the audit, and none waits in a record any more."""
+    found = [f"stuck: audit of {s[:16]}" for s, d in documents.items() if d.get("audit")]
+    entries: dict[str, list[list[str]]] = defaultdict(list)
+    for raw in world.disk.audit.values():
+        entry = decoded(raw)
+        entries[entry["cause_id"]].append(entry["subjects"])
+    for key, subjects in world.audited.items():
+        if entries[key] != [subjects]:
+            found.append(f"audit: command {key[:8]} has {len(entries[key])} entries")
     return found
 
 

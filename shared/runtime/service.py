@@ -20,6 +20,10 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.runtime.audit.api import AuditedReplica
+from shared.runtime.audit.api import router as audit_router
+from shared.runtime.audit.keeper import Keeper
+from shared.runtime.audit.store import MongoAudit
 from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.clock import Clock, SteppedClock
@@ -64,9 +68,10 @@ from shared.runtime.recovery.journal import (
     forget_journal,
     journal_topic,
 )
+from shared.runtime.recovery.sweep import Sweeper
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
-from shared.runtime.timers import Sweeper, Timers
+from shared.runtime.timers import Timers
 from shared.runtime.wall_clock import WallClock
 from shared.services import PORTS
 
@@ -150,6 +155,8 @@ class Runtime:
             metrics=self.metrics,
         )
         self.audit = AuditWriter(self.store, self.metrics)
+        self.audit_log = MongoAudit(self.store.database)
+        self._keeper = Keeper(self.audit_log, self.audit, self.store.replica_id, self._journal)
         self.dead_letters = MongoDeadLetters(self.store.database)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
@@ -232,6 +239,7 @@ class Runtime:
                 ("relay", self.relay.run),
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
+                ("audit", self._keeper.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
@@ -256,6 +264,7 @@ class Runtime:
     async def _connect(self) -> None:
         await self.store.start()
         await self.dead_letters.start()
+        await self.audit_log.start()
         settings = self.settings
         await startup_checks.check_access(settings)
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
@@ -271,7 +280,9 @@ class Runtime:
         if self._keyring is None:
             await forget_journal(self.store)
         else:
-            await check_journal(settings, self.service.name, self._keyring, self.store)
+            await check_journal(
+                settings, self.service.name, self._keyring, self.store, self.audit_log
+            )
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
@@ -299,6 +310,10 @@ class Runtime:
                     await self.reactor.settle()
                     await self.relay.flushed()
         await cancel_and_wait(self._tasks)
+        if self._started.is_set():
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(self.settings.shutdown_seconds):
+                    await self._keeper.link_all()
         await self._publisher.stop()
         if self._journal is not None:
             await self._journal.stop()
@@ -401,7 +416,14 @@ def create_app(
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(Exception, problems.on_bug)
-    routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
+    routers = (
+        ops_router,
+        dead_letters_router,
+        audit_router,
+        work_router,
+        programs_router,
+        *service.routers,
+    )
     for router in routers:
         app.include_router(router)
     describe(app, routers)
@@ -426,7 +448,7 @@ def _tracing(service: Service) -> Tracing:
     return Tracing(otlp_provider(service.name))
 
 
-class ServedReplica(WatchedReplica, OperatedReplica, Protocol):
+class ServedReplica(WatchedReplica, OperatedReplica, AuditedReplica, Protocol):
     """What all routes together may use of a replica."""
 
     @property

@@ -7,19 +7,17 @@ at assignment has been applied, and its rule decides with `now` = the deadline's
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import deadline_original
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Work
-from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.logs import log
@@ -29,7 +27,6 @@ from shared.runtime.wall_clock import WallClock
 RECORDS_PER_ROUND: Final = 200
 LOOK_AGAIN_SECONDS: Final = 1.0
 CATCH_UP_SECONDS: Final = 0.05
-START_ROUNDS: Final = 20
 
 
 class Timers:
@@ -122,41 +119,3 @@ def look_at(subject: str, now: datetime) -> Work:
         decide=None,
         original=deadline_original,
     )
-
-
-class Sweeper:
-    """Resumes what a crash interrupted: outboxes and handoffs that have waited too long by the wall clock."""
-
-    def __init__(
-        self, reactor: Reactor, relay: Relay, consumer: Consumer, after_seconds: float
-    ) -> None:
-        self._reactor = reactor
-        self._relay = relay
-        self._consumer = consumer
-        self._after_seconds = after_seconds
-
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(self._after_seconds / 2)
-            try:
-                before = datetime.now(UTC) - timedelta(seconds=self._after_seconds)
-                await self._reactor.sweep(before, self._consumer.buckets)
-            except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
-
-    async def recover_at_start(self) -> None:
-        """Resume everything that waits, of any partition: most likely this replica's last process left it.
-
-        The rounds are bounded, because in a service with other replicas something is always on its way. Publishing that
-        a second time does no harm: consumers recognise a repeated event by its number.
-        """
-        for _ in range(START_ROUNDS):
-            try:
-                found = await self._reactor.sweep(None, range(PARTITIONS))
-            except Unavailable as error:
-                log.warning("sweep.waiting", error_code=error.code)
-                return
-            if not found:
-                return
-            await self._relay.flushed()
-            await self._reactor.settle()

@@ -46,7 +46,7 @@ from shared.runtime.core.documents import (
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.core.store import YOUNG, translated
+from shared.runtime.core.store import MARKS, YOUNG, translated
 from shared.runtime.dead_letters.store import (
     RowsPage,
     StreamKey,
@@ -333,7 +333,7 @@ class MemoryStore:
             return before is None or not before <= since <= before + YOUNG
 
         found: dict[str, Document] = {}
-        for name in ("waiting", "handing", "auditing"):
+        for name in MARKS:
             stranded = [
                 document
                 for document in self.disk.documents()
@@ -562,8 +562,10 @@ def _fits(document: Document, query: Mapping[str, Any]) -> bool:
             continue
         value = document.get(name)
         values = cast("list[Any]", value) if isinstance(value, list) else [value]
-        conditions = wanted if isinstance(wanted, dict) else {"$in": [wanted]}
-        for operator, bound in cast("dict[str, Any]", conditions).items():
+        conditions: dict[str, Any] = (
+            cast("dict[str, Any]", wanted) if isinstance(wanted, dict) else {"$in": [wanted]}
+        )
+        for operator, bound in conditions.items():
             compare: Callable[[Any, Any], bool] = _COMPARE[operator]
             if not any(one is not None and compare(one, bound) for one in values):
                 return False

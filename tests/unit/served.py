@@ -26,6 +26,7 @@ from shared.runtime.service import Service, create_app
 from shared.testing.fakes import (
     CarefulStore,
     Disk,
+    MemoryAudit,
     MemoryDeadLetters,
     MemoryPublisher,
     MemoryTopic,
@@ -45,6 +46,7 @@ class Served:
         self.dead_letters = MemoryDeadLetters(self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.audit = AuditWriter(self.store, self.metrics)
+        self.audit_log = MemoryAudit(self.disk)
         self.clock: Any = self
         self.reactor = Reactor(
             service.source, self.store, self.relay, self.metrics, service.handoffs
@@ -157,6 +159,7 @@ class Served:
         while self.reactor.busy:
             await self.reactor.settle()
             await asyncio.sleep(0)
+        await self.relay._move_audit()
 
     def state(self, subject: str) -> Any:
         """The record as the store has it."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.intake.episode.episode_state import EpisodeState
-from services.intake.person.audit import AccessLog, Accounting, SearchLog
+from services.intake.person.accounting import Accounting
 from services.intake.person.identity import IdentityState
 from services.intake.person.person_state import PersonState
 from services.intake.resources.staff import StaffRecord
@@ -14,7 +14,5 @@ EPISODE: Final = Subjects("episode", EpisodeState)
 PERSON: Final = Subjects("person", PersonState)
 GROUP: Final = Subjects("group", LineState)
 IDENTITY: Final = Subjects("identity", IdentityState)
-ACCESSES: Final = Subjects("accesses", AccessLog)
-SEARCHES: Final = Subjects("searches", SearchLog)
 ACCOUNTING: Final = Subjects("accounting", Accounting)
 STAFF: Final = Subjects("staff", StaffRecord)

@@ -1,7 +1,7 @@
 """Who a person is: name, birth date, how and where they may safely be reached. Pure: no clock, no ids, no I/O.
 
 A record of its own, which says nothing to anybody: no event, no handoff and no log line is made of it, and the person's
-other records know only the opaque id. Each access is in a log that the privacy officer reads. See
+other records know only the opaque id. Each access is in the audit, which the privacy officer reads. See
 docs/decisions/0007-identity.md.
 """
 
@@ -17,9 +17,8 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.person.audit import Access, AccessKind, AccessMade, AccessPurpose
 from shared.contracts.codes import Value
-from shared.decision import Cause, Decision, Handoff, State
+from shared.decision import Cause, Decision, State
 from shared.errors import Forbidden, Invalid, Refused
 
 BORN_INDEX: Final = "born"
@@ -133,6 +132,18 @@ def born_at(day: date) -> datetime:
 
 # --- who may see it, and why ----------------------------------------------------------------------------
 
+
+class AccessPurpose(StrEnum):
+    """Why somebody looks at an identity. A closed list of this service; it stands in the audit."""
+
+    REGISTRATION = "registration"
+    TREATMENT = "treatment"
+    CONTACT = "contact"
+    EMERGENCY = "emergency"
+    CORRECTION = "correction"
+    PRIVACY_REVIEW = "privacy_review"
+
+
 _CARE: Final = ("clinician", "counselor", "nurse", "case_manager", "peer_specialist")
 _DESK: Final = ("intake_coordinator", "case_manager")
 _LEAD: Final = ("clinical_supervisor", "program_director")
@@ -158,24 +169,11 @@ def permit(purpose: AccessPurpose, role: str, *, writing: bool = False) -> None:
         )
 
 
-def access(kind: AccessKind, purpose: AccessPurpose, cause: Cause) -> Access:
-    """Who does this, why and when."""
-    return Access(
-        at=cause.now,
-        actor_id=cause.actor_id,
-        role=cause.actor_role,
-        kind=kind,
-        purpose=purpose,
-    )
-
-
 # --- commands -------------------------------------------------------------------------------------------
 
 
-def write(
-    state: IdentityState, identity: Identity, purpose: AccessPurpose, cause: Cause
-) -> Decision[IdentityState]:
-    """Write down who the person is, or correct it. The handoff records that it was written, never what."""
+def write(state: IdentityState, identity: Identity, cause: Cause) -> Decision[IdentityState]:
+    """Write down who the person is, or correct it."""
     youngest = cause.now.date()
     if not _years_before(youngest, OLDEST_YEARS) <= identity.born_on <= youngest:
         raise Invalid(
@@ -183,10 +181,7 @@ def write(
             "The birth date is in the future or more than a lifetime ago.",
             hint="Check the day of birth.",
         )
-    made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))
-    return Decision(
-        state.replace(identity=identity), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
-    )
+    return Decision(state.replace(identity=identity))
 
 
 def name_personnel(

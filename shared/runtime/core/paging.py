@@ -103,6 +103,9 @@ class IndexQuery:
         found: Document = {self.path: instant, "facility_id": self.facility_id}
         if self.after is not None:
             at, subject = Int64(self.after.at), self.after.subject
+            instant["$gte"] = (
+                at  # a range of the index; without it the `$or` costs a look at every record
+            )
             found["$or"] = [{self.path: {"$gt": at}}, {self.path: at, "_id": {"$gt": subject}}]
         return found
 

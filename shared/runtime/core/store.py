@@ -47,6 +47,8 @@ from shared.runtime.set_aside import SetAside
 
 DUPLICATE_KEY: Final = 11000
 SET_ASIDE_SHARE: Final = 5
+MARKS: Final = ("waiting", "handing", "auditing")
+"""Since when something of a record waits: events, handoffs, and entries of the audit."""
 TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
 NOT_ALLOWED: Final = (13, 18)
@@ -214,9 +216,8 @@ class MongoStore:
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
         with translated():
-            await self._records.create_index([("waiting", ASCENDING)], sparse=True)
-            await self._records.create_index([("handing", ASCENDING)], sparse=True)
-            await self._records.create_index([("auditing", ASCENDING)], sparse=True)
+            for mark in MARKS:
+                await self._records.create_index([(mark, ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             for name in sorted(
                 {name for kind in self._kinds.values() for name in kind.state.INDEXES}
@@ -359,18 +360,18 @@ class MongoStore:
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        held: Document = {"bucket": {"$in": list(buckets)}}
+        held = _held(buckets)
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
             held["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
-        for name in ("waiting", "handing", "auditing"):
-            wanted = held | _waits(name, before)
+        for waits in _waiting(before):
+            wanted = waits | held
 
             async def find(more: Document, wanted: Document = wanted) -> list[Document]:
                 return await self._records.find(wanted | more).limit(limit).to_list()
 
             found |= {document["_id"]: document for document in await self._not_newer(find)}
-        return readable(found.values(), self._kinds, self.set_aside)
+        return readable(list(found.values())[:limit], self._kinds, self.set_aside)
 
     async def _not_newer(
         self, find: Callable[[Document], Awaitable[list[Document]]]
@@ -391,9 +392,7 @@ class MongoStore:
         return found["localTime"]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": in_microseconds(now)}}
-        if len(buckets) < PARTITIONS:
-            wanted["bucket"] = {"$in": list(buckets)}
+        wanted: Document = {"due": {"$lte": in_microseconds(now)}} | _held(buckets)
 
         async def find(more: Document) -> list[Document]:
             cursor = self._records.find(wanted | more, {"schema": 1})
@@ -455,10 +454,15 @@ class MongoStore:
         return self.database[name]
 
 
-def _waits(name: str, before: datetime | None) -> Document:
-    if before is None:
-        return {name: {"$gt": EPOCH}}
-    return {"$or": [{name: {"$lt": before}}, {name: {"$gt": before + YOUNG}}]}
+def _held(buckets: Sequence[int]) -> Document:
+    """The records of these buckets. All of them need no condition: an index alone answers."""
+    return {"bucket": {"$in": list(buckets)}} if len(buckets) < PARTITIONS else {}
+
+
+def _waiting(before: datetime | None) -> list[Document]:
+    """The questions that find what waits: each is one range of one index, which `$or` is not."""
+    ranges = [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
+    return [{name: bounds} for name in MARKS for bounds in ranges]
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:

@@ -56,6 +56,11 @@ class Trail:
         self.touched = True
         self.subjects.update(dict.fromkeys(subjects))
 
+    def show(self, subjects: Iterable[str]) -> None:
+        """Note that the answer is made of these records alone, whatever others were looked at to find them."""
+        self.subjects.clear()
+        self.look_at(subjects)
+
     def decided(self, subject: str, *, saved: bool) -> None:
         """Note that a command was applied to this record, its entry with it; or that it had been before."""
         if saved:
@@ -68,6 +73,7 @@ class Trail:
         """The entry as far as it is known before a command is decided. `what` is the route's template."""
         assert self.actor is not None
         return {
+            **({} if self.purpose is None else {"purpose": str(self.purpose)}),
             "request_id": self.request_id,
             "at": self.at,
             "actor_id": self.actor.id,
@@ -86,8 +92,6 @@ class Trail:
             "kind": "refusal" if refused else "read" if scope["method"] in SAFE else "command",
             "outcome": self.code or (SHOWN if status < 400 else f"http-{status}"),  # noqa: PLR2004
         }
-        if self.purpose is not None:
-            entry["purpose"] = self.purpose
         return [
             entry
             | {

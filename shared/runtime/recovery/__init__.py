@@ -1,1 +1,1 @@
-"""Recovery of a lost store or a changed topic: the journal, rebuild, migrate."""
+"""Recovery: the sweep after a crash, the journal, rebuild of a lost store, migration of a topic."""

@@ -19,7 +19,14 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.recovery import journal
 from shared.runtime.recovery.journal import Keyring, Seal, check_journal, forget_journal
 from shared.runtime.recovery.rebuild import FACTS, state_hash
-from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
+from shared.testing.fakes import (
+    MemoryAudit,
+    MemoryJournal,
+    MemoryPublisher,
+    MemoryStore,
+    Seam,
+    When,
+)
 from tests.unit.runtime import toy
 from tests.unit.runtime.toy import KINDS, Life, differences, play
 
@@ -211,7 +218,7 @@ async def checked(store: MemoryStore, keyring: Keyring, *tail: Any) -> None:
         return {}, list(tail)
 
     with patch.object(journal, "read_tail", read):
-        await check_journal(KAFKA, "intake", keyring, store)
+        await check_journal(KAFKA, "intake", keyring, store, MemoryAudit(store.disk))
 
 
 async def _store() -> MemoryStore:
