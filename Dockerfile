@@ -1,5 +1,5 @@
 # One service in an image:   docker build --build-arg SERVICE=intake -t throughcare-intake .
-# The store's users:         docker build --target mongo-users -t throughcare-mongo-users .
+# Keys, users and rules:     docker build --target keys …, --target kafka-users …, --target mongo-users …
 #
 # Written for the classic builder and BuildKit alike. PYTHON_IMAGE takes a mirror or a digest.
 
@@ -21,7 +21,24 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PY
 WORKDIR /app
 USER 10001:10001
 
-# A one-shot container of docker-compose.yml.
+# Three one-shot containers of docker-compose.yml. A new volume takes over the directories and their owner.
+FROM ${PYTHON_IMAGE} AS volumes
+RUN mkdir -p /keys/authority /keys/broker /keys/store /keys/admin /keys/trusted
+
+FROM base AS keys
+COPY --from=volumes --chown=10001:10001 /keys /keys
+COPY shared/__init__.py shared/
+COPY shared/devtools/backends/certificates.py shared/devtools/backends/
+COPY deploy/compose/keys.py /app/keys.py
+CMD ["python", "/app/keys.py"]
+
+FROM base AS kafka-users
+COPY shared/*.py shared/
+COPY shared/contracts/*.py shared/contracts/
+COPY shared/runtime shared/runtime
+COPY deploy/compose/kafka_users.py /app/kafka_users.py
+CMD ["python", "/app/kafka_users.py"]
+
 FROM base AS mongo-users
 COPY deploy/compose/users.py /app/users.py
 CMD ["python", "/app/users.py"]

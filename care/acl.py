@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from care.show import Json, as_json, failures, table
+from care.show import Json, as_json, fail, failures, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from shared.runtime.connections import KafkaConnection
     from shared.runtime.kafka.access import Rule
 
 STRIMZI = "kafka.strimzi.io/v1beta2"
@@ -34,34 +36,105 @@ def acl_command(
     apply: Annotated[
         bool, typer.Option("--apply", help="Add the rules to the cluster at KAFKA_BOOTSTRAP.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune",
+            help="List what these users may do beside the rules; with --apply, take it back. A subscriber"
+            " without a --topic loses everything, its user as well.",
+        ),
+    ] = False,
+    passwords: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --apply: create the users. USER.password in this directory is a user's password;"
+            " a missing one is made.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Print who may do what on the bus: services by default, or one subscriber.
 
-    --apply needs an administrator in KAFKA_USERNAME. It adds rules and removes none; the users themselves are created
-    with Kafka's own `kafka-configs.sh`.
+    --apply, --prune and --passwords need an administrator in KAFKA_USERNAME.
     """
     import asyncio
 
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka import access
+    from shared.services import SERVICES
 
+    if passwords is not None and not apply:
+        raise typer.BadParameter("needs --apply", param_hint="--passwords")
     with failures():
-        rules = (
-            access.subscriber_rules(subscriber, topic or [])
-            if subscriber
-            else access.all_service_rules()
+        if subscriber is None:
+            users, rules = list(SERVICES), access.all_service_rules()
+        elif prune and not topic:
+            access.check_subscriber(subscriber)
+            users, rules = [subscriber], []
+        else:
+            users, rules = [subscriber], access.subscriber_rules(subscriber, topic or [])
+        done = asyncio.run(
+            _change(KafkaFromEnvironment(), users, rules, apply, prune, passwords)
+            if apply or prune
+            else _nothing()
         )
-        if apply:
-            asyncio.run(access.grant(KafkaFromEnvironment(), rules))
     if strimzi:
         _print_strimzi(rules, cluster, with_topics=subscriber is None)
     elif json:
         as_json([_fields(rule) for rule in rules])
-    else:
+    elif rules:
         table(("user", "on", "may"), _rows(rules))
-    if apply:
-        typer.echo(f"{len(rules)} rules are in force.", err=True)
+    for line in done:
+        typer.echo(line, err=True)
+
+
+async def _nothing() -> list[str]:
+    return []
+
+
+async def _change(
+    kafka: KafkaConnection,
+    users: Sequence[str],
+    rules: Sequence[Rule],
+    apply: bool,
+    prune: bool,
+    passwords: Path | None,
+) -> list[str]:
+    """Bring users and rules to the cluster. Returns what was done, for a person."""
+    from shared.runtime.kafka import grants
+
+    said: list[str] = []
+    if apply and passwords is not None and rules:
+        await grants.set_passwords(kafka, {user: _password(passwords, user) for user in users})
+        said.append(f"{len(users)} users have the passwords in {passwords}.")
+    if apply and rules:
+        await grants.grant(kafka, rules)
+        said.append(f"{len(rules)} rules are in force.")
+    if prune:
+        surplus = await grants.surplus(kafka, users, rules)
+        said += [f"{'taken back' if apply else 'beside the rules'}: {one}" for one in surplus]
+        if apply:
+            await grants.withdraw(kafka, surplus)
+            said.append(f"{len(surplus)} rules are taken back.")
+            if not rules:
+                await grants.remove_users(kafka, users)
+                said.append(f"{users[0]} is no user any more.")
+    return said
+
+
+def _password(directory: Path, user: str) -> str:
+    """The user's password in the directory; a new one is made for this person's eyes only."""
+    import secrets
+
+    path = directory / f"{user}.password"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24), encoding="utf-8")
+    found = path.read_text(encoding="utf-8").rstrip("\r\n")
+    if not found:
+        fail(f"{path} is empty.", "Put a password into it, or remove it.")
+    return found
 
 
 def _operation(rule: Rule) -> str:

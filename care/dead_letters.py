@@ -1,4 +1,4 @@
-"""`care dead-letters`: inspect what a service could not apply, and redrive, correct or discard it.
+"""`care dead-letters`: inspect what a service could not apply, and redrive or discard it.
 
 Shows ids, codes and numbers, never the data of an event.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,9 +14,7 @@ import typer
 from care.ops import Operations, ServiceName, Token, Url
 from care.show import Json, as_json, entries, fail, minutes, table
 
-app = typer.Typer(
-    no_args_is_help=True, help="Inspect dead letters, and redrive, correct or discard them."
-)
+app = typer.Typer(no_args_is_help=True, help="Inspect dead letters, and redrive or discard them.")
 Why = Annotated[
     str,
     typer.Option("--why", help="A reason code for the audit, such as rule-fixed; no free text."),
@@ -126,18 +123,14 @@ def preview(
     behind: Annotated[
         bool, typer.Option("--behind", help="Include everything that waits behind it.")
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(help="A JSON file to try in the place of the event's data.")
-    ] = None,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
     """Show what the present code would do with a dead letter and those before it. Writes nothing."""
-    body: dict[str, Any] = {"behind": behind}
-    if data is not None:
-        body["data"] = _json_of(data)
-    found = Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/preview", body)
+    found = Operations(service, url, token).post(
+        f"/ops/dead-letters/{dead_letter}/preview", {"behind": behind}
+    )
     if json:
         as_json(found)
         return
@@ -255,21 +248,6 @@ def set_back(
     )
 
 
-@app.command(epilog="Example: `care dead-letters edit plans ID corrected.json --why typing-error`")
-def edit(
-    service: ServiceName,
-    dead_letter: DeadLetterId,
-    file: Annotated[Path, typer.Argument(help="A JSON file with the corrected data.")],
-    why: Why,
-    url: Url = None,
-    token: Token = None,
-) -> None:
-    """Correct an event's data for the next preview and redrive. The original stays beside it."""
-    body = {"why": why, "data": _json_of(file)}
-    Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/edit", body)
-    typer.echo(f"{dead_letter} is corrected; the original stays. Preview it, then redrive it.")
-
-
 @app.command(epilog="Example: `care dead-letters audit plans`")
 def audit(service: ServiceName, url: Url = None, token: Token = None, json: Json = False) -> None:
     """List what operators did: who, when, why, and the result."""
@@ -314,10 +292,3 @@ def _number(item: Mapping[str, Any]) -> str:
 def _place(where: str | None) -> str:
     """The innermost place in our code."""
     return (where or "").rpartition(" > ")[2]
-
-
-def _json_of(path: Path) -> Any:
-    try:
-        return jsonlib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{path} is not a JSON file ({type(error).__name__})") from None

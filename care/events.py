@@ -32,6 +32,10 @@ def tail(
         str | None, typer.Option("--type", help="Only types that contain this.")
     ] = None,
     subject: Annotated[str | None, typer.Option(help="Only subjects that contain this.")] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this topic, for a subscriber who reads no others; repeatable."),
+    ] = None,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest events.")
     ] = False,
@@ -40,9 +44,15 @@ def tail(
         bool, typer.Option("--json", help="Print one JSON object per line, for machines.")
     ] = False,
 ) -> None:
-    """Follow all topics. Prints envelopes: type, subject, sequence and time, never the data of an event."""
+    """Follow all topics, or some. Prints envelopes: type, subject, sequence and time, never the data of an event."""
+    from shared.contracts.topics import TOPICS
+
+    if unknown := set(topic or ()) - set(TOPICS):
+        raise typer.BadParameter(
+            f"{min(unknown)} is none; choose from {', '.join(TOPICS)}", param_hint="--topic"
+        )
     with suppress(KeyboardInterrupt):
-        _read(kafka, _tail(kafka, event_type, subject, from_beginning, limit, json))
+        _read(kafka, _tail(kafka, event_type, subject, topic, from_beginning, limit, json))
 
 
 def _read(kafka: str, reading: Coroutine[Any, Any, T]) -> T:
@@ -68,6 +78,7 @@ async def _tail(
     kafka: str,
     event_type: str | None,
     subject: str | None,
+    topics: Sequence[str] | None,
     beginning: bool,
     limit: int,
     json: bool,
@@ -76,7 +87,8 @@ async def _tail(
 
     from shared.contracts.topics import TOPICS
 
-    partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
+    names = topics or list(TOPICS)
+    partitions = [TopicPartition(name, n) for name in names for n in range(TOPICS[name].partitions)]
     shown = 0
     async with _reading(kafka, partitions, beginning=beginning) as consumer:
         while True:
@@ -180,8 +192,10 @@ async def _reading(
 
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka.connection import client_options
+    from shared.runtime.kafka.refusals import check_reading
 
     connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
+    await check_reading(connection, {partition.topic for partition in partitions})
     consumer = AIOKafkaConsumer(
         **client_options(connection), enable_auto_commit=False, auto_offset_reset="earliest"
     )

@@ -59,6 +59,11 @@ def _chaos(report: Report, _output: str) -> str:
     return f"{report['kills']:,} kills, {report['events']:,} events; {found}"
 
 
+def _brokers(report: Report, _output: str) -> str:
+    without = ", ".join(map(str, report["effects_while_dead"]))
+    return f"{_chaos(report, _output)}; events while a broker was dead: {without}"
+
+
 def _count(found: int | list[str]) -> int:
     return found if isinstance(found, int) else len(found)
 
@@ -107,6 +112,13 @@ PROOFS: Final = (
         ("-m", "chaos", "--kills", "500", "--seed", "7", "--json", "{json}"),
         ("-m", "chaos", "--kills", "60", "--seed", "7", "--no-cast", "--json", "{json}"),
         _chaos,
+    ),
+    Proof(
+        "brokers",
+        "three brokers, each killed in turn under load: all goes on, and the ledger stays clean",
+        ("-m", "chaos.brokers", "--kills", "30", "--episodes", "12", "--json", "{json}"),
+        ("-m", "chaos.brokers", "--kills", "3", "--episodes", "2", "--json", "{json}"),
+        _brokers,
     ),
     Proof(
         "fuzz",

@@ -110,7 +110,7 @@ class Verdict:
         }
 
 
-class _PatientEnds(TopicEnds):
+class PatientEnds(TopicEnds):
     """The ends of a broker that may be away when the demo's driver looks."""
 
     async def read(self) -> Mapping[str, int]:
@@ -208,7 +208,7 @@ class Rig:
         world = World(
             urls,
             self.issuer,
-            _PatientEnds(self.kafka),
+            PatientEnds(self.kafka),
             self.options.seed,
             patience_seconds=PATIENCE_SECONDS,
         )

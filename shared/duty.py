@@ -1,8 +1,8 @@
 """Who is on duty: planned absences and deputies. Pure; no clock, no ids, no I/O.
 
-Every service keeps a record per member of staff, from intake's facts, so that each can say who acts for whom without
-asking anybody. An owner who is away is no owner: their deputy acts, and when the deputy is away too, the deputy's
-deputy.
+Every service keeps a record per facility and member of staff, from intake's facts, so that each can say who acts for
+whom without asking anybody. An owner who is away is no owner: their deputy acts, and when the deputy is away too, the
+deputy's deputy.
 """
 
 from __future__ import annotations
@@ -15,9 +15,22 @@ from pydantic import AwareDatetime, Field
 
 from shared.contracts import intake
 from shared.contracts.codes import Value
-from shared.decision import Cause, Decision, State
+from shared.decision import Cause, Decision, State, derive_id
 
 ABSENCES_KEPT: Final = 50
+
+
+def staff_record_id(facility_id: str, staff_id: str) -> str:
+    """The id of what is known of a member of staff at one facility.
+
+    Who works at two has two records: what one facility plans neither shows nor acts at the other.
+    """
+    return derive_id("staff", facility_id, staff_id)
+
+
+def staff_subject(facility_id: str, staff_id: str) -> str:
+    """The subject of that record."""
+    return f"staff/{staff_record_id(facility_id, staff_id)}"
 
 
 class PlannedAbsence(Value):
@@ -33,7 +46,7 @@ class PlannedAbsence(Value):
 
 
 class StaffState(State):
-    """What one service knows of one member of staff: nothing but their absences."""
+    """What one service knows of one member of staff at one facility: nothing but their absences."""
 
     absences: dict[str, PlannedAbsence] = Field(default_factory=dict[str, PlannedAbsence])
 

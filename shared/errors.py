@@ -6,6 +6,7 @@ into problem+json. Messages never contain what the caller sent.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -107,6 +108,21 @@ class Unavailable(CareError):
     """A dependency is away or a queue is full. Nothing is lost; the same call may be repeated."""
 
     status = 503
+
+
+class AccessMissing(Unavailable):
+    """Kafka does not let this user do what it has to. It may again, as soon as an administrator has given the rights.
+
+    `rights` names each missing one, such as `read topic care.intake`.
+    """
+
+    def __init__(self, user: str, rights: Sequence[str], command: str) -> None:
+        super().__init__(
+            "broker-access-missing",
+            f"Kafka does not let {user} {', '.join(rights)}.",
+            hint=f"As the administrator: {command}",
+        )
+        self.rights = tuple(rights)
 
 
 class RecordIsNewer(Unavailable):

@@ -16,12 +16,16 @@ sys.path.insert(0, str(ROOT))
 from shared.services import PORTS  # noqa: E402 - found from wherever this is called
 
 BEGIN, END = "# made by deploy/compose/generate.py: {}", "# end of what is made"
-REFERENCE = "${{{}_MONGO_PASSWORD:?cp .env.example .env}}"
+REFERENCE = "${{{}_PASSWORD:?cp .env.example .env}}"
+
+
+def secret(name: str, server: str) -> str:
+    """Where a service's password for a server comes from."""
+    return REFERENCE.format(f"{name.upper()}_{server}")
 
 
 def service(name: str, port: int) -> str:
     """One service of Compose."""
-    secret = REFERENCE.format(name.upper())
     return f"""  {name}:
     <<: *service
     image: throughcare-{name}
@@ -29,18 +33,25 @@ def service(name: str, port: int) -> str:
     ports: ["127.0.0.1:{port}:8000"]
     environment:
       <<: *settings
-      MONGO_URI: mongodb://care_{name}:{secret}@mongo/care_{name}?directConnection=true
+      KAFKA_USERNAME: {name}
+      KAFKA_PASSWORD: {secret(name, "KAFKA")}
+      MONGO_URI: mongodb://care_{name}:{secret(name, "MONGO")}@mongo/care_{name}?directConnection=true
 """
 
 
-def passwords(name: str) -> str:
-    """What the container that makes the store's users is given."""
-    return f"      {name.upper()}_MONGO_PASSWORD: {REFERENCE.format(name.upper())}\n"
+def passwords(server: str) -> str:
+    """What the container that makes a server's users is given."""
+    return "".join(
+        f"      {name.upper()}_{server}_PASSWORD: {secret(name, server)}\n" for name in PORTS
+    )
 
 
 def example(name: str) -> str:
-    """A service's line of `.env.example`."""
-    return f"{name.upper()}_MONGO_PASSWORD=development-only-{name}\n"
+    """A service's lines of `.env.example`."""
+    return "".join(
+        f"{name.upper()}_{server}_PASSWORD=development-only-{name}-{server.lower()}\n"
+        for server in ("KAFKA", "MONGO")
+    )
 
 
 def replaced(text: str, part: str, made: str, indent: str = "") -> str:
@@ -57,7 +68,8 @@ def files() -> dict[Path, str]:
     """Each file as it has to be."""
     compose, env = ROOT / "docker-compose.yml", ROOT / ".env.example"
     text = compose.read_text(encoding="utf-8")
-    text = replaced(text, "passwords", "".join(map(passwords, PORTS)), "      ")
+    text = replaced(text, "passwords of Kafka", passwords("KAFKA"), "      ")
+    text = replaced(text, "passwords", passwords("MONGO"), "      ")
     made = "\n".join(service(name, port) for name, port in PORTS.items())
     text = replaced(text, "services", made, "  ")
     lines = "".join(map(example, PORTS))

@@ -20,7 +20,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 SUFFIX = "_MONGO_PASSWORD"
 """A service has a user when its password is given: INTAKE_MONGO_PASSWORD makes care_intake."""
 ROOT = "MONGO_ROOT_PASSWORD"
-HOST = "mongo:27017"
+HOST = os.environ.get("MONGO_HOST", "mongo:27017")
+CA_FILE = os.environ.get("MONGO_CA_FILE")
 PATIENCE_SECONDS = 60.0
 ALREADY_INITIALIZED = 23
 SIMPLE = re.compile(r"[A-Za-z0-9._~-]{12,}")
@@ -49,6 +50,8 @@ def connect(user: str, secret: str, database: str) -> Client:
         password=secret,
         authSource=database,
         directConnection=True,
+        tls=True,
+        tlsCAFile=CA_FILE,
         serverSelectionTimeoutMS=2_000,
     )
 

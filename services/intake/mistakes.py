@@ -10,6 +10,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission
 from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
+from services.intake.resources.staff import theirs
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
@@ -126,7 +127,7 @@ def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decisi
     """Every loop of it is closed, and no member of staff holds a role in it."""
     void = episode_state.void(state, cause, reason)
     released = tuple(
-        Handoff(f"staff/{staff_id}", Released(episode_id=cause.subject_id, role=role))
+        Handoff(theirs(staff_id, cause), Released(episode_id=cause.subject_id, role=role))
         for role, staff_id in state.team.items()
     )
     return Decision(void.state.replace(team={}), void.events, (*void.handoffs, *released))

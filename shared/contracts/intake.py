@@ -701,11 +701,14 @@ class StaffAbsencePlanned(
 ):
     """A member of staff will be away, and a deputy acts for them.
 
-    An owner who is away is no owner: every service puts their work on the deputy's list meanwhile.
+    An owner who is away is no owner: every service puts their work on the deputy's list meanwhile. The subject stands
+    for this member of staff at this facility; who works at two has two.
     """
 
     absence_id: LoopId
     """The absence."""
+    absent_id: StaffId
+    """Who will be away."""
     from_at: Timestamp
     """When it begins."""
     until_at: Timestamp
@@ -727,6 +730,8 @@ class StaffAbsenceEnded(
 
     absence_id: LoopId
     """The absence."""
+    absent_id: StaffId
+    """Who is there again."""
 
 
 # --- mistakes: compensating facts, never edits -----------------------------------------------------------

@@ -50,6 +50,9 @@ ALLOWED: Final = frozenset(
         "port",
         "backend",
         "setting",
+        "bus_user",
+        "right",
+        "group",
     }
 )
 

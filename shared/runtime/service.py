@@ -51,7 +51,7 @@ from shared.runtime.http.programs import Programs
 from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
-from shared.runtime.kafka import identity, startup_checks
+from shared.runtime.kafka import identity, refusals, startup_checks
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.producer import KafkaPublisher
@@ -178,10 +178,11 @@ class Runtime:
         )
         self._topics = [self._topic, *(TOPICS[name] for name in service.reactions.topics)]
         self._journal_topics = [] if self._journal is None else [journal_topic(service.name)]
+        self._all_topics = [*self._topics, *self._journal_topics]
         self._topic_watch = TopicWatch(
             settings,
             service.name,
-            [*self._topics, *self._journal_topics],
+            self._all_topics,
             self.store,
             self.relay,
             self.consumer,
@@ -220,6 +221,7 @@ class Runtime:
                 await self._connect()
                 break
             except Unavailable as error:
+                self._topic_watch.note_rights(error)
                 cause = type(error.__cause__).__name__
                 log.warning("start.waiting", error_code=error.code, exception=cause)
                 await backoff.pause()
@@ -233,6 +235,7 @@ class Runtime:
                 log.critical("start.refused", error_code=error.code, setting=error.setting or None)
                 return
         self.refusal = None
+        self._topic_watch.note_rights(None)
         self._tasks += [
             asyncio.create_task(self._for_ever(name, run), name=name)
             for name, run in (
@@ -267,6 +270,9 @@ class Runtime:
         await self.audit_log.start()
         settings = self.settings
         await startup_checks.check_access(settings)
+        await refusals.check_service(
+            settings, self.service.name, [topic.name for topic in self._all_topics]
+        )
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
         foreign = await startup_checks.check(
             settings, self._topics, self.store, settings.kafka_replication
@@ -370,6 +376,11 @@ class Runtime:
             reasons.append("timers-waiting")
         return reasons
 
+    @property
+    def rights_missing(self) -> Sequence[str]:
+        """What Kafka does not let this service do, such as `read topic care.intake`."""
+        return self._topic_watch.rights_missing
+
     def warnings(self) -> list[str]:
         """What operators should look at, although the replica is ready."""
         found: list[str] = []
@@ -426,7 +437,7 @@ def create_app(
     )
     for router in routers:
         app.include_router(router)
-    describe(app, routers)
+    describe(app, service.name, routers)
     serve_docs(app)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
     app.add_middleware(Answers)

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contracts.attributes import FACILITY
 from shared.runtime.connections import KafkaConnection, MongoConnection
 from shared.runtime.core import record_cache
 
@@ -38,6 +39,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """Who may call: a JWKS document, or the path of one. Empty: nobody may."""
     issuer: str = "throughcare"
     """The `iss` that tokens must carry."""
+    operating_facility: str = Field(default="operations", pattern=f"^{FACILITY}$")
+    """The organisation that runs the service: its operators work on whole services, and on what is no facility's."""
     programs: str = ""
     """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")

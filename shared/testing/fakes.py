@@ -30,9 +30,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
-    Edited,
     closed_document,
-    edited_document,
 )
 from shared.runtime.core.documents import (
     Document,
@@ -380,8 +378,8 @@ class MemoryDeadLetters:
         self.disk = disk
         self.seam = seam or Seam()
 
-    async def groups(self) -> list[DeadLetterGroup]:
-        [found] = await self.seam.call("groups", [lambda: self._find({})])
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
+        [found] = await self.seam.call("groups", [lambda: self._find(wanted)])
         return grouped(found)
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
@@ -430,9 +428,6 @@ class MemoryDeadLetters:
     async def line_up(self, dead_letter: DeadLetter) -> None:
         await self._change("line_up", dead_letter.id, lined_up(dead_letter))
 
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        await self._change("edit", dead_letter_id, {"edited": edited_document(edited)})
-
     async def write_audit(self, entry: Document) -> None:
         def write() -> None:
             stored = self.disk.audit.get(entry["_id"])
@@ -441,8 +436,9 @@ class MemoryDeadLetters:
 
         await self.seam.call("write_audit", [write])
 
-    async def audit(self, limit: int) -> list[Document]:
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
         entries = [decoded(raw) for raw in self.disk.audit.values()]
+        entries = [one for one in entries if wanted.items() <= one.items()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
     def _documents(self, wanted: Mapping[str, Any]) -> list[Document]:

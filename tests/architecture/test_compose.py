@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from shared.devtools.backends.images import KAFKA_IMAGE, MONGO_IMAGE
+from shared.runtime.kafka.access import ADMINISTRATOR, BROKER
 from shared.runtime.settings import ServiceSettings
 from shared.services import PORTS
 
@@ -20,6 +21,7 @@ SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.p
 TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 CONTAINERS: dict[str, Any] = COMPOSE["services"]
+ONE_SHOT = ("keys", "kafka-users", "mongo-users")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
@@ -34,7 +36,7 @@ def stage(name: str) -> str:
 
 
 def test_every_service_is_there() -> None:
-    assert set(CONTAINERS) == {"kafka", "mongo", "mongo-users", *SERVICES}
+    assert set(CONTAINERS) == {"kafka", "mongo", *ONE_SHOT, *SERVICES}
 
 
 def test_images_are_pinned_where_the_tests_pin_them() -> None:
@@ -46,12 +48,40 @@ def test_images_are_pinned_where_the_tests_pin_them() -> None:
     assert "--require-hashes -r /tmp/service.lock" in stage("packages")
 
 
-def test_only_http_is_published_and_only_on_this_machine() -> None:
+def test_http_and_the_subscribers_listener_are_published_and_only_on_this_machine() -> None:
     published = {name: box["ports"] for name, box in CONTAINERS.items() if "ports" in box}
-    assert published == {name: [f"127.0.0.1:{PORTS[name]}:8000"] for name in SERVICES}
+    http = {name: [f"127.0.0.1:{PORTS[name]}:8000"] for name in SERVICES}
+    bus = "${KAFKA_SUBSCRIBERS_LISTEN:-127.0.0.1}:${KAFKA_SUBSCRIBERS_PORT:-9094}:9094"
+    assert published == {**http, "kafka": [bus]}
     assert COMPOSE["networks"]["inside"]["internal"] is True
-    for name in ("kafka", "mongo", "mongo-users"):
+    for name in ("mongo", *ONE_SHOT):
         assert CONTAINERS[name]["networks"] == ["inside"]
+    assert CONTAINERS["kafka"]["networks"] == ["inside", "subscribers"]
+
+
+def test_kafka_takes_nobody_without_a_user_or_a_certificate() -> None:
+    settings = CONTAINERS["kafka"]["environment"]
+    listeners = re.findall(r"(\w+)://", settings["KAFKA_LISTENERS"])
+    protocols = dict(
+        one.split(":") for one in settings["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    )
+    assert set(listeners) == set(protocols)
+    for name, protocol in protocols.items():
+        if protocol == "SSL":
+            assert settings[f"KAFKA_LISTENER_NAME_{name}_SSL_CLIENT_AUTH"] == "required"
+        else:
+            assert protocol == "SASL_SSL"
+            assert settings["KAFKA_SASL_ENABLED_MECHANISMS"] == "SCRAM-SHA-512"
+        assert "SSL" not in name, "the official image wants other key stores for such names"
+    assert settings["KAFKA_ALLOW_EVERYONE_IF_NO_ACL_FOUND"] == "false"
+    assert settings["KAFKA_AUTHORIZER_CLASS_NAME"].endswith(".StandardAuthorizer")
+    assert settings["KAFKA_SUPER_USERS"] == f"User:{ADMINISTRATOR};User:{BROKER}"
+
+
+def test_the_store_takes_tls_only() -> None:
+    [command] = CONTAINERS["mongo"]["command"]
+    assert "--tlsMode requireTLS" in command
+    assert "--keyFile" in command, "members know each other, and users are asked for"
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -61,7 +91,7 @@ def test_every_container_is_confined(name: str) -> None:
     assert box["security_opt"] == ["no-new-privileges:true"]
     assert box["mem_limit"]
     assert box["pids_limit"]
-    assert box["restart"] == ("no" if name == "mongo-users" else "unless-stopped")
+    assert box["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
     assert not {"privileged", "cap_add", "devices", "network_mode", "pid"} & set(box)
     if name != "kafka":  # its start script writes next to its programs
         assert box["read_only"] is True
@@ -71,7 +101,7 @@ def test_nobody_is_root() -> None:
     assert CONTAINERS["kafka"]["user"] == "appuser"
     assert CONTAINERS["mongo"]["user"] == "mongodb"
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", stage("base"), re.MULTILINE)
-    for name in ("mongo-users", "service"):
+    for name in (*ONE_SHOT, "service"):
         assert f"FROM base AS {name}" in DOCKERFILE
         assert "USER" not in stage(name)
 
@@ -79,7 +109,12 @@ def test_nobody_is_root() -> None:
 def test_start_order_waits_for_health() -> None:
     assert "/dev/tcp/127.0.0.1/9092" in CONTAINERS["kafka"]["healthcheck"]["test"][-1]
     assert "/dev/tcp/mongo/27017" in CONTAINERS["mongo"]["healthcheck"]["test"][-1]
-    assert CONTAINERS["mongo-users"]["depends_on"] == {"mongo": {"condition": "service_healthy"}}
+    for server in ("kafka", "mongo"):
+        waits = CONTAINERS[f"{server}-users"]["depends_on"]
+        assert waits == {server: {"condition": "service_healthy"}}
+        assert CONTAINERS[server]["depends_on"] == {
+            "keys": {"condition": "service_completed_successfully"}
+        }
     assert "/readyz" in re.findall(r"^HEALTHCHECK .*\n.*", stage("service"), re.MULTILINE)[0]
     for name in SERVICES:
         box = CONTAINERS[name]
@@ -88,6 +123,7 @@ def test_start_order_waits_for_health() -> None:
         assert "healthcheck" not in box  # the image's counts
         assert box["depends_on"] == {
             "kafka": {"condition": "service_healthy"},
+            "kafka-users": {"condition": "service_completed_successfully"},
             "mongo": {"condition": "service_healthy"},
             "mongo-users": {"condition": "service_completed_successfully"},
         }
@@ -98,6 +134,7 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     settings = CONTAINERS[name]["environment"]
     database = ServiceSettings().database_prefix + name
     variable = f"{name.upper()}_MONGO_PASSWORD"
+    of_kafka = f"{name.upper()}_KAFKA_PASSWORD"
     found = re.fullmatch(
         r"mongodb://(\w+):\$\{(\w+):\?[^}]*\}@mongo/(\w+)\?directConnection=true",
         settings["MONGO_URI"],
@@ -105,7 +142,12 @@ def test_every_service_has_a_user_and_a_database_of_its_own(name: str) -> None:
     assert found
     assert found.groups() == (database, variable, database)
     others = set(re.findall(r"\$\{(\w+_PASSWORD)", str(CONTAINERS[name])))
-    assert others == {variable}
+    assert others == {variable, of_kafka}
+    assert settings["KAFKA_USERNAME"] == name
+    assert settings["KAFKA_PASSWORD"].startswith(f"${{{of_kafka}:?")
+    assert settings["KAFKA_SECURITY"] == "sasl_ssl"
+    assert settings["KAFKA_CA_FILE"] == settings["MONGO_CA_FILE"] == "/trusted/ca.pem"
+    assert of_kafka in CONTAINERS["kafka-users"]["environment"]
     assert variable in CONTAINERS["mongo-users"]["environment"]
     assert settings["CARE_JWKS"] == "/run/secrets/jwks"
 
@@ -139,17 +181,26 @@ def test_no_password_is_written_down() -> None:
 
 
 def test_data_lives_in_named_volumes() -> None:
-    assert CONTAINERS["kafka"]["volumes"] == ["kafka:/var/lib/kafka/data"]
+    assert CONTAINERS["kafka"]["volumes"] == [
+        "kafka:/var/lib/kafka/data",
+        "broker-keys:/keys:ro",
+    ]
     assert CONTAINERS["kafka"]["environment"]["KAFKA_LOG_DIRS"] == "/var/lib/kafka/data"
-    assert CONTAINERS["mongo"]["volumes"] == ["mongo:/data/db", "mongo-key:/data/configdb"]
-    assert set(COMPOSE["volumes"]) == {"kafka", "mongo", "mongo-key"}
+    assert CONTAINERS["mongo"]["volumes"] == [
+        "mongo:/data/db",
+        "mongo-key:/data/configdb",
+        "store-keys:/keys:ro",
+    ]
+    keys = {"authority", "broker-keys", "store-keys", "admin-keys", "trusted"}
+    assert set(COMPOSE["volumes"]) == {"kafka", "mongo", "mongo-key", *keys}
     assert CONTAINERS["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_keeps_nothing_and_reads_what_the_facility_says_of_itself(name: str) -> None:
     assert CONTAINERS[name]["volumes"] == [
-        "${CARE_FACILITY_FILES:-./deploy/compose/facility}:/facility:ro"
+        "${CARE_FACILITY_FILES:-./deploy/compose/facility}:/facility:ro",
+        "trusted:/trusted:ro",
     ]
     settings = CONTAINERS[name]["environment"]
     assert settings["CARE_PROGRAMS"] == "/facility/programs"
@@ -163,6 +214,10 @@ def test_an_image_takes_one_service_and_no_tests() -> None:
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     assert copied == [
         "requirements/${REQUIREMENTS}",
+        *("shared/__init__.py", "shared/devtools/backends/certificates.py"),
+        "deploy/compose/keys.py",
+        *("shared/*.py", "shared/contracts/*.py", "shared/runtime"),
+        "deploy/compose/kafka_users.py",
         "deploy/compose/users.py",
         "shared/*.py",
         "shared/contracts/*.py",

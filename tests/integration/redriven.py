@@ -144,6 +144,7 @@ def settings_of(backend: Backend, prefix: str, **more: Any) -> ServiceSettings:
             **backend.kafka.environment(),
             "MONGO_URI": backend.mongo_uri,
             "jwks": ISSUER.jwks,
+            "operating_facility": FACILITY,
             "database_prefix": prefix,
             "sweep_after_seconds": 0.5,
             "session_timeout_ms": 6_000,

@@ -477,7 +477,12 @@ def _cases() -> dict[str, Case]:
         "an expired token": (
             "POST", sessions, who(_as("counselor", valid_seconds=-5)["Authorization"]), 401, "token-refused",
         ),
-        "another role": ("POST", sessions, who(_as("court")["Authorization"]), 403, "role-not-allowed"),
+        "another role": ("POST", sessions, who(_as("privacy_officer")["Authorization"]), 403, "role-not-allowed"),
+        "a role on no list": ("POST", sessions, who(_as("court")["Authorization"]), 403, "role-unknown"),
+        "an operator of one facility": (
+            "PUT", "/ops/clock", {"json": {"now": "2026-03-02T15:00:00Z"}, "headers": _as("operator")},
+            403, "not-operating-organisation",
+        ),
         "another facility reads": (
             "GET", "/sessions/{session}", {"headers": _as("counselor", "elsewhere")}, 403, "other-facility",
         ),
@@ -487,7 +492,7 @@ def _cases() -> dict[str, Case]:
         "an unknown route": ("GET", f"/{MARK}", {}, 404, "no-such-route"),
         "a wrong method": ("DELETE", "/sessions/{session}", {}, 405, "method-not-allowed"),
         "a clock that is not stepped": (
-            "PUT", "/ops/clock", {"json": {"now": "2026-03-02T15:00:00Z"}, "headers": _as("operator")},
+            "PUT", "/ops/clock", {"json": {"now": "2026-03-02T15:00:00Z"}, "headers": _as("operator", "operations")},
             409, "clock-is-wall",
         ),
     }  # fmt: skip

@@ -57,7 +57,7 @@ async def store_of(backend: Backend, prefix: str) -> AsyncIterator[MongoStore]:
 
 
 def _asked(process: ServiceProcess, path: str) -> tuple[int, dict[str, Any]]:
-    token = ISSUER.token(FACILITY, "operator")
+    token = ISSUER.token("operations", "operator")
     request = Request(f"{process.url}{path}", headers={"Authorization": f"Bearer {token}"})
     try:
         with urlopen(request, timeout=5) as answer:

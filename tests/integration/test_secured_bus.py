@@ -34,8 +34,9 @@ from shared.devtools.backends.kafka_jars import kafka_home
 from shared.devtools.backends.kafka_secured import PARTNER
 from shared.errors import Unavailable
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.access import Rule, grant, subscriber_rules
+from shared.runtime.kafka.access import Rule, subscriber_rules
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.grants import grant
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.startup_checks import check_access
 from shared.runtime.kafka.topics import ensure_topics
@@ -221,10 +222,10 @@ async def test_kafkas_own_tools_are_held_to_the_same_rules(ready: Backend, tmp_p
     at = ("--bootstrap-server", ready.kafka_bootstrap)
     partner = _tool_settings(ready.kafka_of(PARTNER), tmp_path / "partner")
     intake = _tool_settings(ready.kafka_of("intake"), tmp_path / "intake")
-    reading = ("--from-beginning", "--max-messages", "1", "--timeout-ms", "10000")
+    reading = ("--from-beginning", "--max-messages", "1", "--timeout-ms")
     as_partner = ("--consumer.config", partner, "--group", f"{PARTNER}.console")
     heard, written, foreign, anonymous = await asyncio.gather(
-        _tool(CONSUMER, *at, "--topic", PLANS.name, *as_partner, *reading),
+        _tool(CONSUMER, *at, "--topic", PLANS.name, *as_partner, *reading, "45000"),
         _tool(
             PRODUCER,
             *(*at, "--topic", PLANS.name, "--producer.config", partner),
@@ -234,9 +235,9 @@ async def test_kafkas_own_tools_are_held_to_the_same_rules(ready: Backend, tmp_p
         _tool(
             CONSUMER,
             *(*at, "--topic", "care.plans.journal", "--consumer.config", intake),
-            *("--group", "intake", *reading),
+            *("--group", "intake", *reading, "10000"),
         ),
-        _tool(CONSUMER, *at, "--topic", PLANS.name, *reading),
+        _tool(CONSUMER, *at, "--topic", PLANS.name, *reading, "10000"),
     )
     assert "Processed a total of 1 messages" in heard
     assert "TopicAuthorizationException" in written

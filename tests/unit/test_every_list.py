@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any, Final
@@ -164,6 +164,7 @@ class Shelf:
         name = uid(f"{self.path} {self._count}")
         if self.path == ROWS:
             row = dead_letter(f"episode/{name}", "intake", self._count, "decision-raised", wall=at)
+            row = replace(row, facility_id=facility_id)
             await self.served.store.add_dead_letters([row])
             return BASE, row.id
         subject = f"{self.list.kind}/{name}"
@@ -175,8 +176,7 @@ class Shelf:
 
     async def fill(self, instants: Sequence[datetime] = INSTANTS) -> list[str]:
         """Put records in the list; their ids, in the order of the list."""
-        if self.path != ROWS:
-            await self.put(BASE, "another-iop")
+        await self.put(BASE, "another-iop")
         return [name for _, name in sorted([await self.put(at) for at in instants])]
 
     async def page(self, query: str) -> tuple[list[str], str | None]:
@@ -312,5 +312,5 @@ def _shelf(name: str, path: str) -> Shelf:
 @pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 async def test_an_instant_outside_the_calendar_is_refused(name: str, end: str) -> None:
     """Not a list, but the same text that once broke one."""
-    served = Served(service(name)).acting_as("operator")
+    served = Served(service(name)).acting_as("operator", facility_id="operations")
     refused(await served.get("/ops/flow", params={"due_until": end}), 422, "request-invalid")

@@ -8,8 +8,11 @@ stands for a dot, two for an underscore and three for a dash.
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+CONFIG = Path(os.environ.get("STANDIN_CONFIG", "/opt/kafka/config"))
+CLASSPATH = os.environ.get("STANDIN_CLASSPATH", "/opt/kafka/libs/*")
 DEFAULTS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -39,11 +42,16 @@ def main() -> None:
         for name, value in os.environ.items()
         if name.startswith("KAFKA_") and not NOT_SETTINGS.match(name)
     }
+    advertised = given.get("advertised.listeners", "")
+    if "SSL://" in advertised or re.search("SASL_.*://", advertised):
+        sys.exit(
+            "The official image wants key stores of its own kind for listeners of these names."
+        )
     settings = given or DEFAULTS
     settings.setdefault("log.dirs", settings.get("log.dir", "/tmp/kafka-logs"))
-    properties = Path("/opt/kafka/config/server.properties")
+    properties = CONFIG / "server.properties"
     properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    base = ["java", "-XX:+UseSerialGC", "-cp", "/opt/kafka/libs/*"]
+    base = ["java", "-XX:+UseSerialGC", "-cp", CLASSPATH]
     cluster = os.environ.get("CLUSTER_ID", "5L6g3nShT-eMCtK--X86sw")
     format_storage = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", cluster]
     subprocess.run([*base, *format_storage, "-c", str(properties)], check=True)

@@ -45,7 +45,7 @@ router = APIRouter(tags=["screens"])
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
 Clinician = Annotated[Call, require_roles("clinician", "nurse")]
 Drawer = Annotated[
-    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "operator", "system")
+    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "operator")
 ]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff
-from services.intake.api.subjects import EPISODE, STAFF
+from services.intake.api.subjects import EPISODE, staff_of
 from services.intake.resources import staff
 from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
@@ -67,7 +67,7 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
 async def read_staff(call: Anyone, staff_id: SubjectId) -> Response:
     """When somebody is away, who acts for them, and what they hold."""
     _own_or_supervised(call, staff_id)
-    return await call.read(STAFF(staff_id), staff_view)
+    return await call.read(staff_of(call, staff_id), staff_view)
 
 
 @router.post("/staff/{staff_id}/absences", status_code=201)
@@ -76,9 +76,9 @@ async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> 
     _own_or_supervised(call, staff_id)
     await _known(call, [body.deputy_id])
     return await call.execute(
-        STAFF(staff_id),
+        staff_of(call, staff_id),
         lambda state, cause: staff.plan_absence(
-            state, body.from_at, body.until_at, body.deputy_id, cause
+            state, staff_id, body.from_at, body.until_at, body.deputy_id, cause
         ),
         status=201,
     )
@@ -91,7 +91,8 @@ async def end_absence(
     """Call an absence off, or end it early."""
     _own_or_supervised(call, staff_id)
     return await call.execute(
-        STAFF(staff_id), lambda state, cause: staff.end_absence(state, absence_id, cause)
+        staff_of(call, staff_id),
+        lambda state, cause: staff.end_absence(state, staff_id, absence_id, cause),
     )
 
 
@@ -102,14 +103,14 @@ async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Respon
     room = await _room(call, body.to_id)
     deputy = acting(body.to_id, await _known(call, [body.to_id]), call.runtime.clock.now())
     return await call.execute(
-        STAFF(staff_id),
-        lambda state, cause: staff.hand_over(
+        staff_of(call, staff_id),
+        lambda state, _cause: staff.hand_over(
             state,
+            staff_id,
             body.to_id,
             body.episode_ids,
             acting_for_colleague=deputy,
             room=room,
-            cause=cause,
         ),
         wait_for_handoffs=True,
     )
@@ -135,14 +136,12 @@ async def _room(call: Call, staff_id: str) -> int:
 
 
 async def _known(call: Call, staff_ids: list[str]) -> dict[str, staff.StaffRecord]:
-    """These members of staff, and whoever may have to act for them. Raises for those of another facility."""
+    """These members of staff at the caller's facility, and whoever may have to act for them."""
     known: dict[str, staff.StaffRecord] = {}
     wanted = set(staff_ids)
     while wanted:
-        found = await call.runtime.store.load([STAFF(staff_id).name for staff_id in sorted(wanted)])
-        for subject, record in found.items():
-            if not record.is_new and record.facility_id != call.actor.facility_id:
-                raise Forbidden("other-facility", "They work for another facility.")
-            known[subject.partition("/")[2]] = state_of(record, staff.StaffRecord)
+        subjects = {staff_id: staff_of(call, staff_id).name for staff_id in sorted(wanted)}
+        found = await call.runtime.store.load([*subjects.values()])
+        known |= {one: state_of(found[name], staff.StaffRecord) for one, name in subjects.items()}
         wanted = {a.deputy_id for s in known.values() for a in s.absences.values()} - set(known)
     return known

@@ -8,7 +8,9 @@ from services.intake.person.identity import IdentityState
 from services.intake.person.person_state import PersonState
 from services.intake.resources.staff import StaffRecord
 from services.intake.resources.waitlist_queue import LineState
-from shared.runtime.http.subjects import Subjects
+from shared.duty import staff_record_id
+from shared.runtime.http.call import Call
+from shared.runtime.http.subjects import Subject, Subjects
 
 EPISODE: Final = Subjects("episode", EpisodeState)
 PERSON: Final = Subjects("person", PersonState)
@@ -16,3 +18,8 @@ GROUP: Final = Subjects("group", LineState)
 IDENTITY: Final = Subjects("identity", IdentityState)
 ACCOUNTING: Final = Subjects("accounting", Accounting)
 STAFF: Final = Subjects("staff", StaffRecord)
+
+
+def staff_of(call: Call, staff_id: str) -> Subject[StaffRecord]:
+    """A member of staff, as the caller's facility knows them."""
+    return STAFF(staff_record_id(call.actor.facility_id, staff_id))

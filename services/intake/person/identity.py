@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from shared.contracts.codes import Value
 from shared.decision import Cause, Decision, State
 from shared.errors import Forbidden, Invalid, Refused
+from shared.roles import StaffRole
 
 BORN_INDEX: Final = "born"
 """Identities are found by the day of birth, which leads to few; the name decides among them."""
@@ -144,10 +145,16 @@ class AccessPurpose(StrEnum):
     PRIVACY_REVIEW = "privacy_review"
 
 
-_CARE: Final = ("clinician", "counselor", "nurse", "case_manager", "peer_specialist")
-_DESK: Final = ("intake_coordinator", "case_manager")
-_LEAD: Final = ("clinical_supervisor", "program_director")
-ALLOWED: Final[Mapping[AccessPurpose, tuple[str, ...]]] = {
+_CARE: Final[tuple[StaffRole, ...]] = (
+    "clinician",
+    "counselor",
+    "nurse",
+    "case_manager",
+    "peer_specialist",
+)
+_DESK: Final[tuple[StaffRole, ...]] = ("intake_coordinator", "case_manager")
+_LEAD: Final[tuple[StaffRole, ...]] = ("clinical_supervisor", "program_director")
+ALLOWED: Final[Mapping[AccessPurpose, tuple[StaffRole, ...]]] = {
     AccessPurpose.REGISTRATION: (*_DESK, "clinician", *_LEAD),
     AccessPurpose.TREATMENT: (*_CARE, "clinical_supervisor"),
     AccessPurpose.CONTACT: ("intake_coordinator", *_CARE, *_LEAD),

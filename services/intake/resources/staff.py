@@ -31,7 +31,7 @@ HELD_MAX: Final = 2_000
 
 
 class StaffRecord(StaffState):
-    """One member of staff: when they are away, and what they hold."""
+    """One member of staff at one facility: when they are away, and what they hold."""
 
     holds: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     """Roles by episode."""
@@ -73,10 +73,15 @@ def _assigned(
     event = intake.CareTeamAssigned(role=role, staff_id=staff_id)
     what = {"episode_id": cause.subject_id, "role": role.value}
     handoffs = (
-        *(() if before is None else (Handoff(f"staff/{before}", Released(**what)),)),
-        *(() if staff_id is None else (Handoff(f"staff/{staff_id}", Held(**what)),)),
+        *(() if before is None else (Handoff(theirs(before, cause), Released(**what)),)),
+        *(() if staff_id is None else (Handoff(theirs(staff_id, cause), Held(**what)),)),
     )
     return Decision(loops.team_assigned(state, event, cause).state, (event,), handoffs)
+
+
+def theirs(staff_id: str, cause: Cause) -> str:
+    """The record of a member of staff at the facility where this happens."""
+    return duty.staff_subject(cause.facility_id, staff_id)
 
 
 def held(state: StaffRecord, body: Held, _cause: Cause) -> Decision[StaffRecord]:
@@ -96,10 +101,15 @@ def released(state: StaffRecord, body: Released, _cause: Cause) -> Decision[Staf
 
 
 def plan_absence(
-    state: StaffRecord, from_at: datetime, until_at: datetime, deputy_id: str, cause: Cause
+    state: StaffRecord,
+    staff_id: str,
+    from_at: datetime,
+    until_at: datetime,
+    deputy_id: str,
+    cause: Cause,
 ) -> Decision[StaffRecord]:
     """Somebody will be away, and a deputy acts for them. One absence at a time, so that there is one deputy."""
-    if deputy_id == cause.subject_id:
+    if deputy_id == staff_id:
         raise Invalid(
             "deputy-is-oneself",
             "Who is away does not stand in for themselves.",
@@ -132,7 +142,11 @@ def plan_absence(
         )
     absence_id = cause.derive_id("absence")
     event = intake.StaffAbsencePlanned(
-        absence_id=absence_id, from_at=from_at, until_at=until_at, deputy_id=deputy_id
+        absence_id=absence_id,
+        absent_id=staff_id,
+        from_at=from_at,
+        until_at=until_at,
+        deputy_id=deputy_id,
     )
     kept = duty.absence_planned(state, event, cause).state
     return Decision(
@@ -140,7 +154,9 @@ def plan_absence(
     )
 
 
-def end_absence(state: StaffRecord, absence_id: str, cause: Cause) -> Decision[StaffRecord]:
+def end_absence(
+    state: StaffRecord, staff_id: str, absence_id: str, cause: Cause
+) -> Decision[StaffRecord]:
     """The absence is called off, or ends early."""
     absence = state.absences.get(absence_id)
     if absence is None:
@@ -149,7 +165,7 @@ def end_absence(state: StaffRecord, absence_id: str, cause: Cause) -> Decision[S
         raise Refused(
             "absence-is-over", "The absence is over.", hint="There is nothing left to do."
         )
-    event = intake.StaffAbsenceEnded(absence_id=absence_id)
+    event = intake.StaffAbsenceEnded(absence_id=absence_id, absent_id=staff_id)
     kept = duty.absence_ended(state, event, cause).state
     return Decision(state.replace(absences=kept.absences), (event,))
 
@@ -159,12 +175,12 @@ def end_absence(state: StaffRecord, absence_id: str, cause: Cause) -> Decision[S
 
 def hand_over(
     state: StaffRecord,
+    from_id: str,
     to_id: str,
     episode_ids: Sequence[str] | None,
     *,
     acting_for_colleague: str | None,
     room: int,
-    cause: Cause,
 ) -> Decision[StaffRecord]:
     """What somebody holds goes to a colleague: all of it, or these episodes. Each episode publishes it itself.
 
@@ -172,7 +188,6 @@ def hand_over(
     the one who hands over, or when nobody acts for them at all: then nothing would have been handed over.
     `acting_for_colleague` is who acts for them now, and `room` how many episodes they can still take.
     """
-    from_id = cause.subject_id
     if to_id == from_id:
         raise Invalid("hand-over-to-oneself", "A hand-over needs two.", hint="Name a colleague.")
     if acting_for_colleague in (None, from_id):

@@ -20,8 +20,10 @@ from shared.devtools.backends.containers import NoEngine, containers
 from shared.devtools.backends.embedded import embedded
 from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.model import Backend, BackendError
-from shared.devtools.backends.probes import any_kafka_answers, mongo_info
-from shared.runtime.connections import KafkaFromEnvironment
+from shared.devtools.backends.probes import kafka_lets_in, mongo_info
+from shared.errors import ConfigurationError
+from shared.runtime.connections import KafkaConnection, KafkaFromEnvironment
+from shared.services import SERVICES
 
 _PREFIX = "throughcare-backend-"
 _CHOICES = ("auto", "given", "docker", "embedded")
@@ -130,21 +132,50 @@ def _given() -> Backend:
     if not bootstrap or not uri:
         missing = "KAFKA_BOOTSTRAP" if not bootstrap else "MONGO_URI"
         raise BackendError(f"{missing} is not set: give both addresses, or neither")
+    kafka = KafkaFromEnvironment()
     deadline = time.monotonic() + _GIVEN_TIMEOUT_S
-    while not any_kafka_answers(bootstrap):
+    while not _lets_in(kafka):
         if time.monotonic() > deadline:
-            raise BackendError(f"KAFKA_BOOTSTRAP={bootstrap}: no broker answers there")
+            raise BackendError(f"KAFKA_BOOTSTRAP={bootstrap}: no broker there lets this client in")
         time.sleep(0.2)
     info = mongo_info(uri, timeout_s=_GIVEN_TIMEOUT_S)
     if info is None:
         raise BackendError("MONGO_URI: no store that can be written to answers there")
     return Backend(
         kind="given",
-        kafka=KafkaFromEnvironment(),
+        kafka=kafka,
+        kafka_users=_users(kafka, os.environ.get("BACKEND_PASSWORDS")),
         mongo_uri=uri,
         kafka_name=f"Kafka at {bootstrap}",
         mongo_name="MongoDB as given",
     )
+
+
+def _lets_in(kafka: KafkaConnection) -> bool:
+    try:
+        return kafka_lets_in(kafka)
+    except ConfigurationError as error:
+        raise BackendError(str(error)) from error
+
+
+def _users(kafka: KafkaConnection, passwords: str | None) -> dict[str, KafkaConnection]:
+    """The services' own connections, where `care topics acl --passwords` has made their passwords."""
+    if not passwords:
+        return {}
+    files = {name: Path(passwords) / f"{name}.password" for name in SERVICES}
+    missing = [str(path) for path in files.values() if not path.is_file()]
+    if missing:
+        raise BackendError(f"BACKEND_PASSWORDS: {missing[0]} is missing")
+    return {
+        name: kafka.model_copy(
+            update={
+                "kafka_username": name,
+                "kafka_password_file": str(path.resolve()),
+                "kafka_password": None,
+            }
+        )
+        for name, path in files.items()
+    }
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from shared.devtools.backends.java import Java, find_java
 from shared.devtools.backends.kafka_fetch import Progress
@@ -104,6 +106,49 @@ def apache_server(
     )
     server.behind = None if behind is None else behind[0]
     return server
+
+
+REPLICATED: Final = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "transaction.state.log.replication.factor": "3",
+}
+"""What differs where there are three brokers: what is acknowledged is on two of them."""
+
+
+def three_brokers(
+    directory: Path, say: Callable[[str], None], progress: Progress
+) -> list[ServerProcess]:
+    """Three brokers of one cluster, each a controller as well, ready to be started together.
+
+    A broker alone does not answer: it needs one other for a majority.
+    """
+    java = find_java()
+    home = kafka_home(say, progress)
+    _prepare(java, home, progress)
+    ports = {node: (free_port(), free_port()) for node in (1, 2, 3)}
+    voters = ",".join(f"{node}@127.0.0.1:{controller}" for node, (_, controller) in ports.items())
+    servers: list[ServerProcess] = []
+    for node, (port, controller) in ports.items():
+        own = directory / f"kafka-{node}"
+        own.mkdir(parents=True, exist_ok=True)
+        settings = _properties(own / "data", port, controller) | REPLICATED
+        settings |= {"node.id": str(node), "controller.quorum.voters": voters}
+        command = _command(java, home, settings, own)
+        if not (own / "data/meta.properties").exists():
+            _format(java, home, own / "kafka.properties")
+        servers.append(
+            ServerProcess(
+                f"Apache Kafka {home.version} (broker {node} of 3)",
+                command,
+                log=own / "kafka.log",
+                answers=partial(kafka_answers, "127.0.0.1", port),
+                port=port,
+            )
+        )
+    return servers
 
 
 def _command(

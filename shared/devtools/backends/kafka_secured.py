@@ -6,29 +6,20 @@ else is let in on their listeners. The passwords are random and lie beside the d
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
-
-from aiokafka.conn import create_conn
-from aiokafka.errors import KafkaError
+from typing import Final
 
 from shared.devtools.backends.certificates import Authority
-from shared.devtools.backends.probes import port_accepts
+from shared.devtools.backends.probes import apart, kafka_lets_in
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.access import ADMINISTRATOR, all_service_rules, grant
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.access import ADMINISTRATOR, BROKER, all_service_rules
+from shared.runtime.kafka.grants import grant
 from shared.services import SERVICES
 
 PARTNER: Final = "partner"
 """A subscriber without rules; `care topics acl --subscriber partner --topic … --apply` lets it read."""
-BROKER: Final = "broker"
 MECHANISM: Final = "SCRAM-SHA-512"
-CLOSING_SECONDS: Final = 0.1
-"""How long a connection may take to close, before its loop ends."""
 
 
 class ClosedBus:
@@ -104,29 +95,8 @@ class ClosedBus:
 
     def answers(self) -> bool:
         """Whether the broker lets the administrator in."""
-        return port_accepts("127.0.0.1", self._port) and _apart(self._let_in())
-
-    async def _let_in(self) -> bool:
-        options = client_options(self.connection())
-        del options["bootstrap_servers"]
-        try:
-            connection = await create_conn(
-                "127.0.0.1", self._port, request_timeout_ms=1_000, **options
-            )
-        except (KafkaError, OSError, TimeoutError):
-            return False
-        else:
-            connection.close()
-            return True
-        finally:
-            await asyncio.sleep(CLOSING_SECONDS)
+        return kafka_lets_in(self.connection())
 
     def open_to_services(self) -> None:
         """Give each service its rules, on the running broker."""
-        _apart(grant(self.connection(), all_service_rules()))
-
-
-def _apart(waiting: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine, run in a thread of its own: the caller's may have a loop already."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, waiting).result()
+        apart(grant(self.connection(), all_service_rules()))

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.errors import KafkaError
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.connection import client_options
+
 _METADATA = 3
+_CLOSING_S = 0.1
+"""How long a connection may take to close, before its loop ends."""
 
 
 def kafka_answers(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
@@ -47,6 +57,33 @@ def any_kafka_answers(bootstrap: str, *, timeout_s: float = 2.0) -> bool:
         if port.isdigit() and kafka_answers(host.strip("[]"), int(port), timeout_s=timeout_s):
             return True
     return False
+
+
+def kafka_lets_in(kafka: KafkaConnection) -> bool:
+    """Whether at least one broker lets this client in. Raises `ConfigurationError` for its settings."""
+    if kafka.kafka_security == "plaintext":
+        return any_kafka_answers(kafka.kafka_bootstrap)
+    options = client_options(kafka)
+    hosts = [(host, port) for host, port, _ in collect_hosts(options.pop("bootstrap_servers"))]
+    return any(port_accepts(*host) and apart(_let_in(*host, options)) for host in hosts)
+
+
+async def _let_in(host: str, port: int, options: dict[str, Any]) -> bool:
+    try:
+        connection = await create_conn(host, port, request_timeout_ms=1_000, **options)
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    else:
+        connection.close()
+        return True
+    finally:
+        await asyncio.sleep(_CLOSING_S)
+
+
+def apart(waiting: Coroutine[Any, Any, Any]) -> Any:
+    """The result of a coroutine, run in a thread of its own: the caller's may have a loop already."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, waiting).result()
 
 
 def mongo_answers(uri: str, *, timeout_s: float = 1.0) -> bool:

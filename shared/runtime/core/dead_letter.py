@@ -95,16 +95,6 @@ class Closed:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Edited:
-    """Corrected data, when it was entered, by whom and why (a code). In a preview it has the data alone."""
-
-    data: bytes | None
-    at: datetime | None = None
-    by: str | None = None
-    why: str | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """One item that could not be read or decided, and what operators have done about it."""
@@ -130,7 +120,8 @@ class DeadLetter:
     """How often a rule has failed on it; 0 while it only waits behind another."""
     missed_in: str | None = None
     """The stream in which it was missed; None for all others, and when it has been lined up there after all."""
-    edited: Edited | None = None
+    facility_id: str = ""
+    """Whose it is: the facility of its record. Empty when the record has none yet, or the item names no record."""
     closed: Closed | None = None
 
     @property
@@ -181,6 +172,7 @@ class DeadLetter:
             "type": self.type,
             "status": self.status,
             "subject": self.subject,
+            "facility_id": self.facility_id,
             "stream": self.stream,
             "sequence": self.sequence,
             "redrivable": self.redrivable,
@@ -191,8 +183,6 @@ class DeadLetter:
         }
         if self.missed_in is not None:
             document["missed_in"] = self.missed_in
-        if self.edited is not None:
-            document["edited"] = edited_document(self.edited)
         if self.closed is not None:
             document["closed"] = closed_document(self.closed)
         return document
@@ -211,7 +201,7 @@ class DeadLetter:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DeadLetter:
         """The dead letter in a stored document. Content that the query left out (`data`, `key`, `item`) is empty."""
-        edited, closed = document.get("edited"), document.get("closed")
+        closed = document.get("closed")
         return cls(
             original=_original(document),
             subject=document["subject"],
@@ -226,16 +216,9 @@ class DeadLetter:
             field=document["field"],
             attempts=document["attempts"],
             missed_in=document.get("missed_in"),
-            edited=None
-            if edited is None
-            else Edited(_bytes(edited.get("data")), edited["at"], edited["by"], edited["why"]),
+            facility_id=document["facility_id"],
             closed=None if closed is None else Closed(closed["at"], closed["by"], closed["why"]),
         )
-
-
-def edited_document(edited: Edited) -> dict[str, Any]:
-    """The stored form of corrected data."""
-    return {"data": edited.data, "at": edited.at, "by": edited.by, "why": edited.why}
 
 
 def closed_document(closed: Closed) -> dict[str, Any]:
@@ -348,10 +331,8 @@ def _kept(headers: Headers) -> tuple[tuple[str, bytes | None], ...]:
     )
 
 
-def message_of(
-    original: MessageOriginal, edited: Edited | None = None
-) -> ConsumerRecord[bytes, bytes]:
-    """The message as it lay on its topic, with the corrected data when there is some.
+def message_of(original: MessageOriginal) -> ConsumerRecord[bytes, bytes]:
+    """The message as it lay on its topic.
 
     One that was cut still has the size that it had, so that nobody takes its beginning for the whole.
     """
@@ -363,10 +344,10 @@ def message_of(
         timestamp=position.timestamp_ms,
         timestamp_type=0,
         key=original.key,
-        value=original.data if edited is None else edited.data,
+        value=original.data,
         checksum=None,
         serialized_key_size=-1,
-        serialized_value_size=digest.length if digest is not None and edited is None else -1,
+        serialized_value_size=-1 if digest is None else digest.length,
         headers=original.headers,  # type: ignore[arg-type] - a header without a value is legal on the wire
     )
 
@@ -430,6 +411,7 @@ def unpublished(subject: str, entry: Mapping[str, Any], wall: datetime) -> DeadL
     return DeadLetter(
         original=publication_original(subject, entry),
         subject=subject,
+        facility_id=entry["headers"]["ce_facilityid"],
         stream=None,
         sequence=entry["sequence"],
         reason="too-large",
@@ -447,9 +429,13 @@ def unapplied(work: Work, outcome: Outcome, record: Record, wall: datetime) -> D
     reason = outcome.reason or "decision-raised"
     stream = DEADLINES if work.stream is None else work.stream.name
     missed = outcome.status is OutcomeStatus.MISSED
+    original = work.original(record)
+    # Of a record that is nobody's yet, only a handoff of this very service is trusted to say whose it will be.
+    sent = work.facility_id if isinstance(original, HandoffOriginal) else ""
     return DeadLetter(
-        original=work.original(record),
+        original=original,
         subject=work.subject,
+        facility_id=record.facility_id or sent,
         stream=None if missed else stream,
         missed_in=stream if missed else None,
         sequence=0 if work.stream is None else work.stream.sequence,

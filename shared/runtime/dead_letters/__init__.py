@@ -1,1 +1,1 @@
-"""Dead letters for operators: list, show, preview, redrive, discard and edit them."""
+"""Dead letters for operators: list, show, preview, redrive and discard them."""

@@ -1,4 +1,4 @@
-"""Dead letters over HTTP, for operators: list, show, preview, redrive, discard and edit them; resume a consumer.
+"""Dead letters over HTTP, for operators: list, show, preview, redrive and discard them; resume a consumer.
 
 Operators see ids, codes, numbers, times and places in the code, and never what an event contains. Every change needs a
 reason code; the audit records it with the operator's id.
@@ -6,14 +6,13 @@ reason code; the audit records it with the operator's id.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from shared.contracts.codes import UUID_PATTERN
-from shared.errors import Invalid, Refused, Unknown
+from shared.errors import Forbidden, Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
 from shared.runtime.core.original import MessageOriginal
 from shared.runtime.dead_letters.audit import Who
@@ -21,15 +20,18 @@ from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import DeadLetters
 from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.dead_letters.view import view_of
-from shared.runtime.http.call import Body, Call, require_roles
+from shared.runtime.http.call import Body, Call
+from shared.runtime.http.operators import OPERATING, OPERATOR, operates, own_rows
 from shared.runtime.http.paging import After, Limit
 
 router = APIRouter(tags=["operations"])
 
-OPERATOR: Final = require_roles("operator")
 REDRIVE_ROWS_MAX: Final = 1_000
 
 Operator = Annotated[Call, OPERATOR]
+"""Of a facility: sees and changes the rows of its records."""
+Operating = Annotated[Call, OPERATING]
+"""Of the organisation that runs the service: also the rows that are no facility's, and the service itself."""
 DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The `id` of a dead letter.")]
 Why = Annotated[
     str, Field(pattern="^[a-z0-9-]{3,60}$", description="A reason code, not free text.")
@@ -87,17 +89,9 @@ class Redrive(Body):
 
 
 class Preview(Body):
-    """How far to preview, and with which data instead of the dead letter's own."""
+    """How far to preview."""
 
     behind: bool = False
-    data: dict[str, Any] | None = None
-
-
-class Edit(Body):
-    """Corrected data; the original stays beside it."""
-
-    why: Why
-    data: dict[str, Any]
 
 
 class StreamAt(Body):
@@ -125,7 +119,7 @@ class Resume(Body):
 @router.get("/ops/dead-letters")
 async def groups(call: Operator) -> dict[str, Any]:
     """Open dead letters by fingerprint: like failures together, the largest group first."""
-    found = await _replica(call).dead_letters.groups()
+    found = await _replica(call).dead_letters.groups(own_rows(call))
     return {
         "service": call.runtime.service.name,
         "open": sum(group.count for group in found),
@@ -149,14 +143,17 @@ async def rows(
         raise Invalid("status-unknown", f"A status is one of: {', '.join(STATUSES)}.")
     wanted = {"fingerprint": fingerprint, "subject": subject, "reason": reason, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
-    page = await _replica(call).dead_letters.page(given, after, limit)
+    page = await _replica(call).dead_letters.page(given | own_rows(call), after, limit)
     return {"rows": [view_of(dead_letter) for dead_letter in page.rows], **page.next_field}
 
 
 @router.get("/ops/dead-letters/audit")
 async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
-    """What operators did here, who and why, the latest first."""
-    found = await _replica(call).dead_letters.audit(limit)
+    """What operators of the caller's facility did here, who and why, the latest first.
+
+    The operating organisation sees all of it.
+    """
+    found = await _replica(call).dead_letters.audit(own_rows(call), limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 
@@ -164,7 +161,8 @@ async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
 async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     """Run the present rules on dead letters, in order per stream, in steps of 1, 10, 100; stop at the first failure.
 
-    A repeated call goes on where the last one stopped. `stopped` says why it ended: `done`, `failed` or `limit`.
+    A repeated call goes on where the last one stopped. `stopped` says why it ended: `done`, `failed`, `limit`, or
+    `other-facility` at a row of the stream that is not the caller's.
     """
     named = [name for name in ("fingerprint", "subject", "id") if getattr(body, name) is not None]
     if len(named) + body.everything != 1:
@@ -178,9 +176,9 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
             raise Refused("not-redrivable", "It can't be put in order.", hint="Discard it.")
         wanted = {"subject": dead_letter.subject, "stream": dead_letter.stream}
     progress = await _redriver(call).redrive(
-        wanted, _who(call, body.why), limit=body.limit, upto=body.id
+        wanted | own_rows(call), _who(call, body.why), limit=body.limit, upto=body.id
     )
-    left = await _replica(call).dead_letters.groups()
+    left = await _replica(call).dead_letters.groups(own_rows(call))
     return progress.view() | {"open": sum(group.count for group in left)}
 
 
@@ -203,31 +201,26 @@ async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
 @router.post("/ops/dead-letters/{dead_letter_id}/preview")
 async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -> dict[str, Any]:
     """What the present rules would do with this dead letter and those before it in its stream. Writes nothing."""
-    data = None if body.data is None else _data(body.data)
-    steps = await _redriver(call).preview(dead_letter_id, data, behind=body.behind)
+    await _found(call, dead_letter_id)
+    steps = await _redriver(call).preview(dead_letter_id, behind=body.behind)
     return {"steps": steps, "now": call.runtime.clock.now().isoformat()}
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/discard")
 async def discard(call: Operator, dead_letter_id: DeadLetterId, body: Reason) -> dict[str, Any]:
     """Give this dead letter no effect. Its stream goes on behind it."""
+    await _found(call, dead_letter_id)
     return await _redriver(call).discard(dead_letter_id, _who(call, body.why))
 
 
-@router.post("/ops/dead-letters/{dead_letter_id}/edit")
-async def edit(call: Operator, dead_letter_id: DeadLetterId, body: Edit) -> dict[str, Any]:
-    """Store corrected data beside the original. The next redrive uses it."""
-    return await _redriver(call).edit(dead_letter_id, _data(body.data), _who(call, body.why))
-
-
 @router.post("/ops/streams/preview")
-async def preview_stream(call: Operator, body: StreamAt) -> dict[str, Any]:
+async def preview_stream(call: Operating, body: StreamAt) -> dict[str, Any]:
     """What setting a stream back would do: which numbers count as discarded, and what is lined up. Writes nothing."""
     return await _streams(call).preview((body.subject, body.stream), body.number)
 
 
 @router.post("/ops/streams/set-back")
-async def set_back_stream(call: Operator, body: SetBack) -> dict[str, Any]:
+async def set_back_stream(call: Operating, body: SetBack) -> dict[str, Any]:
     """Take a number for the last one that was applied rightly, after a foreign event had a number of this stream.
 
     What was applied after it counts as discarded, and what was missed meanwhile waits in the stream for a redrive.
@@ -237,7 +230,7 @@ async def set_back_stream(call: Operator, body: SetBack) -> dict[str, Any]:
 
 
 @router.post("/ops/consumer/resume")
-async def resume(call: Operator, body: Resume) -> dict[str, Any]:
+async def resume(call: Operating, body: Resume) -> dict[str, Any]:
     """End the halt of this replica's consumer."""
     was = await _replica(call).consumer.resume(body.accept)
     await _replica(call).redriver.audit_resume(_who(call, body.why), was)
@@ -248,6 +241,12 @@ async def _found(call: Call, dead_letter_id: str) -> DeadLetter:
     dead_letter = await _replica(call).dead_letters.get(dead_letter_id)
     if dead_letter is None:
         raise Unknown("dead-letter")
+    if not _who(call, "").may_act_on(dead_letter.facility_id):
+        raise Forbidden(
+            "other-facility",
+            "This dead letter is not of a record of your facility.",
+            hint="Ask an operator of its facility, or of the operating organisation.",
+        )
     return dead_letter
 
 
@@ -269,11 +268,4 @@ def _streams(call: Call) -> Streams:
 
 
 def _who(call: Call, why: str) -> Who:
-    return Who(call.actor.id, why)
-
-
-def _data(data: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(data, allow_nan=False, separators=(",", ":")).encode()
-    except ValueError:
-        raise Invalid("data-invalid", "The corrected data is not JSON.") from None
+    return Who(call.actor.id, why, call.actor.facility_id, operates=operates(call))

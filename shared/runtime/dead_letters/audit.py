@@ -19,6 +19,13 @@ class Who:
 
     actor_id: str
     why: str
+    facility_id: str = ""
+    operates: bool = True
+    """Of the operating organisation: may act on every facility's rows, and on those that are nobody's."""
+
+    def may_act_on(self, facility_id: str) -> bool:
+        """Whether a row of this facility, empty for none, is theirs to act on."""
+        return self.operates or (facility_id != "" and facility_id == self.facility_id)
 
 
 class Audit:
@@ -35,6 +42,7 @@ class Audit:
                 "_id": entry,
                 "at": datetime.now(UTC),
                 "actor_id": who.actor_id,
+                "facility_id": who.facility_id,
                 "why": who.why,
                 "action": action,
                 **what,

@@ -17,10 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from shared.contracts.event import MAX_EVENT_BYTES
-from shared.errors import Invalid, Refused, Unavailable, Unknown
+from shared.errors import Refused, Unavailable, Unknown
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import (
     ALREADY_APPLIED,
@@ -30,7 +27,6 @@ from shared.runtime.core.dead_letter import (
     REDRIVEN,
     Closed,
     DeadLetter,
-    Edited,
     message_of,
 )
 from shared.runtime.core.original import (
@@ -80,7 +76,7 @@ class Progress:
     steps: list[int] = field(default_factory=list[int])
     """How many dead letters each step of the ramp has closed."""
     stopped: str = "done"
-    """done | failed | limit"""
+    """done | failed | limit | other-facility"""
     failed: Document | None = None
 
     @property
@@ -99,7 +95,7 @@ class Progress:
 
 
 class Redriver:
-    """Previews, redrives, discards and edits one service's dead letters."""
+    """Previews, redrives and discards one service's dead letters."""
 
     def __init__(
         self,
@@ -119,25 +115,20 @@ class Redriver:
 
     # --- preview -----------------------------------------------------------------------------------
 
-    async def preview(
-        self, dead_letter_id: str, data: bytes | None = None, *, behind: bool = False
-    ) -> list[Document]:
+    async def preview(self, dead_letter_id: str, *, behind: bool = False) -> list[Document]:
         """What the present rules would do with a dead letter, and with those before it in its stream. Writes nothing.
 
-        `data` replaces the dead letter's own; `behind` goes on to the end of the stream. One step per dead letter: its
-        outcome, the paths of the state that change, the events that would be published with their numbers.
+        `behind` goes on to the end of the stream. One step per dead letter: its outcome, the paths of the state that
+        change, the events that would be published with their numbers.
         """
         wanted, stream = await self._redrivable(dead_letter_id)
-        if data is not None:
-            wanted = replace(wanted, edited=Edited(self._valid(wanted, data)))
         record = (await self._store.load([stream[0]]))[stream[0]]
         steps: list[Document] = []
         reached = False
         for one in await self._dead_letters.stream(stream, PREVIEW_MAX):
-            is_wanted = one.id == wanted.id
-            step, goes_on = self._foreseen(record, wanted if is_wanted else one)
+            step, goes_on = self._foreseen(record, one)
             steps.append(step)
-            reached = reached or is_wanted
+            reached = reached or one.id == wanted.id
             if not goes_on or (reached and not behind):
                 break
         return steps
@@ -213,6 +204,9 @@ class Redriver:
                 log.info("redrive.step", count=done)
                 size, done = next(sizes, RAMP[-1]), 0
                 progress.steps.append(0)
+            if not who.may_act_on(dead_letter.facility_id):
+                progress.stopped = "other-facility"
+                return
             if not await self._redrive_one(dead_letter, who, progress):
                 progress.stopped = "failed"
                 return
@@ -259,7 +253,7 @@ class Redriver:
         progress.already_applied += outcome.status is OutcomeStatus.DUPLICATE
         return True
 
-    # --- discard and edit --------------------------------------------------------------------------
+    # --- discard -----------------------------------------------------------------------------------
 
     async def discard(self, dead_letter_id: str, who: Who) -> Document:
         """Give a dead letter no effect, so that its stream goes on. Only the head of a stream can be discarded.
@@ -290,20 +284,6 @@ class Redriver:
             result = {"discarded": dead_letter_id, "status": status}
             await self._audit.end(entry, result)
             return result
-
-    async def edit(self, dead_letter_id: str, data: bytes, who: Who) -> Document:
-        """Store corrected data beside the original, for the next preview and redrive.
-
-        Raises `Invalid` when it does not match the type's schema.
-        """
-        dead_letter, _ = await self._redrivable(dead_letter_id)
-        valid = self._valid(dead_letter, data)
-        entry = await self._audit.begin("edit", who, {"dead_letter": dead_letter_id})
-        edited = Edited(valid, datetime.now(UTC), who.actor_id, who.why)
-        await self._dead_letters.edit(dead_letter_id, edited)
-        result = {"edited": dead_letter_id, "bytes": len(valid)}
-        await self._audit.end(entry, result)
-        return result
 
     # --- one dead letter ---------------------------------------------------------------------------
 
@@ -344,8 +324,7 @@ class Redriver:
             case PublicationOriginal():
                 return None  # it has no stream, so nobody asks
             case MessageOriginal() as original:
-                message = message_of(original, dead_letter.edited)
-                work = self._reader.read(message, self._clock.now()).work
+                work = self._reader.read(message_of(original), self._clock.now()).work
                 if work is None:
                     return None
         if work.subject != dead_letter.subject:
@@ -364,23 +343,6 @@ class Redriver:
             )
         deadline = original.name if isinstance(original, DeadlineOriginal) else ""
         return replace(work, redrive_options=RedriveOptions(discard=True, deadline=deadline))
-
-    def _valid(self, dead_letter: DeadLetter, data: bytes) -> bytes:
-        is_message = isinstance(dead_letter.original, MessageOriginal)
-        event = self._reader.event_class(dead_letter.type or "") if is_message else None
-        if event is None:
-            raise Refused("not-editable", "Only an event that this service reads can be corrected.")
-        if len(data) > MAX_EVENT_BYTES:
-            raise Invalid("too-large", "The corrected data is larger than an event may be.")
-        try:
-            event.parse(data)
-        except (ValidationError, ValueError, RecursionError):
-            raise Invalid(
-                "data-invalid",
-                "The corrected data does not match the type's schema.",
-                hint=f"See `care contracts show {event.TYPE}`.",
-            ) from None
-        return data
 
     async def _open(self, dead_letter_id: str) -> DeadLetter:
         dead_letter = await self._dead_letters.get(dead_letter_id)

@@ -20,9 +20,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
-    Edited,
     closed_document,
-    edited_document,
 )
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import Document, translated
@@ -32,7 +30,7 @@ StreamKey = tuple[str, str]
 """A record's subject, and the sender whose stream at this record is meant."""
 CURSORS: Final = "dead-letters"
 IN_ORDER: Final = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
-WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0, "edited.data": 0}
+WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,8 @@ class RowsPage:
 class DeadLetters(Protocol):
     """Raises `Unavailable` when the store is away. `wanted` maps stored fields to the values they must have."""
 
-    async def groups(self) -> list[DeadLetterGroup]:
-        """The open dead letters by fingerprint, the largest group first."""
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
+        """The open dead letters with the given values, by fingerprint, the largest group first."""
         ...
 
     async def page(self, wanted: Mapping[str, Any], after: str | None, limit: int) -> RowsPage:
@@ -94,16 +92,12 @@ class DeadLetters(Protocol):
         """Store that an open dead letter that was missed in its stream now waits in it, for the reason that it has."""
         ...
 
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        """Store corrected data beside the original of an open dead letter."""
-        ...
-
     async def write_audit(self, entry: Document) -> None:
         """Begin or complete an entry of the audit, by its `_id`."""
         ...
 
-    async def audit(self, limit: int) -> list[Document]:
-        """The latest entries of the audit, the latest first."""
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
+        """The latest entries of the audit with the given values, the latest first."""
         ...
 
 
@@ -126,9 +120,9 @@ class MongoDeadLetters:
             )
             await self._audit.create_index([("at", DESCENDING)])
 
-    async def groups(self) -> list[DeadLetterGroup]:
+    async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
         stages: list[Document] = [
-            {"$match": {"status": OPEN}},
+            {"$match": {**wanted, "status": OPEN}},
             {
                 "$group": {
                     "_id": "$fingerprint",
@@ -215,20 +209,13 @@ class MongoDeadLetters:
                 {"id": dead_letter.id, "status": OPEN}, {"$set": lined_up(dead_letter)}
             )
 
-    async def edit(self, dead_letter_id: str, edited: Edited) -> None:
-        with translated():
-            await self._dead_letters.update_one(
-                {"id": dead_letter_id, "status": OPEN},
-                {"$set": {"edited": edited_document(edited)}},
-            )
-
     async def write_audit(self, entry: Document) -> None:
         with translated():
             await self._audit.update_one({"_id": entry["_id"]}, {"$set": entry}, upsert=True)
 
-    async def audit(self, limit: int) -> list[Document]:
+    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
         with translated():
-            return await self._audit.find({}).sort("at", DESCENDING).limit(limit).to_list()
+            return await self._audit.find({**wanted}).sort("at", DESCENDING).limit(limit).to_list()
 
 
 def id_before(after: str | None) -> str:

@@ -36,7 +36,7 @@ class DeadLetterGroup:
 
 def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
     """One dead letter without its content; fields that do not apply to it are left out."""
-    original, edited, closed = dead_letter.original, dead_letter.edited, dead_letter.closed
+    original, closed = dead_letter.original, dead_letter.closed
     message = original if isinstance(original, MessageOriginal) else None
     published = isinstance(original, MessageOriginal | PublicationOriginal)
     handoff = original if isinstance(original, HandoffOriginal) else None
@@ -46,6 +46,7 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "kind": dead_letter.kind,
             "status": dead_letter.status,
             "subject": dead_letter.subject,
+            "facility_id": dead_letter.facility_id or None,
             "stream": dead_letter.stream,
             "missed_in": dead_letter.missed_in,
             "sequence": dead_letter.sequence,
@@ -64,9 +65,6 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "first_seen": dead_letter.first_seen,
             "last_seen": dead_letter.last_seen,
             "closed": None if closed is None else asdict(closed),
-            "edited": None
-            if edited is None
-            else _present({"at": edited.at, "by": edited.by, "why": edited.why}),
         }
     )
 

@@ -14,7 +14,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from shared.contracts.attributes import legal
-from shared.errors import ConfigurationError, Unauthenticated
+from shared.errors import ConfigurationError, Forbidden, Unauthenticated
+from shared.roles import role_and_service
 
 AUDIENCE: Final = "throughcare"
 ALGORITHMS: Final = ["Ed25519"]
@@ -24,11 +25,12 @@ _CLAIM_LENGTH_MAX: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated caller: opaque id, facility and role."""
+    """An authenticated caller: opaque id, facility and role, and of a service its name."""
 
     id: str
     facility_id: str
     role: str
+    service: str = ""
 
 
 class Authenticator:
@@ -47,7 +49,10 @@ class Authenticator:
         self._known: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
 
     def actor(self, authorization: str | None) -> Actor:
-        """The caller behind an `Authorization: Bearer …` header. Raises `Unauthenticated`."""
+        """The caller behind an `Authorization: Bearer …` header.
+
+        Raises `Unauthenticated`, and `Forbidden` for a token that can be trusted but has a role that is on no list.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated(
@@ -81,12 +86,17 @@ class Authenticator:
         ):
             raise refused
         subject, facility, role = cast("list[str]", found)
-        # They stand in events: who signed must be opaque, and the others no free text.
-        if not (
-            legal("id", subject) and legal("facilityid", facility) and legal("actorrole", role)
-        ):
+        # They stand in events: who signed must be opaque, and the facility no free text.
+        if not (legal("id", subject) and legal("facilityid", facility)):
             raise refused
-        return Actor(subject, facility, role), float(claims["exp"])
+        known = role_and_service(role)
+        if known is None:
+            raise Forbidden(
+                "role-unknown",
+                "The token's role is none of those that may call.",
+                hint="Ask the issuer for a token with one of the roles in docs/security.md.",
+            )
+        return Actor(subject, facility, *known), float(claims["exp"])
 
 
 def _read(jwks: str) -> KeySet | None:

@@ -30,6 +30,7 @@ from shared.errors import (
     NotYetKnown,
     Unknown,
 )
+from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import CommandKey, Decide, OutcomeStatus, Record, Work
@@ -123,6 +124,13 @@ class Call:
     @property
     def _what(self) -> str:
         return route_of(self.request.scope)
+
+    def is_of_service(self) -> bool:
+        """Whether a service calls, and this route is one of its list."""
+        return self.actor.role == SERVICE and (
+            f"{self.runtime.service.name} {self._what}"
+            in SERVICE_ROUTES.get(self.actor.service, ())
+        )
 
     def new_id(self, name: str) -> str:
         """An id for something this command creates: the same command creates the same thing."""
@@ -279,21 +287,26 @@ class Call:
         return int(text)
 
 
-def require_roles(*roles: str) -> Any:
-    """A dependency: the caller, whose role must be one of these (any role, when none is named)."""
+def require_roles(*roles: StaffRole) -> Any:
+    """A dependency: the caller, whose role must be one of these; without any, everybody's who works here.
+
+    A service may call the routes of its own list (`shared/roles.py`), whichever roles stand here.
+    """
+    allowed = roles or STAFF_ROLES
 
     async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
         actor: Actor = request.app.state.authenticator.actor(request.headers.get("authorization"))
         trail_of(request.scope).actor = actor
-        if roles and actor.role not in roles:
+        call = Call(request, actor)
+        if actor.role not in allowed and not call.is_of_service():
             raise Forbidden(
                 "role-not-allowed",
-                f"This needs one of the roles: {', '.join(sorted(roles))}.",
+                f"This needs one of the roles: {', '.join(sorted(allowed))}.",
                 hint="Ask a colleague with that role.",
             )
-        return Call(request, actor)
+        return call
 
-    cast("Any", authenticated).roles = roles  # for the OpenAPI document
+    cast("Any", authenticated).roles = allowed  # for the OpenAPI document
     return Depends(authenticated)
 
 

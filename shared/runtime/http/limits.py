@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import CareError, Unauthenticated
+from shared.errors import CareError, Forbidden, Unauthenticated
 from shared.runtime.http.auth import Actor, Authenticator
 from shared.runtime.http.problems import problem
 from shared.runtime.http.trail import trail_of
@@ -105,14 +105,14 @@ class Limits:
         await self._app(scope, inner, send)
 
     def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], *, has_body: bool) -> float:
-        """How long the caller has to wait. Raises `Unauthenticated` for a body from nobody who is known."""
+        """How long the caller has to wait. Raises `Unauthenticated` or `Forbidden` for a body from nobody known."""
         authenticator: Authenticator = scope["app"].state.authenticator
         given = headers.get(b"authorization")
         if given is None and not has_body:
             return 0.0
         try:
             actor = authenticator.actor(None if given is None else given.decode("latin-1"))
-        except Unauthenticated:
+        except (Unauthenticated, Forbidden):
             if has_body:
                 raise
             return 0.0  # the route refuses it, if it asks for somebody

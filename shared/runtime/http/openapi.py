@@ -11,6 +11,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from shared.roles import services_for
 from shared.runtime.http.call import KEY_LENGTH_MAX
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
@@ -79,10 +80,10 @@ _IF_MATCH: Final[dict[str, Any]] = {
 }
 
 
-def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+def describe(app: FastAPI, service: str, routers: Iterable[APIRouter]) -> None:
     """Add to the application's document what all operations share, and the roles that may call each."""
     plain = app.openapi
-    roles = _roles(routers)
+    roles = _roles(service, routers)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -92,8 +93,8 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
     app.openapi = openapi
 
 
-def _roles(routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
-    """By method and path, the roles that `require_roles` lets in; empty: any."""
+def _roles(service: str, routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
+    """By method and path, the roles that are let in, as tokens carry them."""
     found: dict[tuple[str, str], list[str]] = {}
     for router in routers:
         for route in router.routes:
@@ -102,7 +103,8 @@ def _roles(routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
                     roles = getattr(dependency.call, "roles", None)
                     if roles is not None:
                         for method in route.methods or ():
-                            found[method.lower(), route.path] = sorted(roles)
+                            services = services_for(service, method, route.path)
+                            found[method.lower(), route.path] = sorted((*roles, *services))
     return found
 
 

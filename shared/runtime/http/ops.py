@@ -14,13 +14,13 @@ from pydantic import AwareDatetime, BaseModel, StringConstraints
 from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.operators import OPERATING
 from shared.runtime.http.replica import Replica
 from shared.runtime.set_aside import REASONS
 
 router = APIRouter(tags=["operations"])
 
-OPERATOR = require_roles("operator")
 WAIT_SECONDS_MAX: Final = 1.0
 """How long a long poll may last: a service that is being stopped finishes its requests first."""
 POSITIONS_MAX: Final = 200
@@ -66,6 +66,11 @@ class WatchedReplica(Replica, Protocol):
         """Why this replica is not ready; empty when it is."""
         ...
 
+    @property
+    def rights_missing(self) -> Sequence[str]:
+        """What Kafka does not let this service do, such as `read topic care.intake`."""
+        ...
+
     def warnings(self) -> list[str]:
         """What operators should look at, although the replica is ready."""
         ...
@@ -92,6 +97,7 @@ async def ready(request: Request) -> Response:
     """200 when the service takes commands and consumes events; 503 with the reasons otherwise.
 
     `warnings` say what operators should look at although work goes on: `logs-failing`, `records-set-aside`.
+    `rights_missing` names what Kafka does not let the service do, with the reason `broker-access-missing`.
     """
     runtime = _replica(request)
     reasons = runtime.not_ready()
@@ -100,6 +106,7 @@ async def ready(request: Request) -> Response:
         "status": "waiting" if reasons else "ready",
         "reasons": reasons,
         "warnings": runtime.warnings(),
+        "rights_missing": list(runtime.rights_missing),
     }
     return JSONResponse(body, status_code=503 if reasons else 200)
 
@@ -113,7 +120,7 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/ops/set-aside")
-async def set_aside(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
+async def set_aside(call: Annotated[Call, OPERATING]) -> dict[str, Any]:
     """The records that this replica leaves out of its work, each with the reason. Everything else goes on."""
     call.trail.touched = True
     return {"records": call.runtime.store.set_aside.view(), "means": REASONS}
@@ -121,7 +128,7 @@ async def set_aside(call: Annotated[Call, OPERATOR]) -> dict[str, Any]:
 
 @router.get("/ops/flow")
 async def flow(
-    call: Annotated[Call, OPERATOR],
+    call: Annotated[Call, OPERATING],
     due_until: Timestamp | None = None,
     reached: Annotated[list[Position] | None, Query(max_length=POSITIONS_MAX)] = None,
     wait_seconds: Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX)] = 0,
@@ -162,7 +169,7 @@ def _offsets(positions: Iterable[str]) -> dict[str, int]:
 
 
 @router.put("/ops/clock")
-async def step(call: Annotated[Call, OPERATOR], to: Step) -> dict[str, str]:
+async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     """Set the domain time. Only where the service was started with a stepped clock."""
     call.trail.exempt = True  # a driver's, once for each step
     clock = call.runtime.clock

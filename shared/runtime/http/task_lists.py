@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 
 from shared.contracts import intake
 from shared.contracts.codes import UUID_PATTERN
-from shared.duty import StaffState, absence_ended, absence_planned, acting
+from shared.duty import StaffState, absence_ended, absence_planned, acting, staff_subject
 from shared.errors import Forbidden
 from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
@@ -126,13 +126,13 @@ async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffStat
     known: dict[str, StaffState] = {}
     wanted = {staff_id for state in states for staff_id in state.team.values()}
     while wanted:
-        records = await call.runtime.store.load(
-            [f"staff/{staff_id}" for staff_id in sorted(wanted)]
-        )
-        for subject, record in records.items():
+        facility_id = call.actor.facility_id
+        subjects = {staff_id: staff_subject(facility_id, staff_id) for staff_id in sorted(wanted)}
+        records = await call.runtime.store.load([*subjects.values()])
+        for staff_id, subject in subjects.items():
+            record = records[subject]
             # Nothing is known of a record that can't be read; the list is shown without it.
-            state = StaffState() if record.unusable else state_of(record, StaffState)
-            known[subject.partition("/")[2]] = state
+            known[staff_id] = StaffState() if record.unusable else state_of(record, StaffState)
         deputies = {a.deputy_id for s in known.values() for a in s.absences.values()}
         wanted = deputies - set(known)
     return known

@@ -1,4 +1,4 @@
-"""Who may do what on the bus: users and access rules (ACLs), derived from the catalogue. Pure; `grant` applies them.
+"""Who may do what on the bus: users and access rules (ACLs), from the catalogue. Pure; `grants.py` applies them.
 
 A service writes its own topic and its own journal, reads what the catalogue names it as a consumer of, and uses its own
 consumer group. A subscriber reads chosen topics with groups of its own, and writes nothing. Nobody has any other right.
@@ -13,21 +13,18 @@ from enum import IntEnum
 from itertools import chain
 from typing import Final
 
-from aiokafka.errors import NoError, for_code
-from aiokafka.protocol.admin import CreateAclsRequest
-
 from shared.contracts.event import CATALOGUE
 from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
-from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.topics import admin_client
 from shared.services import SERVICES
 
 ADMINISTRATOR: Final = "admin"
 """The user of operators: creates users, applies rules, migrates topics. A super user of the brokers."""
 SUBSCRIBER: Final = re.compile(r"[a-z][a-z0-9-]{2,60}")
-ANY_HOST: Final = "*"
-ALLOW: Final = 3
+BROKER: Final = "broker"
+"""The brokers' own user, by which they know each other. A super user as well."""
+RESERVED: Final = frozenset({*SERVICES, ADMINISTRATOR, BROKER})
+"""Whose names no subscriber may have."""
 
 
 class Resource(IntEnum):
@@ -113,12 +110,7 @@ def subscriber_rules(name: str, topics: Iterable[str]) -> list[Rule]:
     Raises `Invalid` for a name that is a service's or malformed, or a topic that is not published.
     """
     wanted = list(topics)
-    if not SUBSCRIBER.fullmatch(name) or name in (*SERVICES, ADMINISTRATOR):
-        raise Invalid(
-            "subscriber-name-unusable",
-            "This can't be the name of a subscriber.",
-            hint="Use 3 to 61 of a-z, 0-9 and -, beginning with a letter; not the name of a service.",
-        )
+    check_subscriber(name)
     unknown = [topic for topic in wanted if topic not in TOPICS]
     if unknown or not wanted:
         raise Invalid(
@@ -133,28 +125,16 @@ def subscriber_rules(name: str, topics: Iterable[str]) -> list[Rule]:
     ]
 
 
+def check_subscriber(name: str) -> None:
+    """Raises `Invalid` for a name that a subscriber can't have."""
+    if not SUBSCRIBER.fullmatch(name) or name in RESERVED:
+        raise Invalid(
+            "subscriber-name-unusable",
+            "This can't be the name of a subscriber.",
+            hint="Use 3 to 61 of a-z, 0-9 and -, beginning with a letter; not the name of a service.",
+        )
+
+
 def all_service_rules(services: Sequence[str] = SERVICES) -> list[Rule]:
     """The rules of all services."""
     return list(chain.from_iterable(map(service_rules, services)))
-
-
-async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
-    """Add these rules to a cluster; one that is there stays. The connection is the administrator's.
-
-    Raises `Unavailable`, with the code `broker-access-denied` when the user is not an administrator.
-    """
-    async with admin_client(kafka) as admin:
-        for rule in rules:
-            request = CreateAclsRequest(
-                rule.resource,
-                rule.name,
-                rule.pattern,
-                f"User:{rule.user}",
-                ANY_HOST,
-                rule.operation,
-                ALLOW,
-            )
-            response = await admin._send_request(request)  # noqa: SLF001 - aiokafka has no call for rules
-            for code, *_message in response.creation_responses:
-                if (error := for_code(code)) is not NoError:
-                    raise error()

@@ -1,5 +1,7 @@
 """Which Kafka this is: the id of the cluster and the ids of topics, which change when a topic is made again.
 
+The same answer says what the asking user may do with each topic.
+
 aiokafka 0.14 asks for metadata in a form from before topic ids existed (KIP-516), so the request stands here.
 """
 
@@ -12,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     AbstractType,
@@ -115,12 +118,13 @@ class MetadataRequest(Request[MetadataRequest10]):
 
     API_KEY = 3
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], *, operations: bool = False) -> None:
         self._topics = list(topics)
+        self._operations = operations
 
     def build(self, request_struct_class: type[MetadataRequest10]) -> MetadataRequest10:
         topics = [(NO_TOPIC_ID, name, dict[int, bytes]()) for name in self._topics]
-        return request_struct_class(topics, False, False, False, {})
+        return request_struct_class(topics, False, False, self._operations, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +143,32 @@ async def identity_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> Iden
         response.cluster_id,
         {topic: topic_id.hex for error, topic, topic_id, *_ in response.topics if not error},
     )
+
+
+async def operations_on(
+    admin: AIOKafkaAdminClient, topics: Iterable[str]
+) -> dict[str, frozenset[int]]:
+    """What this user may do with each topic that exists, by Kafka's numbers; nothing with one that it may not see.
+
+    Raises `KafkaError`.
+    """
+    response: Any = await admin._send_request(MetadataRequest(topics, operations=True))  # noqa: SLF001 - see above
+    found: dict[str, frozenset[int]] = {}
+    for error, topic, _id, _internal, _partitions, bits, _tags in response.topics:
+        if error == TopicAuthorizationFailedError.errno:
+            found[topic] = frozenset()
+        elif not error:
+            found[topic] = frozenset(n for n in range(bits.bit_length()) if bits >> n & 1)
+    return found
+
+
+async def in_sync_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+    """How many replicas of each topic are in sync, in its worst partition; 0 of one that can't be described.
+
+    Raises `KafkaError`.
+    """
+    response: Any = await admin._send_request(MetadataRequest(topics))  # noqa: SLF001 - see above
+    return {
+        topic: 0 if error else min(len(partition[5]) for partition in partitions)
+        for error, topic, _id, _internal, partitions, *_ in response.topics
+    }

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from shared.contracts.topics import Topic
-from shared.errors import ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.errors import AccessMissing, ConfigurationError, TopicSettingsDiffer, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
-from shared.runtime.kafka import identity, startup_checks
+from shared.runtime.kafka import identity, refusals, startup_checks
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.topics import check_settings
 from shared.runtime.logs import log
@@ -44,11 +44,23 @@ class TopicWatch:
         self._every_seconds = every_seconds
         self._reached = True
         self._differs: TopicSettingsDiffer | None = None
+        self.rights_missing: Sequence[str] = ()
+        """What Kafka does not let this service do any more, such as `read topic care.intake`."""
 
     def reasons(self) -> list[str]:
         """Why the replica is not ready, as far as this watch knows."""
         reasons = [] if self._reached else ["topics-waiting"]
+        if self.rights_missing:
+            reasons = ["broker-access-missing"]
         return reasons if self._differs is None else [*reasons, self._differs.code]
+
+    def note_rights(self, error: Unavailable | None) -> None:
+        """Remember which rights an answer of Kafka's has shown to be missing; None: it has given all of them."""
+        if isinstance(error, AccessMissing):
+            self.rights_missing = error.rights
+        elif error is None and self.rights_missing:
+            log.warning("access.given_back")
+            self.rights_missing = ()
 
     async def run(self, refuse: Callable[[ConfigurationError], None]) -> None:
         """Look until something has changed for good; `refuse` then stops the replica."""
@@ -63,15 +75,19 @@ class TopicWatch:
             except Unavailable as error:
                 # Without events to publish, no other part would notice that Kafka is away.
                 self._reached = False
+                self.note_rights(error)
                 log.warning("topics.waiting", error_code=error.code)
             except ConfigurationError as error:
                 refuse(error)
                 return
             else:
                 self._reached = True
+                self.note_rights(None)
                 backoff.reset()
 
     async def _look(self) -> None:
+        names = [topic.name for topic in self._topics]
+        await refusals.check_service(self._kafka, self._group, names)
         await startup_checks.check_partitions(self._kafka, self._consumed)
         await startup_checks.check_topics(self._kafka, self._consumed, self._store)
         await identity.verify(self._kafka, self._group, self._store)

@@ -190,7 +190,7 @@ EARN = {**OF, "behavior": "screen", "reference_id": X}
 NOBODY = {"episode_id": uid("nobody")}
 Route = tuple[str, str, dict[str, Any]]
 ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
-    ("POST", "/screens/draw", DRAW, {"operator", "system"}),
+    ("POST", "/screens/draw", DRAW, {"operator"}),
     ("POST", "/screens", ORDER, set()),
     ("POST", f"/screens/{X}/collect", OF, set()),
     ("POST", f"/screens/{X}/custody", CUSTODY, set()),

@@ -54,7 +54,6 @@ def test_these_are_the_commands() -> None:
         "contracts generate",
         "dead-letters audit",
         "dead-letters discard",
-        "dead-letters edit",
         "dead-letters groups",
         "dead-letters list",
         "dead-letters preview",

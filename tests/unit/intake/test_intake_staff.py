@@ -13,11 +13,12 @@ from services.intake.app import SERVICE
 from services.intake.resources import staff
 from shared.contracts import intake, plans
 from shared.contracts.codes import Role
-from shared.duty import ABSENCES_KEPT
+from shared.duty import ABSENCES_KEPT, staff_subject
 from tests.unit.served import Served, refused
 from tests.unit.support import FACILITY, START, fact, uid
 
 ANNA, BEN, CARO, DAN = (uid(name) for name in ("anna", "ben", "caro", "dan"))
+OTHER = "river-iop"
 REFERRAL = {"source_kind": "self", "priority": "routine"}
 DAY = timedelta(days=1)
 
@@ -60,9 +61,17 @@ class Desk:
         team: dict[str, str] = self.served.state(f"episode/{episode_id}").team
         return team
 
-    def holds(self, who: str) -> dict[str, tuple[str, ...]]:
-        holds: dict[str, tuple[str, ...]] = self.served.state(f"staff/{who}").holds
+    def at(self, facility_id: str) -> Served:
+        """Call as the supervisor of a facility from now on."""
+        return self.served.acting_as("clinical_supervisor", DAN, facility_id)
+
+    def holds(self, who: str, facility_id: str = FACILITY) -> dict[str, tuple[str, ...]]:
+        holds: dict[str, tuple[str, ...]] = self.served.state(staff_subject(facility_id, who)).holds
         return holds
+
+    def absences(self, facility_id: str) -> list[intake.StaffAbsencePlanned]:
+        said = self.served.said(staff_subject(facility_id, ANNA))
+        return [event for event in said if isinstance(event, intake.StaffAbsencePlanned)]
 
     def said(self, episode_id: str) -> list[tuple[str, str | None]]:
         return [
@@ -139,9 +148,6 @@ async def test_who_assigns_whom(desk: Desk) -> None:
     refused(await desk.served.acting_as("nurse").put(path, body), 403, "role-not-allowed")
     stranger = desk.served.acting_as("clinician", "x", "river-iop")
     refused(await stranger.put(path, body), 403, "other-facility")
-    theirs = await desk.served.does("/referrals", REFERRAL)
-    await desk.served.put(f"/episodes/{theirs['episode_id']}/team", {**body, "staff_id": BEN})
-    refused(await desk.assigns(episode_id, BEN), 403, "other-facility")
     nothing = f"/episodes/{uid('nothing')}/team"
     refused(await desk.served.put(nothing, body), 404, "unknown-episode")
 
@@ -163,7 +169,7 @@ async def test_nobody_holds_more_than_they_can(desk: Desk, monkeypatch: pytest.M
 
 async def test_an_absence_is_planned_and_called_off(desk: Desk) -> None:
     told = (await desk.away(ANNA, 1, 5, BEN)).json()
-    [planned] = desk.served.said(f"staff/{ANNA}")
+    [planned] = desk.served.said(staff_subject(FACILITY, ANNA))
     assert isinstance(planned, intake.StaffAbsencePlanned)
     assert (planned.absence_id, planned.deputy_id) == (told["absence_id"], BEN)
     assert (planned.from_at, planned.until_at) == (START + DAY, START + 5 * DAY)
@@ -171,7 +177,10 @@ async def test_an_absence_is_planned_and_called_off(desk: Desk) -> None:
     assert [*view["absences"]] == [told["absence_id"]]
     end = f"/staff/{ANNA}/absences/{told['absence_id']}/end"
     assert (await desk.served.post(end)).status_code == 200
-    assert desk.served.names(f"staff/{ANNA}") == ["staff-absence-planned", "staff-absence-ended"]
+    assert desk.served.names(staff_subject(FACILITY, ANNA)) == [
+        "staff-absence-planned",
+        "staff-absence-ended",
+    ]
     refused(await desk.served.post(end), 404, "unknown-absence")
     assert (await desk.away(ANNA, 1, 5, BEN)).status_code == 201, "the time is free again"
 
@@ -204,7 +213,7 @@ async def test_absences_and_what_stands_in_their_way(
     if code:
         refused(answer, status, code)
     assert answer.status_code == status
-    assert len(desk.served.names(f"staff/{ANNA}")) == 1 + (status == 201)
+    assert len(desk.served.names(staff_subject(FACILITY, ANNA))) == 1 + (status == 201)
 
 
 async def test_an_absence_that_is_over_stands_in_nobodys_way(desk: Desk) -> None:
@@ -237,8 +246,7 @@ async def test_who_plans_for_whom(desk: Desk) -> None:
         else:
             assert answer.status_code in (201, 409), answer.text
     stranger = desk.served.acting_as("clinical_supervisor", "x", "river-iop")
-    refused(await stranger.post(f"/staff/{ANNA}/absences", body), 403, "other-facility")
-    refused(await stranger.get(f"/staff/{ANNA}"), 403, "other-facility")
+    refused(await stranger.get(f"/staff/{ANNA}"), 404, "unknown-staff")
     refused(await stranger.get(f"/staff/{uid('nobody')}"), 404, "unknown-staff")
 
 
@@ -251,7 +259,7 @@ async def test_there_is_never_more_than_one_deputy(plans_: list[Any], day: int) 
     desk = Desk(Served(SERVICE))
     for (begin, length), deputy in plans_:
         await desk.away(ANNA, begin, begin + length, deputy)
-    state: staff.StaffRecord = desk.served.state(f"staff/{ANNA}")
+    state: staff.StaffRecord = desk.served.state(staff_subject(FACILITY, ANNA))
     moment = START + timedelta(days=day)
     deputies = [a.deputy_id for a in state.absences.values() if a.covers(moment)]
     assert len(deputies) <= 1
@@ -331,6 +339,67 @@ async def test_what_was_entered_in_error_is_nobodys(desk: Desk) -> None:
     await desk.served.does(f"/episodes/{episode_id}/entered-in-error", {"reason": "duplicate"})
     assert (desk.holds(ANNA), desk.team(episode_id)) == ({}, {})
     assert (await desk.hands_over(ANNA, BEN)).json()["episodes"] == 0
+
+
+# --- who works at two facilities --------------------------------------------------------------------------
+
+
+async def test_who_works_at_two_facilities_is_away_deputised_and_relieved_at_each(
+    desk: Desk,
+) -> None:
+    """All that can be said of a member of staff, at both facilities in turn: neither sees or moves the other's."""
+    here, there = await desk.referred(), (await desk.at(OTHER).does("/referrals", REFERRAL))
+    away = {"from_at": at(0), "until_at": at(5), "deputy_id": BEN}
+    absences: dict[str, str] = {}
+    for facility_id, episode_id in ((FACILITY, here), (OTHER, there["episode_id"])):
+        served = desk.at(facility_id)
+        given = {"role": "intake_coordinator", "staff_id": ANNA}
+        assert (await served.put(f"/episodes/{episode_id}/team", given)).status_code == 200
+        assert set(desk.holds(ANNA, facility_id)) == {episode_id}
+        told = await served.does(f"/staff/{ANNA}/absences", away)
+        absences[facility_id] = told["absence_id"]
+        view = (await served.get(f"/staff/{ANNA}")).json()
+        assert ([*view["absences"]], [*view["holds"]]) == ([told["absence_id"]], [episode_id])
+    for facility_id in (FACILITY, OTHER):
+        assert [event.absent_id for event in desk.absences(facility_id)] == [ANNA]
+    strange = desk.at(OTHER)
+    refused(
+        await strange.post(f"/staff/{ANNA}/absences/{absences[FACILITY]}/end"),
+        404,
+        "unknown-absence",
+    )
+    refused(
+        await strange.post(f"/staff/{ANNA}/hand-over", {"to_id": CARO, "episode_ids": [here]}),
+        409,
+        "episode-not-held",
+    )
+    await strange.does(f"/staff/{ANNA}/absences/{absences[OTHER]}/end")
+    await strange.does(f"/staff/{ANNA}/hand-over", {"to_id": CARO})
+    assert desk.team(there["episode_id"]) == {"intake_coordinator": CARO}
+    assert desk.team(here) == {"intake_coordinator": ANNA}
+    assert await work(desk, BEN) == [here], "still deputy where the absence goes on"
+    assert desk.holds(CARO, OTHER).keys() == {there["episode_id"]}
+
+
+async def test_one_full_caseload_fills_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staff, "HELD_MAX", 1)
+    await desk.assigns(await desk.referred(), ANNA)
+    told = await desk.at(OTHER).does("/referrals", REFERRAL)
+    given = {"role": "clinician", "staff_id": ANNA}
+    answer = await desk.served.put(f"/episodes/{told['episode_id']}/team", given)
+    assert answer.status_code == 200
+
+
+async def test_an_entry_in_error_releases_at_its_own_facility(desk: Desk) -> None:
+    here, there = await desk.referred(), (await desk.at(OTHER).does("/referrals", REFERRAL))
+    await desk.assigns(here, ANNA)
+    path = f"/episodes/{there['episode_id']}"
+    await desk.at(OTHER).put(f"{path}/team", {"role": "nurse", "staff_id": ANNA})
+    await desk.served.does(f"{path}/entered-in-error", {"reason": "duplicate"})
+    assert desk.holds(ANNA, OTHER) == {}
+    assert desk.holds(ANNA) == {here: ("clinician",)}
 
 
 # --- the work follows -----------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ class Runtime:
 
     def __init__(self, *, busy: bool = False) -> None:
         self.service = SERVICE
+        self.settings = ServiceSettings()
         self.clock = SteppedClock()
         self.clock.step_to(NOW)
         self.busy = busy
@@ -51,7 +52,7 @@ class Runtime:
 def asked(runtime: Runtime, query: str, role: str = "operator") -> tuple[int, dict[str, Any]]:
     app = create_app(SERVICE, ServiceSettings.model_validate({"jwks": ISSUER.jwks}))
     app.state.runtime = runtime
-    token = ISSUER.token("harbor-iop", role)
+    token = ISSUER.token("operations", role)
     client = TestClient(app)  # never entered, so that nothing is started
     answer = client.get(f"/ops/flow?{query}", headers={"Authorization": f"Bearer {token}"})
     return answer.status_code, answer.json()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, Role
-from shared.duty import PlannedAbsence, StaffState
+from shared.duty import PlannedAbsence, StaffState, staff_subject
 from shared.loops import CareState
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.record import RecordKind
@@ -79,7 +79,7 @@ class Floor:
         absence = PlannedAbsence(
             from_at=START + begin * DAY, until_at=START + end * DAY, deputy_id=deputy
         )
-        await self.puts(f"staff/{who}", StaffState(absences={uid("a"): absence}))
+        await self.puts(staff_subject(FACILITY, who), StaffState(absences={uid("a"): absence}))
 
     async def work(self, who: str, role: str = "nurse", **params: Any) -> list[str]:
         answer = await self.served.acting_as(role, who).get("/tasks", params=params)
@@ -278,7 +278,7 @@ async def test_an_escalated_loop_is_on_the_next_owners_list(floor: Floor) -> Non
 
 
 @pytest.mark.parametrize("asked", [{"staff_id": ANNA}, {"role": "clinician"}])
-@pytest.mark.parametrize("role", ["nurse", "clinician", "partner", *under_test.SUPERVISORS])
+@pytest.mark.parametrize("role", ["nurse", "clinician", *under_test.SUPERVISORS])
 async def test_other_peoples_lists_are_for_supervisors(
     floor: Floor, role: str, asked: dict[str, str]
 ) -> None:
@@ -354,17 +354,40 @@ async def test_a_short_list_is_the_beginning_of_the_long_one(
         under_test.PAGE = page
 
 
+async def test_an_absence_at_one_facility_is_none_at_another(floor: Floor) -> None:
+    """The same person on two care teams: their deputy acts where they are away, and only there."""
+    await floor.opens("here", 900, team={"clinician": ANNA})
+    await floor.opens("there", 900, team={"clinician": ANNA}, facility_id="river-iop")
+    planned = fact(
+        intake.StaffAbsencePlanned,
+        absence_id=uid("a"),
+        absent_id=ANNA,
+        from_at=START - DAY,
+        until_at=START + DAY,
+        deputy_id=BEN,
+    )
+    await floor.served.hear(staff_subject(FACILITY, ANNA), planned)
+    for facility_id, who in ((FACILITY, BEN), ("river-iop", ANNA)):
+        floor.served.acting_as("clinician", ANNA, facility_id)
+        [loop] = (await floor.served.get("/loops")).json()["loops"]
+        assert loop["owner"]["acting_id"] == who, facility_id
+
+
 async def test_absences_are_heard(floor: Floor) -> None:
 
     await floor.opens("one", 900, team={"clinician": ANNA})
     planned = fact(
         intake.StaffAbsencePlanned,
         absence_id=uid("a"),
+        absent_id=ANNA,
         from_at=START - DAY,
         until_at=datetime(2026, 3, 9, tzinfo=UTC),
         deputy_id=BEN,
     )
-    await floor.served.hear(f"staff/{ANNA}", planned)
+    await floor.served.hear(staff_subject(FACILITY, ANNA), planned)
     assert (bool(await floor.work(ANNA)), bool(await floor.work(BEN))) == (False, True)
-    await floor.served.hear(f"staff/{ANNA}", fact(intake.StaffAbsenceEnded, absence_id=uid("a")))
+    await floor.served.hear(
+        staff_subject(FACILITY, ANNA),
+        fact(intake.StaffAbsenceEnded, absence_id=uid("a"), absent_id=ANNA),
+    )
     assert (bool(await floor.work(ANNA)), bool(await floor.work(BEN))) == (True, False)

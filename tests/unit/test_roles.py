@@ -1,0 +1,106 @@
+"""Who may call: every operation of every service, found in the OpenAPI documents, with every kind of role."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from shared.contracts.codes import Role
+from shared.devtools.issuer import LocalIssuer
+from shared.roles import SERVICE_PREFIX, SERVICE_ROUTES, STAFF_ROLES, role_and_service
+from shared.runtime.http.auth import Authenticator
+from shared.services import SERVICES
+from tests.unit.served import Served
+from tests.unit.support import FACILITY, uid
+
+ISSUER: Final = LocalIssuer()
+MACHINES: Final = {"/healthz", "/readyz", "/metrics"}
+STRANGE: Final = (
+    *("janitor", "system", "partner", "unknown", "admin", "operator ", "Operator", "service"),
+    *("service:", "service:nobody", "service:operator", "scheduler", "system:scheduler", "all"),
+)
+"""Words that no token may carry as its role, whoever signed it."""
+
+
+@cache
+def served(service: str) -> Served:
+    """A service whose callers are read from their tokens."""
+    one = Served(import_module(f"services.{service}.app").SERVICE)
+    one.app.state.authenticator = Authenticator(ISSUER.jwks, one.settings.issuer)
+    return one
+
+
+def operations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    for service in SERVICES:
+        for path, methods in served(service).app.openapi()["paths"].items():
+            for method, operation in methods.items():
+                yield service, method.upper(), path, operation
+
+
+OPERATIONS: Final = [
+    pytest.param(*one, id=" ".join(one[:3])) for one in operations() if one[2] not in MACHINES
+]
+
+
+def answer(service: str, method: str, path: str, role: str) -> tuple[int, str]:
+    """How the service answers a caller with this role, who sends ids that are none of anybody's and no body."""
+    app: FastAPI = served(service).app
+    client = TestClient(app, raise_server_exceptions=False)
+    url = path
+    while "{" in url:
+        head, _, rest = url.partition("{")
+        url = f"{head}{uid('nobody')}{rest.partition('}')[2]}"
+    token = ISSUER.token(FACILITY, role)
+    response = client.request(method, url, headers={"Authorization": f"Bearer {token}"})
+    problem = response.json() if response.status_code >= 400 else {}
+    return response.status_code, problem.get("code", "")
+
+
+@pytest.mark.parametrize(("service", "method", "path", "operation"), OPERATIONS)
+def test_only_the_listed_roles_come_in(
+    service: str, method: str, path: str, operation: dict[str, Any]
+) -> None:
+    allowed: Sequence[str] = operation["x-roles"]
+    assert allowed, "an operation that names no roles"
+    for role in STRANGE:
+        assert answer(service, method, path, role) == (403, "role-unknown"), role
+    for role in (*STAFF_ROLES, *(SERVICE_PREFIX + name for name in SERVICE_ROUTES)):
+        came_in = answer(service, method, path, role)[1] != "role-not-allowed"
+        assert came_in is (role in allowed), role
+
+
+def test_a_role_that_slipped_past_the_token_is_refused_at_the_route() -> None:
+    """Two locks: a route asks the same list as the token does."""
+    for service in SERVICES:
+        one = Served(import_module(f"services.{service}.app").SERVICE)
+        client = TestClient(one.app)
+        for role in ("janitor", "system", "partner", "service"):
+            one.acting_as(role)
+            for path in ("/loops", "/tasks", "/programs", "/ops/dead-letters"):
+                problem = client.get(path).json()
+                assert problem.get("code") == "role-not-allowed", (service, role, path)
+
+
+def test_what_a_service_may_call_exists() -> None:
+    known = {f"{service} {method} {path}" for service, method, path, _ in operations()}
+    for name, routes in SERVICE_ROUTES.items():
+        assert routes, name
+        assert routes <= known, name
+
+
+def test_a_service_acts_under_one_word() -> None:
+    assert role_and_service("service:scheduler") == ("service", "scheduler")
+    assert role_and_service("nurse") == ("nurse", "")
+    assert [word for word in STRANGE if role_and_service(word)] == []
+
+
+def test_whoever_may_own_a_loop_may_call() -> None:
+    """The language of the events and the list of callers differ in exactly three words."""
+    assert {role.value for role in Role} - {*STAFF_ROLES} == {"partner", "system", "unknown"}
+    assert {*STAFF_ROLES} < {role.value for role in Role}
