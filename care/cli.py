@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from care import (
+    audit,
     contracts,
     coverage,
     dead_letters,
@@ -65,6 +66,7 @@ app.command(
     epilog="Example: `KAFKA_BOOTSTRAP=… MONGO_URI=… CARE_JOURNAL_KEY=… care rebuild plans`",
 )(rebuild.rebuild_command)
 app.command(epilog="Example: `care coverage --check`")(coverage.coverage)
+app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")

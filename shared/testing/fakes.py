@@ -124,6 +124,7 @@ class Disk:
     dead_letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
     metadata: dict[str, bytes] = field(default_factory=dict[str, bytes])
     audit: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    operator_acts: dict[str, bytes] = field(default_factory=dict[str, bytes])
     audit_links: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def documents(self) -> list[Document]:
@@ -430,14 +431,14 @@ class MemoryDeadLetters:
 
     async def write_audit(self, entry: Document) -> None:
         def write() -> None:
-            stored = self.disk.audit.get(entry["_id"])
+            stored = self.disk.operator_acts.get(entry["_id"])
             before = {} if stored is None else decoded(stored)
-            self.disk.audit[entry["_id"]] = encoded(before | entry)
+            self.disk.operator_acts[entry["_id"]] = encoded(before | entry)
 
         await self.seam.call("write_audit", [write])
 
     async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
-        entries = [decoded(raw) for raw in self.disk.audit.values()]
+        entries = [decoded(raw) for raw in self.disk.operator_acts.values()]
         entries = [one for one in entries if wanted.items() <= one.items()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 

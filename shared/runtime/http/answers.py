@@ -58,10 +58,11 @@ class Answers:
 
 async def _settled(scope: Scope, trail: Trail, status: int) -> ASGIApp | None:
     """Write what has to be written. When that fails: the answer that goes out instead."""
+    if trail.actor is None and status != UNAUTHENTICATED:
+        return None
     replica: Replica = scope["app"].state.runtime
     if trail.actor is None:
-        if status == UNAUTHENTICATED:
-            replica.audit.count_anonymous(trail.code)
+        replica.audit.count_anonymous(trail.code)
         return None
     entries: Sequence[Document] = trail.entries(scope, status, route_of(scope))
     if entries:

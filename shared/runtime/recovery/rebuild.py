@@ -45,6 +45,7 @@ FACTS: Final = (
     "revision",
     "next_sequence",
     "next_handoff",
+    "next_audit",
     "facility_id",
     "inbox",
     "commands",

@@ -24,6 +24,7 @@ from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.store import MARKS
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam, decoded
 
@@ -370,7 +371,7 @@ class Life:
         for _ in range(20):
             await self.reactor.settle()
             await self.relay.flushed()
-            left = [d for d in self.world.disk.documents() if "waiting" in d or "handing" in d]
+            left = [d for d in self.world.disk.documents() if any(mark in d for mark in MARKS)]
             if not left:
                 return
             await self.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL)
