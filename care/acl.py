@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from shared.runtime.connections import KafkaConnection
     from shared.runtime.kafka.access import Rule
+    from shared.runtime.kafka.names import Names
 
 STRIMZI = "kafka.strimzi.io/v1beta2"
 REPLICAS = 3
@@ -61,6 +62,7 @@ def acl_command(
 
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka import access
+    from shared.runtime.kafka.names import Names
     from shared.services import SERVICES
 
     if passwords is not None and not apply:
@@ -78,8 +80,11 @@ def acl_command(
             if apply or prune
             else _nothing()
         )
+        kafka = KafkaFromEnvironment()
+        names = Names.of(kafka)
+    rules = [names.rule_on_cluster(rule) for rule in rules]
     if strimzi:
-        _print_strimzi(rules, cluster, with_topics=subscriber is None)
+        _print_strimzi(rules, cluster, names, with_topics=subscriber is None)
     elif json:
         as_json([_fields(rule) for rule in rules])
     elif rules:
@@ -166,10 +171,10 @@ def _rows(rules: Iterable[Rule]) -> Iterable[Sequence[str]]:
         yield user, f"{resource} {shown}", " ".join(operations)
 
 
-def _print_strimzi(rules: Sequence[Rule], cluster: str, *, with_topics: bool) -> None:
+def _print_strimzi(rules: Sequence[Rule], cluster: str, names: Names, *, with_topics: bool) -> None:
     import yaml
 
-    resources = [*_users(rules, cluster), *(_topics(cluster) if with_topics else ())]
+    resources = [*_users(rules, cluster), *(_topics(cluster, names) if with_topics else ())]
     typer.echo(yaml.safe_dump_all(resources, sort_keys=False), nl=False)
 
 
@@ -198,7 +203,7 @@ def _strimzi(pattern: str) -> str:
     return "prefix" if pattern == "prefixed" else pattern
 
 
-def _topics(cluster: str) -> Iterable[dict[str, Any]]:
+def _topics(cluster: str, names: Names) -> Iterable[dict[str, Any]]:
     from shared.contracts.topics import TOPICS
     from shared.runtime.recovery.journal import journal_topic
     from shared.services import SERVICES
@@ -207,7 +212,10 @@ def _topics(cluster: str) -> Iterable[dict[str, Any]]:
         yield {
             "apiVersion": STRIMZI,
             "kind": "KafkaTopic",
-            "metadata": {"name": topic.name, "labels": {"strimzi.io/cluster": cluster}},
+            "metadata": {
+                "name": names.on_cluster(topic.name),
+                "labels": {"strimzi.io/cluster": cluster},
+            },
             "spec": {
                 "partitions": topic.partitions,
                 "replicas": REPLICAS,

@@ -188,17 +188,13 @@ def _delay(seconds: float) -> str:
 async def _reading(
     kafka: str, partitions: list[TopicPartition], *, beginning: bool
 ) -> AsyncGenerator[AIOKafkaConsumer]:
-    from aiokafka import AIOKafkaConsumer
-
     from shared.runtime.connections import KafkaFromEnvironment
-    from shared.runtime.kafka.connection import client_options
+    from shared.runtime.kafka.clients import new_consumer
     from shared.runtime.kafka.refusals import check_reading
 
     connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
     await check_reading(connection, {partition.topic for partition in partitions})
-    consumer = AIOKafkaConsumer(
-        **client_options(connection), enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = new_consumer(connection, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)

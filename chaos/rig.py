@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
@@ -41,7 +41,7 @@ from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess
 from shared.errors import CareError
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer, new_producer
 from shared.services import SERVICES
 
 REPLICAS: Final[Mapping[str, int]] = {"plans": 2, "attendance": 2}
@@ -284,7 +284,7 @@ async def ends(kafka: KafkaConnection) -> dict[TopicPartition, int]:
     """The end offsets of all topics, whenever the broker is there to ask."""
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     while True:
-        consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
+        consumer = new_consumer(kafka, enable_auto_commit=False)
         try:
             async with asyncio.timeout(10):
                 await consumer.start()
@@ -300,10 +300,8 @@ async def replay(kafka: KafkaConnection, chance: random.Random) -> int:
     """Append the last records of some partitions once more, each subject's from some number to its latest."""
     positions = {tp: end for tp, end in (await ends(kafka)).items() if end}
     chosen = chance.sample(sorted(positions), min(3, len(positions)))
-    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
-    producer = AIOKafkaProducer(
-        **client_options(kafka), acks="all", max_request_size=MAX_MESSAGE_BYTES
-    )
+    consumer = new_consumer(kafka, enable_auto_commit=False)
+    producer = new_producer(kafka, acks="all", max_request_size=MAX_MESSAGE_BYTES)
     sent = 0
     async with asyncio.timeout(20):
         await consumer.start()

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer
 
 PAUSE_SECONDS: Final = 0.01
 """Pause before a replica is polled again that answered that it is not quiet."""
@@ -89,7 +89,7 @@ class TopicEnds:
     async def read(self) -> Mapping[str, int]:
         """Raises what the client raises while the broker is away."""
         if self._kafka is None:
-            kafka = AIOKafkaConsumer(**client_options(self._connection), enable_auto_commit=False)
+            kafka = new_consumer(self._connection, enable_auto_commit=False)
             await kafka.start()
             self._kafka = kafka
         ends: dict[TopicPartition, int] = await self._kafka.end_offsets(self._partitions)

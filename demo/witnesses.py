@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from pymongo import AsyncMongoClient
 
 from demo.journal import Accepted
 from shared.contracts.topics import TOPICS
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer
 
 Document = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ async def gather(
 
 async def read_topics(kafka: KafkaConnection) -> list[Heard]:
     """Every record of every topic, in order per partition."""
-    consumer = AIOKafkaConsumer(**client_options(kafka), enable_auto_commit=False)
+    consumer = new_consumer(kafka, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [
@@ -164,7 +164,7 @@ async def _read_store(uri: str, database: str) -> Kept:
 async def _lag(kafka: KafkaConnection, group: str, wanted: frozenset[str]) -> int:
     """Records between what the group has committed and the end, over the topics it hears."""
     topics = {event_type.rsplit(".", 2)[0] for event_type in wanted}
-    consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
+    consumer = new_consumer(kafka, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = [

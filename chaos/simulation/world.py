@@ -22,7 +22,7 @@ from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.record import CommandKey, Work
-from shared.runtime.core.store import MARKS
+from shared.runtime.core.store import WAITING_SINCE
 from shared.runtime.kafka import own_topic
 from shared.testing.fakes import Disk, MemoryStore
 
@@ -261,7 +261,7 @@ class World:
         }
         heard = all(self.group.committed.get(tp, 0) == end for tp, end in ends.items())
         waits = any(
-            any(mark in document for mark in MARKS) or document.get("due")
+            any(mark in document for mark in WAITING_SINCE) or document.get("due")
             for document in self.disk.documents()
         )
         return heard and not waits

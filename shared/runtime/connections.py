@@ -29,6 +29,8 @@ class KafkaConnection(_Connection):
 
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP")
     """Kafka's bootstrap servers, `host:port[,host:port]`."""
+    kafka_prefix: str = Field(default="", validation_alias="KAFKA_PREFIX")
+    """What topics, consumer groups and users begin with on the cluster, such as `test.`; empty: nothing."""
     kafka_security: str = Field(default="plaintext", validation_alias="KAFKA_SECURITY")
     """`plaintext`, `ssl` (the certificate says who the client is) or `sasl_ssl`."""
     kafka_sasl_mechanism: str = Field(default=SCRAM, validation_alias="KAFKA_SASL_MECHANISM")

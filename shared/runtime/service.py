@@ -52,8 +52,10 @@ from shared.runtime.http.programs import router as programs_router
 from shared.runtime.http.protocol import server_options
 from shared.runtime.http.task_lists import router as work_router
 from shared.runtime.kafka import identity, refusals, startup_checks
+from shared.runtime.kafka.clients import name_consumers
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
+from shared.runtime.kafka.names import Names
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.topic_watch import TopicWatch
 from shared.runtime.kafka.topics import check_settings, ensure_topics
@@ -206,6 +208,7 @@ class Runtime:
             middlewares=[metrics],
             logger=None,
             graceful_timeout=self.settings.shutdown_seconds,
+            allow_auto_create_topics=False,
         )
 
     # --- life ------------------------------------------------------------------------------------
@@ -292,6 +295,7 @@ class Runtime:
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
+            await name_consumers(self._broker, settings)
             await self._broker.start()
         except Exception as error:
             raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
@@ -398,8 +402,9 @@ def create_app(
 
     Raises `ConfigurationError` when a part of the configuration can't be read or is not installed.
     """
-    # Both refuse settings that can't be used, before anything starts.
+    # All refuse settings that can't be used, before anything starts.
     client_options(settings)
+    Names.of(settings)
     mongo_options(settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None

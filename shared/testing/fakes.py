@@ -44,7 +44,7 @@ from shared.runtime.core.documents import (
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.core.store import MARKS, YOUNG, translated
+from shared.runtime.core.store import WAITING_SINCE, YOUNG, translated
 from shared.runtime.dead_letters.store import (
     RowsPage,
     StreamKey,
@@ -332,7 +332,7 @@ class MemoryStore:
             return before is None or not before <= since <= before + YOUNG
 
         found: dict[str, Document] = {}
-        for name in MARKS:
+        for name in WAITING_SINCE:
             stranded = [
                 document
                 for document in self.disk.documents()

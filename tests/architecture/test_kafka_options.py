@@ -1,4 +1,4 @@
-"""Every Kafka client takes its options from `shared/runtime/kafka/connection.py`, so that the bus can be closed."""
+"""Every Kafka client takes its options and its names from one place, so that a bus can be closed, and shared."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ SOURCE = {
     "KafkaBroker": "broker_options",
 }
 """Every class that opens a connection to Kafka, and where its options come from."""
+CREATORS = {
+    "AIOKafkaConsumer": "shared/runtime/kafka/clients.py",
+    "AIOKafkaProducer": "shared/runtime/kafka/clients.py",
+    "AIOKafkaAdminClient": "shared/runtime/kafka/clients.py",
+    "AIOKafkaClient": "",
+    "NamedConsumer": "shared/runtime/kafka/clients.py",
+    "NamedProducer": "shared/runtime/kafka/clients.py",
+    "NamedAdmin": "shared/runtime/kafka/clients.py",
+    "KafkaBroker": "shared/runtime/service.py",
+}
+"""Where each is created: a client that is created elsewhere would speak of topics by the names of the cluster."""
+PREFIX_READ_IN = {"shared/runtime/connections.py", "shared/runtime/kafka/names.py"}
 OURS = {"bootstrap_servers", "security", "security_protocol", "ssl_context", "api_version"}
 
 
@@ -53,7 +65,57 @@ def test_every_client_takes_its_options_from_the_one_place() -> None:
             calls += text.count("**client_options(") + text.count("**broker_options(")
             found += [f"{path.relative_to(ROOT)}:{it}" for it in _breaches(ast.parse(text))]
     assert not found
-    assert calls > 10, "the search finds the clients at all"
+    assert calls >= 4, "the search finds the clients at all"
+
+
+def _created(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            for one in (node.func, *node.args):
+                if _name(one) in CREATORS:
+                    yield _name(one)
+
+
+def _prefix_read(tree: ast.Module) -> bool:
+    """Whether a file knows of the prefix: by the setting's name, as an attribute or a text."""
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr == "kafka_prefix")
+        or (isinstance(node, ast.Name) and node.id == "kafka_prefix")
+        or (isinstance(node, ast.Constant) and node.value in ("kafka_prefix", "KAFKA_PREFIX"))
+        for node in ast.walk(tree)
+    )
+
+
+def test_names_on_the_cluster_are_known_in_one_place() -> None:
+    created, reading = set[tuple[str, str]](), set[str]()
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            where = str(path.relative_to(ROOT))
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            created |= {(name, where) for name in _created(tree)}
+            if _prefix_read(tree):
+                reading.add(where)
+    wrong = {(name, where) for name, where in created if CREATORS[name] != where}
+    assert wrong == set()
+    assert len(created) >= 4, "the search finds the clients at all"
+    assert reading == PREFIX_READ_IN
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("AIOKafkaConsumer(**client_options(k))", ["AIOKafkaConsumer"]),
+        ("partial(aiokafka.AIOKafkaProducer, x=1)", ["AIOKafkaProducer"]),
+        ("new_consumer(kafka)", []),
+    ],
+)
+def test_a_planted_creation_is_found(code: str, found: list[str]) -> None:
+    assert list(_created(ast.parse(code))) == found
+
+
+@pytest.mark.parametrize("code", ["kafka.kafka_prefix + name", 'getattr(kafka, "kafka_prefix")'])
+def test_a_planted_name_of_the_cluster_is_found(code: str) -> None:
+    assert _prefix_read(ast.parse(code))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from shared.devtools.backends import Backend
 from shared.devtools.backends.kafka import apache_server
 from shared.devtools.backends.process import ServerProcess, free_port
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka import producer
+from shared.runtime.kafka import clients
+from shared.runtime.kafka.clients import NamedProducer
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.topics import ensure_topics
@@ -148,14 +149,14 @@ async def test_what_is_sent_again_because_its_answer_was_lost_is_on_the_topic_on
     del bus  # topics made afresh
     made = 0
 
-    class Producer(AIOKafkaProducer):
+    class Producer(NamedProducer):
         def __init__(self, **settings: Any) -> None:
             nonlocal made
             made += 1
             chosen: dict[str, Any] = settings | {"enable_idempotence": idempotent}
             super().__init__(**chosen)
 
-    monkeypatch.setattr(producer, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(clients, "NamedProducer", Producer)
     event, subject = plans.GoalUpdated.example(), episode()
     publisher = KafkaPublisher(proxied(proxy), TOPICS["care.plans"])
 

@@ -34,6 +34,7 @@ from shared.runtime.kafka.grants import found, grant, in_force, surplus, withdra
 from shared.runtime.kafka.refusals import check_reading, check_service
 from shared.runtime.kafka.startup_checks import check_access
 from shared.runtime.kafka.topics import ensure_topics
+from shared.runtime.recovery.journal import journal_topic
 from shared.services import SERVICES
 from tests.integration.bus import until
 
@@ -217,6 +218,45 @@ def test_a_closed_bus_that_does_not_let_in_is_an_error(
         pass
 
 
+# --- environments on one closed bus ------------------------------------------------------------------
+
+
+async def test_an_environment_with_a_prefix_has_users_and_rights_of_its_own(
+    ready: Backend, tmp_path: Path
+) -> None:
+    admin = ready.kafka.model_copy(update={"kafka_prefix": "test."})
+    await _acl_of(admin, "--apply", "--passwords", str(tmp_path))
+    assert await surplus(admin, SERVICES, all_service_rules()) == []
+    users = {
+        name: admin.model_copy(
+            update={
+                "kafka_username": f"test.{name}",
+                "kafka_password_file": str(tmp_path / f"{name}.password"),
+            }
+        )
+        for name in SERVICES
+    }
+    for name, kafka in users.items():
+        await ensure_topics(kafka, [TOPICS[f"care.{name}"], journal_topic(name)])
+    for name, kafka in users.items():
+        await check_service(kafka, name, OWN_TOPICS)
+    outside = [
+        users["plans"].model_copy(update={"kafka_prefix": ""}),
+        ready.kafka_of("plans").model_copy(update={"kafka_prefix": "test."}),
+    ]
+    for kafka in outside:
+        with pytest.raises(AccessMissing) as refused:
+            await check_service(kafka, "plans", OWN_TOPICS)
+        assert "read topic care.intake" in refused.value.rights
+        assert "read group plans" in refused.value.rights
+
+
+async def _acl_of(kafka: KafkaConnection, *options: str) -> None:
+    done = await _care(kafka, "topics", "acl", *options)
+    assert done.exit_code == 0, done.output
+    assert "test.care.plans" in done.output
+
+
 # --- what a user without a right is told -------------------------------------------------------------
 
 
@@ -294,4 +334,4 @@ async def _forget_group(backend: Backend) -> None:
     from shared.runtime.kafka.topics import admin_client  # noqa: PLC0415
 
     async with admin_client(backend.kafka) as admin:
-        await admin._send_request(DeleteGroupsRequest(["plans"]))
+        await admin.send(DeleteGroupsRequest(["plans"]))

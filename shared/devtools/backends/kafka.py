@@ -14,7 +14,7 @@ from typing import Final
 from shared.devtools.backends.java import Java, find_java
 from shared.devtools.backends.kafka_fetch import Progress
 from shared.devtools.backends.kafka_jars import KafkaHome, kafka_home, locked
-from shared.devtools.backends.kafka_secured import ClosedBus
+from shared.devtools.backends.kafka_secured import ClosedBus, TokenListener
 from shared.devtools.backends.model import BackendError
 from shared.devtools.backends.probes import kafka_answers
 from shared.devtools.backends.process import ServerProcess, free_port
@@ -59,17 +59,24 @@ BROKER_SETTINGS = {
 
 
 def secured_server(
-    directory: Path, say: Callable[[str], None], progress: Progress
+    directory: Path,
+    say: Callable[[str], None],
+    progress: Progress,
+    *,
+    tokens: TokenListener | None = None,
 ) -> tuple[ServerProcess, ClosedBus]:
-    """Apache Kafka over `directory`, closed to whoever has no user there."""
+    """Apache Kafka over `directory`, closed to whoever has no user there. `tokens` adds a listener for tokens."""
     java = find_java()
     home = kafka_home(say, progress)
     _prepare(java, home, progress)
-    port, controller, internal = free_port(), free_port(), free_port()
+    port, controller = free_port(), free_port()
     bus = ClosedBus(directory / "security", port)
     data = directory / "kafka"
-    settings = _properties(data, port, controller) | bus.properties(controller, internal)
+    settings = _properties(data, port, controller) | bus.properties(controller)
+    settings = settings if tokens is None else tokens.added_to(settings)
     command = _command(java, home, settings, directory)
+    if tokens is not None:
+        command.insert(1, tokens.option)
     if not (data / "meta.properties").exists():
         _format(java, home, directory / "kafka.properties", *bus.first_users)
     name = f"Apache Kafka {home.version} (embedded, secured)"

@@ -47,7 +47,7 @@ from shared.runtime.set_aside import SetAside
 
 DUPLICATE_KEY: Final = 11000
 SET_ASIDE_SHARE: Final = 5
-MARKS: Final = ("waiting", "handing", "auditing")
+WAITING_SINCE: Final = ("waiting", "handing", "auditing")
 """Since when something of a record waits: events, handoffs, and entries of the audit."""
 TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
@@ -216,7 +216,7 @@ class MongoStore:
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
         with translated():
-            for mark in MARKS:
+            for mark in WAITING_SINCE:
                 await self._records.create_index([(mark, ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             for name in sorted(
@@ -462,7 +462,7 @@ def _held(buckets: Sequence[int]) -> Document:
 def _waiting(before: datetime | None) -> list[Document]:
     """The questions that find what waits: each is one range of one index, which `$or` is not."""
     ranges = [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
-    return [{name: bounds} for name in MARKS for bounds in ranges]
+    return [{name: bounds} for name in WAITING_SINCE for bounds in ranges]
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:

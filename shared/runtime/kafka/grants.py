@@ -1,7 +1,7 @@
 """Users and rules on a cluster: what is in force, given, and taken back. What it should be is in `access.py`.
 
 Every call is the administrator's. aiokafka 0.14 has no calls for rules and users, so the requests are sent here; those
-for users (KIP-554) it does not know at all.
+for users (KIP-554) it does not know at all. Names go in as ours, and rules are found as the cluster has them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, NoError, for_code
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -28,6 +27,8 @@ from aiokafka.protocol.types import (
 
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.access import Operation, Pattern, Resource, Rule
+from shared.runtime.kafka.clients import NamedAdmin
+from shared.runtime.kafka.names import Names
 from shared.runtime.kafka.topics import admin_client
 
 ANY_HOST: Final = "*"
@@ -88,9 +89,10 @@ async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
 
     Raises `Unavailable`, with the code `broker-access-denied` when the user is not an administrator.
     """
+    wanted = _on_cluster(kafka, rules)
     async with admin_client(kafka) as admin:
-        for rule in map(in_force, rules):
-            response = await _send(admin, CreateAclsRequest(*rule))
+        for rule in wanted:
+            response = await admin.send(CreateAclsRequest(*rule))
             for code, *_message in response.creation_responses:
                 _check(code)
 
@@ -98,31 +100,36 @@ async def grant(kafka: KafkaConnection, rules: Iterable[Rule]) -> None:
 async def found(kafka: KafkaConnection, users: Iterable[str]) -> set[InForce]:
     """All rules in force for these users. Raises `Unavailable`."""
     async with admin_client(kafka) as admin:
-        return {rule for user in sorted(set(users)) for rule in await _rules_of(admin, user)}
+        there = sorted(map(admin.names.on_cluster, set(users)))
+        return {rule for user in there for rule in await _rules_of(admin, user)}
 
 
 async def surplus(
     kafka: KafkaConnection, users: Iterable[str], rules: Iterable[Rule]
 ) -> list[InForce]:
     """What is in force for these users beside these rules. Raises `Unavailable`."""
-    return sorted(await found(kafka, users) - set(map(in_force, rules)))
+    return sorted(await found(kafka, users) - set(_on_cluster(kafka, rules)))
 
 
 async def withdraw(kafka: KafkaConnection, rules: Iterable[InForce]) -> None:
     """Take these rules back; one that is not there is no error. Raises `Unavailable`."""
     async with admin_client(kafka) as admin:
         for rule in rules:
-            response = await _send(admin, DeleteAclsRequest(*rule))
+            response = await admin.send(DeleteAclsRequest(*rule))
             for code, *_rest in response.filter_responses:
                 _check(code)
 
 
-async def _rules_of(admin: AIOKafkaAdminClient, user: str) -> list[InForce]:
+def _on_cluster(kafka: KafkaConnection, rules: Iterable[Rule]) -> list[InForce]:
+    return [in_force(rule) for rule in map(Names.of(kafka).rule_on_cluster, rules)]
+
+
+async def _rules_of(admin: NamedAdmin, user: str) -> list[InForce]:
     principal = f"User:{user}"
     # An absent name, host or principal finds all of them; aiokafka's types do not say so.
     absent: Any = None
     request = DescribeAclsRequest(ANY, absent, ANY, principal, absent, ANY, ANY)
-    response = await _send(admin, request)
+    response = await admin.send(request)
     _check(response.error_code)
     return [
         InForce(resource, name, pattern, *acl)
@@ -139,12 +146,15 @@ async def set_passwords(kafka: KafkaConnection, passwords: Mapping[str, str]) ->
 
     Raises `Unavailable`, with the code `broker-access-denied` when the user is not an administrator.
     """
-    await _alter_users(kafka, [], [_salted(user, secret) for user, secret in passwords.items()])
+    on_cluster = Names.of(kafka).on_cluster
+    salted = [_salted(on_cluster(user), secret) for user, secret in passwords.items()]
+    await _alter_users(kafka, [], salted)
 
 
 async def remove_users(kafka: KafkaConnection, users: Collection[str]) -> None:
     """Remove users; one that is not there is no error. Raises `Unavailable`."""
-    await _alter_users(kafka, [(user, SCRAM_SHA_512, {}) for user in users], [])
+    on_cluster = Names.of(kafka).on_cluster
+    await _alter_users(kafka, [(on_cluster(user), SCRAM_SHA_512, {}) for user in users], [])
 
 
 def _salted(user: str, password: str) -> tuple[str, int, int, bytes, bytes, dict[int, bytes]]:
@@ -155,7 +165,7 @@ def _salted(user: str, password: str) -> tuple[str, int, int, bytes, bytes, dict
 
 async def _alter_users(kafka: KafkaConnection, deletions: list[Any], upsertions: list[Any]) -> None:
     async with admin_client(kafka) as admin:
-        response = await _send(admin, AlterUsersRequest(deletions, upsertions))
+        response = await admin.send(AlterUsersRequest(deletions, upsertions))
         for _user, code, *_message in response.results:
             if code != NO_SUCH_USER:
                 _check(code)
@@ -226,10 +236,6 @@ class AlterUsersRequest(Request[AlterUsersRequest0]):
 
 
 # --- both --------------------------------------------------------------------------------------------
-
-
-async def _send(admin: AIOKafkaAdminClient, request: Any) -> Any:
-    return await admin._send_request(request)  # noqa: SLF001 - aiokafka has no calls for these
 
 
 def _check(code: int) -> None:

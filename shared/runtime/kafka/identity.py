@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from shared.errors import IdentityMismatch
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Store
+from shared.runtime.kafka.clients import NamedAdmin
 from shared.runtime.kafka.topic_ids import identity_of
 from shared.runtime.kafka.topics import admin_client
 
@@ -108,7 +108,7 @@ async def look(kafka: KafkaConnection, group: str) -> Seen:
     return Seen(cluster_id, {committed.metadata for committed in offsets.values()})
 
 
-async def _committed(admin: AIOKafkaAdminClient, group: str) -> Mapping[Any, Any]:
+async def _committed(admin: NamedAdmin, group: str) -> Mapping[Any, Any]:
     try:
         return await admin.list_consumer_group_offsets(group)
     except GroupCoordinatorNotAvailableError:

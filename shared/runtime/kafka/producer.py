@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import (
     AuthenticationFailedError,
     AuthenticationMethodNotSupported,
@@ -26,7 +26,7 @@ from shared.errors import TooLarge, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer, new_producer
 
 JOURNAL_MESSAGE_BYTES: Final = 8 * 1024 * 1024
 """A whole record with its outbox, compressed, has to fit."""
@@ -64,9 +64,7 @@ async def read_tail(
     kafka: KafkaConnection, topic: Topic, per_partition: int
 ) -> tuple[dict[int, int], list[ConsumerRecord[bytes, bytes]]]:
     """The end offsets of a topic and the last `per_partition` messages of each partition."""
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka), enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES
-    )
+    consumer = new_consumer(kafka, enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES)
     try:
         await consumer.start()
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
@@ -153,8 +151,8 @@ class KafkaPublisher:
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(
-                **client_options(self._kafka),
+            producer = new_producer(
+                self._kafka,
                 acks="all",
                 enable_idempotence=True,
                 linger_ms=2,

@@ -13,7 +13,6 @@ from io import BytesIO
 from typing import Any, Final
 from uuid import UUID
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
@@ -26,6 +25,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from shared.runtime.kafka.clients import NamedAdmin
 
 NO_TOPIC_ID: Final = UUID(int=0)
 
@@ -136,39 +137,50 @@ class Identity:
     """By topic name, as hexadecimal text; a topic that does not exist is missing."""
 
 
-async def identity_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> Identity:
+async def identity_of(admin: NamedAdmin, topics: Iterable[str]) -> Identity:
     """Ask a started admin client. Raises `KafkaError`."""
-    response: Any = await admin._send_request(MetadataRequest(topics))  # noqa: SLF001 - see above
+    response = await _metadata(admin, topics)
     return Identity(
         response.cluster_id,
-        {topic: topic_id.hex for error, topic, topic_id, *_ in response.topics if not error},
+        {
+            admin.names.of_ours(topic): topic_id.hex
+            for error, topic, topic_id, *_ in response.topics
+            if not error
+        },
     )
 
 
-async def operations_on(
-    admin: AIOKafkaAdminClient, topics: Iterable[str]
-) -> dict[str, frozenset[int]]:
+async def operations_on(admin: NamedAdmin, topics: Iterable[str]) -> dict[str, frozenset[int]]:
     """What this user may do with each topic that exists, by Kafka's numbers; nothing with one that it may not see.
 
     Raises `KafkaError`.
     """
-    response: Any = await admin._send_request(MetadataRequest(topics, operations=True))  # noqa: SLF001 - see above
+    response = await _metadata(admin, topics, operations=True)
     found: dict[str, frozenset[int]] = {}
     for error, topic, _id, _internal, _partitions, bits, _tags in response.topics:
         if error == TopicAuthorizationFailedError.errno:
-            found[topic] = frozenset()
+            found[admin.names.of_ours(topic)] = frozenset()
         elif not error:
-            found[topic] = frozenset(n for n in range(bits.bit_length()) if bits >> n & 1)
+            allowed = (n for n in range(bits.bit_length()) if bits >> n & 1)
+            found[admin.names.of_ours(topic)] = frozenset(allowed)
     return found
 
 
-async def in_sync_of(admin: AIOKafkaAdminClient, topics: Iterable[str]) -> dict[str, int]:
+async def in_sync_of(admin: NamedAdmin, topics: Iterable[str]) -> dict[str, int]:
     """How many replicas of each topic are in sync, in its worst partition; 0 of one that can't be described.
 
     Raises `KafkaError`.
     """
-    response: Any = await admin._send_request(MetadataRequest(topics))  # noqa: SLF001 - see above
+    response = await _metadata(admin, topics)
     return {
-        topic: 0 if error else min(len(partition[5]) for partition in partitions)
+        admin.names.of_ours(topic): 0
+        if error
+        else min(len(partition[5]) for partition in partitions)
         for error, topic, _id, _internal, partitions, *_ in response.topics
     }
+
+
+async def _metadata(admin: NamedAdmin, topics: Iterable[str], *, operations: bool = False) -> Any:
+    """The answer about topics of ours; it names them as the cluster does."""
+    there = map(admin.names.on_cluster, topics)
+    return await admin.send(MetadataRequest(there, operations=operations))

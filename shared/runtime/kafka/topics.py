@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     KafkaError,
@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from shared.contracts.topics import Topic
 from shared.errors import TopicMismatch, TopicSettingsDiffer, Unavailable
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import NamedAdmin, new_admin
 from shared.runtime.kafka.producer import unavailable
 from shared.runtime.logs import log
 
@@ -46,9 +46,9 @@ class Found(NamedTuple):
 
 
 @asynccontextmanager
-async def admin_client(kafka: KafkaConnection) -> AsyncGenerator[AIOKafkaAdminClient]:
+async def admin_client(kafka: KafkaConnection) -> AsyncGenerator[NamedAdmin]:
     """A started admin client. Raises `Unavailable` for whatever goes wrong while it is used."""
-    admin = AIOKafkaAdminClient(**client_options(kafka), request_timeout_ms=10_000)
+    admin = new_admin(kafka, request_timeout_ms=10_000)
     try:
         await admin.start()
         yield admin
@@ -86,7 +86,7 @@ async def ensure_topics(
             )
 
 
-async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) -> None:
+async def _create(admin: NamedAdmin, topic: Topic, replication: int) -> None:
     new = NewTopic(
         topic.name,
         num_partitions=topic.partitions,
@@ -108,7 +108,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic, replication: int) ->
             raise error()
 
 
-async def _described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, Found]:
+async def _described(admin: NamedAdmin, names: Iterable[str]) -> dict[str, Found]:
     """Topics as they are, as soon as the broker knows all of them."""
     for _ in range(DESCRIBE_ATTEMPTS):
         described: list[dict[str, Any]] = await admin.describe_topics(list(names))
@@ -199,7 +199,7 @@ async def repair_settings(kafka: KafkaConnection, topics: Iterable[Topic]) -> No
 
 
 async def _settings(
-    admin: AIOKafkaAdminClient, topics: Iterable[Topic]
+    admin: NamedAdmin, topics: Iterable[Topic]
 ) -> list[tuple[Topic, int, dict[str, str]]]:
     """For each topic that exists: its number of replicas and the settings that the catalogue names."""
     present = set(await admin.list_topics())
@@ -215,14 +215,14 @@ async def _settings(
     return [(topic, described[topic.name].replicas, values[topic.name]) for topic in wanted]
 
 
-async def _set_on(admin: AIOKafkaAdminClient, topic: Topic) -> dict[str, str]:
+async def _set_on(admin: NamedAdmin, topic: Topic) -> dict[str, str]:
     """All that is set on the topic itself: altering its settings replaces the whole list."""
     [(_, entries)] = await _configs(admin, [ConfigResource(ConfigResourceType.TOPIC, topic.name)])
     return _texts(entry for entry in entries if entry[3] == SET_ON_TOPIC)
 
 
 async def _configs(
-    admin: AIOKafkaAdminClient, resources: list[ConfigResource]
+    admin: NamedAdmin, resources: list[ConfigResource]
 ) -> list[tuple[str, list[tuple[Any, ...]]]]:
     found: list[tuple[str, list[tuple[Any, ...]]]] = []
     for response in await admin.describe_configs(resources):

@@ -19,7 +19,7 @@ from hashlib import blake2b
 from typing import Any, Final, cast
 
 import bson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from bson.codec_options import CodecOptions
 from bson.tz_util import utc
@@ -32,7 +32,7 @@ from shared.errors import ConfigurationError
 from shared.runtime.audit.store import AuditLog
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document, Store
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.producer import (
     JOURNAL_MESSAGE_BYTES,
     KafkaPublisher,
@@ -157,8 +157,8 @@ async def read_journal(
     A record may have several copies, in any order. Raises `Unavailable`.
     """
     topic = journal_topic(service)
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka),
+    consumer = new_consumer(
+        kafka,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=JOURNAL_MESSAGE_BYTES,

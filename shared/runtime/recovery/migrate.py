@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pymongo import UpdateOne
 
@@ -25,7 +25,7 @@ from shared.errors import ConfigurationError, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer, new_producer
 from shared.runtime.kafka.identity import kept_by
 from shared.runtime.kafka.positions import NOTED_POSITIONS, positions_to_note
 from shared.runtime.kafka.producer import unavailable
@@ -192,8 +192,8 @@ async def _delete(kafka: KafkaConnection, name: str) -> None:
 
 async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
     """Copy every message, in the order of each key. Raises `Unavailable` unless all of them arrived."""
-    producer = AIOKafkaProducer(
-        **client_options(kafka),
+    producer = new_producer(
+        kafka,
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_MESSAGE_BYTES,
@@ -264,8 +264,8 @@ async def _reading(
     kafka: KafkaConnection, group: str | None = None
 ) -> AsyncGenerator[AIOKafkaConsumer]:
     settings: dict[str, Any] = {} if group is None else {"group_id": group}
-    consumer = AIOKafkaConsumer(
-        **client_options(kafka),
+    consumer = new_consumer(
+        kafka,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,

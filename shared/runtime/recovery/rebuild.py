@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import bson
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from shared.contracts.topics import TOPICS, Topic
@@ -27,7 +27,7 @@ from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import MongoStore, Store, translated
 from shared.runtime.kafka import own_topic
-from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.identity import adopt
 from shared.runtime.kafka.producer import unavailable
 from shared.runtime.kafka.topics import admin_client
@@ -224,7 +224,7 @@ async def begin_anew(
     """
     store_id = await adopt(kafka, store)
     topics = [TOPICS[name] for name in inputs]
-    consumer = AIOKafkaConsumer(**client_options(kafka), group_id=group, enable_auto_commit=False)
+    consumer = new_consumer(kafka, group_id=group, enable_auto_commit=False)
     try:
         await consumer.start()
         partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]

@@ -24,7 +24,7 @@ from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
-from shared.runtime.core.store import MARKS
+from shared.runtime.core.store import WAITING_SINCE
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam, decoded
 
@@ -371,7 +371,9 @@ class Life:
         for _ in range(20):
             await self.reactor.settle()
             await self.relay.flushed()
-            left = [d for d in self.world.disk.documents() if any(mark in d for mark in MARKS)]
+            left = [
+                d for d in self.world.disk.documents() if any(mark in d for mark in WAITING_SINCE)
+            ]
             if not left:
                 return
             await self.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL)

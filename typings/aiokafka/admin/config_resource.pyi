@@ -6,6 +6,7 @@ class ConfigResourceType(IntEnum):
     TOPIC = 2
 
 class ConfigResource:
+    name: str
     def __init__(
         self, resource_type: ConfigResourceType, name: str, configs: Mapping[str, str] | None = ...
     ) -> None: ...
