@@ -44,6 +44,8 @@ def test_these_are_the_commands() -> None:
         "demo",
         "journey",
         "coverage",
+        "audit list",
+        "audit verify",
         "loops",
         "tasks",
         "profiles check",
