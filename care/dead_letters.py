@@ -192,13 +192,55 @@ def redrive(
 
 @app.command(epilog="Example: `care dead-letters discard plans ID --why never-true`")
 def discard(
+    service: ServiceName,
+    dead_letter: DeadLetterId,
+    why: Why,
+    taken_back_by: Annotated[
+        str | None,
+        typer.Option(help="The dead letter right behind it that takes it back; both go."),
+    ] = None,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Request to give the first dead letter of a stream up. Another operator approves it within 24 hours."""
+    body = {"why": why, "taken_back_by": taken_back_by}
+    done = Operations(service, url, token).post(f"/ops/dead-letters/{dead_letter}/discard", body)
+    typer.echo(f"{dead_letter} waits for another operator until {minutes(done['until'])}.")
+
+
+@app.command(epilog="Example: `care dead-letters approve plans ID --why checked`")
+def approve(
     service: ServiceName, dead_letter: DeadLetterId, why: Why, url: Url = None, token: Token = None
 ) -> None:
-    """Give the first dead letter of a stream up: it has no effect. The row stays, with who decided it and why."""
+    """Discard what another operator has requested: it has no effect. The row stays, with both and why."""
     done = Operations(service, url, token).post(
-        f"/ops/dead-letters/{dead_letter}/discard", {"why": why}
+        f"/ops/dead-letters/{dead_letter}/discard/approve", {"why": why}
     )
     typer.echo(f"{dead_letter} is {done['status']}.")
+
+
+@app.command(epilog="Example: `care dead-letters discards plans`")
+def discards(
+    service: ServiceName, url: Url = None, token: Token = None, json: Json = False
+) -> None:
+    """List what waits for another operator's approval: whose it is, until when, and whether it is late."""
+    found = Operations(service, url, token).get("/ops/dead-letters/discards")
+    if json:
+        as_json(found)
+        return
+    entries(
+        (
+            row["id"],
+            {
+                "subject": row.get("subject", ""),
+                "type": row.get("type", ""),
+                "requested": f"{row['discard']['why']} by {row['discard']['by']}",
+                "owner": f"operator of {row['owner']['facility_id']}",
+                "until": minutes(row["deadline_at"]) + (" LATE" if row["overdue"] else ""),
+            },
+        )
+        for row in found["discards"]
+    )
 
 
 @app.command(

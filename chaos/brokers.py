@@ -92,6 +92,7 @@ class Cluster:
             **os.environ,
             **self.kafka.environment(),
             "MONGO_URI": store_uri(self.store.port),
+            "CARE_MODE": "development",
             "CARE_JWKS": self.issuer.jwks,
             "CARE_CLOCK": "stepped",
             "CARE_DATABASE_PREFIX": DATABASE_PREFIX,

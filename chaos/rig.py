@@ -165,6 +165,7 @@ class Rig:
             **os.environ,
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.bus.port}",
             "MONGO_URI": store_uri(self.stores[name].port),
+            "CARE_MODE": "development",
             "CARE_JWKS": self.issuer.jwks,
             "CARE_CLOCK": "stepped",
             "CARE_SWEEP_AFTER_SECONDS": "2",

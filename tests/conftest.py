@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
 IN_CI = os.environ.get("CI") == "true"
 
+# Tests trust the local issuer, whose keys production refuses.
+os.environ["CARE_MODE"] = "development"
+
 settings.register_profile(
     "ci",
     derandomize=True,

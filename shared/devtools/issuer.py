@@ -10,9 +10,12 @@ from typing import Any, Final
 from joserfc import jwt
 from joserfc.jwk import OKPKey
 
-from shared.runtime.http.auth import ALGORITHMS, AUDIENCE
+from shared.runtime.development import LOCAL_KEY
+from shared.runtime.settings import ServiceSettings
 
 DEFAULT_ISSUER: Final = "throughcare"
+ALGORITHM: Final = "Ed25519"
+AUDIENCE: Final = ServiceSettings.model_fields["audience"].default
 DEVELOPER: Final = "00000000-0000-4000-8000-000000000001"
 VALID_SECONDS: Final = 24 * 3600
 
@@ -21,7 +24,7 @@ class LocalIssuer:
     """Holds a private key, gives out tokens, and publishes the JWKS that services check them with."""
 
     def __init__(self, key: OKPKey | None = None, issuer: str = DEFAULT_ISSUER) -> None:
-        self._key = key or OKPKey.generate_key("Ed25519", parameters={"kid": "local"})
+        self._key = key or OKPKey.generate_key("Ed25519", parameters={"kid": LOCAL_KEY})
         self._issuer = issuer
 
     @classmethod
@@ -54,5 +57,5 @@ class LocalIssuer:
             "exp": now + valid_seconds,
         }
         return jwt.encode(
-            {"alg": ALGORITHMS[0], "kid": "local"}, claims, self._key, algorithms=ALGORITHMS
+            {"alg": ALGORITHM, "kid": LOCAL_KEY}, claims, self._key, algorithms=[ALGORITHM]
         )

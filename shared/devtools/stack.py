@@ -136,6 +136,7 @@ def services(
     env = {
         **os.environ,
         "MONGO_URI": backend.mongo_uri,
+        "CARE_MODE": "development",
         "CARE_JWKS": issuer.jwks,
         **{f"CARE_{key.upper()}": value for key, value in settings.items()},
     }

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
+from shared.runtime import development
 from shared.runtime.audit.api import AuditedReplica
 from shared.runtime.audit.api import router as audit_router
 from shared.runtime.audit.keeper import Keeper
@@ -36,6 +37,7 @@ from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
+from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.dead_letters.streams import Streams
@@ -43,6 +45,7 @@ from shared.runtime.http import problems
 from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.docs_page import serve_docs
+from shared.runtime.http.keys import KeySource
 from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.openapi import describe
 from shared.runtime.http.ops import WatchedReplica
@@ -110,7 +113,9 @@ class Runtime:
         programs: Programs | None = None,
         tracing: Tracing | None = None,
         output: Output | None = None,
+        keys: KeySource | None = None,
     ) -> None:
+        self._keys = keys
         self.service = service
         self.settings = settings
         self.programs = programs or Programs.load(settings.programs_directory)
@@ -162,6 +167,9 @@ class Runtime:
         self.dead_letters = MongoDeadLetters(self.store.database)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
+        )
+        self.discards = Discards(
+            self.dead_letters, self.redriver, one_person=settings.one_person_discard
         )
         self.streams = Streams(self.store, self.dead_letters)
         self._wall_clock = (
@@ -215,6 +223,14 @@ class Runtime:
 
     async def start(self) -> None:
         """Start in the background, so that health checks get an answer from the first moment."""
+        if development.is_on(self.settings):
+            log.warning("service.development_mode")
+        if self.settings.one_person_discard:
+            log.warning("service.one_person_discard")
+        if self._keys is not None:
+            self._tasks.append(
+                asyncio.create_task(self._for_ever("keys", self._keys.run), name="keys")
+            )
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
 
     async def _run(self) -> None:
@@ -246,6 +262,7 @@ class Runtime:
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
                 ("audit", self._keeper.run),
+                ("discards", self.discards.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
         ]
@@ -369,6 +386,7 @@ class Runtime:
             "consumer-waiting": not self.consumer.healthy,
             "relay-waiting": not self.relay.healthy,
             "catching-up-stalled": self.consumer.stalled,
+            "issuer-unreachable": self._keys is not None and not self._keys.known,
             "clock-differs": self._wall_clock is not None and self._wall_clock.differs,
         }
         reasons += [reason for reason, holds in found.items() if holds]
@@ -392,6 +410,12 @@ class Runtime:
             found.append("logs-failing")
         if self.store.set_aside:
             found.append("records-set-aside")
+        if self._keys is not None and self._keys.failing:
+            found.append("issuer-away")
+        if self.discards.overdue:
+            found.append("discards-overdue")
+        if self.settings.one_person_discard:
+            found.append("one-person-discard")
         return found
 
 
@@ -406,12 +430,14 @@ def create_app(
     client_options(settings)
     Names.of(settings)
     mongo_options(settings)
+    development.check_passwords(settings)
+    authenticator = Authenticator.of(settings)
     programs = Programs.load(settings.programs_directory)
     tracing = _tracing(service) if settings.otel else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        runtime = Runtime(service, settings, programs, tracing, output)
+        runtime = Runtime(service, settings, programs, tracing, output, authenticator.source)
         _serve(app, runtime)
         await runtime.start()
         try:
@@ -427,7 +453,7 @@ def create_app(
         docs_url=None,  # the framework's own pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.authenticator = Authenticator(settings.jwks, settings.issuer)
+    app.state.authenticator = authenticator
     app.add_exception_handler(CareError, problems.on_care_error)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http_error)
@@ -445,7 +471,7 @@ def create_app(
     describe(app, service.name, routers)
     serve_docs(app)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
-    app.add_middleware(Answers)
+    app.add_middleware(Answers, in_development=development.is_on(settings))
     if tracing is not None:
         app.add_middleware(tracing.middleware)
     return app

@@ -35,12 +35,31 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     """How many HTTP connections there may be; a request on one more is answered 503."""
     actor_requests_per_second_max: float = Field(default=500.0, ge=0)
     """How many requests a second one actor may send, of ten seconds at once; one more is answered 429. 0: no limit."""
+    mode: str = Field(default="production", pattern="^(production|development)$")
+    """`development` lets in the keys and passwords that are published for development, and says so everywhere."""
     jwks: str = ""
-    """Who may call: a JWKS document, or the path of one. Empty: nobody may."""
+    """Who may call: a JWKS document, or the path of one. Empty, without `oidc_discovery`: nobody may."""
     issuer: str = "throughcare"
-    """The `iss` that tokens must carry."""
+    """The `iss` that tokens must carry; with `oidc_discovery` its issuer's."""
+    oidc_discovery: str = ""
+    """The issuer's discovery URL, `https://…/.well-known/openid-configuration`, instead of `jwks`: keys are fetched,
+    kept, and fetched again."""
+    audience: str = "throughcare"
+    """The `aud` that tokens must carry."""
+    claim_actor: str = "sub"
+    """The claim that says who calls; what is no UUID becomes one, and is kept nowhere."""
+    claim_facility: str = "facility"
+    """The claim that names the facility."""
+    claim_role: str = "role"
+    """The claim that names the role, or the groups that `role_map` turns into one. A dot leads into an object."""
+    role_map: str = ""
+    """A JSON object from the issuer's groups to roles, the first that fits; empty: the claim names the role."""
+    token_max_age_seconds: float = Field(default=86_400.0, gt=0)
+    """How long after it was issued a token is taken at most, whatever it says itself."""
     operating_facility: str = Field(default="operations", pattern=f"^{FACILITY}$")
     """The organisation that runs the service: its operators work on whole services, and on what is no facility's."""
+    one_person_discard: bool = False
+    """Whether one operator alone may discard a dead letter; each start and readiness say so."""
     programs: str = ""
     """A directory of program profiles (`*.toml`) beside those that ship; empty: none."""
     clock: str = Field(default="wall", pattern="^(wall|stepped)$")

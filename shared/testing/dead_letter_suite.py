@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from shared.decision import derive_id
-from shared.runtime.core.dead_letter import Closed, DeadLetter
+from shared.runtime.core.dead_letter import Closed, DeadLetter, DiscardRequest
 from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.record import Outcome, OutcomeStatus
 from shared.runtime.core.store import Store
@@ -159,6 +159,29 @@ class DeadLettersSuite:
         closed = await dead_letters.get(added[0].id)
         assert closed is not None
         assert closed.stream == "intake", "a closed one stays as it is"
+
+    async def test_requests_to_discard_are_listed_by_their_deadline_until_it_is_closed(
+        self, store: Store, dead_letters: DeadLetters
+    ) -> None:
+        added = await self._added(store)
+        later, sooner = added[0], added[2]
+        for one, hours in ((later, 2), (sooner, 1), (later, 3)):
+            until = STORED_WALL + timedelta(hours=hours)
+            await dead_letters.request_discard(
+                one.id, DiscardRequest(STORED_WALL, f"by {hours}", "never-true", until, added[1].id)
+            )
+        found = await dead_letters.pending({}, 10)
+        assert [one.id for one in found] == [sooner.id, later.id]
+        assert [one.discard.by for one in found if one.discard is not None] == ["by 1", "by 3"]
+        assert all(_data(one) is None for one in found)
+        assert len(await dead_letters.pending({}, 1)) == 1
+        assert await dead_letters.pending({"facility_id": "nobody"}, 10) == []
+        await dead_letters.close(sooner.id, "discarded", Closed(STORED_WALL, "another", "true"))
+        assert [one.id for one in await dead_letters.pending({}, 10)] == [later.id]
+        closed = await dead_letters.get(sooner.id)
+        assert closed is not None
+        assert closed.discard is not None
+        assert (closed.discard.by, closed.discard.taken_back_by) == ("by 1", added[1].id)
 
     async def test_an_audit_entry_is_begun_and_completed(
         self, store: Store, dead_letters: DeadLetters

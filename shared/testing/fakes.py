@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
@@ -30,6 +30,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
+    DiscardRequest,
     closed_document,
 )
 from shared.runtime.core.documents import (
@@ -428,6 +429,15 @@ class MemoryDeadLetters:
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         await self._change("line_up", dead_letter.id, lined_up(dead_letter))
+
+    async def request_discard(self, dead_letter_id: str, request: DiscardRequest) -> None:
+        await self._change("request_discard", dead_letter_id, {"discard": asdict(request)})
+
+    async def pending(self, wanted: Mapping[str, Any], limit: int) -> list[DeadLetter]:
+        given = {**wanted, "status": OPEN}
+        [found] = await self.seam.call("pending", [lambda: self._find(given, content=False)])
+        requested = [(one.discard.until, one) for one in found if one.discard is not None]
+        return [one for _, one in sorted(requested, key=lambda pair: pair[0])][:limit]
 
     async def write_audit(self, entry: Document) -> None:
         def write() -> None:

@@ -176,6 +176,8 @@ def test_no_password_is_written_down() -> None:
         assert secret.startswith("${")
     example = (ROOT / ".env.example").read_text(encoding="utf-8")
     given = dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))
+    assert given.pop("CARE_MODE") == "development", "what follows is refused without it"
+    assert CONTAINERS["intake"]["environment"]["CARE_MODE"] == "${CARE_MODE:-production}"
     assert set(given) == set(re.findall(r"\$\{(\w+):\?", TEXT))
     assert all(value.startswith("development-only-") for value in given.values())
 

@@ -17,7 +17,7 @@ from httpx2 import ASGITransport, AsyncClient
 from services.intake.app import SERVICE as INTAKE
 from shared.devtools.issuer import LocalIssuer
 from shared.runtime.http import limits, protocol
-from shared.runtime.http.auth import Actor, Authenticator
+from shared.runtime.http.claims import Actor
 from shared.runtime.http.limits import (
     ACTORS_MAX,
     BODY_BYTES_MAX,
@@ -32,7 +32,7 @@ from shared.runtime.http.protocol import server_options
 from shared.runtime.service import create_app
 from tests.integration.bus import until
 from tests.unit.served import Served
-from tests.unit.support import settings_for
+from tests.unit.support import authenticator_of, settings_for
 
 ISSUER = LocalIssuer()
 TOKEN = ISSUER.token("harbor-iop", "intake_coordinator")
@@ -93,7 +93,7 @@ async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
     monkeypatch.setattr(limits, "BODY_SECONDS", 0.5)
     app = Served(INTAKE).app
-    app.state.authenticator = Authenticator(ISSUER.jwks, "throughcare")
+    app.state.authenticator = authenticator_of(ISSUER)
     config = uvicorn.Config(
         app, port=0, lifespan="off", log_config=None, access_log=False, **server_options(1_000)
     )
@@ -279,7 +279,7 @@ async def test_429_has_a_retry_after(per_second: float, refused: int) -> None:
     settings = settings_for(INTAKE.source)
     settings.actor_requests_per_second_max = per_second
     app = create_app(INTAKE, settings)
-    app.state.authenticator = Authenticator(ISSUER.jwks, "throughcare")
+    app.state.authenticator = authenticator_of(ISSUER)
     app.state.runtime = Served(INTAKE)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with AsyncClient(transport=ASGITransport(app), base_url="http://care") as client:

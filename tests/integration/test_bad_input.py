@@ -475,7 +475,7 @@ def _cases() -> dict[str, Case]:
         "a token with no JSON": ("POST", sessions, who("Bearer ____.____.____"), 401, "token-refused"),
         "a forged token": ("POST", sessions, who(f"Bearer {_forged()}"), 401, "token-refused"),
         "an expired token": (
-            "POST", sessions, who(_as("counselor", valid_seconds=-5)["Authorization"]), 401, "token-refused",
+            "POST", sessions, who(_as("counselor", valid_seconds=-60)["Authorization"]), 401, "token-refused",
         ),
         "another role": ("POST", sessions, who(_as("privacy_officer")["Authorization"]), 403, "role-not-allowed"),
         "a role on no list": ("POST", sessions, who(_as("court")["Authorization"]), 403, "role-unknown"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiokafka.admin import NewPartitions
@@ -16,8 +17,17 @@ from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import Unavailable
 from shared.runtime.kafka.topics import ensure_topics
-from tests.integration.bus import Bus, admin_of, until
-from tests.integration.redriven import GROUP, Rules, Running, admission, episode, running, settled
+from tests.integration.bus import FACILITY, Bus, admin_of, until
+from tests.integration.redriven import (
+    GROUP,
+    ISSUER,
+    Rules,
+    Running,
+    admission,
+    episode,
+    running,
+    settled,
+)
 
 MARK = "Maria-Lopez-1984"
 WHY = {"why": "rule-fixed"}
@@ -120,7 +130,15 @@ async def test_a_row_is_discarded_and_never_edited(backend: Backend, bus: Bus, p
         redrive = await it.ask("POST", "/ops/dead-letters/redrive", json=WHY | {"id": ids[one]})
         assert redrive.json()["redriven"] == 0
         discard = f"/ops/dead-letters/{ids[two]}/discard"
-        assert (await it.ask("POST", discard, json=WHY)).json()["status"] == "discarded"
+        assert (await it.ask("POST", discard, json=WHY)).json()["requested"] == ids[two]
+        pending = (await it.ask("GET", "/ops/dead-letters/discards")).json()["discards"]
+        assert [row["id"] for row in pending] == [ids[two]]
+        alone = await it.ask("POST", f"{discard}/approve", json=WHY)
+        assert (alone.status_code, alone.json()["code"]) == (403, "second-person-needed")
+        second = ISSUER.token(FACILITY, "operator", str(uuid4()))
+        bearer = {"Authorization": f"Bearer {second}"}
+        done = await it.http.post(f"{discard}/approve", json=WHY, headers=bearer)
+        assert done.json()["status"] == "discarded"
         again = await it.ask("POST", discard, json=WHY)
         assert (again.status_code, again.json()["code"]) == (409, "already-closed")
         for name in (one, two):

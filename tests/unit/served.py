@@ -19,7 +19,7 @@ from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
-from shared.runtime.http.auth import Actor
+from shared.runtime.http.claims import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app

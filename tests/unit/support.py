@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from services.intake.settings import IntakeSettings
 from shared.contracts.event import CATALOGUE, Event
 from shared.decision import Cause, Decision, Handoff, HandoffBody, State, derive_id
+from shared.devtools.issuer import DEFAULT_ISSUER, LocalIssuer
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.paging import Page
 from shared.runtime.core.reactions import Reactions
@@ -26,7 +27,9 @@ from shared.runtime.core.record import (
     StreamPosition,
     Work,
 )
-from shared.runtime.http.auth import Actor
+from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.claims import Actor
+from shared.runtime.http.keys import FixedKeys
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Service, create_app
@@ -89,6 +92,11 @@ def cause(
 def settings_for(source: str) -> ServiceSettings:
     """The settings that a service is started with."""
     return IntakeSettings() if source == "care.intake" else ServiceSettings()
+
+
+def authenticator_of(issuer: LocalIssuer) -> Authenticator:
+    """Whom a service believes that was given this issuer's keys, in development mode."""
+    return Authenticator(FixedKeys(issuer.jwks, DEFAULT_ISSUER, development=True))
 
 
 class Caller:

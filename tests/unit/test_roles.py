@@ -14,10 +14,9 @@ from fastapi.testclient import TestClient
 from shared.contracts.codes import Role
 from shared.devtools.issuer import LocalIssuer
 from shared.roles import SERVICE_PREFIX, SERVICE_ROUTES, STAFF_ROLES, role_and_service
-from shared.runtime.http.auth import Authenticator
 from shared.services import SERVICES
 from tests.unit.served import Served
-from tests.unit.support import FACILITY, uid
+from tests.unit.support import FACILITY, authenticator_of, uid
 
 ISSUER: Final = LocalIssuer()
 MACHINES: Final = {"/healthz", "/readyz", "/metrics"}
@@ -32,7 +31,7 @@ STRANGE: Final = (
 def served(service: str) -> Served:
     """A service whose callers are read from their tokens."""
     one = Served(import_module(f"services.{service}.app").SERVICE)
-    one.app.state.authenticator = Authenticator(ISSUER.jwks, one.settings.issuer)
+    one.app.state.authenticator = authenticator_of(ISSUER)
     return one
 
 

@@ -95,6 +95,18 @@ class Closed:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class DiscardRequest:
+    """When an operator requested that it be discarded, who, why (a code), and until when another may approve it."""
+
+    at: datetime
+    by: str
+    why: str
+    until: datetime
+    taken_back_by: str | None = None
+    """The dead letter right behind it that takes it back, and is discarded with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """One item that could not be read or decided, and what operators have done about it."""
@@ -122,6 +134,8 @@ class DeadLetter:
     """The stream in which it was missed; None for all others, and when it has been lined up there after all."""
     facility_id: str = ""
     """Whose it is: the facility of its record. Empty when the record has none yet, or the item names no record."""
+    discard: DiscardRequest | None = None
+    """That it be discarded was requested: the latest request."""
     closed: Closed | None = None
 
     @property
@@ -183,6 +197,8 @@ class DeadLetter:
         }
         if self.missed_in is not None:
             document["missed_in"] = self.missed_in
+        if self.discard is not None:
+            document["discard"] = asdict(self.discard)
         if self.closed is not None:
             document["closed"] = closed_document(self.closed)
         return document
@@ -201,7 +217,7 @@ class DeadLetter:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DeadLetter:
         """The dead letter in a stored document. Content that the query left out (`data`, `key`, `item`) is empty."""
-        closed = document.get("closed")
+        closed, discard = document.get("closed"), document.get("discard")
         return cls(
             original=_original(document),
             subject=document["subject"],
@@ -217,6 +233,7 @@ class DeadLetter:
             attempts=document["attempts"],
             missed_in=document.get("missed_in"),
             facility_id=document["facility_id"],
+            discard=None if discard is None else DiscardRequest(**discard),
             closed=None if closed is None else Closed(closed["at"], closed["by"], closed["why"]),
         )
 

@@ -16,6 +16,7 @@ from shared.errors import Forbidden, Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
 from shared.runtime.core.original import MessageOriginal
 from shared.runtime.dead_letters.audit import Who
+from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import DeadLetters
 from shared.runtime.dead_letters.streams import Streams
@@ -62,6 +63,8 @@ class OperatedReplica(Protocol):
     @property
     def redriver(self) -> Redriver: ...
     @property
+    def discards(self) -> Discards: ...
+    @property
     def streams(self) -> Streams: ...
 
     def ensure_operable(self) -> None:
@@ -73,6 +76,12 @@ class Reason(Body):
     """A change that only needs a reason."""
 
     why: Why
+
+
+class RequestDiscard(Reason):
+    """The reason, and the event right behind it that takes it back, when there is one: both are discarded."""
+
+    taken_back_by: str | None = Field(default=None, pattern=UUID_PATTERN)
 
 
 class Redrive(Body):
@@ -157,6 +166,15 @@ async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 
+@router.get("/ops/dead-letters/discards")
+async def pending_discards(call: Operator) -> dict[str, Any]:
+    """What waits for a second operator's approval: whose it is, until when, and whether it is late."""
+    found = await _replica(call).discards.pending(
+        own_rows(call), call.runtime.settings.operating_facility
+    )
+    return {"discards": found}
+
+
 @router.post("/ops/dead-letters/redrive")
 async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     """Run the present rules on dead letters, in order per stream, in steps of 1, 10, 100; stop at the first failure.
@@ -207,10 +225,24 @@ async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/discard")
-async def discard(call: Operator, dead_letter_id: DeadLetterId, body: Reason) -> dict[str, Any]:
-    """Give this dead letter no effect. Its stream goes on behind it."""
+async def request_discard(
+    call: Operator, dead_letter_id: DeadLetterId, body: RequestDiscard
+) -> dict[str, Any]:
+    """Request that this dead letter have no effect. Another operator approves it within 24 hours, or it expires."""
     await _found(call, dead_letter_id)
-    return await _redriver(call).discard(dead_letter_id, _who(call, body.why))
+    if body.taken_back_by is not None:
+        await _found(call, body.taken_back_by)
+    who = _who(call, body.why)
+    return await _discards(call).request(dead_letter_id, who, body.taken_back_by)
+
+
+@router.post("/ops/dead-letters/{dead_letter_id}/discard/approve")
+async def approve_discard(
+    call: Operator, dead_letter_id: DeadLetterId, body: Reason
+) -> dict[str, Any]:
+    """Discard what another operator has requested. Its stream goes on behind it."""
+    await _found(call, dead_letter_id)
+    return await _discards(call).approve(dead_letter_id, _who(call, body.why))
 
 
 @router.post("/ops/streams/preview")
@@ -259,6 +291,12 @@ def _redriver(call: Call) -> Redriver:
     replica = _replica(call)
     replica.ensure_operable()
     return replica.redriver
+
+
+def _discards(call: Call) -> Discards:
+    replica = _replica(call)
+    replica.ensure_operable()
+    return replica.discards
 
 
 def _streams(call: Call) -> Streams:

@@ -261,16 +261,8 @@ class Redriver:
         When it comes again it is known, and what was applied of its stream stays; a deadline is disarmed.
         """
         async with self._one_at_a_time:
-            dead_letter = await self._open(dead_letter_id)
+            dead_letter = await self.discardable(dead_letter_id)
             stream = stream_of(dead_letter)
-            if stream is not None:
-                [head, *_] = await self._dead_letters.stream(stream, 1)
-                if head.id != dead_letter.id:
-                    raise Refused(
-                        "not-first-in-line",
-                        "Something before it in its stream waits too; discarding this one would discard that silently.",
-                        hint=f"Begin with {head.id}.",
-                    )
             entry = await self._audit.begin("discard", who, {"dead_letter": dead_letter_id})
             status = DISCARDED
             if stream is not None:
@@ -284,6 +276,20 @@ class Redriver:
             result = {"discarded": dead_letter_id, "status": status}
             await self._audit.end(entry, result)
             return result
+
+    async def discardable(self, dead_letter_id: str) -> DeadLetter:
+        """An open dead letter that nothing waits before. Raises `Unknown` and `Refused`."""
+        dead_letter = await self._open(dead_letter_id)
+        stream = stream_of(dead_letter)
+        if stream is not None:
+            [head, *_] = await self._dead_letters.stream(stream, 1)
+            if head.id != dead_letter.id:
+                raise Refused(
+                    "not-first-in-line",
+                    "Something before it in its stream waits too; discarding this one would discard that silently.",
+                    hint=f"Begin with {head.id}.",
+                )
+        return dead_letter
 
     # --- one dead letter ---------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,7 @@ from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
     DeadLetter,
+    DiscardRequest,
     closed_document,
 )
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
@@ -90,6 +91,14 @@ class DeadLetters(Protocol):
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         """Store that an open dead letter that was missed in its stream now waits in it, for the reason that it has."""
+        ...
+
+    async def request_discard(self, dead_letter_id: str, request: DiscardRequest) -> None:
+        """Store that it was requested to discard an open dead letter."""
+        ...
+
+    async def pending(self, wanted: Mapping[str, Any], limit: int) -> list[DeadLetter]:
+        """The open dead letters with the given values whose discard was requested, the earliest deadline first."""
         ...
 
     async def write_audit(self, entry: Document) -> None:
@@ -208,6 +217,19 @@ class MongoDeadLetters:
             await self._dead_letters.update_one(
                 {"id": dead_letter.id, "status": OPEN}, {"$set": lined_up(dead_letter)}
             )
+
+    async def request_discard(self, dead_letter_id: str, request: DiscardRequest) -> None:
+        with translated():
+            await self._dead_letters.update_one(
+                {"id": dead_letter_id, "status": OPEN}, {"$set": {"discard": asdict(request)}}
+            )
+
+    async def pending(self, wanted: Mapping[str, Any], limit: int) -> list[DeadLetter]:
+        query = {**wanted, "status": OPEN, "discard": {"$exists": True}}
+        with translated():
+            cursor = self._dead_letters.find(query, WITHOUT_CONTENT)
+            found = await cursor.sort("discard.until", ASCENDING).limit(limit).to_list()
+        return [DeadLetter.from_document(one) for one in found]
 
     async def write_audit(self, entry: Document) -> None:
         with translated():

@@ -64,6 +64,9 @@ def view_of(dead_letter: DeadLetter) -> dict[str, Any]:
             "digest": None if message is None or message.digest is None else asdict(message.digest),
             "first_seen": dead_letter.first_seen,
             "last_seen": dead_letter.last_seen,
+            "discard": None
+            if dead_letter.discard is None
+            else _present(asdict(dead_letter.discard)),
             "closed": None if closed is None else asdict(closed),
         }
     )

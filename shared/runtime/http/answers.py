@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import Unavailable
+from shared.runtime import development
 from shared.runtime.core.audit import Document
 from shared.runtime.http.problems import ANSWER_HEADERS, problem, route_of
 from shared.runtime.http.replica import Replica
@@ -20,10 +21,16 @@ UNAUTHENTICATED: Final = 401
 
 
 class Answers:
-    """ASGI middleware: no answer is stored on its way, and none goes out before its entry of the audit is stored."""
+    """ASGI middleware: no answer is stored on its way, and none goes out before its entry of the audit is stored.
 
-    def __init__(self, app: ASGIApp) -> None:
+    In development mode each of them says so.
+    """
+
+    def __init__(self, app: ASGIApp, *, in_development: bool = False) -> None:
         self._app = app
+        name, text = development.HEADER
+        mode = [(name.lower().encode(), text.encode())] if in_development else []
+        self._headers: Final = [*_HEADERS, *mode]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,7 +51,7 @@ class Answers:
                     return
                 others = [pair for pair in message.get("headers", ()) if pair[0] not in _NAMES]
                 told = (REQUEST_ID, trail.request_id.encode())
-                message["headers"] = [*others, *_HEADERS, told]
+                message["headers"] = [*others, *self._headers, told]
             await send(message)
 
         try:

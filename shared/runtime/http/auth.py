@@ -1,57 +1,89 @@
-"""Who calls: a signed token names an actor (an opaque UUID), a facility and a role. Without a key, nobody may call."""
+"""Who calls: a signed token names an actor, a facility and a role. Without a key, nobody may call."""
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from time import time
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
-from shared.contracts.attributes import legal
-from shared.errors import ConfigurationError, Forbidden, Unauthenticated
-from shared.roles import role_and_service
+from shared.errors import ConfigurationError, Unauthenticated
+from shared.runtime import development
+from shared.runtime.http.claims import Actor, Claims, read_role_map, refused
+from shared.runtime.http.keys import KINDS, DiscoveredKeys, FixedKeys, Keys, KeySource, algorithms
+from shared.runtime.settings import ServiceSettings
 
-AUDIENCE: Final = "throughcare"
-ALGORITHMS: Final = ["Ed25519"]
+LEEWAY_SECONDS: Final = 30
+"""How far the clocks of issuer and service may differ."""
 _REMEMBERED: Final = 1_000
-_CLAIM_LENGTH_MAX: Final = 64
+_DEFAULT_ISSUER: Final = ServiceSettings.model_fields["issuer"].default
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """An authenticated caller: opaque id, facility and role, and of a service its name."""
+class KeyUnknown(Unauthenticated):
+    """The token names a key that is not known. The issuer may have one since."""
 
-    id: str
-    facility_id: str
-    role: str
-    service: str = ""
+
+class _Registry(jws.JWSRegistry):
+    """EdDSA with a key on Ed25519 is Ed25519 under its older name (RFC 9864)."""
+
+    def get_alg(self, name: str) -> Any:
+        return super().get_alg("Ed25519" if name == "EdDSA" else name)
+
+
+_REGISTRY: Final = _Registry(algorithms=[*algorithms()], strict_check_header=False)
 
 
 class Authenticator:
-    """Checks tokens against a JWKS: one fixed algorithm, issuer, audience and expiry."""
+    """Checks tokens: a listed algorithm, a key of the issuer, its name, the audience, expiry and age."""
 
-    def __init__(self, jwks: str, issuer: str) -> None:
-        self._keys = _read(jwks)
-        self._claims = jwt.JWTClaimsRegistry(
-            iss={"essential": True, "value": issuer},
-            aud={"essential": True, "value": AUDIENCE},
+    def __init__(
+        self,
+        source: KeySource,
+        *,
+        audience: str = "throughcare",
+        claims: Claims | None = None,
+        max_age_seconds: float = 86_400.0,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._now = now
+        self.source = source
+        self._claims = claims or Claims()
+        self._max_age_seconds = max_age_seconds
+        self._registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(now()),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": source.issuer},
+            aud={"essential": True, "value": audience},
             exp={"essential": True},
-            sub={"essential": True},
-            facility={"essential": True},
-            role={"essential": True},
+            iat={"essential": True},
         )
+        self._checked_with: Keys | None = None
         self._known: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> Authenticator:
+        """As the settings say. Raises `ConfigurationError` for settings that can't be used."""
+        claims = Claims(
+            settings.claim_actor,
+            settings.claim_facility,
+            settings.claim_role,
+            read_role_map(settings.role_map),
+        )
+        return cls(
+            _source(settings),
+            audience=settings.audience,
+            claims=claims,
+            max_age_seconds=settings.token_max_age_seconds,
+        )
 
     def actor(self, authorization: str | None) -> Actor:
         """The caller behind an `Authorization: Bearer …` header.
 
-        Raises `Unauthenticated`, and `Forbidden` for a token that can be trusted but has a role that is on no list.
+        Raises `Unauthenticated`; `Forbidden` for a token that can be trusted but has a role that is on no list; and
+        `Unavailable` while the issuer's keys are not known.
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
@@ -60,54 +92,52 @@ class Authenticator:
                 "A bearer token is required.",
                 hint="Send Authorization: Bearer …",
             )
+        keys = self.source.keys()
+        if keys is not self._checked_with:  # a key may have been withdrawn
+            self._known.clear()
+            self._checked_with = keys
         known = self._known.get(token)
-        if known is not None and known[1] > time():
+        if known is not None and known[1] > self._now():
             return known[0]
-        actor, expires = self._verified(token)
-        self._known[token] = (actor, expires)
+        if keys is None:
+            raise refused()
+        actor, until = self._verified(token, keys)
+        self._known[token] = (actor, until)
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return actor
 
-    def _verified(self, token: str) -> tuple[Actor, float]:
-        refused = Unauthenticated(
-            "token-refused", "The token can't be trusted.", hint="Ask the issuer for a new one."
-        )
-        if self._keys is None:
-            raise refused
+    def _verified(self, token: str, keys: Keys) -> tuple[Actor, float]:
         try:
-            claims = jwt.decode(token, self._keys, algorithms=ALGORITHMS).claims
-            self._claims.validate(claims)
-        except (JoseError, ValueError, TypeError):
-            raise refused from None
-        found = [claims.get(name) for name in ("sub", "facility", "role")]
-        if not all(
-            isinstance(value, str) and 0 < len(value) <= _CLAIM_LENGTH_MAX for value in found
-        ):
-            raise refused
-        subject, facility, role = cast("list[str]", found)
-        # They stand in events: who signed must be opaque, and the facility no free text.
-        if not (legal("id", subject) and legal("facilityid", facility)):
-            raise refused
-        known = role_and_service(role)
-        if known is None:
-            raise Forbidden(
-                "role-unknown",
-                "The token's role is none of those that may call.",
-                hint="Ask the issuer for a token with one of the roles in docs/security.md.",
-            )
-        return Actor(subject, facility, *known), float(claims["exp"])
+            header = jws.extract_compact(token.encode(), registry=_REGISTRY).headers()
+            algorithm: Any = header.get("alg")
+            if not isinstance(algorithm, str) or algorithm not in KINDS:
+                raise refused()
+            key = keys.find(header.get("kid"), algorithm)
+            if key is None:
+                error = refused()
+                raise KeyUnknown(error.code, error.detail, hint=error.hint)
+            claims = jwt.decode(token, key, registry=_REGISTRY).claims
+            self._registry.validate(claims)
+        except (JoseError, ValueError, TypeError, RecursionError):
+            raise refused() from None
+        too_old_at = float(claims["iat"]) + self._max_age_seconds
+        until = min(float(claims["exp"]), too_old_at) + LEEWAY_SECONDS
+        if until <= self._now():
+            raise refused()
+        return self._claims.actor_of(claims, self.source.issuer), until
 
 
-def _read(jwks: str) -> KeySet | None:
-    """A key set from a JSON document or the path of one; None when nothing is configured."""
-    if not jwks:
-        return None
-    try:
-        text = jwks if jwks.lstrip().startswith("{") else Path(jwks).read_text(encoding="utf-8")
-        document: Any = json.loads(text)
-        return KeySet.import_key_set(document)
-    except (OSError, ValueError, JoseError) as error:
+def _source(settings: ServiceSettings) -> KeySource:
+    in_development = development.is_on(settings)
+    if not settings.oidc_discovery:
+        return FixedKeys(settings.jwks, settings.issuer, development=in_development)
+    found = DiscoveredKeys(settings.oidc_discovery, development=in_development)
+    if settings.jwks or settings.issuer not in (_DEFAULT_ISSUER, found.issuer):
         raise ConfigurationError(
-            "jwks-unreadable", "CARE_JWKS is neither a JWKS document nor the path of one."
-        ) from error
+            "issuer-settings-differ",
+            "CARE_OIDC_DISCOVERY says where the keys come from and who the issuer is: CARE_JWKS is not used with it, "
+            "and CARE_ISSUER, when given, is the same address without its end.",
+            setting="CARE_JWKS" if settings.jwks else "CARE_ISSUER",
+        )
+    return found

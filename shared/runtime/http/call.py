@@ -34,7 +34,7 @@ from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import CommandKey, Decide, OutcomeStatus, Record, Work
-from shared.runtime.http.auth import Actor
+from shared.runtime.http.claims import Actor
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import CareError, Forbidden, Unauthenticated
-from shared.runtime.http.auth import Actor, Authenticator
+from shared.errors import CareError, Forbidden, Unauthenticated, Unavailable
+from shared.runtime.http.auth import Authenticator, KeyUnknown
+from shared.runtime.http.claims import Actor
 from shared.runtime.http.problems import problem
 from shared.runtime.http.trail import trail_of
 
@@ -92,7 +93,7 @@ class Limits:
             has_body = headers.get(b"content-length", b"0") != b"0" or (
                 b"transfer-encoding" in headers
             )
-            wait_seconds = self._admit(scope, headers, has_body=has_body)
+            wait_seconds = await self._admit(scope, headers, has_body=has_body)
             if wait_seconds:
                 await _too_often(wait_seconds)(scope, receive, send)
                 return
@@ -104,20 +105,32 @@ class Limits:
             return
         await self._app(scope, inner, send)
 
-    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes], *, has_body: bool) -> float:
-        """How long the caller has to wait. Raises `Unauthenticated` or `Forbidden` for a body from nobody known."""
+    async def _admit(
+        self, scope: Scope, headers: Mapping[bytes, bytes], *, has_body: bool
+    ) -> float:
+        """How long the caller has to wait. Raises for a body from nobody who is known."""
         authenticator: Authenticator = scope["app"].state.authenticator
         given = headers.get(b"authorization")
         if given is None and not has_body:
             return 0.0
         try:
-            actor = authenticator.actor(None if given is None else given.decode("latin-1"))
-        except (Unauthenticated, Forbidden):
+            actor = await _caller(authenticator, given)
+        except (Unauthenticated, Forbidden, Unavailable):
             if has_body:
                 raise
             return 0.0  # the route refuses it, if it asks for somebody
         trail_of(scope).actor = actor
         return self._rates.spend(actor)
+
+
+async def _caller(authenticator: Authenticator, given: bytes | None) -> Actor:
+    """Who sends it; a key that is not known may be the issuer's newest."""
+    authorization = None if given is None else given.decode("latin-1")
+    try:
+        return authenticator.actor(authorization)
+    except KeyUnknown:
+        await authenticator.source.look_again()
+    return authenticator.actor(authorization)
 
 
 def _too_often(wait_seconds: float) -> ASGIApp:

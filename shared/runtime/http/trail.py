@@ -15,7 +15,7 @@ from uuid import uuid4
 from shared.contracts.attributes import legal
 from shared.runtime.core import audit
 from shared.runtime.core.audit import SUBJECTS_MAX, Document
-from shared.runtime.http.auth import Actor
+from shared.runtime.http.claims import Actor
 
 Scope = MutableMapping[str, Any]
 SAFE: Final = ("GET", "HEAD")

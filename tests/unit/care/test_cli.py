@@ -15,8 +15,9 @@ from typer.main import get_command
 
 from care import cli, ops
 from shared.contracts import CATALOGUE
-from shared.devtools.issuer import DEFAULT_ISSUER
-from shared.runtime.http.auth import ALGORITHMS, AUDIENCE, Authenticator
+from shared.devtools.issuer import ALGORITHM, AUDIENCE, DEFAULT_ISSUER
+from shared.runtime.http.auth import Authenticator
+from shared.runtime.http.keys import FixedKeys
 from shared.services import SERVICES
 from tests.unit.care.terminal import care
 
@@ -54,8 +55,10 @@ def test_these_are_the_commands() -> None:
         "contracts list",
         "contracts show",
         "contracts generate",
+        "dead-letters approve",
         "dead-letters audit",
         "dead-letters discard",
+        "dead-letters discards",
         "dead-letters groups",
         "dead-letters list",
         "dead-letters preview",
@@ -204,11 +207,11 @@ def test_a_token_is_verified_by_the_keys_that_are_given_out(key: Path) -> None:
     jwks = care("token", "harbor-iop", "clinician", "--jwks")
     assert (told.exit_code, jwks.exit_code) == (0, 0)
     keys = KeySet.import_key_set(json.loads(jwks.stdout))
-    claims = jwt.decode(told.stdout.strip(), keys, algorithms=ALGORITHMS).claims
+    claims = jwt.decode(told.stdout.strip(), keys, algorithms=[ALGORITHM]).claims
     assert (claims["iss"], claims["aud"]) == (DEFAULT_ISSUER, AUDIENCE)
     assert (claims["facility"], claims["role"], claims["sub"]) == ("harbor-iop", "clinician", actor)
 
-    checks = Authenticator(jwks.stdout.strip(), DEFAULT_ISSUER)
+    checks = Authenticator(FixedKeys(jwks.stdout.strip(), DEFAULT_ISSUER, development=True))
     who = checks.actor(f"Bearer {told.stdout.strip()}")
     assert (who.facility_id, who.role) == ("harbor-iop", "clinician")
 

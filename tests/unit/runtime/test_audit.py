@@ -18,7 +18,7 @@ from shared.runtime.audit import keeper
 from shared.runtime.audit.keeper import Keeper, copy_of, restore, verify
 from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core.audit import UNCHAINED
-from shared.runtime.http.auth import Actor
+from shared.runtime.http.claims import Actor
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import create_app
 from shared.services import SERVICES

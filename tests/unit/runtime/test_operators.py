@@ -14,6 +14,7 @@ from httpx2 import Response
 from services.plans.app import SERVICE
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import DeadLetter
+from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.kafka.reading import Reader
@@ -40,11 +41,13 @@ ONE_ROW: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     ("GET", "/ops/dead-letters/{dead_letter_id}"): {},
     ("POST", "/ops/dead-letters/{dead_letter_id}/preview"): {"json": {}},
     ("POST", "/ops/dead-letters/{dead_letter_id}/discard"): {"json": WHY},
+    ("POST", "/ops/dead-letters/{dead_letter_id}/discard/approve"): {"json": WHY},
 }
 MANY_ROWS: Final = {
     ("GET", "/ops/dead-letters"),
     ("GET", "/ops/dead-letters/rows"),
     ("GET", "/ops/dead-letters/audit"),
+    ("GET", "/ops/dead-letters/discards"),
     ("POST", "/ops/dead-letters/redrive"),
 }
 
@@ -56,6 +59,7 @@ class Operated(Served):
         super().__init__(SERVICE)
         reader = Reader(SERVICE.reactions)
         self.redriver = Redriver(self.store, self.dead_letters, self.reactor, reader, Clock())
+        self.discards = Discards(self.dead_letters, self.redriver)
         self.streams = Streams(self.store, self.dead_letters)
         self.consumer = SimpleNamespace(halted=None, resume=self._resume, positions={}, topics=())
         self.timers = SimpleNamespace(ran_until=None)
@@ -159,6 +163,12 @@ async def test_a_list_shows_what_is_the_callers(
     assert {row.get("facility_id", NOBODY) for row in rows} == seen
     groups = (await operated.get("/ops/dead-letters")).json()
     assert groups["open"] == sum(group["count"] for group in groups["groups"]) == len(seen)
+    for owner, row in operated.rows.items():
+        path = f"/ops/dead-letters/{row.id}/discard"
+        assert (await operated.of(OPERATING).post(path, WHY)).status_code == 200, owner
+    found = (await operated.of(facility_id).get("/ops/dead-letters/discards")).json()["discards"]
+    assert {row.get("facility_id", NOBODY) for row in found} == seen
+    assert {row["owner"]["facility_id"] for row in found} == {one or OPERATING for one in seen}
     theirs = {"subject": f"episode/{uid(OTHER)}"}
     found = (await operated.get("/ops/dead-letters/rows", params=theirs)).json()["rows"]
     assert bool(found) is (OTHER in seen), "a question about another's record tells nothing"

@@ -1,0 +1,112 @@
+"""What a token's claims say: who calls, for which facility, in which role. Pure.
+
+Which claims hold them is a setting, because every issuer has its own. What the issuer calls a person is kept nowhere:
+an actor is a UUID, and where the claim is none, one that follows from issuer and claim.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from shared.contracts.attributes import legal
+from shared.decision import derive_id
+from shared.errors import ConfigurationError, Forbidden, Unauthenticated
+from shared.roles import role_and_service
+
+CLAIM_LENGTH_MAX: Final = 255
+"""What OpenID Connect allows a `sub`."""
+WORDS_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An authenticated caller: opaque id, facility and role, and of a service its name."""
+
+    id: str
+    facility_id: str
+    role: str
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Which claims hold actor, facility and role, and which role each of the issuer's groups has."""
+
+    actor: str = "sub"
+    facility: str = "facility"
+    role: str = "role"
+    roles: Mapping[str, str] | None = None
+    """None: the claim names the role itself."""
+
+    def actor_of(self, claims: Mapping[str, Any], issuer: str) -> Actor:
+        """The caller. Raises `Unauthenticated` for claims that don't say who, `Forbidden` for a role on no list."""
+        named, facilities = _found(claims, self.actor), _words(_found(claims, self.facility))
+        if not isinstance(named, str) or not 0 < len(named) <= CLAIM_LENGTH_MAX:
+            raise refused()
+        # It stands in events and logs: it must be no free text.
+        if len(facilities) != 1 or not legal("facilityid", facilities[0]):
+            raise refused()
+        role, service = self._role(_words(_found(claims, self.role)))
+        actor_id = named if legal("id", named) else derive_id("actor", issuer, named)
+        return Actor(actor_id, facilities[0], role, service)
+
+    def _role(self, words: list[str]) -> tuple[str, str]:
+        if self.roles is None:
+            found = list(dict.fromkeys(words))
+        else:
+            found = [role for group, role in self.roles.items() if group in words][:1]
+        known = role_and_service(found[0]) if len(found) == 1 else None
+        if known is None:
+            raise Forbidden(
+                "role-unknown",
+                "The token's role is none of those that may call.",
+                hint="Ask the issuer for a token with one of the roles in docs/security.md.",
+            )
+        return known
+
+
+def refused() -> Unauthenticated:
+    """The one answer to every token that can't be trusted."""
+    return Unauthenticated(
+        "token-refused", "The token can't be trusted.", hint="Ask the issuer for a new one."
+    )
+
+
+def read_role_map(text: str) -> Mapping[str, str] | None:
+    """The roles by group, in the order in which they are looked for; None for no text.
+
+    Raises `ConfigurationError` for anything but a JSON object of roles that may call.
+    """
+    if not text:
+        return None
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        found = None
+    pairs: dict[str, Any] = cast("dict[str, Any]", found) if isinstance(found, dict) else {"": None}
+    if not all(isinstance(role, str) and role_and_service(role) for role in pairs.values()):
+        raise ConfigurationError(
+            "role-map-unusable",
+            "CARE_ROLE_MAP is a JSON object from groups of the issuer to roles that may call.",
+            hint='For example {"iop-counselors": "counselor"}; docs/security.md has the roles.',
+            setting="CARE_ROLE_MAP",
+        )
+    return pairs
+
+
+def _found(claims: Mapping[str, Any], name: str) -> Any:
+    """A claim by its name, or by the names that lead to it through objects, with dots between."""
+    if name in claims:
+        return claims[name]
+    head, dot, rest = name.partition(".")
+    inner = claims.get(head)
+    return _found(cast("dict[str, Any]", inner), rest) if dot and isinstance(inner, dict) else None
+
+
+def _words(value: Any) -> list[str]:
+    """One text or several; anything else is none."""
+    values = cast("list[Any]", value[:WORDS_MAX]) if isinstance(value, list) else [value]
+    return [one for one in values if isinstance(one, str) and 0 < len(one) <= CLAIM_LENGTH_MAX]
