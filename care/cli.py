@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from care import (
+    audit,
     contracts,
     coverage,
     dead_letters,
@@ -69,6 +70,7 @@ app.command(
     epilog="Example: `care erase 1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44 --why retention-over`"
 )(erase.erase)
 app.command(epilog="Example: `care coverage --check`")(coverage.coverage)
+app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")

@@ -96,6 +96,7 @@ def judge(evidence: Evidence, *, whole: bool = True) -> Ledger:
     _numbering(facts, evidence.kept, ledger)
     _commands(evidence.accepted, facts, ledger)
     _effects(facts, evidence.kept, ledger)
+    _audited(facts, evidence.kept, ledger)
     _once(facts, ledger)
     if whole:
         _minutes(facts, ledger)
@@ -198,6 +199,16 @@ def _effects(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -
             last_id = blake2b(fact.id.encode(), digest_size=8).digest()
             if (number, window[-8:]) != (fact.sequence, last_id):
                 ledger.lost.append(f"{_name(fact)}: {service} has applied up to {number}")
+
+
+def _audited(facts: Sequence[Heard], kept: Mapping[str, Kept], ledger: Ledger) -> None:
+    """Every command that led to a fact is in the audit of the service that published the fact."""
+    for fact in facts:
+        store = kept.get(fact.topic.removeprefix("care."))
+        if store is None or store.audited is None or fact.headers["ce_actorrole"] == "system":
+            continue
+        if fact.headers["ce_causationid"] not in store.audited:
+            ledger.lost.append(f"{_name(fact)}: its command is not in the audit")
 
 
 def _once(facts: Sequence[Heard], ledger: Ledger) -> None:

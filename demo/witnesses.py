@@ -2,7 +2,7 @@
 
 The driver's own journal of accepted commands, the topics as any subscriber reads them, and a few stored fields that are
 published as a contract (docs/architecture.md, "Stored fields"): `next_sequence`, `inbox`, `outbox`, `handoffs`,
-`blocked`, `due`, and the note `service`.
+`blocked`, `due`, the note `service`, and `cause_id` in the audit.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class Kept:
     wanted: frozenset[str] = frozenset()
     dead_letters: int = 0
     """Those that still wait for an operator; one that was redriven or discarded is settled."""
+    audited: frozenset[str] | None = None
+    """The commands that the audit says were applied, by the cause that their events name; None: it was not asked."""
 
 
 @dataclass(slots=True)
@@ -151,6 +153,9 @@ async def _read_store(uri: str, database: str) -> Kept:
         kept.wanted = frozenset(metadata.get("wanted", ()))
         open_ones = base["dead_letters"].find({"status": "open"}, {"_id": 1})
         kept.dead_letters = len(await open_ones.to_list())
+        applied = {"kind": "command", "outcome": "applied"}
+        entries = await base["audit"].find(applied, {"cause_id": 1}).to_list()
+        kept.audited = frozenset(entry["cause_id"] for entry in entries)
         return kept
     finally:
         await client.close()

@@ -11,7 +11,7 @@ from chaos.simulation import toy
 from chaos.simulation.replica import START, TOLERANCE_SECONDS
 from chaos.simulation.world import FACILITY, World
 from shared.contracts.event import read_envelope
-from shared.testing.fakes import MemoryStore
+from shared.testing.fakes import MemoryStore, decoded
 
 
 def findings(world: World) -> list[str]:
@@ -25,6 +25,7 @@ def findings(world: World) -> list[str]:
     found += _dead_letters(world)
     found += _said(documents, world)
     found += _listed(documents, world)
+    found += _audited(documents, world)
     return found
 
 
@@ -88,6 +89,19 @@ def _listed(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
     if listed == [subject for _, subject in wanted]:
         return []
     return [f"the index lists {len(listed)} records, and {len(wanted)} belong to it"]
+
+
+def _audited(documents: dict[str, dict[str, Any]], world: World) -> list[str]:
+    """Each command that had its effect has one entry in the audit, and none waits in a record any more."""
+    found = [f"stuck: audit of {s[:16]}" for s, d in documents.items() if d.get("audit")]
+    entries: dict[str, list[list[str]]] = defaultdict(list)
+    for raw in world.disk.audit.values():
+        entry = decoded(raw)
+        entries[entry["cause_id"]].append(entry["subjects"])
+    for key, subjects in world.audited.items():
+        if entries[key] != [subjects]:
+            found.append(f"audit: command {key[:8]} has {len(entries[key])} entries")
+    return found
 
 
 def _said(documents: dict[str, dict[str, Any]], world: World) -> list[str]:

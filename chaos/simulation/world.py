@@ -23,6 +23,7 @@ from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.record import CommandKey, Work
+from shared.runtime.core.store import WAITING_SINCE
 from shared.runtime.kafka import own_topic
 from shared.testing.fakes import Disk, MemoryStore
 
@@ -58,6 +59,8 @@ class World:
     )
     """By source and subject: what has to lie in the dead letters, in order."""
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
+    audited: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """By command: the records that its entry of the audit has to name."""
     disagreements: list[str] = field(default_factory=list[str])
     kills: int = 0
     pauses: int = 0
@@ -161,7 +164,9 @@ class World:
             now=START,
             decide=partial(toy.gather, roster),  # type: ignore[arg-type] - a rule of this state
             command=CommandKey(key, "the body"),
+            audit={"request_id": key, "at": START, "actor_id": key, "what": "POST /gatherings"},
         )
+        self.audited[key] = [session, *roster]
         again = 1 + (chance.random() < 0.5)
         while again:
             alive = [replica for replica in self.replicas if replica.alive]
@@ -222,7 +227,10 @@ class World:
         if not lines:
             return
         backup = Disk(
-            dict(self.disk.records), dict(self.disk.dead_letters), dict(self.disk.metadata)
+            dict(self.disk.records),
+            dict(self.disk.dead_letters),
+            dict(self.disk.metadata),
+            dict(self.disk.audit),
         )
         kind, subject = lines[0]
         await self._one_more(kind, subject, EVENTS_PER_LINE + 1)
@@ -258,7 +266,7 @@ class World:
         }
         heard = all(self.group.committed.get(tp, 0) == end for tp, end in ends.items())
         waits = any(
-            "waiting" in document or "handing" in document or document.get("due")
+            any(mark in document for mark in WAITING_SINCE) or document.get("due")
             for document in self.disk.documents()
         )
         return heard and not waits

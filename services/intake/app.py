@@ -2,7 +2,7 @@
 
 from services.intake.api import ROUTERS
 from services.intake.episode import episode_state
-from services.intake.person import audit, identity, person_state
+from services.intake.person import accounting, identity, person_state
 from services.intake.reactions import (
     EPISODE_DEADLINES,
     GROUP_DEADLINES,
@@ -25,9 +25,7 @@ SERVICE = Service(
         "group": RecordKind(waitlist_queue.LineState, GROUP_DEADLINES),
         "partners": RecordKind(partner_capacity.CapacityState, owns_ids=True),
         "identity": RecordKind(identity.IdentityState, owns_ids=True),
-        "accesses": RecordKind(audit.AccessLog, owns_ids=True),
-        "searches": RecordKind(audit.SearchLog, owns_ids=True),
-        "accounting": RecordKind(audit.Accounting, owns_ids=True),
+        "accounting": RecordKind(accounting.Accounting, owns_ids=True),
         "staff": RecordKind(staff.StaffRecord, owns_ids=True),
     },
     reactions=REACTIONS,

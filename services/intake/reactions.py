@@ -2,7 +2,7 @@
 
 from services.intake import handoffs, mistakes
 from services.intake.episode import episode_state, event_handlers, outbound_referrals, waitlist
-from services.intake.person import audit, consents, disclosures, person_state
+from services.intake.person import accounting, consents, disclosures, person_state
 from services.intake.resources import staff, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
@@ -39,10 +39,8 @@ HANDOFFS = HandoffRules(
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),
-    handles(audit.AccessMade, audit.access_made),
-    handles(audit.AccessesFiled, audit.accesses_filed),
-    handles(audit.Disclosed, audit.disclosed),
-    handles(audit.DisclosuresFiled, audit.disclosures_filed),
+    handles(accounting.Disclosed, accounting.disclosed),
+    handles(accounting.DisclosuresFiled, accounting.disclosures_filed),
     # episodes, waiting lists and seats
     handles(handoffs.Readmitted, event_handlers.readmitted, void=Void.RUN),
     handles(handoffs.LineLeft, waitlist_queue.left),

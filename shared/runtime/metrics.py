@@ -80,6 +80,12 @@ class Metrics:
         self.halted = Gauge(
             "care_consumer_halted", "1 while the consumer waits for an operator.", registry=r
         )
+        self.refused_anonymous = Counter(
+            "care_refused_anonymous_total",
+            "Requests that were refused because nobody known sent them.",
+            ("code",),
+            registry=r,
+        )
         self._loop_kinds: list[str] = []
 
     def watch(self, watched: Watched) -> None:

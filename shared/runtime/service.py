@@ -20,6 +20,11 @@ from shared.contracts.topics import TOPICS
 from shared.errors import CareError, ConfigurationError, TopicSettingsDiffer, Unavailable
 from shared.loops import CareState
 from shared.runtime import development
+from shared.runtime.audit.api import AuditedReplica
+from shared.runtime.audit.api import router as audit_router
+from shared.runtime.audit.keeper import Keeper
+from shared.runtime.audit.store import MongoAudit
+from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.cancellation import cancel_and_wait
 from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
@@ -158,6 +163,9 @@ class Runtime:
             clock=self.clock,
             metrics=self.metrics,
         )
+        self.audit = AuditWriter(self.store, self.metrics)
+        self.audit_log = MongoAudit(self.store.database)
+        self._keeper = Keeper(self.audit_log, self.audit, self.store.replica_id, self._journal)
         self.dead_letters = MongoDeadLetters(self.store.database)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
@@ -279,6 +287,7 @@ class Runtime:
                 ("timers", self.timers.run),
                 ("sweeper", self._sweeper.run),
                 ("census", self._census.run),
+                ("audit", self._keeper.run),
                 ("discards", self.discards.run),
                 ("topics", partial(self._topic_watch.run, self._refuse)),
             )
@@ -314,6 +323,7 @@ class Runtime:
         await self.dead_letters.start()
         if self._vault is not None:
             await self._vault.start()
+        await self.audit_log.start()
         log.info("store.connected")
         await check_broker_reachable(settings)
         log.info("broker.connected")
@@ -333,7 +343,9 @@ class Runtime:
         if self._keyring is None:
             await forget_journal(self.store)
         else:
-            await check_journal(settings, self.service.name, self._keyring, self.store)
+            await check_journal(
+                settings, self.service.name, self._keyring, self.store, self.audit_log
+            )
         wanted = sorted(reaction.event.TYPE for reaction in self.service.reactions)
         await self.store.set_metadata("service", {"wanted": wanted})
         try:
@@ -362,6 +374,10 @@ class Runtime:
                     await self.reactor.settle()
                     await self.relay.flushed()
         await cancel_and_wait(self._tasks)
+        if self._started.is_set():
+            with suppress(Unavailable, TimeoutError):
+                async with asyncio.timeout(self.settings.shutdown_seconds):
+                    await self._keeper.link_all()
         await self._publisher.stop()
         if self._journal is not None:
             await self._journal.stop()
@@ -506,7 +522,14 @@ def create_app(
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http_error)
     app.add_exception_handler(Exception, problems.on_bug)
-    routers = (ops_router, dead_letters_router, work_router, programs_router, *service.routers)
+    routers = (
+        ops_router,
+        dead_letters_router,
+        audit_router,
+        work_router,
+        programs_router,
+        *service.routers,
+    )
     for router in routers:
         app.include_router(router)
     describe(app, service.name, routers)
@@ -546,7 +569,7 @@ def _tracing(service: Service) -> Tracing:
     return Tracing(otlp_provider(service.name))
 
 
-class ServedReplica(WatchedReplica, OperatedReplica, Protocol):
+class ServedReplica(WatchedReplica, OperatedReplica, AuditedReplica, Protocol):
     """What all routes together may use of a replica."""
 
     @property

@@ -8,11 +8,12 @@ after it, or halfway through.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar, cast
+from uuid import uuid4
 
 import bson
 from bson import ObjectId
@@ -22,6 +23,9 @@ from pymongo.errors import DocumentTooLarge
 
 from shared.contracts.event import event_bytes
 from shared.errors import TooLarge, Unavailable
+from shared.runtime.audit.chain import Head
+from shared.runtime.audit.store import WAITING, EntriesPage, Wanted, last_of, page_of
+from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
@@ -41,7 +45,7 @@ from shared.runtime.core.documents import (
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import DEADLINES, Record, RecordKind
 from shared.runtime.core.relay import Entries
-from shared.runtime.core.store import YOUNG, translated
+from shared.runtime.core.store import WAITING_SINCE, YOUNG, translated
 from shared.runtime.dead_letters.store import (
     NOTHING,
     RowsPage,
@@ -122,6 +126,8 @@ class Disk:
     dead_letters: dict[str, bytes] = field(default_factory=dict[str, bytes])
     metadata: dict[str, bytes] = field(default_factory=dict[str, bytes])
     audit: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    operator_acts: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    audit_links: dict[str, bytes] = field(default_factory=dict[str, bytes])
 
     def documents(self) -> list[Document]:
         """The records as MongoDB would give them back."""
@@ -147,6 +153,7 @@ class MemoryStore:
         self.set_aside: Final = SetAside()
         self.disk = disk or Disk()
         self.seam = seam or Seam()
+        self.replica_id: Final = str(uuid4())
 
     def keeps(self, subject: str) -> bool:
         return subject.partition("/")[0] in self._kinds
@@ -209,6 +216,17 @@ class MemoryStore:
 
     async def clear_handoffs(self, done: Mapping[str, int]) -> None:
         await self._clear("handoffs", "handing", "next_handoff", done)
+
+    async def add_audit_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        def add(entry: Document) -> None:
+            self.disk.audit.setdefault(entry["_id"], encoded(entry))
+
+        if entries:
+            marked = [{**entry, UNCHAINED: self.replica_id} for entry in entries]
+            await self.seam.call("add_audit_entries", [_later(add, entry) for entry in marked])
+
+    async def clear_audit(self, moved: Mapping[str, int]) -> None:
+        await self._clear("audit", "auditing", "next_audit", moved)
 
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
@@ -316,7 +334,7 @@ class MemoryStore:
             return before is None or not before <= since <= before + YOUNG
 
         found: dict[str, Document] = {}
-        for name in ("waiting", "handing"):
+        for name in WAITING_SINCE:
             stranded = [
                 document
                 for document in self.disk.documents()
@@ -436,14 +454,14 @@ class MemoryDeadLetters:
 
     async def write_audit(self, entry: Document) -> None:
         def write() -> None:
-            stored = self.disk.audit.get(entry["_id"])
+            stored = self.disk.operator_acts.get(entry["_id"])
             before = {} if stored is None else decoded(stored)
-            self.disk.audit[entry["_id"]] = encoded(before | entry)
+            self.disk.operator_acts[entry["_id"]] = encoded(before | entry)
 
         await self.seam.call("write_audit", [write])
 
     async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
-        entries = [decoded(raw) for raw in self.disk.audit.values()]
+        entries = [decoded(raw) for raw in self.disk.operator_acts.values()]
         entries = [one for one in entries if wanted.items() <= one.items()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
@@ -472,6 +490,114 @@ class MemoryDeadLetters:
                 self.disk.dead_letters[document["_id"]] = encoded(document | dict(values) | more)
 
         await self.seam.call(call, [change])
+
+
+class MemoryAudit:
+    """`shared.runtime.audit.store.AuditLog` over a `Disk`."""
+
+    def __init__(self, disk: Disk, seam: Seam | None = None) -> None:
+        self.disk = disk
+        self.seam = seam or Seam()
+
+    async def page(self, wanted: Wanted, after: str | None, limit: int) -> EntriesPage:
+        query = wanted.query(after)
+        [found] = await self.seam.call("audit_page", [self._entries])
+        latest = sorted(found, key=lambda one: (one["at"], one["_id"]), reverse=True)
+        return page_of([one for one in latest if _fits(one, query)][: limit + 1], wanted, limit)
+
+    async def unchained(
+        self, replica_id: str | None, before: datetime, limit: int
+    ) -> list[Document]:
+        [found] = await self.seam.call("unchained", [self._entries])
+        return [
+            one
+            for one in found
+            if UNCHAINED in one
+            and (one[UNCHAINED] == replica_id or (replica_id is None and one["at"] < before))
+        ][:limit]
+
+    async def add_link(self, link: Document, *, waiting: bool) -> bool:
+        if link["_id"] in self.disk.audit_links:
+            return False
+
+        def add() -> None:
+            marked = {**link, WAITING: 1} if waiting else link
+            self.disk.audit_links[link["_id"]] = encoded(marked)
+
+        def note() -> None:
+            for entry_id in link["ids"]:
+                entry = decoded(self.disk.audit[entry_id])
+                entry.pop(UNCHAINED, None)
+                self.disk.audit[entry_id] = encoded(entry)
+
+        await self.seam.call("add_link", [add, note])
+        return True
+
+    async def heads(self) -> dict[str, Head]:
+        [found] = await self.seam.call("heads", [self._links])
+        return last_of(found)
+
+    async def links(self) -> AsyncIterator[Document]:
+        for link in sorted(self._links(), key=lambda one: (one["chain"], one["number"])):
+            yield link
+
+    async def entries(self, ids: Sequence[str]) -> dict[str, Document]:
+        return {one: decoded(self.disk.audit[one]) for one in ids if one in self.disk.audit}
+
+    async def count_unchained(self) -> int:
+        return sum(UNCHAINED in entry for entry in self._entries())
+
+    async def waiting_links(self, limit: int) -> list[Document]:
+        return [link for link in self._links() if WAITING in link][:limit]
+
+    async def copied(self, ids: Sequence[str]) -> None:
+        for link_id in ids:
+            link = decoded(self.disk.audit_links[link_id])
+            link.pop(WAITING, None)
+            self.disk.audit_links[link_id] = encoded(link)
+
+    async def copy_all(self) -> None:
+        for link in self._links():
+            self.disk.audit_links[link["_id"]] = encoded({**link, WAITING: 1})
+
+    async def restore(self, link: Document, entries: Sequence[Document]) -> None:
+        for entry in entries:
+            self.disk.audit.setdefault(entry["_id"], encoded(entry))
+        self.disk.audit_links.setdefault(link["_id"], encoded(link))
+
+    def _entries(self) -> list[Document]:
+        return [decoded(raw) for raw in self.disk.audit.values()]
+
+    def _links(self) -> list[Document]:
+        return [decoded(raw) for raw in self.disk.audit_links.values()]
+
+
+def _fits(document: Document, query: Mapping[str, Any]) -> bool:
+    """Whether a document is what a query of the audit asks for."""
+    for name, wanted in query.items():
+        if name in {"$and", "$or"}:
+            fitting = any if name == "$or" else all
+            if not fitting(_fits(document, one) for one in wanted):
+                return False
+            continue
+        value = document.get(name)
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        conditions: dict[str, Any] = (
+            cast("dict[str, Any]", wanted) if isinstance(wanted, dict) else {"$in": [wanted]}
+        )
+        for operator, bound in conditions.items():
+            compare: Callable[[Any, Any], bool] = _COMPARE[operator]
+            if not any(one is not None and compare(one, bound) for one in values):
+                return False
+    return True
+
+
+_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$in": lambda value, bound: value in bound,
+    "$gte": lambda value, bound: value >= bound,
+    "$lte": lambda value, bound: value <= bound,
+    "$lt": lambda value, bound: value < bound,
+}
 
 
 def _in_order(dead_letters: Iterable[DeadLetter]) -> list[DeadLetter]:

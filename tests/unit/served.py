@@ -15,6 +15,7 @@ from httpx2 import ASGITransport, AsyncClient, Response
 from shared.contracts.event import CATALOGUE, Event
 from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
+from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
@@ -26,6 +27,7 @@ from shared.testing.fake_keys import MemoryKeyStore, memory_vault
 from shared.testing.fakes import (
     CarefulStore,
     Disk,
+    MemoryAudit,
     MemoryDeadLetters,
     MemoryPublisher,
     MemoryTopic,
@@ -44,6 +46,8 @@ class Served:
         self.store = CarefulStore(service.kinds, self.disk)
         self.dead_letters = MemoryDeadLetters(self.disk)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
+        self.audit = AuditWriter(self.store, self.metrics)
+        self.audit_log = MemoryAudit(self.disk)
         self.clock: Any = self
         self.reactor = Reactor(
             service.source, self.store, self.relay, self.metrics, service.handoffs
@@ -161,6 +165,7 @@ class Served:
         while self.reactor.busy:
             await self.reactor.settle()
             await asyncio.sleep(0)
+        await self.relay._move_audit()
 
     def state(self, subject: str) -> Any:
         """The record as the store has it."""

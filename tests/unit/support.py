@@ -117,11 +117,15 @@ class OneRecord:
         self.history = history
         self.metrics = Metrics()
         self.programs = Programs.load()
-        self.reactor = self.clock = self.store = self
+        self.reactor = self.clock = self.store = self.audit = self
         self.settings = settings_for(history.source)
         self.vault = memory_vault()
 
     def ensure_ready(self) -> None: ...
+
+    async def write(self, entries: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def count_anonymous(self, code: str) -> None: ...
 
     def now(self) -> datetime:
         return self.history.now

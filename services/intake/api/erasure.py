@@ -15,7 +15,7 @@ from pydantic import Field
 from services.intake.api.episodes import settings_of
 from services.intake.api.subjects import IDENTITY, PERSON
 from services.intake.person import identity
-from services.intake.person.identity import IdentityState
+from services.intake.person.identity import AccessPurpose, IdentityState
 from services.intake.person.person_state import PersonState
 from shared.contracts.codes import PersonId
 from shared.errors import Invalid
@@ -64,6 +64,7 @@ async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Res
 
     The key is destroyed first: from then on nobody reads what it sealed, whatever happens to the rest. Repeatable.
     """
+    call.trail.purpose = AccessPurpose.ERASURE
     await call.record(PERSON(person_id))
     if body.confirm_person_id != person_id:
         raise Invalid(
@@ -83,7 +84,6 @@ async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Res
     answer = await call.execute(
         subject,
         lambda state, cause: identity.erase(state, erased_at, gone_on, cause),
-        wait_for_handoffs=True,
     )
     await audit.end(entry, {"erased_at": erased_at, "last_copy_gone_on": gone_on.isoformat()})
     return answer

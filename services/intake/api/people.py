@@ -1,4 +1,4 @@
-"""Intake over HTTP: who a person is. Every access is written down before anything is shown.
+"""Intake over HTTP: who a person is. Every access is in the audit before anything is shown.
 
 What a person is known by is sealed before a rule sees it, and opened for whoever may read it (`sealed.py`).
 """
@@ -7,25 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, cast
-from uuid import uuid4
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.intake.api.log_pages import PageQuery, log_page
 from services.intake.api.sealed import (
     key_for_command,
     open_identity,
     open_personnel,
     seal_identity,
 )
-from services.intake.api.subjects import ACCESSES, IDENTITY, PERSON, searches_of
-from services.intake.person import audit, identity
-from services.intake.person.audit import Access, AccessKind, AccessLog, AccessMade, AccessPurpose
+from services.intake.api.subjects import IDENTITY, PERSON
+from services.intake.person import identity
 from services.intake.person.identity import (
     CONTACTS_MAX,
+    AccessPurpose,
     Contact,
     Identity,
     IdentityState,
@@ -33,11 +31,9 @@ from services.intake.person.identity import (
     Name,
 )
 from shared.contracts.codes import Day
-from shared.decision import Cause, Decision, Handoff
 from shared.errors import Unknown
-from shared.runtime.core.record import CommandKey, Decide, Work
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
-from shared.runtime.http.subjects import Subject, state_of
+from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey
 from shared.runtime.vault.vault import Erased, key_missing
 
@@ -45,7 +41,6 @@ router = APIRouter(tags=["identity"])
 
 MATCHES_MAX: Final = 50
 CANDIDATES_MAX: Final = 500
-PrivacyOfficer = Annotated[Call, require_roles("privacy_officer")]
 Anyone = Annotated[Call, require_roles()]
 """Who may is decided by purpose and role together, in `identity.ALLOWED`."""
 Finder = Annotated[
@@ -77,6 +72,7 @@ class FindPerson(Body):
 @router.put("/people/{person_id}/identity")
 async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity) -> Response:
     """Write down who the person is, or correct it."""
+    call.trail.purpose = body.purpose
     identity.permit(body.purpose, call.actor.role, writing=True)
     await call.record(PERSON(person_id))
     new = Identity(
@@ -94,8 +90,7 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
     await call.runtime.vault.add_to_index(person_id, call.actor.facility_id, words)
     return await call.execute(
         IDENTITY(person_id),
-        lambda state, cause: identity.write(state, new, sealed, body.purpose, cause),
-        wait_for_handoffs=True,
+        lambda state, cause: identity.write(state, new, sealed, cause),
         digest=key.digest,
     )
 
@@ -104,51 +99,22 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
 async def read_identity(
     call: Anyone, person_id: SubjectId, purpose: Annotated[AccessPurpose, Query()]
 ) -> Response:
-    """Who the person is, for a purpose. The access is written down first."""
+    """Who the person is, for a purpose, which stands in the audit."""
+    call.trail.purpose = purpose
     identity.permit(purpose, call.actor.role)
     await call.record(PERSON(person_id))
-    await _note(call, ACCESSES(person_id), purpose)
     record = await call.record(IDENTITY(person_id))
     shown = await _shown(call, person_id, state_of(record, IdentityState), purpose)
     return JSONResponse(shown, headers={"ETag": f'"{record.revision}"'})
 
 
-@router.get("/people/{person_id}/identity/accesses")
-async def read_accesses(
-    call: PrivacyOfficer, person_id: SubjectId, page: PageQuery = None
-) -> Response:
-    """Who saw, wrote or found this identity, why and when."""
-    await call.record(PERSON(person_id))
-    return await log_page(call, ACCESSES(person_id), "accesses", page)
-
-
 @router.post("/people/matches")
 async def find_person(call: Finder, body: FindPerson) -> Response:
-    """Is this person known here? By exact name and day of birth. Answers ids only; each search is written down."""
-    sought = identity.Sought(**dict(body))
-    found = await _found(call, sought)
-
-    def rule(state: audit.SearchLog, cause: Cause) -> Decision[audit.SearchLog]:
-        access = identity.access(AccessKind.SEARCHED, AccessPurpose.REGISTRATION, cause)
-        decision = audit.noted(state, access.replace(found=found), cause)
-        matched = AccessMade(access=access.replace(kind=AccessKind.MATCHED))
-        matches = tuple(Handoff(ACCESSES(person_id).name, matched) for person_id in found)
-        return Decision(
-            decision.state, (), (*decision.handoffs, *matches), {"person_ids": [*found]}
-        )
-
-    index = await call.runtime.vault.index(call.actor.facility_id)
-    return await call.execute(
-        searches_of(call, call.actor.id), rule, wait_for_handoffs=True, digest=index.digest
-    )
-
-
-@router.get("/staff/{staff_id}/searches")
-async def read_searches(
-    call: PrivacyOfficer, staff_id: SubjectId, page: PageQuery = None
-) -> Response:
-    """Whom a member of staff has looked for and found."""
-    return await log_page(call, searches_of(call, staff_id), "searches", page)
+    """Is this person known here? By exact name and day of birth. Answers ids only; the audit has who was found."""
+    call.trail.purpose = AccessPurpose.REGISTRATION
+    found = await _found(call, identity.Sought(**dict(body)))
+    call.trail.show(IDENTITY(person_id).name for person_id in found)
+    return JSONResponse({"person_ids": found})
 
 
 def identity_view(
@@ -194,30 +160,6 @@ async def _shown(
             for personnel_id, sealed in state.personnel.items()
         }
     return identity_view(known, personnel, purpose)
-
-
-async def _note(call: Call, subject: Subject[AccessLog], purpose: AccessPurpose) -> None:
-    """Write the access down. When that fails, nothing is shown."""
-    call.runtime.ensure_ready()
-    reading = str(uuid4())  # a question has no Idempotency-Key: each one is an access of its own
-
-    def rule(state: AccessLog, cause: Cause) -> Decision[AccessLog]:
-        access: Access = identity.access(AccessKind.READ, purpose, cause)
-        return audit.noted(state, access, cause)
-
-    await call.runtime.reactor.execute(
-        Work(
-            subject=subject.name,
-            cause_id=reading,
-            correlation_id=reading,
-            facility_id=call.actor.facility_id,
-            actor_id=call.actor.id,
-            actor_role=call.actor.role,
-            now=call.runtime.clock.now(),
-            decide=cast("Decide", rule),
-            command=CommandKey(reading, ""),
-        )
-    )
 
 
 async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:

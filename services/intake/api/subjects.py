@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.intake.episode.episode_state import EpisodeState
-from services.intake.person.audit import AccessLog, Accounting, SearchLog
+from services.intake.person.accounting import Accounting
 from services.intake.person.identity import IdentityState
 from services.intake.person.person_state import PersonState
 from services.intake.resources.staff import StaffRecord
@@ -16,8 +16,6 @@ EPISODE: Final = Subjects("episode", EpisodeState)
 PERSON: Final = Subjects("person", PersonState)
 GROUP: Final = Subjects("group", LineState)
 IDENTITY: Final = Subjects("identity", IdentityState)
-ACCESSES: Final = Subjects("accesses", AccessLog)
-SEARCHES: Final = Subjects("searches", SearchLog)
 ACCOUNTING: Final = Subjects("accounting", Accounting)
 STAFF: Final = Subjects("staff", StaffRecord)
 
@@ -25,8 +23,3 @@ STAFF: Final = Subjects("staff", StaffRecord)
 def staff_of(call: Call, staff_id: str) -> Subject[StaffRecord]:
     """A member of staff, as the caller's facility knows them."""
     return STAFF(staff_record_id(call.actor.facility_id, staff_id))
-
-
-def searches_of(call: Call, staff_id: str) -> Subject[SearchLog]:
-    """What a member of staff has searched for at the caller's facility."""
-    return SEARCHES(staff_record_id(call.actor.facility_id, staff_id))

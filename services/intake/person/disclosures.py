@@ -13,7 +13,7 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.handoffs import EmergencyTold
 from services.intake.person import person_state
-from services.intake.person.audit import Disclosed, Disclosure
+from services.intake.person.accounting import Disclosed, Disclosure
 from services.intake.person.person_state import Asked, PersonState
 from shared import loops
 from shared.contracts import intake

@@ -2,8 +2,8 @@
 
 A record of its own, which says nothing to anybody: no event, no handoff and no log line is made of it, and the person's
 other records know only the opaque id. The record itself has everything sealed with a key of the person's, which is
-destroyed when the person is erased; rules see what is sealed and never open it. Each access is in a log that the
-privacy officer reads. See docs/decisions/0007-identity.md.
+destroyed when the person is erased; rules see what is sealed and never open it. Each access is in the
+audit, which the privacy officer reads. See docs/decisions/0007-identity.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.person.audit import Access, AccessKind, AccessMade, AccessPurpose
 from shared.contracts.codes import Value
-from shared.decision import Cause, Decision, Handoff, State
+from shared.decision import Cause, Decision, State
 from shared.errors import Forbidden, IdentityErased, Invalid, Refused
 from shared.roles import StaffRole
 
@@ -134,6 +133,19 @@ def personnel_field(personnel_id: str) -> str:
 
 # --- who may see it, and why ----------------------------------------------------------------------------
 
+
+class AccessPurpose(StrEnum):
+    """Why somebody looks at an identity. A closed list of this service; it stands in the audit."""
+
+    REGISTRATION = "registration"
+    TREATMENT = "treatment"
+    CONTACT = "contact"
+    EMERGENCY = "emergency"
+    CORRECTION = "correction"
+    PRIVACY_REVIEW = "privacy_review"
+    ERASURE = "erasure"
+
+
 _CARE: Final[tuple[StaffRole, ...]] = (
     "clinician",
     "counselor",
@@ -166,33 +178,19 @@ def permit(purpose: AccessPurpose, role: str, *, writing: bool = False) -> None:
         )
 
 
-def access(kind: AccessKind, purpose: AccessPurpose, cause: Cause) -> Access:
-    """Who does this, why and when."""
-    return Access(
-        at=cause.now,
-        actor_id=cause.actor_id,
-        role=cause.actor_role,
-        kind=kind,
-        purpose=purpose,
-    )
-
-
 # --- commands -------------------------------------------------------------------------------------------
 
 
 def write(
-    state: IdentityState, identity: Identity, sealed: str, purpose: AccessPurpose, cause: Cause
+    state: IdentityState, identity: Identity, sealed: str, cause: Cause
 ) -> Decision[IdentityState]:
     """Write down who the person is, or correct it: what is stored is `sealed`, which is `identity`.
 
-    The handoff records that it was written, never what. Raises `Refused` when the person was erased.
+    Raises `Refused` when the person was erased.
     """
     _standing(state)
     check_birth_date(identity, cause.now)
-    made = AccessMade(access=access(AccessKind.WRITTEN, purpose, cause))
-    return Decision(
-        state.replace(sealed=sealed), handoffs=(Handoff(f"accesses/{cause.subject_id}", made),)
-    )
+    return Decision(state.replace(sealed=sealed))
 
 
 def check_birth_date(identity: Identity, now: datetime) -> None:
@@ -221,7 +219,7 @@ def name_personnel(
 
 
 def erase(
-    state: IdentityState, erased_at: datetime, last_copy_gone_on: date, cause: Cause
+    state: IdentityState, erased_at: datetime, last_copy_gone_on: date, _cause: Cause
 ) -> Decision[IdentityState]:
     """Forget who the person is, for good; their key is destroyed already. Repeatable.
 
@@ -233,12 +231,7 @@ def erase(
     }
     if state.erased_at is not None:
         return Decision(state, answer=answer)
-    made = AccessMade(access=access(AccessKind.ERASED, AccessPurpose.ERASURE, cause))
-    return Decision(
-        IdentityState(erased_at=erased_at),
-        handoffs=(Handoff(f"accesses/{cause.subject_id}", made),),
-        answer=answer,
-    )
+    return Decision(IdentityState(erased_at=erased_at), answer=answer)
 
 
 def _standing(state: IdentityState) -> None:

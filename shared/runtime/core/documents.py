@@ -11,6 +11,7 @@ from pymongo import UpdateOne
 
 from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
+from shared.runtime.core import audit
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind
 from shared.runtime.set_aside import UNREADABLE, SetAside
@@ -26,6 +27,7 @@ _TYPES: Final = {
     "revision": int,
     "next_sequence": int,
     "next_handoff": int,
+    "next_audit": int,
     "facility_id": str,
     "inbox": Mapping,
     "blocked": dict,
@@ -34,6 +36,8 @@ _TYPES: Final = {
 _OPTIONAL_TYPES: Final = {
     "waiting": datetime,
     "handing": datetime,
+    "auditing": datetime,
+    "audit": list,
     "outbox": list,
     "handoffs": list,
     "commands": list,
@@ -73,6 +77,9 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
     for item in handoffs:
         if not isinstance(item["number"], int) or item["subject"].partition("/")[0] not in kinds:
             raise TypeError("handoffs")
+    entries = document.get("audit", [])
+    for entry in entries:
+        audit.check(entry)
     return Record(
         subject=document["_id"],
         kind=kind,
@@ -82,14 +89,17 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         revision=document["revision"],
         next_sequence=document["next_sequence"],
         next_handoff=document["next_handoff"],
+        next_audit=document["next_audit"],
         facility_id=document["facility_id"],
         waiting=document.get("waiting"),
         handing=document.get("handing"),
+        auditing=document.get("auditing"),
         inbox={stream: (one[0], one[1], one[2]) for stream, one in document["inbox"].items()},
         blocked=document["blocked"],
         commands={command["key"]: command for command in document.get("commands", ())},
         outbox=outbox,
         handoffs=handoffs,
+        audit=entries,
     )
 
 
@@ -175,6 +185,7 @@ def guarded_write(
         **record.changed_state(),
         "next_sequence": record.next_sequence,
         "next_handoff": record.next_handoff,
+        "next_audit": record.next_audit,
         "facility_id": record.facility_id,
         "bucket": partition_of(record.subject, PARTITIONS),
         "blocked": record.blocked,
@@ -199,6 +210,9 @@ def guarded_write(
     if record.new_handoffs:
         pushed["handoffs"] = {"$each": record.new_handoffs}
         values["handing"] = record.handing or wall
+    if record.new_audit:
+        pushed["audit"] = {"$each": record.new_audit}
+        values["auditing"] = record.auditing or wall
     if record.new_commands:
         pushed["commands"] = {"$each": record.new_commands, "$slice": -COMMANDS_KEPT}
     if pushed:

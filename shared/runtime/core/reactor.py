@@ -241,6 +241,8 @@ class Reactor:
                 self._relay.enqueue(record.subject, record.waiting_entries())
             elif self._relay.journal is not None:
                 self._relay.enqueue(record.subject, [])  # no events, but the journal needs a copy
+            if record.new_audit:
+                self._relay.enqueue_audit(record.subject, record.waiting_audit())
             if record.new_handoffs:
                 self.hand_over(record.subject, [*record.handoffs, *record.new_handoffs])
 
@@ -389,7 +391,7 @@ class Reactor:
     # --- the sweep: recovery after a crash --------------------------------------------------------
 
     async def sweep(self, before: datetime | None, buckets: Sequence[int]) -> int:
-        """Resume outboxes and handoffs that have waited since before `before` (wall time); None: all that wait.
+        """Resume what has waited since before `before` (wall time): outboxes, audit entries, handoffs. None: all.
 
         Returns how many records.
         """
@@ -401,6 +403,8 @@ class Reactor:
                 self._relay.enqueue(record.subject, record.outbox)
             elif record.waiting is not None:  # for a journal that has been switched off since
                 await self._store.clear_outboxes({record.subject: record.next_sequence - 1})
+            if record.audit:
+                self._relay.enqueue_audit(record.subject, record.audit)
             if record.handoffs and record.subject not in self._handing:
                 self.hand_over(record.subject, record.handoffs)
         if stranded:

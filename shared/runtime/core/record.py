@@ -27,7 +27,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
-from shared.runtime.core import inbox
+from shared.runtime.core import audit, inbox
 from shared.runtime.core.deadlines import Deadlines
 from shared.runtime.core.inbox import StreamInbox
 from shared.runtime.core.original import Original
@@ -35,6 +35,8 @@ from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
 MAX_OUTBOX: Final = 1_000
+MAX_AUDIT: Final = 200
+"""How many entries of the audit may wait in a record; each has less than 1 kB, and most moves take milliseconds."""
 MAX_OUTBOX_BYTES: Final = 4 * 1024 * 1024
 """With the state, well below what MongoDB takes as one document, and what the journal takes as one message."""
 COMMANDS_KEPT: Final = 64
@@ -135,6 +137,8 @@ class Work:
     field: str | None = None
     """With `unreadable`: the place in the content that is wrong, in the schema's words."""
     redrive_options: RedriveOptions | None = None
+    audit: Mapping[str, Any] | None = None
+    """For a command: the entry of the audit as far as the request knows it; see `shared.runtime.core.audit`."""
 
 
 class OutcomeStatus(StrEnum):
@@ -195,18 +199,23 @@ class Record:
     revision: int = 0
     next_sequence: int = 1
     next_handoff: int = 1
+    next_audit: int = 1
     facility_id: str = ""
     waiting: datetime | None = None
     """Wall time since which events wait to be published; None when none do."""
     handing: datetime | None = None
     """Wall time since which handoffs wait to be applied; None when none do."""
+    auditing: datetime | None = None
+    """Wall time since which entries wait to be moved to the audit; None when none do."""
     inbox: dict[str, StreamInbox] = made_by(default_factory=dict[str, StreamInbox])
     blocked: dict[str, str] = made_by(default_factory=dict[str, str])
     commands: dict[str, dict[str, Any]] = made_by(default_factory=dict[str, dict[str, Any]])
     outbox: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
     handoffs: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    audit: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
     new_events: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
     new_handoffs: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
+    new_audit: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
     new_commands: list[dict[str, Any]] = made_by(default_factory=list[dict[str, Any]])
     new_streams: set[str] = made_by(default_factory=set[str])
     stored: State | None = None
@@ -316,6 +325,8 @@ class Record:
     def _decide(self, work: Work, source: str) -> Outcome:
         if work.decide is None:
             return self._run_deadlines(work, source)
+        if work.audit is not None and len(self.audit) + len(self.new_audit) >= MAX_AUDIT:
+            raise Unavailable("audit-full", "Entries wait to be moved to the audit.", hint="Retry.")
         cause = self._cause(work, work.cause_id, work.now)
         decision = self._attempt(
             work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS
@@ -336,7 +347,17 @@ class Record:
         )
         if work.command is not None:
             self._remember(work.command, outcome)
+        if work.audit is not None:
+            self._add_audit(work.audit, decision, cause)
         return outcome
+
+    def _add_audit(self, begun: Mapping[str, Any], decision: Decision[State], cause: Cause) -> None:
+        """Also the records that the command reaches by handoffs are named."""
+        subjects = dict.fromkeys((self.subject, *(item.subject for item in decision.handoffs)))
+        self.new_audit.append(
+            audit.applied(begun, [*subjects], self.next_audit, cause.id, self.revision)
+        )
+        self.next_audit += 1
 
     def _run_deadlines(self, work: Work, source: str) -> Outcome:
         """Fire the deadlines that are due, earliest first, each with `now` = its own instant."""
@@ -525,6 +546,10 @@ class Record:
         """The whole waiting outbox, from its head: what a relay publishes."""
         return [*self.outbox, *self.new_events]
 
+    def waiting_audit(self) -> list[dict[str, Any]]:
+        """All entries that wait to be moved to the audit."""
+        return [*self.audit, *self.new_audit]
+
     def after_save(self) -> Record:
         """This record as the store has it after its save and the relay's publish, for the cache: without commands."""
         saved = self.copy()
@@ -541,6 +566,7 @@ class Record:
             revision=self.revision,
             next_sequence=self.next_sequence,
             next_handoff=self.next_handoff,
+            next_audit=self.next_audit,
             facility_id=self.facility_id,
             inbox=dict(self.inbox),
             blocked=dict(self.blocked),

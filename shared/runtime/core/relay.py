@@ -1,5 +1,7 @@
 """The relay publishes each record's outbox to the topic, and clears what Kafka has acknowledged.
 
+It also moves the entries of the audit that were saved with a record to the audit, whether Kafka answers or not.
+
 It always publishes a record's *whole* waiting outbox, in order. So the first copies of all events are in order, even
 when another process publishes the same record at the same moment; consumers ignore the repeats. It leaves out only the
 events that this process has seen acknowledged, for they are on the topic.
@@ -67,6 +69,7 @@ class Relay:
         self._metrics = metrics
         self._subjects_max = subjects_max
         self._queue: OrderedDict[str, Entries] = OrderedDict()
+        self._audit: dict[str, Entries] = {}
         self._published: OrderedDict[str, int] = OrderedDict()
         self._wake = asyncio.Event()
         self._capacity = asyncio.Event()
@@ -100,6 +103,16 @@ class Relay:
         self._idle.clear()
         self._wake.set()
         self._metrics.relay_waiting.set(len(self._queue))
+
+    def enqueue_audit(self, subject: str, entries: Entries) -> None:
+        """Queue all entries of the audit that wait in a record, to be moved. Also of a record that is set aside.
+
+        When the queue is full, the sweep moves them later.
+        """
+        if subject in self._audit or len(self._audit) < self._subjects_max:
+            self._audit[subject] = entries
+            self._idle.clear()
+            self._wake.set()
 
     def published_until(self, subject: str) -> int:
         """The last sequence of this subject that Kafka has acknowledged to this process; 0 for none."""
@@ -139,6 +152,7 @@ class Relay:
                 backoff.reset()
 
     async def _round(self) -> None:
+        await self._move_audit()
         batch = {
             subject: self._queue[subject] for subject in list(self._queue)[:SUBJECTS_PER_ROUND]
         }
@@ -155,9 +169,22 @@ class Relay:
         self._metrics.relay_waiting.set(len(self._queue))
         if len(self._queue) < self._subjects_max:
             self._capacity.set()
-        if not self._queue:
+        if not self._queue and not self._audit:
             self._wake.clear()
             self._idle.set()
+
+    async def _move_audit(self) -> None:
+        """Insert first, then remove: what is inserted twice, after a crash between the two, is one entry."""
+        batch = {
+            subject: self._audit[subject] for subject in list(self._audit)[:SUBJECTS_PER_ROUND]
+        }
+        if not batch:
+            return
+        await self._store.add_audit_entries([one for entries in batch.values() for one in entries])
+        await self._store.clear_audit({s: entries[-1]["number"] for s, entries in batch.items()})
+        for subject, entries in batch.items():
+            if self._audit.get(subject) is entries:  # else it was enqueued again meanwhile
+                del self._audit[subject]
 
     async def _journal_and_publish(self, journal: Journal, batch: Mapping[str, Entries]) -> None:
         """Write the copies first, so that the journal is never behind the topic. Both come from the stored records."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
+from uuid import uuid4
 
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -27,6 +28,7 @@ from pymongo.errors import (
 
 from shared.contracts.topics import PARTITIONS
 from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
+from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
     EPOCH,
@@ -45,6 +47,8 @@ from shared.runtime.set_aside import SetAside
 
 DUPLICATE_KEY: Final = 11000
 SET_ASIDE_SHARE: Final = 5
+WAITING_SINCE: Final = ("waiting", "handing", "auditing")
+"""Since when something of a record waits: events, handoffs, and entries of the audit."""
 TOO_LARGE: Final = frozenset({10334, 17280, 17419, 17420})
 """MongoDB's codes for a document, or an index entry, that is larger than it takes."""
 NOT_ALLOWED: Final = (13, 18)
@@ -107,10 +111,18 @@ class Store(Protocol):
         """Remove handoffs up to the given number, per subject."""
         ...
 
+    async def add_audit_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Insert entries into the audit. One that is there already (same `_id`) stays as it is."""
+        ...
+
+    async def clear_audit(self, moved: Mapping[str, int]) -> None:
+        """Remove entries of the audit up to the given number from their records."""
+        ...
+
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        """Records whose outbox or handoffs have waited since before `before` (wall time); None: all that wait.
+        """Records whose outbox, audit entries or handoffs wait since before `before` (wall time); None: all that wait.
 
         A time more than `YOUNG` after `before` was written by a clock that was wrong: such a record is found too.
         """
@@ -199,12 +211,15 @@ class MongoStore:
         self._records = base["records"]
         self._dead_letters = base["dead_letters"]
         self._metadata = base["metadata"]
+        self._audit = base["audit"]
+        self.replica_id: Final = str(uuid4())
+        """Names this process in the audit: the chain that its entries are linked in."""
 
     async def start(self) -> None:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
         with translated():
-            await self._records.create_index([("waiting", ASCENDING)], sparse=True)
-            await self._records.create_index([("handing", ASCENDING)], sparse=True)
+            for mark in WAITING_SINCE:
+                await self._records.create_index([(mark, ASCENDING)], sparse=True)
             await self._records.create_index([("due", ASCENDING)], sparse=True)
             for name in sorted(
                 {name for kind in self._kinds.values() for name in kind.state.INDEXES}
@@ -318,6 +333,26 @@ class MongoStore:
             for subject, last in done.items()
         )
 
+    async def add_audit_entries(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        if not entries:
+            return
+        with translated():
+            try:
+                await self._audit.insert_many(
+                    [{**entry, UNCHAINED: self.replica_id} for entry in entries], ordered=False
+                )
+            except BulkWriteError as error:
+                check_repeats(error)
+
+    async def clear_audit(self, moved: Mapping[str, int]) -> None:
+        await self._bulk(
+            UpdateOne(
+                {"_id": subject, "next_audit": last + 1},
+                {"$set": {"audit": []}, "$unset": {"auditing": ""}},
+            )
+            for subject, last in moved.items()
+        )
+
     async def _bulk(self, writes: Iterable[UpdateOne]) -> None:
         batch = list(writes)
         if batch:
@@ -429,7 +464,7 @@ def _held(buckets: Sequence[int]) -> Document:
 def _waiting(before: datetime | None) -> list[Document]:
     """The questions that find what waits: each is one range of one index, which `$or` is not."""
     ranges = [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
-    return [{name: bounds} for name in ("waiting", "handing") for bounds in ranges]
+    return [{name: bounds} for name in WAITING_SINCE for bounds in ranges]
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
@@ -460,6 +495,16 @@ def _disk_full() -> Unavailable:
         "The disk of the store is full.",
         hint="Make room. Nothing was half written, and everything refused is tried again.",
     )
+
+
+def check_repeats(error: BulkWriteError) -> None:
+    """Return when nothing failed but documents that are there already. Raises `Unavailable` otherwise."""
+    details = cast("Mapping[str, Any]", error.details or {})
+    failures = cast("Sequence[Mapping[str, Any]]", details.get("writeErrors", ()))
+    if any(one.get("code") != DUPLICATE_KEY for one in failures) or details.get(
+        "writeConcernErrors"
+    ):
+        raise Unavailable("store-refused", "The store refused a write.") from None
 
 
 def _too_large() -> TooLarge:

@@ -308,6 +308,7 @@ async def _found(call: Call, dead_letter_id: str) -> DeadLetter:
 
 
 def _replica(call: Call) -> OperatedReplica:
+    call.trail.touched = True  # a dead letter names a record
     return call.request.app.state.runtime
 
 

@@ -128,7 +128,7 @@ class MongoDeadLetters:
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         self._dead_letters: AsyncCollection[Document] = database["dead_letters"]
-        self._audit: AsyncCollection[Document] = database["audit"]
+        self._audit: AsyncCollection[Document] = database["operator_acts"]
 
     async def start(self) -> None:
         """Make the indexes."""

@@ -1,20 +1,27 @@
-"""What every answer has, whichever part of the application gives it."""
+"""What every answer has, and what has to be written before it goes out, whichever part of the application gives it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.errors import Unavailable
 from shared.runtime import development
-from shared.runtime.http.problems import ANSWER_HEADERS
+from shared.runtime.core.audit import Document
+from shared.runtime.http.problems import ANSWER_HEADERS, problem, route_of
+from shared.runtime.http.replica import Replica
+from shared.runtime.http.trail import Trail, trail_of
 
 _HEADERS: Final = [(name.lower().encode(), text.encode()) for name, text in ANSWER_HEADERS.items()]
 _NAMES: Final = frozenset(name for name, _ in _HEADERS)
+REQUEST_ID: Final = b"x-request-id"
+UNAUTHENTICATED: Final = 401
 
 
 class Answers:
-    """ASGI middleware: no answer is stored on its way, or taken for another kind of content than it says.
+    """ASGI middleware: no answer is stored on its way, and none goes out before its entry of the audit is stored.
 
     In development mode each of them says so.
     """
@@ -26,10 +33,48 @@ class Answers:
         self._headers: Final = [*_HEADERS, *mode]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trail = trail_of(scope)
+        withheld = False
+
         async def answer(message: Message) -> None:
+            nonlocal withheld
+            if withheld:
+                return
             if message["type"] == "http.response.start":
+                refusal = await _settled(scope, trail, message["status"])
+                if refusal is not None:
+                    withheld = True
+                    await refusal(scope, receive, send)
+                    return
                 others = [pair for pair in message.get("headers", ()) if pair[0] not in _NAMES]
-                message["headers"] = [*others, *self._headers]
+                told = (REQUEST_ID, trail.request_id.encode())
+                message["headers"] = [*others, *self._headers, told]
             await send(message)
 
-        await self._app(scope, receive, answer if scope["type"] == "http" else send)
+        try:
+            await self._app(scope, receive, answer)
+        except Exception:
+            await _settled(
+                scope, trail, 500
+            )  # a mistake of ours, which is answered outside of this
+            raise
+
+
+async def _settled(scope: Scope, trail: Trail, status: int) -> ASGIApp | None:
+    """Write what has to be written. When that fails: the answer that goes out instead."""
+    if trail.actor is None and status != UNAUTHENTICATED:
+        return None
+    replica: Replica = scope["app"].state.runtime
+    if trail.actor is None:
+        replica.audit.count_anonymous(trail.code)
+        return None
+    entries: Sequence[Document] = trail.entries(scope, status, route_of(scope))
+    if entries:
+        try:
+            await replica.audit.write(entries)
+        except Unavailable as error:
+            return problem(error.status, error.code, error.detail, error.hint)
+    return None

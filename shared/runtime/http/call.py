@@ -36,11 +36,12 @@ from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
-from shared.runtime.core.record import CommandKey, Decide, Record, Work
+from shared.runtime.core.record import CommandKey, Decide, OutcomeStatus, Record, Work
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of
+from shared.runtime.http.trail import Trail, trail_of
 from shared.runtime.places import CHOSEN
 
 KEY_LENGTH_MAX: Final = 200
@@ -142,11 +143,20 @@ class Call:
         """Whether the caller's facility has registered this code, so that it may stand in an event."""
         return self.runtime.programs.is_registered(self.actor.facility_id, registry, code)
 
+    @property
+    def trail(self) -> Trail:
+        """What this request leaves in the audit."""
+        return trail_of(self.request.scope)
+
+    @property
+    def _what(self) -> str:
+        return route_of(self.request.scope)
+
     def is_of_service(self) -> bool:
         """Whether a service calls, and this route is one of its list."""
-        route = route_of(self.request)
         return self.actor.role == SERVICE and (
-            f"{self.runtime.service.name} {route}" in SERVICE_ROUTES.get(self.actor.service, ())
+            f"{self.runtime.service.name} {self._what}"
+            in SERVICE_ROUTES.get(self.actor.service, ())
         )
 
     def new_id(self, name: str) -> str:
@@ -185,15 +195,15 @@ class Call:
             decide=cast("Decide", rule),  # the record of this name has this state
             command=CommandKey(key, body_hash, self._if_match()),
             traceparent=self._traceparent(),
+            audit=self.trail.begun(self._what),
         )
         outcome = await runtime.reactor.execute(work)
+        self.trail.decided(subject.name, saved=outcome.status is OutcomeStatus.APPLIED)
         if wait_for_handoffs and not await runtime.reactor.handed_over(
             subject.name, runtime.settings.handoff_wait_seconds
         ):
             status = 202
-        runtime.metrics.command_seconds.labels(route_of(self.request)).observe(
-            perf_counter() - started
-        )
+        runtime.metrics.command_seconds.labels(self._what).observe(perf_counter() - started)
         answer = {
             **outcome.answer,
             "subject": subject.name,
@@ -246,6 +256,7 @@ class Call:
     async def state_if_any(self, subject: Subject[S]) -> S | None:
         """What the record knows; None while there is none. Another facility's is refused."""
         found = (await self.runtime.store.load([subject.name]))[subject.name]
+        self.trail.look_at([subject.name])
         unknown = found.is_new and found.unusable is None
         return None if unknown else state_of(self._checked(found), subject.state)
 
@@ -266,17 +277,21 @@ class Call:
 
         Raises `Invalid` when `after` is not the `next` of a page of this list.
         """
-        return await self.runtime.store.by_index(
+        page = await self.runtime.store.by_index(
             index, self.actor.facility_id, after, limit, since=since, until=until
         )
+        self.trail.look_at(record.subject for record in page.records)
+        return page
 
     def _checked(self, record: Record) -> Record:
+        self.trail.look_at([record.subject])
         if record.unusable is not None:
             raise record.unusable
         if record.is_new:
             what = record.subject.partition("/")[0]
             raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
+            self.trail.facilities[record.facility_id] = None
             raise Forbidden("other-facility", "This record belongs to another facility.")
         return record
 
@@ -324,6 +339,7 @@ def require_roles(*roles: StaffRole) -> Any:
 
     async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
         actor: Actor = request.app.state.authenticator.actor(request.headers.get("authorization"))
+        trail_of(request.scope).actor = actor
         call = Call(request, actor)
         if actor.role not in allowed and not call.is_of_service():
             raise Forbidden(

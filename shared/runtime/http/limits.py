@@ -18,6 +18,7 @@ from shared.errors import CareError, Forbidden, Unauthenticated, Unavailable
 from shared.runtime.http.auth import Authenticator, KeyUnknown
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.problems import problem
+from shared.runtime.http.trail import trail_of
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100
@@ -98,6 +99,7 @@ class Limits:
                 return
             inner = await _bounded(headers, receive) if has_body else receive
         except CareError as error:
+            trail_of(scope).code = error.code
             answer = problem(error.status, error.code, error.detail, error.hint)
             await answer(scope, receive, send)
             return
@@ -117,6 +119,7 @@ class Limits:
             if has_body:
                 raise
             return 0.0  # the route refuses it, if it asks for somebody
+        trail_of(scope).actor = actor
         return self._rates.spend(actor)
 
 

@@ -121,6 +121,7 @@ async def metrics(request: Request) -> Response:
 @router.get("/ops/set-aside")
 async def set_aside(call: Annotated[Call, OPERATING]) -> dict[str, Any]:
     """The records that this replica leaves out of its work, each with the reason. Everything else goes on."""
+    call.trail.touched = True
     return {"records": call.runtime.store.set_aside.view(), "means": REASONS}
 
 
@@ -169,6 +170,7 @@ def _offsets(positions: Iterable[str]) -> dict[str, int]:
 @router.put("/ops/clock")
 async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     """Set the domain time. Only where the service was started with a stepped clock."""
+    call.trail.exempt = True  # a driver's, once for each step
     clock = call.runtime.clock
     if not isinstance(clock, SteppedClock):
         raise Refused("clock-is-wall", "This service runs on wall time.")

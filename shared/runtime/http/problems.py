@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from shared.errors import CareError, Unauthenticated, Unavailable
+from shared.runtime.http.trail import Scope, trail_of
 from shared.runtime.logs import log, where
 from shared.runtime.places import place_in
 
@@ -23,10 +24,9 @@ ANSWER_HEADERS: Final[Mapping[str, str]] = {
 """Every answer has these: what it says of a person is kept nowhere on the way, and is never taken for a page."""
 
 
-def route_of(request: Request) -> str:
+def route_of(scope: Scope) -> str:
     """The route's template, never the path itself: a path names a subject."""
-    route: Any = request.scope.get("route")
-    return f"{request.method} {getattr(route, 'path', 'unmatched')}"
+    return f"{scope['method']} {getattr(scope.get('route'), 'path', 'unmatched')}"
 
 
 def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) -> JSONResponse:
@@ -48,9 +48,10 @@ def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) ->
     return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
 
 
-async def on_care_error(_request: Request, error: Exception) -> Response:
+async def on_care_error(request: Request, error: Exception) -> Response:
     """A refusal, or an error that is raised on purpose."""
     known = cast("CareError", error)
+    trail_of(request.scope).code = known.code
     return problem(known.status, known.code, known.detail, known.hint)
 
 
@@ -59,6 +60,7 @@ async def on_invalid(request: Request, error: Exception) -> Response:
     raw = cast("Any", error).errors()
     body = _body_of(request)
     errors = [_said(body, found) for found in raw[:ERRORS_MAX]]
+    trail_of(request.scope).code = "request-invalid"
     return problem(
         422,
         "request-invalid",
@@ -94,18 +96,19 @@ def _body_of(request: Request) -> Any:
     return fields[0].field_info.annotation if fields else object
 
 
-async def on_http_error(_request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """What the framework itself refuses: no such route, wrong method, unreadable body."""
     status: int = cast("Any", error).status_code
     codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
-    return problem(status, codes.get(status, "http-error"), "The request can't be served.")
+    code = trail_of(request.scope).code = codes.get(status, "http-error")
+    return problem(status, code, "The request can't be served.")
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """A bug: answered 500, and logged with its place and type but without its message."""
     log.error(
         "request.failed",
-        route=route_of(request),
+        route=route_of(request.scope),
         exception=type(error).__name__,
         where=where(error),
     )

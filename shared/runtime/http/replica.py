@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 from shared.programs.profile import ProgramProfile
 from shared.runtime.clock import Clock
@@ -49,6 +50,18 @@ class ProgramCatalogue(Protocol):
         ...
 
 
+class AuditTaker(Protocol):
+    """The audit, as far as requests need it."""
+
+    async def write(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write entries; returns when they are stored. Raises `Unavailable`."""
+        ...
+
+    def count_anonymous(self, code: str) -> None:
+        """Count a refusal of somebody who is not known."""
+        ...
+
+
 class Replica(Protocol):
     """One replica of one service, as commands and questions see it."""
 
@@ -64,6 +77,8 @@ class Replica(Protocol):
     def settings(self) -> ServiceSettings: ...
     @property
     def metrics(self) -> Metrics: ...
+    @property
+    def audit(self) -> AuditTaker: ...
     @property
     def programs(self) -> ProgramCatalogue: ...
     @property

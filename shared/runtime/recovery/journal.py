@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.contracts.topics import Topic
 from shared.decision import join_parts
 from shared.errors import ConfigurationError
+from shared.runtime.audit.store import AuditLog
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document, Store
 from shared.runtime.kafka.clients import new_consumer
@@ -182,7 +183,7 @@ async def read_journal(
 
 
 async def check_journal(
-    kafka: KafkaConnection, service: str, keyring: Keyring, store: Store
+    kafka: KafkaConnection, service: str, keyring: Keyring, store: Store, audit_log: AuditLog
 ) -> None:
     """Check that our keys open what was written last, and have everything sealed anew when the key is another.
 
@@ -197,6 +198,7 @@ async def check_journal(
         if copies and not opens:
             raise unreadable_journal()
         await store.copy_all(datetime.now(UTC))
+        await audit_log.copy_all()
         await store.set_metadata(KEY_NOTE, {"key": present})
         log.warning("journal.sealing", reason="key-new")
 

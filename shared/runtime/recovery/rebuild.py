@@ -3,7 +3,7 @@
 It takes the newest copy of every record: from the journal, or from the store where that is newer. It compares them with
 the service's own topic, writes them to a second collection, and only then swaps that for `records`. It sets the offsets
 of the service back to the beginning: the service consumes everything again, and the inbox recognises what the copies
-contain already.
+contain already. What the journal has of the audit is put back as well, where it is not there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 
 from shared.contracts.topics import TOPICS, Topic
 from shared.errors import ConfigurationError, SequenceConflict
+from shared.runtime.audit.keeper import JOURNAL_PREFIX, restore
+from shared.runtime.audit.store import MongoAudit
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
@@ -43,6 +45,7 @@ FACTS: Final = (
     "revision",
     "next_sequence",
     "next_handoff",
+    "next_audit",
     "facility_id",
     "inbox",
     "commands",
@@ -116,10 +119,14 @@ async def _newest(
     store: MongoStore, kafka: KafkaConnection, service: str, keyring: Keyring
 ) -> tuple[dict[str, Document], int, int]:
     found: dict[str, Document] = {}
+    audit_log = MongoAudit(store.database)
     unreadable = 0
     async for document in read_journal(kafka, service, keyring):
         if document is None:
             unreadable += 1
+            continue
+        if document["_id"].startswith(JOURNAL_PREFIX):
+            await restore(audit_log, document)
             continue
         known = found.get(document["_id"])
         if known is None or known["version"] < document["version"]:

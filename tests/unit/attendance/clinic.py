@@ -16,6 +16,7 @@ from shared.contracts import intake
 from shared.contracts.event import CATALOGUE, Event
 from shared.contracts.topics import PARTITIONS
 from shared.decision import Cause, Decision, State
+from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, OutcomeStatus, Record, StreamPosition, Work
@@ -52,6 +53,7 @@ class Clinic:
             reactor=self.reactor,
             store=self.store,
             metrics=metrics,
+            audit=AuditWriter(self.store, metrics),
             settings=SimpleNamespace(handoff_wait_seconds=5),
             programs=PROGRAMS,
         )

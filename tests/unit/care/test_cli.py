@@ -29,6 +29,8 @@ def test_these_are_the_commands() -> None:
         "demo",
         "journey",
         "coverage",
+        "audit list",
+        "audit verify",
         "loops",
         "tasks",
         "profiles check",

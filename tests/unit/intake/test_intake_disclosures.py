@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.intake.app import SERVICE
-from services.intake.person import audit
+from services.intake.person import accounting
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.intake import DisclosureBasis, EmergencyNature
@@ -309,7 +309,7 @@ async def test_who_reads_the_accounting(case: Case, role: str, *, may: bool) -> 
 
 
 async def test_the_accounting_drops_nothing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "ENTRIES_PER_PAGE", 2)
+    monkeypatch.setattr(accounting, "ENTRIES_PER_PAGE", 2)
     told = [(await case.in_emergency()).json()["disclosure_id"] for _ in range(5)]
     rows = [row for page in (1, 2, 3) for row in await case.accounting(page=page)]
     assert [row["disclosure_id"] for row in rows] == told

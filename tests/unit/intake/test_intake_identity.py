@@ -16,12 +16,21 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.intake.app import SERVICE
-from services.intake.person import audit, identity
-from services.intake.person.audit import Access, AccessKind, AccessLog, AccessPurpose
-from services.intake.person.identity import Channel, Contact, Identity, MaySay, Sought
-from shared.decision import Decision
+from services.intake.person import accounting, identity
+from services.intake.person.accounting import Accounting, Disclosed, Disclosure
+from services.intake.person.identity import (
+    AccessPurpose,
+    Channel,
+    Contact,
+    Identity,
+    MaySay,
+    Sought,
+)
+from shared.contracts.intake import DisclosureBasis
 from shared.errors import Forbidden
+from shared.runtime.audit.api import READERS
 from shared.testing.fake_keys import memory_vault
+from shared.testing.fakes import decoded
 from tests.unit.served import Served, refused
 from tests.unit.support import START, cause, uid
 
@@ -63,12 +72,23 @@ async def known(intake: Served, **changes: Any) -> str:
 
 
 async def accesses(intake: Served, person_id: str, **params: Any) -> list[dict[str, Any]]:
-    answer = await intake.acting_as("privacy_officer").get(
-        f"/people/{person_id}/identity/accesses", params=params
-    )
+    """The entries of the audit about this identity, the earliest first."""
+    asked = {"subject": f"identity/{person_id}", **params}
+    answer = await intake.acting_as("privacy_officer").get("/audit", params=asked)
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["accesses"]
-    return found
+    found: list[dict[str, Any]] = answer.json()["entries"]
+    return [
+        entry
+        for entry in reversed(found)
+        if "/identity" in entry["what"] or "/matches" in entry["what"]
+    ]
+
+
+def kinds(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(entry["kind"], entry["outcome"]) for entry in entries]
+
+
+WRITTEN = ("command", "applied")
 
 
 # --- written and read -----------------------------------------------------------------------------------
@@ -189,10 +209,9 @@ async def test_every_role_sees_only_for_its_purposes(intake: Served, role: str) 
         after = await accesses(intake, person_id)
         assert len(after) - before == int(may), "seen exactly when it is written down"
         if may:
-            row = after[-1]
+            [row] = [one for one in after if one["kind"] == "read"][-1:]
             assert (row["actor_id"], row["role"]) == (uid("reader"), role)
-            assert (row["kind"], row["purpose"]) == ("read", purpose.value)
-            assert row["at"].startswith("2026-03-02T15:00")
+            assert (row["outcome"], row["purpose"]) == ("shown", purpose.value)
 
 
 @pytest.mark.parametrize("role", ["operator", "partner", "system", "x"])
@@ -213,14 +232,14 @@ async def test_nothing_is_shown_without_a_purpose(
     refused(await intake.get(f"/people/{person_id}/identity", params=params), 422, code)
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "privacy_officer"])
-async def test_only_the_privacy_officer_reads_the_log(intake: Served, role: str) -> None:
-    person_id = await known(intake)
-    for path in (f"/people/{person_id}/identity/accesses", f"/staff/{uid('x')}/searches"):
-        refused(await intake.acting_as(role).get(path), 403, "role-not-allowed")
+@pytest.mark.parametrize("role", [role for role in ROLES if role not in READERS])
+async def test_only_privacy_officers_and_directors_read_the_audit(
+    intake: Served, role: str
+) -> None:
+    refused(await intake.acting_as(role).get("/audit"), 403, "role-not-allowed")
 
 
-async def test_another_facility_neither_sees_nor_leaves_a_trace(intake: Served) -> None:
+async def test_another_facility_sees_nothing_and_leaves_a_trace(intake: Served) -> None:
     person_id = await known(intake)
     other = intake.acting_as("clinician", "stranger", "river-iop")
     path = f"/people/{person_id}/identity"
@@ -229,7 +248,12 @@ async def test_another_facility_neither_sees_nor_leaves_a_trace(intake: Served) 
     refused(await intake.put(path, CANARY), 403, "other-facility")
     found = await intake.post("/people/matches", _names(CANARY))
     assert found.json()["person_ids"] == []
-    assert [row["kind"] for row in await accesses(intake, person_id)] == ["written"]
+    assert kinds(await accesses(intake, person_id)) == [WRITTEN]
+    answer = await intake.acting_as("privacy_officer").get(
+        "/audit", params={"subject": f"person/{person_id}", "kind": "refusal"}
+    )
+    tried = [(one["outcome"], one["actor_id"]) for one in answer.json()["entries"]]
+    assert tried == [("other-facility", uid("stranger"))] * 2, "whose record it is sees who tried"
 
 
 async def test_who_is_not_known_has_no_identity(intake: Served) -> None:
@@ -240,7 +264,7 @@ async def test_who_is_not_known_has_no_identity(intake: Served) -> None:
     person_id, _ = await referred(intake)
     answer = await intake.get(f"/people/{person_id}/identity", params={"purpose": "contact"})
     refused(answer, 404, "unknown-identity")
-    assert [row["kind"] for row in await accesses(intake, person_id)] == ["read"]
+    assert kinds(await accesses(intake, person_id)) == [("read", "unknown-identity")]
 
 
 # --- the log ---------------------------------------------------------------------------------------------
@@ -250,50 +274,60 @@ async def test_a_write_that_is_repeated_is_one_access(intake: Served) -> None:
     person_id, _ = await referred(intake)
     for _ in range(3):
         await intake.put(f"/people/{person_id}/identity", CANARY, key="the same")
-    assert [row["kind"] for row in await accesses(intake, person_id)] == ["written"]
+    repeated = ("command", "repeated")
+    assert kinds(await accesses(intake, person_id)) == [WRITTEN, repeated, repeated]
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(min_value=0, max_value=3 * audit.ENTRIES_PER_PAGE + 2))
-def test_a_full_log_makes_pages_and_drops_nothing(count: int) -> None:
-    pages: dict[str, tuple[Access, ...]] = {}
-    log, at = AccessLog(), cause(subject=f"accesses/{uid('p')}")
+@given(st.integers(min_value=0, max_value=3 * accounting.ENTRIES_PER_PAGE + 2))
+def test_a_full_accounting_makes_pages_and_drops_nothing(count: int) -> None:
+    pages: dict[str, tuple[Disclosure, ...]] = {}
+    log, at = Accounting(), cause(subject=f"accounting/{uid('p')}")
     for number in range(count):
-        row = Access(
-            at=START,
-            actor_id=str(number),
-            role="nurse",
-            kind=AccessKind.READ,
-            purpose=AccessPurpose.CONTACT,
+        row = Disclosure(
+            disclosure_id=str(number),
+            disclosed_at=START,
+            recorded_at=START,
+            recipient_id="harbor-ed",
+            categories=(),
+            basis=DisclosureBasis.CONSENT,
+            discloser_id=uid("nurse"),
+            notice_version="1",
         )
-        decision: Decision[AccessLog] = audit.noted(log, row, at)
+        decision = accounting.disclosed(log, Disclosed(disclosure=row), at)
         log = decision.state
         for item in decision.handoffs:
             assert item.subject not in pages, "a page is written once"
-            assert isinstance(item.body, audit.AccessesFiled)
+            assert isinstance(item.body, accounting.DisclosuresFiled)
             pages[item.subject] = item.body.entries
     in_order = [
-        row.actor_id
+        row.disclosure_id
         for number in range(1, log.pages + 1)
-        for row in pages[audit.page_subject(at.subject, number)]
-    ] + [row.actor_id for row in log.entries]
+        for row in pages[accounting.page_subject(at.subject, number)]
+    ] + [row.disclosure_id for row in log.entries]
     assert in_order == [str(number) for number in range(count)]
 
 
-async def test_every_page_of_a_log_is_read(intake: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "ENTRIES_PER_PAGE", 2)
+async def test_every_page_of_the_audit_is_read(intake: Served) -> None:
     person_id = await known(intake)
     for number in range(4):
         await intake.acting_as("nurse", f"nurse {number}").get(
             f"/people/{person_id}/identity", params={"purpose": "treatment"}
         )
-        await intake.quiet()
-    rows = [row for page in (1, 2, 3) for row in await accesses(intake, person_id, page=page)]
-    assert [row["actor_id"] for row in rows[1:]] == [uid(f"nurse {number}") for number in range(4)]
-    assert await accesses(intake, person_id) == rows[-1:]
-    path = f"/people/{person_id}/identity/accesses"
-    refused(await intake.get(path, params={"page": 4}), 422, "no-such-page")
-    refused(await intake.get(path, params={"page": 0}), 422, "request-invalid")
+    intake.acting_as("privacy_officer")
+    seen: list[dict[str, Any]] = []
+    asked: dict[str, Any] = {"subject": f"identity/{person_id}", "limit": 2}
+    while True:
+        page = (await intake.get("/audit", params=asked)).json()
+        seen += page["entries"]
+        if "next" not in page:
+            break
+        asked["after"] = page["next"]
+    readers = [uid(f"nurse {number}") for number in range(4)]
+    assert sorted(one["actor_id"] for one in seen if one["kind"] == "read") == sorted(readers)
+    assert len({one["id"] for one in seen}) == len(seen) == 5
+    wrong = {"after": "nowhere", "subject": f"identity/{person_id}"}
+    refused(await intake.get("/audit", params=wrong), 422, "after-invalid")
 
 
 # --- found again -----------------------------------------------------------------------------------------
@@ -328,7 +362,7 @@ async def test_who_is_known_is_found(
     )
     assert answer.status_code == 200
     assert answer.json()["person_ids"] == ([person_id] if found else [])
-    assert set(answer.json()) == {"person_ids", "subject", "revision", "sequence"}, "ids only"
+    assert set(answer.json()) == {"person_ids"}, "ids only"
 
 
 async def test_many_of_one_birthday_are_told_apart(intake: Served) -> None:
@@ -397,9 +431,13 @@ async def test_a_search_is_written_down_with_whoever_searched_and_whoever_was_fo
     await intake.post("/people/matches", _names(CANARY), key="once")
     await intake.post("/people/matches", {**_names(CANARY), "given_name": "Nobody"})
     rows = await accesses(intake, person_id)
-    assert [(row["kind"], row["actor_id"]) for row in rows[1:]] == [("matched", uid("searcher"))]
-    answer = await intake.get(f"/staff/{uid('searcher')}/searches")
-    assert [row["found"] for row in answer.json()["searches"]] == [[person_id], []]
+    assert [(row["outcome"], row["actor_id"]) for row in rows[1:]] == [
+        ("shown", uid("searcher"))
+    ] * 2
+    answer = await intake.get("/audit", params={"actor_id": uid("searcher"), "kind": "command"})
+    searches = [row for row in answer.json()["entries"] if "/matches" in row["what"]]
+    found = [f"identity/{person_id}"]
+    assert [row["subjects"] for row in reversed(searches)] == [found, found, []]
 
 
 @pytest.mark.parametrize("role", ["nurse", "operator", "partner", "peer_specialist"])
@@ -474,12 +512,13 @@ async def test_no_name_is_anywhere_but_in_what_is_sealed(
             f"/people/{person_id}/identity", params={"purpose": "privacy_review"}
         )
     documents = intake.disk.documents()
-    assert len(documents) >= 5
+    assert len(documents) >= 3
     elsewhere = json.dumps(
         [
             documents,
             repr(intake.key_store),
             intake.disk.dead_letter_documents(),
+            [decoded(raw) for raw in intake.disk.audit.values()],
             lines,
             caplog.text,
             capsys.readouterr(),
@@ -499,4 +538,3 @@ async def test_no_name_is_anywhere_but_in_what_is_sealed(
 async def test_an_identity_says_nothing_to_anybody(intake: Served) -> None:
     person_id = await known(intake)
     assert intake.said(f"identity/{person_id}") == []
-    assert intake.said(f"accesses/{person_id}") == []

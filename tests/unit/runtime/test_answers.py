@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ def _app(name: str) -> FastAPI:
 
 
 APPS = {name: _app(name) for name in SERVICES}
+for _one in APPS.values():
+    _one.state.runtime = SimpleNamespace(audit=SimpleNamespace(count_anonymous=str))
 
 
 def _routes() -> Iterator[Any]:

@@ -45,8 +45,11 @@ async def test_the_undisturbed_run_is_what_the_script_says() -> None:
     ending, calls = await _undisturbed()
     records = ending["records"]
     assert calls > 40  # the table below has something to hurt
-    assert len(records) == 7
+    assert len(records) == 8
     assert not any(record["outbox"] or record["handoffs"] for record in records.values())
+    told = sorted(what for what, _, _ in ending["audit"].values())
+    assert told == ["POST /gather", "POST /gather-again", "POST /silently"]
+    assert not any(record["audit"] or record["auditing"] for record in records.values())
     assert sorted(ending["letters"].values()) == ["decision-raised", "stream-blocked"]
     for subject, said in ending["said"].items():
         numbers = [int(headers["ce_sequence"]) for headers, _ in said]
@@ -116,6 +119,39 @@ class ClearsHandoffsFirst(Reactor):
         await super()._hand_over(subject, items, before)
 
 
+class ClearsAuditFirst(Relay):
+    """Removes the entries from their record before they are in the audit."""
+
+    async def _move_audit(self) -> None:
+        await self._store.clear_audit({s: e[-1]["number"] for s, e in self._audit.items()})
+        await super()._move_audit()
+
+
+class NoAuditMark(MemoryStore):
+    """Saves entries without the mark by which the sweep finds them."""
+
+    async def save(self, records: Sequence[Record], wall: Any) -> set[str]:
+        lost = await super().save(records, wall)
+        for record in records:
+            if record.subject not in lost and record.new_audit:
+                document = decoded(self.disk.records[record.subject])
+                document.pop("auditing", None)
+                self.disk.records[record.subject] = encoded(document)
+        return lost
+
+
+class AuditApart(MemoryStore):
+    """Writes an entry after the save and not with it."""
+
+    async def save(self, records: Sequence[Record], wall: Any) -> set[str]:
+        apart = {record.subject: [*record.new_audit] for record in records}
+        for record in records:
+            record.new_audit.clear()
+        lost = await super().save(records, wall)
+        await self.add_audit_entries([e for s, es in apart.items() if s not in lost for e in es])
+        return lost
+
+
 class OnlyNewHandoffs(Reactor):
     def _after_save(self, records: Any) -> None:
         for record in records:
@@ -179,6 +215,9 @@ SABOTAGES: dict[str, type[Life]] = {
     "no inbox": _life(STORE=NoAppliedSequence),
     "no remembered commands": _life(STORE=ForgetsAnswers),
     "clears newer events too": _life(STORE=ClearsAll),
+    "clears the audit before it is moved": _life(RELAY=ClearsAuditFirst),
+    "no mark of waiting audit entries": _life(STORE=NoAuditMark),
+    "audit entries apart from the save": _life(STORE=AuditApart),
     "no sweep": _life(REACTOR=Forgets),
     "no waiting mark": _life(STORE=MarkLost),
     "commits before saving": CommitsFirst,

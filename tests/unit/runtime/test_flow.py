@@ -35,8 +35,12 @@ class Runtime:
         self.consumer = SimpleNamespace(
             positions={"care.intake/3": 7}, topics=SERVICE.reactions.topics
         )
-        self.quiescence = self.store = self
+        self.quiescence = self.store = self.audit = self
         self.waited_for: list[tuple[Mapping[str, int], float]] = []
+
+    async def write(self, entries: Any) -> None: ...
+
+    def count_anonymous(self, code: str) -> None: ...
 
     def not_ready(self) -> list[str]:
         return []

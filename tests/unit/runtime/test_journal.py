@@ -19,7 +19,14 @@ from shared.runtime.metrics import Metrics
 from shared.runtime.recovery import journal
 from shared.runtime.recovery.journal import Keyring, Seal, check_journal, forget_journal
 from shared.runtime.recovery.rebuild import FACTS, state_hash
-from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, Seam, When
+from shared.testing.fakes import (
+    MemoryAudit,
+    MemoryJournal,
+    MemoryPublisher,
+    MemoryStore,
+    Seam,
+    When,
+)
 from tests.unit.runtime import toy
 from tests.unit.runtime.toy import KINDS, Life, differences, play
 
@@ -104,7 +111,7 @@ async def test_publishing_before_copying_is_found(monkeypatch: pytest.MonkeyPatc
 
 ON_ITS_WAY = {
     *("_id", "version", "save", "bucket", "blocked", "index"),
-    *("due", "waiting", "handing", "outbox", "handoffs"),
+    *("due", "waiting", "handing", "auditing", "outbox", "handoffs", "audit"),
 }
 """Stored fields that say how a record is saved, found and passed on, not what it knows."""
 
@@ -211,7 +218,7 @@ async def checked(store: MemoryStore, keyring: Keyring, *tail: Any) -> None:
         return {}, list(tail)
 
     with patch.object(journal, "read_tail", read):
-        await check_journal(KAFKA, "intake", keyring, store)
+        await check_journal(KAFKA, "intake", keyring, store, MemoryAudit(store.disk))
 
 
 async def _store() -> MemoryStore:

@@ -24,8 +24,9 @@ from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.store import WAITING_SINCE
 from shared.runtime.metrics import Metrics
-from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam
+from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam, decoded
 
 SOURCE = "care.toy"
 START = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
@@ -184,7 +185,20 @@ def command(subject: str, rule: Rule, key: str) -> Work:
         now=START + timedelta(minutes=30),
         decide=rule,
         command=CommandKey(key, f"body of {key}"),
+        audit=begun(key),
     )
+
+
+def begun(key: str) -> dict[str, Any]:
+    """An entry of the audit, as far as a request knows it."""
+    return {
+        "request_id": derive_id("request", key),
+        "at": START.replace(microsecond=0),
+        "actor_id": "someone",
+        "role": "counselor",
+        "facilities": ["harbor-iop"],
+        "what": f"POST /{key.replace(' ', '-')}",
+    }
 
 
 Step = tuple[str, Any]
@@ -212,6 +226,7 @@ def script() -> list[Step]:
         ("command", command(SESSION, gather(EPISODES), "gather")),
         ("quiet", None),
         ("command", command(SESSION, gather([*EPISODES, episode("guest")]), "gather again")),
+        ("command", command(episode("silent"), add(1, loud=False), "silently")),
         ("feed", [feed.says(episode("bystander"), add(1))]),
         ("quiet", None),
         ("time", START + timedelta(hours=2)),
@@ -253,6 +268,7 @@ class World:
             }
             | {"outbox": document.get("outbox", []), "handoffs": document.get("handoffs", [])}
             | {"commands": document.get("commands", [])}
+            | {"audit": document.get("audit", []), "auditing": document.get("auditing")}
             for document in self.disk.documents()
         }
         said: dict[str, list[Any]] = defaultdict(list)
@@ -265,6 +281,12 @@ class World:
             "said": dict(said),
             "letters": dead_letters,
             "answers": self.answers,
+            "audit": {
+                entry_id: (entry["what"], entry["subjects"], entry["outcome"])
+                for entry_id, entry in sorted(
+                    (entry_id, decoded(raw)) for entry_id, raw in self.disk.audit.items()
+                )
+            },
         }
 
 
@@ -349,7 +371,9 @@ class Life:
         for _ in range(20):
             await self.reactor.settle()
             await self.relay.flushed()
-            left = [d for d in self.world.disk.documents() if "waiting" in d or "handing" in d]
+            left = [
+                d for d in self.world.disk.documents() if any(mark in d for mark in WAITING_SINCE)
+            ]
             if not left:
                 return
             await self.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL)

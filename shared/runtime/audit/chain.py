@@ -1,0 +1,128 @@
+"""Chains of digests: what is in the audit can't be changed or removed unseen.
+
+Each replica has a chain of its own. Once a second it makes a link: the digests of the entries that it stored since, and
+a hash over them and the link before (SHA-256). The first link of a chain names the last links of the chains that were
+there already, so that a whole chain can't go unseen either. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from shared.decision import join_parts
+from shared.runtime.core.audit import Document, digest
+
+NOTHING_BEFORE: Final = ""
+ENTRIES_MAX: Final = 250
+"""How many entries one link holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last link of a chain; number 0 before the first."""
+
+    chain: str
+    number: int = 0
+    hash: str = NOTHING_BEFORE
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where a chain is not what it was. `entry` is empty when the link itself is at fault."""
+
+    chain: str
+    link: int
+    what: str
+    entry: str = ""
+
+    def view(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+WHAT: Final[Mapping[str, str]] = {
+    "chain-missing": "A chain that a later one names is not there, or ends too early.",
+    "link-missing": "A link is not there.",
+    "link-altered": "A link is not what its hash says.",
+    "entry-missing": "An entry is not there.",
+    "entry-altered": "An entry is not what its digest says.",
+}
+
+
+def link_id(chain: str, number: int) -> str:
+    """The stored id of a link."""
+    return f"{chain}#{number}"
+
+
+def make_link(
+    head: Head, entries: Sequence[Document], at: datetime, follows: Iterable[Head] = ()
+) -> Document:
+    """The stored form of the next link."""
+    link: Document = {
+        "_id": link_id(head.chain, head.number + 1),
+        "chain": head.chain,
+        "number": head.number + 1,
+        "before": head.hash,
+        "at": at,
+        "follows": [asdict(one) for one in follows],
+        "ids": [entry["_id"] for entry in entries],
+        "digests": b"".join(digest(entry) for entry in entries),
+    }
+    return {**link, "hash": hash_of(link)}
+
+
+def hash_of(link: Mapping[str, Any]) -> str:
+    """The hash over a link and, by `before`, over all earlier ones of its chain."""
+    follows = [join_parts(one["chain"], str(one["number"]), one["hash"]) for one in link["follows"]]
+    parts = join_parts(
+        link["chain"],
+        str(link["number"]),
+        link["before"],
+        str(round(link["at"].timestamp() * 1000)),
+        *follows,
+        *link["ids"],
+    )
+    return sha256(parts.encode() + bytes(link["digests"])).hexdigest()
+
+
+def head_of(link: Mapping[str, Any]) -> Head:
+    """A link as the one that the next one follows."""
+    return Head(link["chain"], link["number"], link["hash"])
+
+
+def check_link(
+    before: Head, link: Mapping[str, Any], entries: Mapping[str, Document]
+) -> list[Break]:
+    """What is wrong with a link that should follow `before`. `entries` are those that are there, by id."""
+    chain, number = link["chain"], link["number"]
+    found: list[Break] = [
+        Break(chain, missing, "link-missing") for missing in range(before.number + 1, number)
+    ]
+    if hash_of(link) != link["hash"] or (not found and link["before"] != before.hash):
+        found.append(Break(chain, number, "link-altered"))
+    digests = bytes(link["digests"])
+    for index, entry_id in enumerate(link["ids"]):
+        entry = entries.get(entry_id)
+        if entry is None:
+            found.append(Break(chain, number, "entry-missing", entry_id))
+        elif digest(entry) != digests[32 * index : 32 * (index + 1)]:
+            found.append(Break(chain, number, "entry-altered", entry_id))
+    return found
+
+
+def check_follows(
+    heads: Mapping[str, Head], hashes: Mapping[str, str], named: Iterable[Mapping[str, Any]]
+) -> list[Break]:
+    """Chains that later ones name and that are not there, or end before the link that was named.
+
+    `heads` are the last links by chain, `hashes` those of the links that were named, by id.
+    """
+    return [
+        Break(one["chain"], one["number"], "chain-missing")
+        for one in named
+        if heads.get(one["chain"], Head("")).number < one["number"]
+        or hashes.get(link_id(one["chain"], one["number"])) != one["hash"]
+    ]
