@@ -233,7 +233,7 @@ async def test_a_service_whose_output_is_full_becomes_ready_and_says_so(
             except OSError:
                 return None  # 503: not yet
 
-        answer = await until(ready, what="readiness")
+        answer = await until(ready, what="readiness", limit_s=90)
         assert (answer["status"], answer["reasons"]) == ("ready", [])
         assert answer["warnings"] == ["logs-failing"]
         metrics = _asked(f"{process.url}/metrics")
