@@ -402,8 +402,8 @@ CONSUMER: Final = (
     Mutant(
         "a batch that failed is fetched again",
         f"{_KAFKA}consumer.py",
-        "exception=type(error).__name__)\n                self._rewind(first)\n",
-        "exception=type(error).__name__)\n",
+        "                self._rewind(first)\n            else:\n",
+        "            else:\n",
         (*_unit("flow", "consumer_positions"), SIMULATION),
     ),
     Mutant(

@@ -58,6 +58,7 @@ ALLOWED: Final = frozenset(
         "reasons",
         "bus_user",
         "right",
+        "resource",
         "group",
     }
 )

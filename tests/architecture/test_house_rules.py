@@ -31,6 +31,7 @@ from shared.runtime.http.subjects import Subjects
 from shared.runtime.logs import ALLOWED, configure
 from shared.runtime.service import Runtime, Service
 from shared.runtime.settings import ServiceSettings
+from shared.runtime.vault.settings import VaultSettings
 from tests.scraped import families
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,7 +194,8 @@ def test_shared_and_one_service_run_alone(name: str, tmp_path: Path) -> None:
 
 
 async def test_every_subscriber_acknowledges_by_hand_and_from_the_beginning(each: Service) -> None:
-    runtime = Runtime(each, ServiceSettings())
+    settings_type = VaultSettings if each.identities else ServiceSettings
+    runtime = Runtime(each, settings_type())
     try:
         subscribers: list[Any] = list(runtime._broker.subscribers)
         assert subscribers

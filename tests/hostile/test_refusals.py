@@ -23,7 +23,14 @@ ODD = f"{MARK} Quill.feather [key]"
 WRONG: tuple[Any, ...] = (ODD, {ODD: ODD}, [{ODD: ODD}], {MARK: {ODD: [ODD]}}, {MARK.lower(): 7})
 
 
-MACHINES = {"/healthz", "/readyz", "/metrics", "/ops/flow", "/ops/dead-letters"}
+MACHINES = {
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/ops/flow",
+    "/ops/dead-letters",
+    "/ops/dead-letters/discards",
+}
 """They take nothing, or codes alone."""
 
 

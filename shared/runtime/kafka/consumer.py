@@ -359,7 +359,10 @@ class Consumer(ConsumerRebalanceListener):
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""
-        self._positions.assigned()
+        async with self._alone():
+            # A batch that was fetched before they were revoked may have moved the positions since.
+            self._positions.forget()
+            self._positions.assigned()
         self._lag.assigned(assigned)
         log.info("partitions.assigned", count=len(assigned))
         if any(

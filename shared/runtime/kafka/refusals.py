@@ -78,7 +78,7 @@ def refusal(kafka: KafkaConnection, lacking: Sequence[Rule]) -> AccessMissing:
             "access.missing",
             bus_user=user or None,
             right=_right(rule),
-            **{rule.resource.name.lower(): rule.name},
+            resource=f"{rule.resource.name.lower()} {rule.name}",
         )
     texts = [f"{_right(rule)} {rule.resource.name.lower()} {rule.name}" for rule in lacking]
     command = "care topics acl --apply"
