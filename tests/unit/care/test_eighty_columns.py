@@ -167,7 +167,7 @@ def test_no_table_breaks_a_word_or_is_wider_than_the_terminal(rows: list[tuple[s
 
 
 WITHOUT_A_TABLE = {
-    *("up", "run", "token", "demo", "coverage", "rebuild"),
+    *("up", "run", "token", "demo", "coverage", "rebuild", "erase", "audit verify"),
     *("contracts show", "contracts generate", "profiles check"),
     *("topics adopt", "topics migrate", "topics disown"),
     *(
@@ -185,6 +185,7 @@ SHOWN_HERE = {
         "journey",
         "events tail",
         "contracts list",
+        "audit list",
         "profiles list",
         "profiles show",
     ),
@@ -198,6 +199,24 @@ SHOWN_HERE = {
         "topics acl",
     ),
 }
+
+
+def test_the_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    subjects = [f"episode/{uid(str(n))}" for n in range(5)]
+    entry = {
+        "id": f"{uid('request')}#123",
+        "at": AT,
+        "actor_id": uid("actor"),
+        "role": "intake_coordinator",
+        "what": "POST /people/{person_id}/consents/{consent_id}/emergency-disclosures",
+        "outcome": "emergency-disclosure-incomplete",
+        "subjects": subjects,
+        "chained": False,
+    }
+    Services(lambda _: {"entries": [entry], "next": "x" * 40}).installed(monkeypatch)
+    shown = care("audit", "list", "intake", *REMOTE, columns=80)
+    assert shown.exit_code == 0, shown.output
+    whole(shown.stdout, entry["id"], uid("actor"), *subjects[:3], "intake_coordinator")
 
 
 def test_every_command_is_looked_at() -> None:

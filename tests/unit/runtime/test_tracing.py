@@ -30,8 +30,8 @@ from shared.runtime.core.relay import Relay
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Runtime, Service, create_app
-from shared.runtime.settings import ServiceSettings
 from shared.runtime.tracing import Tracing, otlp_provider
+from shared.runtime.vault.settings import VaultSettings
 from shared.testing.fakes import MemoryPublisher, MemoryStore, MemoryTopic
 from tests.unit.runtime import toy
 from tests.unit.served import Served
@@ -83,7 +83,7 @@ class Traced:
         served, service = self.served, self.served.service
         consumer = Consumer(
             service=service.name,
-            settings=ServiceSettings(),
+            settings=VaultSettings(),
             reactions=service.reactions,
             reactor=served.reactor,
             relay=served.relay,
@@ -349,12 +349,12 @@ async def test_a_replica_that_is_told_to_is_instrumented_and_any_other_is_as_it_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tracing_module, "otlp_provider", lambda _name: TracerProvider())
-    plain = create_app(INTAKE, ServiceSettings())
-    traced = create_app(INTAKE, ServiceSettings.model_validate({"CARE_OTEL": "1", "otel": True}))
+    plain = create_app(INTAKE, VaultSettings())
+    traced = create_app(INTAKE, VaultSettings.model_validate({"CARE_OTEL": "1", "otel": True}))
     assert len(traced.user_middleware) == len(plain.user_middleware) + 1
 
-    off = Runtime(INTAKE, ServiceSettings())
-    on = Runtime(INTAKE, ServiceSettings(), tracing=Tracing(TracerProvider()))
+    off = Runtime(INTAKE, VaultSettings())
+    on = Runtime(INTAKE, VaultSettings(), tracing=Tracing(TracerProvider()))
     try:
         assert off.reactor.submit.__func__ is Reactor.submit  # type: ignore[attr-defined]
         assert "load" not in vars(off.store)
@@ -371,6 +371,6 @@ def test_without_the_extra_a_service_says_what_is_missing(monkeypatch: pytest.Mo
     monkeypatch.delitem(sys.modules, "shared.runtime.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)  # what an import refuses
     with pytest.raises(ConfigurationError) as caught:
-        service_module.create_app(INTAKE, ServiceSettings(otel=True))
+        service_module.create_app(INTAKE, VaultSettings(otel=True))
     assert caught.value.code == "tracing-not-installed"
     assert "throughcare[otel]" in caught.value.hint
