@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from importlib import import_module
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from shared.loops import Loop
 from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
 from shared.testing.dead_letter_suite import dead_letter
-from shared.testing.fakes import decoded
+from shared.testing.fakes import decoded, encoded
 from tests.unit.served import Served, refused
 from tests.unit.support import FACILITY, START, uid
 
@@ -106,6 +106,8 @@ def _by_id(name: str, field: str) -> Callable[[Mapping[str, Any]], list[str]]:
 
 
 ROWS: Final = "/ops/dead-letters/rows"
+AUDIT: Final = "/audit"
+"""The latest first, and by the millisecond."""
 LISTS: Final = {
     "/loops": List("episode", _with_loop, _subjects("loops")),
     "/groups": List("group", lambda _, at: GroupState(opened_at=at), _by_id("groups", "group_id")),
@@ -124,6 +126,7 @@ LISTS: Final = {
         now=START - HOUR,
     ),
     ROWS: List("", lambda _service, _at: State(), _by_id("rows", "id"), role="operator"),
+    AUDIT: List("", lambda _service, _at: State(), _by_id("entries", "id"), role="privacy_officer"),
 }
 WITHOUT_PAGES: Final = {"/tasks": "the most urgent only", "/ops/dead-letters/audit": "the latest"}
 """Lists that are the beginning of something, and say so: they take a `limit` and have no next page."""
@@ -167,6 +170,11 @@ class Shelf:
             row = replace(row, facility_id=facility_id)
             await self.served.store.add_dead_letters([row])
             return BASE, row.id
+        if self.path == AUDIT:
+            at = at.astimezone(UTC).replace(microsecond=at.microsecond // 1000 * 1000)
+            entry = {"_id": name, "at": at, "facilities": [facility_id], "subjects": []}
+            self.served.disk.audit[name] = encoded(entry | {"kind": "read", "outcome": "shown"})
+            return at, name
         subject = f"{self.list.kind}/{name}"
         record = (await self.served.store.load([subject]))[subject]
         record.state = self.list.state(self.served.service, at)
@@ -177,7 +185,8 @@ class Shelf:
     async def fill(self, instants: Sequence[datetime] = INSTANTS) -> list[str]:
         """Put records in the list; their ids, in the order of the list."""
         await self.put(BASE, "another-iop")
-        return [name for _, name in sorted([await self.put(at) for at in instants])]
+        places = sorted([await self.put(at) for at in instants], reverse=self.path == AUDIT)
+        return [name for _, name in places]
 
     async def page(self, query: str) -> tuple[list[str], str | None]:
         answer = await self.served.get(f"{self.path}?{query}")
@@ -290,11 +299,12 @@ async def test_what_changes_behind_the_page_moves_nothing(name: str, path: str) 
     shelf = Shelf(name, path)
     ids = await shelf.fill(INSTANTS[1:])
     first, following = await shelf.page("limit=3")
-    place = await shelf.put(INSTANTS[-1] + MICRO)
+    place = await shelf.put(BASE + HOUR if path == AUDIT else INSTANTS[-1] + MICRO)
     behind = path != ROWS or place[1] < first[-1]
-    gone = shelf.served.disk.dead_letters if path == ROWS else shelf.served.disk.records
+    disk = shelf.served.disk
+    gone = {ROWS: disk.dead_letters, AUDIT: disk.audit}.get(path, disk.records)
     for key, raw in list(gone.items()):
-        if {first[0], first[-1]} & {decoded(raw).get("id"), key.partition("/")[2]}:
+        if {first[0], first[-1]} & {decoded(raw).get("id"), key, key.partition("/")[2]}:
             del gone[key]
     rest, _ = await shelf.page(f"limit=100&after={following}")
     assert first == ids[:3]
