@@ -44,6 +44,10 @@ def main() -> int:
     results["ratios_of_the_best"] = ratios(told, "events_per_cpu_second_best")
     print(report.table(results, report.GUARD))
     print(*(f"{name}: {value}" for name, value in results["ratios"].items()), sep="\n")
+    if options.baseline:
+        report.write_baseline(results)
+        print(f"written: {report.BASELINE}")
+        return 0
     if options.quick:
         fallen = report.fallen(results["ratios_of_the_best"])
         print(*fallen or ["no ratio has fallen"], sep="\n")
@@ -56,6 +60,9 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--quick", action="store_true", help="compare with the committed ratios")
+    parser.add_argument(
+        "--baseline", action="store_true", help="with --quick: write what later ones compare with"
+    )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each has its turn")
     return parser.parse_args()
 

@@ -11,6 +11,8 @@ from typing import Any, Final
 from bench.field import ROOT
 
 RESULTS: Final = ROOT / "bench" / "results.json"
+BASELINE: Final = ROOT / "bench" / "quick.json"
+"""A quick run, which later quick runs are compared with: `python -m bench --quick --baseline` makes it."""
 PAGE: Final = ROOT / "docs" / "performance.md"
 PICTURE: Final = ROOT / "docs" / "performance.svg"
 BEGIN: Final = "<!-- made by `{command}`: {name} -->"
@@ -171,7 +173,13 @@ def picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
 # --- the guard ----------------------------------------------------------------------------------------
 
 
-def fallen(seen: Mapping[str, float | None], path: Path = RESULTS) -> list[str]:
+def write_baseline(results: Mapping[str, Any]) -> None:
+    """Write the ratios of a quick run; a whole one has others, for naive is faster on a store without records."""
+    kept = {name: results[name] for name in ("about", "ratios", "ratios_of_the_best")}
+    BASELINE.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def fallen(seen: Mapping[str, float | None], path: Path = BASELINE) -> list[str]:
     """The ratios that fell too far below the committed ones, each as a sentence.
 
     Of each contestant's best turns: what else the machine does can only make a turn worse.
