@@ -463,6 +463,13 @@ CONSUMER: Final = (
         _unit("positions", "consumer_positions"),
     ),
     Mutant(
+        "a batch from before a revocation moves no position after it",
+        f"{_KAFKA}consumer.py",
+        "            self._positions.forget()\n            self._positions.assigned()\n",
+        "            self._positions.assigned()\n",
+        _unit("late_batches"),
+    ),
+    Mutant(
         "many dead letters in a row halt the consumer",
         f"{_KAFKA}consumer.py",
         "        if self._circuit_breaker.trips(successes):\n",

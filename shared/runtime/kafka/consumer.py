@@ -360,9 +360,10 @@ class Consumer(ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         """Ask anew how far the topics reach: deadlines wait until all of that has been applied."""
         async with self._alone():
-            # A batch that was fetched before they were revoked may have moved the positions since.
+            # A batch that was fetched before they were revoked may have been processed since.
             self._positions.forget()
             self._positions.assigned()
+            self._sequence_gaps.forget()
         self._lag.assigned(assigned)
         log.info("partitions.assigned", count=len(assigned))
         if any(

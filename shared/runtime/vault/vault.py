@@ -230,11 +230,10 @@ class Vault:
 
 def check_vault(settings: VaultSettings) -> None:
     """Raise the `ConfigurationError` of settings with which no vault can be opened, or not in production."""
-    encryption = settings.key_encryption()
-    options = _options(settings)
+    options, published = _options(settings), _published(settings)
     if development.is_on(settings):
         return
-    if encryption.present == KeyEncryption(DEVELOPMENT_KEY).present:
+    if published:
         raise development.refusal("CARE_KEY_ENCRYPTION_KEY")
     for setting, password in (
         ("CARE_KEYS_URI", development.password_in(settings.keys_uri)),
@@ -260,7 +259,7 @@ def open_vault(settings: VaultSettings) -> Vault:
 
 
 def _published(settings: VaultSettings) -> bool:
-    return settings.key_encryption_key == DEVELOPMENT_KEY and not settings.key_encryption_key_file
+    return settings.key_encryption().present == KeyEncryption(DEVELOPMENT_KEY).present
 
 
 def _options(settings: VaultSettings) -> dict[str, object]:
