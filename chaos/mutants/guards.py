@@ -326,15 +326,15 @@ STORED: Final = (
     Mutant(
         "what a wrong clock left waiting is found",
         f"{_CORE}store.py",
-        '[{"$lt": before}, {"$gt": before + YOUNG}]',
-        '[{"$lt": before}]',
+        'else [{"$lt": before}, {"$gt": before + YOUNG}]',
+        'else [{"$lt": before}]',
         STORE,
     ),
     Mutant(
         "a sweep keeps to its own partitions",
         f"{_CORE}store.py",
-        'return {"bucket": {"$in": list(buckets)}} if len(buckets) < PARTITIONS else {}',
-        "return {}",
+        'others = not_newer(self._kinds) | {"bucket": {"$in": list(buckets)}}',
+        "others = not_newer(self._kinds)",
         STORE,
     ),
     Mutant(

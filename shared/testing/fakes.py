@@ -23,8 +23,8 @@ from pymongo.errors import DocumentTooLarge
 
 from shared.contracts.event import event_bytes
 from shared.errors import TooLarge, Unavailable
-from shared.runtime.audit.chain import Head
-from shared.runtime.audit.store import WAITING, EntriesPage, Wanted, last_of, page_of
+from shared.runtime.audit.chain import Head, followed_by
+from shared.runtime.audit.store import LAST, WAITING, EntriesPage, Wanted, last_of, page_of
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import (
     OPEN,
@@ -521,8 +521,9 @@ class MemoryAudit:
             return False
 
         def add() -> None:
-            marked = {**link, WAITING: 1} if waiting else link
+            marked = {**link, LAST: 1, **({WAITING: 1} if waiting else {})}
             self.disk.audit_links[link["_id"]] = encoded(marked)
+            self._outdate(link)
 
         def note() -> None:
             for entry_id in link["ids"]:
@@ -535,7 +536,7 @@ class MemoryAudit:
 
     async def heads(self) -> dict[str, Head]:
         [found] = await self.seam.call("heads", [self._links])
-        return last_of(found)
+        return last_of(one for one in found if LAST in one)
 
     async def links(self) -> AsyncIterator[Document]:
         for link in sorted(self._links(), key=lambda one: (one["chain"], one["number"])):
@@ -563,7 +564,15 @@ class MemoryAudit:
     async def restore(self, link: Document, entries: Sequence[Document]) -> None:
         for entry in entries:
             self.disk.audit.setdefault(entry["_id"], encoded(entry))
-        self.disk.audit_links.setdefault(link["_id"], encoded(link))
+        self.disk.audit_links.setdefault(link["_id"], encoded({**link, LAST: 1}))
+        self._outdate(link)
+
+    def _outdate(self, link: Document) -> None:
+        for link_id in followed_by(link):
+            if link_id in self.disk.audit_links:
+                before = decoded(self.disk.audit_links[link_id])
+                before.pop(LAST, None)
+                self.disk.audit_links[link_id] = encoded(before)
 
     def _entries(self) -> list[Document]:
         return [decoded(raw) for raw in self.disk.audit.values()]

@@ -11,6 +11,7 @@ import pytest
 
 from shared.devtools.backends import Backend
 from shared.errors import Invalid
+from shared.runtime.audit.chain import Head, head_of, make_link
 from shared.runtime.audit.keeper import Keeper, copy_of, restore, verify
 from shared.runtime.audit.store import AuditLog, MongoAudit, Wanted
 from shared.runtime.audit.writer import AuditWriter
@@ -112,6 +113,31 @@ async def test_chains_are_kept_checked_and_restored(both: tuple[Any, AuditLog]) 
     assert await log.waiting_links(10) == []
     assert [head.number for head in (await log.heads()).values()] == [2]
     assert (await log.unchained(store.replica_id, AT, 10))[0][UNCHAINED] == store.replica_id
+
+
+async def test_a_start_knows_the_ends_of_all_chains(both: tuple[Any, AuditLog]) -> None:
+    """It read every link that there ever was."""
+    store, log = both
+
+    async def link(chain: str, number: int, *follows: Head) -> Head:
+        await store.add_audit_entries([entry(number)])
+        made = make_link(Head(chain, number - 1), [entry(number)], AT, follows)
+        assert await log.add_link(made, waiting=False)
+        return head_of(made)
+
+    async def ends() -> dict[str, int]:
+        return {chain: head.number for chain, head in (await log.heads()).items()}
+
+    await link("one", 1)
+    last = await link("one", 2)
+    assert await ends() == {"one": 2}
+    await link("two", 1, last)
+    assert await ends() == {"two": 1}
+    await link("one", 3)  # it was not gone
+    assert await ends() == {"one": 3, "two": 1}
+    for made in [one async for one in log.links()][::-1]:  # put back in whatever order
+        await log.restore(made, [])
+    assert await ends() == {"one": 3, "two": 1}
 
 
 async def test_an_entry_rides_with_its_record_and_is_moved_once(

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from shared.contracts.topics import Topic as KafkaTopic
 from shared.devtools.backends import Backend
@@ -30,9 +21,7 @@ from shared.runtime.kafka.topics import ensure_topics
 from shared.testing.dead_letter_suite import DeadLettersSuite
 from shared.testing.paging_suite import PagingSuite
 from shared.testing.suites import (
-    ALL,
     KINDS,
-    NOW,
     WALL,
     PublisherSuite,
     StoreSuite,
@@ -66,58 +55,6 @@ class TestMongoStore(StoreSuite):
         with pytest.raises(Unavailable) as refused:
             await store.save(records, WALL)
         assert refused.value.code == "store-refused"
-
-
-class Finds(CommandListener):
-    """The `find` commands that went to the server."""
-
-    def __init__(self) -> None:
-        self.commands: list[Mapping[str, Any]] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name == "find" and event.command["find"] == "records":
-            self.commands.append(dict(event.command))
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing to keep."""
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing to keep."""
-
-
-async def test_what_is_asked_every_second_looks_only_at_what_it_finds(
-    backend: Backend, prefix: str
-) -> None:
-    """A sweep that looked at every record made a hundred simulated episodes five times as slow."""
-    finds = Finds()
-    store = MongoStore(
-        backend.mongo_uri, f"{prefix}plans", KINDS, options={"event_listeners": [finds]}
-    )
-    await store.start()
-    records = list((await store.load([subject(n) for n in range(60)])).values())
-    for record in records:
-        record.facility_id = "north"
-    publish_one(records[0])
-    await store.save(records, WALL)
-    finds.commands.clear()
-
-    await store.stranded(WALL + timedelta(days=1), ALL, 10)
-    await store.stranded(None, ALL, 10)
-    await store.due(NOW + timedelta(days=1), ALL, 10)
-    await store.next_due(NOW + timedelta(days=9_999))
-
-    examined = [await _examined(store.database, command) for command in finds.commands]
-    await store.database.client.drop_database(store.database.name)
-    await store.close()
-    assert len(examined) >= 8
-    assert max(examined) <= 1
-
-
-async def _examined(database: AsyncDatabase[Document], command: Mapping[str, Any]) -> int:
-    """How many records the server looks at to answer a `find`."""
-    asked = {name: command[name] for name in ("find", "filter", "sort", "limit") if name in command}
-    answer = await database.command("explain", asked, verbosity="executionStats")
-    return answer["executionStats"]["totalDocsExamined"]
 
 
 class TestMongoPages(PagingSuite):

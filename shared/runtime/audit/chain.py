@@ -93,6 +93,12 @@ def head_of(link: Mapping[str, Any]) -> Head:
     return Head(link["chain"], link["number"], link["hash"])
 
 
+def followed_by(link: Mapping[str, Any]) -> list[str]:
+    """The ids of the links that a link follows: the one before it, and of a first link those of the other chains."""
+    before = [link_id(link["chain"], link["number"] - 1)] if link["number"] > 1 else []
+    return before + [link_id(one["chain"], one["number"]) for one in link["follows"]]
+
+
 def check_link(
     before: Head, link: Mapping[str, Any], entries: Mapping[str, Document]
 ) -> list[Break]:

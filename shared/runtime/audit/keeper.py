@@ -19,7 +19,7 @@ from shared.runtime.audit.chain import (
     link_id,
     make_link,
 )
-from shared.runtime.audit.store import WAITING, AuditLog
+from shared.runtime.audit.store import LAST, WAITING, AuditLog
 from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core import audit
 from shared.runtime.core.audit import UNCHAINED, Document
@@ -129,7 +129,7 @@ def _within(entries: Sequence[Document], bytes_max: int) -> list[Document]:
 async def copy_of(audit_log: AuditLog, link: Document) -> Document:
     """A link with its entries, as the journal takes it."""
     entries = await audit_log.entries(link["ids"])
-    kept = {name: value for name, value in link.items() if name not in ("_id", WAITING)}
+    kept = {name: value for name, value in link.items() if name not in ("_id", WAITING, LAST)}
     return {
         "_id": f"{JOURNAL_PREFIX}{link['_id']}",
         "version": 1,

@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from shared.runtime.audit.chain import Head, head_of
+from shared.runtime.audit.chain import Head, followed_by, head_of
 from shared.runtime.core.audit import EVERYWHERE, UNCHAINED, Document
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import translated
@@ -20,6 +20,8 @@ from shared.runtime.core.store import translated
 CURSOR: Final = "audit"
 WAITING: Final = "waiting"
 """The stored field of a link that has to be copied to the journal."""
+LAST: Final = "last"
+"""The stored field of a link that no other one follows yet, so that a start need not read all of them."""
 _INSTANT_BYTES: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -86,14 +88,12 @@ def _place(content: bytes) -> tuple[datetime, str]:
 
 
 def last_of(links: Iterable[Mapping[str, Any]]) -> dict[str, Head]:
-    """The last link of every chain, but for those that another chain names."""
+    """The last link of each chain, of those that are marked as `LAST`: a crash may leave the one before it marked."""
     found: dict[str, Head] = {}
-    named: set[tuple[str, int]] = set()
     for link in links:
-        named |= {(one["chain"], one["number"]) for one in link["follows"]}
         if found.get(link["chain"], Head("")).number < link["number"]:
             found[link["chain"]] = head_of(link)
-    return {chain: head for chain, head in found.items() if (chain, head.number) not in named}
+    return found
 
 
 class AuditLog(Protocol):
@@ -163,7 +163,8 @@ class MongoAudit:
                 await self._entries.create_index([(name, ASCENDING), ("at", DESCENDING)])
             await self._entries.create_index([(UNCHAINED, ASCENDING)], sparse=True)
             await self._links.create_index([("chain", ASCENDING), ("number", ASCENDING)])
-            await self._links.create_index([(WAITING, ASCENDING)], sparse=True)
+            for mark in (WAITING, LAST):
+                await self._links.create_index([(mark, ASCENDING)], sparse=True)
 
     async def page(self, wanted: Wanted, after: str | None, limit: int) -> EntriesPage:
         query = wanted.query(after)
@@ -175,27 +176,29 @@ class MongoAudit:
     async def unchained(
         self, replica_id: str | None, before: datetime, limit: int
     ) -> list[Document]:
-        ours: Document = {UNCHAINED: replica_id}
-        if replica_id is None:
-            ours = {UNCHAINED: {"$gt": ""}, "at": {"$lt": before}}
+        whose = {"$gt": ""} if replica_id is None else replica_id
         with translated():
-            return await self._entries.find(ours).limit(limit).to_list()
+            found = await self._entries.find({UNCHAINED: whose}).limit(limit).to_list()
+        return [one for one in found if replica_id is not None or one["at"] < before]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
         with translated():
             try:
-                await self._links.insert_one({**link, WAITING: 1} if waiting else dict(link))
+                await self._links.insert_one({**link, LAST: 1, **({WAITING: 1} if waiting else {})})
             except DuplicateKeyError:
                 return False
+            await self._links.update_many(
+                {"_id": {"$in": followed_by(link)}}, {"$unset": {LAST: ""}}
+            )
             await self._entries.update_many(
                 {"_id": {"$in": link["ids"]}}, {"$unset": {UNCHAINED: ""}}
             )
         return True
 
     async def heads(self) -> dict[str, Head]:
-        shown = {"chain": 1, "number": 1, "hash": 1, "follows": 1}
+        shown = {"chain": 1, "number": 1, "hash": 1}
         with translated():
-            return last_of(await self._links.find({}, shown).to_list())
+            return last_of(await self._links.find({LAST: 1}, shown).to_list())
 
     async def links(self) -> AsyncIterator[Document]:
         with translated():
@@ -225,8 +228,14 @@ class MongoAudit:
 
     async def restore(self, link: Document, entries: Sequence[Document]) -> None:
         with translated():
-            await self._entries.bulk_write([_unless_there(one) for one in entries], ordered=False)
-            await self._links.bulk_write([_unless_there(link)])
+            if entries:
+                await self._entries.bulk_write(
+                    [_unless_there(one) for one in entries], ordered=False
+                )
+            await self._links.bulk_write([_unless_there({**link, LAST: 1})])
+            await self._links.update_many(
+                {"_id": {"$in": followed_by(link)}}, {"$unset": {LAST: ""}}
+            )
 
 
 def _unless_there(document: Mapping[str, Any]) -> UpdateOne:

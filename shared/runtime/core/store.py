@@ -7,8 +7,9 @@ matched than were written, a query for this save's id finds the ones that lost.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast
 from uuid import uuid4
@@ -26,7 +27,6 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from shared.contracts.topics import PARTITIONS
 from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import DeadLetter
@@ -36,7 +36,6 @@ from shared.runtime.core.documents import (
     from_microseconds,
     guarded_write,
     in_microseconds,
-    is_newer,
     not_newer,
     readable,
     record_or_stub,
@@ -219,12 +218,12 @@ class MongoStore:
         """Make the indexes. Raises `Unavailable` while MongoDB is away."""
         with translated():
             for mark in WAITING_SINCE:
-                await self._records.create_index([(mark, ASCENDING)], sparse=True)
-            await self._records.create_index([("due", ASCENDING)], sparse=True)
+                await self._records.create_index(_by(mark), sparse=True)
+            await self._records.create_index(_by("due"), sparse=True)
             for name in sorted(
                 {name for kind in self._kinds.values() for name in kind.state.INDEXES}
             ):
-                await self._records.create_index([(f"index.{name}", ASCENDING)], sparse=True)
+                await self._records.create_index(_by(f"index.{name}"), sparse=True)
 
     async def close(self) -> None:
         await self._client.close()
@@ -362,31 +361,15 @@ class MongoStore:
     async def stranded(
         self, before: datetime | None, buckets: Sequence[int], limit: int
     ) -> list[Record]:
-        held = _held(buckets)
+        others = not_newer(self._kinds) | {"bucket": {"$in": list(buckets)}}
         if len(self.set_aside) > limit // SET_ASIDE_SHARE:  # they would fill up the limit
-            held["_id"] = {"$nin": list(self.set_aside)}
+            others["_id"] = {"$nin": list(self.set_aside)}
         found: dict[str, Document] = {}
-        for waits in _waiting(before):
-            wanted = waits | held
-
-            async def find(more: Document, wanted: Document = wanted) -> list[Document]:
-                return await self._records.find(wanted | more).limit(limit).to_list()
-
-            found |= {document["_id"]: document for document in await self._not_newer(find)}
-        return readable(list(found.values())[:limit], self._kinds, self.set_aside)
-
-    async def _not_newer(
-        self, find: Callable[[Document], Awaitable[list[Document]]]
-    ) -> list[Document]:
-        """What `find` gives, leaving the records of a newer version of the service to that version.
-
-        The condition that leaves them out costs a look at every record, so it is added only once one of them is seen.
-        """
         with translated():
-            found = await find({})
-            if any(is_newer(document, self._kinds) for document in found):
-                found = await find(not_newer(self._kinds))
-        return found
+            for name, bounds in product(WAITING_SINCE, _waiting(before)):
+                cursor = self._records.find({name: bounds} | others).hint(_by(name))
+                found |= {one["_id"]: one for one in await cursor.limit(limit).to_list()}
+        return readable(list(found.values())[:limit], self._kinds, self.set_aside)
 
     async def wall(self) -> datetime:
         with translated():
@@ -394,23 +377,19 @@ class MongoStore:
         return found["localTime"]
 
     async def due(self, now: datetime, buckets: Sequence[int], limit: int) -> list[str]:
-        wanted: Document = {"due": {"$lte": in_microseconds(now)}} | _held(buckets)
-
-        async def find(more: Document) -> list[Document]:
-            cursor = self._records.find(wanted | more, {"schema": 1})
-            return await cursor.sort("due", ASCENDING).limit(limit).to_list()
-
-        return [document["_id"] for document in await self._not_newer(find)]
+        found = await self._due(now, limit, {"bucket": {"$in": list(buckets)}})
+        return [document["_id"] for document in found]
 
     async def next_due(self, until: datetime) -> datetime | None:
-        wanted: Document = {"due": {"$lte": in_microseconds(until)}}
-
-        async def find(more: Document) -> list[Document]:
-            cursor = self._records.find(wanted | more, {"due": 1, "schema": 1})
-            return await cursor.sort("due", ASCENDING).limit(1).to_list()
-
-        found = await self._not_newer(find)
+        found = await self._due(until, 1, {})
         return from_microseconds(found[0]["due"]) if found else None
+
+    async def _due(self, until: datetime, limit: int, others: Document) -> list[Document]:
+        wanted: Document = {"due": {"$lte": in_microseconds(until)}}
+        wanted |= not_newer(self._kinds) | others
+        with translated():
+            cursor = self._records.find(wanted, {"due": 1}).hint(_by("due"))
+            return await cursor.sort("due", ASCENDING).limit(limit).to_list()
 
     async def by_index(
         self,
@@ -456,15 +435,14 @@ class MongoStore:
         return self.database[name]
 
 
-def _held(buckets: Sequence[int]) -> Document:
-    """The records of these buckets. All of them need no condition: an index alone answers."""
-    return {"bucket": {"$in": list(buckets)}} if len(buckets) < PARTITIONS else {}
-
-
 def _waiting(before: datetime | None) -> list[Document]:
-    """The questions that find what waits: each is one range of one index, which `$or` is not."""
-    ranges = [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
-    return [{name: bounds} for name in WAITING_SINCE for bounds in ranges]
+    """The ranges of one index in which something waits: one question for each, for `$or` is no range."""
+    return [{"$gt": EPOCH}] if before is None else [{"$lt": before}, {"$gt": before + YOUNG}]
+
+
+def _by(path: str) -> list[tuple[str, int]]:
+    """The index over a path, named in the question: some servers take none when there are further conditions."""
+    return [(path, ASCENDING)]
 
 
 def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:

@@ -123,6 +123,9 @@ class DeadLetters(Protocol):
         ...
 
 
+BY_STATUS: Final = [("status", ASCENDING), ("fingerprint", ASCENDING)]
+
+
 class MongoDeadLetters:
     """`DeadLetters` in a service's own database."""
 
@@ -134,9 +137,7 @@ class MongoDeadLetters:
         """Make the indexes."""
         with translated():
             await self._dead_letters.create_index([("id", ASCENDING)])
-            await self._dead_letters.create_index(
-                [("status", ASCENDING), ("fingerprint", ASCENDING)]
-            )
+            await self._dead_letters.create_index(BY_STATUS)
             await self._dead_letters.create_index(
                 [("subject", ASCENDING), ("stream", ASCENDING), ("sequence", ASCENDING)]
             )
@@ -251,7 +252,9 @@ class MongoDeadLetters:
         query = {**wanted, "status": OPEN, "discard": {"$exists": True}}
         with translated():
             cursor = self._dead_letters.find(query, WITHOUT_CONTENT)
-            found = await cursor.sort("discard.until", ASCENDING).limit(limit).to_list()
+            # Closed dead letters stay for good: only the open ones are looked at.
+            cursor = cursor.hint(BY_STATUS).sort("discard.until", ASCENDING).limit(limit)
+            found = await cursor.to_list()
         return [DeadLetter.from_document(one) for one in found]
 
     async def write_audit(self, entry: Document) -> None:
