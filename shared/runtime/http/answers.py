@@ -39,6 +39,13 @@ class Answers:
         trail = trail_of(scope)
         withheld = False
 
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [pair for pair in message.get("headers", ()) if pair[0] not in _NAMES]
+                told = (REQUEST_ID, trail.request_id.encode())
+                message["headers"] = [*others, *self._headers, told]
+            await send(message)
+
         async def answer(message: Message) -> None:
             nonlocal withheld
             if withheld:
@@ -47,19 +54,15 @@ class Answers:
                 refusal = await _settled(scope, trail, message["status"])
                 if refusal is not None:
                     withheld = True
-                    await refusal(scope, receive, send)
+                    await refusal(scope, receive, tell)
                     return
-                others = [pair for pair in message.get("headers", ()) if pair[0] not in _NAMES]
-                told = (REQUEST_ID, trail.request_id.encode())
-                message["headers"] = [*others, *self._headers, told]
-            await send(message)
+            await tell(message)
 
         try:
             await self._app(scope, receive, answer)
         except Exception:
-            await _settled(
-                scope, trail, 500
-            )  # a mistake of ours, which is answered outside of this
+            # A mistake of ours, which is answered outside of this.
+            await _settled(scope, trail, 500)
             raise
 
 

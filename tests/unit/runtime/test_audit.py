@@ -159,7 +159,9 @@ async def test_nothing_is_shown_that_could_not_be_written_down(intake: Served) -
     told = await intake.acting_as("intake_coordinator").does("/referrals", REFERRAL)
     path = f"/episodes/{told['episode_id']}"
     intake.store.seam = Seam(at=2)  # the record is read, and the entry is not written
-    refused(await intake.get(path), 503, "store-unavailable")
+    answer = await intake.get(path)
+    refused(answer, 503, "store-unavailable")
+    assert answer.headers["x-request-id"], "withheld, and still an answer as every other"
     intake.store.seam = Seam()
     assert (await intake.get(path)).status_code == 200
     assert [one["kind"] for one in entries_of(intake)] == ["command", "read"]
