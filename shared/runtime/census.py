@@ -19,7 +19,7 @@ from shared.loops import LOOP_INDEX
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import OPEN
 from shared.runtime.core.documents import EPOCH, Document, from_microseconds, in_microseconds
-from shared.runtime.core.store import translated
+from shared.runtime.core.store import WAITING_SINCE, translated
 from shared.runtime.metrics import Census
 
 COUNTED_MAX: Final = 10_000
@@ -69,8 +69,7 @@ class CensusTaker:
         with translated():
             dead, streams, since = await self._count_dead_letters()
             loops = await self._count_loops()
-            waiting = await self._oldest("waiting")
-            handing = await self._oldest("handing")
+            waits = {name: await self._oldest(name) for name in WAITING_SINCE}
             due = await self._due()
         return Census(
             dead_letters_open=dead,
@@ -78,8 +77,9 @@ class CensusTaker:
             streams_blocked=streams,
             loops_open={one["_id"]: one["open"] for one in loops},
             loops_overdue={one["_id"]: one["overdue"] for one in loops},
-            outbox_age_seconds=_age(waiting, wall),
-            handoff_age_seconds=_age(handing, wall),
+            outbox_age_seconds=_age(waits["waiting"], wall),
+            handoff_age_seconds=_age(waits["handing"], wall),
+            audit_age_seconds=_age(waits["auditing"], wall),
             deadline_age_seconds=0.0 if due is None else _age(due, self._clock.now()),
         )
 

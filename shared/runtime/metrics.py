@@ -131,6 +131,8 @@ class Census:
     outbox_age_seconds: float = 0.0
     """How long the oldest event that is saved has not been published."""
     handoff_age_seconds: float = 0.0
+    audit_age_seconds: float = 0.0
+    """How long the oldest entry of the audit that is saved with its record has not been moved."""
     deadline_age_seconds: float = 0.0
     """How long the earliest deadline has been due, in the time of the domain."""
 
@@ -224,6 +226,10 @@ class _Waiting(Collector):
             "care_handoff_age_seconds": (
                 "How long the oldest handoff has waited.",
                 census.handoff_age_seconds,
+            ),
+            "care_audit_age_seconds": (
+                "How long the oldest entry of the audit has waited to be moved to it.",
+                census.audit_age_seconds,
             ),
             "care_deadline_age_seconds": (
                 "How long the earliest deadline has been due, on wall time.",

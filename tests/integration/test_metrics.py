@@ -69,7 +69,7 @@ async def test_the_census_counts_what_waits(backend: Backend, prefix: str) -> No
                 _record(1, {"discharge": 0, "plan_review": 2}),
                 _record(2, {"discharge": 1}, waiting=NOW - hour),
                 _record(3, {}, handing=NOW - 2 * hour, due=in_microseconds(NOW - 3 * hour)),
-                _record(4, {}, due=in_microseconds(NOW + hour)),
+                _record(4, {}, due=in_microseconds(NOW + hour), auditing=NOW - 5 * hour),
             ]
         )
         await database["dead_letters"].insert_many(
@@ -90,8 +90,9 @@ async def test_the_census_counts_what_waits(backend: Backend, prefix: str) -> No
         found.handoff_age_seconds,
         found.deadline_age_seconds,
         found.dead_letter_age_seconds,
+        found.audit_age_seconds,
     )
-    assert [int(age // 3600) for age in ages] == [1, 2, 3, 4]
+    assert [int(age // 3600) for age in ages] == [1, 2, 3, 4, 5]
 
 
 async def test_it_never_counts_further_than_its_bound(
