@@ -23,7 +23,14 @@ import uvloop
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from chaos.rig import PATIENCE_SECONDS, PROGRESS_WITHIN_SECONDS, ChaosError, PatientEnds, published
+from chaos.rig import (
+    PATIENCE_SECONDS,
+    PROGRESS_WITHIN_SECONDS,
+    ChaosError,
+    PatientEnds,
+    progress,
+    published,
+)
 from demo.cast.protagonist import PROGRAMS
 from demo.ledger import Ledger, judge
 from demo.population import population
@@ -47,7 +54,6 @@ REPLICAS: Final = 3
 DATABASE_PREFIX: Final = "care_"
 DEAD_SECONDS: Final = (1.0, 6.0)
 """How long a broker stays dead: shorter, and longer, than the cluster takes to notice."""
-EFFECTS_MIN: Final = 5
 console: Final = Console(stderr=True)
 
 
@@ -155,7 +161,7 @@ class Cluster:
     ) -> None:
         """Kill each broker in turn, as soon as all replicas are in sync and work goes on."""
         for number in range(kills):
-            await self._progress(world, load)
+            await progress(world, load)
             await self._in_sync(load)
             if load.done():
                 return
@@ -165,24 +171,11 @@ class Cluster:
             killed[place] += 1
             await asyncio.sleep(self.chance.uniform(*DEAD_SECONDS))
             if number < len(self.brokers):  # once each, all must go on without it
-                await self._progress(world, load)
+                await progress(world, load)
             effects.append(await published(world) - before)
             await asyncio.to_thread(broker.start)
             console.print(f"kill {number + 1}: broker {place + 1}, {effects[-1]} events without it")
         await self._in_sync(load)
-
-    async def _progress(self, world: World, load: asyncio.Task[None]) -> None:
-        """Wait until commands are accepted and events published. Raises `ChaosError`."""
-        events, accepted = await published(world), len(world.journal.accepted)
-        try:
-            async with asyncio.timeout(PROGRESS_WITHIN_SECONDS):
-                while not load.done():
-                    new = await published(world) - events
-                    if new >= EFFECTS_MIN and len(world.journal.accepted) > accepted:
-                        return
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            raise ChaosError("no-progress", "Nothing happens with one broker dead.") from None
 
     async def _in_sync(self, load: asyncio.Task[None]) -> None:
         """Wait until each partition has all its replicas in sync. Raises `ChaosError`."""

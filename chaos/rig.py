@@ -262,14 +262,14 @@ class Rig:
             ["broker", "store"],
             [proxy.name for proxy in self.proxies],
         )
-        await self._progress(world, load)
+        await progress(world, load)
         assert world.now is not None
         begin = world.now
         while (left := self.options.kills - sum(self.harm.kills.values())) > 0 and not load.done():
             share = 1 - left / self.options.kills
             await self._lived(world, load, begin + timedelta(days=share * SPREAD_DAYS))
             await self.harm.strike(schedule.round(left))
-            new = await self._progress(world, load)
+            new = await progress(world, load)
             if not load.done():  # else the load has come to its end, which shows more
                 effects.append(new)
             kills = sum(self.harm.kills.values())
@@ -280,23 +280,9 @@ class Rig:
             )
 
     async def _lived(self, world: World, load: asyncio.Task[None], until: datetime) -> None:
-        """Wait until the simulated time has come; some progress within a bound is `_progress`'s to see."""
+        """Wait until the simulated time has come; some progress within a bound is `progress`'s to see."""
         while world.now is not None and world.now < until and not load.done():
-            await self._progress(world, load)
-
-    async def _progress(self, world: World, load: asyncio.Task[None]) -> int:
-        """Wait until the stack works again: events are published and commands accepted. Returns the new events."""
-        events, accepted = await published(world), len(world.journal.accepted)
-        try:
-            async with asyncio.timeout(PROGRESS_WITHIN_SECONDS):
-                while not load.done():
-                    new = await published(world) - events
-                    if new >= EFFECTS_MIN and len(world.journal.accepted) > accepted:
-                        return new
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            raise ChaosError("no-progress", "Nothing happened after a round of faults.") from None
-        return await published(world) - events
+            await progress(world, load)
 
     async def _replay(self) -> int:
         """Say again, as they stand on the topic, the last events of some subjects, as an at-least-once producer may."""
@@ -304,6 +290,24 @@ class Rig:
             return await replay(self.kafka, self.harm.chance)
         except (KafkaError, OSError, TimeoutError):
             return 0  # the broker was just being killed
+
+
+async def progress(world: World, load: asyncio.Task[None]) -> int:
+    """Wait until the stack works again: events are published and commands accepted, or the load is done.
+
+    Returns the new events. Raises `ChaosError` when nothing happens for too long.
+    """
+    events, accepted = await published(world), len(world.journal.accepted)
+    try:
+        async with asyncio.timeout(PROGRESS_WITHIN_SECONDS):
+            while not load.done():
+                new = await published(world) - events
+                if new >= EFFECTS_MIN and len(world.journal.accepted) > accepted:
+                    return new
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise ChaosError("no-progress", "Nothing happened after a round of faults.") from None
+    return await published(world) - events
 
 
 async def published(world: World) -> int:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from pymongo import ASCENDING, AsyncMongoClient, UpdateOne, WriteConcern
+from pymongo import ASCENDING, UpdateOne, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import (
     BulkWriteError,
@@ -42,6 +42,7 @@ from shared.runtime.core.documents import (
 )
 from shared.runtime.core.paging import IndexQuery, Page
 from shared.runtime.core.record import DEADLINES, Record, RecordKind
+from shared.runtime.core.store_connection import new_client
 from shared.runtime.set_aside import SetAside
 
 DUPLICATE_KEY: Final = 11000
@@ -184,15 +185,7 @@ class MongoStore:
         journaled: bool = False,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        # The driver need not retry writes: each is guarded, and its caller retries.
-        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            timeoutMS=10_000,
-            serverSelectionTimeoutMS=5_000,
-            retryWrites=False,
-            connect=False,
-            **options,
-        )
+        self._client = new_client(uri, options)
         self._kinds = kinds
         self._journaled = journaled
         self.set_aside: Final = SetAside()

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError as DriverConfigurationError
 from pymongo.uri_parser import parse_uri
 
 from shared.runtime.connections import MongoConnection, contents, tls_context, unusable
+
+
+def new_client(uri: str, options: Mapping[str, Any]) -> AsyncMongoClient[dict[str, Any]]:
+    """A client that connects when first asked. It need not retry writes: each is guarded, and its caller retries."""
+    return AsyncMongoClient(
+        uri,
+        timeoutMS=10_000,
+        serverSelectionTimeoutMS=5_000,
+        retryWrites=False,
+        connect=False,
+        **options,
+    )
 
 
 def mongo_options(settings: MongoConnection) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
 from bson.codec_options import CodecOptions
-from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument, UpdateOne, WriteConcern
+from pymongo import ASCENDING, ReturnDocument, UpdateOne, WriteConcern
 
 from shared.runtime.core.documents import Document
 from shared.runtime.core.store import translated
+from shared.runtime.core.store_connection import new_client
 
 TOKENS_MAX: Final = 256
 """How many tokens of a person the index keeps, the latest first: those of the last 64 corrections."""
@@ -90,14 +91,7 @@ class MongoKeyStore:
     def __init__(
         self, uri: str, database: str, options: Mapping[str, Any] = MappingProxyType({})
     ) -> None:
-        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            timeoutMS=10_000,
-            serverSelectionTimeoutMS=5_000,
-            retryWrites=False,
-            connect=False,
-            **options,
-        )
+        self._client = new_client(uri, options)
         codec: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
         self.database: Final = self._client.get_database(
             database, codec_options=codec, write_concern=WriteConcern(w="majority", j=True)
