@@ -103,7 +103,8 @@ def main(
     as_json: Annotated[bool, typer.Option("--json")] = False,  # noqa: FBT002 - a command line's option
 ) -> None:
     """Take each guard out in turn. Exit status 1 when the tests of one pass without it."""
-    mutants = [m for m in MUTANTS if only in m.name or only in m.file]
+    chosen = [m for m in MUTANTS if only in m.name or only in m.file]
+    mutants = [m for m in chosen if not m.equivalent]
     with tempfile.TemporaryDirectory(prefix="throughcare-mutants-") as folder:
         trees: SimpleQueue[Tree] = SimpleQueue()
         for number in range(processes):
@@ -122,10 +123,22 @@ def main(
                         f"{done:3}/{len(mutants)} {left / 60:4.0f} min left  {mark}  {mutant.name}"
                     )
                     typer.echo(f"{'':27}{tests or mutant.file}")
+    equivalent = {m.name: m.equivalent for m in chosen if m.equivalent}
     survivors = [name for name, tests in report.items() if tests is None]
     if as_json:
-        typer.echo(json.dumps({"guards": len(report), "survivors": survivors, "found_by": report}))
+        typer.echo(
+            json.dumps(
+                {
+                    "guards": len(report),
+                    "survivors": survivors,
+                    "equivalent": equivalent,
+                    "found_by": report,
+                }
+            )
+        )
     else:
+        for name, why in equivalent.items():
+            typer.echo(f"equivalent: {name} ({why})")
         typer.echo(f"{len(report)} guards taken out: {len(survivors)} survive")
     raise typer.Exit(1 if survivors else 0)
 

@@ -393,6 +393,16 @@ class StoreSuite:
         found = {record.subject for record in await store.stranded(None, ALL, 10)}
         assert found >= set(names)
 
+    async def test_a_copy_of_an_older_version_clears_nothing(self, store: Store) -> None:
+        name = subject("copied late")
+        await self._saved(store, name, publish_one)
+        await self._saved(store, name, publish_one)
+        assert await store.clear_journaled({name: 1}) == 0
+        assert await self._waits(store, name)
+        assert await store.clear_journaled({name: 2}) == 1
+        assert not await self._waits(store, name)
+        assert await store.clear_journaled({}) == 0
+
     async def test_every_record_can_be_made_to_wait_for_its_copy(self, store: Store) -> None:
         waits, rests = subject("waits"), subject("rests")
         await self._saved(store, waits, publish_one, WALL - timedelta(hours=1))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -16,7 +17,7 @@ from shared.runtime.core.record import OutcomeStatus, Record, Work
 from shared.runtime.core.record_cache import BYTES_MAX, RecordCache
 from shared.runtime.core.relay import Relay
 from shared.runtime.metrics import Metrics
-from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam
+from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam, away
 from tests.unit.runtime.toy import (
     ALL,
     EPISODES,
@@ -183,6 +184,24 @@ async def test_a_record_that_hands_work_over_is_read_from_the_store(replicas: Re
     await here.hears(feed.says(SESSION, gather([TWO])))
     assert here.loads >= 3
     assert await here.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL) == 0
+
+
+async def test_a_handoff_that_failed_is_not_forgotten_by_the_next_event(
+    replicas: Replicas,
+) -> None:
+    """A cached record has no handoffs: the next ones would be all that wait, and the rest be cleared with them."""
+    here, _ = replicas
+    feed = Feed()
+    with patch.object(here.reactor, "_hand_over", _fails):
+        await here.hears(feed.says(SESSION, gather([ONE])))
+    await here.hears(feed.says(SESSION, gather([TWO])))
+    await here.reactor.sweep(datetime.now(UTC) + timedelta(hours=1), ALL)
+    await here.quiet()
+    assert [(await here.state(name)).total for name in (ONE, TWO)] == [10, 10]
+
+
+async def _fails(*_items: Any) -> None:
+    raise away()
 
 
 async def test_nothing_is_kept_when_there_is_no_room() -> None:

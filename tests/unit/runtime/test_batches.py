@@ -1,11 +1,19 @@
-"""A batch that was fetched before its partitions were revoked, and processed between that and the next assignment."""
+"""Batches that come late, are cancelled or fail: nothing of them is lost, and nothing is taken for lost.
+
+A late batch was fetched before its partitions were revoked, and is processed before the next assignment.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+
+import pytest
 from aiokafka import TopicPartition
 
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.kafka.positions import NOTED_POSITIONS, positions_to_note
+from shared.testing.fakes import Seam, away
 from tests.unit.runtime.redriving import FEED, PARTITIONS, Noted, Rules, subject
 from tests.unit.runtime.test_circuit_breaker import Running
 
@@ -47,3 +55,19 @@ async def test_what_another_replica_read_meanwhile_is_no_gap() -> None:
     await it.store.set_metadata(NOTED_POSITIONS, positions_to_note({TP: 8}))
     await it.consumer.on_batch(it.kafka.logs[TP][8:])
     assert not it.metrics.registry.get_sample_value("care_sequence_gaps_total", {"source": FEED})
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_a_batch_that_was_not_saved_is_fetched_again_although_nothing_follows(
+    how: str,
+) -> None:
+    it = await begun(3, heard=1)
+    it.kafka.positions[TP] = 3  # the client has given out the rest
+    error = away() if how == "fails" else asyncio.CancelledError()
+    it.store.seam = Seam(at=1, error=lambda: error)
+    with suppress(asyncio.CancelledError):
+        await it.consumer.on_batch(it.kafka.logs[TP][1:])
+    it.store.seam = Seam()
+    await it.hear()
+    [document] = it.store.disk.documents()
+    assert document["state"]["total"] == 3
