@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from shared.devtools.backends import Backend, start
+from tests.integration.bus import forget_topics
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
@@ -99,6 +100,12 @@ def backend() -> Iterator[Backend]:
 def prefix() -> str:
     """A prefix for databases that nobody else uses."""
     return f"t{uuid4().hex[:10]}_"
+
+
+@pytest.fixture
+async def fresh_topics(backend: Backend) -> None:
+    """No topic, and no position of a group: a service with a new store refuses the history of another one."""
+    await forget_topics(backend)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
