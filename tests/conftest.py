@@ -28,10 +28,10 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=100,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=50)
+settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=20)
 settings.register_profile(
     "search", parent=settings.get_profile("ci"), derandomize=False, max_examples=2_000
 )
