@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from shared.contracts.codes import (
     AnalyteCode,
@@ -26,15 +27,25 @@ from shared.errors import ConfigurationError
 from shared.programs.parts import HOUSE, Part
 from shared.programs.profile import ProgramProfile
 
-LOOKED_UP_BY_ROUTES: Final = frozenset({"programs", "time-zones"})
-"""What every route that takes such a code looks up itself: an unknown program is 404, and a zone is the library's."""
+LOOKED_UP_BY_ROUTES: Final = frozenset({"partners", "programs", "time-zones"})
+"""What every route that takes such a code looks up itself: partners are records of intake, an unknown program is 404,
+and a zone is the library's."""
+
+
+def _is_a_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        raise ValueError("not a time zone of the IANA database") from None
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_is_a_zone)]
 
 
 class Registered(Part):
     """Codes by their registry, beside those of the programs. What is not known is refused."""
 
-    partners: tuple[FacilityId, ...] = Field(default=(), max_length=5_000)
-    """Places that people come from or are referred to, and classes of recipients that a consent may name."""
     notices: tuple[NoticeVersion, ...] = Field(default=(), max_length=100)
     """Versions of the redisclosure notice (42 CFR 2.32)."""
     metrics: tuple[MetricCode, ...] = Field(default=(), max_length=500)
@@ -48,20 +59,33 @@ class Registered(Part):
     analytes: tuple[AnalyteCode, ...] = Field(default=(), max_length=500)
 
 
+class Facility(Registered):
+    """What one facility has for itself."""
+
+    time_zone: ZoneName | None = None
+    """Where it is: in this zone its days begin and end. None: where most facilities of the deployment are."""
+
+
 class Directory(Registered):
     """What every facility of a deployment has registered, and what each has for itself."""
 
-    facilities: dict[FacilityId, Registered] = Field(default_factory=dict[str, Registered])
+    time_zone: ZoneName = "UTC"
+    """Where the facilities are that name no other zone."""
+    facilities: dict[FacilityId, Facility] = Field(default_factory=dict[str, Facility])
+
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility."""
+        own = self.facilities.get(facility_id)
+        return self.time_zone if own is None or own.time_zone is None else own.time_zone
 
     def codes(
         self, facility_id: str, programs: Iterable[ProgramProfile]
     ) -> dict[str, frozenset[str]]:
-        """All codes that a facility may use, by registry. Its own id is one of its partners'."""
+        """All codes that a facility may use, by registry."""
         own = self.facilities.get(facility_id, Registered())
         found: dict[str, set[str]] = {
             name: {*getattr(self, name), *getattr(own, name)} for name in Registered.model_fields
         }
-        found["partners"].add(facility_id)
         found["criteria"] = {*HOUSE.graduation_criteria}
         for program in programs:
             found["rules"].update(program.rules)

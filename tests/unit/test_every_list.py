@@ -21,8 +21,11 @@ from services.attendance.groups.groups import GroupState
 from services.followup.episode import episode_state as followup
 from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
+from services.intake.person.may_disclose import Partner
+from services.intake.resources.partners import PartnerState
 from shared.contracts.codes import Role
 from shared.contracts.followup import Milestone
+from shared.contracts.intake import PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
@@ -97,6 +100,11 @@ def _with_check_in(_service: Service, at: datetime) -> State:
     return followup.EpisodeState(aftercare=aftercare)
 
 
+def _a_partner(_service: Service, at: datetime) -> State:
+    known = Partner(partner_id="harbor-detox", kind=PartnerKind.RESIDENTIAL)
+    return PartnerState(known=known, registered_at=at)
+
+
 def _subjects(name: str) -> Callable[[Mapping[str, Any]], list[str]]:
     return lambda answer: [row["subject"].partition("/")[2] for row in answer[name]]
 
@@ -125,6 +133,7 @@ LISTS: Final = {
         role="counselor",
         now=START - HOUR,
     ),
+    "/partners": List("partner", _a_partner, _subjects("partners")),
     ROWS: List("", lambda _service, _at: State(), _by_id("rows", "id"), role="operator"),
     AUDIT: List("", lambda _service, _at: State(), _by_id("entries", "id"), role="privacy_officer"),
 }
@@ -158,6 +167,9 @@ class Shelf:
     def __init__(self, name: str, path: str) -> None:
         self.list, self.path = LISTS[path], path
         self.served = Served(service(name), self.list.now)
+        # Partners are the operating organisation's, and everybody lists them.
+        operating = {"operating_facility": FACILITY}
+        self.served.settings = self.served.settings.model_copy(update=operating)
         self.served.acting_as(self.list.role)
         self._count = 0
 

@@ -15,7 +15,7 @@ from services.followup.episode import episode_state
 from services.followup.invariants import for_command
 from services.followup.loop_table import LOOPS
 from shared import calendar
-from shared.contracts.codes import ConsentId, ElementCode, FollowupLoop, Timestamp
+from shared.contracts.codes import ElementCode, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -49,7 +49,6 @@ YEARS: Final = (1900, 2200)
 
 class AgreePlan(OfEpisode):
     elements: Annotated[tuple[ElementCode, ...], Field(min_length=1, max_length=50)]
-    consent_ids: Annotated[tuple[ConsentId, ...], Field(max_length=50)] = ()
     channel: Channel = Channel.CALL
     first_appointment_at: Timestamp | None = None
 
@@ -77,7 +76,6 @@ async def agree_plan(call: Staff, body: AgreePlan) -> Response:
     """Agree what aftercare consists of. It may be agreed again; `missing` names what it still lacks."""
     agreed = episode_state.Agreed(
         elements=tuple(dict.fromkeys(body.elements)),
-        consent_ids=tuple(dict.fromkeys(body.consent_ids)),
         channel=body.channel,
         first_appointment_at=body.first_appointment_at,
     )

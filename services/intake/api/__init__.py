@@ -6,6 +6,7 @@ from services.intake.api import (
     erasure,
     mistakes,
     outbound_referrals,
+    partners,
     people,
     staff,
     waitlist,
@@ -20,4 +21,5 @@ ROUTERS = [
     outbound_referrals.router,
     staff.router,
     waitlist.router,
+    partners.router,  # after /partners/capacity
 ]

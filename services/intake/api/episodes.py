@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api.partners import registered
 from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import (
     admissions,
@@ -140,11 +141,13 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
         await call.record(PERSON(body.person_id))
+    await registered(call, "source_facility_id", body.source_facility_id)
     person_id = body.person_id or call.new_id("person")
+    zone = call.time_zone
     new = values.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
         EPISODE(call.new_id("episode")),
-        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause),
+        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause, zone),
         status=201,
         wait_for_handoffs=True,
     )
@@ -161,6 +164,7 @@ async def acknowledge_referral(
 @router.post("/referrals/{episode_id}/decline")
 async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
     """Decline a referral, with what was offered instead. The episode ends."""
+    await registered(call, "alternatives", *body.alternatives)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: inbound_referrals.decline(
@@ -271,8 +275,7 @@ def settings_of(call: Call) -> settings.IntakeSettings:
 
 def _program(call: Call, program: str) -> ProgramProfile:
     """The program as it holds today. Raises `Unknown`."""
-    today = call.runtime.clock.now().date()
-    return call.runtime.programs.current(call.actor.facility_id, program, today)
+    return call.runtime.programs.current(call.actor.facility_id, program, call.today)
 
 
 def _application(call: Call, body: Recommend) -> eligibility.Application:
@@ -280,8 +283,7 @@ def _application(call: Call, body: Recommend) -> eligibility.Application:
     if body.program is not None:
         profile = _program(call, body.program)
         return eligibility.apply_to(profile, body.answers, body.override)
-    today = call.runtime.clock.now().date()
-    programs = call.runtime.programs.all_current(call.actor.facility_id, today)
+    programs = call.runtime.programs.all_current(call.actor.facility_id, call.today)
     levels = tuple(sorted({profile.level.code for profile in programs}))
     return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
 

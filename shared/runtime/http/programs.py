@@ -107,6 +107,10 @@ class Programs:
             known = self._codes[facility_id] = self._directory.codes(facility_id, own)
         return code in known.get(registry, ()) or code in self._further.get(registry, ())
 
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility, as the directory has it: in it the facility's days begin and end."""
+        return self._directory.zone_of(facility_id)
+
     @property
     def versions(self) -> list[ProgramProfile]:
         """All versions, old and coming ones too."""

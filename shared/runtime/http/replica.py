@@ -49,6 +49,10 @@ class ProgramCatalogue(Protocol):
         """Whether a facility has registered this code. What is in no registry of ours its route looks up itself."""
         ...
 
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility."""
+        ...
+
 
 class AuditTaker(Protocol):
     """The audit, as far as requests need it."""

@@ -12,6 +12,7 @@ from services.intake.person import accounting
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.intake import DisclosureBasis, EmergencyNature
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
@@ -97,7 +98,7 @@ class Case:
 
 @pytest.fixture
 async def case() -> Case:
-    served = Served(SERVICE).acting_as("intake_coordinator")
+    served = await register(Served(SERVICE).acting_as("intake_coordinator"))
     return Case(served, await served.does("/referrals", REFERRAL))
 
 

@@ -13,6 +13,7 @@ from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
 from shared.contracts.intake import MistakeReason
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, fact, uid
 
@@ -118,8 +119,8 @@ class Path:
 
 
 @pytest.fixture
-def served() -> Served:
-    return Served(SERVICE)
+async def served() -> Served:
+    return await register(Served(SERVICE))
 
 
 def at_rest(path: Path) -> None:

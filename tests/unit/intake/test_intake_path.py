@@ -313,9 +313,8 @@ COMMANDS: dict[str, Rule] = {
     "admit": admit(),
     "orient": orient,
     "send": send(),
-    "send-without-consent": send(permitted=False),
 }
-ALWAYS = {"close-as-admitted": "outcome-not-stated", "send-without-consent": "consent-missing"}
+ALWAYS = {"close-as-admitted": "outcome-not-stated"}
 KNOWN = {**ALWAYS, "receive": "referral-exists"}
 ACKNOWLEDGED = {**KNOWN, "acknowledge": "already-acknowledged"}
 NO_ASSESSMENT = {"complete": "unknown-assessment", "recommend": "unknown-assessment"}

@@ -9,7 +9,7 @@ import pytest
 
 from services.attendance.laboratory.panels import Cutoff, Laboratory
 from services.followup.aftercare import aftercare
-from services.intake.person import disclosures, person_state
+from services.intake.person import disclosures
 from services.plans import tables
 from shared.errors import ConfigurationError
 from shared.programs.registered import Registered, read_directory
@@ -17,10 +17,11 @@ from shared.runtime.http.programs import SHIPPED_DIRECTORY, Programs
 from shared.runtime.settings import ServiceSettings
 
 OWN = """
-partners = ["county-detox"]
+time_zone = "Pacific/Guam"
 metrics = ["days-at-work"]
 [facilities.harbor-iop]
-partners = ["harbor-court"]
+time_zone = "America/New_York"
+notices = ["harbor-2026"]
 [facilities.river-iop]
 tracks = ["night"]
 """
@@ -37,12 +38,9 @@ def own(tmp_path: Path) -> Programs:
 @pytest.mark.parametrize(
     ("facility", "registry", "code", "registered"),
     [
-        ("harbor-iop", "partners", "county-detox", True),
-        ("harbor-iop", "partners", "harbor-court", True),
-        ("river-iop", "partners", "harbor-court", False),
-        ("harbor-iop", "partners", "harbor-iop", True),
-        ("harbor-iop", "partners", "river-iop", False),
-        ("harbor-iop", "partners", "harbor-detox", False),
+        ("harbor-iop", "notices", "harbor-2026", True),
+        ("river-iop", "notices", "harbor-2026", False),
+        ("harbor-iop", "partners", "looked-up-by-the-route", True),
         ("harbor-iop", "metrics", "days-at-work", True),
         ("harbor-iop", "metrics", "county-detox", False),
         ("river-iop", "tracks", "night", True),
@@ -60,6 +58,12 @@ def test_what_a_facility_has_registered(
     own: Programs, facility: str, registry: str, code: str, *, registered: bool
 ) -> None:
     assert own.is_registered(facility, registry, code) is registered
+
+
+def test_where_a_facility_is(own: Programs) -> None:
+    assert own.zone_of("harbor-iop") == "America/New_York"
+    assert own.zone_of("river-iop") == "Pacific/Guam"
+    assert Programs().zone_of("harbor-iop") == "UTC"
 
 
 def test_a_laboratory_s_own_codes_are_registered() -> None:
@@ -82,7 +86,6 @@ def test_the_directory_that_ships_has_what_the_services_have() -> None:
     shipped = read_directory(SHIPPED_DIRECTORY.read_text(encoding="utf-8"), "shipped")
     elements = {*tables.AFTERCARE_BEGUN, *tables.AFTERCARE_NEEDED, *tables.AFTERCARE_FURTHER}
     assert elements | {*aftercare.ELEMENTS, *aftercare.ESSENTIAL} == set(shipped.elements)
-    assert set(person_state.RECIPIENT_CLASSES) <= set(shipped.partners)
     assert disclosures.NOTICE_VERSION in shipped.notices
     laboratory = Laboratory().registered()
     assert laboratory["panels"] == set(shipped.panels)
@@ -93,19 +96,26 @@ def test_the_directory_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
     [block] = re.findall(r"^```conf\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     shown = read_directory(block, "the page's")
-    assert shown.partners[-1] == "county-detox"
-    assert shown.facilities["riverbend-iop"].partners == ("riverbend-court",)
+    assert shown.analytes[-1] == "naltrexone"
+    assert shown.facilities["riverbend-iop"].notices == ("riverbend-2026",)
+    assert (shown.zone_of("riverbend-iop"), shown.zone_of("x")) == (
+        "America/Denver",
+        "America/New_York",
+    )
     assert all(f"`{name}`" in page or f"{name} =" in block for name in Registered.model_fields)
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("partners = ", "not TOML"),
-        ("partners = ['Zephyrine Quillfeather']", "partners.0"),
+        ("notices = ", "not TOML"),
+        ("notices = ['Zephyrine Quillfeather']", "notices.0"),
+        ("partners = ['harbor-detox']", "partners"),
+        ("time_zone = 'Atlantis'", "time_zone"),
+        ("[facilities.harbor-iop]\ntime_zone = 'Atlantis'", "facilities.harbor-iop.time_zone"),
         ("friends = ['a']", "friends"),
-        ("partners = 'harbor-detox'", "partners"),
-        ("[facilities.x]\npartners = ['harbor-detox']", "facilities.x"),
+        ("metrics = 'support-meetings'", "metrics"),
+        ("[facilities.x]\nmetrics = ['support-meetings']", "facilities.x"),
         ("[facilities.harbor-iop]\nmetrics = [7]", "facilities.harbor-iop.metrics.0"),
     ],
 )
