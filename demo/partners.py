@@ -23,6 +23,7 @@ ORGANISATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
             ("high-plains-residence", "residential"),
             ("mesa-residential", "residential"),
             ("front-range-outpatient", "outpatient"),
+            ("harbor-outpatient", "outpatient"),
             ("high-plains-dual-diagnosis", "partial_hospitalization"),
             ("st-marys-emergency", "emergency_department"),
         )

@@ -7,7 +7,7 @@ that what follows from the facts alone follows in any order of their arrival. Pu
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup import journey
@@ -185,4 +185,4 @@ def _index_entries(state: EpisodeState) -> dict[str, datetime]:
 
 def index_mark(day: date) -> datetime:
     """By what a record is found that has a clock with this index day."""
-    return datetime.combine(day, time(), UTC)
+    return calendar.midnight(day, "UTC")

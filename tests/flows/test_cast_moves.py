@@ -144,12 +144,21 @@ async def test_story_12_transfer_to_a_partner(cast: Played) -> None:
         "referral-loop-closed",
         "referral-sent",
         "partner-referral-accepted",
+        "transfer-requested",
+        "disclosure-withheld",
+        "transfer-not-begun",
+        "transfer-requested",
+        "disclosure-allowed",
         "transfer-initiated",
         "session-attended",
         "transfer-completed",
         "episode-discharged",
         "referral-loop-closed",
     )
+    assert stage.ids["withheld"] == "not_in_force", (
+        "taken back in intake, a moment before plans asked"
+    )
+    assert len(of(facts, "transfer-initiated")) == 1
     [rejected] = of(facts, "partner-referral-rejected")
     assert (rejected.data["referral_id"], rejected.data["reason"]) == (stage.ids["first"], "no_bed")
     assert stage.ids["refused"] == "referral-not-accepted"

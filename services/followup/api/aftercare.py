@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
@@ -191,7 +191,7 @@ def _end(by: datetime | date, state: episode_state.EpisodeState) -> datetime:
 
 def _latest_end(day: date) -> datetime:
     """Nowhere does a day end later: 12 hours behind UTC."""
-    return datetime.combine(day, time(), UTC) + timedelta(hours=36)
+    return calendar.midnight(day, "UTC") + timedelta(hours=36)
 
 
 def _row(

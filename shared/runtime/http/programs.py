@@ -151,9 +151,7 @@ def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:
 @router.get("/programs")
 async def list_programs(call: Anyone) -> dict[str, Any]:
     """The programs of the caller's facility, as they hold today for new admissions."""
-    found = call.runtime.programs.all_current(
-        call.actor.facility_id, call.runtime.clock.now().date()
-    )
+    found = call.runtime.programs.all_current(call.actor.facility_id, call.today)
     return {"programs": [profile.model_dump(mode="json") for profile in found]}
 
 
@@ -162,6 +160,5 @@ async def read_program(
     call: Anyone, program: Annotated[str, InPath(pattern=CODE_PATTERN)]
 ) -> dict[str, Any]:
     """One program in full, and the terms that an admission of today would be pinned to."""
-    today = call.runtime.clock.now().date()
-    profile = call.runtime.programs.current(call.actor.facility_id, program, today)
+    profile = call.runtime.programs.current(call.actor.facility_id, program, call.today)
     return {**profile.model_dump(mode="json"), "terms": profile.terms().model_dump(mode="json")}
