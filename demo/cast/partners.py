@@ -71,10 +71,10 @@ async def asks(
 
 async def is_reported(one: Protagonist, delivery_id: str, **what: Any) -> None:
     """Whoever sent something says what became of it."""
-    facts = ("disclosure-recorded",) if "made_at" in what else ()
     path = f"/disclosures/{delivery_id}/report"
     body = {"person_id": one.person_id, **what}
-    await one.does("case_manager", "intake", path, body, *facts)
+    fact = "disclosure-recorded"
+    await one.does("case_manager", "intake", path, body, fact, disclosure_id=delivery_id)
 
 
 async def answers(one: Protagonist, referral_id: str, answer: str, **more: Any) -> None:
@@ -139,7 +139,6 @@ async def is_handed_over(
             "to_level": dict(level),
             "handoff_at": (one.now + timedelta(hours=in_hours)).isoformat(),
         },
-        "transfer-requested",
         *began,
         to_facility_id=partner,
     )

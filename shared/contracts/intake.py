@@ -193,6 +193,13 @@ class DisclosureBasis(OpenEnum):
     QSO = "qso"
     AUDIT = "audit"
     COURT = "court"
+    RESEARCH = "research"
+    CRIME_ON_PREMISES = "crime_on_premises"
+    CHILD_ABUSE_REPORT = "child_abuse_report"
+    PATIENT_ACCESS = "patient_access"
+    PDMP = "pdmp"
+    DECEASED = "deceased"
+    PUBLIC_HEALTH = "public_health"
     UNKNOWN = "unknown"
 
 
@@ -470,8 +477,8 @@ class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)
         default=None, examples=["5d2b4f5e-0f0c-5c59-9d53-0b6d9f3c2a11"]
     )
     """The episode it was about, unless it was about the person as such."""
-    recipient_id: FacilityId
-    """Who received it."""
+    recipient_id: FacilityId | None = Field(default=None, examples=["harbor-detox"])
+    """Who received it; absent where it was the patient."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]
     )
@@ -816,8 +823,8 @@ class PartnerRegistered(
     Partners opens a connection, reporting names it. Partner: > registered.
     """
 
-    partner_id: FacilityId
-    """Its code, by which events name it."""
+    code: FacilityId
+    """By which events name it."""
     kind: PartnerKind = Field(examples=["residential"])
     """What kind of organisation it is."""
     recipient_class: RecipientClass | None = Field(default=None, examples=["treating-providers"])
@@ -840,7 +847,7 @@ class PartnerAgreementRecorded(
 
     agreement_id: AgreementId
     """The agreement."""
-    partner_id: FacilityId
+    code: FacilityId
     """The partner."""
     with_facility_id: FacilityId
     """The facility that agreed."""
@@ -862,7 +869,7 @@ class PartnerAgreementEnded(
 
     agreement_id: AgreementId
     """The agreement."""
-    partner_id: FacilityId
+    code: FacilityId
     """The partner."""
     until_on: Day
     """The last day on which it holds."""

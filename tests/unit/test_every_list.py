@@ -167,9 +167,9 @@ class Shelf:
     def __init__(self, name: str, path: str) -> None:
         self.list, self.path = LISTS[path], path
         self.served = Served(service(name), self.list.now)
-        # Partners are the operating organisation's, and everybody lists them.
-        operating = {"operating_facility": FACILITY}
-        self.served.settings = self.served.settings.model_copy(update=operating)
+        if path == "/partners":  # the operating organisation's, and everybody lists them
+            operating = {"operating_facility": FACILITY}
+            self.served.settings = self.served.settings.model_copy(update=operating)
         self.served.acting_as(self.list.role)
         self._count = 0
 

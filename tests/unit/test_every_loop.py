@@ -106,7 +106,7 @@ OPENED: list[Row] = [
     (
         PlansLoop.TRANSFER,
         "transfers.py",
-        (f"test_plans_moves.py::TestTransfer::{_WITHHELD}",),
+        (f"test_plans_moves.py::{_WITHHELD}",),
     ),
     (PlansLoop.AFTERCARE_PLAN, "aftercare.py", _MOVES),
     (PlansLoop.DISCHARGE, "tables.py", _MOVES),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, Field, StrictInt
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from services.intake.api.episodes import Staff, Team
 from services.intake.api.log_pages import PageQuery, entries_of, log_page
 from services.intake.api.partners import known_partners, partner, registered
-from services.intake.api.sealed import key_for_command, seal_personnel
+from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
 from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
 from services.intake.episode import deliveries
 from services.intake.person import consents, disclosures, identity
 from services.intake.person.accounting import EntryState
+from services.intake.person.grounds import Evidence
 from services.intake.person.identity import Name
-from services.intake.person.may_disclose import NewConsent, Signatory, Statement
+from services.intake.person.may_disclose import NewConsent, RevocationWay, Signatory, Statement
 from services.intake.person.person_state import PersonState
 from services.intake.person.requests import Request
 from shared.contracts.attributes import FACILITY
@@ -94,12 +94,18 @@ class OfPerson(Body):
     person_id: PersonId
 
 
+class RevokeConsent(OfPerson):
+    """When and how the person took it back; now and in writing unless stated."""
+
+    revoked_at: AwareDatetime | None = None
+    way: RevocationWay = RevocationWay.WRITTEN
+
+
 class _Told(Body):
-    """What was told, to whom, by whom and when."""
+    """What was told, by whom and when."""
 
     person_id: PersonId
     episode_id: EpisodeId
-    recipient_id: FacilityId
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
@@ -109,17 +115,24 @@ class _Told(Body):
 class DiscloseInEmergency(_Told):
     """What 42 CFR 2.51 asks to be written down at once. The name stays in the identity record."""
 
+    recipient_id: FacilityId
     personnel_name: Name
     personnel_role: Code
     nature: EmergencyNature
 
 
 class RecordDisclosure(_Told):
-    """What was told on another ground than an emergency."""
+    """What was told on another ground than an emergency. Each ground asks for its own evidence."""
 
+    recipient_id: FacilityId | None = None
+    """None: the person, with basis patient_access."""
     basis: DisclosureBasis
     purpose: ConsentPurpose
-    order_on: date | None = None
+    order_on: Day | None = None
+    incident_on: Day | None = None
+    requested_on: Day | None = None
+    died_on: Day | None = None
+    deidentified: StrictBool = False
 
 
 class AskDisclosure(Body):
@@ -177,12 +190,20 @@ async def grant_consent(call: Staff, body: GrantConsent) -> Response:
         partners=await known_partners(call, new.all_recipients),
         court_involved=await _court_involved(call, body.person_id),
         time_zone=call.time_zone,
+        signatures=await _signatures(call, body),
     )
     return await call.execute(
         PERSON(body.person_id),
         lambda state, cause: consents.grant(state, new, known, cause),
         status=201,
     )
+
+
+async def _signatures(call: Call, body: GrantConsent) -> tuple[str, ...]:
+    """Who has to sign at this person's age on the day of the signature; of whom no identity is known, the patient."""
+    known = await opened_identity(call, body.person_id)
+    age = None if known is None else known.age_on(body.signed_on)
+    return call.runtime.programs.signatures(call.actor.facility_id, age)
 
 
 async def _court_involved(call: Call, person_id: str) -> bool:
@@ -194,11 +215,11 @@ async def _court_involved(call: Call, person_id: str) -> bool:
 
 
 @router.post("/consents/{consent_id}/revoke")
-async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
-    """Record that the person took a consent back."""
+async def revoke_consent(call: Staff, consent_id: SubjectId, body: RevokeConsent) -> Response:
+    """Record that the person took a consent back, when and how. It holds no longer from that moment."""
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: consents.revoke(state, consent_id, cause),
+        lambda state, cause: consents.revoke(state, consent_id, cause, body.revoked_at, body.way),
     )
 
 
@@ -282,8 +303,11 @@ async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEp
 @router.post("/disclosures", status_code=201)
 async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
     """Record what was told on a ground other than an emergency: a consent, a contract, an audit, a court order."""
-    recipient = await partner(call, "recipient_id", body.recipient_id)
-    new = disclosures.Ordinary(**body.model_dump(exclude={"person_id"}))
+    code = body.recipient_id
+    recipient = None if code is None else await partner(call, "recipient_id", code)
+    evidence = Evidence(**body.model_dump(include=set(Evidence.model_fields)))
+    given = body.model_dump(exclude={"person_id", *Evidence.model_fields})
+    new = disclosures.Ordinary(**given, evidence=evidence)
     return await call.execute(
         PERSON(body.person_id),
         lambda state, cause: disclosures.record(state, new, recipient, cause),

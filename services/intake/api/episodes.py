@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from services.intake.episode import (
     inbound_referrals,
     values,
 )
+from shared.calendar import local_day
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -42,7 +44,7 @@ from shared.contracts.intake import (
     ReferralOutcome,
     Severity,
 )
-from shared.errors import Invalid
+from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
@@ -250,13 +252,26 @@ async def admit(call: Staff, body: Admit) -> Response:
 async def complete_orientation(
     call: Team, episode_id: SubjectId, body: CompleteOrientation
 ) -> Response:
-    """Record that the person knows the rules and got the confidentiality notice."""
+    """Record that the person knows every rule of the program and got the confidentiality notice that holds."""
+    asks = _orientation(call, (await call.state(EPISODE(episode_id))).admission)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: admissions.orient(
-            state, tuple(body.rules_accepted), body.part2_notice_at, cause
+            state, tuple(body.rules_accepted), body.part2_notice_at, asks, cause
         ),
     )
+
+
+def _orientation(call: Call, admission: values.Admission | None) -> admissions.OrientationAsks:
+    """The rules of the program of the admission, as they were on its day; none where it is no longer described."""
+    rules: tuple[str, ...] = ()
+    if admission is not None:
+        day = local_day(admission.admitted_at, admission.time_zone)
+        with suppress(Unknown):
+            facility_id = call.actor.facility_id
+            rules = call.runtime.programs.current(facility_id, admission.program, day).rules
+    since = call.runtime.programs.notice_since(call.actor.facility_id, call.today)
+    return admissions.OrientationAsks(rules=rules, notice_since=since, time_zone=call.time_zone)
 
 
 @router.get("/episodes/{episode_id}")

@@ -1,7 +1,7 @@
 """What is on its way to somebody outside, as the episode knows it: asked, answered, and reported by its sender. Pure.
 
 The person decides, and the accounting is theirs. The episode publishes the answer, and holds the loop until whoever
-sends says what became of it. See docs/domain.md 4.3 (Notice and scope) and 4.5 (Accounting).
+sends says what became of it. See docs/domain.md 4.3 (Disclosure) and 4.5 (Accounting).
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ record outgrows its limit.
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 from typing import Final
 
 from pydantic import AwareDatetime, Field
 
+from services.intake.person.grounds import Evidence
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
     ConsentPurpose,
@@ -52,7 +52,8 @@ class Disclosure(Value):
     disclosed_at: AwareDatetime | None = None
     """None unless it was made."""
     recorded_at: AwareDatetime
-    recipient_id: str
+    recipient_id: str | None
+    """None: the person."""
     categories: tuple[InformationCategory, ...]
     basis: DisclosureBasis
     purpose: ConsentPurpose | None = None
@@ -65,8 +66,8 @@ class Disclosure(Value):
     personnel_id: str | None = None
     personnel_role: str | None = None
     nature: EmergencyNature | None = None
-    order_on: date | None = None
-    """The day of the court order, where one is the ground."""
+    evidence: Evidence | None = None
+    """What the ground asked for, where it is not a consent."""
     not_made: NotMadeReason | None = None
     mistake: Mistake | None = None
 

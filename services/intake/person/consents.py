@@ -7,7 +7,7 @@ docs/domain.md 4.2 (Consent).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.intake.person import person_state
@@ -18,6 +18,8 @@ from services.intake.person.may_disclose import (
     Consent,
     NewConsent,
     Partner,
+    RevocationWay,
+    Signatory,
     Statement,
 )
 from services.intake.person.person_state import EXPIRY, PersonState, with_consent
@@ -35,6 +37,7 @@ from shared.contracts.intake import (
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
 
+CLOCKS_APART: Final = timedelta(minutes=5)
 CONSENTS_MAX: Final = 500
 """How many consents one person's record holds, those that ended included."""
 ENDING_EVENTS: Final = (ConsentExpiry.END_OF_TREATMENT, ConsentExpiry.FINAL_DISPOSITION)
@@ -98,6 +101,8 @@ class Circumstances(Value):
     """Treatment is a condition for this person."""
     time_zone: str
     """Of the facility: in it days begin and end."""
+    signatures: tuple[str, ...] = (Signatory.PATIENT,)
+    """Whose signatures the form needs: of a minor, as the law of the facility's state asks (42 CFR 2.14)."""
 
 
 # --- commands -------------------------------------------------------------------------------------------
@@ -112,6 +117,7 @@ def grant(
     _complete(new, known)
     _of_its_form(new, FORMS[new.kind])
     _to_whom(new, FORMS[new.kind], known)
+    _signers(new, known)
     _signed(new, known.time_zone, cause.now)
     _ends(new, state, cause.now)
     if len(state.consents) >= CONSENTS_MAX:
@@ -136,9 +142,23 @@ def grant(
     return Decision(state, (event,), answer={"consent_id": consent_id})
 
 
-def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
-    """The person takes a consent back. It stops the future and recalls nothing."""
+def revoke(
+    state: PersonState,
+    consent_id: str,
+    cause: Cause,
+    at: datetime | None = None,
+    way: RevocationWay = RevocationWay.WRITTEN,
+) -> Decision[PersonState]:
+    """The person took a consent back, now or at a moment that is recorded later. It recalls nothing."""
     consent = _standing(state, consent_id)
+    revoked_at = cause.now if at is None else at
+    signed = calendar.midnight(consent.signed_on, state.time_zone)
+    if not signed <= revoked_at <= cause.now + CLOCKS_APART:
+        raise Invalid(
+            "revocation-out-of-time",
+            "A consent is not revoked before it is signed, nor in the future.",
+            hint="Give the time at which the person took it back.",
+        )
     if consent.kind is ConsentKind.CRIMINAL_JUSTICE:
         raise Refused(
             "consent-irrevocable",
@@ -146,9 +166,12 @@ def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
             hint="Once the case has its final disposition, record that: POST /consents/{id}/expire.",
         )
     event = intake.ConsentRevoked(
-        consent_id=consent_id, revoked_at=cause.now, in_reliance=consent.relied_on
+        consent_id=consent_id, revoked_at=revoked_at, in_reliance=consent.relied_on
     )
-    state = with_consent(state, consent_id, consent.replace(revoked_at=cause.now))
+    revoked = consent.replace(
+        revoked_at=revoked_at, revoked_by=way, revocation_recorded_at=cause.now
+    )
+    state = with_consent(state, consent_id, revoked)
     return Decision(state.disarm(f"{EXPIRY}:{consent_id}"), (event,))
 
 
@@ -261,6 +284,19 @@ def _to_whom(new: NewConsent, rule: FormRule, known: Circumstances) -> None:
             "recipient-not-a-court",
             "A criminal-justice consent names courts, and who supervises for them.",
             hint="Use kind specific for everybody else.",
+        )
+
+
+def _signers(new: NewConsent, known: Circumstances) -> None:
+    """The patient signs, or who acts for somebody without capacity (2.15(a)); of a minor, whom the state's law asks."""
+    if new.signed_by == (Signatory.REPRESENTATIVE,) and known.signatures == (Signatory.PATIENT,):
+        return
+    missing = [one for one in known.signatures if one not in new.signed_by]
+    if missing:
+        raise Invalid(
+            "signature-missing",
+            f"The form is not signed by: {', '.join(missing)}.",
+            hint="Have it signed by everybody whom the law asks, and state all of them in signed_by.",
         )
 
 

@@ -6,7 +6,7 @@ from the first day, for everything: the accounting is only ever added to.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.intake.handoffs import (
@@ -15,7 +15,7 @@ from services.intake.handoffs import (
     ReferralAllowed,
     ReportHeard,
 )
-from services.intake.person import person_state
+from services.intake.person import grounds, person_state
 from services.intake.person.accounting import (
     Disclosed,
     Disclosure,
@@ -23,9 +23,11 @@ from services.intake.person.accounting import (
     EntryState,
     Mistake,
 )
+from services.intake.person.grounds import Evidence
 from services.intake.person.may_disclose import Allowed, Partner, Withheld, may_disclose
 from services.intake.person.person_state import PersonState
 from services.intake.person.requests import Answered, AskPerson, Request
+from shared import calendar
 from shared.contracts import intake
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
@@ -43,7 +45,6 @@ from shared.errors import Forbidden, Invalid, Refused, Unknown
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
 CLOCKS_APART: Final = timedelta(minutes=5)
-NEEDS_ORDER: Final = DisclosureBasis.COURT
 ON_THE_WAY_MAX: Final = 500
 REPORTED_KEPT: Final = 5_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
@@ -61,7 +62,6 @@ class NewDisclosure(Value):
     """What was disclosed, whatever the ground."""
 
     episode_id: str
-    recipient_id: str
     categories: tuple[InformationCategory, ...]
     discloser_id: str
     disclosed_at: datetime
@@ -71,6 +71,7 @@ class NewDisclosure(Value):
 class Emergency(NewDisclosure):
     """What was disclosed to medical personnel without consent, in an emergency."""
 
+    recipient_id: str
     personnel_id: str
     personnel_role: str
     nature: EmergencyNature
@@ -79,9 +80,11 @@ class Emergency(NewDisclosure):
 class Ordinary(NewDisclosure):
     """What was disclosed on another ground."""
 
+    recipient_id: str | None
+    """None: the person."""
     basis: DisclosureBasis
     purpose: ConsentPurpose
-    order_on: date | None = None
+    evidence: Evidence = Evidence()
 
 
 # --- may this be disclosed? -----------------------------------------------------------------------------
@@ -348,14 +351,15 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
 
 
 def record(
-    state: PersonState, new: Ordinary, partner: Partner, cause: Cause
+    state: PersonState, new: Ordinary, partner: Partner | None, cause: Cause
 ) -> Decision[PersonState]:
-    """A disclosure that was made on another ground than an emergency. By consent, one must have allowed all of it."""
+    """A disclosure that was made on another ground than an emergency; `partner` is None when the person received it."""
     _possible(state, new, cause)
-    _grounded(new)
+    day = calendar.local_day(new.disclosed_at, state.time_zone)
+    ground = grounds.check(new.basis, partner, new.categories, new.evidence, day)
     disclosure_id = cause.derive_id("disclosure")
     row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
-    if new.basis is DisclosureBasis.CONSENT:
+    if ground.consent:
         found = may_disclose(
             state.consents, partner, new.categories, new.purpose, new.disclosed_at, state.time_zone
         )
@@ -387,22 +391,6 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
             "disclosure-in-future",
             "A disclosure cannot be recorded before it was made.",
             hint="Give the time at which it was made.",
-        )
-
-
-def _grounded(new: Ordinary) -> None:
-    """A court order has a day; an emergency has a form of its own."""
-    if new.basis is DisclosureBasis.EMERGENCY:
-        raise Invalid(
-            "emergency-has-its-own-form",
-            "An emergency disclosure has a form of its own.",
-            hint="Use POST /disclosures/emergency.",
-        )
-    if (new.order_on is not None) is not (new.basis is NEEDS_ORDER):
-        raise Invalid(
-            "order-mismatch",
-            "A court order is named exactly where it is the ground.",
-            hint="State order_on with basis court, and with no other.",
         )
 
 

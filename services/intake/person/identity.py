@@ -109,6 +109,11 @@ class Identity(Value):
     language: Language = "en"
     """The language they prefer, as an IETF tag."""
 
+    def age_on(self, day: date) -> int:
+        """Whole years on a day."""
+        before = (day.month, day.day) < (self.born_on.month, self.born_on.day)
+        return day.year - self.born_on.year - before
+
     @property
     def safe_channel(self) -> Contact | None:
         """The first contact on which anything may be revealed; None: the person is not to be contacted."""

@@ -1,7 +1,7 @@
 """May this be disclosed to this partner, for this purpose, at this moment? The one place that decides it. Pure.
 
 42 CFR 2.13 (no more than the purpose needs), 2.31 (what a consent says), 2.32 (what goes along), 2.33 and 2.35 (who
-may receive); see docs/domain.md 4.2 (Consent) and 4.3 (Notice and scope). It fails closed: one consent has to say
+may receive); see docs/domain.md 4.2 (Consent) and 4.3 (Disclosure). It fails closed: one consent has to say
 all of it.
 """
 
@@ -102,6 +102,14 @@ class Signatory(StrEnum):
     REPRESENTATIVE = "representative"
 
 
+class RevocationWay(StrEnum):
+    """How the person took a consent back."""
+
+    WRITTEN = "written"
+    ELECTRONIC = "electronic"
+    ORAL = "oral"
+
+
 class NewConsent(Value):
     """What the signed form contains: every element of 42 CFR 2.31(a), beside the patient, whose record this is."""
 
@@ -137,6 +145,9 @@ class Consent(NewConsent):
     ends_at: AwareDatetime | None = None
     """When it ends with the treatment, as far as that has ended."""
     revoked_at: datetime | None = None
+    revoked_by: RevocationWay | None = None
+    """How it was revoked."""
+    revocation_recorded_at: datetime | None = None
     expired_at: datetime | None = None
 
     @property

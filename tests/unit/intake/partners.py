@@ -26,6 +26,9 @@ ORGANISATIONS: Final[dict[str, dict[str, Any]]] = {
     "northside-court": {"kind": "court"},
     "county-prosecutor": {"kind": "court"},
     "county-exchange": {"kind": "contractor"},
+    "county-police": {"kind": "government"},
+    "state-auditor": {"kind": "government"},
+    "a-university": {"kind": "research"},
     "big-payer": {"kind": "payer", "recipient_class": "payers", "covered_entity": True},
 }
 

@@ -20,6 +20,7 @@ from services.intake.person.may_disclose import (
     Allowed,
     Consent,
     NewConsent,
+    RevocationWay,
     Statement,
     Withheld,
     may_disclose,
@@ -546,6 +547,65 @@ def test_a_form_signed_this_evening_is_signed_today() -> None:
     person.command(lambda state, cause: consents.grant(state, today, here, cause))
 
 
+# --- taken back on another day ------------------------------------------------------------------------------
+
+
+def test_a_revocation_counts_from_when_the_person_took_it_back() -> None:
+    person = Person()
+    consent_id = person.grants()
+    person.after(days=2)
+    at = START + DAY
+    person.command(
+        lambda state, cause: consents.revoke(state, consent_id, cause, at, RevocationWay.ORAL)
+    )
+    [revoked] = person.of(intake.ConsentRevoked)
+    assert revoked.revoked_at == at
+    assert isinstance(person.finds(at - HOUR), Allowed)
+    assert isinstance(person.finds(at), Withheld)
+    held = person.state.consents[consent_id]
+    assert (held.revoked_by, held.revocation_recorded_at) == (RevocationWay.ORAL, person.now)
+
+
+@pytest.mark.parametrize("at", [START - DAY, START + DAY])
+def test_a_consent_is_not_taken_back_before_it_is_signed_nor_tomorrow(at: datetime) -> None:
+    person = Person()
+    consent_id = person.grants()
+    with pytest.raises(Invalid, match="revocation-out-of-time"):
+        person.command(lambda state, cause: consents.revoke(state, consent_id, cause, at))
+
+
+# --- who signs --------------------------------------------------------------------------------------------
+
+PATIENT, GUARDIAN, REPRESENTATIVE = "patient", "guardian", "representative"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "signed_by", "complete"),
+    [
+        ((PATIENT,), (PATIENT,), True),
+        ((PATIENT,), (PATIENT, GUARDIAN), True),
+        ((PATIENT,), (GUARDIAN,), False),
+        ((PATIENT,), (REPRESENTATIVE,), True),
+        ((PATIENT, GUARDIAN), (PATIENT, GUARDIAN), True),
+        ((PATIENT, GUARDIAN), (PATIENT,), False),
+        ((PATIENT, GUARDIAN), (GUARDIAN,), False),
+        ((PATIENT, GUARDIAN), (REPRESENTATIVE,), False),
+        ((GUARDIAN,), (GUARDIAN,), True),
+        ((GUARDIAN,), (PATIENT,), False),
+    ],
+)
+def test_a_form_is_signed_by_whom_the_law_asks(
+    asked_for: tuple[str, ...], signed_by: tuple[str, ...], *, complete: bool
+) -> None:
+    person, new = Person(), form(signed_by=signed_by)
+    here = circumstances(signatures=asked_for)
+    if complete:
+        person.command(lambda state, cause: consents.grant(state, new, here, cause))
+        return
+    with pytest.raises(Invalid, match="signature-missing"):
+        person.command(lambda state, cause: consents.grant(state, new, here, cause))
+
+
 # --- the court --------------------------------------------------------------------------------------------
 
 
@@ -619,6 +679,28 @@ async def test_a_consent_lives_and_ends_over_http(served: tuple[Served, str, str
     assert answer["allowed"] is False
     held = (await intake_.get(f"/people/{person_id}/consents")).json()["consents"]
     assert held[granted["consent_id"]]["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("born_on", "signed_by", "status"),
+    [
+        ("1990-03-02", ["patient"], 201),
+        ("1990-03-02", ["guardian"], 422),
+        ("2008-03-02", ["patient"], 201),  # eighteen on the day of the signature
+        ("2008-03-03", ["patient"], 422),
+        ("2008-03-03", ["patient", "guardian"], 201),
+    ],
+)
+async def test_a_minor_s_form_is_signed_by_both(
+    served: tuple[Served, str, str], born_on: str, signed_by: list[str], status: int
+) -> None:
+    intake_, person_id, _ = served
+    who = {"given_name": "A", "family_name": "B", "born_on": born_on}
+    await intake_.put(f"/people/{person_id}/identity", who)
+    body = {"person_id": person_id, **FORM, "signed_by": signed_by}
+    answer = await intake_.post("/consents", body)
+    assert answer.status_code == status, answer.text
+    assert born_on not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -470,7 +470,7 @@ async def test_an_episode_entered_in_error_is_told_to_nobody(case: Case) -> None
 async def test_what_an_organisation_is_stands_in_its_record(case: Case) -> None:
     served = case.served
     [registered] = case.said(intake.PartnerRegistered, partner_subject("harbor-detox"))
-    assert (registered.partner_id, registered.recipient_class) == (
+    assert (registered.code, registered.recipient_class) == (
         "harbor-detox",
         "treating-providers",
     )

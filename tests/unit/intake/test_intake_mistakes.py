@@ -25,6 +25,9 @@ PROGRAM = "evening-groups"
 STAGES = ("referred", "acknowledged", "assessed", "placed", "admitted", "oriented")
 
 
+ORIENTED = {"rules_accepted": ["attendance", "screens"], "part2_notice_at": START.isoformat()}
+
+
 class Path:
     """One episode on its way, over HTTP."""
 
@@ -81,7 +84,10 @@ class Path:
                 }
                 await served.does("/episodes", {**body, "prior_episode_id": prior})
             case _:
-                body = {"rules_accepted": [], "part2_notice_at": served.now().isoformat()}
+                body = {
+                    "rules_accepted": ["attendance", "screens"],
+                    "part2_notice_at": served.now().isoformat(),
+                }
                 await served.does(f"/episodes/{self.id}/orientation", body)
 
     @property
@@ -174,7 +180,7 @@ COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/referrals/{}/close", {"outcome": "lost"}),
     ("POST", "/assessments", {"episode_id": "{}", "starts_at": START.isoformat()}),
     ("POST", "/placements", {"episode_id": "{}", "actual_level": LEVEL}),
-    ("POST", "/episodes/{}/orientation", {"rules_accepted": [], "part2_notice_at": START.isoformat()}),
+    ("POST", "/episodes/{}/orientation", ORIENTED),
     ("POST", "/episodes/{}/entered-in-error", {"reason": "duplicate"}),
     ("POST", "/episodes/{}/admission/undo", {"reason": "duplicate"}),
     ("PUT", "/episodes/{}/team", {"role": "clinician", "staff_id": uid("x")}),

@@ -149,7 +149,8 @@ def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    return admissions.orient(state, ("attendance",), cause.now, cause)
+    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=None, time_zone="UTC")
+    return admissions.orient(state, ("attendance",), cause.now, asks, cause)
 
 
 def send(

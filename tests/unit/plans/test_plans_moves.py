@@ -409,20 +409,6 @@ class TestTransfer:
         history.answer(delivery_id)
         assert len(history.of(plans.TransferInitiated)) == 1
 
-    def test_what_is_withheld_does_not_begin_and_somebody_looks_for_another_way(self) -> None:
-        history = accepted(referred(with_plan()))
-        history.answer(history.ask_transfer(), allowed=False)
-        assert history.of(plans.TransferInitiated) == []
-        assert len(history.of(plans.TransferNotBegun)) == 1
-        assert history.state.transfer_withheld is intake.WithheldReason.NOT_IN_FORCE
-        assert history.open == ["transfer"]
-        assert history.after(days=4).of(plans.LoopEscalated)
-        history.transfer()
-        assert history.state.transfer_withheld is None
-        assert history.of(plans.EscalationCleared) == [], "under way, and not done"
-        history.first_contact()
-        assert history.of(plans.EscalationCleared)
-
     def test_asked_again_it_is_the_same_question(self) -> None:
         history = accepted(referred(with_plan()))
         at = history.now + DAY
@@ -470,6 +456,22 @@ class TestTransfer:
         state = history.state
         history.hear(fact(intake.ReferralLoopClosed, referral_id=EPISODE_ID))
         assert history.state == state
+
+
+@pytest.mark.scenario(12)
+def test_what_is_withheld_does_not_begin_and_somebody_looks_for_another_way() -> None:
+    history = accepted(referred(with_plan()))
+    history.answer(history.ask_transfer(), allowed=False)
+    assert history.of(plans.TransferInitiated) == []
+    assert len(history.of(plans.TransferNotBegun)) == 1
+    assert history.state.transfer_withheld is intake.WithheldReason.NOT_IN_FORCE
+    assert history.open == ["transfer"]
+    assert history.after(days=4).of(plans.LoopEscalated)
+    history.transfer()
+    assert history.state.transfer_withheld is None
+    assert history.of(plans.EscalationCleared) == [], "under way, and not done"
+    history.first_contact()
+    assert history.of(plans.EscalationCleared)
 
 
 def test_a_session_missed_is_counted_and_a_correction_takes_it_back() -> None:

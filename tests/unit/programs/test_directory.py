@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ time_zone = "Pacific/Guam"
 metrics = ["days-at-work"]
 [facilities.harbor-iop]
 time_zone = "America/New_York"
-notices = ["harbor-2026"]
+notices = { harbor-2026 = 2026-02-01 }
 [facilities.river-iop]
 tracks = ["night"]
 """
@@ -66,6 +68,32 @@ def test_where_a_facility_is(own: Programs) -> None:
     assert Programs().zone_of("harbor-iop") == "UTC"
 
 
+@pytest.mark.parametrize(
+    ("facility", "age", "who"),
+    [
+        ("river-iop", None, ("patient",)),
+        ("river-iop", 18, ("patient",)),
+        ("river-iop", 17, ("patient", "guardian")),
+        ("harbor-iop", 17, ("patient",)),
+        ("harbor-iop", 15, ("patient", "guardian")),
+        ("harbor-iop", 11, ("guardian",)),
+    ],
+)
+def test_whose_signatures_a_state_asks_for(facility: str, age: int | None, who: Any) -> None:
+    """42 CFR 2.14: where nobody has stated the state's rule, no signature is left out."""
+    text = """[facilities.harbor-iop]
+    minors = [
+      { under_years = 16, signatures = ["patient", "guardian"] }, { under_years = 12, signatures = ["guardian"] },
+    ]"""
+    assert read_directory(text, "ours").signatures(facility, age) == who
+
+
+def test_the_notice_that_holds_today(own: Programs) -> None:
+    assert own.notice_since("harbor-iop", date(2026, 2, 1)) == date(2026, 2, 1)
+    assert own.notice_since("harbor-iop", date(2026, 1, 31)) is None
+    assert own.notice_since("river-iop", date(2027, 1, 1)) is None
+
+
 def test_a_laboratory_s_own_codes_are_registered() -> None:
     table = Laboratory(
         cutoffs={"kratom": Cutoff(presumptive_ng_ml=1, definitive_ng_ml=1)},
@@ -97,7 +125,7 @@ def test_the_directory_of_the_page_is_one() -> None:
     [block] = re.findall(r"^```conf\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     shown = read_directory(block, "the page's")
     assert shown.analytes[-1] == "naltrexone"
-    assert shown.facilities["riverbend-iop"].notices == ("riverbend-2026",)
+    assert [*shown.facilities["riverbend-iop"].notices] == ["riverbend-2026"]
     assert (shown.zone_of("riverbend-iop"), shown.zone_of("x")) == (
         "America/Denver",
         "America/New_York",
@@ -109,7 +137,9 @@ def test_the_directory_of_the_page_is_one() -> None:
     ("text", "named"),
     [
         ("notices = ", "not TOML"),
-        ("notices = ['Zephyrine Quillfeather']", "notices.0"),
+        ("metrics = ['Zephyrine Quillfeather']", "metrics.0"),
+        ("notices = { part2-2024 = 'soon' }", "notices.part2-2024"),
+        ("minors = [{ under_years = 16, signatures = ['nobody'] }]", "minors.0"),
         ("partners = ['harbor-detox']", "partners"),
         ("time_zone = 'Atlantis'", "time_zone"),
         ("[facilities.harbor-iop]\ntime_zone = 'Atlantis'", "facilities.harbor-iop.time_zone"),
