@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
+from services.intake.episode.values import Admitting
 from shared.decision import HandoffBody
 
 
@@ -95,6 +96,29 @@ class EpisodeJoined(HandoffBody):
 
     episode_id: str
     open: bool
+    program: str | None = None
+    """Where it is admitted; None while it is not."""
+
+
+class Granted(HandoffBody):
+    """To an episode: the person may be admitted, for they have no other open episode in the program."""
+
+    person_id: str
+    admitting: Admitting
+
+
+class AdmittedTo(HandoffBody):
+    """To a person: the program that this episode is admitted to; None: to none, so that a grant comes back."""
+
+    episode_id: str
+    program: str | None
+
+
+class PlaceHeld(HandoffBody):
+    """To an episode: this one has the person's place in the program, which is you or another."""
+
+    person_id: str
+    holder_id: str
 
 
 class ReadmissionUndone(HandoffBody):
