@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
-from services.intake.episode.values import Admitting
+from shared.contracts.codes import LevelOfCare, Population, Value
+from shared.contracts.terms import ProgramTerms
 from shared.decision import HandoffBody
 
 
@@ -98,6 +99,21 @@ class EpisodeJoined(HandoffBody):
     open: bool
     program: str | None = None
     """Where it is admitted; None while it is not."""
+
+
+class Admitting(Value):
+    """An admission that may take place when the person's record grants it, under the program's terms of that day."""
+
+    program: str
+    level: LevelOfCare
+    population: Population
+    court_involved: bool
+    length_weeks: int
+    time_zone: str
+    prior_episode_id: str | None
+    terms: ProgramTerms
+    offered: tuple[str, ...]
+    """The codes of the program's levels."""
 
 
 class Granted(HandoffBody):

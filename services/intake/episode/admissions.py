@@ -7,8 +7,8 @@ from typing import Final
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
-from services.intake.episode.values import Admission, Admitting, Recommendation
-from services.intake.handoffs import AdmittedTo, Granted, PlaceHeld, Readmitted
+from services.intake.episode.values import Admission, Recommendation
+from services.intake.handoffs import AdmittedTo, Admitting, Granted, PlaceHeld, Readmitted
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value

@@ -9,7 +9,6 @@ from pydantic import Field
 from services.intake.episode.levels import Derivation, Rating
 from shared.contracts.codes import AsamEdition, CoOccurring, LevelOfCare, Population, Urgency, Value
 from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome, Severity
-from shared.contracts.terms import ProgramTerms
 
 
 class NewReferral(Value):
@@ -86,21 +85,6 @@ class Admission(Value):
     """The codes of the program's levels."""
     prior_episode_id: str | None = None
     oriented_at: datetime | None = None
-
-
-class Admitting(Value):
-    """An admission that may take place when the person's record grants it, under the program's terms of that day."""
-
-    program: str
-    level: LevelOfCare
-    population: Population
-    court_involved: bool
-    length_weeks: int
-    time_zone: str
-    prior_episode_id: str | None
-    terms: ProgramTerms
-    offered: tuple[str, ...]
-    """The codes of the program's levels."""
 
 
 class Outbound(Value):

@@ -11,8 +11,7 @@ it by a discharge, an undone admission, or an episode entered in error. Source: 
 
 from __future__ import annotations
 
-from services.intake.episode.values import Admitting
-from services.intake.handoffs import AdmittedTo, Granted, PlaceHeld
+from services.intake.handoffs import AdmittedTo, Admitting, Granted, PlaceHeld
 from services.intake.person.person_state import PersonState, known
 from shared.decision import Cause, Decision, Handoff
 from shared.errors import Refused
