@@ -26,7 +26,7 @@ Read on in:
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
                 for other services' events
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures and
-                their accounting
+                their accounting; the one open episode in each program
 `resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has

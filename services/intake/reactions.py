@@ -2,13 +2,21 @@
 
 from services.intake import handoffs, mistakes
 from services.intake.episode import (
+    admissions,
     deliveries,
     episode_state,
     event_handlers,
     outbound_referrals,
     waitlist,
 )
-from services.intake.person import accounting, consents, disclosures, person_state, requests
+from services.intake.person import (
+    accounting,
+    consents,
+    disclosures,
+    person_state,
+    places,
+    requests,
+)
 from services.intake.resources import partners, staff, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
@@ -42,6 +50,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.EpisodeEnded, person_state.episode_ended),
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
+    handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
     handles(handoffs.EmergencyTold, deliveries.emergency_told),
     handles(handoffs.HandedOver, staff.handed_over),
@@ -58,6 +67,8 @@ HANDOFFS = HandoffRules(
     handles(accounting.EntrySettled, accounting.settled),
     handles(accounting.DisclosuresFiled, accounting.disclosures_filed),
     # episodes, waiting lists and seats
+    handles(handoffs.Granted, admissions.granted),
+    handles(handoffs.PlaceHeld, admissions.place_held),
     handles(handoffs.Readmitted, event_handlers.readmitted, void=Void.RUN),
     handles(handoffs.LineLeft, waitlist_queue.left),
     handles(handoffs.LineJoined, waitlist_queue.joined),

@@ -31,6 +31,10 @@ class PersonState(State):
     """Episodes that were written down as this person's and are another's."""
     time_zone: str = "UTC"
     """The time zone of the facility, as the latest consent or episode named it: in it days end."""
+    programs: dict[str, str] = Field(default_factory=dict[str, str])
+    """Programs by episode: of those that are or were admitted, or were granted to be."""
+    places: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Open episodes by program; the first of them has the person's one place there. See `places.py`."""
     consents: dict[str, Consent] = Field(default_factory=dict[str, Consent])
     on_the_way: dict[str, Disclosure] = Field(default_factory=dict[str, Disclosure])
     """What was allowed and whose sender has not said yet what became of it, by its id."""
@@ -78,7 +82,9 @@ def episode_left(state: PersonState, body: EpisodeLeft, _cause: Cause) -> Decisi
     """The episode was never this person's. Consents stay: they are the person's own, and do not go along."""
     episodes = {key: is_open for key, is_open in state.episodes.items() if key != body.episode_id}
     left = (*(key for key in state.left if key != body.episode_id), body.episode_id)
-    return Decision(_after_treatment(state.replace(episodes=episodes, left=left), body.left_at))
+    programs = {key: program for key, program in state.programs.items() if key != body.episode_id}
+    state = state.replace(episodes=episodes, left=left, programs=programs)
+    return Decision(_after_treatment(state, body.left_at))
 
 
 def episode_joined(state: PersonState, body: EpisodeJoined, cause: Cause) -> Decision[PersonState]:
@@ -88,7 +94,12 @@ def episode_joined(state: PersonState, body: EpisodeJoined, cause: Cause) -> Dec
     """
     returned = body.episode_id in state.left
     left = tuple(key for key in state.left if key != body.episode_id)
-    state = state.replace(episodes={**state.episodes, body.episode_id: body.open}, left=left)
+    admitted = {} if body.program is None else {body.episode_id: body.program}
+    state = state.replace(
+        episodes={**state.episodes, body.episode_id: body.open},
+        left=left,
+        programs={**state.programs, **admitted},
+    )
     if not body.open:
         return Decision(state)
     return Decision(*_treatment_goes_on(state, expired_too=returned, cause=cause))

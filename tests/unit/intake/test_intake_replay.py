@@ -29,7 +29,7 @@ from shared.contracts.intake import (
     PartnerKind,
     WithheldReason,
 )
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.intake.partners import known
 from tests.unit.intake.world import (
     DAY,
