@@ -8,12 +8,14 @@ from services.intake.api import (
     outbound_referrals,
     partners,
     people,
+    referral_lists,
     staff,
     waitlist,
 )
 
 ROUTERS = [
     episodes.router,
+    referral_lists.router,
     consents.router,
     people.router,
     erasure.router,
