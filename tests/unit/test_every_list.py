@@ -203,12 +203,12 @@ each_list = pytest.mark.parametrize(("name", "path"), EVERY)
 class Shelf:
     """One list of one service, with records of both facilities in it."""
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, operating: str = FACILITY) -> None:
         self.list, self.path = LISTS[path], path
         self.served = Served(service(name), self.list.now)
         if path == "/partners":  # the operating organisation's, and everybody lists them
-            operating = {"operating_facility": FACILITY}
-            self.served.settings = self.served.settings.model_copy(update=operating)
+            update = {"operating_facility": operating}
+            self.served.settings = self.served.settings.model_copy(update=update)
         self.served.acting_as(self.list.role)
         self._count = 0
 
@@ -322,7 +322,7 @@ async def foreign() -> dict[str, str]:
     """A `next` of each list, of another facility."""
     found: dict[str, str] = {}
     for name, path in {path: (name, path) for name, path in EVERY}.values():
-        shelf = Shelf(name, path)
+        shelf = Shelf(name, path, operating="another-iop")
         shelf.served.acting_as(shelf.list.role, facility_id="another-iop")
         for at in INSTANTS[:2]:
             await shelf.put(at, "another-iop")
