@@ -12,7 +12,7 @@ from services.intake.reactions import (
 )
 from services.intake.resources import partner_capacity, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.serve import run
 from shared.runtime.service import Service
 

@@ -36,7 +36,8 @@ from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
-from shared.runtime.core.record import CommandKey, Decide, OutcomeStatus, Record, Work
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica

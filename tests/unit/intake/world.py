@@ -40,7 +40,7 @@ from shared.contracts.intake import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, HandoffBody
 from shared.programs.profile import ProgramProfile
-from shared.runtime.core.record import Outcome, StreamPosition, Work
+from shared.runtime.core.work import Outcome, StreamPosition, Work
 from shared.runtime.http.programs import Programs
 from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
