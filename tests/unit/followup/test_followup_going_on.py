@@ -78,7 +78,8 @@ def arrivals(draw: st.DrawFn) -> tuple[list[Event], list[Event]]:
 def test_in_any_order_of_the_sources(told: tuple[list[Event], list[Event]]) -> None:
     mistaken, other = (Followup(HEARD_AT).hear_all(events) for events in told)
     one, two = shown(mistaken), shown(other)
-    one = one.replace(draft=two.draft)  # a graduation names the plan, which plans had drafted before
+    # A graduation names the plan, which plans had drafted before.
+    one = one.replace(draft=two.draft)
     assert one.model_dump() == two.model_dump()
     for history in (mistaken, other):
         history.at(HEARD_AT + 60 * DAY)
