@@ -290,6 +290,7 @@ def _give(
         group_id=cause.subject_id,
         seats_left=state.seats_left,
         level_code=state.level_code,
+        track=state.track,
         held_until=until,
     )
     return Decision(state, events, (Handoff(f"episode/{episode_id}", body),))
