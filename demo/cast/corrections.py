@@ -9,6 +9,7 @@ from demo.cast.company import Stage, Story
 from demo.cast.consents import PARTNER, consents, may_tell
 from demo.cast.partners import is_closed
 from demo.cast.protagonist import Protagonist
+from demo.cast.undone import ended_by_mistake
 from shared.decision import derive_id
 
 EVENING: Final = time(18)
@@ -112,6 +113,7 @@ async def the_house(stage: Stage) -> None:
     stage.beside(somebody_elses(stage))
     stage.beside(admitted_by_mistake(stage))
     stage.beside(given_back(stage))
+    stage.beside(ended_by_mistake(stage))
     await on_duty(stage)
 
 

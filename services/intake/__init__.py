@@ -4,8 +4,8 @@ Owns        per episode: referral, assessment, recommendation, placement, admiss
             outbound referrals; per person: identity (sealed, in a record that publishes nothing), consents and
             disclosures; per organisation outside: what it is, and agreements with it; per group or track: the waiting
             list; per member of staff: absences and assignments; the capacity of partners.
-Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge), followup
-            (re-engagement, requested readmission, return to use).
+Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge, and its
+            being taken back), followup (re-engagement, requested readmission, return to use).
 Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
             assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
             placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
@@ -26,7 +26,8 @@ Read on in:
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
                 for other services' events
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures and
-                their accounting; the one open episode in each program
+                their accounting; the one open episode in each program; an end that is taken back
+                (`person/reopening.py`)
 `resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has

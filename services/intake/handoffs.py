@@ -53,6 +53,13 @@ class EpisodeEnded(HandoffBody):
     ended_at: datetime
 
 
+class EpisodeReopened(HandoffBody):
+    """To a person: the end of an episode of yours is taken back."""
+
+    episode_id: str
+    ended_at: datetime
+
+
 class LineLeft(HandoffBody):
     """To a waiting list: this person has left it."""
 

@@ -15,6 +15,7 @@ from services.intake.person import (
     disclosures,
     person_state,
     places,
+    reopening,
     requests,
 )
 from services.intake.resources import partners, staff, waitlist_queue
@@ -35,6 +36,7 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.EpisodeDischarged, event_handlers.discharged),
+    on(plans.DischargeUndone, event_handlers.discharge_undone),
     on(plans.TransferRequested, deliveries.transfer_requested),
     on(plans.TransferInitiated, deliveries.transfer_initiated),
     on(plans.TransferNotBegun, deliveries.transfer_not_begun),
@@ -48,6 +50,7 @@ HANDOFFS = HandoffRules(
     # people and staff
     handles(handoffs.EpisodeOpened, person_state.episode_opened),
     handles(handoffs.EpisodeEnded, person_state.episode_ended),
+    handles(handoffs.EpisodeReopened, reopening.episode_reopened),
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
     handles(handoffs.AdmittedTo, places.admitted_to),

@@ -30,6 +30,7 @@ from .codes import (
     Level,
     LevelOfCare,
     LoopId,
+    MistakeReason,
     NoticeVersion,
     PersonId,
     Population,
@@ -287,18 +288,6 @@ class ReferralOutcome(OpenEnum):
     UNKNOWN = "unknown"
 
 
-class MistakeReason(OpenEnum):
-    """Why something is taken back."""
-
-    WRONG_PERSON = "wrong_person"
-    DUPLICATE = "duplicate"
-    NOT_INTENDED = "not_intended"
-    WRONG_PROGRAM = "wrong_program"
-    TEST_ENTRY = "test_entry"
-    OTHER = "other"
-    UNKNOWN = "unknown"
-
-
 class IntakeEvent(Event, source="care.intake"):
     """A fact that intake publishes."""
 
@@ -412,15 +401,23 @@ class ConsentExpired(IntakeEvent, subject="person", consumers=("partners", "repo
 
 
 class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=("partners", "reporting")):
-    """A consent holds on: it ended only because treatment seemed to have ended, and that was a mistake.
+    """The end of treatment that ended a consent is taken back, so the consent holds again.
 
-    Partners may send under it again. Retracts `ConsentExpired`.
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
     """
 
     consent_id: ConsentId
     """The consent."""
-    undone_at: Timestamp
-    """From when it holds again."""
+    recipients: tuple[FacilityId, ...] = Field(min_length=1, max_length=50, examples=[_RECIPIENTS])
+    """Who may receive, by facility or by recipient class."""
+    categories: tuple[InformationCategory, ...] = Field(
+        min_length=1, max_length=20, examples=[["attendance"]]
+    )
+    """What may be disclosed."""
+    effective_at: Timestamp
+    """From when it holds."""
+    expires_on: Day | None = Field(default=None, examples=["2027-03-02"])
+    """The last day it holds, where a day was named."""
 
 
 class DisclosureAllowed(IntakeEvent, consumers=("plans", "partners")):

@@ -66,7 +66,7 @@ def with_consent(state: PersonState, consent_id: str, consent: Consent) -> Perso
 def episode_opened(state: PersonState, body: EpisodeOpened, _cause: Cause) -> Decision[PersonState]:
     """There is a further episode: what would have ended with treatment goes on with it."""
     episodes = {**state.episodes, body.episode_id: True}
-    state, _ = _treatment_goes_on(state.replace(episodes=episodes, time_zone=body.time_zone))
+    state, _ = treatment_goes_on(state.replace(episodes=episodes, time_zone=body.time_zone))
     return Decision(state)
 
 
@@ -87,7 +87,7 @@ def episode_left(state: PersonState, body: EpisodeLeft, _cause: Cause) -> Decisi
     return Decision(_after_treatment(state, body.left_at))
 
 
-def episode_joined(state: PersonState, body: EpisodeJoined, cause: Cause) -> Decision[PersonState]:
+def episode_joined(state: PersonState, body: EpisodeJoined, _cause: Cause) -> Decision[PersonState]:
     """The episode is this person's. What it was allowed under somebody else's consent is not allowed any more.
 
     Where it had been theirs before, their treatment never ended: what ended only because it seemed to holds again.
@@ -102,7 +102,7 @@ def episode_joined(state: PersonState, body: EpisodeJoined, cause: Cause) -> Dec
     )
     if not body.open:
         return Decision(state)
-    return Decision(*_treatment_goes_on(state, expired_too=returned, cause=cause))
+    return Decision(*treatment_goes_on(state, expired_too=returned))
 
 
 def _after_treatment(state: PersonState, ended_at: datetime) -> PersonState:
@@ -117,21 +117,31 @@ def _after_treatment(state: PersonState, ended_at: datetime) -> PersonState:
     return state
 
 
-def _treatment_goes_on(
-    state: PersonState, *, expired_too: bool = False, cause: Cause | None = None
+def treatment_goes_on(
+    state: PersonState, *, expired_too: bool = False
 ) -> tuple[PersonState, Events]:
     """Whatever would have ended with treatment holds on; what has ended with it already, where that was a mistake."""
-    events: list[intake.ConsentExpiryUndone] = []
+    events: Events = ()
     for consent_id, consent in state.consents.items():
         if consent.ends_at is None or consent.revoked_at is not None:
             continue
         if consent.expired_at is None:
             state = arm_expiry(state, consent_id, consent.replace(ends_at=None))
-        elif expired_too and cause is not None and consent.expired_at == consent.ends_at:
+        elif expired_too and consent.expired_at == consent.ends_at:
             holding = consent.replace(ends_at=None, expired_at=None)
             state = arm_expiry(state, consent_id, holding)
-            events.append(intake.ConsentExpiryUndone(consent_id=consent_id, undone_at=cause.now))
-    return state, tuple(events)
+            events = (*events, _undone(consent_id, consent))
+    return state, events
+
+
+def _undone(consent_id: str, consent: Consent) -> intake.ConsentExpiryUndone:
+    return intake.ConsentExpiryUndone(
+        consent_id=consent_id,
+        recipients=consent.all_recipients,
+        categories=consent.categories,
+        effective_at=consent.effective_at,
+        expires_on=consent.expires_on,
+    )
 
 
 def arm_expiry(state: PersonState, consent_id: str, consent: Consent) -> PersonState:
