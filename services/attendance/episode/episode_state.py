@@ -83,6 +83,12 @@ class Dropped(HandoffBody):
     cancelled_by: CancelledBy
 
 
+class BackOnRoster(HandoffBody):
+    """To a session: this person is to be expected after all."""
+
+    episode_id: str
+
+
 class LeftRoster(HandoffBody):
     """To a session: this person is not to be expected."""
 
@@ -156,6 +162,17 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
+class Ending(Value):
+    """What the end of the episode took away beside its loops, for the case that the end is taken back."""
+
+    seats: tuple[str, ...] = ()
+    """Groups in which the person had a seat."""
+    bookings: dict[str, Booking] = Field(default_factory=dict[str, Booking])
+    counted: tuple[str, ...] = ()
+    """Sessions among them that a week counts which was closed before the end was known."""
+    weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
+
+
 class Pause(Value):
     """A time in which the person is in no group, by the program's terms."""
 
@@ -199,6 +216,7 @@ class EpisodeState(CareState):
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
+    ending: Ending | None = None
     waiting: Waiting | None = None
     prescribed: Prescribed | None = None
     co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])

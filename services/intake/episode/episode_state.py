@@ -248,7 +248,9 @@ def in_progress(state: EpisodeState) -> Referral:
     referral = standing(state)
     if state.closed_at is not None:
         raise Refused(
-            "episode-closed", "The episode has ended.", hint="Receive a new referral instead."
+            "episode-closed",
+            "The episode has ended.",
+            hint="Receive a new referral, or take the discharge back (plans) if it was a mistake.",
         )
     return referral
 
