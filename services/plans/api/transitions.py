@@ -16,22 +16,21 @@ from shared.contracts.codes import (
     ElementCode,
     FacilityId,
     LevelOfCare,
-    MistakeReason,
     ReferralId,
     SessionId,
     Timestamp,
 )
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
 from shared.errors import Forbidden, Refused
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["plans: moving on"])
 
 Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
 Arranger = Annotated[Call, require_roles("clinician", "clinical_supervisor", "case_manager")]
-Answering = Annotated[
-    Call, require_roles("clinical_supervisor", "program_director", "privacy_officer")
-]
+Answering = Annotated[Call, require_roles(*ANSWERING)]
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
 
 
@@ -67,12 +66,6 @@ class WriteAftercare(Body):
 
 class Graduate(Body):
     criteria: Annotated[list[CriterionResult], Field(min_length=1, max_length=50)]
-
-
-class TakeBack(Body):
-    """Why."""
-
-    reason: MistakeReason
 
 
 class Discharge(Body):
