@@ -271,6 +271,7 @@ def test_a_roll_corrected_two_years_later_is_as_if_at_once(
     at_once, late = both = Episode(START), Episode(START)
     wrong = data.draw(st.integers(0, len(rolls) - 1))
     right = NO_SHOW if rolls[wrong] is ATTENDED else ATTENDED
+    corrected: Any = None
     for n, status in enumerate(rolls):
         session, _ = (one.book(local("2026-02-02 18:00") + timedelta(days=n), 60) for one in both)
         for one in both:
