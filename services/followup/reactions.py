@@ -5,7 +5,7 @@ What holds after each of these decisions stands in `invariants.py`.
 
 from services.followup import event_handlers, going_on, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
-from services.followup.episode import consents, episode_state, upcoming_sessions
+from services.followup.episode import episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -33,11 +33,7 @@ REACTIONS = Reactions(
     on(intake.PartnerReferralRejected, event_handlers.partner_rejected),
     on(intake.ReferralLoopOverdue, event_handlers.referral_overdue),
     on(intake.ReferralLoopClosed, event_handlers.referral_closed),
-    # who may be told, who looks after whom, and what was a mistake
-    on(intake.ConsentGranted, consents.granted),
-    on(intake.ConsentRevoked, consents.ended),
-    on(intake.ConsentExpired, consents.ended),
-    on(intake.ConsentExpiryUndone, consents.granted),
+    # who looks after whom, and what was a mistake
     on(intake.CareTeamAssigned, team_assigned),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
@@ -56,7 +52,7 @@ REACTIONS = Reactions(
     on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
-    on(attendance.ScreenFailed, event_handlers.screen_failed),
+    on(attendance.InterpretationUndone, event_handlers.interpretation_undone),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
     on(plans.GoalAdded, event_handlers.goal_open),
     on(plans.GoalUpdated, event_handlers.goal_open),
@@ -85,9 +81,6 @@ REACTIONS = Reactions(
 HANDOFFS = HandoffRules(
     handles(aftercare.Readmitted, aftercare.readmitted),
     handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
-    handles(consents.Joined, consents.joined),
-    handles(consents.Left, consents.left),
-    handles(consents.Holding, consents.holding),
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](
