@@ -211,7 +211,9 @@ class EpisodeState(CareState):
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
     seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """The rolls' entries of the last three months, by session."""
+    """The rolls' entries, by session: a correction may come years later."""
+    thresholds: tuple[datetime, ...] = ()
+    """When absences added up, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
