@@ -14,6 +14,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 
+from demo.disclosed import not_allowed
 from demo.journal import Accepted
 from demo.witnesses import Document, Evidence, Heard, Kept
 from shared.contracts import CATALOGUE
@@ -37,6 +38,8 @@ class Ledger:
     doubled: list[str] = field(default_factory=list[str])
     stuck: list[str] = field(default_factory=list[str])
     out_of_order: list[str] = field(default_factory=list[str])
+    not_allowed: list[str] = field(default_factory=list[str])
+    """What left the house although no consent that was given allowed it then, or that no accounting has."""
     dead_letters: int = 0
     commands: int = 0
     outcomes: str = ""
@@ -51,10 +54,8 @@ class Ledger:
 
     @property
     def clean(self) -> bool:
-        """Nothing lost, doubled, stuck, out of order or set aside."""
-        return not (
-            self.lost or self.doubled or self.stuck or self.out_of_order or self.dead_letters
-        )
+        """Nothing lost, doubled, stuck, out of order, not allowed or set aside."""
+        return not (any(self.findings().values()) or self.dead_letters)
 
     def findings(self) -> dict[str, list[str]]:
         """What is wrong, by kind."""
@@ -63,6 +64,7 @@ class Ledger:
             "doubled": self.doubled,
             "stuck": self.stuck,
             "out_of_order": self.out_of_order,
+            "not_allowed": self.not_allowed,
         }
 
     def report(self) -> Document:
@@ -99,6 +101,7 @@ def judge(evidence: Evidence, *, whole: bool = True) -> Ledger:
     _audited(facts, evidence.kept, ledger)
     _once(facts, ledger)
     if whole:
+        ledger.not_allowed += not_allowed(facts)
         _minutes(facts, ledger)
     _stuck(evidence, ledger)
     return ledger
@@ -216,6 +219,8 @@ def _once(facts: Sequence[Heard], ledger: Ledger) -> None:
     rolls: Counter[tuple[str, str]] = Counter()
     reviews: Counter[tuple[str, str]] = Counter()
     check_ins: Counter[tuple[str, str]] = Counter()
+    calendars: Counter[str] = Counter()
+    """Ends that were taken back, each with a calendar of its own, perhaps."""
     for fact in facts:
         if fact.type in (
             "care.attendance.session-attended.v1",
@@ -226,6 +231,11 @@ def _once(facts: Sequence[Heard], ledger: Ledger) -> None:
             reviews[(fact.subject, fact.data["trigger_event_id"])] += 1
         elif fact.type == "care.followup.check-in-scheduled.v1":
             check_ins[(fact.subject, fact.data["milestone"])] += 1
+        elif fact.type == "care.plans.discharge-undone.v1":
+            calendars[fact.subject] += 1
+    for subject, milestone in check_ins:
+        further = check_ins[subject, milestone] - 1
+        check_ins[subject, milestone] -= min(further, calendars[subject])
     for what, counted in (("roll entry", rolls), ("review", reviews), ("check-in", check_ins)):
         for (subject, detail), count in counted.items():
             if count > 1:

@@ -10,6 +10,7 @@ from demo.aftercare import Aftercare
 from demo.groups import Group
 from demo.hours import CLINIC, DESK, FRIDAY, LEVEL, at, says
 from demo.population import Person
+from demo.services import DemoError
 from demo.world import Staff, World
 
 GOALS: Final = ((4, "goals-named"), (5, "sessions-attended"), (6, "support-meetings"))
@@ -82,6 +83,11 @@ class PersonPath:
         if not p.acknowledged_at_once:
             await self._on(1)
         episode = {"episode_id": p.episode_id}
+        received = await self.staff.lists(
+            "intake_coordinator", "intake", "/referrals?state=received&", "referrals"
+        )
+        if p.episode_id not in received:
+            raise DemoError("not-listed", "A referral that nobody has taken on is not listed.")
         await self._intake(
             "intake_coordinator", f"/referrals/{p.episode_id}/ack", {}, "referral-acknowledged"
         )
@@ -134,7 +140,7 @@ class PersonPath:
         """Withdrawal care first: a consented referral to a partner, closed when it is known what became of it."""
         p = self.person
         p.stage = "referred out"
-        consent = await self._intake(
+        await self._intake(
             "intake_coordinator",
             "/consents",
             {
@@ -160,10 +166,18 @@ class PersonPath:
                 **episode,
                 "target_kind": "withdrawal_management",
                 "target_facility_id": "harbor-detox",
-                "consent_id": consent["consent_id"],
                 "respond_within_hours": 48,
             },
             "referral-sent",
+        )
+        now = self.world.now
+        assert now is not None
+        await self._intake(
+            "intake_coordinator",
+            f"/disclosures/{sent['referral_id']}/report",
+            {"person_id": p.person_id, "made_at": now.isoformat()},
+            "disclosure-recorded",
+            disclosure_id=sent["referral_id"],
         )
         outbound = f"/outbound-referrals/{sent['referral_id']}"
         await self._on(p.luck.choice([1, 5]))

@@ -2,7 +2,7 @@
 
 Owns        sessions and their rosters; groups and their seats; per episode: weekly hours, absences, screens, breath
             tests, mutual support and family sessions; per person: the incentive ledger.
-Subscribes  intake (waiting list, admission, orientation, care team, staff absences, consents, mistakes), plans (plan
+Subscribes  intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
             graduation, discharge).
 Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; sessions:
@@ -11,8 +11,10 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             weekly-hours-shortfall-detected; screens: screen-ordered, specimen-collected, custody-transferred,
             screen-not-provided, screen-resulted, breath-test-recorded, screen-interpreted, screen-failed; support and
             incentives: mutual-support-requirement-set, mutual-support-logged, family-session-attended,
-            incentive-earned, incentive-reset; open loops: loop-escalated, escalation-cleared, session-loop-escalated,
-            session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
+            incentive-earned, incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone,
+            breath-test-undone, interpretation-undone, mutual-support-undone, family-session-undone; open loops:
+            loop-escalated, escalation-cleared, session-loop-escalated, session-escalation-cleared,
+            group-loop-escalated, group-escalation-cleared.
 HTTP        /groups /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions /incentives
 
 Read on in:
@@ -23,6 +25,7 @@ Read on in:
 `screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
+`ending.py`          the end of an episode, and an end that is taken back
 `event_handlers.py`  rules for other services' events and for deadlines
 `reactions.py`       which event, handoff or deadline runs which rule
 `settings.py`        the facility's own laboratory table

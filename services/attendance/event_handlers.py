@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from services.attendance.episode import absences, pauses, seats, weeks
+from services.attendance import ending
+from services.attendance.episode import absences, seats, weeks
 from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
@@ -15,12 +16,11 @@ from services.attendance.episode.episode_state import (
     not_expected,
 )
 from services.attendance.episode.hours import LevelFrom
-from services.attendance.screening import incentives, specimens
+from services.attendance.screening import incentives
 from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
-from shared.contracts.event import Event
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, State
 
@@ -42,10 +42,15 @@ def admitted(
         program=event.program,
         terms=event.terms or ProgramTerms(),
     )
-    state = weeks.start(state.replace(admission=admission), cause)
+    ended_at = state.discharged_at
+    state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
     state = absences.start(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
-    return Decision(state, events, seats.confirmations(state, cause))
+    begun = Decision(state, events, seats.confirmations(state, cause))
+    if ended_at is None:
+        return begun
+    ended = ending.ended(begun.state, ended_at, cause)
+    return Decision(ended.state, (*events, *ended.events), ended.handoffs or begun.handoffs)
 
 
 def oriented(
@@ -104,6 +109,7 @@ def admission_undone(
         seats=state.seats,
         waiting=state.waiting,
         discharged_at=state.discharged_at,
+        ending=state.ending,
         graduated_at=state.graduated_at,
         transferring=state.transferring,
         transferred_at=state.transferred_at,
@@ -119,14 +125,6 @@ def admission_undone(
 def _sessions(state: EpisodeState) -> tuple[str, ...]:
     """The sessions at which the person is still expected."""
     return tuple(key for key, booking in state.bookings.items() if booking.open)
-
-
-def consent_heard(state: P, _event: Event, _cause: Cause) -> Decision[P]:
-    """Nothing follows: attendance discloses nothing to anybody outside, so no consent changes what it may do.
-
-    Care does not depend on consents either: treatment goes on when one is revoked: docs/domain.md scenario 10.
-    """
-    return Decision(state)
 
 
 # --- plans -----------------------------------------------------------------------------------------------
@@ -179,29 +177,3 @@ def co_occurring_need(
     """Staff who choose sessions for the person see what these have to suit."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
-
-
-def discharged(
-    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
-) -> Decision[EpisodeState]:
-    """The last week still counts, up to the last day; every loop is closed."""
-    state = state.replace(discharged_at=event.discharged_at)
-    if state.left_at is None:
-        return Decision(state)
-    after = tuple(
-        key
-        for key, booking in state.bookings.items()
-        if booking.open and booking.starts_at > event.discharged_at
-    )
-    gone = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = loops.close_all(
-        state.replace(bookings=gone), reason=ClearedReason.EPISODE_CLOSED
-    )
-    state, events = weeks.reconsider(
-        state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
-    )
-    handoffs = (
-        *not_expected(cause.subject_id, after),
-        *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
-    )
-    return Decision(seats.watch_level(state, cause), (*events, *cleared), handoffs)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from services.attendance import event_handlers
+from services.attendance import ending, event_handlers
 from services.attendance.episode import (
     absences,
     episode_state,
@@ -31,9 +31,6 @@ REACTIONS = Reactions(
     on(intake.PatientAdmitted, event_handlers.admitted),
     on(intake.OrientationCompleted, event_handlers.oriented),
     on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
-    on(intake.ConsentGranted, event_handlers.consent_heard),
-    on(intake.ConsentRevoked, event_handlers.consent_heard),
-    on(intake.ConsentExpired, event_handlers.consent_heard),
     on(intake.EpisodeEnteredInError, event_handlers.entered_in_error, void=Void.RUN),
     on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),
@@ -49,18 +46,23 @@ REACTIONS = Reactions(
     on(plans.TransferInitiated, seats.transfer_initiated),
     on(plans.TransferCompleted, seats.transfer_completed),
     on(plans.ProgramGraduated, seats.graduated),
-    on(plans.EpisodeDischarged, event_handlers.discharged),
+    on(plans.EpisodeDischarged, ending.discharged),
+    on(plans.FirstContactUndone, seats.first_contact_undone),
+    on(plans.GraduationUndone, seats.graduation_undone),
+    on(plans.DischargeUndone, ending.discharge_undone),
 )
 
 HANDOFFS = HandoffRules(
     # Sessions and groups act on what an episode answers, also on one that was entered in error.
     handles(episode_state.Booked, rolls.booked, void=Void.RUN),
-    handles(episode_state.RollCalled, rolls.roll_called),
-    handles(episode_state.Corrected, rolls.corrected),
-    handles(episode_state.Dropped, rolls.dropped),
+    handles(episode_state.RollCalled, ending.ROLL_CALLED),
+    handles(episode_state.Corrected, ending.CORRECTED),
+    handles(episode_state.Dropped, ending.DROPPED),
     handles(episode_state.LeftRoster, sessions.left_roster),
     handles(seats.HoldSeat, groups.held_for),
     handles(seats.ConfirmSeat, groups.confirmed_for),
+    handles(episode_state.BackOnRoster, sessions.back_on_roster),
+    handles(seats.TakeSeat, groups.taken_again),
     handles(seats.ReleaseSeat, groups.released_by),
     handles(seats.SeatGiven, seats.given, void=Void.RUN),
     handles(seats.SeatFreed, seats.freed, void=Void.RUN),
@@ -73,7 +75,7 @@ HANDOFFS = HandoffRules(
 EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for("week-close", weeks.close_week, date.fromisoformat),
     due_for("week-projection", weeks.project_week, date.fromisoformat),
-    due(seats.LEVEL, seats.level_takes_effect),
+    due(episode_state.LEVEL, seats.level_takes_effect),
     due(absences.SILENCE, absences.fell_silent),
     due(specimens.DUE, specimens.came_due),
     due(pauses.OVER, pauses.over),

@@ -51,6 +51,8 @@ def admission_undone(
         lost_at=None,
         reengagement=None,
         aftercare=None,
+        ending=None,
+        aside=None,
         level=None,
         held=(),
         path={key: at for key, at in state.path.items() if key not in gone},
@@ -69,5 +71,5 @@ def _frees_the_one_before(state: EpisodeState, cause: Cause) -> Handoffs:
 def person_corrected(
     state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """What happened stands; whose it is changes, and with it the consents that count."""
-    return Decision(state.replace(person_id=event.person_id, consent_ids=()))
+    """What happened stands; whose it is changes."""
+    return Decision(state.replace(person_id=event.person_id))

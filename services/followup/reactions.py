@@ -3,9 +3,9 @@
 What holds after each of these decisions stands in `invariants.py`.
 """
 
-from services.followup import event_handlers, invariants, mistakes
+from services.followup import event_handlers, going_on, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
-from services.followup.episode import consents, episode_state, upcoming_sessions
+from services.followup.episode import episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -33,10 +33,7 @@ REACTIONS = Reactions(
     on(intake.PartnerReferralRejected, event_handlers.partner_rejected),
     on(intake.ReferralLoopOverdue, event_handlers.referral_overdue),
     on(intake.ReferralLoopClosed, event_handlers.referral_closed),
-    # who may be told, who looks after whom, and what was a mistake
-    on(intake.ConsentGranted, consents.granted),
-    on(intake.ConsentRevoked, consents.ended),
-    on(intake.ConsentExpired, consents.ended),
+    # who looks after whom, and what was a mistake
     on(intake.CareTeamAssigned, team_assigned),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
@@ -50,12 +47,12 @@ REACTIONS = Reactions(
     on(attendance.SessionMissed, outreach.MISSED),
     on(attendance.AttendanceCorrected, outreach.CORRECTED),
     on(attendance.AbsenceThresholdReached, outreach.THRESHOLD_REACHED),
-    on(attendance.ParticipationPaused, event_handlers.paused),
+    on(attendance.ParticipationPaused, going_on.PAUSED),
     on(attendance.ParticipationResumed, event_handlers.resumed),
-    on(attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short),
+    on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
-    on(attendance.ScreenFailed, event_handlers.screen_failed),
+    on(attendance.InterpretationUndone, event_handlers.interpretation_undone),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
     on(plans.GoalAdded, event_handlers.goal_open),
     on(plans.GoalUpdated, event_handlers.goal_open),
@@ -76,14 +73,14 @@ REACTIONS = Reactions(
     on(plans.GraduationApproved, aftercare.approved),
     on(plans.ProgramGraduated, aftercare.graduated),
     on(plans.EpisodeDischarged, aftercare.discharged),
+    on(plans.FirstContactUndone, going_on.first_contact_undone),
+    on(plans.GraduationUndone, going_on.graduation_undone),
+    on(plans.DischargeUndone, going_on.discharge_undone),
 )
 
 HANDOFFS = HandoffRules(
     handles(aftercare.Readmitted, aftercare.readmitted),
     handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
-    handles(consents.Joined, consents.joined),
-    handles(consents.Left, consents.left),
-    handles(consents.Holding, consents.holding),
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](

@@ -6,13 +6,44 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
+from shared.contracts.codes import LevelOfCare, Population, Value
+from shared.contracts.intake import NotMadeReason, PartnerKind
+from shared.contracts.terms import ProgramTerms
 from shared.decision import HandoffBody
+
+
+class ReferralAllowed(HandoffBody):
+    """To an episode: a partner may be asked to take the person, under this consent."""
+
+    referral_id: str
+    person_id: str
+    target_kind: PartnerKind
+    target_facility_id: str
+    target_level: LevelOfCare | None
+    consent_id: str = ""
+    respond_within: timedelta
+
+
+class DeliveryReported(HandoffBody):
+    """To a person: what became of something that was allowed. Without a reason it was made, at that moment."""
+
+    delivery_id: str
+    made_at: AwareDatetime | None = None
+    not_made: NotMadeReason | None = None
+
+
+class ReportHeard(HandoffBody):
+    """To an episode: the accounting knows what became of this."""
+
+    delivery_id: str
 
 
 class EpisodeOpened(HandoffBody):
     """To a person: you have an episode."""
 
     episode_id: str
+    time_zone: str = "UTC"
+    """Of the facility."""
 
 
 class EpisodeEnded(HandoffBody):
@@ -22,10 +53,11 @@ class EpisodeEnded(HandoffBody):
     ended_at: datetime
 
 
-class ReliedOn(HandoffBody):
-    """To a person: something was disclosed under this consent of yours."""
+class EpisodeReopened(HandoffBody):
+    """To a person: the end of an episode of yours is taken back."""
 
-    consent_id: str
+    episode_id: str
+    ended_at: datetime
 
 
 class LineLeft(HandoffBody):
@@ -95,6 +127,44 @@ class EpisodeJoined(HandoffBody):
 
     episode_id: str
     open: bool
+    program: str | None = None
+    """Where it is admitted; None while it is not."""
+
+
+class Admitting(Value):
+    """An admission that may take place when the person's record grants it, under the program's terms of that day."""
+
+    program: str
+    level: LevelOfCare
+    population: Population
+    court_involved: bool
+    length_weeks: int
+    time_zone: str
+    prior_episode_id: str | None
+    terms: ProgramTerms
+    offered: tuple[str, ...]
+    """The codes of the program's levels."""
+
+
+class Granted(HandoffBody):
+    """To an episode: the person may be admitted, for they have no other open episode in the program."""
+
+    person_id: str
+    admitting: Admitting
+
+
+class AdmittedTo(HandoffBody):
+    """To a person: the program that this episode is admitted to; None: to none, so that a grant comes back."""
+
+    episode_id: str
+    program: str | None
+
+
+class PlaceHeld(HandoffBody):
+    """To an episode: this one has the person's place in the program, which is you or another."""
+
+    person_id: str
+    holder_id: str
 
 
 class ReadmissionUndone(HandoffBody):

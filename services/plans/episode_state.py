@@ -124,6 +124,10 @@ class Review(Value):
     open: bool = True
     about: str | None = None
     """The screen or session it is about: the same thing is looked at once."""
+    because: tuple[str, ...] = ()
+    """The facts that ask for it, and hold."""
+    superseded: bool = False
+    """No fact that asked for it holds any more: nobody has looked."""
     weeks: tuple[date, ...] = ()
     """The weeks it is about, for hours."""
     reassess: bool = False
@@ -160,7 +164,6 @@ class Outbound(Value):
 
     to_facility_id: str
     to_level: LevelOfCare | None
-    consent_id: str
     accepted: bool = False
     closed: bool = False
 
@@ -182,6 +185,21 @@ class Transfer(Value):
     handoff_at: AwareDatetime
 
 
+class AskedTransfer(Value):
+    """A hand-over that waits for intake's answer, and what the partner would be told for it."""
+
+    delivery_id: str = ""
+    """What the answer refers to."""
+    referral_id: str
+    to_facility_id: str
+    to_level: LevelOfCare
+    handoff_at: AwareDatetime
+    categories: tuple[intake.InformationCategory, ...]
+    purpose: intake.ConsentPurpose
+    consent_id: str | None = None
+    """The one consent that is to be looked at; None: any of the person's."""
+
+
 class AftercarePlan(Value):
     """What is settled for the time after."""
 
@@ -194,6 +212,19 @@ class AftercarePlan(Value):
     def complete(self) -> bool:
         """Whether everything that has to be settled before the person leaves is settled."""
         return set(tables.AFTERCARE_NEEDED) <= {*self.elements, *self.not_needed}
+
+
+class Ending(Value):
+    """How and when the episode ended, and what lay open in it then beside its loops."""
+
+    kind: DischargeKind
+    discharged_at: AwareDatetime
+    reviews: tuple[str, ...] = ()
+    amendment: Amendment | None = None
+    level_change: PendingLevel | None = None
+    transfer: Transfer | None = None
+    first_contact_at: AwareDatetime | None = None
+    """When the receiving facility saw the person, where that was the end."""
 
 
 class EpisodeState(CareState):
@@ -222,9 +253,14 @@ class EpisodeState(CareState):
     expected: tuple[ExpectedAnalyte, ...] = ()
     level_change: PendingLevel | None = None
     transfer: Transfer | None = None
+    transfer_asked: AskedTransfer | None = None
+    transfer_withheld: intake.WithheldReason | None = None
+    """Why the partner may not be told, when a transfer was last asked for."""
     aftercare_plan_id: str | None = None
     aftercare: AftercarePlan | None = None
     discharged: DischargeKind | None = None
+    ending: Ending | None = None
+    """What the end closed, as long as it stands."""
 
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """When the event of each session arrived, until there is a plan."""
@@ -233,17 +269,18 @@ class EpisodeState(CareState):
     """Not excused."""
     last_session_at: AwareDatetime | None = None
     positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """Unexpected positives by screen."""
-    absent_at: AwareDatetime | None = None
-    """When absences last added up."""
+    """Unexpected positives that hold, by screen: when the specimen was taken."""
+    absences: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """When absences added up or led to a pause, by the fact that says so and holds."""
     paused_until: AwareDatetime | None = None
     """The person is in no group until then; None when they are not paused."""
     weeks: dict[str, Week] = Field(default_factory=dict[str, Week])
-    support_on: tuple[date, ...] = ()
+    meetings: dict[str, date] = Field(default_factory=dict[str, date])
     """Days of mutual-support meetings."""
     support_opted_out: bool = False
     """The person goes to no meetings, by their own choice."""
-    family_sessions: int = 0
+    family_visits: tuple[str, ...] = ()
+    """Who of the family took part in which session."""
 
     @property
     def terms(self) -> ProgramTerms:

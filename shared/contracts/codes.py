@@ -55,7 +55,7 @@ class RegisteredIn:
 
 
 REGISTRIES: Final = {
-    "partners": "the partners and recipient classes of the directory, and the facility itself",
+    "partners": "the partners that intake has registered, and the facility itself",
     "notices": "the redisclosure notices of the directory",
     "metrics": "the metrics of goals in the directory",
     "rules": "`rules` of the programs, and of the directory",
@@ -95,20 +95,25 @@ def _in_utc(moment: datetime) -> datetime:
 # --- ids: opaque, and never derived from anything outside the product -------------------------
 
 ActorId = Annotated[str, _uuid("actor")]
+AgreementId = Annotated[str, _uuid("agreement")]
 AftercarePlanId = Annotated[str, _uuid("aftercare-plan")]
 AssessmentId = Annotated[str, _uuid("assessment")]
 AttendeeId = Annotated[str, _uuid("attendee")]
 CheckInId = Annotated[str, _uuid("check-in")]
+CircumstanceId = Annotated[str, _uuid("circumstance")]
 ConsentId = Annotated[str, _uuid("consent")]
+DeliveryId = Annotated[str, _uuid("delivery")]
 DisclosureId = Annotated[str, _uuid("disclosure")]
 EpisodeId = Annotated[str, _uuid("episode")]
 EventId = Annotated[str, _uuid("event")]
 GoalId = Annotated[str, _uuid("goal")]
 GroupId = Annotated[str, _uuid("group")]
 LoopId = Annotated[str, _uuid("loop")]
+MeetingId = Annotated[str, _uuid("meeting")]
 PersonId = Annotated[str, _uuid("person")]
 PlanId = Annotated[str, _uuid("plan")]
 ReferralId = Annotated[str, _uuid("referral")]
+ReportId = Annotated[str, _uuid("report")]
 ReviewId = Annotated[str, _uuid("review")]
 ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
@@ -292,6 +297,18 @@ class Clearance(Value):
     """Why it no longer stands."""
 
 
+class MistakeReason(OpenEnum):
+    """Why something is taken back."""
+
+    WRONG_PERSON = "wrong_person"
+    DUPLICATE = "duplicate"
+    NOT_INTENDED = "not_intended"
+    WRONG_PROGRAM = "wrong_program"
+    TEST_ENTRY = "test_entry"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
 class IntakeLoop(OpenEnum):
     """What intake waits for."""
 
@@ -303,9 +320,11 @@ class IntakeLoop(OpenEnum):
     WAITLIST = "waitlist"
     ADMISSION = "admission"
     ORIENTATION = "orientation"
+    DOUBLE_ADMISSION = "double_admission"
     OUTBOUND_REFERRAL = "outbound_referral"
     READMISSION = "readmission"
     EMERGENCY_DISCLOSURE = "emergency_disclosure"
+    DISCLOSURE_REPORT = "disclosure_report"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 

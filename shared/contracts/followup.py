@@ -10,14 +10,16 @@ from pydantic import Field
 from .codes import (
     AftercarePlanId,
     CheckInId,
+    CircumstanceId,
     Clearance,
-    ConsentId,
     Count,
     Day,
     ElementCode,
     Escalation,
     FollowupLoop,
     Milestone,
+    MistakeReason,
+    ReportId,
     Timestamp,
     Urgency,
 )
@@ -166,6 +168,7 @@ class ReengagementOutcome(OpenEnum):
     MEDICATION = "medication"
     DECLINED = "declined"
     UNREACHABLE = "unreachable"
+    WITHDRAWN = "withdrawn"
     UNKNOWN = "unknown"
 
 
@@ -176,6 +179,16 @@ class TransitionKind(OpenEnum):
     INPATIENT_DISCHARGE = "inpatient_discharge"
     RESIDENTIAL_DISCHARGE = "residential_discharge"
     WM_DISCHARGE = "wm_discharge"
+    UNKNOWN = "unknown"
+
+
+class CircumstanceKind(OpenEnum):
+    """What happened to a person because of which nobody calls them."""
+
+    DECEASED = "deceased"
+    INCARCERATED = "incarcerated"
+    HOSPITALIZED = "hospitalized"
+    MOVED_AWAY = "moved_away"
     UNKNOWN = "unknown"
 
 
@@ -197,10 +210,6 @@ class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting"))
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """What it consists of."""
-    consent_ids: tuple[ConsentId, ...] = Field(
-        default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
-    )
-    """The consents that partners may be told under."""
 
 
 class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
@@ -215,10 +224,6 @@ class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
         min_length=1, max_length=50, examples=[["crisis-contacts", "support-meetings"]]
     )
     """What it consists of."""
-    consent_ids: tuple[ConsentId, ...] = Field(
-        default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
-    )
-    """The consents that partners may be told under."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
     """The first appointment after discharge, where one is booked."""
 
@@ -281,6 +286,18 @@ class CheckInCompleted(FollowupEvent, consumers=("plans", "reporting")):
     """What needs an answer; empty when nothing does."""
 
 
+class CheckInUndone(FollowupEvent, consumers=("plans", "reporting")):
+    """That a check-in was completed was a mistake: nothing that it says holds, and it is open until its window closes.
+
+    Retracts `CheckInCompleted`: plans looks at no risk because of it. Check-in: done > open.
+    """
+
+    check_in_id: CheckInId
+    """The check-in."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class CheckInMissed(FollowupEvent, consumers=("reporting",)):
     """The window of a check-in closed without reaching the person.
 
@@ -318,11 +335,13 @@ class OutreachEscalated(FollowupEvent, consumers=("plans",)):
 
 
 class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
-    """The person used again. It resets nothing and opens the way back.
+    """The person used again. It resets nothing and opens the way back. Retracted by `ReturnToUseUndone`.
 
     Plans reviews, intake prepares an assessment. Episode: aftercare > re-engaging.
     """
 
+    report_id: ReportId
+    """The report."""
     reported_by: ReportedBy = Field(examples=["patient"])
     """Where the knowledge comes from."""
     substance_class: SubstanceClass = Field(examples=["alcohol"])
@@ -331,6 +350,18 @@ class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
     """Whether it was an overdose."""
     occurred_on: Day | None = Field(default=None, examples=["2026-05-11"])
     """The day, where known."""
+
+
+class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """A return to use was reported by mistake.
+
+    Retracts `ReturnToUseReported`: plans looks at nothing because of it, and nobody who assesses the person reads it.
+    """
+
+    report_id: ReportId
+    """The report."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
 
 
 class ReengagementStarted(FollowupEvent, consumers=("intake", "reporting")):
@@ -377,6 +408,59 @@ class TransitionReported(FollowupEvent, consumers=("reporting",)):
     """The day of the visit, or of the discharge from there."""
 
 
+class TransitionUndone(FollowupEvent, consumers=("reporting",)):
+    """An emergency visit or a discharge elsewhere was reported by mistake.
+
+    Retracts `TransitionReported`: no clock counts from it. Transition: > none.
+    """
+
+    kind: TransitionKind = Field(examples=["ed_visit"])
+    """What had been reported."""
+    occurred_on: Day
+    """The day that had been reported."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
+
+    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died.
+    Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    kind: CircumstanceKind = Field(examples=["deceased"])
+    """What happened."""
+    occurred_on: Day
+    """The day."""
+
+
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "reporting")):
+    """The person is back from jail or hospital, or lives here again: they may be called.
+
+    Plans decides on no discharge because of it. Circumstance: holds > ended.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    ended_at: Timestamp
+    """When."""
+
+
+class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """It was recorded by mistake: whoever was called is called again, as if it had not been.
+
+    Retracts `CircumstanceRecorded`. Circumstance: > none.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class AftercareCompleted(FollowupEvent, consumers=("reporting",)):
     """The year of aftercare is over.
 
@@ -401,10 +485,11 @@ class LoopEscalated(Escalation, FollowupEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, FollowupEvent, consumers=("reporting",)):
+class EscalationCleared(Clearance, FollowupEvent, consumers=("plans", "reporting")):
     """An escalation of followup no longer stands.
 
-    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `LoopEscalated` of the same loop. An outreach that is withdrawn had no miss behind it: plans asks for
+    no review because of it. Loop: escalated > closed.
     """
 
     loop: FollowupLoop = Field(examples=["outreach"])

@@ -16,6 +16,7 @@ from .codes import (
     Count,
     CriterionCode,
     Day,
+    DeliveryId,
     Dimension,
     Drivers,
     ElementCode,
@@ -25,6 +26,7 @@ from .codes import (
     GoalId,
     Level,
     MetricCode,
+    MistakeReason,
     Modality,
     PlanId,
     PlansLoop,
@@ -35,6 +37,7 @@ from .codes import (
     Value,
 )
 from .event import Event, OpenEnum
+from .intake import ConsentPurpose, InformationCategory
 
 _GOAL_ID = "9f0c4b38-12de-5c36-8f4f-4f0f3b8b6d01"
 
@@ -115,6 +118,7 @@ class ReviewTrigger(OpenEnum):
     RISK = "risk"
     RETURN_TO_USE = "return_to_use"
     ADHERENCE = "adherence"
+    DISCHARGE_UNDONE = "discharge_undone"
     UNKNOWN = "unknown"
 
 
@@ -448,12 +452,48 @@ class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followu
     """From when it holds."""
 
 
-class TransferInitiated(PlansEvent, consumers=("attendance", "followup", "partners")):
-    """The person is being handed over; this program stays responsible until first contact.
+class TransferRequested(PlansEvent, consumers=("intake",)):
+    """Somebody wants to hand the person over to a partner that has accepted.
 
-    Attendance keeps the seat, followup and partners watch the arrival. Episode: > transferring.
+    Intake keeps the consents, and answers by DisclosureAllowed or DisclosureWithheld. Delivery: > asked.
     """
 
+    delivery_id: DeliveryId
+    """What the answer refers to; the same when the same is asked again."""
+    to_facility_id: FacilityId
+    """The receiving facility."""
+    categories: tuple[InformationCategory, ...] = Field(
+        min_length=1, max_length=20, examples=[["referral_status", "level_of_care"]]
+    )
+    """What it will be told."""
+    purpose: ConsentPurpose = Field(examples=["care_coordination"])
+    """What for."""
+    requested_by: ActorId
+    """Who would tell it."""
+    consent_id: ConsentId | None = Field(
+        default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
+    )
+    """The one consent that is to be looked at; any of the person's when absent."""
+
+
+class TransferNotBegun(PlansEvent, consumers=("intake",)):
+    """A transfer that was asked for does not begin: it was withheld, or the episode has moved on meanwhile.
+
+    Where it was allowed, intake enters that nothing was disclosed after all. Delivery: asked > not made.
+    """
+
+    delivery_id: DeliveryId
+    """What was asked for."""
+
+
+class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):
+    """The person is being handed over; this program stays responsible until first contact.
+
+    Intake enters the disclosure, attendance keeps the seat, the others watch the arrival. Episode: > transferring.
+    """
+
+    delivery_id: DeliveryId
+    """What intake allowed."""
     to_facility_id: FacilityId
     """The receiving facility."""
     to_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "3.5"}])
@@ -542,6 +582,50 @@ class EpisodeDischarged(
     """When; check-ins count from here."""
     final_level: Level
     """The level at the end."""
+
+
+class FirstContactUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
+    """The receiving facility has not seen the person after all: the hand-over is still under way.
+
+    Retracts `TransferCompleted`; `DischargeUndone` follows. Attendance and followup wait for the arrival again.
+    Episode: transferred > transferring.
+    """
+
+    first_contact_at: Timestamp = Field(examples=["2026-03-03T10:30:00Z"])
+    """The first contact that is taken back."""
+    handoff_at: Timestamp
+    """When the hand-over is planned."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
+class GraduationUndone(PlansEvent, consumers=("attendance", "followup", "partners", "reporting")):
+    """The person did not complete the program after all.
+
+    Retracts `GraduationApproved` and `ProgramGraduated`; `DischargeUndone` follows. Episode: graduated > active.
+    """
+
+    graduated_at: Timestamp
+    """The graduation that is taken back."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
+class DischargeUndone(
+    PlansEvent, consumers=("intake", "attendance", "followup", "partners", "reporting")
+):
+    """The episode did not end: the discharge was a mistake.
+
+    Retracts `EpisodeDischarged`. Everyone goes on with what it stopped, as if it had not been, and ends what it began.
+    Episode: closed > active.
+    """
+
+    kind: DischargeKind = Field(examples=["deceased"])
+    """How it was said to have ended."""
+    discharged_at: Timestamp
+    """The end that is taken back."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class LoopEscalated(Escalation, PlansEvent, consumers=("reporting",)):

@@ -104,6 +104,70 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
     assert cast.stages[18].ids["before"] == "placed"
 
 
+async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) -> None:
+    facts, ids = cast.facts(18, "sam"), cast.stages[18].ids
+    of_plans = [fact for fact in facts if fact.topic == "care.plans"]
+    assert in_order(
+        of_plans,
+        "episode-discharged",
+        "discharge-undone",
+        "clinical-review-completed",
+        "program-graduated",
+        "graduation-undone",
+        "discharge-undone",
+        "transfer-completed",
+        "first-contact-undone",
+        "discharge-undone",
+        "episode-discharged",
+    )
+    assert ids["sam is"] == "oriented"
+    [again] = [
+        fact
+        for fact in cast.facts(18, "sam", also=[f"person/{cast.person(18, 'sam').person_id}"])
+        if fact.type.endswith("consent-expiry-undone.v1")
+    ]
+    assert again.data["consent_id"] == ids["sam's consent"]
+
+
+@pytest.mark.fact("1.8")
+async def test_story_18_what_was_recorded_wrongly_is_taken_back(cast: Played) -> None:
+    facts, ids = cast.facts(18, "tia"), cast.stages[18].ids
+    assert in_order(facts, "absence-threshold-reached", "absence-threshold-undone")
+    assert (ids["tia's failed"], ids["tia's overturned"]) == ("1", "0")
+    for fact in (
+        "interpretation-undone",
+        "screen-not-provided-undone",
+        "breath-test-undone",
+        "mutual-support-undone",
+        "family-session-undone",
+    ):
+        assert len(of(facts, fact)) == 1
+    asked = {f.data["review_id"] for f in of(facts, "clinical-review-requested")}
+    done = {f.data["review_id"] for f in of(facts, "clinical-review-completed")}
+    assert asked == done, "nobody had to look at any of it"
+
+
+async def test_story_18_nobody_calls_who_is_said_to_have_died(cast: Played) -> None:
+    facts, ids = cast.facts(18, "ugo"), cast.stages[18].ids
+    assert in_order(
+        facts,
+        "circumstance-recorded",
+        "circumstance-undone",
+        "check-in-completed",
+        "check-in-undone",
+        "return-to-use-reported",
+        "return-to-use-undone",
+        "transition-undone",
+        "circumstance-recorded",
+        "circumstance-ended",
+        "circumstance-recorded",
+    )
+    assert ids["ugo called"] == "no-contact"
+    last = of(facts, "circumstance-recorded")[-1].headers["ce_time"]
+    later = [f for f in facts if f.headers["ce_time"] > last and f.topic == "care.followup"]
+    assert later == [], "in jail, nobody is called for a year"
+
+
 async def test_story_19_a_review_that_was_late(cast: Played) -> None:
     facts, ids = cast.facts(19, "vera"), cast.stages[19].ids
     assert in_order(

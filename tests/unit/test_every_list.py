@@ -17,12 +17,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.attendance.episode import episode_state as attendance
 from services.attendance.groups.groups import GroupState
 from services.followup.episode import episode_state as followup
 from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
-from shared.contracts.codes import Role
+from services.intake.episode import episode_state as intake
+from services.intake.episode import values as intake_values
+from services.intake.person.may_disclose import Partner
+from services.intake.resources.partners import PartnerState
+from shared.contracts.codes import Role, Urgency
 from shared.contracts.followup import Milestone
+from shared.contracts.intake import PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
@@ -89,12 +95,50 @@ def _with_loop(service: Service, at: datetime) -> State:
     return service.kinds["episode"].state().replace(loops={loop.key: loop})
 
 
+def _with_referral(_service: Service, at: datetime) -> State:
+    referral = intake_values.Referral(
+        source_kind=PartnerKind.SELF,
+        source_facility_id=None,
+        priority=Urgency.ROUTINE,
+        requested_level=None,
+        received_at=at,
+    )
+    return intake.EpisodeState(referral=referral)
+
+
+def _with_outbound(_service: Service, at: datetime) -> State:
+    outbound = intake_values.Outbound(
+        target_kind=PartnerKind.RESIDENTIAL,
+        target_facility_id="hill-house",
+        consent_id=uid("consent"),
+        sent_at=at,
+    )
+    return intake.EpisodeState(outbound={uid("outbound"): outbound})
+
+
+def _admitted(_service: Service, at: datetime) -> State:
+    admission = attendance.Admission.model_validate(
+        {
+            "level": {"system": "asam", "edition": "4", "code": "2.1"},
+            "population": "adult",
+            "admitted_at": at,
+            "time_zone": "UTC",
+        }
+    )
+    return attendance.EpisodeState(admission=admission)
+
+
 def _with_check_in(_service: Service, at: datetime) -> State:
     window = Window(milestone=next(iter(Milestone)), opens_at=at, due_at=at, closes_at=at + HOUR)
     aftercare = followup.Aftercare(
         aftercare_plan_id=uid("plan"), check_ins={uid("check-in"): followup.CheckIn(window=window)}
     )
     return followup.EpisodeState(aftercare=aftercare)
+
+
+def _a_partner(_service: Service, at: datetime) -> State:
+    known = Partner(partner_id="harbor-detox", kind=PartnerKind.RESIDENTIAL)
+    return PartnerState(known=known, registered_at=at)
 
 
 def _subjects(name: str) -> Callable[[Mapping[str, Any]], list[str]]:
@@ -110,6 +154,9 @@ AUDIT: Final = "/audit"
 """The latest first, and by the millisecond."""
 LISTS: Final = {
     "/loops": List("episode", _with_loop, _subjects("loops")),
+    "/referrals": List("episode", _with_referral, _by_id("referrals", "episode_id")),
+    "/outbound-referrals": List("episode", _with_outbound, _by_id("referrals", "episode_id")),
+    "/episodes": List("episode", _admitted, _by_id("episodes", "episode_id")),
     "/groups": List("group", lambda _, at: GroupState(opened_at=at), _by_id("groups", "group_id")),
     "/checkins": List("episode", _with_check_in, _subjects("check_ins"), now=START + HOUR),
     "/journeys": List(
@@ -125,6 +172,7 @@ LISTS: Final = {
         role="counselor",
         now=START - HOUR,
     ),
+    "/partners": List("partner", _a_partner, _subjects("partners")),
     ROWS: List("", lambda _service, _at: State(), _by_id("rows", "id"), role="operator"),
     AUDIT: List("", lambda _service, _at: State(), _by_id("entries", "id"), role="privacy_officer"),
 }
@@ -155,9 +203,12 @@ each_list = pytest.mark.parametrize(("name", "path"), EVERY)
 class Shelf:
     """One list of one service, with records of both facilities in it."""
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, operating: str = FACILITY) -> None:
         self.list, self.path = LISTS[path], path
         self.served = Served(service(name), self.list.now)
+        if path == "/partners":  # the operating organisation's, and everybody lists them
+            update = {"operating_facility": operating}
+            self.served.settings = self.served.settings.model_copy(update=update)
         self.served.acting_as(self.list.role)
         self._count = 0
 
@@ -271,7 +322,7 @@ async def foreign() -> dict[str, str]:
     """A `next` of each list, of another facility."""
     found: dict[str, str] = {}
     for name, path in {path: (name, path) for name, path in EVERY}.values():
-        shelf = Shelf(name, path)
+        shelf = Shelf(name, path, operating="another-iop")
         shelf.served.acting_as(shelf.list.role, facility_id="another-iop")
         for at in INSTANTS[:2]:
             await shelf.put(at, "another-iop")

@@ -61,9 +61,7 @@ class CloseGroup(Body):
 async def open_group(call: Lead, body: OpenGroup) -> Response:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
-    profile = runtime.programs.current(
-        call.actor.facility_id, body.program, runtime.clock.now().date()
-    )
+    profile = runtime.programs.current(call.actor.facility_id, body.program, call.today)
     new = groups.NewGroup(
         program=body.program,
         track=body.track,

@@ -12,6 +12,7 @@ from services.attendance.api.subjects import EPISODE, GROUP, SESSION
 from services.attendance.episode import episode_state, mutual_support, pauses, weeks
 from services.attendance.groups import groups, sessions
 from services.attendance.screening import breath_tests, screens
+from shared.calendar import local_day
 from shared.contracts.attendance import (
     AttendanceStatus,
     CancelledBy,
@@ -131,9 +132,10 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
     admission = episode.admission
     if topic is None or admission is None:
         return
+    admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
         profile = call.runtime.programs.current(
-            call.actor.facility_id, admission.program, admission.admitted_at.date()
+            call.actor.facility_id, admission.program, admitted_on
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
@@ -211,7 +213,7 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
 @router.get("/episodes/{episode_id}/weeks/{day}")
 async def read_week(call: Staff, episode_id: SubjectId, day: date) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
-    until = call.runtime.clock.now().date() + CALENDAR
+    until = call.today + CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 

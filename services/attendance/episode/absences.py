@@ -19,10 +19,10 @@ from shared.decision import Cause, Decision
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
 REMEMBERED: Final = timedelta(days=92)
-"""How long before the latest roll single sessions are stored here; the totals of weeks are stored for good."""
+"""How long before the latest roll absences count for a pause."""
 SILENCE: Final = "silence"
 
-Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
+Thresholds = tuple[attendance.AbsenceThresholdReached | attendance.AbsenceThresholdUndone, ...]
 
 
 def start(state: EpisodeState) -> EpisodeState:
@@ -31,6 +31,17 @@ def start(state: EpisodeState) -> EpisodeState:
     if since is None or state.left_at is not None:
         return state
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
+
+
+def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
+    """An end is taken back: silence counts again, unless it had been published before that end."""
+    since = state.last_contact_at
+    if since is None:
+        return state
+    at = since + timedelta(days=state.terms.silent_days_conference)
+    if SILENCE not in state.deadlines and at <= ended_at:
+        return state
+    return state.arm(SILENCE, at)
 
 
 def record_status(
@@ -42,12 +53,42 @@ def record_status(
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
     before = state.absences_consecutive
-    state = state.replace(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
+    state = state.replace(seen={**state.seen, session_id: Seen(at=at, status=status)})
+    state, undone = _taken_back(state)
     state, silent = watch_silence(state, cause)
     in_a_row = state.absences_consecutive
     if not silent and any(before < step <= in_a_row for step in steps):
-        return state, (threshold(state, cause.now),)
-    return state, silent
+        state, silent = _announced(state, cause.now)
+    return state, (*undone, *silent)
+
+
+def _announced(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresholds]:
+    """Publish what adds up at this moment, and remember it for as long as it holds."""
+    return state.replace(thresholds=(*state.thresholds, now)), (threshold(state, now),)
+
+
+def _taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
+    """The thresholds that had not been reached after all, as the rolls now are."""
+    kept = tuple(at for at in state.thresholds if _held(state, at))
+    undone = tuple(
+        attendance.AbsenceThresholdUndone(reached_at=at)
+        for at in state.thresholds
+        if at not in kept
+    )
+    return state.replace(thresholds=kept), undone
+
+
+def _held(state: EpisodeState, at: datetime) -> bool:
+    """Whether absences had added up at that moment."""
+    there = [s.at for s in state.seen.values() if s.status.is_present and s.at <= at]
+    if state.admission is not None:
+        there.append(state.admission.admitted_at)
+    since = max(there, default=None)
+    if since is None:
+        return True
+    missed = sum(since < moment <= at for moment in state.no_shows)
+    silent = at - since >= timedelta(days=state.terms.silent_days_conference)
+    return silent or missed >= state.terms.absences_review
 
 
 def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
@@ -63,27 +104,20 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
         return state.arm(SILENCE, at), ()
     if SILENCE not in state.deadlines:
         return state, ()  # it was published when it was reached
-    return state.disarm(SILENCE), (threshold(state, cause.now),)
+    return _announced(state.disarm(SILENCE), cause.now)
 
 
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen the person for as long as the program waits."""
-    return Decision(state, (threshold(state, cause.now),))
+    return Decision(*_announced(state, cause.now))
 
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
     """What adds up at this moment."""
     silent = now - (state.last_contact_at or now)
     return attendance.AbsenceThresholdReached(
+        reached_at=now,
         absences_consecutive=state.absences_consecutive,
         absences_last_14_days=sum(now - RECENT < moment <= now for moment in state.no_shows),
         days_silent=max(0, silent.days),
     )
-
-
-def _remembered(seen: dict[str, Seen]) -> dict[str, Seen]:
-    """The sessions of the last three months, and the last one at which the person was there."""
-    since = max(one.at for one in seen.values()) - REMEMBERED
-    there = [key for key, one in seen.items() if one.status.is_present]
-    last = max(there, key=lambda key: (seen[key].at, key), default=None)
-    return {key: one for key, one in seen.items() if one.at >= since or key == last}

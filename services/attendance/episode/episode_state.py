@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from pydantic import Field
@@ -35,7 +36,7 @@ from shared.contracts.codes import (
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Events, Handoff, HandoffBody, Handoffs
 from shared.errors import NotYetKnown, Refused
-from shared.loops import CareState, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
 
 # --- handoffs between sessions and episodes --------------------------------------------------------------
 
@@ -82,6 +83,12 @@ class Dropped(HandoffBody):
     cancelled_by: CancelledBy
 
 
+class BackOnRoster(HandoffBody):
+    """To a session: this person is to be expected after all."""
+
+    episode_id: str
+
+
 class LeftRoster(HandoffBody):
     """To a session: this person is not to be expected."""
 
@@ -89,6 +96,23 @@ class LeftRoster(HandoffBody):
 
 
 # --- an episode -----------------------------------------------------------------------------------------
+
+ADMITTED_INDEX: Final = "admitted"
+"""The index of people who were admitted, by when; its parts are what those in care are looked for by."""
+IN_CARE: Final = "in_care"
+"""The part of those who have not left."""
+LEVEL: Final = "level"
+"""The deadline at which a change of level takes effect."""
+
+
+class Standing(StrEnum):
+    """Where an admitted person stands in the program."""
+
+    ADMITTED = "admitted"
+    ORIENTED = "oriented"
+    PAUSED = "paused"
+    TRANSFERRING = "transferring"
+    DISCHARGED = "discharged"
 
 
 class Admission(Value):
@@ -115,6 +139,7 @@ class Seat(Value):
     """A place in a group: held until an instant, or taken."""
 
     level_code: str | None = None
+    track: str | None = None
     held_until: datetime | None = None
 
 
@@ -137,6 +162,17 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
+class Ending(Value):
+    """What the end of the episode took away beside its loops, for the case that the end is taken back."""
+
+    seats: tuple[str, ...] = ()
+    """Groups in which the person had a seat."""
+    bookings: dict[str, Booking] = Field(default_factory=dict[str, Booking])
+    counted: tuple[str, ...] = ()
+    """Sessions among them that a week counts which was closed before the end was known."""
+    weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
+
+
 class Pause(Value):
     """A time in which the person is in no group, by the program's terms."""
 
@@ -155,6 +191,8 @@ CLOSED_IN_PAUSE: Final = frozenset(
 class EpisodeState(CareState):
     """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, ADMITTED_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (ADMITTED_INDEX,)
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
         AttendanceLoop, attendance.LoopEscalated, attendance.EscalationCleared
@@ -173,11 +211,14 @@ class EpisodeState(CareState):
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
     seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """The rolls' entries of the last three months, by session."""
+    """The rolls' entries, by session: a correction may come years later."""
+    thresholds: tuple[datetime, ...] = ()
+    """When absences added up, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
+    ending: Ending | None = None
     waiting: Waiting | None = None
     prescribed: Prescribed | None = None
     co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])
@@ -192,6 +233,55 @@ class EpisodeState(CareState):
     paid: dict[str, Paid] = Field(default_factory=dict[str, Paid])
     """Rewards handed to the person's ledger, by what they were for."""
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """Beside its loops, by when the person was admitted."""
+        entries = super().index_entries()
+        if self.admission is None or self.void:
+            return entries
+        return {**entries, ADMITTED_INDEX: self.admission.admitted_at}
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Those in care are found by what staff look for; who has left is found by that alone."""
+        state = f"state={self.standing.value}"
+        if self.admission is None or self.left_at is not None:
+            return {ADMITTED_INDEX: (state,)}
+        parts = {IN_CARE, state, f"program={self.admission.program}"}
+        if self.level is not None:
+            parts.add(f"level={self.level.code}")
+        parts |= {f"track={track}" for track in self.tracks}
+        parts |= {f"caseload={staff_id}" for staff_id in self.team.values()}
+        return {ADMITTED_INDEX: tuple(sorted(parts))}
+
+    @property
+    def standing(self) -> Standing:
+        """Where the person stands in this program."""
+        if self.left_at is not None:
+            return Standing.DISCHARGED
+        if self.transferring:
+            return Standing.TRANSFERRING
+        if self.pause is not None:
+            return Standing.PAUSED
+        return Standing.ADMITTED if self.oriented_at is None else Standing.ORIENTED
+
+    @property
+    def level(self) -> LevelOfCare | None:
+        """The level that holds. One that lies ahead has a deadline, by which the record is saved anew."""
+        if self.admission is None:
+            return None
+        ahead = self.deadlines.get(LEVEL)
+        since = self.admission.admitted_at
+        held = [
+            one.level
+            for one in self.levels
+            if since <= one.effective_at and (ahead is None or one.effective_at < ahead)
+        ]
+        return held[-1] if held else self.admission.level
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The tracks of the groups in which the person has a seat."""
+        return tuple(sorted({seat.track for seat in self.seats.values() if seat.track is not None}))
 
     @property
     def left_at(self) -> datetime | None:

@@ -7,6 +7,7 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -69,15 +70,19 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     }
     label = monday.isoformat()
     state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
-    reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
-    state, closed = loops.close(
-        state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
-    )
+    state, closed = _over(state, label, cause)
     following = monday + hours.WEEK
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
         state = _arm(state, following, cause.now)
     return Decision(state, (*_evaluated(monday, week, 0), *closed))
+
+
+def _over(state: EpisodeState, label: str, cause: Cause) -> StateAndEvents:
+    """Nothing can be made up any more in a week that is closed."""
+    short = state.weeks[label].minutes_short
+    reason = ClearedReason.SUPERSEDED if short else ClearedReason.RESOLVED
+    return loops.close(state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason)
 
 
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
@@ -146,6 +151,26 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     return state, (*events, *cleared)
 
 
+def go_on(state: EpisodeState, removed: Mapping[str, WeekTotals], cause: Cause) -> StateAndEvents:
+    """An end is taken back: weeks that it removed count again, and those after it are closed in their turn."""
+    if state.admission is None:
+        return state, ()
+    events: Events = ()
+    for label, closed in removed.items():
+        monday = date.fromisoformat(label)
+        week = closed.replace(**asks(state, monday).model_dump())
+        state = state.replace(weeks=dict(sorted({**state.weeks, label: week}.items())))
+        events += _evaluated(monday, week, 0)
+    state, evaluated = reconsider(state, cause)
+    for label in state.weeks:
+        state, over = _over(state, label, cause)
+        evaluated += over
+    if not any(name.startswith("week-close:") for name in state.deadlines) and state.weeks:
+        last = date.fromisoformat(max(state.weeks))
+        state = _arm(state, last + hours.WEEK, hours.closes_at(last, state.time_zone))
+    return state, (*events, *evaluated)
+
+
 # --- what is asked and what is there ---------------------------------------------------------------------
 
 
@@ -169,6 +194,11 @@ def totals(state: EpisodeState, monday: date) -> WeekTotals:
     if settled is not None:
         return settled
     return hours.totals(bookings_of(state, monday).values(), asks(state, monday))
+
+
+def of(state: EpisodeState, moment: datetime) -> str:
+    """The label of the week in which this moment lies."""
+    return hours.week_of(moment, state.time_zone).isoformat()
 
 
 def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:

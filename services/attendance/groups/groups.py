@@ -21,6 +21,7 @@ from services.attendance.episode.seats import (
     SeatFreed,
     SeatGiven,
     SeatMissing,
+    TakeSeat,
 )
 from services.attendance.groups.sessions import NewSession
 from services.attendance.loop_table import LOOPS
@@ -243,6 +244,16 @@ def confirmed_for(state: GroupState, body: ConfirmSeat, cause: Cause) -> Decisio
     return _give(state, body.episode_id, None, cause)
 
 
+def taken_again(state: GroupState, body: TakeSeat, cause: Cause) -> Decision[GroupState]:
+    """The person's end was taken back: their seat is theirs again, unless none is left."""
+    seat = state.seats.get(body.episode_id)
+    if seat is not None and seat.held_until is None:
+        return Decision(state)
+    if not _is_open(state) or (seat is None and not state.seats_left):
+        return Decision(state, (), (_none(body.episode_id, cause),))
+    return _give(state, body.episode_id, None, cause)
+
+
 def released_by(state: GroupState, body: ReleaseSeat, cause: Cause) -> Decision[GroupState]:
     """The person does not need the seat any more."""
     if body.episode_id not in state.seats:
@@ -279,6 +290,7 @@ def _give(
         group_id=cause.subject_id,
         seats_left=state.seats_left,
         level_code=state.level_code,
+        track=state.track,
         held_until=until,
     )
     return Decision(state, events, (Handoff(f"episode/{episode_id}", body),))

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from services.attendance.episode import hours
 from services.attendance.episode.episode_state import (
+    BackOnRoster,
     Booked,
     Corrected,
     Dropped,
@@ -298,6 +299,23 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
         return Decision(state)
     state, cleared = _close_roll_call(state, cause, ClearedReason.WITHDRAWN)
     return Decision(state, cleared)
+
+
+def back_on_roster(state: SessionState, body: BackOnRoster, cause: Cause) -> Decision[SessionState]:
+    """The person is expected again. Where the session is over for them, it was not offered to them."""
+    if body.episode_id in state.expected or body.episode_id not in state.roster:
+        return Decision(state)
+    starts_at = state.starts_at
+    if starts_at is None or state.roll_called or state.cancelled_by is not None:
+        by = state.cancelled_by or CancelledBy.PROGRAM
+        dropped = Dropped(session_id=cause.subject_id, cancelled_by=by)
+        return Decision(state, (), (Handoff(f"episode/{body.episode_id}", dropped),))
+    was_expected = bool(state.expected)
+    left = tuple(episode for episode in state.left if episode != body.episode_id)
+    state = state.replace(left=left)
+    if was_expected:
+        return Decision(state)
+    return Decision(state.arm(ENDED, starts_at + timedelta(minutes=state.minutes_planned)))
 
 
 def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:

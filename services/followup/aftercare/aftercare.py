@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.followup import going_on
 from services.followup.aftercare import appointments, check_ins
 from services.followup.episode import check_in_calendar, episode_state
 from services.followup.episode.episode_state import (
@@ -26,7 +27,7 @@ from services.followup.episode.episode_state import (
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
@@ -107,14 +108,15 @@ def discharged(
     """What ran during the program ends, reviews with it; aftercare begins, however the person left."""
     if state.discharge is not None and not _is_of_an_undone_stay(state):
         return Decision(state)
+    before = state
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
     state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
     state = episode_state.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
         state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
-        return Decision(state, (*ended, *stopped))
-    state, events = activate(state, cause)
+        return Decision(going_on.put_aside(before, state), (*ended, *stopped))
+    state, events = activate(going_on.put_aside(before, state), cause)
     return Decision(state, (*ended, *events))
 
 
@@ -185,7 +187,6 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
         aftercare_plan_id=draft.aftercare_plan_id,
         days_horizon=min(admission.aftercare_days, DAYS_HORIZON_MAX),
         elements=elements,
-        consent_ids=_consents(state),
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())
     state = _wants_plan(_calendar_armed(state), left.discharged_at, cause)
@@ -195,12 +196,17 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
 
 
 def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
-    # Ids follow from the episode and not from the cause: whichever of the two events arrives last, they are the same.
+    # Ids follow from the end and not from the cause: whichever of the two events arrives last, they are the same. After
+    # an end that was taken back, another one has check-ins of its own.
     milestones = check_in_calendar.within(admission.check_ins, admission.aftercare_days)
     return {
-        derive_id("check-in", subject, window.milestone): CheckIn(window=window)
+        _check_in_id(subject, left, window.milestone): CheckIn(window=window)
         for window in check_in_calendar.windows(left.discharged_at, admission.time_zone, milestones)
     }
+
+
+def _check_in_id(subject: str, left: Discharge, milestone: Milestone) -> str:
+    return derive_id("check-in", subject, left.discharged_at.isoformat(), milestone)
 
 
 def _calendar_armed(state: EpisodeState) -> EpisodeState:
@@ -229,11 +235,6 @@ def _over_at(left: Discharge, admission: Admission) -> datetime:
 def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """The days of an aftercare without check-ins have passed."""
     return Decision(*check_ins.finished(state, cause))
-
-
-def _consents(state: EpisodeState) -> tuple[str, ...]:
-    agreed = () if state.agreed is None else state.agreed.consent_ids
-    return tuple(dict.fromkeys((*agreed, *state.consent_ids)))[:50]
 
 
 # --- a fact that is late --------------------------------------------------------------------------------
@@ -315,7 +316,6 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
     event = followup.AftercarePlanAgreed(
         aftercare_plan_id=plan_id,
         elements=agreed.elements,
-        consent_ids=agreed.consent_ids,
         appointment_at=agreed.first_appointment_at,
     )
     answer = {"aftercare_plan_id": plan_id, "missing": sorted(missing(state))}

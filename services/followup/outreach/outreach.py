@@ -25,6 +25,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop, Modality
 from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, Channel, OutreachCause
 from shared.decision import Cause, Decision, Events, derive_id
+from shared.endings import LateFacts
 from shared.errors import NotYetKnown
 
 E = TypeVar("E", bound=Event)
@@ -150,6 +151,10 @@ def _still_chased(state: EpisodeState) -> StateAndEvents:
 # --- what arrives before the admission ------------------------------------------------------------------
 
 
+LATE: Final = LateFacts[EpisodeState]()
+"""What comes after an end, and is decided again if the end is taken back (`going_on.py`)."""
+
+
 class HeldBack(Generic[E]):
     """The rule of an event that the program's terms decide: before the admission is known, the event waits."""
 
@@ -157,7 +162,7 @@ class HeldBack(Generic[E]):
         self, event: type[E], rule: Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
     ) -> None:
         self.event: Final = event
-        self._rule: Final = rule
+        self._rule: Final = LATE.rule(event, rule)
 
     def __call__(self, state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
         """Decide the event, or hold it back."""
@@ -253,6 +258,6 @@ def record(
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}
         state = state.replace(outreach=state.outreach.replace(**more))
     if result is AttemptResult.REACHED:
-        state, events = episode_state.in_contact(state, cause.now)
+        state, events = episode_state.in_contact(state, cause.id, cause.now)
     answer = {"tier": state.tier, "open": state.outreach is not None}
     return Decision(state, events, answer=answer)

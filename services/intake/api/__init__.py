@@ -6,13 +6,16 @@ from services.intake.api import (
     erasure,
     mistakes,
     outbound_referrals,
+    partners,
     people,
+    referral_lists,
     staff,
     waitlist,
 )
 
 ROUTERS = [
     episodes.router,
+    referral_lists.router,
     consents.router,
     people.router,
     erasure.router,
@@ -20,4 +23,5 @@ ROUTERS = [
     outbound_referrals.router,
     staff.router,
     waitlist.router,
+    partners.router,  # after /partners/capacity
 ]

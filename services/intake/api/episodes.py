@@ -1,14 +1,16 @@
-"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `api_outbound.py`."""
+"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `outbound_referrals.py`."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from contextlib import suppress
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api.partners import registered
 from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import (
     admissions,
@@ -18,6 +20,9 @@ from services.intake.episode import (
     inbound_referrals,
     values,
 )
+from services.intake.person import places
+from services.intake.person.person_state import PersonState
+from shared.calendar import local_day
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -41,7 +46,8 @@ from shared.contracts.intake import (
     ReferralOutcome,
     Severity,
 )
-from shared.errors import Invalid
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
@@ -55,6 +61,8 @@ Staff = Annotated[Call, require_roles(*_INTAKE, *_OWNERS)]
 Team = Annotated[Call, require_roles(*_TEAM)]
 Assessor = Annotated[Call, require_roles("clinician", "counselor")]
 Clinician = Annotated[Call, require_roles("clinician")]
+
+ON_ITS_WAY: Final = 202
 
 ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
 FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
@@ -140,11 +148,13 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
         await call.record(PERSON(body.person_id))
+    await registered(call, "source_facility_id", body.source_facility_id)
     person_id = body.person_id or call.new_id("person")
+    zone = call.time_zone
     new = values.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
         EPISODE(call.new_id("episode")),
-        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause),
+        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause, zone),
         status=201,
         wait_for_handoffs=True,
     )
@@ -161,6 +171,7 @@ async def acknowledge_referral(
 @router.post("/referrals/{episode_id}/decline")
 async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
     """Decline a referral, with what was offered instead. The episode ends."""
+    await registered(call, "alternatives", *body.alternatives)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: inbound_referrals.decline(
@@ -230,15 +241,33 @@ async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
 
 @router.post("/episodes", status_code=201)
 async def admit(call: Staff, body: Admit) -> Response:
-    """Admit the person. The inbound referral's loop closes with it."""
+    """Admit the person. The inbound referral's loop closes with it.
+
+    A person has one open episode in a program: their record grants it, and of two who ask one gets it (409
+    `program-has-open-episode` for the other). 202: the grant is on its way to the episode.
+    """
     if body.prior_episode_id is not None:
         await _same_person(call, body.episode_id, body.prior_episode_id)
     new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id", "program"}))
     profile = _program(call, body.program)
+    subject = EPISODE(body.episode_id)
+    await call.check_command(subject)
+    episode = await call.state(subject)
+
+    def grant(person: PersonState, cause: Cause) -> Decision[PersonState]:
+        asked = admissions.admissible(episode, body.episode_id, new, profile)
+        return places.grant(person, body.episode_id, asked, cause)
+
+    asked = await call.execute(
+        PERSON(episode.person_id), grant, wait_for_handoffs=True, revision_checked=True
+    )
+    if asked.status_code == ON_ITS_WAY:
+        return asked
     return await call.execute(
-        EPISODE(body.episode_id),
-        lambda state, cause: admissions.admit(state, new, profile, cause),
+        subject,
+        lambda state, cause: admissions.admitted(state, profile.program, cause),
         status=201,
+        revision_checked=True,
     )
 
 
@@ -246,13 +275,26 @@ async def admit(call: Staff, body: Admit) -> Response:
 async def complete_orientation(
     call: Team, episode_id: SubjectId, body: CompleteOrientation
 ) -> Response:
-    """Record that the person knows the rules and got the confidentiality notice."""
+    """Record that the person knows every rule of the program and got the confidentiality notice that holds."""
+    asks = _orientation(call, (await call.state(EPISODE(episode_id))).admission)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: admissions.orient(
-            state, tuple(body.rules_accepted), body.part2_notice_at, cause
+            state, tuple(body.rules_accepted), body.part2_notice_at, asks, cause
         ),
     )
+
+
+def _orientation(call: Call, admission: values.Admission | None) -> admissions.OrientationAsks:
+    """The rules of the program of the admission, as they were on its day; none where it is no longer described."""
+    rules: tuple[str, ...] = ()
+    if admission is not None:
+        day = local_day(admission.admitted_at, admission.time_zone)
+        with suppress(Unknown):
+            facility_id = call.actor.facility_id
+            rules = call.runtime.programs.current(facility_id, admission.program, day).rules
+    since = call.runtime.programs.notice_since(call.actor.facility_id, call.today)
+    return admissions.OrientationAsks(rules=rules, notice_since=since, time_zone=call.time_zone)
 
 
 @router.get("/episodes/{episode_id}")
@@ -271,8 +313,7 @@ def settings_of(call: Call) -> settings.IntakeSettings:
 
 def _program(call: Call, program: str) -> ProgramProfile:
     """The program as it holds today. Raises `Unknown`."""
-    today = call.runtime.clock.now().date()
-    return call.runtime.programs.current(call.actor.facility_id, program, today)
+    return call.runtime.programs.current(call.actor.facility_id, program, call.today)
 
 
 def _application(call: Call, body: Recommend) -> eligibility.Application:
@@ -280,8 +321,7 @@ def _application(call: Call, body: Recommend) -> eligibility.Application:
     if body.program is not None:
         profile = _program(call, body.program)
         return eligibility.apply_to(profile, body.answers, body.override)
-    today = call.runtime.clock.now().date()
-    programs = call.runtime.programs.all_current(call.actor.facility_id, today)
+    programs = call.runtime.programs.all_current(call.actor.facility_id, call.today)
     levels = tuple(sorted({profile.level.code for profile in programs}))
     return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
 
@@ -300,25 +340,4 @@ async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
 def episode_view(state: episode_state.EpisodeState) -> dict[str, Any]:
     """What staff may see of an episode: everything but the ratings."""
     view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
-    return {"stage": _stage(state), **view}
-
-
-def _stage(state: episode_state.EpisodeState) -> str:
-    """How far the episode has come, in a word."""
-    referral, assessment, admission = state.referral, state.assessment, state.admission
-    eligible = state.recommendation is not None and state.recommendation.eligible
-    stages = (
-        (state.closed_at is not None, "closed"),
-        (admission is not None and admission.oriented_at is not None, "oriented"),
-        (admission is not None, "admitted"),
-        (state.waiting is not None and state.waiting.offer is not None, "offered"),
-        (state.waiting is not None, "waiting"),
-        (state.placed_level is not None, "placed"),
-        (eligible, "eligible"),
-        (state.recommendation is not None, "ineligible"),
-        (assessment is not None and assessment.imminent_danger, "emergency"),
-        (assessment is not None and assessment.completed_at is not None, "assessed"),
-        (assessment is not None, "awaiting-assessment"),
-        (referral is not None and referral.acknowledged_at is not None, "acknowledged"),
-    )
-    return next((stage for reached, stage in stages if reached), "referred")
+    return {"stage": state.stage.value, **view}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission, Recommendation
-from services.intake.handoffs import Readmitted
-from shared import loops
+from services.intake.handoffs import AdmittedTo, Admitting, Granted, PlaceHeld, Readmitted
+from shared import calendar, loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
 from shared.contracts.intake import GapReason, ReferralOutcome, WaitlistExit
@@ -23,6 +23,9 @@ ANSWERED_BY_IT: Final = (
     IntakeLoop.OUTBOUND_REFERRAL,
 )
 """The loops that a placement closes; what it leads to is opened anew."""
+
+
+CLOCKS_APART: Final = timedelta(minutes=5)
 
 
 class NewAdmission(Value):
@@ -76,20 +79,60 @@ def place(
     return Decision(state, (event, *cleared))
 
 
-def admit(
-    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
-) -> Decision[EpisodeState]:
-    """Treatment begins, and the inbound referral is answered. The program's terms of today stay with the episode."""
-    level = _admissible(state, new, profile, cause)
-    terms = profile.terms()
-    admission = Admission(
+def admissible(
+    state: EpisodeState, episode_id: str, new: NewAdmission, profile: ProgramProfile
+) -> Admitting:
+    """What is to be asked of the person's record: this admission, under the program's terms of today.
+
+    Raises what stands in its way, as far as this episode is concerned.
+    """
+    return Admitting(
         **new.model_dump(exclude={"length_weeks"}),
-        level=level,
-        admitted_at=cause.now,
+        level=_level(state, episode_id, new, profile),
         program=profile.program,
         length_weeks=_length(new.length_weeks, profile),
-        terms_version=terms.version,
+        terms=profile.terms(),
         offered=(profile.level.code,),
+    )
+
+
+def granted(state: EpisodeState, body: Granted, cause: Cause) -> Decision[EpisodeState]:
+    """The person's record grants the admission. What the episode became meanwhile may stand in its way.
+
+    The person is told in either case, so that a grant that was not needed comes back.
+    """
+    decision = Decision(state)
+    if _still_admissible(state, body.person_id, body.admitting):
+        decision = begin(state, body.admitting, cause)
+    now = decision.state
+    theirs = now.admission if now.person_id == body.person_id else None
+    told = AdmittedTo(
+        episode_id=cause.subject_id, program=None if theirs is None else theirs.program
+    )
+    handoff = Handoff(f"person/{body.person_id}", told)
+    return decision._replace(handoffs=(handoff, *decision.handoffs))
+
+
+def _still_admissible(state: EpisodeState, person_id: str, new: Admitting) -> bool:
+    found = state.recommendation
+    return (
+        state.person_id == person_id
+        and state.closed_at is None
+        and state.admission is None
+        and state.placed_level == new.level
+        and found is not None
+        and found.eligible
+        and found.program in (None, new.program)
+    )
+
+
+def begin(state: EpisodeState, new: Admitting, cause: Cause) -> Decision[EpisodeState]:
+    """Treatment begins, and the inbound referral is answered. The program's terms of that day stay with the episode."""
+    terms = new.terms
+    admission = Admission(
+        **{name: value for name, value in new if name != "terms"},
+        admitted_at=cause.now,
+        terms_version=terms.version,
     )
     event = intake.PatientAdmitted(
         person_id=state.person_id,
@@ -106,13 +149,54 @@ def admit(
         handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
     state = loops.open_loop(state, IntakeLoop.ORIENTATION, cause.subject_id, cause)
     events: Events = (event, closed, *left, *cleared)
-    return Decision(state, events, handoffs, {"level": level.model_dump()})
+    return Decision(state, events, handoffs)
+
+
+def admitted(state: EpisodeState, program: str, _cause: Cause) -> Decision[EpisodeState]:
+    """What who asked for the admission is told. Raises when the episode changed before the grant arrived."""
+    admission = state.admission
+    if admission is None or admission.program != program:
+        raise Refused(
+            "admission-overtaken",
+            "The episode changed before the admission.",
+            hint="Read the episode, and send the same command again if it can still be admitted.",
+        )
+    return Decision(state, answer={"level": admission.level.model_dump()})
+
+
+def place_held(state: EpisodeState, body: PlaceHeld, cause: Cause) -> Decision[EpisodeState]:
+    """One open episode of a person in a program: while another has the place, somebody has to say which goes on.
+
+    Asking first excludes it; a correction of whose an episode is, or an end that is taken back, leads to it.
+    """
+    if state.person_id != body.person_id or state.admission is None or state.closed_at is not None:
+        return Decision(state)
+    kind, loop_id = IntakeLoop.DOUBLE_ADMISSION, cause.subject_id
+    if body.holder_id == loop_id:
+        return Decision(*loops.close(state, kind, loop_id))
+    if episode_state.is_open(state, kind, cause):
+        return Decision(state)
+    return Decision(loops.open_loop(state, kind, loop_id, cause))
+
+
+class OrientationAsks(Value):
+    """What an orientation has to consist of, as the program and the facility have it."""
+
+    rules: tuple[str, ...]
+    """The rules of the program, as they were on the day of admission."""
+    notice_since: date | None
+    """From when the notice on confidentiality holds that holds now."""
+    time_zone: str
 
 
 def orient(
-    state: EpisodeState, rules_accepted: tuple[str, ...], part2_notice_at: datetime, cause: Cause
+    state: EpisodeState,
+    rules_accepted: tuple[str, ...],
+    part2_notice_at: datetime,
+    asks: OrientationAsks,
+    cause: Cause,
 ) -> Decision[EpisodeState]:
-    """The person knows the schedule and the rules, and got the confidentiality notice."""
+    """The person knows the schedule and every rule, and got the confidentiality notice that holds (42 CFR 2.22)."""
     episode_state.in_progress(state)
     if state.admission is None:
         raise Refused(
@@ -124,6 +208,21 @@ def orient(
         raise Refused(
             "already-oriented", "The orientation is completed.", hint="Go on to the plan."
         )
+    missing = [rule for rule in asks.rules if rule not in rules_accepted]
+    if missing:
+        raise Invalid(
+            "rules-not-accepted",
+            f"The program has rules that are not in rules_accepted: {', '.join(missing)}.",
+            hint="Go through the rules with the person, and name each.",
+        )
+    given_on = calendar.local_day(part2_notice_at, asks.time_zone)
+    old = asks.notice_since is not None and given_on < asks.notice_since
+    if old or part2_notice_at > cause.now + CLOCKS_APART:
+        raise Invalid(
+            "notice-out-of-time",
+            "part2_notice_at is in the future, or the notice of that day holds no longer.",
+            hint="Give the person the notice that holds now, and state when they got it.",
+        )
     event = intake.OrientationCompleted(
         completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at
     )
@@ -134,12 +233,12 @@ def orient(
     return Decision(state, (event, *cleared))
 
 
-def _admissible(
-    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+def _level(
+    state: EpisodeState, episode_id: str, new: NewAdmission, profile: ProgramProfile
 ) -> LevelOfCare:
     """The level to admit at. Raises what stands in the way."""
     episode_state.in_intake(state)
-    if new.prior_episode_id == cause.subject_id:
+    if new.prior_episode_id == episode_id:
         raise Invalid(
             "prior-episode-invalid", "An episode does not continue itself.", hint="Check the id."
         )

@@ -18,6 +18,7 @@ from services.intake.episode.values import (
     Recommendation,
     Referral,
     Seat,
+    Stage,
     UseReport,
     Waiting,
 )
@@ -32,18 +33,29 @@ from shared.contracts.codes import (
     Urgency,
 )
 from shared.contracts.intake import (
+    PartnerKind,
     ReferralOutcome,
     WaitlistExit,
 )
 from shared.decision import Cause, Decision, Events, Handoff, Handoffs
 from shared.errors import Refused, Unknown
-from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
 
 SOON: Final = timedelta(hours=1)
 """The shortest limit: an event that arrives late is not overdue on arrival."""
 COUNT_MAX: Final = 100_000
+OUTLASTING: Final = (
+    IntakeLoop.READMISSION,
+    IntakeLoop.EMERGENCY_DISCLOSURE,
+    IntakeLoop.DISCLOSURE_REPORT,
+)
+"""What somebody still has to do when the episode has ended."""
 OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
+REFERRAL_INDEX: Final = "referral"
+"""The index of referrals, by when they were received; its parts are the stages."""
+OUTBOUND_INDEX: Final = "outbound"
+"""The index of episodes with referrals to partners, by when the first was sent; its parts are the stages of those."""
 
 
 # --- what is known --------------------------------------------------------------------------------------
@@ -52,6 +64,8 @@ OFFER: Final = "offer"
 class EpisodeState(CareState):
     """What intake knows of one episode. Its id is also the id of the inbound referral."""
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, REFERRAL_INDEX, OUTBOUND_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (REFERRAL_INDEX, OUTBOUND_INDEX)
     LOOPS: ClassVar[Mapping[IntakeLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[IntakeLoop]] = LoopEvents(
         IntakeLoop, intake.LoopEscalated, intake.EscalationCleared
@@ -68,12 +82,70 @@ class EpisodeState(CareState):
     """Seats that the person has or for a while holds, by group."""
     admission: Admission | None = None
     outbound: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
+    deliveries: dict[str, str] = Field(default_factory=dict[str, str])
+    """What was allowed, or is asked for, to be disclosed and is not reported yet, by its id: about which person."""
     closed_at: datetime | None = None
     discharged: plans.DischargeKind | None = None
     readmission: Urgency | None = None
     """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
+    died: tuple[str, ...] = ()
+    """The circumstances that say so, and hold."""
+    unawaited: Loop | None = None
+    """The readmission that was waited for when the person died."""
     use_reports: tuple[UseReport, ...] = ()
+
+    @property
+    def court_involved(self) -> bool:
+        """Treatment is a condition of a court: one referred the person, or the admission says so."""
+        admitted = self.admission is not None and self.admission.court_involved
+        referred = self.referral is not None and self.referral.source_kind is PartnerKind.COURT
+        return admitted or referred
+
+    @property
+    def stage(self) -> Stage:
+        """How far the episode has come: what its view shows, and by what its referral is listed."""
+        if self.void:
+            return Stage.ENTERED_IN_ERROR
+        if self.closed_at is None:
+            return next((stage for reached, stage in _way(self) if reached), Stage.RECEIVED)
+        if self.admission is not None:
+            return Stage.DISCHARGED
+        outcome = None if self.referral is None else self.referral.outcome
+        return Stage.DECLINED if outcome is ReferralOutcome.DECLINED else Stage.CLOSED
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """Beside its loops, by when the referral was received, and the first of those to partners was sent."""
+        entries = dict(super().index_entries())
+        if self.referral is not None:
+            entries[REFERRAL_INDEX] = self.referral.received_at
+        if self.outbound and not self.void:
+            entries[OUTBOUND_INDEX] = min(one.sent_at for one in self.outbound.values())
+        return entries
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Referrals are listed by stage, here and to partners."""
+        sent = sorted({one.stage.value for one in self.outbound.values()})
+        return {REFERRAL_INDEX: (self.stage.value,), OUTBOUND_INDEX: tuple(sent)}
+
+
+def _way(state: EpisodeState) -> tuple[tuple[bool, Stage], ...]:
+    """The stages from the last one back, and whether each was reached."""
+    referral, assessment, admission = state.referral, state.assessment, state.admission
+    waiting, found = state.waiting, state.recommendation
+    return (
+        (admission is not None and admission.oriented_at is not None, Stage.ORIENTED),
+        (admission is not None, Stage.ADMITTED),
+        (waiting is not None and waiting.offer is not None, Stage.OFFERED),
+        (waiting is not None, Stage.WAITLISTED),
+        (state.placed_level is not None, Stage.PLACED),
+        (found is not None and found.eligible, Stage.ELIGIBLE),
+        (found is not None, Stage.INELIGIBLE),
+        (assessment is not None and assessment.imminent_danger, Stage.EMERGENCY),
+        (assessment is not None and assessment.completed_at is not None, Stage.ASSESSED),
+        (assessment is not None, Stage.AWAITING_ASSESSMENT),
+        (referral is not None and referral.acknowledged_at is not None, Stage.ACKNOWLEDGED),
+    )
 
 
 # --- open loops -----------------------------------------------------------------------------------------
@@ -135,7 +207,7 @@ def end(
 def _outlasts(loop: Loop, cause: Cause) -> bool:
     """The loop stays open though the episode has ended."""
     sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL and loop.id != cause.subject_id
-    return sent_out or loop.kind in (IntakeLoop.READMISSION, IntakeLoop.EMERGENCY_DISCLOSURE)
+    return sent_out or loop.kind in OUTLASTING
 
 
 def void(state: EpisodeState, cause: Cause, reason: ClearedReason) -> Decision[EpisodeState]:
@@ -196,7 +268,9 @@ def in_progress(state: EpisodeState) -> Referral:
     referral = standing(state)
     if state.closed_at is not None:
         raise Refused(
-            "episode-closed", "The episode has ended.", hint="Receive a new referral instead."
+            "episode-closed",
+            "The episode has ended.",
+            hint="Receive a new referral, or take the discharge back (plans) if it was a mistake.",
         )
     return referral
 

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 from pydantic import Field
 
 from services.intake.episode.levels import Derivation, Rating
 from shared.contracts.codes import AsamEdition, CoOccurring, LevelOfCare, Population, Urgency, Value
 from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome, Severity
+
+
+class Stage(StrEnum):
+    """How far an episode has come for intake, in one word: the furthest it has reached, or how it ended."""
+
+    RECEIVED = "received"
+    ACKNOWLEDGED = "acknowledged"
+    AWAITING_ASSESSMENT = "awaiting_assessment"
+    EMERGENCY = "emergency"
+    ASSESSED = "assessed"
+    INELIGIBLE = "ineligible"
+    ELIGIBLE = "eligible"
+    PLACED = "placed"
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    ADMITTED = "admitted"
+    ORIENTED = "oriented"
+    DECLINED = "declined"
+    CLOSED = "closed"
+    """The referral ended neither by an admission here nor by a refusal."""
+    DISCHARGED = "discharged"
+    ENTERED_IN_ERROR = "entered_in_error"
+    """Also a second referral that was merged into the first."""
 
 
 class NewReferral(Value):
@@ -87,6 +111,16 @@ class Admission(Value):
     oriented_at: datetime | None = None
 
 
+class OutboundStage(StrEnum):
+    """How far a referral to a partner has come."""
+
+    ASKED = "asked"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CLOSED = "closed"
+    """It is known what became of it."""
+
+
 class Outbound(Value):
     """A referral to a partner. Its loop is open until an outcome is known; accepting closes nothing."""
 
@@ -98,6 +132,15 @@ class Outbound(Value):
     rejected_at: datetime | None = None
     reminders: int = 0
     outcome: ReferralOutcome | None = None
+
+    @property
+    def stage(self) -> OutboundStage:
+        """How far it has come: by what it is listed."""
+        if self.outcome is not None:
+            return OutboundStage.CLOSED
+        if self.rejected_at is not None:
+            return OutboundStage.REJECTED
+        return OutboundStage.ASKED if self.accepted_at is None else OutboundStage.ACCEPTED
 
 
 class PlaceOffer(Value):
@@ -138,6 +181,7 @@ class Seat(Value):
 class UseReport(Value):
     """A return to use that was reported. It resets nothing."""
 
+    report_id: str
     heard_at: datetime
     overdose: bool
     occurred_on: date | None

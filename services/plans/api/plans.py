@@ -12,6 +12,7 @@ from services.plans import (
     amendments,
     episode_state,
     goals,
+    review_reasons,
     reviews,
     tables,
     treatment_plan,
@@ -26,6 +27,7 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
+from shared.calendar import local_day
 from shared.contracts.codes import AnalyteCode, Code, Day, Dimension, MetricCode, Quantity
 from shared.contracts.plans import (
     AncillaryKind,
@@ -202,9 +204,10 @@ async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
     admission = (await call.state(EPISODE(episode_id))).admission
     if admission is None:
         return frozenset()
+    admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
         profile = call.runtime.programs.current(
-            call.actor.facility_id, admission.program, admission.admitted_at.date()
+            call.actor.facility_id, admission.program, admitted_on
         )
     except Unknown:  # a program that is no longer described lists nothing
         return frozenset()
@@ -287,7 +290,7 @@ async def restore_hours(call: Supervisor, episode_id: SubjectId, week_starts_on:
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
         EPISODE(episode_id),
-        lambda state, cause: reviews.hours_restored(state, week_starts_on, cause),
+        lambda state, cause: review_reasons.hours_restored(state, week_starts_on, cause),
     )
 
 

@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from shared.calendar import local_day
 from shared.contracts.attributes import trace_or_none
 from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
@@ -145,6 +146,16 @@ class Call:
         return self.runtime.programs.is_registered(self.actor.facility_id, registry, code)
 
     @property
+    def time_zone(self) -> str:
+        """The time zone of the caller's facility."""
+        return self.runtime.programs.zone_of(self.actor.facility_id)
+
+    @property
+    def today(self) -> date:
+        """The day that it is at the caller's facility."""
+        return local_day(self.runtime.clock.now(), self.time_zone)
+
+    @property
     def trail(self) -> Trail:
         """What this request leaves in the audit."""
         return trail_of(self.request.scope)
@@ -172,11 +183,13 @@ class Call:
         status: int = 200,
         wait_for_handoffs: bool = False,
         digest: Callable[[bytes], str] | None = None,
+        revision_checked: bool = False,
     ) -> Response:
         """Decide a command on one record, save it, and answer.
 
         `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem. Of the
         body a digest is remembered: `digest` gives one with a key, for a body that somebody could guess.
+        `revision_checked`: If-Match names a revision of another record, which `check_command` has compared.
         """
         started = perf_counter()
         runtime = self.runtime
@@ -194,7 +207,7 @@ class Call:
             actor_role=self.actor.role,
             now=runtime.clock.now(),
             decide=cast("Decide", rule),  # the record of this name has this state
-            command=CommandKey(key, body_hash, self._if_match()),
+            command=CommandKey(key, body_hash, None if revision_checked else self._if_match()),
             traceparent=self._traceparent(),
             audit=self.trail.begun(self._what),
         )
@@ -273,13 +286,14 @@ class Call:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        part: str | None = None,
     ) -> Page:
-        """One page of the records of the caller's facility in an index; both bounds belong to the list.
+        """One page of the records of the caller's facility in an index, or in a part of it; both bounds belong to it.
 
         Raises `Invalid` when `after` is not the `next` of a page of this list.
         """
         page = await self.runtime.store.by_index(
-            index, self.actor.facility_id, after, limit, since=since, until=until
+            index, self.actor.facility_id, after, limit, since=since, until=until, part=part
         )
         self.trail.look_at(record.subject for record in page.records)
         return page

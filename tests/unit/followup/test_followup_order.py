@@ -41,7 +41,9 @@ from_attendance = st.lists(
         moments.map(attended),
         moments.map(missed),
         st.tuples(st.integers(0, 4), st.integers(0, 9)).map(lambda pair: threshold(*pair)),
-        st.just(fact(attendance.ScreenFailed)),
+        st.sampled_from(list(attendance.ScreenClass)[:-1]).map(
+            lambda found: fact(attendance.ScreenInterpreted, classification=found)
+        ),
         st.just(fact(attendance.WeeklyHoursShortfallDetected)),
         st.tuples(moments, st.sampled_from(list(attendance.AttendanceStatus)[:-1])).map(
             lambda pair: fact(
@@ -121,12 +123,17 @@ def later(history: Followup) -> list[tuple[str, datetime | None]]:
     ]
 
 
+def _but_for_what_is_put_aside(history: Followup) -> Any:
+    """What came after the end is remembered as that: what it leads to is looked at in `test_followup_going_on.py`."""
+    return history.state.replace(aside=None, ending=None)
+
+
 @given(two_arrivals())
 def test_the_order_between_sources_changes_nothing(
     arrivals: tuple[list[Event], list[Event]],
 ) -> None:
     one, other = (heard(events) for events in arrivals)
-    assert one.state == other.state
+    assert _but_for_what_is_put_aside(one) == _but_for_what_is_put_aside(other)
     assert later(one) == later(other)
 
 

@@ -9,8 +9,11 @@ import pytest
 
 from services.intake.app import SERVICE
 from services.intake.handoffs import LineJoined, SeatChanged
+from services.intake.person.requests import partner_subject
 from services.intake.resources.partner_capacity import subject
+from services.intake.resources.partners import PartnerState
 from shared.contracts import attendance
+from tests.unit.intake.partners import known
 from tests.unit.intake.test_intake_waitlist import GROUP, GROUP_ID, TRACK, capacity
 from tests.unit.intake.world import DAY, HOUR, Intake, at_stage
 from tests.unit.support import EPISODE_ID, FACILITY, START, Http, uid
@@ -39,7 +42,7 @@ def waiting() -> tuple[Intake, Http, str]:
 
 def test_somebody_waits_is_offered_a_place_and_accepts_it() -> None:
     history, http, waitlist_id = waiting()
-    assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "waiting"
+    assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "waitlisted"
     answer = http.post(f"/waitlist/{waitlist_id}/offer", {**EPISODE, "hours": 4})
     assert answer.status_code == 200
     assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "offered"
@@ -176,34 +179,6 @@ def test_recommendations_that_are_refused(body: dict[str, Any], status: int, cod
     refused(recommends(body), status, code)
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "code"),
-    [
-        ({}, 201, None),
-        ({"program": "community-step-down", "length_weeks": None}, 201, None),
-        ({"program": "community-step-down", "length_weeks": 20}, 422, "length-outside-program"),
-        ({"program": "no-such-program"}, 404, "unknown-program"),
-        ({"length_weeks": None}, 422, "length-missing"),
-    ],
-)
-def test_admission_names_a_program(changes: dict[str, Any], status: int, code: str | None) -> None:
-    http = Http(SERVICE, at_stage("placed"), "intake_coordinator")
-    body = {
-        **EPISODE,
-        "population": "adult",
-        "court_involved": False,
-        "program": "iop-evening",
-        "length_weeks": 16,
-        "time_zone": "America/Chicago",
-        **changes,
-    }
-    answer = http.post("/episodes", body)
-    if code is None:
-        assert answer.status_code == status
-    else:
-        refused(answer, status, code)
-
-
 # --- partners' capacity ---------------------------------------------------------------------------------
 
 STATED: dict[str, Any] = {
@@ -218,7 +193,10 @@ STATED: dict[str, Any] = {
 
 def partners() -> tuple[Intake, Http]:
     history = Intake(subject(FACILITY))
-    return history, Http(SERVICE, history, "intake_coordinator")
+    http = Http(SERVICE, history, "intake_coordinator")
+    for code in ("river-residential", "hill-house"):
+        http.runtime.beside[partner_subject(code)] = PartnerState(known=known(code)[code])
+    return history, http
 
 
 @pytest.mark.scenario(12)
