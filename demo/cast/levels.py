@@ -16,7 +16,7 @@ from demo.cast.partners import (
     is_seen_there,
     lets_know,
 )
-from demo.cast.protagonist import FOR_IOP, PROGRAM, Protagonist
+from demo.cast.protagonist import FOR_IOP, PROGRAM, ZONE, Protagonist
 from demo.hours import ROLL
 
 RESIDENCE: Final = "high-plains-residence"
@@ -34,7 +34,7 @@ async def opens_group(one: Protagonist, **more: Any) -> str:
         "counselor",
         "attendance",
         "/groups",
-        {"program": PROGRAM, "track": "evening", **more},
+        {"program": PROGRAM, "track": "evening", "time_zone": ZONE, **more},
         "group-opened",
     )
     return str(told["group_id"])

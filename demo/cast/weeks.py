@@ -16,8 +16,9 @@ BACK: Final = 18
 """The day after a pause of a week that begins on the second Thursday."""
 EVENING: Final = time(18)
 END: Final = time(21)
+BEGINS: Final = {MON: EVENING, WED: time(17, 30), THU: time(17, 10), FRI: time(10)}
 ROLLS: Final = {MON: END, WED: time(20, 30), THU: time(20, 10), FRI: time(13)}
-"""When rolls are called: each before the day that outreach has since the last one is over."""
+"""When three hours end and rolls are called: each before the day that outreach has since the last one is over."""
 WEEK: Final = (BEGINS_ON + timedelta(days=7)).isoformat()
 
 
@@ -99,7 +100,7 @@ async def paused_for_a_week(stage: Stage) -> None:
         await _roll(pia, groups, day, 0)
     await pia.on(FRI, time(10))
     asked = {
-        "modality": "group",
+        "modality": "family",
         "starts_at": pia.when(14, EVENING).isoformat(),
         "minutes_planned": 180,
         "roster": [pia.episode_id],
@@ -124,7 +125,7 @@ async def _begins(one: Protagonist, minutes: int, **admission: Any) -> dict[int,
     await one.on(4, time(19))
     await one.attends(alone, 60)
     await one.on(MON)
-    return {day: await one.has_session(day, EVENING) for day in (MON, WED, THU)}
+    return {day: await one.has_session(day, BEGINS[day]) for day in (MON, WED, THU)}
 
 
 async def _roll(one: Protagonist, groups: Mapping[int, str], day: int, minutes: int) -> None:
@@ -190,7 +191,7 @@ async def never_offered(stage: Stage) -> None:
         await abe.attends(session_id)
     await abe.on(THU, time(12))
     path, body = f"/sessions/{sessions[-1]}/cancel", {"cancelled_by": "program"}
-    await abe.does("counselor", "attendance", path, body, "session-cancelled")
+    await abe.does("counselor", "attendance", path, body)
     await abe.on(14)
     stage.ids["before"] = await _waits_for_hours(abe)
     path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/hours-restored"

@@ -1,6 +1,6 @@
 """Attendance: who attended sessions, for how long, and what toxicology screens show.
 
-Owns        sessions and their rosters; groups and their seats; per episode: weekly hours, absences, screens, breath
+Owns        groups, their seats and their calendars; sessions, their rosters and rolls; per episode: bookings, weekly hours, absences, screens, breath
             tests, mutual support and family sessions; per person: the incentive ledger.
 Subscribes  intake (waiting list, admission, orientation, care team, staff absences, consents, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
@@ -17,9 +17,10 @@ HTTP        /groups /sessions /attendance /episodes /screens /breath-tests /mutu
 
 Read on in:
 
-`episode/`           the state of an episode (`episode/episode_state.py`, `episode/values.py`), its weeks and hours,
-                     absences, pauses, seats, roll entries, mutual support, and what a reward is worth
-`groups/`            groups with their seats, sessions with their rolls: records of their own
+`episode/`           the state of an episode (`episode/episode_state.py`, `episode/values.py`), its bookings, weeks and
+                     hours, double bookings, absences, pauses, seats, roll entries, mutual support, and what a reward is
+                     worth
+`groups/`            groups with their seats and calendars, sessions with their rosters and rolls: records of their own
 `screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has

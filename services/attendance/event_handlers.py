@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from services.attendance.episode import absences, pauses, seats, weeks
+from services.attendance.episode import absences, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
@@ -45,14 +45,17 @@ def admitted(
     state = weeks.start(state.replace(admission=admission), cause)
     state = absences.start(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
-    return Decision(state, events, seats.confirmations(state, cause))
+    state, agreed = rolls.agreed(state, cause)
+    return Decision(state, events, (*seats.confirmations(state, cause), *agreed))
 
 
 def oriented(
-    state: EpisodeState, event: intake.OrientationCompleted, _cause: Cause
+    state: EpisodeState, event: intake.OrientationCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person knows the schedule and the rules: groups are open to them."""
-    return Decision(state.replace(oriented_at=event.completed_at))
+    state, events = weeks.reconsider(state.replace(oriented_at=event.completed_at), cause)
+    state, handoffs = rolls.agreed(state, cause)
+    return Decision(state, events, handoffs)
 
 
 def person_corrected(
@@ -193,10 +196,7 @@ def discharged(
         for key, booking in state.bookings.items()
         if booking.open and booking.starts_at > event.discharged_at
     )
-    gone = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = loops.close_all(
-        state.replace(bookings=gone), reason=ClearedReason.EPISODE_CLOSED
-    )
+    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )

@@ -28,6 +28,16 @@ LOOPS: Final[Mapping[AttendanceLoop, LoopRule]] = {
         owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
         within=timedelta(hours=24),
     ),
+    # Somebody came who by their record is not expected: within two days the record or the roll is put right.
+    AttendanceLoop.WALK_IN: LoopRule(
+        owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(hours=48),
+    ),
+    # One person in two rooms at once: one of the bookings goes within a day.
+    AttendanceLoop.DOUBLE_BOOKING: LoopRule(
+        owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(hours=24),
+    ),
     # The first owner books what is missing in a week, the second sees to it that it is booked. `within` is the least
     # time anybody has for it.
     AttendanceLoop.MAKE_UP: LoopRule(

@@ -5,6 +5,7 @@ from datetime import date
 from services.attendance import event_handlers
 from services.attendance.episode import (
     absences,
+    bookings,
     episode_state,
     pauses,
     rolls,
@@ -12,7 +13,14 @@ from services.attendance.episode import (
     values,
     weeks,
 )
-from services.attendance.groups import groups, sessions
+from services.attendance.groups import (
+    group_calendar,
+    group_state,
+    groups,
+    roll,
+    session_state,
+    sessions,
+)
 from services.attendance.screening import incentives, screens, specimens
 from shared import loops
 from shared.contracts import intake, plans
@@ -43,7 +51,7 @@ REACTIONS = Reactions(
     on(plans.TreatmentPlanReviewed, event_handlers.plan_reviewed),
     on(plans.ExpectedAnalytesUpdated, event_handlers.expected_analytes_updated),
     on(plans.CoOccurringNeedIdentified, event_handlers.co_occurring_need),
-    on(plans.AncillaryServiceAdded, rolls.ancillary_added),
+    on(plans.AncillaryServiceAdded, bookings.ancillary_added),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.ClinicalReviewCompleted, screens.review_completed),
     on(plans.TransferInitiated, seats.transfer_initiated),
@@ -54,11 +62,21 @@ REACTIONS = Reactions(
 
 HANDOFFS = HandoffRules(
     # Sessions and groups act on what an episode answers, also on one that was entered in error.
-    handles(episode_state.Booked, rolls.booked, void=Void.RUN),
-    handles(episode_state.RollCalled, rolls.roll_called),
+    handles(episode_state.Booked, bookings.booked, void=Void.RUN),
+    handles(episode_state.CalendarShared, bookings.calendar_shared, void=Void.RUN),
+    handles(episode_state.Unbooked, bookings.unbooked),
+    handles(episode_state.Dropped, bookings.dropped),
+    handles(episode_state.RollCalled, rolls.roll_called, void=Void.RUN),
     handles(episode_state.Corrected, rolls.corrected),
-    handles(episode_state.Dropped, rolls.dropped),
+    handles(episode_state.OffRoll, rolls.off_roll),
     handles(episode_state.LeftRoster, sessions.left_roster),
+    handles(episode_state.WalkInDoubted, roll.walk_in_doubted),
+    handles(episode_state.WalkInAgreed, roll.walk_in_agreed),
+    handles(session_state.Planned, sessions.planned),
+    handles(session_state.RosterTaken, sessions.roster_taken),
+    handles(session_state.CalledOff, sessions.called_off),
+    handles(session_state.RosterAsked, group_calendar.roster_asked),
+    handles(session_state.TookPlace, group_calendar.took_place),
     handles(seats.HoldSeat, groups.held_for),
     handles(seats.ConfirmSeat, groups.confirmed_for),
     handles(seats.ReleaseSeat, groups.released_by),
@@ -79,11 +97,12 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
-SESSION_DEADLINES = Deadlines[sessions.SessionState](
+SESSION_DEADLINES = Deadlines[session_state.SessionState](
+    due(sessions.BEGINS, sessions.begins),
     due(sessions.ENDED, sessions.ended),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
-GROUP_DEADLINES = Deadlines[groups.GroupState](
+GROUP_DEADLINES = Deadlines[group_state.GroupState](
     due_for(groups.HOLD, groups.hold_lapsed),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )

@@ -103,6 +103,8 @@ class CorrectionReason(OpenEnum):
     WRONG_PERSON = "wrong_person"
     LATE_DOCUMENTATION = "late_documentation"
     EXCUSE_VERIFIED = "excuse_verified"
+    OVERLAP = "overlap"
+    """Another session of the person took place at the same time: what both cover is credited once."""
     UNKNOWN = "unknown"
 
 

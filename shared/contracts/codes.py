@@ -333,6 +333,8 @@ class AttendanceLoop(OpenEnum):
     SEAT = "seat"
     GROUP_SIZE = "group_size"
     ROLL_CALL = "roll_call"
+    WALK_IN = "walk_in"
+    DOUBLE_BOOKING = "double_booking"
     MAKE_UP = "make_up"
     SPECIMEN = "specimen"
     SCREEN_RESULT = "screen_result"

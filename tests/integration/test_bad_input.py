@@ -398,7 +398,7 @@ async def known(attendance: Attendance) -> dict[str, str]:
 
 def _session(subject: str, **changes: Any) -> dict[str, Any]:
     return {
-        "modality": "group",
+        "modality": "individual",
         "starts_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
         "minutes_planned": 90,
         "roster": [subject.removeprefix("episode/")],

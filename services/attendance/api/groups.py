@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
-from services.attendance.groups import groups
-from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
+from services.attendance.groups import group_state, groups
+from shared import calendar
+from shared.contracts.codes import ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 from shared.runtime.http.paging import After, Limit, states
@@ -43,6 +44,15 @@ class OpenGroup(Body):
     seats_max: Members | None = None
     sessions_per_week: Annotated[int, Field(ge=1, le=21)] | None = None
     session_minutes: Annotated[int, Field(ge=15, le=480)] | None = None
+    time_zone: TimeZoneName
+    """The facility's: the days and hours of the track are told by it."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        if not calendar.is_zone(name):
+            raise ValueError("not a time zone of the IANA database")
+        return name
 
 
 class ReserveSeat(OfEpisode):
@@ -50,7 +60,7 @@ class ReserveSeat(OfEpisode):
 
 
 class DecideSize(Body):
-    decision: groups.SizeDecision
+    decision: group_state.SizeDecision
 
 
 class CloseGroup(Body):
@@ -61,12 +71,12 @@ class CloseGroup(Body):
 async def open_group(call: Lead, body: OpenGroup) -> Response:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
-    profile = runtime.programs.current(
-        call.actor.facility_id, body.program, runtime.clock.now().date()
-    )
-    new = groups.NewGroup(
+    today = calendar.local_day(runtime.clock.now(), body.time_zone)
+    profile = runtime.programs.current(call.actor.facility_id, body.program, today)
+    new = group_state.NewGroup(
         program=body.program,
         track=body.track,
+        time_zone=body.time_zone,
         topics=tuple(dict.fromkeys(body.topics)),
         seats_min=body.seats_min,
         seats_max=body.seats_max,
@@ -88,10 +98,10 @@ async def list_groups(
 
     With `track` a page looks at `limit` groups and holds those of the track.
     """
-    page = await call.page(groups.GROUP_INDEX, after, limit)
+    page = await call.page(group_state.GROUP_INDEX, after, limit)
     found = [
         {"group_id": subject.partition("/")[2], **_capacity(state)}
-        for subject, state in states(page, groups.GroupState)
+        for subject, state in states(page, group_state.GroupState)
         if track is None or state.track == track
     ]
     return {"groups": found, **page.next_field}
@@ -163,7 +173,7 @@ async def _may_have_a_seat(call: Call, episode_id: str) -> None:
         seats.may_have_one(known)
 
 
-def _capacity(state: groups.GroupState) -> dict[str, Any]:
+def _capacity(state: group_state.GroupState) -> dict[str, Any]:
     return {
         "track": state.track,
         "program": state.program,
@@ -174,7 +184,7 @@ def _capacity(state: groups.GroupState) -> dict[str, Any]:
     }
 
 
-def _group_view(state: groups.GroupState) -> dict[str, Any]:
+def _group_view(state: group_state.GroupState) -> dict[str, Any]:
     if state.opened_at is None:
         raise Unknown("group")
     view = state.model_dump(mode="json", exclude={"deadlines", "team", "void", "was_enough"})

@@ -11,15 +11,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Seen
+from services.attendance.episode.episode_state import EpisodeState
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceStatus
 from shared.decision import Cause, Decision
 
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
-REMEMBERED: Final = timedelta(days=92)
-"""How long before the latest roll single sessions are stored here; the totals of weeks are stored for good."""
 SILENCE: Final = "silence"
 
 Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
@@ -33,19 +30,17 @@ def start(state: EpisodeState) -> EpisodeState:
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
-def record_status(
-    state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
+def consider(
+    before: EpisodeState, state: EpisodeState, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:
-    """Record whether the person was there, by a roll or by its correction.
+    """What a roll or its correction means, which led from one state to the other.
 
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
-    before = state.absences_consecutive
-    state = state.replace(seen=_remembered({**state.seen, session_id: Seen(at=at, status=status)}))
     state, silent = watch_silence(state, cause)
-    in_a_row = state.absences_consecutive
-    if not silent and any(before < step <= in_a_row for step in steps):
+    were, in_a_row = before.absences_consecutive, state.absences_consecutive
+    if not silent and any(were < step <= in_a_row for step in steps):
         return state, (threshold(state, cause.now),)
     return state, silent
 
@@ -79,11 +74,3 @@ def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThreshold
         absences_last_14_days=sum(now - RECENT < moment <= now for moment in state.no_shows),
         days_silent=max(0, silent.days),
     )
-
-
-def _remembered(seen: dict[str, Seen]) -> dict[str, Seen]:
-    """The sessions of the last three months, and the last one at which the person was there."""
-    since = max(one.at for one in seen.values()) - REMEMBERED
-    there = [key for key, one in seen.items() if one.status.is_present]
-    last = max(there, key=lambda key: (seen[key].at, key), default=None)
-    return {key: one for key, one in seen.items() if one.at >= since or key == last}

@@ -17,6 +17,7 @@ from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.loop_table import LOOPS
+from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -41,16 +42,33 @@ from shared.loops import CareState, LoopEvents, LoopRule, must_stand
 
 
 class Booked(HandoffBody):
-    """To an episode: you are on the roster of this session."""
+    """To an episode: you are expected at this session."""
 
     session_id: str
     starts_at: datetime
     minutes_planned: int
     modality: Modality
+    group_id: str | None = None
     family_only: bool = False
     """The family meets without the patient, which gives the patient no hours."""
     service: str | None = None
     """The ancillary service that the session is, where it is one."""
+    times_changed: int = 0
+    """How often the session was put on the calendar anew."""
+    begins: bool = False
+    """It begins: whoever is not to be expected is taken off its roster now."""
+
+
+class CalendarShared(HandoffBody):
+    """To an episode: you have a seat in this group, and these sessions are ahead of it."""
+
+    sessions: tuple[Booked, ...]
+
+
+class Unbooked(HandoffBody):
+    """To an episode: you have no seat in this group any more, and are not expected at these sessions."""
+
+    session_ids: tuple[str, ...]
 
 
 class RollCalled(HandoffBody):
@@ -61,6 +79,10 @@ class RollCalled(HandoffBody):
     status: AttendanceStatus
     minutes_present: int
     participation: Participation
+    minutes_held: int | None = None
+    """How long it lasted when it ended early."""
+    walk_in: bool = False
+    """You came without being on the roster."""
 
 
 class Corrected(HandoffBody):
@@ -75,15 +97,36 @@ class Corrected(HandoffBody):
     reason: CorrectionReason
 
 
+class OffRoll(HandoffBody):
+    """To an episode: the roll of this session is not about you, or was so by mistake."""
+
+    session_id: str
+    reason: CorrectionReason | None = None
+    """Why the roll named you; None where it never did."""
+
+
 class Dropped(HandoffBody):
     """To an episode: this session does not take place."""
 
     session_id: str
     cancelled_by: CancelledBy
+    booked: Booked
 
 
 class LeftRoster(HandoffBody):
     """To a session: this person is not to be expected."""
+
+    episode_id: str
+
+
+class WalkInDoubted(HandoffBody):
+    """To a session: its roll has this person, and by their record they should not have been there."""
+
+    episode_id: str
+
+
+class WalkInAgreed(HandoffBody):
+    """To a session: this person's record has come to agree with its roll."""
 
     episode_id: str
 
@@ -153,7 +196,11 @@ CLOSED_IN_PAUSE: Final = frozenset(
 
 
 class EpisodeState(CareState):
-    """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
+    """One person's attendance in one episode.
+
+    Bookings are stored as they were told, for good: what counts of them follows from the facts that hold, so that one
+    that is taken back years later leads to the same weeks as if it had never been.
+    """
 
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
@@ -172,8 +219,8 @@ class EpisodeState(CareState):
     weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
-    seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """The rolls' entries of the last three months, by session."""
+    doubted: tuple[str, ...] = ()
+    """Sessions whose roll has the person although their record speaks against it."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
@@ -215,6 +262,18 @@ class EpisodeState(CareState):
     def pause(self) -> Pause | None:
         """The pause that lasts."""
         return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None
+
+    @property
+    def seen(self) -> dict[str, Seen]:
+        """The rolls' entries, by session. The family without the patient says nothing about the patient."""
+        return {
+            key: Seen(at=booking.starts_at, status=booking.status)
+            for key, booking in self.bookings.items()
+            if booking.status is not None
+            and not booking.off_roll
+            and not booking.family_only
+            and expects(self, booking.starts_at)
+        }
 
     @property
     def last_contact_at(self) -> datetime | None:
@@ -260,10 +319,12 @@ def in_care(state: EpisodeState) -> Admission:
 
 def expects(state: EpisodeState, moment: datetime) -> bool:
     """Whether the person is expected at a session at this moment: admitted by that day, and not gone."""
-    if state.void or state.admission is None:
+    admission = state.admission
+    if state.void or admission is None:
         return False
-    gone = state.left_at
-    return gone is None or moment <= gone
+    zone, gone = admission.time_zone, state.left_at
+    begins = calendar.local_day(admission.admitted_at, zone)
+    return begins <= calendar.local_day(moment, zone) and (gone is None or moment <= gone)
 
 
 def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
@@ -271,6 +332,23 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
     return modality in CLOSED_IN_PAUSE and any(
         pause.since < starts_at < pause.until for pause in state.pauses
     )
+
+
+def is_shut_out(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
+    """Whether sessions of this kind are closed to the person then: in a pause, and groups before the orientation."""
+    before_orientation = modality is Modality.GROUP and state.oriented_at is None
+    return before_orientation or is_paused(state, starts_at, modality)
+
+
+def booked_sessions(state: EpisodeState) -> dict[str, Booking]:
+    """The sessions that are the person's by all that is known now: where they were, and what is open to them."""
+    return {
+        key: booking
+        for key, booking in state.bookings.items()
+        if not booking.off_roll
+        and expects(state, booking.starts_at)
+        and (booking.is_present or not is_shut_out(state, booking.starts_at, booking.modality))
+    }
 
 
 # --- sessions ------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ What a level asks for stands in the program's terms, pinned at admission.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
+from services.attendance.episode.intervals import Span, minutes_of_union, overlap, shares, span
 from shared import calendar
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import LevelOfCare, Modality, Population, Value
@@ -42,22 +43,61 @@ class LevelFrom(Value):
 
 
 class Booking(Value):
-    """One session in a person's week."""
+    """One session in a person's week: what the calendar, the roll and a cancellation say of it."""
 
     starts_at: datetime
     minutes_planned: int
     modality: Modality
     counts: bool
+    group_id: str | None = None
     service: str | None = None
+    family_only: bool = False
+    """The family meets without the patient, who is neither there nor absent."""
+    times_changed: int = 0
+    """How often it was put on the calendar anew; what was said with a lower number is out of date."""
     status: AttendanceStatus | None = None
     """None until the roll is called."""
     minutes_credited: int = 0
+    """What the roll gives, whatever else the person attended at the same time."""
+    minutes_held: int | None = None
+    """How long it lasted when it ended early; None: as planned."""
     cancelled_by: CancelledBy | None = None
+    off_roll: bool = False
+    """When it began, or when its roll was called, the person was not to be expected."""
 
     @property
     def open(self) -> bool:
         """Neither was its roll called nor was it cancelled."""
-        return self.status is None and self.cancelled_by is None
+        return self.status is None and self.cancelled_by is None and not self.off_roll
+
+    @property
+    def is_present(self) -> bool:
+        """The roll says that the person was there."""
+        return self.status is not None and self.status.is_present
+
+    @property
+    def is_offered(self) -> bool:
+        """It takes place for the person. A patient's own cancellation stays offered."""
+        return self.cancelled_by in (None, CancelledBy.PATIENT)
+
+    @property
+    def planned(self) -> Span:
+        """When it was to be."""
+        return span(self.starts_at, self.minutes_planned)
+
+    @property
+    def held(self) -> Span:
+        """When it was, or is going to be: one that ended early is not planned any longer than it lasted."""
+        minutes = self.minutes_planned if self.minutes_held is None else self.minutes_held
+        return span(self.starts_at, minutes)
+
+    @property
+    def present(self) -> Span:
+        """When the person was there: whoever came late at its end, everybody else from its begin."""
+        begins_at, ends_at = self.held
+        if self.status is AttendanceStatus.LATE:
+            return ends_at - timedelta(minutes=self.minutes_credited), ends_at
+        return span(begins_at, self.minutes_credited)
 
 
 class WeekAsks(Value):
@@ -159,36 +199,66 @@ def asks(
     )
 
 
-def totals(bookings: Iterable[Booking], week: WeekAsks) -> WeekTotals:
-    """Add up one week's bookings. Only what counts is counted; a patient's own cancellation stays offered."""
-    counted = [booking for booking in bookings if booking.counts]
-    offered = [
-        booking for booking in counted if booking.cancelled_by in (None, CancelledBy.PATIENT)
-    ]
+def totals(
+    bookings: Mapping[str, Booking], week: WeekAsks, earlier: Mapping[str, Booking]
+) -> WeekTotals:
+    """Add up one week's bookings: of what counts, each minute once. `earlier` begin before the week."""
+    counted = [booking for booking in bookings.values() if booking.counts]
+    offered = [booking for booking in counted if booking.is_offered]
+    credited = credited_minutes({**earlier, **bookings})
     return WeekTotals(
         minutes_threshold=week.minutes_threshold,
         minutes_ceiling=week.minutes_ceiling,
         prorated=week.prorated,
-        minutes_scheduled=sum(booking.minutes_planned for booking in counted),
-        minutes_offered=sum(booking.minutes_planned for booking in offered),
-        minutes_credited=sum(booking.minutes_credited for booking in offered),
+        minutes_scheduled=minutes_of_union(booking.planned for booking in counted),
+        minutes_offered=minutes_of_union(booking.held for booking in offered),
+        minutes_credited=sum(minutes for key, minutes in credited.items() if key in bookings),
     )
 
 
-def again(week: WeekTotals, before: Booking | None, after: Booking | None) -> WeekTotals:
-    """The totals of a closed week in which one booking has changed, came to be known only now, or is no more."""
-    was = totals(() if before is None else (before,), week)
-    now = totals(() if after is None else (after,), week)
-    fields = ("minutes_scheduled", "minutes_offered", "minutes_credited")
-    return week.replace(
-        **{name: getattr(week, name) + getattr(now, name) - getattr(was, name) for name in fields}
-    )
+def credited_minutes(bookings: Mapping[str, Booking]) -> dict[str, int]:
+    """What each session that counts and was attended adds: what two cover goes to the one that began first."""
+    there = {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.counts and booking.is_present and booking.is_offered
+    }
+    in_order = sorted(there, key=lambda key: (there[key].starts_at, key))
+    return shares({key: there[key].present for key in in_order})
+
+
+def overlapping(bookings: Mapping[str, Booking]) -> set[tuple[str, str]]:
+    """Pairs of sessions at the same time of which the person attends, or is to attend, both."""
+    live = {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.cancelled_by is None
+        and not booking.off_roll
+        and not booking.family_only
+        and (booking.status is None or booking.is_present)
+    }
+    in_order = sorted(live, key=lambda key: (live[key].starts_at, key))
+    pairs: set[tuple[str, str]] = set()
+    for place, key in enumerate(in_order):
+        for other in in_order[place + 1 :]:
+            if live[other].starts_at >= live[key].held[1]:
+                break
+            if overlap(_taken(live[key]), _taken(live[other])):
+                pairs.add((key, other))
+    return pairs
+
+
+def _taken(booking: Booking) -> Span:
+    """The time that a session takes of a person: what they were there for, or what is planned."""
+    return booking.present if booking.is_present else booking.held
 
 
 def projected_credit(bookings: Iterable[Booking]) -> int:
     """The minutes the week ends with if everything still open is attended in full."""
-    return sum(
-        booking.minutes_credited if booking.status is not None else booking.minutes_planned
+    return minutes_of_union(
+        booking.present if booking.is_present else booking.held
         for booking in bookings
-        if booking.counts and booking.cancelled_by is None
+        if booking.counts
+        and booking.cancelled_by is None
+        and (booking.status is None or booking.is_present)
     )

@@ -46,7 +46,7 @@ def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, H
 
 
 def _missed(state: EpisodeState) -> int:
-    """Unexcused absences since the last pause that held, of the three months that are remembered."""
+    """Unexcused absences since the last pause that held."""
     spent = [p.until for p in state.pauses if p.ended not in (None, PauseEnd.CORRECTED)]
     return sum(not spent or at > spent[-1] for at in state.no_shows)
 
@@ -60,8 +60,7 @@ def _begin(
         for key, booking in state.bookings.items()
         if booking.open and is_paused(state, booking.starts_at, booking.modality)
     )
-    bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
-    state = _expect_back(state.replace(bookings=bookings).arm(OVER, until), until, cause)
+    state = _expect_back(state.arm(OVER, until), until, cause)
     state, events = weeks.reconsider(state, cause)
     paused = attendance.ParticipationPaused(
         absences_unexcused=missed, paused_at=cause.now, resumes_at=until

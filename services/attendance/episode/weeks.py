@@ -7,15 +7,22 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
-from services.attendance.episode import hours
-from services.attendance.episode.episode_state import Admission, EpisodeState, StateAndEvents
+from services.attendance.episode import double_bookings, hours
+from services.attendance.episode.episode_state import (
+    Admission,
+    EpisodeState,
+    StateAndEvents,
+    booked_sessions,
+)
 from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
 from services.attendance.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import attendance
+from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason
 from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown, Unknown
@@ -29,46 +36,87 @@ def start(state: EpisodeState, cause: Cause) -> EpisodeState:
 
 
 def put(
-    state: EpisodeState,
-    session_id: str,
-    before: Booking | None,
-    after: Booking | None,
-    cause: Cause,
+    state: EpisodeState, session_id: str, booking: Booking | None, cause: Cause
 ) -> StateAndEvents:
-    """Put a booking where it counts, or take it away. A week that is closed is evaluated once more."""
-    booking = after or before
-    if booking is None:
-        return state, ()
+    """Put a booking where it counts, or take it away. A week that is closed is evaluated once more.
+
+    What this adds to or takes from another session at the same time is published as that session's correction.
+    """
+    before = state.bookings.get(session_id)
     bookings = {key: other for key, other in state.bookings.items() if key != session_id}
-    zone = _known(state).time_zone
-    monday = hours.week_of(booking.starts_at, zone)
-    closed = state.weeks.get(monday.isoformat())
-    if after is not None and (closed is None or _stays(after)):
-        bookings[session_id] = after
-    state = state.replace(bookings=bookings)
-    if closed is None:
-        return watch(state, cause)
-    week = hours.again(closed, before, after)
-    return _evaluated_again(state, monday, closed, week)
+    if booking is not None:
+        bookings[session_id] = booking
+    after = state.replace(bookings=bookings)
+    if state.admission is None:
+        return after, ()
+    touched = [one for one in (before, booking) if one is not None]
+    events: Events = _shares_moved(state, after, session_id, touched)
+    zone = state.admission.time_zone
+    mondays = {hours.week_of(at, zone) for one in touched for at in one.planned}
+    for monday in sorted(mondays):
+        closed = after.weeks.get(monday.isoformat())
+        if closed is not None:
+            week = added_up(after, monday)
+            after, evaluated = _evaluated_again(after, monday, closed, week)
+            events += evaluated
+    after, watched = watch(after, cause)
+    after, settled = double_bookings.watch(after, cause)
+    return after, (*events, *watched, *settled)
 
 
-def _stays(booking: Booking) -> bool:
-    """Whether a booking stays after its week is closed: its roll may still be called, or its kind be decided on."""
-    return booking.open or booking.service is not None
+def credit_of(state: EpisodeState, session_id: str) -> int:
+    """What a session adds to the hours; of one that does not count, what its roll says."""
+    booking = state.bookings[session_id]
+    if not booking.counts:
+        return booking.minutes_credited
+    return _credits_around(state, booking).get(session_id, 0)
+
+
+def _credits_around(state: EpisodeState, booking: Booking) -> dict[str, int]:
+    """What the sessions near one add to the hours."""
+    near = {
+        key: other
+        for key, other in booked_sessions(state).items()
+        if abs(other.starts_at - booking.starts_at) <= 2 * calendar.DAY
+    }
+    return hours.credited_minutes(near)
+
+
+def _shares_moved(
+    before: EpisodeState, after: EpisodeState, session_id: str, touched: Iterable[Booking]
+) -> Events:
+    """The corrections of other sessions whose time another one takes, or gives back."""
+    moved: dict[str, tuple[int, int]] = {}
+    for booking in touched:
+        was, now = _credits_around(before, booking), _credits_around(after, booking)
+        for key in was.keys() & now.keys():
+            if key != session_id and was[key] != now[key]:
+                near = abs(after.bookings[key].starts_at - booking.starts_at) <= calendar.DAY
+                if near:
+                    moved[key] = (was[key], now[key])
+    return tuple(
+        attendance.AttendanceCorrected(
+            session_id=key,
+            status_before=_status(after, key),
+            status_after=_status(after, key),
+            minutes_before=was,
+            minutes_after=now,
+            reason=CorrectionReason.OVERLAP,
+        )
+        for key, (was, now) in sorted(moved.items())
+    )
+
+
+def _status(state: EpisodeState, session_id: str) -> AttendanceStatus:
+    return state.bookings[session_id].status or AttendanceStatus.UNKNOWN
 
 
 def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Evaluate a week that is over, fold what is settled in it into totals, and go on to the next."""
+    """Evaluate a week that is over, and go on to the next."""
     admission = _known(state)
-    week = totals(state, monday)
-    ours = bookings_of(state, monday)
-    bookings = {
-        key: booking
-        for key, booking in state.bookings.items()
-        if key not in ours or _stays(booking)
-    }
+    week = added_up(state, monday)
     label = monday.isoformat()
-    state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
+    state = state.replace(weeks={**state.weeks, label: week})
     reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
     state, closed = loops.close(
         state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
@@ -128,8 +176,7 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     left, zone = state.left_at, state.admission.time_zone
     for label, closed in state.weeks.items():
         monday = date.fromisoformat(label)
-        asked = asks(state, monday)
-        week = closed.replace(**asked.model_dump())
+        week = added_up(state, monday)
         state, evaluated = _evaluated_again(state, monday, closed, week)
         events += evaluated
         if left is not None and monday > calendar.local_day(left, zone):
@@ -143,7 +190,8 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
         ]
         state = state.disarm(*after, "week-projection:*")
     state, cleared = watch(state, cause)
-    return state, (*events, *cleared)
+    state, settled = double_bookings.watch(state, cause)
+    return state, (*events, *cleared, *settled)
 
 
 # --- what is asked and what is there ---------------------------------------------------------------------
@@ -164,20 +212,32 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:
-    """A week as it stands: settled when it is over, and added up while it runs."""
-    settled = state.weeks.get(monday.isoformat())
-    if settled is not None:
-        return settled
-    return hours.totals(bookings_of(state, monday).values(), asks(state, monday))
+    """A week as it stands: as it was evaluated when it is over, and added up while it runs."""
+    return state.weeks.get(monday.isoformat()) or added_up(state, monday)
+
+
+def added_up(state: EpisodeState, monday: date) -> WeekTotals:
+    """A week by all that is known now."""
+    zone = _known(state).time_zone
+    begins_at, ends_at = calendar.midnight(monday, zone), hours.closes_at(monday, zone)
+    ours: dict[str, Booking] = {}
+    earlier: dict[str, Booking] = {}
+    for key, booking in booked_sessions(state).items():
+        if begins_at <= booking.starts_at < ends_at:
+            ours[key] = booking
+        elif begins_at - calendar.DAY <= booking.starts_at < begins_at:
+            earlier[key] = booking
+    return hours.totals(ours, asks(state, monday), earlier)
 
 
 def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:
     """The sessions of one week."""
     zone = _known(state).time_zone
+    begins_at, ends_at = calendar.midnight(monday, zone), hours.closes_at(monday, zone)
     return {
         key: booking
-        for key, booking in state.bookings.items()
-        if hours.week_of(booking.starts_at, zone) == monday
+        for key, booking in booked_sessions(state).items()
+        if begins_at <= booking.starts_at < ends_at
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
@@ -18,6 +17,7 @@ from services.intake.episode import (
     inbound_referrals,
     values,
 )
+from shared import calendar
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -120,10 +120,8 @@ class Admit(OfEpisode):
     @field_validator("time_zone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (OSError, ValueError, LookupError):
-            raise ValueError("not a time zone of the IANA database") from None
+        if not calendar.is_zone(name):
+            raise ValueError("not a time zone of the IANA database")
         return name
 
 

@@ -205,12 +205,12 @@ def test_coming_back_at_any_stage_ends_the_run(misses: int) -> None:
     assert episode.state.last_contact_at == local("2026-02-02 18:00") + timedelta(days=misses)
 
 
-def test_only_the_last_three_months_are_remembered_session_by_session() -> None:
+def test_every_roll_is_remembered_so_that_a_correction_years_later_finds_it() -> None:
     episode = Episode(START)
     for n in range(0, 200, 2):
         booked = episode.book(local("2026-02-02 18:00") + timedelta(days=n), 60)
         episode.now = booked.starts_at + timedelta(hours=2)
         episode.roll(booked, NO_SHOW if n else ATTENDED)
         episode.at(episode.now)
-    assert len(episode.state.seen) == absences.REMEMBERED.days // 2 + 2
+    assert len(episode.state.seen) == 100
     assert episode.state.last_contact_at == local("2026-02-02 18:00"), "the last time is kept"

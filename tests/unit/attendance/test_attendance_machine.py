@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import settings
@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.attendance.app import SERVICE
 from services.attendance.episode import episode_state, hours, seats, weeks
-from services.attendance.groups import groups
+from services.attendance.groups import group_state, groups
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, CorrectionReason
 from shared.contracts.intake import WaitlistExit
@@ -72,7 +72,7 @@ class Seats(RuleBasedStateMachine):
         self.now = START
         self.group = self._history("group", GROUP_ID)
         profile = PROGRAMS.current(FACILITY, PROGRAM, START.date())
-        new = groups.NewGroup(program=PROGRAM, track="evening-adult", seats_max=SEATS)
+        new = group_state.NewGroup(program=PROGRAM, track="evening-adult", seats_max=SEATS)
         self.group.command(lambda s, c: groups.open_group(s, new, profile, c))
         self.people = {episode: self._history("episode", episode) for episode in PEOPLE}
         self.lines = [
@@ -233,6 +233,24 @@ class Seats(RuleBasedStateMachine):
         assert len(state.loops) <= 1
 
 
+def minutes_there(
+    state: episode_state.EpisodeState,
+    held: list[episode_state.Booked],
+    rolls: dict[str, tuple[AttendanceStatus, int]],
+) -> dict[datetime, datetime]:
+    """Every minute in which the person was anywhere, counted one by one, with the begin of its session."""
+    minutes: dict[datetime, datetime] = {}
+    for booked in sorted(held, key=lambda one: one.starts_at):
+        status, present = rolls.get(booked.session_id, (AttendanceStatus.NO_SHOW, 0))
+        if not status.is_present or not episode_state.expects(state, booked.starts_at):
+            continue
+        late = booked.minutes_planned - present if status is AttendanceStatus.LATE else 0
+        for minute in range(late, late + present):
+            at = booked.starts_at.astimezone(UTC) + timedelta(minutes=minute)
+            minutes.setdefault(at, booked.starts_at)
+    return minutes
+
+
 class Weeks(RuleBasedStateMachine):
     """One person's sessions, rolls, corrections, changes of level and the end, in any order and however late."""
 
@@ -335,10 +353,8 @@ class Weeks(RuleBasedStateMachine):
         state = self.episode.state
         zone = state.admission.time_zone
         true: Counter[str] = Counter()
-        for booked in self.held:
-            if booked.session_id in self.rolls and episode_state.expects(state, booked.starts_at):
-                label = hours.week_of(booked.starts_at, zone).isoformat()
-                true[label] += self.rolls[booked.session_id][1]
+        for moment in minutes_there(state, self.held, self.rolls).values():
+            true[hours.week_of(moment, zone).isoformat()] += 1
         for label, week in state.weeks.items():
             if not self.over:
                 assert week.minutes_credited == true[label]
