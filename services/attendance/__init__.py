@@ -1,7 +1,8 @@
 """Attendance: who attended sessions, for how long, and what toxicology screens show.
 
-Owns        groups, their seats and their calendars; sessions, their rosters and rolls; per episode: bookings, weekly hours, absences, screens, breath
-            tests, mutual support and family sessions; per person: the incentive ledger.
+Owns        groups, their seats and their calendars; sessions, their rosters and rolls; per episode: bookings, weekly
+            hours, absences, screens, breath tests, mutual support and family sessions; per person: the incentive
+            ledger.
 Subscribes  intake (waiting list, admission, orientation, care team, staff absences, consents, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
             graduation, discharge).

@@ -382,6 +382,8 @@ class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
     """Minutes credited toward the week."""
     participation: Participation = Field(examples=["active"])
     """How actively the person took part."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
@@ -398,6 +400,8 @@ class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
     """The kind of session."""
     absence: Absence = Field(examples=["no_show"])
     """Excused or not."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "reporting")):
@@ -418,6 +422,8 @@ class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "repo
     """Minutes credited from now on."""
     reason: CorrectionReason = Field(examples=["entered_in_error"])
     """Why."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):

@@ -80,12 +80,14 @@ def _rolled(state: EpisodeState, body: RollCalled) -> attendance.AttendanceEvent
             arrival=_ARRIVALS[body.status],
             minutes_credited=weeks.credit_of(state, body.session_id),
             participation=body.participation,
+            family_only=booking.family_only or None,
         )
     return attendance.SessionMissed(
         session_id=body.session_id,
         starts_at=booking.starts_at,
         modality=booking.modality,
         absence=_ABSENCES[body.status],
+        family_only=booking.family_only or None,
     )
 
 
@@ -135,6 +137,7 @@ def _put_right(
         minutes_before=minutes_before,
         minutes_after=weeks.credit_of(state, session_id),
         reason=reason,
+        family_only=booking.family_only or None,
     )
     state, reached = absences.consider(before, state, cause)
     state, events, handoffs = pauses.consider(state, cause)
