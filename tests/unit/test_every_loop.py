@@ -117,6 +117,18 @@ OPENED: list[Row] = [
         ),
     ),
     (
+        AttendanceLoop.WALK_IN,
+        "groups/roll.py",
+        (
+            "test_rosters.py::test_who_is_not_oriented_and_came_is_recorded_and_somebody_puts_it_right",
+        ),
+    ),
+    (
+        AttendanceLoop.DOUBLE_BOOKING,
+        "episode/double_bookings.py",
+        ("test_overlaps.py::test_a_double_booking_is_settled_within_a_day_or_goes_up",),
+    ),
+    (
         AttendanceLoop.MAKE_UP,
         "episode/weeks.py",
         (

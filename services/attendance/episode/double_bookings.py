@@ -20,13 +20,12 @@ from shared.decision import Cause, derive_id
 
 def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """A loop for each pair of sessions at the same time, as long as there is one. After the end nobody settles it."""
-    kind = AttendanceLoop.DOUBLE_BOOKING
-    known = state.loops_of(kind)
+    known = state.loops_of(AttendanceLoop.DOUBLE_BOOKING)
     if state.left_at is not None or state.void:
         return loops.close_all(state, known, ClearedReason.EPISODE_CLOSED)
     pairs = hours.overlapping(booked_sessions(state))
     wanted = {derive_id("double-booking", cause.subject, *pair) for pair in pairs}
     state, events = loops.close_all(state, [loop for loop in known if loop.id not in wanted])
     for loop_id in sorted(wanted - {loop.id for loop in known}):
-        state = loops.open_loop(state, kind, loop_id, cause)
+        state = loops.open_loop(state, AttendanceLoop.DOUBLE_BOOKING, loop_id, cause)
     return state, events
