@@ -161,7 +161,7 @@ class Protagonist:
 
     async def is_admitted(self, program: str = PROGRAM, weeks: int = 8, **more: Any) -> None:
         """Placed as recommended, admitted, and told what to expect."""
-        self.program = program
+        self.program, self._seated = program, ""
         placed = {**self.of, "actual_level": more.pop("actual_level", LEVEL)}
         await self.does("clinician", "intake", "/placements", placed, "placement-decided")
         body = {
