@@ -51,6 +51,7 @@ class CancelledBy(OpenEnum):
     CLINICIAN = "clinician"
     PATIENT = "patient"
     WEATHER = "weather"
+    CLOSURE = "closure"
     UNKNOWN = "unknown"
 
 

@@ -79,6 +79,7 @@ def told(state: EpisodeState, body: Booked) -> Booking:
         return known
     back = body.times_changed > known.times_changed
     return now.replace(
+        track_days=now.track_days or known.track_days,
         status=known.status,
         minutes_credited=known.minutes_credited,
         minutes_held=known.minutes_held,
@@ -133,4 +134,5 @@ def _booking(state: EpisodeState, body: Booked) -> Booking:
         service=body.service,
         family_only=body.family_only,
         times_changed=body.times_changed,
+        track_days=body.track_days,
     )

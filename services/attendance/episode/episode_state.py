@@ -53,6 +53,8 @@ class Booked(HandoffBody):
     """The family meets without the patient, which gives the patient no hours."""
     service: str | None = None
     """The ancillary service that the session is, where it is one."""
+    track_days: tuple[int, ...] = ()
+    """On which days of the week the group meets; 1 is Monday."""
     times_changed: int = 0
     """How often the session was put on the calendar anew."""
     begins: bool = False

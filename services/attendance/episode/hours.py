@@ -62,6 +62,8 @@ class Booking(Value):
     minutes_held: int | None = None
     """How long it lasted when it ended early; None: as planned."""
     cancelled_by: CancelledBy | None = None
+    track_days: tuple[int, ...] = ()
+    """On which days of the week its group meets; 1 is Monday."""
     off_roll: bool = False
     """When it began, or when its roll was called, the person was not to be expected."""
 
@@ -79,6 +81,11 @@ class Booking(Value):
     def is_offered(self) -> bool:
         """It takes place for the person. A patient's own cancellation stays offered."""
         return self.cancelled_by in (None, CancelledBy.PATIENT)
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody could come: the facility was closed, or there was no way to it."""
+        return self.cancelled_by in (CancelledBy.WEATHER, CancelledBy.CLOSURE)
 
     @property
     def planned(self) -> Span:
@@ -107,7 +114,28 @@ class WeekAsks(Value):
     minutes_ceiling: int | None = None
     """At or above this many planned minutes the week is one of a higher level."""
     prorated: bool = False
-    """The threshold is not the level's full one: a first or last week, or one in which the level changes."""
+    """The threshold is not the level's full one: a part of a week, or one in which the level changes."""
+    is_part: bool = False
+    """Some of its days do not belong to the episode, or nothing is offered on them: it asks no more than is offered."""
+
+
+class DaysOff(Value):
+    """On which days the program meets, and on which of them it does not: they ask for nothing."""
+
+    meets_on: frozenset[int] = frozenset()
+    """Days of the week, 1 is Monday; empty: it is not known on which."""
+    pauses: tuple[tuple[date, date], ...] = ()
+    """The person is paused between the two days."""
+    closed: frozenset[date] = frozenset()
+    """The facility is closed."""
+
+    def covers(self, day: date) -> bool:
+        """Whether nothing is offered on a day."""
+        return day in self.closed or any(since < day < until for since, until in self.pauses)
+
+
+NOTHING_OFF: Final = DaysOff()
+EVERY_DAY: Final = frozenset(range(1, calendar.DAYS_PER_WEEK + 1))
 
 
 class WeekTotals(WeekAsks):
@@ -173,45 +201,53 @@ def asks(
     terms: ProgramTerms,
     monday: date,
     last_day: date | None,
-    pauses: Sequence[tuple[date, date]] = (),
+    days_off: DaysOff = NOTHING_OFF,
 ) -> WeekAsks:
-    """What a week asks for: each day of it that belongs to the episode asks a seventh of its level's floor.
+    """What a week asks for: each day that belongs to the episode asks its share of its level's floor.
 
-    `levels` are the days from which levels hold, the earliest first; the first of them is the day of admission.
-    `last_day` is the last local day, inclusive; None while the episode runs. Days between the two of a pause ask for
-    nothing, because nothing is offered on them. Minutes are rounded down. The ceiling is
-    the highest of the week's levels and is never cut: a few intensive days do not make a higher level of care.
+    The days on which the program meets share the floor among them; where none are known, all seven do. `levels` are the
+    days from which levels hold, the earliest first; the first of them is the day of admission. `last_day` is the last
+    local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is the highest of the
+    week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
-    days = [monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK)]
-    bands: list[HoursBand | None] = []
-    for day in days:
+    bands: dict[date, HoursBand | None] = {}
+    for day in (monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK)):
         at_day = [level for since, level in levels if since <= day]
-        paused = any(since < day < until for since, until in pauses)
-        if at_day and not paused and (last_day is None or day <= last_day):
-            bands.append(terms.band(at_day[-1].code, population))
-    floors = [0 if band is None else band.minutes_floor for band in bands]
-    ceilings = [None if band is None else band.minutes_ceiling for band in bands]
+        if at_day and not days_off.covers(day) and (last_day is None or day <= last_day):
+            bands[day] = terms.band(at_day[-1].code, population)
+    floors = {day: 0 if band is None else band.minutes_floor for day, band in bands.items()}
+    shared_by = days_off.meets_on or EVERY_DAY
+    asked = [floor for day, floor in floors.items() if day.isoweekday() in shared_by]
+    ceilings = [None if band is None else band.minutes_ceiling for band in bands.values()]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
+    is_part = len(bands) < calendar.DAYS_PER_WEEK
     return WeekAsks(
-        minutes_threshold=sum(floors) // calendar.DAYS_PER_WEEK,
+        minutes_threshold=sum(asked) // len(shared_by),
         minutes_ceiling=max(known) if known and len(known) == len(ceilings) else None,
-        prorated=len(bands) < calendar.DAYS_PER_WEEK or len(set(floors)) > 1,
+        prorated=is_part or len(set(floors.values())) > 1,
+        is_part=is_part,
     )
 
 
 def totals(
     bookings: Mapping[str, Booking], week: WeekAsks, earlier: Mapping[str, Booking]
 ) -> WeekTotals:
-    """Add up one week's bookings: of what counts, each minute once. `earlier` begin before the week."""
+    """Add up one week's bookings: of what counts, each minute once. `earlier` begin before the week.
+
+    A part of a week asks for its share of what the program offers, and never for more than was offered.
+    """
     counted = [booking for booking in bookings.values() if booking.counts]
     offered = [booking for booking in counted if booking.is_offered]
     credited = credited_minutes({**earlier, **bookings})
+    minutes_offered = minutes_of_union(booking.held for booking in offered)
+    threshold = week.minutes_threshold
     return WeekTotals(
-        minutes_threshold=week.minutes_threshold,
+        minutes_threshold=min(threshold, minutes_offered) if week.is_part else threshold,
         minutes_ceiling=week.minutes_ceiling,
         prorated=week.prorated,
+        is_part=week.is_part,
         minutes_scheduled=minutes_of_union(booking.planned for booking in counted),
-        minutes_offered=minutes_of_union(booking.held for booking in offered),
+        minutes_offered=minutes_offered,
         minutes_credited=sum(minutes for key, minutes in credited.items() if key in bookings),
     )
 

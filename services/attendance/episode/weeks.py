@@ -18,7 +18,7 @@ from services.attendance.episode.episode_state import (
     StateAndEvents,
     booked_sessions,
 )
-from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
+from services.attendance.episode.hours import Booking, DaysOff, WeekAsks, WeekTotals
 from services.attendance.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import attendance
@@ -59,6 +59,9 @@ def put(
             week = added_up(after, monday)
             after, evaluated = _evaluated_again(after, monday, closed, week)
             events += evaluated
+        elif _last_roll_is_in(after, monday, cause.now):
+            decision = close_week(after.disarm(_closing(monday)), monday, cause)
+            after, events = decision.state, (*events, *decision.events)
     after, watched = watch(after, cause)
     after, settled = double_bookings.watch(after, cause)
     return after, (*events, *watched, *settled)
@@ -112,8 +115,11 @@ def _status(state: EpisodeState, session_id: str) -> AttendanceStatus:
 
 
 def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Evaluate a week that is over, and go on to the next."""
+    """Evaluate a week that is over and whose rolls are in, or overdue, and go on to the next."""
     admission = _known(state)
+    due_at = _rolls_due_at(state, monday)
+    if due_at is not None and due_at > cause.now:
+        return Decision(state.arm(_closing(monday), due_at))
     week = added_up(state, monday)
     label = monday.isoformat()
     state = state.replace(weeks={**state.weeks, label: week})
@@ -128,12 +134,34 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     return Decision(state, (*_evaluated(monday, week, 0), *closed))
 
 
+def _closing(monday: date) -> str:
+    """The deadline at which a week is closed."""
+    return f"week-close:{monday.isoformat()}"
+
+
+def _rolls_due_at(state: EpisodeState, monday: date) -> datetime | None:
+    """Until when the rolls of a week may still be called; None when all are in."""
+    within = LOOPS[AttendanceLoop.ROLL_CALL].within or calendar.DAY
+    ends = [
+        booking.planned[1]
+        for booking in bookings_of(state, monday).values()
+        if booking.open and booking.counts
+    ]
+    return max(ends) + within if ends else None
+
+
+def _last_roll_is_in(state: EpisodeState, monday: date, now: datetime) -> bool:
+    """Whether a week that is over waited only for what has come now."""
+    over = hours.closes_at(monday, _known(state).time_zone) <= now
+    return over and _closing(monday) in state.deadlines and _rolls_due_at(state, monday) is None
+
+
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
     """Publish a shortfall that can still be made up: what is credited and still booked does not reach the threshold.
 
     The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
     """
-    asked = asks(state, monday).minutes_threshold
+    asked = added_up(state, monday).minutes_threshold
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if projected >= asked:
         return Decision(state)
@@ -154,7 +182,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if state.left_at is not None:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
-    if projected >= asks(state, monday).minutes_threshold:
+    if projected >= added_up(state, monday).minutes_threshold:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id)
     if state.loop(AttendanceLoop.MAKE_UP, loop_id) is not None:
         return state, ()
@@ -205,10 +233,24 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     changes = [(calendar.local_day(one.effective_at, zone), one.level) for one in state.levels]
     levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
     last_day = None if left is None else calendar.local_day(left, zone)
-    pauses = [
+    off = _days_off(state, monday)
+    return hours.asks(levels, admission.population, admission.terms, monday, last_day, off)
+
+
+def _days_off(state: EpisodeState, monday: date) -> DaysOff:
+    """On which days the person's groups meet in a week, by what they were booked for, and which of them are off."""
+    zone = _known(state).time_zone
+    ours = bookings_of(state, monday).values()
+    pauses = tuple(
         (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
-    ]
-    return hours.asks(levels, admission.population, admission.terms, monday, last_day, pauses)
+    )
+    return DaysOff(
+        meets_on=frozenset(day for booking in ours for day in booking.track_days),
+        pauses=pauses,
+        closed=frozenset(
+            calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
+        ),
+    )
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:
@@ -320,4 +362,4 @@ def _arm(state: EpisodeState, monday: date, now: datetime) -> EpisodeState:
     projected_at = hours.projected_at(monday, zone)
     if projected_at > now:
         state = state.arm(f"week-projection:{label}", projected_at)
-    return state.arm(f"week-close:{label}", hours.closes_at(monday, zone))
+    return state.arm(_closing(monday), hours.closes_at(monday, zone))

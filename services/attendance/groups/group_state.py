@@ -190,6 +190,7 @@ def booking_of(
         minutes_planned=slot.minutes_planned,
         modality=slot.modality,
         group_id=group_id,
+        track_days=() if state.track_hours is None else state.track_hours.weekdays,
         times_changed=slot.times_changed,
         begins=begins,
     )

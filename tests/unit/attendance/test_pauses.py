@@ -136,8 +136,13 @@ def test_nobody_is_absent_from_what_they_are_kept_from() -> None:
 
 
 def test_days_of_a_pause_ask_for_no_hours() -> None:
-    """Paused from Wednesday to Wednesday two weeks later: three sevenths, nothing, and five sevenths of 540."""
+    """Paused from Wednesday to Wednesday two weeks later: three sevenths, nothing, and five sevenths of 540.
+
+    After the pause nothing is asked where nothing is offered.
+    """
     episode = Pausing().missed(0, 1, 2)
+    for hour in (9, 13, 18):
+        episode.book(local(f"2026-03-20 {hour:02}:00"))
     episode.at(local("2026-03-23 00:00"))
     assert [week.minutes_threshold for week in episode.weeks()] == [
         540 * 3 // 7,

@@ -83,7 +83,7 @@ def test_who_is_admitted_after_the_projection_is_first_projected_in_the_next_wee
     episode = Episode(local("2026-03-05 09:00"))
     assert "week-projection:2026-03-02" not in episode.state.deadlines
     [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert (week.minutes_threshold, week.prorated) == (308, True)
+    assert (week.minutes_threshold, week.prorated) == (0, True), "nothing was offered"
     assert "week-projection:2026-03-09" in episode.state.deadlines
 
 
@@ -128,7 +128,7 @@ def test_the_last_week_is_counted_for_its_days_and_none_after_it() -> None:
     left_at = local("2026-03-11 12:00")
     episode.at(left_at).hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
     [_, last] = episode.after(days=30).weeks()
-    assert (last.minutes_threshold, last.prorated, last.minutes_credited) == (231, True, 180)
+    assert (last.minutes_threshold, last.prorated, last.minutes_credited) == (180, True, 180)
     assert episode.state.deadlines == {}
 
 
@@ -139,7 +139,7 @@ def test_a_discharge_heard_before_the_old_week_was_closed_still_has_its_own_week
     weeks = episode.after(days=30).weeks()
     assert [(week.week_starts_on, week.minutes_threshold) for week in weeks] == [
         (MARCH_2, 540),
-        (MARCH_9, 77),
+        (MARCH_9, 0),
     ]
 
 
@@ -311,7 +311,7 @@ def test_a_discharge_that_is_heard_late_takes_back_the_weeks_after_it() -> None:
     left_at = local("2026-03-04 12:00")
     episode.hear(fact(plans.EpisodeDischarged, discharged_at=left_at))
     assert list(episode.state.weeks) == ["2026-03-02"]
-    assert episode.state.weeks["2026-03-02"].minutes_threshold == 231
+    assert episode.state.weeks["2026-03-02"].minutes_threshold == 180
     latest = {w.week_starts_on.isoformat(): w.met for w in episode.weeks()}
     assert latest == {"2026-03-02": False, "2026-03-09": True, "2026-03-16": True}
     gone = [item.subject for item in episode.handing]
@@ -386,11 +386,11 @@ def test_nobody_makes_up_for_who_has_left() -> None:
     [
         ("2026-03-02 09:00", 540, None),
         ("2026-03-02 09:00", 480, 60),
-        ("2026-03-04 09:00", 0, 385),  # five days of the week are left
-        ("2026-03-04 09:00", 360, 25),
+        ("2026-03-04 09:00", 0, None),  # of a part of a week no more is asked than is offered
+        ("2026-03-04 09:00", 360, None),
         ("2026-03-04 09:00", 385, None),
         ("2026-03-03 09:00", 462, None),
-        ("2026-03-03 09:00", 420, 42),
+        ("2026-03-03 09:00", 420, None),
     ],
 )
 def test_the_week_of_admission_is_foreseen_by_its_own_days(

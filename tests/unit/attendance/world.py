@@ -78,8 +78,10 @@ class Episode(History):
         modality: Modality = Modality.GROUP,
         *,
         again: int = 0,
+        track_days: tuple[int, ...] = (),
     ) -> episode_state.Booked:
         booked = episode_state.Booked(
+            track_days=track_days,
             session_id=uid(starts_at.isoformat()),
             starts_at=starts_at,
             minutes_planned=minutes,
