@@ -58,8 +58,8 @@ study-growth: setup  ## How ours grows; writes bench/study/growth.json, docs/gro
 up: setup  ## All services on the backend that is found; Ctrl-C stops them
 	@$(BIN)/care up $(ARGS)
 
-test: setup  ## All tests, on the backend that is found (BACKEND=auto|given|docker|embedded), by two processes (WORKERS=0: by one)
-	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
+test: setup  ## Every rule, fault and refusal, on the backend that is found (BACKEND=auto|given|docker|embedded), by two processes (WORKERS=0: by one)
+	@$(BIN)/pytest --numprocesses $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long" $(ARGS)
 
 test-fast: setup  ## The tests that need no servers
 	@$(BIN)/pytest tests/unit tests/contracts $(ARGS)

@@ -21,14 +21,8 @@ from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, derive_id
-from shared.runtime.core.record import (
-    CommandKey,
-    Decide,
-    OutcomeStatus,
-    Record,
-    StreamPosition,
-    Work,
-)
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, StreamPosition, Work
 from shared.runtime.service import Service
 
 FACILITY: Final = "harbor-iop"

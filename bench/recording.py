@@ -23,8 +23,10 @@ from shared.contracts.codes import Modality
 from shared.contracts.event import Envelope, Event
 from shared.contracts.topics import PARTITIONS
 from shared.decision import derive_id
+from shared.runtime.core.outbox import published_types
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.record import Record, StreamPosition, published_types
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import StreamPosition
 
 ATTENDANCE: Final = "care.attendance"
 PEOPLE_AT_ONCE: Final = 300

@@ -121,6 +121,13 @@ PROOFS: Final = (
         _brokers,
     ),
     Proof(
+        "tests",
+        "every rule, fault and refusal, at every crash point, with the long runs under load",
+        ("-m", "pytest", "-q", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"),
+        ("-m", "pytest", "-q", "-m", "long", "tests/integration", "tests/flows"),
+        _last_line,
+    ),
+    Proof(
         "fuzz",
         "100,000 malformed messages and as many bodies: no crash, no 5xx, each accounted for",
         ("-m", "pytest", "-q", "tests/chaos/test_fuzz.py"),
@@ -129,7 +136,7 @@ PROOFS: Final = (
     ),
     Proof(
         "properties",
-        "state machines and properties with 2,000 examples each instead of 100",
+        "state machines and properties with 2,000 examples each instead of 30",
         ("-m", "pytest", "-q", "-k", "machine or order or replay", "tests/unit"),
         ("-m", "pytest", "-q", "-k", "machine", "tests/unit/plans"),
         _last_line,
@@ -139,6 +146,7 @@ PROOFS: Final = (
 
 ENVIRONMENT: Final = {
     "fuzz": {"FUZZ": "100000"},
+    "tests": {"PROOFS": "1"},
     "properties": {"HYPOTHESIS_PROFILE": "search"},
 }
 

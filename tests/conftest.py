@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from shared.devtools.backends import Backend, start
+from tests.integration.bus import forget_topics
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
@@ -27,10 +28,10 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=100,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=50)
+settings.register_profile("quick", parent=settings.get_profile("ci"), max_examples=20)
 settings.register_profile(
     "search", parent=settings.get_profile("ci"), derandomize=False, max_examples=2_000
 )
@@ -99,6 +100,12 @@ def backend() -> Iterator[Backend]:
 def prefix() -> str:
     """A prefix for databases that nobody else uses."""
     return f"t{uuid4().hex[:10]}_"
+
+
+@pytest.fixture
+async def fresh_topics(backend: Backend) -> None:
+    """No topic, and no position of a group: a service with a new store refuses the history of another one."""
+    await forget_topics(backend)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,8 +9,9 @@ from chaos.simulation.replica import Parts
 from shared.contracts.topics import Topic
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Outcome, Record, Work
+from shared.runtime.core.record import Record
 from shared.runtime.core.store import Document, Store
+from shared.runtime.core.work import Outcome, Work
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import end_offsets

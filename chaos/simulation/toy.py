@@ -18,7 +18,7 @@ from shared.decision import Cause, Decision, Handoff, HandoffBody, State
 from shared.runtime.core.deadlines import Deadlines, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 
 OWN: Final = "care.toy"
 INPUTS: Final = ("care.north", "care.south")

@@ -24,8 +24,8 @@ from shared.contracts.topics import Topic
 from shared.decision import derive_id
 from shared.errors import SequenceConflict, Unavailable
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import WAITING_SINCE
+from shared.runtime.core.work import CommandKey, Work
 from shared.runtime.kafka import own_topic
 from shared.testing.fakes import Disk, MemoryStore
 

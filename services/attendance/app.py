@@ -12,7 +12,7 @@ from services.attendance.reactions import (
 )
 from services.attendance.screening import incentives
 from services.attendance.settings import AttendanceSettings, laboratory
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
 from shared.runtime.serve import run
 from shared.runtime.service import Service

@@ -4,7 +4,7 @@ from services.followup import invariants
 from services.followup.api import ROUTERS
 from services.followup.episode import consents, episode_state, upcoming_sessions
 from services.followup.reactions import DEADLINES, HANDOFFS, REACTIONS
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
 from shared.runtime.serve import run
 from shared.runtime.service import Service

@@ -22,7 +22,7 @@ Read on in:
 `episode/`      the state of an episode and its open loops (`episode/episode_state.py`, `episode/values.py`), then the
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
                 episode's place on a waiting list, outbound referrals, rules for other services' events
-`person/`       identity, consents, disclosures and their accounting
+`person/`       identity, consents, disclosures and their accounting; the one open episode in each program
 `resources/`    the order of a waiting list, staff and their absences, the capacity of partners
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has

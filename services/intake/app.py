@@ -2,7 +2,7 @@
 
 from services.intake.api import ROUTERS
 from services.intake.episode import episode_state
-from services.intake.person import accounting, identity, person_state
+from services.intake.person import accounting, identity, person_state, places
 from services.intake.reactions import (
     EPISODE_DEADLINES,
     GROUP_DEADLINES,
@@ -12,7 +12,7 @@ from services.intake.reactions import (
 )
 from services.intake.resources import partner_capacity, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.serve import run
 from shared.runtime.service import Service
 
@@ -21,7 +21,9 @@ SERVICE = Service(
     summary="Referrals, consents, assessments, recommendations, admission and partner loops.",
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES, owns_ids=True),
-        "person": RecordKind(person_state.PersonState, PERSON_DEADLINES, owns_ids=True),
+        "person": RecordKind(
+            person_state.PersonState, PERSON_DEADLINES, owns_ids=True, after_each=places.settled
+        ),
         "group": RecordKind(waitlist_queue.LineState, GROUP_DEADLINES),
         "partners": RecordKind(partner_capacity.CapacityState, owns_ids=True),
         "identity": RecordKind(identity.IdentityState, owns_ids=True),

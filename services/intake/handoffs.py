@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime
 
+from shared.contracts.codes import LevelOfCare, Population, Value
+from shared.contracts.terms import ProgramTerms
 from shared.decision import HandoffBody
 
 
@@ -95,6 +97,44 @@ class EpisodeJoined(HandoffBody):
 
     episode_id: str
     open: bool
+    program: str | None = None
+    """Where it is admitted; None while it is not."""
+
+
+class Admitting(Value):
+    """An admission that may take place when the person's record grants it, under the program's terms of that day."""
+
+    program: str
+    level: LevelOfCare
+    population: Population
+    court_involved: bool
+    length_weeks: int
+    time_zone: str
+    prior_episode_id: str | None
+    terms: ProgramTerms
+    offered: tuple[str, ...]
+    """The codes of the program's levels."""
+
+
+class Granted(HandoffBody):
+    """To an episode: the person may be admitted, for they have no other open episode in the program."""
+
+    person_id: str
+    admitting: Admitting
+
+
+class AdmittedTo(HandoffBody):
+    """To a person: the program that this episode is admitted to; None: to none, so that a grant comes back."""
+
+    episode_id: str
+    program: str | None
+
+
+class PlaceHeld(HandoffBody):
+    """To an episode: this one has the person's place in the program, which is you or another."""
+
+    person_id: str
+    holder_id: str
 
 
 class ReadmissionUndone(HandoffBody):

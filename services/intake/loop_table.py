@@ -38,6 +38,10 @@ LOOPS: Final[Mapping[IntakeLoop, LoopRule]] = {
     IntakeLoop.WAITLIST: _rule(Role.INTAKE_COORDINATOR, timedelta(days=14)),
     IntakeLoop.ADMISSION: _rule(Role.INTAKE_COORDINATOR, timedelta(days=14)),
     IntakeLoop.ORIENTATION: _rule(Role.INTAKE_COORDINATOR, timedelta(days=7)),
+    # Two open episodes of one person in one program: who may undo an admission has to say which goes on.
+    IntakeLoop.DOUBLE_ADMISSION: LoopRule(
+        owners=(Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR), within=timedelta(days=1)
+    ),
     # To find a partner; a referral that was sent is answered in the time that was asked for.
     IntakeLoop.OUTBOUND_REFERRAL: _rule(Role.CASE_MANAGER, timedelta(days=2)),
     IntakeLoop.READMISSION: _rule(Role.INTAKE_COORDINATOR, timedelta(hours=72)),

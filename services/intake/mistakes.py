@@ -6,10 +6,18 @@ opened stays open.
 
 from __future__ import annotations
 
+from typing import Final
+
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission
-from services.intake.handoffs import EpisodeJoined, EpisodeLeft, ReadmissionUndone, Released
+from services.intake.handoffs import (
+    AdmittedTo,
+    EpisodeJoined,
+    EpisodeLeft,
+    ReadmissionUndone,
+    Released,
+)
 from services.intake.resources.staff import theirs
 from shared import loops
 from shared.contracts import intake
@@ -17,6 +25,9 @@ from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import MistakeReason
 from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused
+
+WITH_THE_ADMISSION: Final = (IntakeLoop.ORIENTATION, IntakeLoop.DOUBLE_ADMISSION)
+"""The loops that an admission opens, and that end with it when it was none."""
 
 
 class Other(Value):
@@ -52,18 +63,16 @@ def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decisio
     was = state.person_id
     handoffs = (
         Handoff(f"person/{was}", EpisodeLeft(episode_id=cause.subject_id, left_at=cause.now)),
-        Handoff(
-            f"person/{person_id}",
-            EpisodeJoined(episode_id=cause.subject_id, open=state.closed_at is None),
-        ),
+        Handoff(f"person/{person_id}", _joined(state, cause)),
         *_not_readmitted(state, cause),
     )
     event = intake.EpisodePersonCorrected(was_person_id=was, person_id=person_id)
-    return Decision(
-        state.replace(person_id=person_id, admission=_of_nobody_before(state.admission)),
-        (event,),
-        handoffs,
+    # That another episode had the place was true of the wrong person; the right one's record says how it stands.
+    state, cleared = loops.close(
+        state, IntakeLoop.DOUBLE_ADMISSION, cause.subject_id, ClearedReason.WITHDRAWN
     )
+    state = state.replace(person_id=person_id, admission=_of_nobody_before(state.admission))
+    return Decision(state, (event, *cleared), handoffs)
 
 
 def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeState]:
@@ -74,7 +83,13 @@ def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeSt
             "A referral is not merged into itself.",
             hint="Name the episode that goes on.",
         )
-    episode_state.in_intake(state)
+    episode_state.in_progress(state)
+    if state.admission is not None:
+        raise Refused(
+            "already-admitted",
+            "The person is admitted.",
+            hint="Undo the admission first (/episodes/{id}/admission/undo), or end the episode by a discharge.",
+        )
     if other.person_id != state.person_id:
         raise Refused(
             "different-persons",
@@ -102,11 +117,11 @@ def undo_admission(
             "not-admitted", "The person is not admitted.", hint="There is no admission to undo."
         )
     event = intake.AdmissionUndone(reason=reason)
-    handoffs = _not_readmitted(state, cause)
+    back = AdmittedTo(episode_id=cause.subject_id, program=None)
+    handoffs = (Handoff(f"person/{state.person_id}", back), *_not_readmitted(state, cause))
+    over = episode_state.own_loops(state, WITH_THE_ADMISSION, cause)
     state = state.replace(admission=None, referral=referral.replace(outcome=None))
-    state, cleared = loops.close(
-        state, IntakeLoop.ORIENTATION, cause.subject_id, ClearedReason.ENTERED_IN_ERROR
-    )
+    state, cleared = loops.close_all(state, over, ClearedReason.ENTERED_IN_ERROR)
     state = loops.open_loop(state, IntakeLoop.ADMISSION, cause.subject_id, cause)
     return Decision(state, (event, *cleared), handoffs)
 
@@ -139,6 +154,14 @@ def _not_readmitted(state: EpisodeState, cause: Cause) -> Handoffs:
     if before is None:
         return ()
     return (Handoff(f"episode/{before}", ReadmissionUndone(episode_id=cause.subject_id)),)
+
+
+def _joined(state: EpisodeState, cause: Cause) -> EpisodeJoined:
+    return EpisodeJoined(
+        episode_id=cause.subject_id,
+        open=state.closed_at is None,
+        program=None if state.admission is None else state.admission.program,
+    )
 
 
 def _of_nobody_before(admission: Admission | None) -> Admission | None:

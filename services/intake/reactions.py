@@ -1,8 +1,14 @@
 """What intake does about other services' events, its own records' handoffs, and deadlines."""
 
 from services.intake import handoffs, mistakes
-from services.intake.episode import episode_state, event_handlers, outbound_referrals, waitlist
-from services.intake.person import accounting, consents, disclosures, person_state
+from services.intake.episode import (
+    admissions,
+    episode_state,
+    event_handlers,
+    outbound_referrals,
+    waitlist,
+)
+from services.intake.person import accounting, consents, disclosures, person_state, places
 from services.intake.resources import staff, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
@@ -34,6 +40,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.ReliedOn, consents.relied_on),
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
+    handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
     handles(handoffs.EmergencyTold, disclosures.emergency_told),
     handles(handoffs.HandedOver, staff.handed_over),
@@ -42,6 +49,8 @@ HANDOFFS = HandoffRules(
     handles(accounting.Disclosed, accounting.disclosed),
     handles(accounting.DisclosuresFiled, accounting.disclosures_filed),
     # episodes, waiting lists and seats
+    handles(handoffs.Granted, admissions.granted),
+    handles(handoffs.PlaceHeld, admissions.place_held),
     handles(handoffs.Readmitted, event_handlers.readmitted, void=Void.RUN),
     handles(handoffs.LineLeft, waitlist_queue.left),
     handles(handoffs.LineJoined, waitlist_queue.joined),

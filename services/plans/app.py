@@ -5,7 +5,7 @@ from services.plans.api import ROUTERS
 from services.plans.available_sessions import GroupState, SessionState
 from services.plans.consents import PersonState
 from services.plans.reactions import DEADLINES, REACTIONS
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
 from shared.runtime.serve import run
 from shared.runtime.service import Service

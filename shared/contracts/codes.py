@@ -303,6 +303,7 @@ class IntakeLoop(OpenEnum):
     WAITLIST = "waitlist"
     ADMISSION = "admission"
     ORIENTATION = "orientation"
+    DOUBLE_ADMISSION = "double_admission"
     OUTBOUND_REFERRAL = "outbound_referral"
     READMISSION = "readmission"
     EMERGENCY_DISCLOSURE = "emergency_disclosure"

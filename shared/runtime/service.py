@@ -32,11 +32,12 @@ from shared.runtime.core.dead_letter import REASONS
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus, RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
 from shared.runtime.core.store_connection import mongo_options
 from shared.runtime.core.store_reach import check_store_reachable
+from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.api import router as dead_letters_router
 from shared.runtime.dead_letters.discards import Discards

@@ -17,8 +17,8 @@ from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import deadline_original
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Work
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Work
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.logs import log, said
 from shared.runtime.retry import Backoff

@@ -28,9 +28,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared.contracts.topics import Topic
 from shared.errors import CareError
 from shared.runtime.core.reactor import Reactor, kind_of
-from shared.runtime.core.record import Outcome, Work
 from shared.runtime.core.relay import Entries, Publisher
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Outcome, Work
 
 UNTRACED_PATHS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What a platform asks every few seconds."""

@@ -9,8 +9,8 @@ from typing import ClassVar
 from shared.decision import derive_id
 from shared.runtime.core.dead_letter import Closed, DeadLetter, DiscardRequest
 from shared.runtime.core.original import MessageOriginal, Position
-from shared.runtime.core.record import Outcome, OutcomeStatus
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Outcome, OutcomeStatus
 from shared.runtime.dead_letters.store import DeadLetters
 from shared.testing.suites import NOW, STORED_WALL, WALL, subject
 

@@ -43,7 +43,8 @@ from shared.runtime.core.documents import (
     record_or_stub,
 )
 from shared.runtime.core.paging import IndexQuery, Page
-from shared.runtime.core.record import DEADLINES, Record, RecordKind
+from shared.runtime.core.record import DEADLINES, Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Entries
 from shared.runtime.core.store import WAITING_SINCE, YOUNG, translated
 from shared.runtime.dead_letters.store import (

@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import Invalid
 from shared.runtime.core.paging import Page, make_cursor
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.store import Store
 from shared.testing.suites import WALL, Tally, subject
 

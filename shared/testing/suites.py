@@ -21,18 +21,11 @@ from shared.runtime.core import inbox
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.record import (
-    COMMANDS_KEPT,
-    CommandKey,
-    Outcome,
-    OutcomeStatus,
-    Record,
-    RecordKind,
-    StreamPosition,
-    Work,
-)
+from shared.runtime.core.record import COMMANDS_KEPT, Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Publisher
 from shared.runtime.core.store import Document, Store
+from shared.runtime.core.work import CommandKey, Outcome, OutcomeStatus, StreamPosition, Work
 
 NOW: Final = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
 WALL: Final = datetime(2026, 3, 2, 16, 0, 0, 654_321, tzinfo=UTC)

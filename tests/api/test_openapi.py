@@ -28,9 +28,10 @@ from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 from shared.services import SERVICES
 from tests.flows.scene import FACILITY, MORNING, ZONE, Flow, Patient, flowing
+from tests.tiers import PROOFS
 
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-EXAMPLES: Final = {POSITIVE: 15, NEGATIVE: 8}
+EXAMPLES: Final = {POSITIVE: 15, NEGATIVE: 8} if PROOFS else {POSITIVE: 6, NEGATIVE: 3}
 ANSWER_SECONDS: Final = 20
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CODE: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

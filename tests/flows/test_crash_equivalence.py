@@ -35,6 +35,7 @@ async def lived(backend: Backend, *kill: str) -> tuple[run.Lived, int]:
         return lived, len({process.pid for process in stack.processes} - before)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_killed_service_changes_nothing(
     backend: Backend, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,7 @@ async def _ready(client: httpx.AsyncClient, process: ServiceProcess) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_a_rolling_restart_under_load_turns_nobody_away_and_loses_nothing(
     backend: Backend,

@@ -12,7 +12,9 @@ from shared.contracts.event import CATALOGUE, Envelope, Event
 from shared.decision import Decision, State
 from shared.runtime.core.dead_letter import unapplied
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.record import Outcome, OutcomeStatus, Record, RecordKind
+from shared.runtime.core.record import Record
+from shared.runtime.core.record_kind import RecordKind
+from shared.runtime.core.work import Outcome, OutcomeStatus
 from shared.runtime.kafka.reading import Reader
 from shared.runtime.places import first_place
 from tests.unit.support import START, uid

@@ -216,6 +216,7 @@ def _asked(url: str) -> Any:
         return answer.read().decode()
 
 
+@pytest.mark.usefixtures("fresh_topics")
 async def test_a_service_whose_output_is_full_becomes_ready_and_says_so(
     backend: Backend, prefix: str
 ) -> None:

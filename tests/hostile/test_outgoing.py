@@ -14,8 +14,9 @@ from shared.decision import Decision
 from shared.errors import CareError, NotStorable, TooLarge, Unavailable
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import MAX_OUTBOX_BYTES, OutcomeStatus
+from shared.runtime.core.record import MAX_OUTBOX_BYTES
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.metrics import Metrics
 from shared.runtime.set_aside import UNPUBLISHED
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, decoded, encoded

@@ -13,9 +13,9 @@ from shared.devtools.backends import Backend
 from shared.errors import CareError
 from shared.runtime.core.documents import Document, in_microseconds
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import MongoStore
+from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.metrics import Metrics
 from shared.runtime.set_aside import UNREADABLE
 from shared.runtime.timers import look_at

@@ -24,8 +24,8 @@ from shared.decision import derive_id
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import ServiceProcess, Stack, services
-from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.store import MongoStore
+from shared.runtime.core.work import OutcomeStatus, StreamPosition, Work
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.own_topic import disown
 from shared.runtime.kafka.startup_checks import check_numbering

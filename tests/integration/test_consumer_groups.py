@@ -87,6 +87,7 @@ async def _takes_over(_one: Running, other: Running) -> None:
     await until(working, what="the new owner's work")
 
 
+@pytest.mark.long
 async def test_replicas_join_leave_and_die_under_load(
     backend: Backend, bus: Bus, prefix: str
 ) -> None:

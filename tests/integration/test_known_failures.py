@@ -202,6 +202,7 @@ def loud(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.usefixtures("fresh_topics")
 async def test_a_healthy_start_says_what_it_has_done_and_warns_of_nothing(
     backend: Backend, prefix: str
 ) -> None:

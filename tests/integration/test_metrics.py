@@ -142,6 +142,7 @@ def _status(url: str) -> int:
         return error.code
 
 
+@pytest.mark.usefixtures("fresh_topics")
 async def test_a_replica_is_scraped_at_an_address_of_its_own(backend: Backend, prefix: str) -> None:
     port = free_port()
     with services(
@@ -177,6 +178,7 @@ async def test_a_replica_is_scraped_at_an_address_of_its_own(backend: Backend, p
     assert found["care_lag_seconds"][0].value == 0
 
 
+@pytest.mark.usefixtures("fresh_topics")
 async def test_a_scrape_asks_neither_the_store_nor_kafka(backend: Backend, prefix: str) -> None:
     """With both away for good it answers as fast, and says that the replica is not ready."""
     with services(backend, names=["plans"], database_prefix=prefix) as stack:

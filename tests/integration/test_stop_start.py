@@ -8,6 +8,8 @@ from collections.abc import Callable
 from time import monotonic
 from urllib.request import urlopen
 
+import pytest
+
 from shared.devtools.backends import Backend
 from shared.devtools.stack import ServiceProcess
 from tests.integration.bus import Bus, until
@@ -46,6 +48,7 @@ def _work(process: ServiceProcess) -> dict[str, int]:
     return {status: int(float(n)) for status, n in re.findall(line, text, re.MULTILINE)}
 
 
+@pytest.mark.long
 async def test_sigterm_under_load_drains_within_seconds_and_nothing_is_told_twice(
     backend: Backend, bus: Bus, prefix: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -14,8 +14,8 @@ import pytest
 from shared.contracts import intake, plans
 from shared.decision import Cause, Decision, derive_id
 from shared.devtools.backends import Backend
-from shared.runtime.core.record import CommandKey, Work
 from shared.runtime.core.store import MongoStore
+from shared.runtime.core.work import CommandKey, Work
 from tests.integration.bus import FACILITY, Bus, until
 from tests.integration.redriven import Rules, Running, Sheet, admission, episode, running
 from tests.integration.told import Commands, counted, once, telling, whole

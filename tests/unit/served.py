@@ -17,8 +17,8 @@ from shared.contracts.topics import PARTITIONS
 from shared.errors import Unavailable
 from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import OutcomeStatus, StreamPosition, Work
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics

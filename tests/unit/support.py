@@ -18,15 +18,9 @@ from shared.devtools.issuer import DEFAULT_ISSUER, LocalIssuer
 from shared.runtime.core.handoffs import HandoffRules
 from shared.runtime.core.paging import Page
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.record import (
-    CommandKey,
-    Outcome,
-    OutcomeStatus,
-    Record,
-    RecordKind,
-    StreamPosition,
-    Work,
-)
+from shared.runtime.core.record import Record
+from shared.runtime.core.record_kind import RecordKind
+from shared.runtime.core.work import CommandKey, Outcome, OutcomeStatus, StreamPosition, Work
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.keys import FixedKeys

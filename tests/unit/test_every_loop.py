@@ -64,6 +64,13 @@ OPENED: list[Row] = [
     (IntakeLoop.ADMISSION, "episode/admissions.py", _STEPS),
     (IntakeLoop.ORIENTATION, "episode/admissions.py", _STEPS),
     (
+        IntakeLoop.DOUBLE_ADMISSION,
+        "episode/admissions.py",
+        (
+            "test_one_open_episode.py::test_two_that_claim_one_place_are_a_loop_until_one_is_settled",
+        ),
+    ),
+    (
         IntakeLoop.OUTBOUND_REFERRAL,
         "episode/outbound_referrals.py",
         (

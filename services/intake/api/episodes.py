@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
@@ -17,6 +17,8 @@ from services.intake.episode import (
     inbound_referrals,
     values,
 )
+from services.intake.person import places
+from services.intake.person.person_state import PersonState
 from shared import calendar
 from shared.contracts.codes import (
     AsamEdition,
@@ -41,6 +43,7 @@ from shared.contracts.intake import (
     ReferralOutcome,
     Severity,
 )
+from shared.decision import Cause, Decision
 from shared.errors import Invalid
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
@@ -55,6 +58,8 @@ Staff = Annotated[Call, require_roles(*_INTAKE, *_OWNERS)]
 Team = Annotated[Call, require_roles(*_TEAM)]
 Assessor = Annotated[Call, require_roles("clinician", "counselor")]
 Clinician = Annotated[Call, require_roles("clinician")]
+
+ON_ITS_WAY: Final = 202
 
 ThirdEdition = Annotated[StrictInt, Field(ge=0, le=4)]
 FourthEdition = Annotated[str, Field(pattern=r"^([1-4]\.[0-9]|ANY|EVAL)$")]
@@ -228,15 +233,33 @@ async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
 
 @router.post("/episodes", status_code=201)
 async def admit(call: Staff, body: Admit) -> Response:
-    """Admit the person. The inbound referral's loop closes with it."""
+    """Admit the person. The inbound referral's loop closes with it.
+
+    A person has one open episode in a program: their record grants it, and of two who ask one gets it (409
+    `program-has-open-episode` for the other). 202: the grant is on its way to the episode.
+    """
     if body.prior_episode_id is not None:
         await _same_person(call, body.episode_id, body.prior_episode_id)
     new = admissions.NewAdmission(**body.model_dump(exclude={"episode_id", "program"}))
     profile = _program(call, body.program)
+    subject = EPISODE(body.episode_id)
+    await call.check_command(subject)
+    episode = await call.state(subject)
+
+    def grant(person: PersonState, cause: Cause) -> Decision[PersonState]:
+        asked = admissions.admissible(episode, body.episode_id, new, profile)
+        return places.grant(person, body.episode_id, asked, cause)
+
+    asked = await call.execute(
+        PERSON(episode.person_id), grant, wait_for_handoffs=True, revision_checked=True
+    )
+    if asked.status_code == ON_ITS_WAY:
+        return asked
     return await call.execute(
-        EPISODE(body.episode_id),
-        lambda state, cause: admissions.admit(state, new, profile, cause),
+        subject,
+        lambda state, cause: admissions.admitted(state, profile.program, cause),
         status=201,
+        revision_checked=True,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission, Recommendation
-from services.intake.handoffs import Readmitted
+from services.intake.handoffs import AdmittedTo, Admitting, Granted, PlaceHeld, Readmitted
 from shared import loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
@@ -76,20 +76,60 @@ def place(
     return Decision(state, (event, *cleared))
 
 
-def admit(
-    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
-) -> Decision[EpisodeState]:
-    """Treatment begins, and the inbound referral is answered. The program's terms of today stay with the episode."""
-    level = _admissible(state, new, profile, cause)
-    terms = profile.terms()
-    admission = Admission(
+def admissible(
+    state: EpisodeState, episode_id: str, new: NewAdmission, profile: ProgramProfile
+) -> Admitting:
+    """What is to be asked of the person's record: this admission, under the program's terms of today.
+
+    Raises what stands in its way, as far as this episode is concerned.
+    """
+    return Admitting(
         **new.model_dump(exclude={"length_weeks"}),
-        level=level,
-        admitted_at=cause.now,
+        level=_level(state, episode_id, new, profile),
         program=profile.program,
         length_weeks=_length(new.length_weeks, profile),
-        terms_version=terms.version,
+        terms=profile.terms(),
         offered=(profile.level.code,),
+    )
+
+
+def granted(state: EpisodeState, body: Granted, cause: Cause) -> Decision[EpisodeState]:
+    """The person's record grants the admission. What the episode became meanwhile may stand in its way.
+
+    The person is told in either case, so that a grant that was not needed comes back.
+    """
+    decision = Decision(state)
+    if _still_admissible(state, body.person_id, body.admitting):
+        decision = begin(state, body.admitting, cause)
+    now = decision.state
+    theirs = now.admission if now.person_id == body.person_id else None
+    told = AdmittedTo(
+        episode_id=cause.subject_id, program=None if theirs is None else theirs.program
+    )
+    handoff = Handoff(f"person/{body.person_id}", told)
+    return decision._replace(handoffs=(handoff, *decision.handoffs))
+
+
+def _still_admissible(state: EpisodeState, person_id: str, new: Admitting) -> bool:
+    found = state.recommendation
+    return (
+        state.person_id == person_id
+        and state.closed_at is None
+        and state.admission is None
+        and state.placed_level == new.level
+        and found is not None
+        and found.eligible
+        and found.program in (None, new.program)
+    )
+
+
+def begin(state: EpisodeState, new: Admitting, cause: Cause) -> Decision[EpisodeState]:
+    """Treatment begins, and the inbound referral is answered. The program's terms of that day stay with the episode."""
+    terms = new.terms
+    admission = Admission(
+        **{name: value for name, value in new if name != "terms"},
+        admitted_at=cause.now,
+        terms_version=terms.version,
     )
     event = intake.PatientAdmitted(
         person_id=state.person_id,
@@ -106,7 +146,34 @@ def admit(
         handoffs = (*handoffs, Handoff(f"episode/{new.prior_episode_id}", readmitted))
     state = loops.open_loop(state, IntakeLoop.ORIENTATION, cause.subject_id, cause)
     events: Events = (event, closed, *left, *cleared)
-    return Decision(state, events, handoffs, {"level": level.model_dump()})
+    return Decision(state, events, handoffs)
+
+
+def admitted(state: EpisodeState, program: str, _cause: Cause) -> Decision[EpisodeState]:
+    """What who asked for the admission is told. Raises when the episode changed before the grant arrived."""
+    admission = state.admission
+    if admission is None or admission.program != program:
+        raise Refused(
+            "admission-overtaken",
+            "The episode changed before the admission.",
+            hint="Read the episode, and send the same command again if it can still be admitted.",
+        )
+    return Decision(state, answer={"level": admission.level.model_dump()})
+
+
+def place_held(state: EpisodeState, body: PlaceHeld, cause: Cause) -> Decision[EpisodeState]:
+    """One open episode of a person in a program: while another has the place, somebody has to say which goes on.
+
+    Asking first excludes it; a correction of whose an episode is, or an end that is taken back, leads to it.
+    """
+    if state.person_id != body.person_id or state.admission is None or state.closed_at is not None:
+        return Decision(state)
+    kind, loop_id = IntakeLoop.DOUBLE_ADMISSION, cause.subject_id
+    if body.holder_id == loop_id:
+        return Decision(*loops.close(state, kind, loop_id))
+    if episode_state.is_open(state, kind, cause):
+        return Decision(state)
+    return Decision(loops.open_loop(state, kind, loop_id, cause))
 
 
 def orient(
@@ -134,12 +201,12 @@ def orient(
     return Decision(state, (event, *cleared))
 
 
-def _admissible(
-    state: EpisodeState, new: NewAdmission, profile: ProgramProfile, cause: Cause
+def _level(
+    state: EpisodeState, episode_id: str, new: NewAdmission, profile: ProgramProfile
 ) -> LevelOfCare:
     """The level to admit at. Raises what stands in the way."""
     episode_state.in_intake(state)
-    if new.prior_episode_id == cause.subject_id:
+    if new.prior_episode_id == episode_id:
         raise Invalid(
             "prior-episode-invalid", "An episode does not continue itself.", hint="Check the id."
         )

@@ -119,6 +119,10 @@ class PersonState(State):
     """Episodes by id, and whether each is open."""
     left: tuple[str, ...] = ()
     """Episodes that were written down as this person's and are another's."""
+    programs: dict[str, str] = Field(default_factory=dict[str, str])
+    """Programs by episode: of those that are or were admitted, or were granted to be."""
+    places: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    """Open episodes by program; the first of them has the person's one place there. See `places.py`."""
     consents: dict[str, Consent] = Field(default_factory=dict[str, Consent])
 
     @property
@@ -207,14 +211,21 @@ def episode_left(state: PersonState, body: EpisodeLeft, _cause: Cause) -> Decisi
     """The episode was never this person's. Consents stay: they are the person's own, and do not go along."""
     episodes = {key: is_open for key, is_open in state.episodes.items() if key != body.episode_id}
     left = (*(key for key in state.left if key != body.episode_id), body.episode_id)
-    return Decision(_after_treatment(state.replace(episodes=episodes, left=left), body.left_at))
+    programs = {key: program for key, program in state.programs.items() if key != body.episode_id}
+    state = state.replace(episodes=episodes, left=left, programs=programs)
+    return Decision(_after_treatment(state, body.left_at))
 
 
 def episode_joined(state: PersonState, body: EpisodeJoined, _cause: Cause) -> Decision[PersonState]:
     """The episode is this person's. What it was allowed under somebody else's consent is not allowed any more."""
     left = tuple(key for key in state.left if key != body.episode_id)
+    admitted = {} if body.program is None else {body.episode_id: body.program}
     return Decision(
-        state.replace(episodes={**state.episodes, body.episode_id: body.open}, left=left)
+        state.replace(
+            episodes={**state.episodes, body.episode_id: body.open},
+            left=left,
+            programs={**state.programs, **admitted},
+        )
     )
 
 

@@ -39,7 +39,8 @@ from shared.runtime.core.original import (
     Position,
     PublicationOriginal,
 )
-from shared.runtime.core.record import DEADLINES, Outcome, OutcomeStatus, Record, Work
+from shared.runtime.core.record import DEADLINES, Record
+from shared.runtime.core.work import DecidedOn, Outcome, OutcomeStatus, Work
 from shared.runtime.set_aside import UNREADABLE
 
 OPEN: Final = "open"
@@ -379,7 +380,7 @@ def handoff_original(source_subject: str, item: Mapping[str, Any]) -> HandoffOri
     )
 
 
-def deadline_original(record: Record) -> DeadlineOriginal:
+def deadline_original(record: DecidedOn) -> DeadlineOriginal:
     """What a dead letter stores of the record's next deadline."""
     name = record.next_deadline or ""
     return DeadlineOriginal(

@@ -13,7 +13,8 @@ from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core import audit
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.core.record import COMMANDS_KEPT, Record, RecordKind
+from shared.runtime.core.record import COMMANDS_KEPT, Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.set_aside import UNREADABLE, SetAside
 
 Document = dict[str, Any]

@@ -19,7 +19,8 @@ from bson import Int64
 from shared.decision import join_parts
 from shared.errors import Invalid
 from shared.runtime.core.documents import Document, in_microseconds, readable
-from shared.runtime.core.record import Record, RecordKind
+from shared.runtime.core.record import Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.set_aside import SetAside
 
 VERSION: Final = b"\x01"

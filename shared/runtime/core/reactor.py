@@ -24,16 +24,11 @@ from shared.errors import Refused, Unavailable
 from shared.runtime.core import dead_letter, record_cache
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.handoffs import HandoffRules
-from shared.runtime.core.record import (
-    Decide,
-    Outcome,
-    Record,
-    StreamPosition,
-    Work,
-    published_types,
-)
+from shared.runtime.core.outbox import published_types
+from shared.runtime.core.record import Record
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Decide, Outcome, StreamPosition, Work
 from shared.runtime.logs import log
 from shared.runtime.metrics import Metrics
 from shared.runtime.places import first_place

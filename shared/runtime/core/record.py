@@ -7,17 +7,14 @@ that was loaded. Nothing here does I/O: `apply` takes one piece of work, and the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made_by
 from datetime import datetime
-from enum import StrEnum
-from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from shared.contracts.attributes import trace_or_none
-from shared.contracts.event import MAX_EVENT_BYTES, Envelope, Event, event_bytes
-from shared.decision import SYSTEM, Cause, Decision, State, derive_id
+from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
     Forbidden,
@@ -28,9 +25,18 @@ from shared.errors import (
     Unavailable,
 )
 from shared.runtime.core import audit, inbox
-from shared.runtime.core.deadlines import Deadlines
 from shared.runtime.core.inbox import StreamInbox
-from shared.runtime.core.original import Original
+from shared.runtime.core.outbox import outbox_entry
+from shared.runtime.core.record_kind import RecordKind
+from shared.runtime.core.work import (
+    DUPLICATE,
+    CommandKey,
+    Decide,
+    Outcome,
+    OutcomeStatus,
+    StreamPosition,
+    Work,
+)
 from shared.runtime.logs import where
 
 MAX_RECORD_BYTES: Final = 1_000_000
@@ -43,147 +49,10 @@ COMMANDS_KEPT: Final = 64
 """How many answered commands a record remembers, newest first: more than fifty callers may retry at once."""
 DEADLINES_PER_SAVE: Final = 200
 DECIDE_ATTEMPTS: Final = 3
-SEQUENCE_MAX: Final = 2**63 - 1
 DEADLINES: Final = "deadlines"
 """The stream of a record's own deadlines."""
-
-Decide = Callable[[State, Cause], Decision[State]]
-Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-NO_UPCASTERS: Final[Mapping[int, Upcaster]] = MappingProxyType({})
-AfterEach = Callable[[Any, Decision[Any], Cause], Decision[State]]
-S = TypeVar("S", bound=State)
-
-
-class RecordKind:
-    """How one kind of subject is kept: its state, its deadlines, and how old states are read.
-
-    The type checker holds that the rules are for this state.
-    """
-
-    def __init__(
-        self,
-        state: type[S],
-        deadlines: Deadlines[S] | None = None,
-        *,
-        owns_ids: bool = False,
-        upcasters: Mapping[int, Upcaster] = NO_UPCASTERS,
-        after_each: Callable[[S, Decision[S], Cause], Decision[S]] | None = None,
-    ) -> None:
-        self.state: Final[type[State]] = state
-        self.deadlines: Final[Deadlines[Any] | None] = deadlines
-        self.owns_ids: Final = owns_ids
-        """This service makes the ids, so that an unknown one is a mistake and not news that has not arrived."""
-        self.upcasters: Final = upcasters
-        self.after_each: Final[AfterEach | None] = after_each
-        """Completes every decision on such a record, whatever led to it, from the state before and the decision."""
-
-
-@dataclass(slots=True)
-class StreamPosition:
-    """One item's place in a stream: the ordered items of one sender for one record, each applied exactly once."""
-
-    name: str
-    sequence: int
-    id: str
-    sequence_max: int = SEQUENCE_MAX
-    """The highest number that an item at this place of its topic can have."""
-    window: int = inbox.WINDOW
-    """How many items of this stream the inbox remembers with their ids."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandKey:
-    """What identifies a repeated command, and the revision that the caller requires (If-Match), if any."""
-
-    key: str
-    body_hash: str
-    revision: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RedriveOptions:
-    """Set on work that an operator redrives from the dead letters: it may pass the block on its own stream.
-
-    With `discard`, no rule runs: the inbox remembers the item as discarded, or the named deadline is disarmed.
-    """
-
-    discard: bool = False
-    deadline: str = ""
-
-
-# Not frozen: one is made for every event, and freezing doubles what that costs.
-@dataclass(slots=True, kw_only=True)
-class Work:
-    """One thing to decide on one record: an event, a command, an item handed off, or the deadlines due."""
-
-    subject: str
-    cause_id: str
-    correlation_id: str
-    facility_id: str
-    now: datetime
-    name: str = ""
-    """For traces: an event's type, or the class of an item handed off; empty for commands and deadlines."""
-    decide: Decide | None = None
-    """None: run the deadlines that are due at `now`."""
-    actor_id: str = SYSTEM
-    actor_role: str = SYSTEM
-    stream: StreamPosition | None = None
-    command: CommandKey | None = None
-    traceparent: str | None = None
-    original: Callable[[Record], Original] | None = None
-    """Makes the original that a dead letter stores, should this work block its stream. None: it gets no dead letter."""
-    unreadable: str | None = None
-    """A reason code when the item's identity is valid but its content is not."""
-    field: str | None = None
-    """With `unreadable`: the place in the content that is wrong, in the schema's words."""
-    redrive_options: RedriveOptions | None = None
-    audit: Mapping[str, Any] | None = None
-    """For a command: the entry of the audit as far as the request knows it; see `shared.runtime.core.audit`."""
-
-
-class OutcomeStatus(StrEnum):
-    """How one piece of work ended. The values are labels of the metric `care_work_total`."""
-
-    APPLIED = "applied"
-    """The rule decided; the record holds the result."""
-    DUPLICATE = "duplicate"
-    """The inbox had it already; nothing changed."""
-    REPLAYED = "replayed"
-    """A command with a known idempotency key; it got its first answer again."""
-    REFUSED = "refused"
-    """A command that the rule refused, or work that has to wait; nothing changed."""
-    BLOCKED = "blocked"
-    """It could not be applied: its stream stops at this record until an operator acts."""
-    CONFLICTING = "conflicting"
-    """Its number was applied before with another id: two histories of one stream. The stream stops."""
-    MISSED = "missed"
-    """It comes too late: later items were applied, and it never was. It does not stop its stream."""
-    DISCARDED = "discarded"
-    """An operator gave it no effect, so that its stream goes on."""
-
-    def __init__(self, value: str) -> None:
-        self.is_failure: Final = value in ("blocked", "conflicting", "missed")
-        """The item becomes a dead letter. An attribute, not a property: it is read for every event."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The result of one piece of work."""
-
-    status: OutcomeStatus
-    error: CareError | None = None
-    reason: str | None = None
-    exception: str | None = None
-    where: str | None = None
-    field: str | None = None
-    answer: Mapping[str, Any] = made_by(default_factory=dict[str, Any])
-    revision: int = 0
-    sequence: int = 0
-
-
 _APPLIED: Final = OutcomeStatus.APPLIED
 """Bound once: looking up a member of an enum is slow, and every event needs this one."""
-DUPLICATE: Final = Outcome(OutcomeStatus.DUPLICATE)
 
 
 @dataclass(slots=True)
@@ -418,7 +287,7 @@ class Record:
         """Take over a decision. Everything that can fail comes before the first change of the record."""
         trace = trace_or_none(work.traceparent)
         entries = [
-            _entry(event, cause, source, self.next_sequence + i, trace)
+            outbox_entry(event, cause, source, self.next_sequence + i, trace)
             for i, event in enumerate(decision.events)
         ]
         if entries:
@@ -597,37 +466,3 @@ def _size(state: State) -> int:
 def _blocked(reason: str, error: Exception) -> Outcome:
     code = error.code if isinstance(error, CareError) else type(error).__name__
     return Outcome(OutcomeStatus.BLOCKED, reason=reason, exception=code, where=where(error))
-
-
-def _entry(
-    event: Event, cause: Cause, source: str, sequence: int, traceparent: str | None
-) -> dict[str, Any]:
-    """An event as the outbox stores it: ready for the wire, so that the relay needs no models."""
-    if source != event.SOURCE or not cause.subject.startswith(f"{event.SUBJECT}/"):
-        raise RuntimeError(f"{event.TYPE} is not this record's to publish")
-    data = event.data()
-    envelope = Envelope(
-        id=derive_id(cause.id, source, cause.subject, str(sequence)),
-        source=source,
-        type=event.TYPE,
-        subject=cause.subject,
-        sequence=sequence,
-        time=cause.now,
-        correlationid=cause.correlation_id,
-        causationid=cause.id,
-        facilityid=cause.facility_id,
-        actorrole=cause.actor_role,
-        sensitivity=event.SENSITIVITY,
-        dataschema=event.schema_id(),
-        traceparent=traceparent,
-    )
-    headers = envelope.headers()
-    pairs = [(name, text.encode()) for name, text in headers.items()]
-    if event_bytes(cause.subject.encode(), pairs, len(data)) > MAX_EVENT_BYTES:
-        raise TooLarge("event-too-large", f"A {event.NAME} would be larger than an event may be.")
-    return {"sequence": sequence, "headers": headers, "data": data}
-
-
-def published_types(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The event types among outbox entries, for logs and metrics."""
-    return [entry["headers"]["ce_type"] for entry in entries]

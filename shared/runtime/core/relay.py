@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 from shared.errors import TooLarge, Unavailable
 from shared.runtime.core.dead_letter import unpublished
 from shared.runtime.core.documents import check_entry
-from shared.runtime.core.record import published_types
+from shared.runtime.core.outbox import published_types
 from shared.runtime.core.store import Document, Store
 from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics

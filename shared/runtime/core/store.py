@@ -41,7 +41,8 @@ from shared.runtime.core.documents import (
     record_or_stub,
 )
 from shared.runtime.core.paging import IndexQuery, Page
-from shared.runtime.core.record import DEADLINES, Record, RecordKind
+from shared.runtime.core.record import DEADLINES, Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.store_connection import new_client
 from shared.runtime.set_aside import SetAside
 

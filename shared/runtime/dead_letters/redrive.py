@@ -35,15 +35,11 @@ from shared.runtime.core.original import (
     MessageOriginal,
     PublicationOriginal,
 )
+from shared.runtime.core.outbox import published_types
 from shared.runtime.core.reactor import RACES_MAX, Reactor
-from shared.runtime.core.record import (
-    OutcomeStatus,
-    Record,
-    RedriveOptions,
-    Work,
-    published_types,
-)
+from shared.runtime.core.record import Record
 from shared.runtime.core.store import Document, Store
+from shared.runtime.core.work import OutcomeStatus, RedriveOptions, Work
 from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.dead_letters.state_diff import changed_paths
 from shared.runtime.dead_letters.store import DeadLetters, StreamKey, stream_of

@@ -36,7 +36,8 @@ from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
 from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
-from shared.runtime.core.record import CommandKey, Decide, OutcomeStatus, Record, Work
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
 from shared.runtime.http.numbers import not_numbers
 from shared.runtime.http.problems import route_of
@@ -180,11 +181,13 @@ class Call:
         status: int = 200,
         wait_for_handoffs: bool = False,
         digest: Callable[[bytes], str] | None = None,
+        revision_checked: bool = False,
     ) -> Response:
         """Decide a command on one record, save it, and answer.
 
         `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem. Of the
         body a digest is remembered: `digest` gives one with a key, for a body that somebody could guess.
+        `revision_checked`: If-Match names a revision of another record, which `check_command` has compared.
         """
         started = perf_counter()
         runtime = self.runtime
@@ -202,7 +205,7 @@ class Call:
             actor_role=self.actor.role,
             now=runtime.clock.now(),
             decide=cast("Decide", rule),  # the record of this name has this state
-            command=CommandKey(key, body_hash, self._if_match()),
+            command=CommandKey(key, body_hash, None if revision_checked else self._if_match()),
             traceparent=self._traceparent(),
             audit=self.trail.begun(self._what),
         )

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from shared.programs.profile import ProgramProfile
 from shared.runtime.clock import Clock
-from shared.runtime.core.record import Outcome, Work
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Outcome, Work
 from shared.runtime.metrics import Metrics
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.vault.vault import Vault

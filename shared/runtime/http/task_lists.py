@@ -18,7 +18,7 @@ from shared.duty import StaffState, absence_ended, absence_planned, acting, staf
 from shared.errors import Forbidden
 from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.call import Call, require_roles
 from shared.runtime.http.paging import PAGE_MAX, After, Limit, all_pages, states
 from shared.runtime.http.subjects import state_of

@@ -30,9 +30,9 @@ from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
+from shared.runtime.core.work import Work
 from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.header_names import patch_header_names

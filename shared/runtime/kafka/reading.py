@@ -13,7 +13,7 @@ from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Eve
 from shared.decision import Cause, Decision, State
 from shared.runtime.core.dead_letter import DeadLetter, message_original, size_of, unreadable
 from shared.runtime.core.reactions import Reaction, Reactions
-from shared.runtime.core.record import StreamPosition, Work
+from shared.runtime.core.work import StreamPosition, Work
 from shared.runtime.logs import log
 from shared.runtime.places import first_place
 

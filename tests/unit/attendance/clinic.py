@@ -19,8 +19,9 @@ from shared.decision import Cause, Decision, State
 from shared.runtime.audit.writer import AuditWriter
 from shared.runtime.clock import SteppedClock
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import CommandKey, OutcomeStatus, Record, StreamPosition, Work
+from shared.runtime.core.record import Record
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import CommandKey, OutcomeStatus, StreamPosition, Work
 from shared.runtime.http.programs import Programs
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import create_app

@@ -18,7 +18,7 @@ from shared.contracts.attendance import AttendanceStatus, CancelledBy, Correctio
 from shared.contracts.intake import WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import Refused
-from shared.runtime.core.record import OutcomeStatus, StreamPosition
+from shared.runtime.core.work import OutcomeStatus, StreamPosition
 from tests.unit.attendance.clinic import PROGRAM, PROGRAMS
 from tests.unit.attendance.world import Episode, admission, local
 from tests.unit.support import FACILITY, START, History, fact, uid

@@ -14,7 +14,7 @@ from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
 from shared.contracts.codes import LevelOfCare, Modality, Population
 from shared.decision import HandoffBody
-from shared.runtime.core.record import Outcome, OutcomeStatus, StreamPosition
+from shared.runtime.core.work import Outcome, OutcomeStatus, StreamPosition
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 ZONE = "America/New_York"

@@ -23,7 +23,7 @@ from shared.contracts.followup import OutreachCause
 from shared.contracts.intake import DeclineReason, InformationCategory, ReferralOutcome
 from shared.decision import Handoff
 from shared.errors import Refused
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from tests.unit.followup.world import (
     DAY,
     HOUR,

@@ -16,7 +16,7 @@ from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, ReengagementOutcome, ReportedBy, RiskFlag
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.followup.world import (
     DAY,
     HOUR,

@@ -29,7 +29,7 @@ from shared.contracts.followup import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision
 from shared.loops import Loop
-from shared.runtime.core.record import Outcome
+from shared.runtime.core.work import Outcome
 from tests.unit.support import START, History, fact, uid
 
 HOUR = timedelta(hours=1)

@@ -35,7 +35,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import HandoffBody
 from shared.errors import Invalid, Refused, Unknown
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.served import Served, refused
 from tests.unit.support import EPISODE_ID, START, History, uid
 

@@ -10,7 +10,6 @@ from services.intake.episode import admissions, eligibility
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, Population
 from shared.contracts.intake import GapReason, OverrideReason, PartnerKind, ReferralOutcome
-from shared.decision import Cause
 from shared.errors import CareError, Invalid, Refused
 from shared.programs.profile import ProgramProfile
 from tests.unit.intake.world import (
@@ -22,6 +21,7 @@ from tests.unit.intake.world import (
     STAGES,
     Intake,
     admit,
+    admit_by,
     at_stage,
     complete,
     findings,
@@ -203,11 +203,7 @@ def enter(history: Intake, profile: ProgramProfile, **changes: Any) -> None:
             **changes,
         }
     )
-
-    def rule(state: Any, cause: Cause) -> Any:
-        return admissions.admit(state, new, profile, cause)
-
-    history.command(rule)
+    history.command(admit_by(new, profile))
 
 
 def program(code: str) -> ProgramProfile:

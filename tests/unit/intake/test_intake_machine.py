@@ -21,7 +21,7 @@ from shared.contracts.followup import ReengagementOutcome
 from shared.contracts.intake import GapReason, MistakeReason, ReferralOutcome, WaitlistExit
 from shared.errors import CareError
 from shared.loops import DEADLINE
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     FOR_DETOX,

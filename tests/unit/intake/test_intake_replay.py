@@ -14,7 +14,7 @@ from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted, Re
 from shared.contracts import attendance, followup, plans
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     STAGES,

@@ -18,7 +18,7 @@ from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.event import Event
 from shared.contracts.intake import ReferralOutcome, WaitlistExit
 from shared.errors import CareError
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.intake.world import (
     DAY,
     FOR_DETOX,

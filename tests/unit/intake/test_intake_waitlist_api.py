@@ -176,34 +176,6 @@ def test_recommendations_that_are_refused(body: dict[str, Any], status: int, cod
     refused(recommends(body), status, code)
 
 
-@pytest.mark.parametrize(
-    ("changes", "status", "code"),
-    [
-        ({}, 201, None),
-        ({"program": "community-step-down", "length_weeks": None}, 201, None),
-        ({"program": "community-step-down", "length_weeks": 20}, 422, "length-outside-program"),
-        ({"program": "no-such-program"}, 404, "unknown-program"),
-        ({"length_weeks": None}, 422, "length-missing"),
-    ],
-)
-def test_admission_names_a_program(changes: dict[str, Any], status: int, code: str | None) -> None:
-    http = Http(SERVICE, at_stage("placed"), "intake_coordinator")
-    body = {
-        **EPISODE,
-        "population": "adult",
-        "court_involved": False,
-        "program": "iop-evening",
-        "length_weeks": 16,
-        "time_zone": "America/Chicago",
-        **changes,
-    }
-    answer = http.post("/episodes", body)
-    if code is None:
-        assert answer.status_code == status
-    else:
-        refused(answer, status, code)
-
-
 # --- partners' capacity ---------------------------------------------------------------------------------
 
 STATED: dict[str, Any] = {

@@ -40,7 +40,7 @@ from shared.contracts.intake import (
 from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, HandoffBody
 from shared.programs.profile import ProgramProfile
-from shared.runtime.core.record import Outcome, StreamPosition, Work
+from shared.runtime.core.work import Outcome, StreamPosition, Work
 from shared.runtime.http.programs import Programs
 from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
@@ -133,6 +133,17 @@ def place(code: str = "2.1", reason: Any = None) -> Rule:
     return lambda state, cause: admissions.place(state, level(code), reason, cause)
 
 
+def admit_by(new: admissions.NewAdmission, profile: ProgramProfile = EVENING) -> Rule:
+    """An admission as the person's record grants it, when nothing else of theirs is open in the program."""
+
+    def decide(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+        admitting = admissions.admissible(state, cause.subject_id, new, profile)
+        granted = handoffs.Granted(person_id=state.person_id, admitting=admitting)
+        return admissions.granted(state, granted, cause)
+
+    return decide
+
+
 def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
     new = admissions.NewAdmission(
         population=Population.ADULT,
@@ -141,7 +152,7 @@ def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
         time_zone="America/Chicago",
         prior_episode_id=prior,
     )
-    return lambda state, cause: admissions.admit(state, new, profile, cause)
+    return admit_by(new, profile)
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:

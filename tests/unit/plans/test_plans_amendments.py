@@ -14,7 +14,7 @@ from shared.contracts import intake, plans
 from shared.contracts.codes import Modality, PlansLoop
 from shared.contracts.plans import PlannedService, ReviewBasis, ReviewDecision, ReviewOutcome
 from shared.errors import CareError
-from shared.runtime.core.record import Outcome
+from shared.runtime.core.work import Outcome
 from tests.unit.plans.test_plans_api import ALONE, DRAFT, GOAL, GROUP, HERE, OF
 from tests.unit.plans.world import (
     SERVICES,

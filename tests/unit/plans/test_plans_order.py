@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.event import Event
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.plans.test_plans_reviews import TRIGGERS
 from tests.unit.plans.world import DAY, Plans, admitted, attended
 from tests.unit.support import START, fact, interleaved

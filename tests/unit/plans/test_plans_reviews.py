@@ -19,7 +19,7 @@ from shared.contracts.event import Event
 from shared.contracts.followup import OutreachCause
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
 from shared.errors import Refused, Unknown
-from shared.runtime.core.record import OutcomeStatus
+from shared.runtime.core.work import OutcomeStatus
 from tests.unit.plans.world import D5, DAY, Plans, failed, in_treatment, short, week, with_plan
 from tests.unit.support import START, fact, uid
 

@@ -33,7 +33,7 @@ from shared.contracts.plans import (
     ReviewDecision,
     ReviewOutcome,
 )
-from shared.runtime.core.record import Outcome
+from shared.runtime.core.work import Outcome
 from tests.unit.support import EPISODE_ID, START, History, fact, uid
 
 DAY = timedelta(days=1)

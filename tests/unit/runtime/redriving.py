@@ -25,7 +25,7 @@ from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.dead_letters.audit import Who
 from shared.runtime.dead_letters.redrive import Redriver

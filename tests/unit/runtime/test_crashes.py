@@ -23,6 +23,7 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Record
 from shared.runtime.core.relay import Relay
 from shared.testing.fakes import MemoryStore, Seam, When, decoded, encoded
+from tests.tiers import share
 from tests.unit.runtime.toy import Life, Work, differences, play
 
 
@@ -61,7 +62,8 @@ async def test_the_undisturbed_run_is_what_the_script_says() -> None:
 @pytest.mark.parametrize("fatal", [True, False], ids=["the process dies", "the call fails"])
 async def test_a_failure_at_any_call_changes_nothing(when: When, *, fatal: bool) -> None:
     expected, calls = await _undisturbed()
-    for at in range(1, calls + 1):
+    turn = list(When).index(when) + (not fatal)
+    for at in share(range(1, calls + 1), one_in=3, turn=turn):
         end = await _end([Seam(at=at, when=when, fatal=fatal)])
         assert not differences(end, expected), f"call {at}"
 
@@ -69,7 +71,7 @@ async def test_a_failure_at_any_call_changes_nothing(when: When, *, fatal: bool)
 @pytest.mark.parametrize("again", [1, 3])
 async def test_a_second_crash_soon_after_the_first_changes_nothing(again: int) -> None:
     expected, calls = await _undisturbed()
-    for at in range(1, calls + 1):
+    for at in share(range(1, calls + 1), one_in=3, turn=again):
         seams = [
             Seam(at=at, when=When.AFTER, fatal=True),
             Seam(at=again, when=When.BEFORE, fatal=True),
@@ -91,7 +93,7 @@ async def test_everything_told_twice_changes_nothing() -> None:
 
 async def test_everything_told_twice_by_a_process_that_dies_changes_nothing() -> None:
     expected, calls = await _undisturbed()
-    for at in range(1, calls + 1, 2):
+    for at in share(range(1, calls + 1), one_in=4):
         end = await _end([Seam(at=at, when=When.AFTER, fatal=True)], Twice)
         assert not differences(end, expected), f"call {at}"
 

@@ -23,7 +23,8 @@ from shared.runtime.core.dead_letter import (
     unreadable,
 )
 from shared.runtime.core.original import MessageOriginal
-from shared.runtime.core.record import Outcome, OutcomeStatus, Record, Work
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import Outcome, OutcomeStatus, Work
 from shared.runtime.dead_letters.view import view_of
 from shared.runtime.timers import look_at
 from shared.testing.fakes import decoded, encoded

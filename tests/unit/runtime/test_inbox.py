@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from shared.runtime.core import inbox
 from shared.runtime.core.inbox import NOTHING, WINDOW, Place, StreamInbox, place_of
-from shared.runtime.core.record import (
-    OutcomeStatus,
-    Record,
-    RedriveOptions,
-    StreamPosition,
-    Work,
-)
+from shared.runtime.core.record import Record
+from shared.runtime.core.work import OutcomeStatus, RedriveOptions, StreamPosition, Work
 from tests.unit.runtime.toy import KINDS, SOURCE, START, add, episode, poison
 
 ONE = episode(1)

@@ -13,8 +13,8 @@ import pytest
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.quiescence import Quiescence

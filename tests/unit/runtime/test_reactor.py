@@ -18,8 +18,9 @@ from shared.runtime.core import record as record_module
 from shared.runtime.core.deadlines import Deadlines, due
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus, RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.timers import Timers

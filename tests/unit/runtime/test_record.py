@@ -16,17 +16,9 @@ from shared.decision import Cause, Decision, State
 from shared.errors import Invalid, KeyReused, Outdated, Refused, Unavailable
 from shared.runtime.core import record as record_module
 from shared.runtime.core.deadlines import Deadlines, due_for
-from shared.runtime.core.record import (
-    DEADLINES_PER_SAVE,
-    MAX_OUTBOX,
-    CommandKey,
-    Outcome,
-    OutcomeStatus,
-    Record,
-    RecordKind,
-    RedriveOptions,
-    Work,
-)
+from shared.runtime.core.record import DEADLINES_PER_SAVE, MAX_OUTBOX, Record
+from shared.runtime.core.record_kind import RecordKind
+from shared.runtime.core.work import CommandKey, Outcome, OutcomeStatus, RedriveOptions, Work
 from tests.unit.runtime.toy import (
     KINDS,
     SOURCE,

@@ -13,9 +13,10 @@ import pytest
 from shared.errors import Refused
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import OutcomeStatus, Record, Work
+from shared.runtime.core.record import Record
 from shared.runtime.core.record_cache import BYTES_MAX, RecordCache
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import OutcomeStatus, Work
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam, away
 from tests.unit.runtime.toy import (

@@ -14,8 +14,10 @@ from shared.loops import CareState
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
-from shared.runtime.core.record import Decide, OutcomeStatus, Record, RecordKind, Work
+from shared.runtime.core.record import Record
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.void import Void
+from shared.runtime.core.work import Decide, OutcomeStatus, Work
 from shared.runtime.http.subjects import Subjects, state_of
 from tests.unit.runtime.toy import Counted, EpisodeState
 from tests.unit.support import START, cause

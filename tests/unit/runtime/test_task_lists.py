@@ -15,7 +15,7 @@ from shared.contracts.codes import IntakeLoop, Role
 from shared.duty import PlannedAbsence, StaffState, staff_subject
 from shared.loops import CareState
 from shared.runtime.core.reactions import Reactions
-from shared.runtime.core.record import RecordKind
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http import task_lists as under_test
 from shared.runtime.http.task_lists import STAFF_KIND, STAFF_REACTIONS
 from shared.runtime.service import Service

@@ -25,8 +25,8 @@ from shared.runtime import tracing as tracing_module
 from shared.runtime.core.documents import from_microseconds
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import Work
 from shared.runtime.core.relay import Relay
+from shared.runtime.core.work import Work
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import Runtime, Service, create_app

@@ -22,9 +22,10 @@ from shared.runtime.core.deadlines import Deadlines, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.reactor import Reactor
-from shared.runtime.core.record import CommandKey, RecordKind, StreamPosition, Work
+from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import WAITING_SINCE
+from shared.runtime.core.work import CommandKey, StreamPosition, Work
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import Disk, MemoryPublisher, MemoryStore, MemoryTopic, Seam, decoded
 
