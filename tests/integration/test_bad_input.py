@@ -539,7 +539,8 @@ async def test_a_key_used_again_with_another_body_is_refused_and_with_the_same_i
     attendance: Attendance, known: dict[str, str]
 ) -> None:
     headers = _as("counselor")
-    body = _session(known["episode"])
+    day_after = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    body = _session(known["episode"], starts_at=day_after)
     first = await attendance.http.post("/sessions", json=body, headers=headers)
     assert first.status_code == 201
     await until(lambda: not attendance.runtime.reactor.busy)
