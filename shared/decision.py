@@ -7,7 +7,7 @@ always leads to the same decisions, and a preview of a decision is exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha1
@@ -79,6 +79,8 @@ class State(BaseModel):
     SCHEMA: ClassVar[int] = 1
     INDEXES: ClassVar[tuple[str, ...]] = ()
     """The names of the secondary indexes by which records of this kind are listed."""
+    DIVIDED: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are divided into parts, so that a page of a filtered list reads nothing else."""
     deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
 
     def replace(self, **changes: Any) -> Self:
@@ -112,6 +114,10 @@ class State(BaseModel):
         The store keeps an index for each name in `INDEXES`; a query by index returns records in the order of their
         instants.
         """
+        return {}
+
+    def index_parts(self) -> Mapping[str, Collection[str]]:
+        """In which parts of a divided index the record is found, such as `level=2.1`; every record is in the whole."""
         return {}
 
     @property

@@ -91,7 +91,7 @@ HANDOFFS = HandoffRules(
 EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for("week-close", weeks.close_week, date.fromisoformat),
     due_for("week-projection", weeks.project_week, date.fromisoformat),
-    due(seats.LEVEL, seats.level_takes_effect),
+    due(episode_state.LEVEL, seats.level_takes_effect),
     due(absences.SILENCE, absences.fell_silent),
     due(specimens.DUE, specimens.came_due),
     due(pauses.OVER, pauses.over),

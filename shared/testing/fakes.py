@@ -258,8 +258,9 @@ class MemoryStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        part: str | None = None,
     ) -> Page:
-        query = IndexQuery.read(name, facility_id, after, limit, since, until)
+        query = IndexQuery.read(name, facility_id, after, limit, since, until, part)
         [found] = await self.seam.call("by_index", [lambda: self._by_index(query)])
         return found
 

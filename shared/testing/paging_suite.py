@@ -47,6 +47,7 @@ ODD: Final = (
     "2026-03-02T15:00Z~x",
 )
 OURS, THEIRS = "harbor-iop", "other-iop"
+PARTS: Final = {"every": 1, "even": 2, "third": 3, "a=b/c": 5, "first": 1000}
 
 
 class Newer(Tally):
@@ -62,11 +63,16 @@ class PagingSuite:
     """Inherit it, and define a fixture `store`: an empty store over `suites.KINDS`."""
 
     async def _put(
-        self, store: Store, name: str, at: datetime | None, facility_id: str = OURS
+        self,
+        store: Store,
+        name: str,
+        at: datetime | None,
+        facility_id: str = OURS,
+        parts: tuple[str, ...] = (),
     ) -> None:
         """Have a record stand at this instant, or leave the index."""
         record = (await store.load([name]))[name]
-        record.state = Tally(at=at)
+        record.state = Tally(at=at, names=parts)
         record.facility_id, record.touched = facility_id, True
         assert not await store.save([record], WALL)
 
@@ -81,13 +87,22 @@ class PagingSuite:
         return sorted(placed)
 
     async def _walk(
-        self, store: Store, limit: int, since: datetime | None = None, until: datetime | None = None
+        self,
+        store: Store,
+        limit: int,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        part: str | None = None,
     ) -> list[str]:
         """The subjects on all pages, each page full but the last, which says that it is the last."""
         found: list[str] = []
         after: str | None = None
         for _ in range(len(INSTANTS) + 5):
-            page = await store.by_index("at", OURS, after, limit, since=since, until=until)
+            index = "at" if part is None else "named"
+            page = await store.by_index(
+                index, OURS, after, limit, since=since, until=until, part=part
+            )
             found += _subjects(page)
             after = page.next
             if after is None:
@@ -161,6 +176,45 @@ class PagingSuite:
             seen.append(_subjects(page))
             after = page.next
         assert (seen, after) == ([[names[0]], [], [names[4]]], None)
+
+    async def test_a_part_of_an_index_has_its_own_records_alone_and_in_their_order(
+        self, store: Store
+    ) -> None:
+        placed = sorted((at, subject(f"part {n}")) for n, at in enumerate(INSTANTS))
+        parts_of = {
+            name: tuple(part for part, every in PARTS.items() if n % every == 0)
+            for n, (_, name) in enumerate(placed)
+        }
+        for at, name in placed:
+            await self._put(store, name, at, OURS, parts_of[name])
+            await self._put(store, f"{name[:-1]}x", at, THEIRS, parts_of[name])
+        for part in ("", *PARTS, "nobody's"):
+            wanted = [name for _, name in placed if not part or part in parts_of[name]]
+            for limit in (1, 2, 3, 100):
+                assert await self._walk(store, limit, part=part) == wanted
+            between = [name for at, name in placed if name in wanted and BASE <= at <= BASE + MICRO]
+            assert (part, await self._walk(store, 1, BASE, BASE + MICRO, part=part)) == (
+                part,
+                between,
+            )
+
+    async def test_a_record_leaves_a_part_when_it_does_not_belong_to_it(self, store: Store) -> None:
+        one, other = subject("one"), subject("other")
+        for name in (one, other):
+            await self._put(store, name, BASE, OURS, ("red",))
+        await self._put(store, one, BASE, OURS, ("blue",))
+        await self._put(store, other, None, OURS, ("red",))
+        found = {part: await self._walk(store, 5, part=part) for part in ("", "red", "blue")}
+        assert found == {"": [one], "red": [], "blue": [one]}
+
+    async def test_the_cursor_of_another_part_is_refused(self, store: Store) -> None:
+        for n in range(3):
+            await self._put(store, subject(n), BASE + n * MICRO, OURS, ("red", "blue"))
+        page = await store.by_index("named", OURS, None, 1, part="red")
+        assert page.next is not None
+        for part in ("blue", "", None):
+            with pytest.raises(Invalid):
+                await store.by_index("named", OURS, page.next, 1, part=part)
 
     async def test_what_is_no_cursor_of_this_list_is_refused(self, store: Store) -> None:
         await self._filled(store)

@@ -42,10 +42,14 @@ class Tally(State):
     at: AwareDatetime | None = None
     names: tuple[str, ...] = ()
     by_key: dict[str, int] = Field(default_factory=dict[str, int])
-    INDEXES: ClassVar[tuple[str, ...]] = ("at",)
+    INDEXES: ClassVar[tuple[str, ...]] = ("at", "named")
+    DIVIDED: ClassVar[tuple[str, ...]] = ("named",)
 
     def index_entries(self) -> Mapping[str, datetime]:
-        return {} if self.at is None else {"at": self.at}
+        return {} if self.at is None else {"at": self.at, "named": self.at}
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        return {"named": self.names}
 
 
 class Nudge(HandoffBody):

@@ -128,5 +128,5 @@ async def test_who_needs_withdrawal_care_is_referred_on_under_a_consent_until_th
     assert outcomes == [(sent["referral_id"], "admitted"), (patient.episode_id, "declined")]
     assert not of(facts, "patient-admitted")
     view = await flow.view("intake", patient)
-    assert view["stage"] == "closed"
+    assert view["stage"] == "declined"
     assert view["outbound"][sent["referral_id"]]["outcome"] == "admitted"

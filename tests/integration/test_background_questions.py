@@ -32,7 +32,7 @@ from shared.runtime.core.store import Document, MongoStore
 from shared.runtime.dead_letters.store import MongoDeadLetters
 from shared.runtime.metrics import Metrics
 from shared.testing.dead_letter_suite import dead_letter
-from shared.testing.suites import ALL, KINDS, NOW, WALL, publish_one, subject
+from shared.testing.suites import ALL, KINDS, NOW, WALL, Tally, publish_one, subject
 from tests.integration.test_audit_store import entry
 
 STORED = 60
@@ -68,6 +68,9 @@ async def stored(backend: Backend, prefix: str) -> AsyncIterator[tuple[MongoStor
     records = list((await store.load([subject(n) for n in range(STORED)])).values())
     for record in records:
         record.facility_id = "north"
+    for number, record in enumerate(records):  # in a list, one of them in a part of it alone
+        record.state = Tally(at=NOW, names=("rest",) if number else ("one",))
+        record.touched = True
     publish_one(records[0])
     await store.save(records, WALL)
     # As a service has it whose records have open loops.
@@ -106,6 +109,18 @@ QUESTIONS: dict[str, Question] = {
     ),
     "links for the journal": lambda store: MongoAudit(store.database).waiting_links(20),
     "the ends of all chains": lambda store: MongoAudit(store.database).heads(),
+    "a page of a part of a list": lambda store: store.by_index(
+        "named", "north", None, 10, part="one"
+    ),
+    "a page between two instants": lambda store: store.by_index(
+        "named",
+        "north",
+        None,
+        10,
+        since=NOW - timedelta(days=2),
+        until=NOW - timedelta(days=1),
+        part="rest",
+    ),
     "late discards": lambda store: MongoDeadLetters(store.database).pending({}, 500),
     "the census": lambda store: CensusTaker(
         store.database, cast("Any", SimpleNamespace(buckets=ALL)), Clock(), 1.0

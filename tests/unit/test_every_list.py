@@ -17,12 +17,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.attendance.episode import episode_state as attendance
 from services.attendance.groups.groups import GroupState
 from services.followup.episode import episode_state as followup
 from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
-from shared.contracts.codes import Role
+from services.intake.episode import episode_state as intake
+from services.intake.episode import values as intake_values
+from shared.contracts.codes import Role, Urgency
 from shared.contracts.followup import Milestone
+from shared.contracts.intake import PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
@@ -89,6 +93,29 @@ def _with_loop(service: Service, at: datetime) -> State:
     return service.kinds["episode"].state().replace(loops={loop.key: loop})
 
 
+def _with_referral(_service: Service, at: datetime) -> State:
+    referral = intake_values.Referral(
+        source_kind=PartnerKind.SELF,
+        source_facility_id=None,
+        priority=Urgency.ROUTINE,
+        requested_level=None,
+        received_at=at,
+    )
+    return intake.EpisodeState(referral=referral)
+
+
+def _admitted(_service: Service, at: datetime) -> State:
+    admission = attendance.Admission.model_validate(
+        {
+            "level": {"system": "asam", "edition": "4", "code": "2.1"},
+            "population": "adult",
+            "admitted_at": at,
+            "time_zone": "UTC",
+        }
+    )
+    return attendance.EpisodeState(admission=admission)
+
+
 def _with_check_in(_service: Service, at: datetime) -> State:
     window = Window(milestone=next(iter(Milestone)), opens_at=at, due_at=at, closes_at=at + HOUR)
     aftercare = followup.Aftercare(
@@ -110,6 +137,8 @@ AUDIT: Final = "/audit"
 """The latest first, and by the millisecond."""
 LISTS: Final = {
     "/loops": List("episode", _with_loop, _subjects("loops")),
+    "/referrals": List("episode", _with_referral, _by_id("referrals", "episode_id")),
+    "/episodes": List("episode", _admitted, _by_id("episodes", "episode_id")),
     "/groups": List("group", lambda _, at: GroupState(opened_at=at), _by_id("groups", "group_id")),
     "/checkins": List("episode", _with_check_in, _subjects("check_ins"), now=START + HOUR),
     "/journeys": List(

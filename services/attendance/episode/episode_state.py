@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar, Final
 
 from pydantic import Field
@@ -36,7 +37,7 @@ from shared.contracts.codes import (
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Events, Handoff, HandoffBody, Handoffs
 from shared.errors import NotYetKnown, Refused
-from shared.loops import CareState, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
 
 # --- handoffs between sessions and episodes --------------------------------------------------------------
 
@@ -135,6 +136,23 @@ class WalkInAgreed(HandoffBody):
 
 # --- an episode -----------------------------------------------------------------------------------------
 
+CENSUS_INDEX: Final = "census"
+"""The index of people who were admitted, by when; its parts are what a census or a caseload is asked for by."""
+IN_CARE: Final = "in_care"
+"""The part of those who have not left."""
+LEVEL: Final = "level"
+"""The deadline at which a change of level takes effect."""
+
+
+class Standing(StrEnum):
+    """Where an admitted person stands in the program."""
+
+    ADMITTED = "admitted"
+    ORIENTED = "oriented"
+    PAUSED = "paused"
+    TRANSFERRING = "transferring"
+    DISCHARGED = "discharged"
+
 
 class Admission(Value):
     """What intake published at admission, as far as attendance needs it."""
@@ -160,6 +178,7 @@ class Seat(Value):
     """A place in a group: held until an instant, or taken."""
 
     level_code: str | None = None
+    track: str | None = None
     held_until: datetime | None = None
 
 
@@ -204,6 +223,8 @@ class EpisodeState(CareState):
     that is taken back years later leads to the same weeks as if it had never been.
     """
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, CENSUS_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (CENSUS_INDEX,)
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
         AttendanceLoop, attendance.LoopEscalated, attendance.EscalationCleared
@@ -241,6 +262,55 @@ class EpisodeState(CareState):
     paid: dict[str, Paid] = Field(default_factory=dict[str, Paid])
     """Rewards handed to the person's ledger, by what they were for."""
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """Beside its loops, by when the person was admitted."""
+        entries = super().index_entries()
+        if self.admission is None or self.void:
+            return entries
+        return {**entries, CENSUS_INDEX: self.admission.admitted_at}
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        """The census is divided by what people are looked for by; who has left is found by that alone."""
+        state = f"state={self.standing.value}"
+        if self.admission is None or self.left_at is not None:
+            return {CENSUS_INDEX: (state,)}
+        parts = {IN_CARE, state, f"program={self.admission.program}"}
+        if self.level is not None:
+            parts.add(f"level={self.level.code}")
+        parts |= {f"track={track}" for track in self.tracks}
+        parts |= {f"caseload={staff_id}" for staff_id in self.team.values()}
+        return {CENSUS_INDEX: tuple(sorted(parts))}
+
+    @property
+    def standing(self) -> Standing:
+        """Where the person stands in this program."""
+        if self.left_at is not None:
+            return Standing.DISCHARGED
+        if self.transferring:
+            return Standing.TRANSFERRING
+        if self.pause is not None:
+            return Standing.PAUSED
+        return Standing.ADMITTED if self.oriented_at is None else Standing.ORIENTED
+
+    @property
+    def level(self) -> LevelOfCare | None:
+        """The level that holds. One that lies ahead has a deadline, by which the record is saved anew."""
+        if self.admission is None:
+            return None
+        ahead = self.deadlines.get(LEVEL)
+        since = self.admission.admitted_at
+        held = [
+            one.level
+            for one in self.levels
+            if since <= one.effective_at and (ahead is None or one.effective_at < ahead)
+        ]
+        return held[-1] if held else self.admission.level
+
+    @property
+    def tracks(self) -> tuple[str, ...]:
+        """The tracks of the groups in which the person has a seat."""
+        return tuple(sorted({seat.track for seat in self.seats.values() if seat.track is not None}))
 
     @property
     def left_at(self) -> datetime | None:

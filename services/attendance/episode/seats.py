@@ -9,9 +9,8 @@ docs/domain.md 3.4 (Groups), scenarios 5 and 9.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Seat, Waiting
+from services.attendance.episode.episode_state import LEVEL, EpisodeState, Seat, Waiting
 from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
@@ -20,9 +19,6 @@ from shared.contracts.intake import WaitlistExit
 from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, derive_id
 from shared.errors import Refused
 from shared.loops import must_stand
-
-LEVEL: Final = "level"
-
 
 # --- between an episode and a group ----------------------------------------------------------------------
 
@@ -53,6 +49,7 @@ class SeatGiven(HandoffBody):
     group_id: str
     seats_left: int
     level_code: str | None = None
+    track: str | None = None
     held_until: datetime | None = None
 
 
@@ -83,7 +80,7 @@ def may_have_one(state: EpisodeState) -> None:
 def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[EpisodeState]:
     """The group has a seat for the person; a person who has left meanwhile gives it back."""
     reason = gone(state) or _moved_on(state, body.level_code, cause.now)
-    seat = Seat(level_code=body.level_code, held_until=body.held_until)
+    seat = Seat(level_code=body.level_code, track=body.track, held_until=body.held_until)
     state = state.replace(seats={**state.seats, body.group_id: seat})
     event = attendance.SeatReserved(
         group_id=body.group_id, seats_left=body.seats_left, hold_expires_at=body.held_until

@@ -210,6 +210,7 @@ def _give(
         group_id=cause.subject_id,
         seats_left=state.seats_left,
         level_code=state.level_code,
+        track=state.track,
         held_until=until,
     )
     handoffs = (Handoff(f"episode/{episode_id}", body),)

@@ -7,12 +7,14 @@ from services.intake.api import (
     mistakes,
     outbound_referrals,
     people,
+    referral_lists,
     staff,
     waitlist,
 )
 
 ROUTERS = [
     episodes.router,
+    referral_lists.router,
     consents.router,
     people.router,
     erasure.router,

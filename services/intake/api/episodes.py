@@ -1,4 +1,4 @@
-"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `api_outbound.py`."""
+"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `outbound_referrals.py`."""
 
 from __future__ import annotations
 
@@ -321,25 +321,4 @@ async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
 def episode_view(state: episode_state.EpisodeState) -> dict[str, Any]:
     """What staff may see of an episode: everything but the ratings."""
     view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
-    return {"stage": _stage(state), **view}
-
-
-def _stage(state: episode_state.EpisodeState) -> str:
-    """How far the episode has come, in a word."""
-    referral, assessment, admission = state.referral, state.assessment, state.admission
-    eligible = state.recommendation is not None and state.recommendation.eligible
-    stages = (
-        (state.closed_at is not None, "closed"),
-        (admission is not None and admission.oriented_at is not None, "oriented"),
-        (admission is not None, "admitted"),
-        (state.waiting is not None and state.waiting.offer is not None, "offered"),
-        (state.waiting is not None, "waiting"),
-        (state.placed_level is not None, "placed"),
-        (eligible, "eligible"),
-        (state.recommendation is not None, "ineligible"),
-        (assessment is not None and assessment.imminent_danger, "emergency"),
-        (assessment is not None and assessment.completed_at is not None, "assessed"),
-        (assessment is not None, "awaiting-assessment"),
-        (referral is not None and referral.acknowledged_at is not None, "acknowledged"),
-    )
-    return next((stage for reached, stage in stages if reached), "referred")
+    return {"stage": state.stage.value, **view}

@@ -18,6 +18,7 @@ from services.intake.episode.values import (
     Recommendation,
     Referral,
     Seat,
+    Stage,
     UseReport,
     Waiting,
 )
@@ -37,13 +38,15 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision, Events, Handoff, Handoffs
 from shared.errors import Refused, Unknown
-from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
 
 SOON: Final = timedelta(hours=1)
 """The shortest limit: an event that arrives late is not overdue on arrival."""
 COUNT_MAX: Final = 100_000
 OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
+REFERRAL_INDEX: Final = "referral"
+"""The index of referrals, by when they were received; its parts are the stages."""
 
 
 # --- what is known --------------------------------------------------------------------------------------
@@ -52,6 +55,8 @@ OFFER: Final = "offer"
 class EpisodeState(CareState):
     """What intake knows of one episode. Its id is also the id of the inbound referral."""
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, REFERRAL_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (REFERRAL_INDEX,)
     LOOPS: ClassVar[Mapping[IntakeLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[IntakeLoop]] = LoopEvents(
         IntakeLoop, intake.LoopEscalated, intake.EscalationCleared
@@ -74,6 +79,48 @@ class EpisodeState(CareState):
     """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
     use_reports: tuple[UseReport, ...] = ()
+
+    @property
+    def stage(self) -> Stage:
+        """How far the episode has come: what its view shows, and by what its referral is listed."""
+        if self.void:
+            return Stage.ENTERED_IN_ERROR
+        if self.closed_at is None:
+            return next((stage for reached, stage in _way(self) if reached), Stage.RECEIVED)
+        if self.admission is not None:
+            return Stage.DISCHARGED
+        outcome = None if self.referral is None else self.referral.outcome
+        return Stage.DECLINED if outcome is ReferralOutcome.DECLINED else Stage.CLOSED
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """Beside its loops, by when the referral was received."""
+        entries = super().index_entries()
+        if self.referral is None:
+            return entries
+        return {**entries, REFERRAL_INDEX: self.referral.received_at}
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        """Referrals are listed by stage."""
+        return {REFERRAL_INDEX: (self.stage.value,)}
+
+
+def _way(state: EpisodeState) -> tuple[tuple[bool, Stage], ...]:
+    """The stages from the last one back, and whether each was reached."""
+    referral, assessment, admission = state.referral, state.assessment, state.admission
+    waiting, found = state.waiting, state.recommendation
+    return (
+        (admission is not None and admission.oriented_at is not None, Stage.ORIENTED),
+        (admission is not None, Stage.ADMITTED),
+        (waiting is not None and waiting.offer is not None, Stage.OFFERED),
+        (waiting is not None, Stage.WAITLISTED),
+        (state.placed_level is not None, Stage.PLACED),
+        (found is not None and found.eligible, Stage.ELIGIBLE),
+        (found is not None, Stage.INELIGIBLE),
+        (assessment is not None and assessment.imminent_danger, Stage.EMERGENCY),
+        (assessment is not None and assessment.completed_at is not None, Stage.ASSESSED),
+        (assessment is not None, Stage.AWAITING_ASSESSMENT),
+        (referral is not None and referral.acknowledged_at is not None, Stage.ACKNOWLEDGED),
+    )
 
 
 # --- open loops -----------------------------------------------------------------------------------------

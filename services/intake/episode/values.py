@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 from pydantic import Field
 
 from services.intake.episode.levels import Derivation, Rating
 from shared.contracts.codes import AsamEdition, CoOccurring, LevelOfCare, Population, Urgency, Value
 from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome, Severity
+
+
+class Stage(StrEnum):
+    """How far an episode has come for intake, in one word: the furthest it has reached, or how it ended."""
+
+    RECEIVED = "received"
+    ACKNOWLEDGED = "acknowledged"
+    AWAITING_ASSESSMENT = "awaiting_assessment"
+    EMERGENCY = "emergency"
+    ASSESSED = "assessed"
+    INELIGIBLE = "ineligible"
+    ELIGIBLE = "eligible"
+    PLACED = "placed"
+    WAITLISTED = "waitlisted"
+    OFFERED = "offered"
+    ADMITTED = "admitted"
+    ORIENTED = "oriented"
+    DECLINED = "declined"
+    CLOSED = "closed"
+    """The referral ended neither by an admission here nor by a refusal."""
+    DISCHARGED = "discharged"
+    ENTERED_IN_ERROR = "entered_in_error"
+    """Also a second referral that was merged into the first."""
 
 
 class NewReferral(Value):

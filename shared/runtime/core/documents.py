@@ -191,6 +191,7 @@ def guarded_write(
         "bucket": partition_of(record.subject, PARTITIONS),
         "blocked": record.blocked,
         "index": {name: in_microseconds(at) for name, at in record.state.index_entries().items()},
+        **_parts(record),
     }
     change: Document = {"$set": values}
     if record.version == 0:
@@ -220,6 +221,29 @@ def guarded_write(
         change["$push"] = pushed
     guard = {"_id": record.subject, "version": record.version}
     return UpdateOne(guard, change, upsert=record.version == 0)
+
+
+def _parts(record: Record) -> Document:
+    """In which parts of divided indexes the record is, under its facility. The whole is the part without a name."""
+    divided = record.kind.state.DIVIDED
+    if not divided:
+        return {}
+    named, entries = record.state.index_parts(), record.state.index_entries()
+    return {
+        "parts": {
+            name: [
+                part_of(record.facility_id, part)
+                for part in ("", *sorted(set(named.get(name, ()))))
+            ]
+            for name in divided
+            if name in entries
+        }
+    }
+
+
+def part_of(facility_id: str, part: str) -> str:
+    """A part of a divided index, as it is stored."""
+    return f"{facility_id}/{part}"
 
 
 def rearm(document: Document) -> None:

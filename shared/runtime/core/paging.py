@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from bson import Int64
 
 from shared.decision import join_parts
 from shared.errors import Invalid
-from shared.runtime.core.documents import Document, in_microseconds, readable
+from shared.runtime.core.documents import Document, in_microseconds, part_of, readable
 from shared.runtime.core.record import Record
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.set_aside import SetAside
@@ -60,7 +60,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """What a page is taken from: one facility's records in an index, behind a place, between two instants."""
+    """What a page is taken from: one facility's records in an index, behind a place, between two instants.
+
+    Of a divided index it is one part; the whole is the part without a name. None: the index has no parts.
+    """
 
     name: str
     facility_id: str
@@ -68,6 +71,7 @@ class IndexQuery:
     limit: int
     since: Int64 | None
     until: Int64 | None
+    part: str | None = None
 
     @classmethod
     def read(
@@ -78,15 +82,18 @@ class IndexQuery:
         limit: int,
         since: datetime | None,
         until: datetime | None,
+        part: str | None = None,
     ) -> Self:
-        """Raises `Invalid` when `after` is not a cursor of this index and facility."""
+        """Raises `Invalid` when `after` is not a cursor of this index, part and facility."""
+        scope = _scope(name, part, facility_id)
         return cls(
             name,
             facility_id,
-            None if after is None else _place(read_cursor(after, "index", name, facility_id)),
+            None if after is None else _place(read_cursor(after, *scope)),
             limit,
             None if since is None else in_microseconds(since),
             None if until is None else in_microseconds(until),
+            part,
         )
 
     @property
@@ -94,21 +101,24 @@ class IndexQuery:
         """The field of a stored record that the index is over."""
         return f"index.{self.name}"
 
-    def filter(self) -> Document:
-        """The records, as MongoDB is asked for them."""
-        instant: dict[str, Any] = {"$exists": True}
-        if self.since is not None:
-            instant["$gte"] = self.since
-        if self.until is not None:
-            instant["$lte"] = self.until
-        found: Document = {self.path: instant, "facility_id": self.facility_id}
-        if self.after is not None:
-            at, subject = Int64(self.after.at), self.after.subject
-            instant["$gte"] = (
-                at  # a range of the index; without it the `$or` costs a look at every record
-            )
-            found["$or"] = [{self.path: {"$gt": at}}, {self.path: at, "_id": {"$gt": subject}}]
-        return found
+    def filters(self) -> list[Document]:
+        """The records, as MongoDB is asked for them: one range of the index after the other, for `$or` is none."""
+        ours: Document = {self.path: {"$exists": True}, "facility_id": self.facility_id}
+        if self.part is not None:
+            ours = {f"parts.{self.name}": part_of(self.facility_id, self.part)}
+        # Not `$lte`: over an index with further fields some servers leave out the bound itself.
+        until: Document = {} if self.until is None else {"$lt": Int64(self.until + 1)}
+        since: Document = {} if self.since is None else {"$gte": self.since}
+        if self.after is None or (self.since is not None and self.after.at < self.since):
+            return [ours | ({self.path: since | until} if since or until else {})]
+        at, subject = Int64(self.after.at), self.after.subject
+        later = ours | {self.path: {"$gt": at} | until}
+        if not self._within(at):
+            return [later]
+        return [ours | {self.path: at, "_id": {"$gt": subject}}, later]
+
+    def _within(self, at: int) -> bool:
+        return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
     def place(self, document: Document) -> Place:
         """Where a stored record stands in the index."""
@@ -118,12 +128,12 @@ class IndexQuery:
         """Whether a stored record is asked for: what `filter` says, for records in memory."""
         if self.name not in document["index"] or document["facility_id"] != self.facility_id:
             return False
+        if self.part is not None:
+            wanted = part_of(self.facility_id, self.part)
+            if wanted not in document.get("parts", {}).get(self.name, ()):
+                return False
         place = self.place(document)
-        return (
-            (self.since is None or place.at >= self.since)
-            and (self.until is None or place.at <= self.until)
-            and (self.after is None or place > self.after)
-        )
+        return self._within(place.at) and (self.after is None or place > self.after)
 
     def page(
         self, documents: Sequence[Document], kinds: Mapping[str, RecordKind], set_aside: SetAside
@@ -136,7 +146,12 @@ class IndexQuery:
     def _cursor(self, document: Document) -> str:
         at, subject = self.place(document)
         content = at.to_bytes(INSTANT_BYTES, signed=True) + subject.encode()
-        return make_cursor(content, "index", self.name, self.facility_id)
+        return make_cursor(content, *_scope(self.name, self.part, self.facility_id))
+
+
+def _scope(name: str, part: str | None, facility_id: str) -> tuple[str, ...]:
+    """Which list a cursor is of."""
+    return ("index", name, facility_id) if part is None else ("index", name, facility_id, part)
 
 
 def _place(content: bytes) -> Place:

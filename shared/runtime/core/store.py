@@ -150,10 +150,12 @@ class Store(Protocol):
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        part: str | None = None,
     ) -> Page:
         """One page of a facility's records in an index, by instant and subject; both bounds belong to the list.
 
-        `after` is `Page.next` of the page before. Raises `Invalid` when it is not, whatever else it is.
+        Of a divided index `part` names one part, or with an empty name the whole. `after` is `Page.next` of the page
+        before. Raises `Invalid` when it is not, whatever else it is.
         """
         ...
 
@@ -214,10 +216,13 @@ class MongoStore:
             for mark in WAITING_SINCE:
                 await self._records.create_index(_by(mark), sparse=True)
             await self._records.create_index(_by("due"), sparse=True)
-            for name in sorted(
-                {name for kind in self._kinds.values() for name in kind.state.INDEXES}
-            ):
+            states = [kind.state for kind in self._kinds.values()]
+            divided = {name for state in states for name in state.DIVIDED}
+            for name in sorted({name for state in states for name in state.INDEXES} - divided):
                 await self._records.create_index(_by(f"index.{name}"), sparse=True)
+            for name in sorted(divided):
+                order = (f"parts.{name}", f"index.{name}", "_id")
+                await self._records.create_index([(path, ASCENDING) for path in order])
 
     async def close(self) -> None:
         await self._client.close()
@@ -394,14 +399,18 @@ class MongoStore:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        part: str | None = None,
     ) -> Page:
-        query = IndexQuery.read(name, facility_id, after, limit, since, until)
+        query = IndexQuery.read(name, facility_id, after, limit, since, until, part)
         order = [(query.path, ASCENDING), ("_id", ASCENDING)]
+        found: dict[str, Document] = {}
         with translated():
-            # One more than asked for tells whether a page follows.
-            cursor = self._records.find(query.filter()).sort(order).limit(limit + 1)
-            documents = await cursor.to_list()
-        return query.page(documents, self._kinds, self.set_aside)
+            for asked in query.filters():
+                if len(found) <= limit:
+                    # One more than asked for tells whether a page follows.
+                    cursor = self._records.find(asked).sort(order).limit(limit + 1)
+                    found |= {one["_id"]: one async for one in cursor}
+        return query.page(list(found.values()), self._kinds, self.set_aside)
 
     async def add_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> None:
         writes = [

@@ -284,13 +284,14 @@ class Call:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        part: str | None = None,
     ) -> Page:
-        """One page of the records of the caller's facility in an index; both bounds belong to the list.
+        """One page of the records of the caller's facility in an index, or in a part of it; both bounds belong to it.
 
         Raises `Invalid` when `after` is not the `next` of a page of this list.
         """
         page = await self.runtime.store.by_index(
-            index, self.actor.facility_id, after, limit, since=since, until=until
+            index, self.actor.facility_id, after, limit, since=since, until=until, part=part
         )
         self.trail.look_at(record.subject for record in page.records)
         return page

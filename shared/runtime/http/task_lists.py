@@ -6,7 +6,7 @@ what one person has to do now: what their roles on care teams own, and what thos
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -59,15 +59,13 @@ async def open_loops(
     """
     now = call.runtime.clock.now()
     page = await call.page(LOOP_INDEX, after, limit)
-    found = states(page, CareState)
-    staff = await _staff(call, (state for _, state in found))
     loops = [
-        _view(subject, state, loop, staff, now)
-        for subject, state in found
-        for loop in _in_order(state)
-        if (kind is None or loop.kind == kind)
-        and (owner_role is None or loop.owner_role == owner_role)
-        and (not overdue or loop.step > 0 or loop.deadline_at <= now)
+        view
+        for views in await loop_views(call, states(page, CareState), now)
+        for view in views
+        if (kind is None or view["kind"] == kind)
+        and (owner_role is None or view["owner"]["role"] == owner_role)
+        and (not overdue or view["overdue"])
     ]
     return {"loops": loops, "now": _in_utc(now), **page.next_field}
 
@@ -107,6 +105,17 @@ async def tasks(
         if len(items) >= limit and items[limit - 1]["deadline_at"] <= reached:
             break
     return {"staff_id": wanted[0], "role": wanted[1], "tasks": items[:limit], "now": _in_utc(now)}
+
+
+async def loop_views(
+    call: Call, found: Sequence[tuple[str, CareState]], now: datetime
+) -> list[list[dict[str, Any]]]:
+    """The open loops of each of these records as people see them, the most urgent first."""
+    staff = await _staff(call, (state for _, state in found))
+    return [
+        [_view(subject, state, loop, staff, now) for loop in _in_order(state)]
+        for subject, state in found
+    ]
 
 
 def _is_on_list(view: Mapping[str, Any], staff_id: str | None, role: str | None) -> bool:

@@ -111,9 +111,9 @@ def test_ratings_are_not_shown(stage: str) -> None:
 @pytest.mark.parametrize(
     ("stage", "word"),
     [
-        ("referred", "referred"),
+        ("referred", "received"),
         ("acknowledged", "acknowledged"),
-        ("scheduled", "awaiting-assessment"),
+        ("scheduled", "awaiting_assessment"),
         ("assessed", "assessed"),
         ("in-danger", "emergency"),
         ("eligible", "eligible"),
@@ -121,7 +121,7 @@ def test_ratings_are_not_shown(stage: str) -> None:
         ("placed", "placed"),
         ("admitted", "admitted"),
         ("oriented", "oriented"),
-        ("closed", "closed"),
+        ("closed", "declined"),
     ],
 )
 def test_the_stage_in_a_word(stage: str, word: str) -> None:

@@ -39,7 +39,7 @@ def waiting() -> tuple[Intake, Http, str]:
 
 def test_somebody_waits_is_offered_a_place_and_accepts_it() -> None:
     history, http, waitlist_id = waiting()
-    assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "waiting"
+    assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "waitlisted"
     answer = http.post(f"/waitlist/{waitlist_id}/offer", {**EPISODE, "hours": 4})
     assert answer.status_code == 200
     assert http.get(f"/episodes/{EPISODE_ID}").json()["stage"] == "offered"

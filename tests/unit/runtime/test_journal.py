@@ -110,7 +110,7 @@ async def test_publishing_before_copying_is_found(monkeypatch: pytest.MonkeyPatc
 
 
 ON_ITS_WAY = {
-    *("_id", "version", "save", "bucket", "blocked", "index"),
+    *("_id", "version", "save", "bucket", "blocked", "index", "parts"),
     *("due", "waiting", "handing", "auditing", "outbox", "handoffs", "audit"),
 }
 """Stored fields that say how a record is saved, found and passed on, not what it knows."""

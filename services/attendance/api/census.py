@@ -1,0 +1,126 @@
+"""The census and the caseloads: who is in care here, where they stand, and what comes next.
+
+Served by attendance, because its record of an episode knows most of it: the person, the level that holds today, the
+program, the seats and their tracks, the care team, the bookings. Followup hears more, but knows neither the bookings
+nor the groups; intake knows the path up to the first day. What attendance can't know it does not guess: open loops are
+those of this service (`GET /loops` of the others has theirs), and somebody who was never admitted is on intake's
+`GET /referrals`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+
+from services.attendance.episode.episode_state import (
+    CENSUS_INDEX,
+    IN_CARE,
+    EpisodeState,
+    Standing,
+)
+from shared import calendar
+from shared.contracts.codes import CODE_PATTERN, UUID_PATTERN
+from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.task_lists import loop_views
+
+router = APIRouter(tags=["census"])
+
+Staff = Annotated[
+    Call,
+    require_roles(
+        "intake_coordinator",
+        "counselor",
+        "clinician",
+        "nurse",
+        "case_manager",
+        "peer_specialist",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
+CodeQuery = Annotated[str | None, Query(pattern=CODE_PATTERN)]
+NARROWEST_FIRST: Final = ("caseload", "track", "program", "level")
+
+
+@router.get("/episodes")
+async def list_episodes(
+    call: Staff,
+    caseload: Annotated[str | None, Query(pattern=UUID_PATTERN)] = None,
+    track: CodeQuery = None,
+    program: CodeQuery = None,
+    level: Annotated[str | None, Query(pattern=r"^[0-9][0-9A-Z.-]{0,9}$")] = None,
+    state: Standing | None = None,
+    *,
+    limit: Limit = 100,
+    after: After = None,
+) -> dict[str, Any]:
+    """Everybody in care at the caller's facility, who was admitted first comes first. Who has left: `state=discharged`.
+
+    `caseload` is a member of staff on the care team. With several filters a page looks at `limit` people of the first
+    one of caseload, track, program, level and state, and holds those whom all of them fit. Of the people's open loops
+    those of this service are listed. Pages as `GET /loops` does.
+    """
+    now = call.runtime.clock.now()
+    named = {"caseload": caseload, "track": track, "program": program, "level": level}
+    wanted = [f"{name}={named[name]}" for name in NARROWEST_FIRST if named[name] is not None]
+    if state is not None:
+        # Who has left is in no other part: the state alone says who they are.
+        wanted.insert(0 if state is Standing.DISCHARGED else len(wanted), f"state={state.value}")
+    page = await call.page(CENSUS_INDEX, after, limit, part=wanted[0] if wanted else IN_CARE)
+    found = [
+        (subject, episode)
+        for subject, episode in states(page, EpisodeState)
+        if set(wanted) <= {*episode.index_parts()[CENSUS_INDEX]}
+    ]
+    loops = await loop_views(call, found, now)
+    rows = [
+        {**_row(subject, episode, now), "loops": views}
+        for (subject, episode), views in zip(found, loops, strict=True)
+    ]
+    return {"episodes": rows, "now": now.isoformat(), **page.next_field}
+
+
+def _row(subject: str, episode: EpisodeState, now: datetime) -> Mapping[str, Any]:
+    admission = episode.admission
+    admitted_at = None if admission is None else admission.admitted_at
+    return {
+        "episode_id": subject.partition("/")[2],
+        "person_id": None if admission is None else admission.person_id,
+        "state": episode.standing.value,
+        "program": None if admission is None else admission.program,
+        "level": None if episode.level is None else episode.level.model_dump(mode="json"),
+        "tracks": episode.tracks,
+        "groups": sorted(episode.seats),
+        "admitted_at": None if admitted_at is None else admitted_at.astimezone(UTC).isoformat(),
+        "week": None if admitted_at is None else _week(episode, admitted_at, now),
+        "next_session": _next_session(episode, now),
+        "team": episode.team,
+    }
+
+
+def _week(episode: EpisodeState, admitted_at: datetime, now: datetime) -> int:
+    """The week of treatment: seven days each, the first from the day of admission, until the end."""
+    until = now if episode.left_at is None else episode.left_at
+    first, last = (calendar.local_day(at, episode.time_zone) for at in (admitted_at, until))
+    return max(0, (last - first).days) // calendar.DAYS_PER_WEEK + 1
+
+
+def _next_session(episode: EpisodeState, now: datetime) -> dict[str, Any] | None:
+    """The booking that begins next. One that is put on the calendar later may come before it."""
+    coming = [
+        (booking.starts_at, session_id, booking)
+        for session_id, booking in episode.bookings.items()
+        if booking.open and booking.starts_at >= now
+    ]
+    if not coming:
+        return None
+    starts_at, session_id, booking = min(coming, key=lambda one: one[:2])
+    return {
+        "session_id": session_id,
+        "starts_at": starts_at.astimezone(UTC).isoformat(),
+        "modality": booking.modality.value,
+    }

@@ -1,0 +1,58 @@
+"""Referrals as the desk works through them: by stage, with what is due next. Ids and codes, no names."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from services.intake.api.episodes import Team
+from services.intake.episode.episode_state import REFERRAL_INDEX, EpisodeState
+from services.intake.episode.values import Stage
+from shared.contracts.codes import Timestamp
+from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.task_lists import loop_views
+
+router = APIRouter(tags=["intake"])
+
+
+@router.get("/referrals")
+async def list_referrals(
+    call: Team,
+    state: Stage | None = None,
+    begin: Annotated[Timestamp | None, Query(alias="from")] = None,
+    end: Annotated[Timestamp | None, Query(alias="to")] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> dict[str, Any]:
+    """The referrals of the caller's facility, the oldest first: of one state, received between two instants.
+
+    Each has its state, which is the `stage` of its episode, and of its open loops the most urgent one, with its
+    deadline and owner. Pages as `GET /loops` does.
+    """
+    now = call.runtime.clock.now()
+    part = "" if state is None else state.value
+    page = await call.page(REFERRAL_INDEX, after, limit, since=begin, until=end, part=part)
+    found = states(page, EpisodeState)
+    loops = await loop_views(call, found, now)
+    rows = [
+        _row(subject, episode, views)
+        for (subject, episode), views in zip(found, loops, strict=True)
+    ]
+    return {"referrals": rows, "now": now.isoformat(), **page.next_field}
+
+
+def _row(subject: str, episode: EpisodeState, loops: list[dict[str, Any]]) -> dict[str, Any]:
+    referral = episode.referral
+    shown = {"priority", "source_kind", "source_facility_id", "requested_level", "outcome"}
+    return {
+        "episode_id": subject.partition("/")[2],
+        "person_id": episode.person_id,
+        "state": episode.stage.value,
+        "received_at": None
+        if referral is None
+        else referral.received_at.astimezone(UTC).isoformat(),
+        **({} if referral is None else referral.model_dump(mode="json", include=shown)),
+        "loop": loops[0] if loops else None,
+    }
