@@ -389,9 +389,8 @@ async def known(attendance: Attendance) -> dict[str, str]:
     subject = await attendance.admitted()
     oriented = intake.OrientationCompleted.example()
     await attendance.heard(await attendance.bus.say(oriented, subject, 2))
-    answer = await attendance.http.post(
-        "/sessions", json=_session(subject), headers=_as("counselor")
-    )
+    ahead = _session(subject, starts_at=(datetime.now(UTC) + timedelta(days=5)).isoformat())
+    answer = await attendance.http.post("/sessions", json=ahead, headers=_as("counselor"))
     assert answer.status_code == 201, answer.text
     return {"episode": subject[8:], "session": answer.json()["session_id"], "nobody": str(uuid4())}
 
