@@ -14,6 +14,8 @@ from services.attendance.episode import (
     weeks,
 )
 from services.attendance.groups import (
+    changes,
+    closures,
     group_calendar,
     group_state,
     groups,
@@ -64,6 +66,7 @@ HANDOFFS = HandoffRules(
     # Sessions and groups act on what an episode answers, also on one that was entered in error.
     handles(episode_state.Booked, bookings.booked, void=Void.RUN),
     handles(episode_state.CalendarShared, bookings.calendar_shared, void=Void.RUN),
+    handles(episode_state.ClosedOn, bookings.closed_on),
     handles(episode_state.Unbooked, bookings.unbooked),
     handles(episode_state.Dropped, bookings.dropped),
     handles(episode_state.RollCalled, rolls.roll_called, void=Void.RUN),
@@ -75,6 +78,11 @@ HANDOFFS = HandoffRules(
     handles(session_state.Planned, sessions.planned),
     handles(session_state.RosterTaken, sessions.roster_taken),
     handles(session_state.CalledOff, sessions.called_off),
+    handles(session_state.Moved, changes.moved),
+    handles(session_state.PutBack, changes.put_back),
+    handles(closures.GroupListed, closures.group_listed),
+    handles(closures.GroupUnlisted, closures.group_unlisted),
+    handles(closures.FacilityClosed, changes.facility_closed),
     handles(session_state.RosterAsked, group_calendar.roster_asked),
     handles(session_state.TookPlace, group_calendar.took_place),
     handles(seats.HoldSeat, groups.held_for),

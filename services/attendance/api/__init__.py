@@ -1,10 +1,11 @@
 """HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
 
 from services.attendance.api import (
+    calendar,
     groups,
     screens,
     sessions,
     support,
 )
 
-ROUTERS = [sessions.router, groups.router, screens.router, support.router]
+ROUTERS = [sessions.router, calendar.router, groups.router, screens.router, support.router]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.subjects import EPISODE, GROUP, SESSION
 from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
 from services.attendance.groups import group_calendar, roll, session_state, sessions
-from services.attendance.groups.group_state import Unscheduled
+from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import EarlyRoll, SessionState
 from services.attendance.screening import screens
 from shared import calendar
@@ -32,10 +32,23 @@ from shared.contracts.codes import (
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["attendance"])
 
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Desk = Annotated[
+    Call,
+    require_roles(
+        "intake_coordinator",
+        "counselor",
+        "clinician",
+        "case_manager",
+        "nurse",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
 Lifter = Annotated[Call, require_roles("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
@@ -186,6 +199,52 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
             "The program does not have this topic.",
             hint="Choose from the program's profile: GET /programs/{program}.",
         )
+
+
+@router.get("/sessions")
+async def list_sessions(
+    call: Desk,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    group: Annotated[GroupId | None, Query()] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> dict[str, Any]:
+    """The sessions of the caller's facility by their begin, both bounds included, each with its roster. In pages.
+
+    With `group` a page looks at `limit` sessions and holds those of the group. Until a group's session begins, whoever
+    has a seat is on its roster.
+    """
+    page = await call.page(session_state.SESSION_INDEX, after, limit, since=since, until=until)
+    found = [
+        (subject.partition("/")[2], state)
+        for subject, state in states(page, SessionState)
+        if group is None or state.group_id == group
+    ]
+    ahead = {s.group_id for _, s in found if s.group_id is not None and not s.roster_taken}
+    names = sorted(ahead)
+    groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
+    now = call.runtime.clock.now()
+    rows = [_row(session_id, state, groups, now) for session_id, state in found]
+    return {"sessions": rows, **page.next_field}
+
+
+def _row(
+    session_id: str, state: SessionState, groups: Mapping[str, GroupState], now: datetime
+) -> dict[str, Any]:
+    """A session as a list shows it."""
+    group = groups.get(state.group_id or "")
+    slot = None if group is None else group.slots.get(session_id)
+    ahead = () if group is None or slot is None else group.roster_of(slot, now)
+    shown = {
+        *("starts_at", "minutes_planned", "modality", "topic", "mode", "group_id", "family_only"),
+        *("unscheduled", "below_minimum", "roll_called", "cancelled_by"),
+    }
+    return {
+        "session_id": session_id,
+        **state.model_dump(mode="json", include=shown),
+        "roster": list(state.expected if state.roster_taken else ahead),
+    }
 
 
 @router.get("/sessions/{session_id}")

@@ -20,8 +20,10 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AttendanceLoop, Modality, TopicCode, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import HandoffBody
-from shared.loops import CareState, LoopEvents, LoopRule
+from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 
+SESSION_INDEX: Final = "session"
+"""The index of sessions, by when they begin."""
 WHOLE_DAY: Final = 24 * 60
 """As many minutes as a session can have: attending in full credits what was planned."""
 
@@ -49,6 +51,7 @@ class SessionState(CareState):
     The session of a group has no roster until it begins: until then, whoever has a seat is expected.
     """
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, SESSION_INDEX)
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
         AttendanceLoop, attendance.SessionLoopEscalated, attendance.SessionEscalationCleared
@@ -74,6 +77,15 @@ class SessionState(CareState):
     """How long it lasted when it ended early."""
     entries: dict[str, Entry] = Field(default_factory=dict[str, Entry])
     cancelled_by: CancelledBy | None = None
+    times_changed: int = 0
+    """How often it was put on the calendar anew."""
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """A session is listed by when it begins, also one that was cancelled."""
+        found = dict(super().index_entries())
+        if self.starts_at is not None:
+            found[SESSION_INDEX] = self.starts_at
+        return found
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -138,6 +150,20 @@ class CalledOff(HandoffBody):
     """To a session: the group's calendar has you no longer."""
 
     by: CancelledBy
+
+
+class Moved(HandoffBody):
+    """To a session: the group's calendar has you at another time."""
+
+    starts_at: datetime
+    minutes_planned: int
+    times_changed: int
+
+
+class PutBack(HandoffBody):
+    """To a session: the group's calendar has you again."""
+
+    times_changed: int
 
 
 class RosterAsked(HandoffBody):

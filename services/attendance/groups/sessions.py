@@ -191,7 +191,7 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
         raise not_by_patient()
     booked = booking_of(state, cause.subject_id, starts_at)
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by, booked=booked)
-    state, events = _cancelled(state, by, cause)
+    state, events = session_cancelled(state, by, cause)
     return Decision(state, events, to_episodes(state.expected, dropped))
 
 
@@ -200,17 +200,20 @@ def called_off(state: SessionState, body: CalledOff, cause: Cause) -> Decision[S
     if state.roll_called:
         took_place = TookPlace(session_id=cause.subject_id)
         return Decision(state, (), (Handoff(f"group/{state.group_id}", took_place),))
-    if state.starts_at is None or state.cancelled_by is not None:
+    if state.starts_at is None or state.cancelled_by is body.by:
         return Decision(state)
-    state, events = _cancelled(state, body.by, cause)
+    state, events = session_cancelled(state, body.by, cause)
     return Decision(state, events)
 
 
-def _cancelled(state: SessionState, by: CancelledBy, cause: Cause) -> tuple[SessionState, Events]:
+def session_cancelled(
+    state: SessionState, by: CancelledBy, cause: Cause
+) -> tuple[SessionState, Events]:
+    """A session that does not take place, and its event; said once more, the later word holds."""
     event = attendance.SessionCancelled(
         group_id=state.group_id,
         modality=state.modality,
-        starts_at=must_be_scheduled(state),
+        starts_at=_starts_at(state),
         minutes_planned=state.minutes_planned,
         cancelled_by=by,
     )
@@ -249,6 +252,7 @@ def booking_of(
         group_id=state.group_id,
         family_only=state.family_only,
         service=state.service,
+        times_changed=state.times_changed,
         begins=begins,
     )
 
@@ -263,6 +267,12 @@ def planned_end(state: SessionState) -> datetime:
     if state.ends_at is None:
         raise Unknown("session")
     return state.ends_at
+
+
+def _starts_at(state: SessionState) -> datetime:
+    if state.starts_at is None:
+        raise Unknown("session")
+    return state.starts_at
 
 
 def must_be_scheduled(state: SessionState) -> datetime:
