@@ -2,7 +2,7 @@
 
 from services.attendance.api import ROUTERS
 from services.attendance.episode import episode_state
-from services.attendance.groups import closures, group_state, session_state
+from services.attendance.groups import closures, group_state, leaders, session_state
 from services.attendance.reactions import (
     EPISODE_DEADLINES,
     GROUP_DEADLINES,
@@ -27,6 +27,7 @@ SERVICE = Service(
         "closures": RecordKind(closures.ClosuresState),
         "person": RecordKind(incentives.LedgerState),
         **STAFF_KIND,
+        "staff": RecordKind(leaders.LeadingState),
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,

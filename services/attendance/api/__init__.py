@@ -3,9 +3,17 @@
 from services.attendance.api import (
     calendar,
     groups,
+    leaders,
     screens,
     sessions,
     support,
 )
 
-ROUTERS = [sessions.router, calendar.router, groups.router, screens.router, support.router]
+ROUTERS = [
+    sessions.router,
+    calendar.router,
+    leaders.router,
+    groups.router,
+    screens.router,
+    support.router,
+]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.attendance.episode.episode_state import ClosedOn, Dropped
-from services.attendance.groups import group_calendar
+from services.attendance.groups import group_calendar, leaders
 from services.attendance.groups.closures import FacilityClosed
 from services.attendance.groups.group_calendar import called_off, slot_of, with_slot
 from services.attendance.groups.group_state import GroupState, Slot, Unscheduled, booking_of
@@ -17,11 +17,11 @@ from services.attendance.groups.session_state import (
     Moved,
     PutBack,
     SessionState,
+    must_be_scheduled,
 )
 from services.attendance.groups.sessions import (
     BEGINS,
     ENDED,
-    must_be_scheduled,
     planned_end,
     session_cancelled,
     to_episodes,
@@ -157,7 +157,8 @@ def move(state: SessionState, new: NewTime, cause: Cause) -> Decision[SessionSta
     )
     after = decision.state
     booked = booking_of_session(after, cause.subject_id, must_be_scheduled(after))
-    return Decision(after, decision.events, to_episodes(after.roster, booked))
+    handoffs = (*to_episodes(after.roster, booked), *decision.handoffs)
+    return Decision(after, decision.events, handoffs)
 
 
 def uncancel(state: SessionState, cause: Cause) -> Decision[SessionState]:
@@ -168,7 +169,8 @@ def uncancel(state: SessionState, cause: Cause) -> Decision[SessionState]:
         raise _not_cancelled()
     decision = _again(state, state.times_changed + 1, cause)
     booked = booking_of_session(decision.state, cause.subject_id, state.starts_at)
-    return Decision(decision.state, decision.events, to_episodes(state.roster, booked))
+    handoffs = (*to_episodes(state.roster, booked), *decision.handoffs)
+    return Decision(decision.state, decision.events, handoffs)
 
 
 def blame(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[SessionState]:
@@ -181,8 +183,8 @@ def blame(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessio
         raise group_calendar.not_by_patient()
     booked = booking_of_session(state, cause.subject_id, state.starts_at)
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by, booked=booked)
-    state, events = session_cancelled(state, by, cause)
-    return Decision(state, events, to_episodes(state.roster, dropped))
+    state, events, handoffs = session_cancelled(state, by, cause)
+    return Decision(state, events, (*to_episodes(state.roster, dropped), *handoffs))
 
 
 # --- what they share -------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ def _may_be_moved(starts_at: datetime, new: NewTime, now: datetime) -> None:
 
 
 def _at_another_time(
-    state: SessionState, starts_at: datetime, minutes: int, times_changed: int, _cause: Cause
+    state: SessionState, starts_at: datetime, minutes: int, times_changed: int, cause: Cause
 ) -> Decision[SessionState]:
     state = state.replace(
         starts_at=starts_at,
@@ -212,14 +214,16 @@ def _at_another_time(
     )
     if state.cancelled_by is not None:
         return Decision(state)
-    return Decision(state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state)), (event,))
+    state = state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state))
+    return Decision(state, (event,), leaders.told(state, cause))
 
 
-def _again(state: SessionState, times_changed: int, _cause: Cause) -> Decision[SessionState]:
+def _again(state: SessionState, times_changed: int, cause: Cause) -> Decision[SessionState]:
     state = state.replace(cancelled_by=None, times_changed=times_changed, left=())
     starts_at = must_be_scheduled(state)
     event = attendance.SessionCancellationUndone(starts_at=starts_at)
-    return Decision(state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state)), (event,))
+    state = state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state))
+    return Decision(state, (event,), leaders.told(state, cause))
 
 
 def _not_cancelled() -> Refused:

@@ -53,6 +53,8 @@ def schedule(
     there = _at_that_time(state, slot)
     if there is not None:
         return Decision(state, answer=_answer(state, there, cause.now))
+    if new.therapy is not None and state.therapies and new.therapy not in state.therapies:
+        raise outside("The program does not have this approach.")
     _is_within_track(state, slot)
     _is_open_then(state, slot)
     if not set(new.roster) <= set(state.roster_of(slot.replace(only=()), cause.now)):

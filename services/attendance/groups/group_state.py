@@ -121,6 +121,8 @@ class GroupState(CareState):
     track: str = ""
     topics: tuple[str, ...] = ()
     """What the group talks about; empty: anything."""
+    therapies: tuple[str, ...] = ()
+    """The approaches that the program has; empty: any."""
     level_code: str | None = None
     seats_min: int = 2
     seats_max: int = 12

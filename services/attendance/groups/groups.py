@@ -74,6 +74,7 @@ def open_group(
         program_version=profile.version,
         track=new.track,
         topics=new.topics or profile.topics,
+        therapies=profile.therapies,
         level_code=profile.level.code,
         time_zone=new.time_zone,
         track_hours=track

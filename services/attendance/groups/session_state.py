@@ -20,6 +20,7 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AttendanceLoop, Modality, TopicCode, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import HandoffBody
+from shared.errors import Refused, Unknown
 from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 
 SESSION_INDEX: Final = "session"
@@ -35,6 +36,46 @@ class EarlyRoll(OpenEnum):
     FACILITY_CLOSED = "facility_closed"
     EMERGENCY = "emergency"
     UNKNOWN = "unknown"
+
+
+class LeadingPart(OpenEnum):
+    """Which part somebody has in leading a session."""
+
+    LEADER = "leader"
+    CO_LEADER = "co_leader"
+    SUBSTITUTE = "substitute"
+    UNKNOWN = "unknown"
+
+
+class Credential(OpenEnum):
+    """As what somebody leads a session: what a payer asks for beside the time."""
+
+    PHYSICIAN = "physician"
+    NURSE = "nurse"
+    PSYCHOLOGIST = "psychologist"
+    SOCIAL_WORKER = "social_worker"
+    PROFESSIONAL_COUNSELOR = "professional_counselor"
+    ADDICTION_COUNSELOR = "addiction_counselor"
+    PEER_SPECIALIST = "peer_specialist"
+    SUPERVISED_INTERN = "supervised_intern"
+    UNKNOWN = "unknown"
+
+
+class SessionSupport(OpenEnum):
+    """What makes it possible to come, or to take part."""
+
+    INTERPRETER = "interpreter"
+    ACCESSIBILITY = "accessibility"
+    TRANSPORT = "transport"
+    CHILDCARE = "childcare"
+    UNKNOWN = "unknown"
+
+
+class Leader(Value):
+    """Somebody who leads a session."""
+
+    part: LeadingPart
+    credential: Credential
 
 
 class Entry(Value):
@@ -64,6 +105,13 @@ class SessionState(CareState):
     group_id: str | None = None
     family_only: bool = False
     service: str | None = None
+    therapy: str | None = None
+    supports: tuple[SessionSupport, ...] = ()
+    leaders: dict[str, Leader] = Field(default_factory=dict[str, Leader])
+    """Who leads it, by member of staff."""
+    signed_by: str | None = None
+    signed_at: datetime | None = None
+    """Who said that the roll is right, and when."""
     unscheduled: Unscheduled | None = None
     below_minimum: bool = False
     """For fewer people than make a group: it is billed and counted as something else."""
@@ -100,6 +148,15 @@ class SessionState(CareState):
         return self.starts_at + timedelta(minutes=self.minutes_planned)
 
 
+def must_be_scheduled(state: SessionState) -> datetime:
+    """When a session begins. Raises `Unknown`, or `Refused` for one that was cancelled."""
+    if state.starts_at is None:
+        raise Unknown("session")
+    if state.cancelled_by is not None:
+        raise Refused("session-cancelled", "The session was cancelled.")
+    return state.starts_at
+
+
 class NewSession(Value):
     """What is needed to schedule a session."""
 
@@ -115,6 +172,9 @@ class NewSession(Value):
     service: str | None = None
     below_minimum: bool = False
     unscheduled: Unscheduled | None = None
+    therapy: str | None = None
+    """The approach, where there is one."""
+    supports: tuple[SessionSupport, ...] = ()
 
 
 class RollEntry(Value):
