@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
 from demo.hours import (
     CLINIC,
+    DESK,
     FRIDAY,
     GROUP,
     GROUP_DAYS,
@@ -25,6 +26,8 @@ from demo.journal import Expectation
 from demo.population import GROUP_SIZE_MIN, Person
 from demo.world import Staff, World
 
+HOLIDAYS: Final = (date(2026, 2, 16),)
+"""Days on which both facilities are closed."""
 Scheduled = tuple[str, list[Person], int]
 """A session's id, who is on its roster, and its minutes."""
 
@@ -46,12 +49,26 @@ class Group:
     async def run(self, begins: date, ends: date) -> None:
         """The group's calendar, until its last day."""
         day = begins
+        if self.number == 1:
+            await self._enters_holidays(day)
         while day <= ends:
             if day.weekday() <= FRIDAY and self.members:
                 await self._a_day(day)
             day += timedelta(days=1)
             await self.world.until(at(day, ROUND, self.zone))
             await self._decide_size()
+
+    async def _enters_holidays(self, day: date) -> None:
+        """Nobody meets on a holiday, and no week asks for it."""
+        await self.world.until(at(day, DESK, self.zone))
+        for holiday in HOLIDAYS:
+            body = {
+                "from_on": holiday.isoformat(),
+                "until_on": holiday.isoformat(),
+                "reason": "holiday",
+            }
+            who = f"{self.facility}/{holiday}"
+            await self.staff.does("program_director", "attendance", "/closures", body, who=who)
 
     async def take_in(self, p: Person) -> None:
         """A seat for somebody new; the first one opens the group."""
@@ -95,6 +112,7 @@ class Group:
             return
         screens = await self._screens(day, present)
         await self.world.until(at(day, ROLL, self.zone))
+        sessions = await self._with_rosters(day, sessions)
         # Individual sessions took place before the group: one person's rolls are called in that order.
         for alone in (True, False):
             rolls = [self._roll(*session) for session in sessions if (session[2] == 60) is alone]
@@ -110,10 +128,27 @@ class Group:
         if screens:
             await self._results(day, screens)
 
+    async def _with_rosters(self, day: date, sessions: list[Scheduled]) -> list[Scheduled]:
+        """The day's sessions as their list has them: whoever is on a roster is on the roll."""
+        first, last = (at(day, hour, self.zone).isoformat() for hour in (CLINIC, GROUP))
+        listed: dict[str, set[str]] = {}
+        after = ""
+        while True:
+            path = f"/sessions?from={first}&to={last}{after}"
+            seen = await self.staff.sees("counselor", "attendance", path)
+            listed |= {one["session_id"]: set(one["roster"]) for one in seen["sessions"]}
+            if "next" not in seen:
+                break
+            after = f"&after={seen['next']}"
+        return [
+            (session_id, [p for p in roster if p.episode_id in listed[session_id]], minutes)
+            for session_id, roster, minutes in sessions
+        ]
+
     def _calendar(self, day: date, present: list[Person]) -> list[Awaitable[Scheduled]]:
         """The day's sessions: group and individual ones, and on Friday a make-up for who was short."""
         sessions: list[Awaitable[Scheduled]] = []
-        if day.weekday() in GROUP_DAYS:
+        if day.weekday() in GROUP_DAYS and day not in HOLIDAYS:
             sessions.append(self._of_group(day, present, "group"))
         if day.weekday() == INDIVIDUAL_DAY:
             sessions += [self._alone(day, p) for p in present]

@@ -46,6 +46,8 @@ REACTIONS = Reactions(
     # the program
     on(attendance.SessionScheduled, upcoming_sessions.scheduled),
     on(attendance.SessionCancelled, upcoming_sessions.cancelled),
+    on(attendance.SessionRescheduled, upcoming_sessions.rescheduled),
+    on(attendance.SessionCancellationUndone, upcoming_sessions.put_back),
     on(attendance.SessionAttended, outreach.ATTENDED),
     on(attendance.SessionMissed, outreach.MISSED),
     on(attendance.AttendanceCorrected, outreach.CORRECTED),

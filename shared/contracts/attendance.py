@@ -350,7 +350,8 @@ class SessionCancelled(
 ):
     """A session will not take place.
 
-    Plans and followup do not count it against anyone. Session: scheduled > cancelled.
+    Plans and followup do not count it against anyone. The later of two says who it was; `SessionCancellationUndone`
+    retracts it. Session: scheduled > cancelled.
     """
 
     group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
@@ -363,6 +364,34 @@ class SessionCancelled(
     """Minutes that were planned, and are now no longer offered."""
     cancelled_by: CancelledBy = Field(examples=["program"])
     """Who cancelled."""
+
+
+class SessionRescheduled(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session will take place at another time.
+
+    Plans and followup know when it is now. Session: scheduled > scheduled.
+    """
+
+    group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
+    """The group that meets, for a group session."""
+    starts_at: Timestamp
+    """When it begins now."""
+    minutes_planned: SessionMinutes
+    """Planned minutes."""
+
+
+class SessionCancellationUndone(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session takes place after all.
+
+    Retracts `SessionCancelled`: plans and followup know of it again. Session: cancelled > scheduled.
+    """
+
+    starts_at: Timestamp
+    """When it begins."""
 
 
 class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):

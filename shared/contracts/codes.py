@@ -335,6 +335,8 @@ class AttendanceLoop(OpenEnum):
     GROUP_SIZE = "group_size"
     ROLL_CALL = "roll_call"
     WALK_IN = "walk_in"
+    LEADER = "leader"
+    SIGN_OFF = "sign_off"
     DOUBLE_BOOKING = "double_booking"
     MAKE_UP = "make_up"
     SPECIMEN = "specimen"

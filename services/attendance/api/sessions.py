@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.subjects import EPISODE, GROUP, SESSION
 from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
 from services.attendance.groups import group_calendar, roll, session_state, sessions
-from services.attendance.groups.group_state import Unscheduled
-from services.attendance.groups.session_state import EarlyRoll, SessionState
+from services.attendance.groups.group_state import GroupState, Unscheduled
+from services.attendance.groups.session_state import EarlyRoll, SessionState, SessionSupport
 from services.attendance.screening import screens
 from shared import calendar
 from shared.contracts.attendance import (
@@ -24,6 +24,8 @@ from shared.contracts.attendance import (
     SessionMode,
 )
 from shared.contracts.codes import (
+    ActorId,
+    Code,
     EpisodeId,
     GroupId,
     Modality,
@@ -32,10 +34,23 @@ from shared.contracts.codes import (
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["attendance"])
 
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Desk = Annotated[
+    Call,
+    require_roles(
+        "intake_coordinator",
+        "counselor",
+        "clinician",
+        "case_manager",
+        "nurse",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
 Lifter = Annotated[Call, require_roles("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
@@ -51,6 +66,12 @@ class ScheduleSession(Body):
     mode: SessionMode = SessionMode.ON_SITE
     roster: Annotated[list[EpisodeId], Field(max_length=50)] = Field(default_factory=list[str])
     """Who is expected. Of a group: those of its people for whom an unscheduled session is; empty: everybody."""
+    therapy: Code | None = None
+    """The approach, of those that the program has."""
+    supports: Annotated[list[SessionSupport], Field(max_length=4)] = Field(
+        default_factory=list[SessionSupport]
+    )
+    """What makes it possible to come, or to take part."""
     unscheduled: Unscheduled | None = None
     """Why a group's session is outside its days, its hours or its number in a week."""
     family_only: bool = False
@@ -118,6 +139,8 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
         family_only=body.family_only,
         service=None if body.service is None else body.service.value,
         unscheduled=body.unscheduled,
+        therapy=body.therapy,
+        supports=tuple(dict.fromkeys(body.supports)),
     )
     if body.group_id is None:
         return await _alone(call, new)
@@ -155,7 +178,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> Response:
     session_id = sessions.scheduled_before(episodes, new) or call.new_id("session")
     for episode in episodes:
         sessions.may_be_booked(episode, new, session_id)
-        _has_topic(call, episode, new.topic)
+        _is_of_program(call, episode, new)
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: sessions.schedule(state, new, cause),
@@ -164,13 +187,15 @@ async def _alone(call: Call, new: session_state.NewSession) -> Response:
     )
 
 
-def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | None) -> None:
-    """A session without a group talks about what the person's program lists, where it lists anything.
+def _is_of_program(
+    call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
+) -> None:
+    """A session without a group has a topic and an approach of the person's program, where it lists any.
 
-    The profile is the one of the day of admission. A group's sessions are held to the group's own topics.
+    The profile is the one of the day of admission. A group's sessions are held to the group's own.
     """
     admission = episode.admission
-    if topic is None or admission is None:
+    if admission is None:
         return
     try:
         profile = call.runtime.programs.current(
@@ -180,12 +205,68 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
-    if profile.topics and topic not in profile.topics:
-        raise Invalid(
-            "topic-not-offered",
-            "The program does not have this topic.",
-            hint="Choose from the program's profile: GET /programs/{program}.",
-        )
+    for what, code, listed in (
+        ("topic", new.topic, profile.topics),
+        ("therapy", new.therapy, profile.therapies),
+    ):
+        if code is not None and listed and code not in listed:
+            raise Invalid(
+                f"{what}-not-offered",
+                f"The program does not have this {what}.",
+                hint="Choose from the program's profile: GET /programs/{program}.",
+            )
+
+
+@router.get("/sessions")
+async def list_sessions(
+    call: Desk,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    group: Annotated[GroupId | None, Query()] = None,
+    leader: Annotated[ActorId | None, Query()] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> dict[str, Any]:
+    """The sessions of the caller's facility by their begin, both bounds included, each with its roster. In pages.
+
+    With both `group` and `leader` a page looks at `limit` sessions of the group and holds those that this member of staff
+    leads. Until a group's session begins, whoever has a seat is on its roster.
+    """
+    part = "" if leader is None else f"leader={leader}"
+    part = part if group is None else f"group={group}"
+    page = await call.page(
+        session_state.SESSION_INDEX, after, limit, since=since, until=until, part=part
+    )
+    found = [
+        (subject.partition("/")[2], state)
+        for subject, state in states(page, SessionState)
+        if group in (None, state.group_id) and (leader is None or leader in state.leaders)
+    ]
+    ahead = {s.group_id for _, s in found if s.group_id is not None and not s.roster_taken}
+    names = sorted(ahead)
+    groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
+    now = call.runtime.clock.now()
+    rows = [_row(session_id, state, groups, now) for session_id, state in found]
+    return {"sessions": rows, **page.next_field}
+
+
+def _row(
+    session_id: str, state: SessionState, groups: Mapping[str, GroupState], now: datetime
+) -> dict[str, Any]:
+    """A session as a list shows it."""
+    group = groups.get(state.group_id or "")
+    slot = None if group is None else group.slots.get(session_id)
+    ahead = () if group is None or slot is None else group.roster_of(slot, now)
+    shown = {
+        *("starts_at", "minutes_planned", "modality", "topic", "mode", "group_id", "family_only"),
+        *("unscheduled", "below_minimum", "roll_called", "cancelled_by"),
+        *("therapy", "supports", "leaders", "signed_by"),
+    }
+    return {
+        "session_id": session_id,
+        **state.model_dump(mode="json", include=shown),
+        "roster": list(state.expected if state.roster_taken else ahead),
+    }
 
 
 @router.get("/sessions/{session_id}")

@@ -7,14 +7,16 @@ Source: docs/decisions/0017-who-owns-what.md.
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, date
 
 from services.attendance.episode import breath, hours, weeks
 from services.attendance.episode.episode_state import (
     Booked,
     CalendarShared,
+    ClosedOn,
     Dropped,
     EpisodeState,
+    StateAndEvents,
     Unbooked,
     expects,
     is_shut_out,
@@ -37,11 +39,27 @@ def calendar_shared(
     state: EpisodeState, body: CalendarShared, cause: Cause
 ) -> Decision[EpisodeState]:
     """With the seat come the sessions that are ahead of the group."""
-    events, handoffs = (), ()
+    state, events = _closed(state, body.group_id, body.days_closed, cause)
+    handoffs: Handoffs = ()
     for one in body.sessions:
         state, booked_too, not_there = _book(state, one, cause)
         events, handoffs = (*events, *booked_too), (*handoffs, *not_there)
     return Decision(state, events, handoffs)
+
+
+def closed_on(state: EpisodeState, body: ClosedOn, cause: Cause) -> Decision[EpisodeState]:
+    """Nothing is asked for on days on which the facility is closed."""
+    state, events = _closed(state, body.group_id, body.days, cause)
+    return Decision(state, events)
+
+
+def _closed(
+    state: EpisodeState, group_id: str, days: tuple[date, ...], cause: Cause
+) -> StateAndEvents:
+    if state.void or state.days_closed.get(group_id, ()) == days:
+        return state, ()
+    state = state.replace(days_closed={**state.days_closed, group_id: days})
+    return weeks.reconsider(state, cause)
 
 
 def _book(state: EpisodeState, body: Booked, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:

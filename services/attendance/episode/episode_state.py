@@ -8,7 +8,7 @@ Thresholds marked "house rule" are defaults, not official criteria: docs/domain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar, Final
 
@@ -65,7 +65,16 @@ class Booked(HandoffBody):
 class CalendarShared(HandoffBody):
     """To an episode: you have a seat in this group, and these sessions are ahead of it."""
 
+    group_id: str
     sessions: tuple[Booked, ...]
+    days_closed: tuple[date, ...] = ()
+
+
+class ClosedOn(HandoffBody):
+    """To an episode: on these days, and no others, the facility of your group is closed."""
+
+    group_id: str
+    days: tuple[date, ...]
 
 
 class Unbooked(HandoffBody):
@@ -242,6 +251,8 @@ class EpisodeState(CareState):
     weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
+    days_closed: dict[str, tuple[date, ...]] = Field(default_factory=dict[str, tuple[date, ...]])
+    """When the facility is closed, as the person's groups said, by group."""
     doubted: tuple[str, ...] = ()
     """Sessions whose roll has the person although their record speaks against it."""
     pauses: tuple[Pause, ...] = ()

@@ -249,7 +249,7 @@ def _days_off(state: EpisodeState, monday: date) -> DaysOff:
         pauses=pauses,
         closed=frozenset(
             calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
-        ),
+        ).union(*state.days_closed.values()),
     )
 
 

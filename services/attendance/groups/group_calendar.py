@@ -53,14 +53,17 @@ def schedule(
     there = _at_that_time(state, slot)
     if there is not None:
         return Decision(state, answer=_answer(state, there, cause.now))
+    if new.therapy is not None and state.therapies and new.therapy not in state.therapies:
+        raise outside("The program does not have this approach.")
     _is_within_track(state, slot)
+    _is_open_then(state, slot)
     if not set(new.roster) <= set(state.roster_of(slot.replace(only=()), cause.now)):
         raise Refused(
             "not-in-group",
             "Somebody on the roster has no seat in the group.",
             hint="Give them a seat, or add them to the roll when they come.",
         )
-    state = _with(state, session_id, slot, cause.now)
+    state = with_slot(state, session_id, slot, cause.now)
     return _told(state, session_id, cause, new)
 
 
@@ -88,6 +91,29 @@ def _answer(state: GroupState, session_id: str, now: datetime) -> dict[str, obje
     return answer
 
 
+def may_have(state: GroupState, slot: Slot) -> None:
+    """Whether the calendar has room for a session. Raises why not."""
+    _is_within_program(state, slot)
+    is_free(state, slot)
+    _is_within_track(state, slot)
+    _is_open_then(state, slot)
+
+
+def is_free(state: GroupState, slot: Slot) -> None:
+    """Whether no other session is at that time. Raises `Refused`."""
+    if _at_that_time(state, slot) is not None:
+        raise _meets_then()
+
+
+def _is_open_then(state: GroupState, slot: Slot) -> None:
+    if slot.unscheduled is None and state.closure_of(slot) is not None:
+        raise Refused(
+            "facility-closed",
+            "The facility is closed on that day.",
+            hint="Choose another day, or take the closure back.",
+        )
+
+
 def _is_within_program(state: GroupState, slot: Slot) -> None:
     least, most = state.minutes_min or 0, state.minutes_max or slot.minutes_planned
     if not least <= slot.minutes_planned <= most:
@@ -109,12 +135,16 @@ def _at_that_time(state: GroupState, slot: Slot) -> str | None:
             continue
         if (other.time, other.only) == (slot.time, slot.only):
             return key
-        raise Refused(
-            "group-meets-then",
-            "The group has another session at that time.",
-            hint="Choose another time, or move or cancel the other session.",
-        )
+        raise _meets_then()
     return None
+
+
+def _meets_then() -> Refused:
+    return Refused(
+        "group-meets-then",
+        "The group has another session at that time.",
+        hint="Choose another time, or move or cancel the other session.",
+    )
 
 
 def _is_within_track(state: GroupState, slot: Slot) -> None:
@@ -162,14 +192,14 @@ def call_off(
     state: GroupState, session_id: str, by: CancelledBy, cause: Cause
 ) -> Decision[GroupState]:
     """Take a session off the calendar. One patient can't cancel what others are expected at."""
-    slot = _slot(state, session_id)
+    slot = slot_of(state, session_id)
     if slot.cancelled_by is not None:
         raise Refused("session-cancelled", "The session was cancelled.")
     if slot.took_place:
         raise Refused("roll-already-called", "The session took place: its roll has been called.")
     if by is CancelledBy.PATIENT:
         raise not_by_patient()
-    state, handoffs = _called_off(state, session_id, by, cause)
+    state, handoffs = called_off(state, session_id, by, cause)
     return Decision(state, (), handoffs, {"session_id": session_id})
 
 
@@ -186,18 +216,19 @@ def all_called_off(state: GroupState, cause: Cause) -> tuple[GroupState, Handoff
     """The group ends: nothing that is ahead takes place."""
     handoffs: Handoffs = ()
     for session_id in _ahead(state, cause.now):
-        state, told = _called_off(state, session_id, CancelledBy.PROGRAM, cause)
+        state, told = called_off(state, session_id, CancelledBy.PROGRAM, cause)
         handoffs += told
     return state, handoffs
 
 
-def _called_off(
-    state: GroupState, session_id: str, by: CancelledBy, cause: Cause
+def called_off(
+    state: GroupState, session_id: str, by: CancelledBy, cause: Cause, *, closed: bool = False
 ) -> tuple[GroupState, Handoffs]:
+    """Take a session off the calendar, and tell it and everybody who is expected."""
     slot = state.slots[session_id]
     roster = state.roster_of(slot, cause.now)
     booked = booking_of(state, cause.subject_id, session_id)
-    state = _with(state, session_id, slot.replace(cancelled_by=by), cause.now)
+    state = with_slot(state, session_id, slot.replace(cancelled_by=by, closed=closed), cause.now)
     dropped = Dropped(session_id=session_id, cancelled_by=by, booked=booked)
     session = Handoff(f"session/{session_id}", CalledOff(by=by))
     return state, (session, *_to(roster, dropped))
@@ -222,7 +253,7 @@ def took_place(state: GroupState, body: TookPlace, cause: Cause) -> Decision[Gro
     if slot is None:
         return Decision(state)
     slot = slot.replace(took_place=True, cancelled_by=None)
-    return Decision(_with(state, body.session_id, slot, cause.now))
+    return Decision(with_slot(state, body.session_id, slot, cause.now))
 
 
 # --- what people are told when they get or lose a seat ---------------------------------------------------
@@ -231,10 +262,11 @@ def took_place(state: GroupState, body: TookPlace, cause: Cause) -> Decision[Gro
 def shared_with(state: GroupState, episode_id: str, cause: Cause) -> Handoffs:
     """The sessions that are ahead, for who has just got a seat."""
     ahead = _ahead_for(state, episode_id, cause.now)
-    if not ahead:
+    if not ahead and not state.closures:
         return ()
     booked = tuple(booking_of(state, cause.subject_id, key) for key in ahead)
-    return (Handoff(f"episode/{episode_id}", CalendarShared(sessions=booked)),)
+    body = CalendarShared(group_id=cause.subject_id, sessions=booked, days_closed=state.days_closed)
+    return (Handoff(f"episode/{episode_id}", body),)
 
 
 def taken_from(state: GroupState, episode_id: str, cause: Cause) -> Handoffs:
@@ -262,12 +294,14 @@ def _to(roster: Iterable[str], body: HandoffBody) -> Handoffs:
     return tuple(Handoff(f"episode/{episode}", body) for episode in roster)
 
 
-def _with(state: GroupState, session_id: str, slot: Slot, now: datetime) -> GroupState:
+def with_slot(state: GroupState, session_id: str, slot: Slot, now: datetime) -> GroupState:
+    """The calendar with this session as it is now, and without what is long past."""
     recent = {key: one for key, one in state.slots.items() if one.starts_at >= now - KEPT}
     return state.replace(slots={**recent, session_id: slot})
 
 
-def _slot(state: GroupState, session_id: str) -> Slot:
+def slot_of(state: GroupState, session_id: str) -> Slot:
+    """A session on the calendar. Raises `Unknown`."""
     slot = state.slots.get(session_id)
     if slot is None:
         raise Unknown("session")

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from services.attendance.episode.episode_state import Booked
 from services.attendance.episode.intervals import Span, span
+from services.attendance.groups.closures import Closure
 from services.attendance.loop_table import LOOPS
 from shared import calendar
 from shared.contracts import attendance
@@ -73,6 +74,8 @@ class Slot(Value):
     """Who of the group is expected; empty: everybody."""
     times_changed: int = 0
     cancelled_by: CancelledBy | None = None
+    closed: bool = False
+    """It was called off because the facility is closed."""
     took_place: bool = False
     """Its roll was called."""
 
@@ -118,6 +121,8 @@ class GroupState(CareState):
     track: str = ""
     topics: tuple[str, ...] = ()
     """What the group talks about; empty: anything."""
+    therapies: tuple[str, ...] = ()
+    """The approaches that the program has; empty: any."""
     level_code: str | None = None
     seats_min: int = 2
     seats_max: int = 12
@@ -130,6 +135,8 @@ class GroupState(CareState):
     track_hours: TrackHours | None = None
     """When the program's track meets; None: as it comes."""
     seats: dict[str, TakenSeat] = Field(default_factory=dict[str, TakenSeat])
+    closures: tuple[Closure, ...] = ()
+    """When the facility is closed."""
     former_seats: tuple[FormerSeat, ...] = ()
     slots: dict[str, Slot] = Field(default_factory=dict[str, Slot])
     """The calendar, by session. Of what is past a year is kept, because so far back a session may be written down."""
@@ -168,6 +175,16 @@ class GroupState(CareState):
     def is_too_few(self, roster: tuple[str, ...]) -> bool:
         """Whether so few people are no group: their session is billed and counted as something else."""
         return len(roster) < self.seats_min or self.size_decision is SizeDecision.RECLASSIFIED
+
+    def closure_of(self, slot: Slot) -> Closure | None:
+        """The closure on whose days a session is."""
+        day = self.day_of(slot)
+        return next((c for c in self.closures if c.from_on <= day <= c.until_on), None)
+
+    @property
+    def days_closed(self) -> tuple[date, ...]:
+        """Every day on which the facility is closed."""
+        return tuple(sorted({day for closure in self.closures for day in closure.days}))
 
     def day_of(self, slot: Slot) -> date:
         """The facility's day of a session."""

@@ -20,6 +20,7 @@ from services.attendance.episode.seats import (
     SeatMissing,
 )
 from services.attendance.groups import group_calendar
+from services.attendance.groups.closures import GroupListed, GroupUnlisted, closures_id
 from services.attendance.groups.group_calendar import must_be_open, outside
 from services.attendance.groups.group_state import (
     FormerSeat,
@@ -73,6 +74,7 @@ def open_group(
         program_version=profile.version,
         track=new.track,
         topics=new.topics or profile.topics,
+        therapies=profile.therapies,
         level_code=profile.level.code,
         time_zone=new.time_zone,
         track_hours=track
@@ -84,7 +86,8 @@ def open_group(
         minutes_max=new.session_minutes or sessions.minutes_max,
     )
     answer = {"group_id": cause.subject_id, "seats_left": state.seats_left}
-    return Decision(state, (attendance.GroupOpened(**_capacity(state)),), answer=answer)
+    listed = _to_facility(GroupListed(group_id=cause.subject_id), cause)
+    return Decision(state, (attendance.GroupOpened(**_capacity(state)),), (listed,), answer)
 
 
 def reserve(
@@ -145,7 +148,8 @@ def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
         freed.state, AttendanceLoop.GROUP_SIZE, cause.subject_id, ClearedReason.WITHDRAWN
     )
     state = state.replace(closed_at=cause.now)
-    return Decision(state, (*freed.events, *events), (*called_off, *freed.handoffs))
+    unlisted = _to_facility(GroupUnlisted(group_id=cause.subject_id), cause)
+    return Decision(state, (*freed.events, *events), (*called_off, *freed.handoffs, unlisted))
 
 
 # --- what episodes ask -----------------------------------------------------------------------------------
@@ -255,6 +259,10 @@ def _recent(state: GroupState, now: datetime) -> tuple[FormerSeat, ...]:
     """The former seats of which a session may still be written down."""
     since = now - group_calendar.KEPT
     return tuple(seat for seat in state.former_seats if seat.freed_at >= since)
+
+
+def _to_facility(body: GroupListed | GroupUnlisted, cause: Cause) -> Handoff:
+    return Handoff(f"closures/{closures_id(cause.facility_id)}", body)
 
 
 def _none(episode_id: str, cause: Cause) -> Handoff:

@@ -17,6 +17,7 @@ from services.attendance.episode.episode_state import (
     WalkInAgreed,
     WalkInDoubted,
 )
+from services.attendance.groups import leaders
 from services.attendance.groups.session_state import (
     WHOLE_DAY,
     EarlyRoll,
@@ -24,11 +25,11 @@ from services.attendance.groups.session_state import (
     RollEntry,
     SessionState,
     TookPlace,
+    must_be_scheduled,
 )
 from services.attendance.groups.sessions import (
     booking_of,
     close_roll_call,
-    must_be_scheduled,
     planned_end,
     to_episodes,
 )
@@ -75,7 +76,7 @@ def call_roll(
         took_place = TookPlace(session_id=cause.subject_id)
         handoffs += (Handoff(f"group/{state.group_id}", took_place),)
     state, cleared = close_roll_call(state.replace(roll_called=True, entries=roll), cause)
-    return Decision(state, cleared, handoffs, answer)
+    return Decision(leaders.to_be_signed(state, cause), cleared, handoffs, answer)
 
 
 def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) -> int | None:
@@ -169,6 +170,7 @@ def correct(
         "minutes_after": after.minutes_credited,
     }
     state = state.replace(entries={**state.entries, episode_id: after})
+    state = leaders.to_be_signed(state, cause)
     return Decision(state, (), (Handoff(f"episode/{episode_id}", corrected),), answer)
 
 
@@ -180,6 +182,7 @@ def _added(state: SessionState, entry: RollEntry, cause: Cause) -> Decision[Sess
         raise Invalid("walk-in-absent", "Somebody who walked in was there.")
     after = _entry(state, entry)
     state = state.replace(entries={**state.entries, entry.episode_id: after})
+    state = leaders.to_be_signed(state, cause)
     answer = {"minutes_before": 0, "minutes_after": after.minutes_credited}
     return Decision(state, (), (_rolled(state, entry, cause),), answer)
 
@@ -193,6 +196,7 @@ def _taken_off(
     state, cleared = loops.close(
         state.replace(entries=entries), AttendanceLoop.WALK_IN, _walk_in(cause, episode_id)
     )
+    state = leaders.to_be_signed(state, cause)
     answer = {"minutes_before": before.minutes_credited, "minutes_after": 0}
     body = OffRoll(session_id=cause.subject_id, reason=reason)
     return Decision(state, cleared, to_episodes((episode_id,), body), answer)

@@ -20,8 +20,11 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AttendanceLoop, Modality, TopicCode, Value
 from shared.contracts.event import OpenEnum
 from shared.decision import HandoffBody
-from shared.loops import CareState, LoopEvents, LoopRule
+from shared.errors import Refused, Unknown
+from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
 
+SESSION_INDEX: Final = "session"
+"""The index of sessions, by when they begin."""
 WHOLE_DAY: Final = 24 * 60
 """As many minutes as a session can have: attending in full credits what was planned."""
 
@@ -33,6 +36,46 @@ class EarlyRoll(OpenEnum):
     FACILITY_CLOSED = "facility_closed"
     EMERGENCY = "emergency"
     UNKNOWN = "unknown"
+
+
+class LeadingPart(OpenEnum):
+    """Which part somebody has in leading a session."""
+
+    LEADER = "leader"
+    CO_LEADER = "co_leader"
+    SUBSTITUTE = "substitute"
+    UNKNOWN = "unknown"
+
+
+class Credential(OpenEnum):
+    """As what somebody leads a session: what a payer asks for beside the time."""
+
+    PHYSICIAN = "physician"
+    NURSE = "nurse"
+    PSYCHOLOGIST = "psychologist"
+    SOCIAL_WORKER = "social_worker"
+    PROFESSIONAL_COUNSELOR = "professional_counselor"
+    ADDICTION_COUNSELOR = "addiction_counselor"
+    PEER_SPECIALIST = "peer_specialist"
+    SUPERVISED_INTERN = "supervised_intern"
+    UNKNOWN = "unknown"
+
+
+class SessionSupport(OpenEnum):
+    """What makes it possible to come, or to take part."""
+
+    INTERPRETER = "interpreter"
+    ACCESSIBILITY = "accessibility"
+    TRANSPORT = "transport"
+    CHILDCARE = "childcare"
+    UNKNOWN = "unknown"
+
+
+class Leader(Value):
+    """Somebody who leads a session."""
+
+    part: LeadingPart
+    credential: Credential
 
 
 class Entry(Value):
@@ -49,6 +92,8 @@ class SessionState(CareState):
     The session of a group has no roster until it begins: until then, whoever has a seat is expected.
     """
 
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, SESSION_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (SESSION_INDEX,)
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
         AttendanceLoop, attendance.SessionLoopEscalated, attendance.SessionEscalationCleared
@@ -61,6 +106,13 @@ class SessionState(CareState):
     group_id: str | None = None
     family_only: bool = False
     service: str | None = None
+    therapy: str | None = None
+    supports: tuple[SessionSupport, ...] = ()
+    leaders: dict[str, Leader] = Field(default_factory=dict[str, Leader])
+    """Who leads it, by member of staff."""
+    signed_by: str | None = None
+    signed_at: datetime | None = None
+    """Who said that the roll is right, and when."""
     unscheduled: Unscheduled | None = None
     below_minimum: bool = False
     """For fewer people than make a group: it is billed and counted as something else."""
@@ -74,6 +126,22 @@ class SessionState(CareState):
     """How long it lasted when it ended early."""
     entries: dict[str, Entry] = Field(default_factory=dict[str, Entry])
     cancelled_by: CancelledBy | None = None
+    times_changed: int = 0
+    """How often it was put on the calendar anew."""
+
+    def index_entries(self) -> Mapping[str, datetime]:
+        """A session is listed by when it begins, also one that was cancelled."""
+        found = dict(super().index_entries())
+        if self.starts_at is not None:
+            found[SESSION_INDEX] = self.starts_at
+        return found
+
+    def index_parts(self) -> Mapping[str, tuple[str, ...]]:
+        """The sessions of a group, and those that somebody leads."""
+        parts = [f"leader={staff_id}" for staff_id in sorted(self.leaders)]
+        if self.group_id is not None:
+            parts.append(f"group={self.group_id}")
+        return {SESSION_INDEX: tuple(parts)}
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -86,6 +154,15 @@ class SessionState(CareState):
         if self.starts_at is None:
             return None
         return self.starts_at + timedelta(minutes=self.minutes_planned)
+
+
+def must_be_scheduled(state: SessionState) -> datetime:
+    """When a session begins. Raises `Unknown`, or `Refused` for one that was cancelled."""
+    if state.starts_at is None:
+        raise Unknown("session")
+    if state.cancelled_by is not None:
+        raise Refused("session-cancelled", "The session was cancelled.")
+    return state.starts_at
 
 
 class NewSession(Value):
@@ -103,6 +180,9 @@ class NewSession(Value):
     service: str | None = None
     below_minimum: bool = False
     unscheduled: Unscheduled | None = None
+    therapy: str | None = None
+    """The approach, where there is one."""
+    supports: tuple[SessionSupport, ...] = ()
 
 
 class RollEntry(Value):
@@ -138,6 +218,20 @@ class CalledOff(HandoffBody):
     """To a session: the group's calendar has you no longer."""
 
     by: CancelledBy
+
+
+class Moved(HandoffBody):
+    """To a session: the group's calendar has you at another time."""
+
+    starts_at: datetime
+    minutes_planned: int
+    times_changed: int
+
+
+class PutBack(HandoffBody):
+    """To a session: the group's calendar has you again."""
+
+    times_changed: int
 
 
 class RosterAsked(HandoffBody):

@@ -21,6 +21,7 @@ from services.attendance.episode.episode_state import (
     in_care,
     is_shut_out,
 )
+from services.attendance.groups import leaders
 from services.attendance.groups.group_calendar import not_by_patient
 from services.attendance.groups.session_state import (
     CalledOff,
@@ -30,6 +31,7 @@ from services.attendance.groups.session_state import (
     RosterTaken,
     SessionState,
     TookPlace,
+    must_be_scheduled,
 )
 from shared import loops
 from shared.contracts import attendance
@@ -123,6 +125,8 @@ def _planned(
         group_id=new.group_id,
         family_only=new.family_only,
         service=new.service,
+        therapy=new.therapy,
+        supports=new.supports,
         unscheduled=new.unscheduled,
         below_minimum=new.below_minimum,
         roster=new.roster,
@@ -191,8 +195,8 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
         raise not_by_patient()
     booked = booking_of(state, cause.subject_id, starts_at)
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by, booked=booked)
-    state, events = _cancelled(state, by, cause)
-    return Decision(state, events, to_episodes(state.expected, dropped))
+    state, events, handoffs = session_cancelled(state, by, cause)
+    return Decision(state, events, (*to_episodes(state.expected, dropped), *handoffs))
 
 
 def called_off(state: SessionState, body: CalledOff, cause: Cause) -> Decision[SessionState]:
@@ -200,23 +204,26 @@ def called_off(state: SessionState, body: CalledOff, cause: Cause) -> Decision[S
     if state.roll_called:
         took_place = TookPlace(session_id=cause.subject_id)
         return Decision(state, (), (Handoff(f"group/{state.group_id}", took_place),))
-    if state.starts_at is None or state.cancelled_by is not None:
+    if state.starts_at is None or state.cancelled_by is body.by:
         return Decision(state)
-    state, events = _cancelled(state, body.by, cause)
-    return Decision(state, events)
+    return Decision(*session_cancelled(state, body.by, cause))
 
 
-def _cancelled(state: SessionState, by: CancelledBy, cause: Cause) -> tuple[SessionState, Events]:
+def session_cancelled(
+    state: SessionState, by: CancelledBy, cause: Cause
+) -> tuple[SessionState, Events, Handoffs]:
+    """A session that does not take place, its event, and what its leaders are told; of two words the later holds."""
     event = attendance.SessionCancelled(
         group_id=state.group_id,
         modality=state.modality,
-        starts_at=must_be_scheduled(state),
+        starts_at=_starts_at(state),
         minutes_planned=state.minutes_planned,
         cancelled_by=by,
     )
     state = state.replace(cancelled_by=by).disarm(BEGINS)
     state, cleared = close_roll_call(state, cause, ClearedReason.WITHDRAWN)
-    return state, (event, *cleared)
+    state, nobody_leads = leaders.nobody_leads(state)
+    return state, (event, *cleared, *nobody_leads), leaders.told(state, cause)
 
 
 # --- the end --------------------------------------------------------------------------------------------
@@ -249,6 +256,7 @@ def booking_of(
         group_id=state.group_id,
         family_only=state.family_only,
         service=state.service,
+        times_changed=state.times_changed,
         begins=begins,
     )
 
@@ -265,10 +273,7 @@ def planned_end(state: SessionState) -> datetime:
     return state.ends_at
 
 
-def must_be_scheduled(state: SessionState) -> datetime:
-    """When a session begins. Raises `Unknown`, or `Refused` for one that was cancelled."""
+def _starts_at(state: SessionState) -> datetime:
     if state.starts_at is None:
         raise Unknown("session")
-    if state.cancelled_by is not None:
-        raise Refused("session-cancelled", "The session was cancelled.")
     return state.starts_at
