@@ -229,8 +229,8 @@ async def list_sessions(
 ) -> dict[str, Any]:
     """The sessions of the caller's facility by their begin, both bounds included, each with its roster. In pages.
 
-    With both `group` and `leader` a page looks at `limit` sessions of the group and holds those that this member of staff
-    leads. Until a group's session begins, whoever has a seat is on its roster.
+    With both `group` and `leader` a page looks at `limit` sessions of the group and holds those that this member of
+    staff leads. Until a group's session begins, whoever has a seat is on its roster.
     """
     part = "" if leader is None else f"leader={leader}"
     part = part if group is None else f"group={group}"
