@@ -161,7 +161,7 @@ class Group:
                 p.absences = 0
         return sessions
 
-    async def _of_group(self, day: date, roster: list[Person], who: str, **only: Any) -> Scheduled:
+    async def _of_group(self, day: date, people: list[Person], who: str, **only: Any) -> Scheduled:
         body: dict[str, Any] = {
             "modality": "group",
             "group_id": self._group_id,
@@ -170,7 +170,7 @@ class Group:
             "minutes_planned": 180,
             **only,
         }
-        return await self._scheduled(body, f"{self.facility}/{self.number}/{who}"), roster, 180
+        return await self._scheduled(body, f"{self.facility}/{self.number}/{who}"), people, 180
 
     async def _alone(self, day: date, p: Person) -> Scheduled:
         body: dict[str, Any] = {

@@ -49,9 +49,9 @@ class Month:
         self.groups.append(told["group_id"])
         return len(self.groups) - 1
 
-    async def takes_a_seat(self, group: int, one: Patient) -> None:
-        seats = f"/groups/{self.groups[group]}/seats"
-        await self.flow.does("counselor", "attendance", seats, one.label, episode_id=one.episode_id)
+    async def takes_a_seat(self, group: int, one: Patient, **more: str) -> None:
+        seats, body = f"/groups/{self.groups[group]}/seats", {"episode_id": one.episode_id, **more}
+        await self.flow.does("counselor", "attendance", seats, one.label, **body)
         self.minutes.setdefault(one.label, [0] * WEEKS)
 
     async def plans(self, group: int, days: Sequence[int]) -> None:
@@ -69,9 +69,7 @@ class Month:
             self.sessions[group, day] = told["session_id"]
 
     async def moves(self, one: Patient, group: int, other: int) -> None:
-        path = f"/groups/{self.groups[group]}/seats/release"
-        await self.flow.does("counselor", "attendance", path, one.label, episode_id=one.episode_id)
-        await self.takes_a_seat(other, one)
+        await self.takes_a_seat(other, one, from_group_id=self.groups[group])
 
     async def is_closed_on(self, day: int, reason: str) -> None:
         on = (self.first + timedelta(days=day)).isoformat()

@@ -11,7 +11,7 @@ from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
 from services.attendance.groups import group_state, groups
 from shared import calendar
-from shared.contracts.codes import ProgramCode, TimeZoneName, TopicCode, TrackCode
+from shared.contracts.codes import GroupId, ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 from shared.runtime.http.paging import After, Limit, states
@@ -57,6 +57,8 @@ class OpenGroup(Body):
 
 class ReserveSeat(OfEpisode):
     hold_minutes: Annotated[int, Field(ge=5, le=14 * 24 * 60)] | None = None
+    from_group_id: GroupId | None = None
+    """The group that the person moves from: its seat falls free as this one is given."""
 
 
 class DecideSize(Body):
@@ -118,9 +120,13 @@ async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Re
     """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
     await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
+    if body.from_group_id is not None:
+        await call.record(GROUP(body.from_group_id))
     return await call.execute(
         GROUP(group_id),
-        lambda state, cause: groups.reserve(state, body.episode_id, body.hold_minutes, cause),
+        lambda state, cause: groups.reserve(
+            state, body.episode_id, body.hold_minutes, cause, from_group=body.from_group_id
+        ),
         status=201,
         wait_for_handoffs=True,
     )

@@ -11,16 +11,18 @@ from datetime import UTC, date
 
 from services.attendance.episode import breath, hours, weeks
 from services.attendance.episode.episode_state import (
+    EpisodeState,
+    StateAndEvents,
+    expects,
+    is_shut_out,
+    not_expected,
+)
+from services.attendance.episode.handoffs import (
     Booked,
     CalendarShared,
     ClosedOn,
     Dropped,
-    EpisodeState,
-    StateAndEvents,
     Unbooked,
-    expects,
-    is_shut_out,
-    not_expected,
 )
 from services.attendance.episode.hours import Booking
 from shared import calendar

@@ -14,6 +14,7 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
+from services.attendance.episode.handoffs import LeftRoster
 from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
@@ -22,9 +23,6 @@ from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
-    CancelledBy,
-    CorrectionReason,
-    Participation,
     PauseEnd,
 )
 from shared.contracts.codes import (
@@ -35,113 +33,9 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Events, Handoff, HandoffBody, Handoffs
+from shared.decision import Events, Handoff, Handoffs
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
-
-# --- handoffs between sessions and episodes --------------------------------------------------------------
-
-
-class Booked(HandoffBody):
-    """To an episode: you are expected at this session."""
-
-    session_id: str
-    starts_at: datetime
-    minutes_planned: int
-    modality: Modality
-    group_id: str | None = None
-    family_only: bool = False
-    """The family meets without the patient, which gives the patient no hours."""
-    service: str | None = None
-    """The ancillary service that the session is, where it is one."""
-    track_days: tuple[int, ...] = ()
-    """On which days of the week the group meets; 1 is Monday."""
-    times_changed: int = 0
-    """How often the session was put on the calendar anew."""
-    begins: bool = False
-    """It begins: whoever is not to be expected is taken off its roster now."""
-
-
-class CalendarShared(HandoffBody):
-    """To an episode: you have a seat in this group, and these sessions are ahead of it."""
-
-    group_id: str
-    sessions: tuple[Booked, ...]
-    days_closed: tuple[date, ...] = ()
-
-
-class ClosedOn(HandoffBody):
-    """To an episode: on these days, and no others, the facility of your group is closed."""
-
-    group_id: str
-    days: tuple[date, ...]
-
-
-class Unbooked(HandoffBody):
-    """To an episode: you have no seat in this group any more, and are not expected at these sessions."""
-
-    session_ids: tuple[str, ...]
-
-
-class RollCalled(HandoffBody):
-    """To an episode: the roll of this session was called, with this entry for you."""
-
-    session_id: str
-    booked: Booked
-    status: AttendanceStatus
-    minutes_present: int
-    participation: Participation
-    minutes_held: int | None = None
-    """How long it lasted when it ended early."""
-    walk_in: bool = False
-    """You came without being on the roster."""
-
-
-class Corrected(HandoffBody):
-    """To an episode: the roll of this session was wrong about you."""
-
-    session_id: str
-    booked: Booked
-    status_before: AttendanceStatus
-    minutes_before: int
-    status_after: AttendanceStatus
-    minutes_after: int
-    reason: CorrectionReason
-
-
-class OffRoll(HandoffBody):
-    """To an episode: the roll of this session is not about you, or was so by mistake."""
-
-    session_id: str
-    reason: CorrectionReason | None = None
-    """Why the roll named you; None where it never did."""
-
-
-class Dropped(HandoffBody):
-    """To an episode: this session does not take place."""
-
-    session_id: str
-    cancelled_by: CancelledBy
-    booked: Booked
-
-
-class LeftRoster(HandoffBody):
-    """To a session: this person is not to be expected."""
-
-    episode_id: str
-
-
-class WalkInDoubted(HandoffBody):
-    """To a session: its roll has this person, and by their record they should not have been there."""
-
-    episode_id: str
-
-
-class WalkInAgreed(HandoffBody):
-    """To a session: this person's record has come to agree with its roll."""
-
-    episode_id: str
-
 
 # --- an episode -----------------------------------------------------------------------------------------
 
@@ -402,12 +296,18 @@ def in_care(state: EpisodeState) -> Admission:
 
 def expects(state: EpisodeState, moment: datetime) -> bool:
     """Whether the person is expected at a session at this moment: admitted by that day, and not gone."""
+    stay = _stay(state)
+    return stay is not None and stay[0] <= moment and (stay[1] is None or moment <= stay[1])
+
+
+def _stay(state: EpisodeState) -> tuple[datetime, datetime | None] | None:
+    """From the begin of the day of admission until the end; None while there is no stay."""
     admission = state.admission
     if state.void or admission is None:
-        return False
-    zone, gone = admission.time_zone, state.left_at
-    begins = calendar.local_day(admission.admitted_at, zone)
-    return begins <= calendar.local_day(moment, zone) and (gone is None or moment <= gone)
+        return None
+    zone = admission.time_zone
+    begins_at = calendar.midnight(calendar.local_day(admission.admitted_at, zone), zone)
+    return begins_at, state.left_at
 
 
 def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
@@ -425,11 +325,16 @@ def is_shut_out(state: EpisodeState, starts_at: datetime, modality: Modality) ->
 
 def booked_sessions(state: EpisodeState) -> dict[str, Booking]:
     """The sessions that are the person's by all that is known now: where they were, and what is open to them."""
+    stay = _stay(state)
+    if stay is None:
+        return {}
+    begins_at, left_at = stay
     return {
         key: booking
         for key, booking in state.bookings.items()
         if not booking.off_roll
-        and expects(state, booking.starts_at)
+        and begins_at <= booking.starts_at
+        and (left_at is None or booking.starts_at <= left_at)
         and (booking.is_present or not is_shut_out(state, booking.starts_at, booking.modality))
     }
 

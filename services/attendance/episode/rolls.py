@@ -12,15 +12,17 @@ from typing import Final
 
 from services.attendance.episode import absences, bookings, pauses, weeks
 from services.attendance.episode.episode_state import (
+    EpisodeState,
+    expects,
+    is_shut_out,
+)
+from services.attendance.episode.handoffs import (
     Booked,
     Corrected,
-    EpisodeState,
     OffRoll,
     RollCalled,
     WalkInAgreed,
     WalkInDoubted,
-    expects,
-    is_shut_out,
 )
 from services.attendance.episode.hours import Booking
 from shared.contracts import attendance

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.attendance.episode.episode_state import ClosedOn, Dropped
+from services.attendance.episode.handoffs import (
+    ClosedOn,
+    Dropped,
+)
 from services.attendance.groups import group_calendar, leaders
 from services.attendance.groups.closures import FacilityClosed
 from services.attendance.groups.group_calendar import called_off, slot_of, with_slot

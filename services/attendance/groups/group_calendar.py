@@ -13,7 +13,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from services.attendance.episode import intervals
-from services.attendance.episode.episode_state import CalendarShared, Dropped, Unbooked
+from services.attendance.episode.handoffs import (
+    CalendarShared,
+    Dropped,
+    Unbooked,
+)
 from services.attendance.groups.group_state import GroupState, Slot, booking_of
 from services.attendance.groups.session_state import (
     CalledOff,

@@ -12,7 +12,9 @@ from typing import ClassVar, Final
 
 from pydantic import Field
 
-from services.attendance.episode.episode_state import Booked
+from services.attendance.episode.handoffs import (
+    Booked,
+)
 from services.attendance.episode.intervals import Span, span
 from services.attendance.groups.closures import Closure
 from services.attendance.loop_table import LOOPS

@@ -91,9 +91,14 @@ def open_group(
 
 
 def reserve(
-    state: GroupState, episode_id: str, hold_minutes: int | None, cause: Cause
+    state: GroupState,
+    episode_id: str,
+    hold_minutes: int | None,
+    cause: Cause,
+    *,
+    from_group: str | None = None,
 ) -> Decision[GroupState]:
-    """Hold a seat for somebody; of two who ask for the last one, one gets it."""
+    """Hold a seat for somebody; of two who ask for the last one, one gets it. Who moves leaves their other group."""
     must_be_open(state)
     if episode_id in state.seats:
         raise Refused("seat-exists", "This person has a seat in the group already.")
@@ -110,7 +115,11 @@ def reserve(
         "hold_until": until.isoformat(),
         "seats_left": decision.state.seats_left,
     }
-    return Decision(decision.state, decision.events, decision.handoffs, answer)
+    handoffs = decision.handoffs
+    if from_group is not None:
+        leaves = ReleaseSeat(episode_id=episode_id, reason=SeatReleaseReason.MOVED)
+        handoffs += (Handoff(f"group/{from_group}", leaves),)
+    return Decision(decision.state, decision.events, handoffs, answer)
 
 
 def confirm(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.attendance.episode.episode_state import (
+from services.attendance.episode.handoffs import (
     Corrected,
     OffRoll,
     RollCalled,

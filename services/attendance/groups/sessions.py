@@ -13,13 +13,15 @@ from typing import Final
 
 from services.attendance.episode import hours, intervals
 from services.attendance.episode.episode_state import (
-    Booked,
-    Dropped,
     EpisodeState,
-    LeftRoster,
     booked_sessions,
     in_care,
     is_shut_out,
+)
+from services.attendance.episode.handoffs import (
+    Booked,
+    Dropped,
+    LeftRoster,
 )
 from services.attendance.groups import leaders
 from services.attendance.groups.group_calendar import not_by_patient

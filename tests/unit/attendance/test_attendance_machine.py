@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from services.attendance.app import SERVICE
-from services.attendance.episode import episode_state, hours, seats, weeks
+from services.attendance.episode import episode_state, handoffs, hours, seats, weeks
 from services.attendance.groups import group_state, groups
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, CorrectionReason
@@ -235,7 +235,7 @@ class Seats(RuleBasedStateMachine):
 
 def minutes_there(
     state: episode_state.EpisodeState,
-    held: list[episode_state.Booked],
+    held: list[handoffs.Booked],
     rolls: dict[str, tuple[AttendanceStatus, int]],
 ) -> dict[datetime, datetime]:
     """Every minute in which the person was anywhere, counted one by one, with the begin of its session."""
@@ -257,7 +257,7 @@ class Weeks(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.episode = Episode(local("2026-03-04 09:00"))
-        self.held: list[episode_state.Booked] = []
+        self.held: list[handoffs.Booked] = []
         self.rolls: dict[str, tuple[AttendanceStatus, int]] = {}
         self.dropped: dict[str, CancelledBy] = {}
         self.over = False
@@ -286,7 +286,7 @@ class Weeks(RuleBasedStateMachine):
             self.episode.roll(booked, status, minutes, again=1)
         elif self.rolls[booked.session_id] != (status, credited):
             was = self.rolls[booked.session_id]
-            corrected = episode_state.Corrected(
+            corrected = handoffs.Corrected(
                 session_id=booked.session_id,
                 booked=booked,
                 status_before=was[0],

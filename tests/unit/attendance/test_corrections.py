@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance.episode import episode_state
+from services.attendance.episode import handoffs
 from services.attendance.groups import roll, session_state
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason, Participation
@@ -25,12 +25,12 @@ WRONG = CorrectionReason.ENTERED_IN_ERROR
 
 
 def correction(
-    booked: episode_state.Booked,
+    booked: handoffs.Booked,
     was: tuple[AttendanceStatus, int],
     now: tuple[AttendanceStatus, int],
     reason: CorrectionReason = WRONG,
-) -> episode_state.Corrected:
-    return episode_state.Corrected(
+) -> handoffs.Corrected:
+    return handoffs.Corrected(
         session_id=booked.session_id,
         booked=booked,
         status_before=was[0],
@@ -41,7 +41,7 @@ def correction(
     )
 
 
-def week_of_three(*minutes: int) -> tuple[Episode, list[episode_state.Booked]]:
+def week_of_three(*minutes: int) -> tuple[Episode, list[handoffs.Booked]]:
     """A week of three sessions whose rolls say these minutes; 0 is a no-show."""
     episode = Episode(local("2026-03-02 09:00"))
     held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 3, 5)]
@@ -237,7 +237,7 @@ def test_a_session_knows_its_roll_as_it_stands_and_hands_on_what_was_and_what_is
             participation=Participation.ACTIVE,
         )
         session.command(lambda s, c, e=entry: roll.correct(s, e, WRONG, c))
-    told = [item.body for item in session.handing if isinstance(item.body, episode_state.Corrected)]
+    told = [item.body for item in session.handing if isinstance(item.body, handoffs.Corrected)]
     assert [(b.minutes_before, b.minutes_after) for b in told] == [(180, 100), (100, 0), (0, 180)]
     assert session.state.entries[EPISODE_ID].minutes_credited == 180
 

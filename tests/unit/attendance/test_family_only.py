@@ -6,7 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.attendance.episode.episode_state import Booked
+from services.attendance.episode.handoffs import (
+    Booked,
+)
 from services.attendance.screening import incentives
 from services.attendance.screening.incentives import TargetBehavior
 from shared.contracts import attendance

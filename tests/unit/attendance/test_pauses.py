@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from services.attendance.episode import pauses
-from services.attendance.episode.episode_state import (
+from services.attendance.episode.episode_state import booked_sessions
+from services.attendance.episode.handoffs import (
     Booked,
     Corrected,
     LeftRoster,
-    booked_sessions,
 )
 from services.attendance.screening import screens
 from shared.contracts import attendance, intake, plans

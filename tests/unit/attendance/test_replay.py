@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.attendance.app import SERVICE
-from services.attendance.episode import episode_state
+from services.attendance.episode import handoffs
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import Modality
@@ -109,7 +109,7 @@ def test_a_roll_without_its_booking_brings_it_along() -> None:
         episode.at(local("2026-03-02 21:00"))
         episode.roll(booked)
     assert fresh.state.bookings == told.state.bookings
-    assert isinstance(booked, episode_state.Booked)
+    assert isinstance(booked, handoffs.Booked)
 
 
 # --- facts of several sources ----------------------------------------------------------------------------

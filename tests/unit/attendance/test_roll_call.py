@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from services.attendance.episode import episode_state
-from services.attendance.episode.episode_state import Booked
+from services.attendance.episode import episode_state, handoffs
+from services.attendance.episode.handoffs import (
+    Booked,
+)
 from services.attendance.groups.session_state import EarlyRoll
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
@@ -104,7 +106,7 @@ def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
     statuses = {
         item.subject: item.body.status
         for item in session.handing
-        if isinstance(item.body, episode_state.RollCalled)
+        if isinstance(item.body, handoffs.RollCalled)
     }
     assert statuses == {f"episode/{EPISODE_ID}": ATTENDED, f"episode/{OTHER_ID}": NO_SHOW}
     assert session.names == ["session-scheduled"], (
@@ -115,9 +117,7 @@ def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
 def test_a_cancellation_is_handed_to_everybody_with_whose_it_was() -> None:
     session = scheduled()
     session.cancel(CancelledBy.WEATHER)
-    dropped = [
-        item.body for item in session.handing if isinstance(item.body, episode_state.Dropped)
-    ]
+    dropped = [item.body for item in session.handing if isinstance(item.body, handoffs.Dropped)]
     assert [body.cancelled_by for body in dropped] == [CancelledBy.WEATHER] * 2
     [event] = session.of(attendance.SessionCancelled)
     assert (event.cancelled_by, event.minutes_planned) == (CancelledBy.WEATHER, 180)
@@ -134,7 +134,7 @@ def test_a_session_that_ends_early_credits_the_time_until_then() -> None:
     session = scheduled()
     session.at(START + 2 * HOUR)
     session.call_early(EarlyRoll.ENDED_EARLY, EVERYBODY)
-    told = [h.body for h in session.handing if isinstance(h.body, episode_state.RollCalled)]
+    told = [h.body for h in session.handing if isinstance(h.body, handoffs.RollCalled)]
     assert [(body.minutes_held, body.minutes_present) for body in told] == [(60, 60)] * 2
 
 
@@ -165,7 +165,7 @@ def test_a_roll_is_somebodys_to_call_from_the_end_of_the_session() -> None:
         (lambda s: s.call(**EVERYBODY), "resolved"),
         (lambda s: s.cancel(), "withdrawn"),
         (
-            lambda s: [s.handed(episode_state.LeftRoster(episode_id=e)) for e in EVERYBODY],
+            lambda s: [s.handed(handoffs.LeftRoster(episode_id=e)) for e in EVERYBODY],
             "withdrawn",
         ),
     ],
@@ -192,14 +192,14 @@ def test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it(
 
 def test_whoever_has_left_is_not_asked_for_in_the_roll() -> None:
     session = over()
-    session.handed(episode_state.LeftRoster(episode_id=OTHER_ID))
+    session.handed(handoffs.LeftRoster(episode_id=OTHER_ID))
     assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: NO_SHOW}).answer == {"entries": 1}
     assert set(session.state.entries) == {EPISODE_ID}
 
 
 def test_whoever_has_left_by_their_record_and_came_is_on_the_roll_as_a_walk_in() -> None:
     session = over()
-    session.handed(episode_state.LeftRoster(episode_id=OTHER_ID))
+    session.handed(handoffs.LeftRoster(episode_id=OTHER_ID))
     assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: ATTENDED}).answer == {"entries": 2}
     assert session.state.entries[OTHER_ID].walk_in is True
 
@@ -211,7 +211,7 @@ def test_a_session_of_somebody_who_is_gone_is_told_so() -> None:
     assert episode_state.booked_sessions(episode.state) == {}
     [told] = episode.handing
     assert told.subject == f"session/{booked.session_id}"
-    assert told.body == episode_state.LeftRoster(episode_id=EPISODE_ID)
+    assert told.body == handoffs.LeftRoster(episode_id=EPISODE_ID)
     episode.roll(booked)
     assert "session-attended" not in episode.names
 

@@ -78,8 +78,9 @@ async def test_who_moves_is_not_on_the_old_roster_and_nothing_is_held_against_th
     third = await clinic.meets(new, hours=49)
     await clinic.after(hours=4)
     await rolled(clinic, first, line(moves), line(stays))
-    await clinic.post(f"/groups/{old}/seats/release", {"episode_id": moves})
-    await clinic.takes_a_seat(new, moves)
+    assert (await clinic.reserve(new, moves, from_group_id=uid("none"))).status_code == 404
+    assert (await clinic.reserve(new, moves, from_group_id=old)).status_code == 201
+    assert set((await clinic.state(f"group/{old}")).seats) == {stays}
     assert await booked(clinic, moves) == {first, third}
     await clinic.after(hours=24)
     assert await expected(clinic, second) == [stays]

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from services.attendance.episode import episode_state
+from services.attendance.episode import handoffs
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import AttendanceLoop, Modality, Population
@@ -420,7 +420,7 @@ def test_an_ancillary_service_counts_when_the_plan_says_so_whenever_that_is_hear
     order: tuple[str, ...],
 ) -> None:
     episode = Episode(local("2026-03-02 09:00"))
-    booked = episode_state.Booked(
+    booked = handoffs.Booked(
         session_id=uid("yoga"),
         starts_at=local("2026-03-03 18:00"),
         minutes_planned=60,

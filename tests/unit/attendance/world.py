@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.attendance.app import SERVICE
-from services.attendance.episode import episode_state
+from services.attendance.episode import handoffs
 from services.attendance.groups import roll, session_state, sessions
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
@@ -51,7 +51,7 @@ class Episode(History):
         self.hear(admission(at, **changes))
         self.hear(fact(intake.OrientationCompleted, completed_at=at))
         self._handed: dict[str, int] = {}
-        self.booked: dict[str, episode_state.Booked] = {}
+        self.booked: dict[str, handoffs.Booked] = {}
         """What was booked, in its order."""
 
     def hand(self, session_id: str, body: HandoffBody, *, again: int = 0) -> Outcome:
@@ -79,8 +79,8 @@ class Episode(History):
         *,
         again: int = 0,
         track_days: tuple[int, ...] = (),
-    ) -> episode_state.Booked:
-        booked = episode_state.Booked(
+    ) -> handoffs.Booked:
+        booked = handoffs.Booked(
             track_days=track_days,
             session_id=uid(starts_at.isoformat()),
             starts_at=starts_at,
@@ -93,13 +93,13 @@ class Episode(History):
 
     def roll(
         self,
-        booked: episode_state.Booked,
+        booked: handoffs.Booked,
         status: AttendanceStatus = ATTENDED,
         minutes: int | None = None,
         *,
         again: int = 0,
     ) -> Outcome:
-        called = episode_state.RollCalled(
+        called = handoffs.RollCalled(
             session_id=booked.session_id,
             booked=booked,
             status=status,
@@ -108,10 +108,10 @@ class Episode(History):
         )
         return self.hand(booked.session_id, called, again=again)
 
-    def drop(self, booked: episode_state.Booked, by: CancelledBy) -> Outcome:
+    def drop(self, booked: handoffs.Booked, by: CancelledBy) -> Outcome:
         return self.hand(
             booked.session_id,
-            episode_state.Dropped(session_id=booked.session_id, cancelled_by=by, booked=booked),
+            handoffs.Dropped(session_id=booked.session_id, cancelled_by=by, booked=booked),
         )
 
     def weeks(self) -> list[attendance.WeeklyHoursEvaluated]:
