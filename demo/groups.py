@@ -24,6 +24,7 @@ from demo.hours import (
 )
 from demo.journal import Expectation
 from demo.population import GROUP_SIZE_MIN, Person
+from demo.services import DemoError
 from demo.world import Staff, World
 
 HOLIDAYS: Final = (date(2026, 2, 16),)
@@ -105,6 +106,8 @@ class Group:
         await self.world.until(at(day, ROUND, self.zone))
         await self._reach_out()
         present = sorted(self.members, key=lambda p: p.number)
+        if day.weekday() == GROUP_DAYS[0]:
+            await self._look_at_the_census(present)
         sessions = await asyncio.gather(*self._calendar(day, present))
         await self.world.until(at(day, CLINIC, self.zone))
         await asyncio.gather(*(self.complete_reviews(p) for p in present if p.flagged))
@@ -144,6 +147,12 @@ class Group:
             (session_id, [p for p in roster if p.episode_id in listed[session_id]], minutes)
             for session_id, roster, minutes in sessions
         ]
+
+    async def _look_at_the_census(self, present: list[Person]) -> None:
+        """The week begins with a look at who is in care: everybody in the group has to be there."""
+        in_care = await self.staff.lists("counselor", "attendance", "/episodes?", "episodes")
+        if not {p.episode_id for p in present} <= in_care:
+            raise DemoError("not-listed", "Somebody who is in the group is not on the census.")
 
     def _calendar(self, day: date, present: list[Person]) -> list[Awaitable[Scheduled]]:
         """The day's sessions: group and individual ones, and on Friday a make-up for who was short."""

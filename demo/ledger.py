@@ -220,6 +220,8 @@ def _once(facts: Sequence[Heard], ledger: Ledger) -> None:
     rolls: Counter[tuple[str, str]] = Counter()
     reviews: Counter[tuple[str, str]] = Counter()
     check_ins: Counter[tuple[str, str]] = Counter()
+    calendars: Counter[str] = Counter()
+    """Ends that were taken back, each with a calendar of its own, perhaps."""
     for fact in facts:
         if fact.type in (
             "care.attendance.session-attended.v1",
@@ -230,6 +232,11 @@ def _once(facts: Sequence[Heard], ledger: Ledger) -> None:
             reviews[(fact.subject, fact.data["trigger_event_id"])] += 1
         elif fact.type == "care.followup.check-in-scheduled.v1":
             check_ins[(fact.subject, fact.data["milestone"])] += 1
+        elif fact.type == "care.plans.discharge-undone.v1":
+            calendars[fact.subject] += 1
+    for subject, milestone in check_ins:
+        further = check_ins[subject, milestone] - 1
+        check_ins[subject, milestone] -= min(further, calendars[subject])
     for what, counted in (("roll entry", rolls), ("review", reviews), ("check-in", check_ins)):
         for (subject, detail), count in counted.items():
             if count > 1:

@@ -10,6 +10,7 @@ from demo.aftercare import Aftercare
 from demo.groups import Group
 from demo.hours import CLINIC, DESK, FRIDAY, LEVEL, at, says
 from demo.population import Person
+from demo.services import DemoError
 from demo.world import Staff, World
 
 GOALS: Final = ((4, "goals-named"), (5, "sessions-attended"), (6, "support-meetings"))
@@ -82,6 +83,11 @@ class PersonPath:
         if not p.acknowledged_at_once:
             await self._on(1)
         episode = {"episode_id": p.episode_id}
+        received = await self.staff.lists(
+            "intake_coordinator", "intake", "/referrals?state=received&", "referrals"
+        )
+        if p.episode_id not in received:
+            raise DemoError("not-listed", "A referral that nobody has taken on is not listed.")
         await self._intake(
             "intake_coordinator", f"/referrals/{p.episode_id}/ack", {}, "referral-acknowledged"
         )

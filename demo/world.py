@@ -23,6 +23,7 @@ from shared.devtools.issuer import LocalIssuer
 TRIES_SECONDS: Final = 90.0
 """How long a command is repeated while a service is away, or has not heard of its subject yet."""
 QUIET_WITHIN_SECONDS: Final = 120.0
+PAGE: Final = 500
 
 
 class Staff:
@@ -81,6 +82,17 @@ class Staff:
     async def sees(self, role: str, service: str, path: str) -> dict[str, Any]:
         """Ask a question."""
         return await self._world.question(service, path, self._token(role))
+
+    async def lists(self, role: str, service: str, path: str, name: str) -> set[str]:
+        """The episodes on a list that staff work through, page by page. `name` is its field of the answer."""
+        found: set[str] = set()
+        after = ""
+        while True:
+            page = await self.sees(role, service, f"{path}limit={PAGE}{after}")
+            found.update(row["episode_id"] for row in page[name])
+            if "next" not in page:
+                return found
+            after = f"&after={page['next']}"
 
     def _token(self, role: str) -> str:
         token = self._tokens.get(role)

@@ -78,6 +78,23 @@ class Loop(Value):
         return self.step >= len(self.owners) - 1
 
 
+class Late(Value):
+    """A fact that came after the end of an episode, as it was heard."""
+
+    name: str
+    data: dict[str, Any]
+    cause_id: str
+    at: AwareDatetime
+
+
+class Aside(Value):
+    """What the end of an episode closed, and what came after it: for the case that the end is taken back."""
+
+    loops: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    late: tuple[Late, ...] = ()
+
+
 K = TypeVar("K", bound=OpenEnum)
 K_contra = TypeVar("K_contra", bound=OpenEnum, contravariant=True)
 
@@ -121,6 +138,8 @@ class CareState(State):
     """Who holds which role for this episode: role to staff id."""
     void: bool = False
     """Entered in error: nothing more is done about it."""
+    aside: Aside | None = None
+    """What the end of the episode put aside (`shared/endings.py`); None while it runs."""
 
     def index_entries(self) -> Mapping[str, datetime]:
         """A record with open loops is found by the earliest of their deadlines."""

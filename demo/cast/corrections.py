@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from demo.cast.company import Stage, Story
 from demo.cast.protagonist import Protagonist
+from demo.cast.undone import ended_by_mistake
 from shared.decision import derive_id
 
 EVENING: Final = time(18)
@@ -109,6 +110,7 @@ async def the_house(stage: Stage) -> None:
     stage.beside(never_existed(stage))
     stage.beside(somebody_elses(stage))
     stage.beside(admitted_by_mistake(stage))
+    stage.beside(ended_by_mistake(stage))
     await on_duty(stage)
 
 

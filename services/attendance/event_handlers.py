@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance import ending
+from services.attendance.episode import absences, rolls, seats, weeks
 from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
@@ -15,7 +16,7 @@ from services.attendance.episode.episode_state import (
     not_expected,
 )
 from services.attendance.episode.hours import LevelFrom
-from services.attendance.screening import incentives, specimens
+from services.attendance.screening import incentives
 from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
@@ -42,11 +43,16 @@ def admitted(
         program=event.program,
         terms=event.terms or ProgramTerms(),
     )
-    state = weeks.start(state.replace(admission=admission), cause)
+    ended_at = state.discharged_at
+    state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
     state = absences.start(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
     state, agreed = rolls.agreed(state, cause)
-    return Decision(state, events, (*seats.confirmations(state, cause), *agreed))
+    begun = Decision(state, events, (*seats.confirmations(state, cause), *agreed))
+    if ended_at is None:
+        return begun
+    ended = ending.ended(begun.state, ended_at, cause)
+    return Decision(ended.state, (*events, *ended.events), ended.handoffs or begun.handoffs)
 
 
 def oriented(
@@ -107,6 +113,7 @@ def admission_undone(
         seats=state.seats,
         waiting=state.waiting,
         discharged_at=state.discharged_at,
+        ending=state.ending,
         graduated_at=state.graduated_at,
         transferring=state.transferring,
         transferred_at=state.transferred_at,
@@ -182,26 +189,3 @@ def co_occurring_need(
     """Staff who choose sessions for the person see what these have to suit."""
     needs = {**state.co_occurring, event.category.value: event.enhanced}
     return Decision(state.replace(co_occurring=needs))
-
-
-def discharged(
-    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
-) -> Decision[EpisodeState]:
-    """The last week still counts, up to the last day; every loop is closed."""
-    state = state.replace(discharged_at=event.discharged_at)
-    if state.left_at is None:
-        return Decision(state)
-    after = tuple(
-        key
-        for key, booking in state.bookings.items()
-        if booking.open and booking.starts_at > event.discharged_at
-    )
-    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
-    state, events = weeks.reconsider(
-        state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
-    )
-    handoffs = (
-        *not_expected(cause.subject_id, after),
-        *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
-    )
-    return Decision(seats.watch_level(state, cause), (*events, *cleared), handoffs)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from services.attendance import event_handlers
+from services.attendance import ending, event_handlers
 from services.attendance.episode import (
     absences,
     bookings,
@@ -46,6 +46,7 @@ REACTIONS = Reactions(
     on(intake.ConsentGranted, event_handlers.consent_heard),
     on(intake.ConsentRevoked, event_handlers.consent_heard),
     on(intake.ConsentExpired, event_handlers.consent_heard),
+    on(intake.ConsentExpiryUndone, event_handlers.consent_heard),
     on(intake.EpisodeEnteredInError, event_handlers.entered_in_error, void=Void.RUN),
     on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),
@@ -61,7 +62,10 @@ REACTIONS = Reactions(
     on(plans.TransferInitiated, seats.transfer_initiated),
     on(plans.TransferCompleted, seats.transfer_completed),
     on(plans.ProgramGraduated, seats.graduated),
-    on(plans.EpisodeDischarged, event_handlers.discharged),
+    on(plans.EpisodeDischarged, ending.discharged),
+    on(plans.FirstContactUndone, seats.first_contact_undone),
+    on(plans.GraduationUndone, seats.graduation_undone),
+    on(plans.DischargeUndone, ending.discharge_undone),
 )
 
 HANDOFFS = HandoffRules(
@@ -71,8 +75,8 @@ HANDOFFS = HandoffRules(
     handles(handoffs.ClosedOn, bookings.closed_on),
     handles(handoffs.Unbooked, bookings.unbooked),
     handles(handoffs.Dropped, bookings.dropped),
-    handles(handoffs.RollCalled, rolls.roll_called, void=Void.RUN),
-    handles(handoffs.Corrected, rolls.corrected),
+    handles(handoffs.RollCalled, ending.ROLL_CALLED, void=Void.RUN),
+    handles(handoffs.Corrected, ending.CORRECTED),
     handles(handoffs.OffRoll, rolls.off_roll),
     handles(handoffs.LeftRoster, sessions.left_roster),
     handles(handoffs.WalkInDoubted, roll.walk_in_doubted),
@@ -93,6 +97,8 @@ HANDOFFS = HandoffRules(
     handles(session_state.TookPlace, group_calendar.took_place),
     handles(seats.HoldSeat, groups.held_for),
     handles(seats.ConfirmSeat, groups.confirmed_for),
+    handles(handoffs.BackOnRoster, sessions.back_on_roster),
+    handles(seats.TakeSeat, groups.taken_again),
     handles(seats.ReleaseSeat, groups.released_by),
     handles(seats.SeatGiven, seats.given, void=Void.RUN),
     handles(seats.SeatFreed, seats.freed, void=Void.RUN),

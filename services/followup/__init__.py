@@ -23,6 +23,7 @@ Read on in:
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that
 `event_handlers.py`  rules for other services' events along that path
+`going_on.py`        an end that is taken back: the program goes on
 `mistakes.py`        what was entered in error, and how it is taken back
 `invariants.py`      what holds after every decision, whatever led to it
 `reactions.py`       which event, handoff or deadline runs which rule

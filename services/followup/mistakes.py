@@ -51,6 +51,8 @@ def admission_undone(
         lost_at=None,
         reengagement=None,
         aftercare=None,
+        ending=None,
+        aside=None,
         level=None,
         held=(),
         path={key: at for key, at in state.path.items() if key not in gone},

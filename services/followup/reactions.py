@@ -3,7 +3,7 @@
 What holds after each of these decisions stands in `invariants.py`.
 """
 
-from services.followup import event_handlers, invariants, mistakes
+from services.followup import event_handlers, going_on, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
 from services.followup.episode import consents, episode_state, upcoming_sessions
 from services.followup.outreach import outreach
@@ -37,6 +37,7 @@ REACTIONS = Reactions(
     on(intake.ConsentGranted, consents.granted),
     on(intake.ConsentRevoked, consents.ended),
     on(intake.ConsentExpired, consents.ended),
+    on(intake.ConsentExpiryUndone, consents.granted),
     on(intake.CareTeamAssigned, team_assigned),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
@@ -52,9 +53,9 @@ REACTIONS = Reactions(
     on(attendance.SessionMissed, outreach.MISSED),
     on(attendance.AttendanceCorrected, outreach.CORRECTED),
     on(attendance.AbsenceThresholdReached, outreach.THRESHOLD_REACHED),
-    on(attendance.ParticipationPaused, event_handlers.paused),
+    on(attendance.ParticipationPaused, going_on.PAUSED),
     on(attendance.ParticipationResumed, event_handlers.resumed),
-    on(attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short),
+    on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
     on(attendance.ScreenFailed, event_handlers.screen_failed),
@@ -78,6 +79,9 @@ REACTIONS = Reactions(
     on(plans.GraduationApproved, aftercare.approved),
     on(plans.ProgramGraduated, aftercare.graduated),
     on(plans.EpisodeDischarged, aftercare.discharged),
+    on(plans.FirstContactUndone, going_on.first_contact_undone),
+    on(plans.GraduationUndone, going_on.graduation_undone),
+    on(plans.DischargeUndone, going_on.discharge_undone),
 )
 
 HANDOFFS = HandoffRules(

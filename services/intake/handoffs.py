@@ -24,6 +24,13 @@ class EpisodeEnded(HandoffBody):
     ended_at: datetime
 
 
+class EpisodeReopened(HandoffBody):
+    """To a person: the end of an episode of yours is taken back."""
+
+    episode_id: str
+    ended_at: datetime
+
+
 class ReliedOn(HandoffBody):
     """To a person: something was disclosed under this consent of yours."""
 

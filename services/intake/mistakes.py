@@ -21,8 +21,7 @@ from services.intake.handoffs import (
 from services.intake.resources.staff import theirs
 from shared import loops
 from shared.contracts import intake
-from shared.contracts.codes import ClearedReason, IntakeLoop, Value
-from shared.contracts.intake import MistakeReason
+from shared.contracts.codes import ClearedReason, IntakeLoop, MistakeReason, Value
 from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused
 

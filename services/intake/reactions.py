@@ -8,7 +8,14 @@ from services.intake.episode import (
     outbound_referrals,
     waitlist,
 )
-from services.intake.person import accounting, consents, disclosures, person_state, places
+from services.intake.person import (
+    accounting,
+    consents,
+    disclosures,
+    person_state,
+    places,
+    reopening,
+)
 from services.intake.resources import staff, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
@@ -27,6 +34,7 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.EpisodeDischarged, event_handlers.discharged),
+    on(plans.DischargeUndone, event_handlers.discharge_undone),
     on(followup.ReadmissionRequested, event_handlers.readmission_requested),
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
@@ -37,6 +45,7 @@ HANDOFFS = HandoffRules(
     # people and staff
     handles(handoffs.EpisodeOpened, person_state.episode_opened),
     handles(handoffs.EpisodeEnded, person_state.episode_ended),
+    handles(handoffs.EpisodeReopened, reopening.episode_reopened),
     handles(handoffs.ReliedOn, consents.relied_on),
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),

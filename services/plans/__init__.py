@@ -11,8 +11,8 @@ Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-a
             co-occurring-need-identified, ancillary-service-added; reviews: clinical-review-requested,
             clinical-review-overdue, clinical-review-completed; moves: level-of-care-change-recommended,
             level-of-care-changed, transfer-initiated, transfer-completed; the end: aftercare-plan-drafted,
-            graduation-approved, program-graduated, episode-discharged; open loops: loop-escalated,
-            escalation-cleared.
+            graduation-approved, program-graduated, episode-discharged; ends taken back: first-contact-undone,
+            graduation-undone, discharge-undone; open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables
 
 Read on in:
@@ -26,6 +26,7 @@ Read on in:
 `level_changes.py`        a change of level here, or a transfer; `consents.py`: the consents that a transfer needs
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges
+`retractions.py`          ends that were a mistake; `late_facts.py`: what was heard while one stood
 `event_handlers.py`       rules for other services' events that lead to no review
 `reactions.py`            which event or deadline runs which rule
 `api/`                    routes and request bodies

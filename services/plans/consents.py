@@ -44,6 +44,19 @@ def granted(
     state: PersonState, event: intake.ConsentGranted, _cause: Cause
 ) -> Decision[PersonState]:
     """The person allowed a disclosure."""
+    return _holds(state, event)
+
+
+def holds_again(
+    state: PersonState, event: intake.ConsentExpiryUndone, _cause: Cause
+) -> Decision[PersonState]:
+    """What ended it is taken back."""
+    return _holds(state, event)
+
+
+def _holds(
+    state: PersonState, event: intake.ConsentGranted | intake.ConsentExpiryUndone
+) -> Decision[PersonState]:
     consent = Consent(
         recipients=event.recipients,
         effective_at=event.effective_at,

@@ -196,6 +196,19 @@ class AftercarePlan(Value):
         return set(tables.AFTERCARE_NEEDED) <= {*self.elements, *self.not_needed}
 
 
+class Ending(Value):
+    """How and when the episode ended, and what lay open in it then beside its loops."""
+
+    kind: DischargeKind
+    discharged_at: AwareDatetime
+    reviews: tuple[str, ...] = ()
+    amendment: Amendment | None = None
+    level_change: PendingLevel | None = None
+    transfer: Transfer | None = None
+    first_contact_at: AwareDatetime | None = None
+    """When the receiving facility saw the person, where that was the end."""
+
+
 class EpisodeState(CareState):
     """What plans knows of one episode."""
 
@@ -225,6 +238,8 @@ class EpisodeState(CareState):
     aftercare_plan_id: str | None = None
     aftercare: AftercarePlan | None = None
     discharged: DischargeKind | None = None
+    ending: Ending | None = None
+    """What the end closed, as long as it stands."""
 
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """When the event of each session arrived, until there is a plan."""

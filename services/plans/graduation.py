@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final
 
 from services.plans import episode_state, tables
-from services.plans.episode_state import EpisodeState
-from shared import calendar, loops
+from services.plans.episode_state import Ending, EpisodeState
+from shared import calendar, endings, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason
 from shared.contracts.plans import CriterionResult, DischargeKind
@@ -186,18 +186,33 @@ def discharge(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decisio
     return end(state, kind, cause)
 
 
-def end(state: EpisodeState, kind: DischargeKind, cause: Cause) -> Decision[EpisodeState]:
-    """Open reviews end with the episode; every loop is closed, and no escalation stays published."""
+def end(
+    state: EpisodeState, kind: DischargeKind, cause: Cause, *, before: EpisodeState | None = None
+) -> Decision[EpisodeState]:
+    """Open reviews end with the episode; every loop is closed, and no escalation stays published.
+
+    What is closed is put aside, for the case that the end is taken back (`retractions.py`): as it is now, or as it was
+    in the state `before` where the step that led here had closed something already.
+    """
     admission = episode_state.in_treatment(state)
+    was = before or state
     state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     event = plans.EpisodeDischarged(kind=kind, discharged_at=cause.now, final_level=admission.level)
-    closed = {key: item.replace(open=False) for key, item in state.reviews.items()}
+    ending = Ending(
+        kind=kind,
+        discharged_at=cause.now,
+        reviews=tuple(key for key, item in was.reviews.items() if item.open),
+        amendment=was.amendment,
+        level_change=was.level_change,
+        transfer=was.transfer,
+    )
     state = state.replace(
         discharged=kind,
-        reviews=closed,
+        ending=ending,
+        reviews={key: item.replace(open=False) for key, item in state.reviews.items()},
         amendment=None,
         level_change=None,
         transfer=None,
         deadlines={},
     )
-    return Decision(state, (*cleared, event))
+    return Decision(endings.put_aside(was, state), (*cleared, event))

@@ -167,8 +167,17 @@ def came(
     state: EpisodeState, event: attendance.SessionAttended, cause: Cause
 ) -> episode_state.StateAndEvents:
     """The first session since the step down closes the gap."""
+    return _seen(state, event.starts_at, cause)
+
+
+def was_seen(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
+    """The gap is closed by a session that was heard of when nobody waited for it."""
+    return _seen(state, state.last_session_at, cause)
+
+
+def _seen(state: EpisodeState, at: datetime | None, cause: Cause) -> episode_state.StateAndEvents:
     loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
-    if loop is None or event.starts_at < loop.opened_at:
+    if loop is None or at is None or at < loop.opened_at:
         return state, ()
     return loops.close(state, PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
 
@@ -301,6 +310,10 @@ def first_contact(
         handoff_at=under_way.handoff_at,
         first_contact_at=first_contact_at,
     )
+    before = state
     state, cleared = loops.close(state, PlansLoop.TRANSFER, cause.subject_id)
-    ended = graduation.end(state, DischargeKind.TRANSFERRED, cause)
-    return Decision(ended.state, (completed, *cleared, *ended.events))
+    ended = graduation.end(state, DischargeKind.TRANSFERRED, cause, before=before)
+    ending = ended.state.ending
+    if ending is not None:
+        ending = ending.replace(first_contact_at=first_contact_at)
+    return Decision(ended.state.replace(ending=ending), (completed, *cleared, *ended.events))

@@ -71,7 +71,7 @@ def _positive(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
     if screen_id not in state.positives:
         recent = [*state.positives.items(), (screen_id, cause.now)][-POSITIVES_KEPT:]
         state = state.replace(positives=dict(recent))
-    decision = _request(state, ReviewTrigger.SCREEN, cause, about=screen_id)
+    decision = request(state, ReviewTrigger.SCREEN, cause, about=screen_id)
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
@@ -81,7 +81,7 @@ def screen_resulted(
     """A specimen that can't be judged is no result; why it can't is for a clinician to find out."""
     if event.validity not in INVALID_SPECIMENS:
         return Decision(state)
-    return _request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
+    return request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
 
 
 def screen_interpreted(
@@ -92,10 +92,10 @@ def screen_interpreted(
     A specimen that a clinician can't judge is looked at once, whether its result was invalid already or not.
     """
     if event.classification is ScreenClass.INVALID:
-        return _request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
+        return request(state, ReviewTrigger.VALIDITY, cause, about=event.screen_id)
     if event.classification is not ScreenClass.EXPECTED_ABSENT:
         return Decision(state)
-    return _request(state, ReviewTrigger.ADHERENCE, cause, about=event.screen_id, private=True)
+    return request(state, ReviewTrigger.ADHERENCE, cause, about=event.screen_id, private=True)
 
 
 def screen_not_provided(
@@ -104,7 +104,7 @@ def screen_not_provided(
     """A refusal is reviewed; it is never recorded as use."""
     if event.kind is not NotProvidedKind.REFUSED:
         return Decision(state)
-    return _request(state, ReviewTrigger.REFUSAL, cause, about=event.screen_id)
+    return request(state, ReviewTrigger.REFUSAL, cause, about=event.screen_id)
 
 
 # --- absence, hours, danger -------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ def absence_threshold_reached(
     state: EpisodeState, _event: attendance.AbsenceThresholdReached, cause: Cause
 ) -> Decision[EpisodeState]:
     """Absences add up: what keeps the person away?"""
-    decision = _request(state.replace(absent_at=cause.now), ReviewTrigger.ABSENCE, cause)
+    decision = request(state.replace(absent_at=cause.now), ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
@@ -123,7 +123,7 @@ def participation_paused(
 ) -> Decision[EpisodeState]:
     """Excluding somebody from groups is never the end of it: the reason for the absences is reviewed."""
     state = state.replace(absent_at=cause.now, paused_until=event.resumes_at)
-    decision = _request(state, ReviewTrigger.ABSENCE, cause)
+    decision = request(state, ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
@@ -140,7 +140,7 @@ def outreach_escalated(
     """From the second tier on, reaching out is a clinical matter."""
     if event.tier < CLINICAL_TIER or event.cause is not followup.OutreachCause.SESSION_MISSED:
         return Decision(state)
-    decision = _request(state, ReviewTrigger.ABSENCE, cause)
+    decision = request(state, ReviewTrigger.ABSENCE, cause)
     return Decision(_reassess(decision.state, cause), decision.events)
 
 
@@ -150,7 +150,7 @@ def hours_short(
     """A week that ended below its hours is reviewed; one that can still be made up is not."""
     if event.projected:
         return Decision(state)
-    decision = _request(state, ReviewTrigger.HOURS, cause)
+    decision = request(state, ReviewTrigger.HOURS, cause)
     reviews = {
         key: item.replace(weeks=tuple(sorted({*item.weeks, event.week_starts_on})))
         if item.open and item.trigger is ReviewTrigger.HOURS
@@ -236,7 +236,7 @@ def return_to_use_reported(
     state: EpisodeState, event: followup.ReturnToUseReported, cause: Cause
 ) -> Decision[EpisodeState]:
     """It opens the way back; while the episode runs, a clinician looks at it. An overdose asks for a new level."""
-    decision = _request(state, ReviewTrigger.RETURN_TO_USE, cause)
+    decision = request(state, ReviewTrigger.RETURN_TO_USE, cause)
     if not event.overdose:
         return decision
     flagged = _flag(decision.state, {ReviewTrigger.RETURN_TO_USE})
@@ -249,7 +249,7 @@ def checked_in(
     """A risk that came up at a check-in is looked at, also after the episode has ended: that is when check-ins are."""
     if not event.risk_flags or state.discharged is DischargeKind.DECEASED:
         return Decision(state)
-    return _request(state, ReviewTrigger.RISK, cause, about=event.check_in_id, after_end=True)
+    return request(state, ReviewTrigger.RISK, cause, about=event.check_in_id, after_end=True)
 
 
 def danger_identified(
@@ -263,7 +263,7 @@ def danger_identified(
         return Decision(state)
     state = state.replace(level_change=None).disarm("level-effective")
     due_at = cause.now + DANGER_WITHIN
-    decision = _request(state, ReviewTrigger.RISK, cause, due_at=due_at)
+    decision = request(state, ReviewTrigger.RISK, cause, due_at=due_at)
     state = _flag(decision.state, {ReviewTrigger.RISK})
     for review_id, item in state.reviews.items():
         if item.open and item.trigger is ReviewTrigger.RISK and item.due_at > due_at:
@@ -278,7 +278,7 @@ def danger_identified(
 # --- asking, completing -----------------------------------------------------------------------------------
 
 
-def _request(
+def request(
     state: EpisodeState,
     trigger: ReviewTrigger,
     cause: Cause,

@@ -292,6 +292,18 @@ class Clearance(Value):
     """Why it no longer stands."""
 
 
+class MistakeReason(OpenEnum):
+    """Why something is taken back."""
+
+    WRONG_PERSON = "wrong_person"
+    DUPLICATE = "duplicate"
+    NOT_INTENDED = "not_intended"
+    WRONG_PROGRAM = "wrong_program"
+    TEST_ENTRY = "test_entry"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
 class IntakeLoop(OpenEnum):
     """What intake waits for."""
 

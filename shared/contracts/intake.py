@@ -28,6 +28,7 @@ from .codes import (
     Level,
     LevelOfCare,
     LoopId,
+    MistakeReason,
     NoticeVersion,
     PersonId,
     Population,
@@ -232,18 +233,6 @@ class ReferralOutcome(OpenEnum):
     UNKNOWN = "unknown"
 
 
-class MistakeReason(OpenEnum):
-    """Why something is taken back."""
-
-    WRONG_PERSON = "wrong_person"
-    DUPLICATE = "duplicate"
-    NOT_INTENDED = "not_intended"
-    WRONG_PROGRAM = "wrong_program"
-    TEST_ENTRY = "test_entry"
-    OTHER = "other"
-    UNKNOWN = "unknown"
-
-
 class IntakeEvent(Event, source="care.intake"):
     """A fact that intake publishes."""
 
@@ -354,6 +343,26 @@ class ConsentExpired(IntakeEvent, subject="person", consumers=_EVERYONE):
     """From when it no longer holds."""
     in_reliance: bool = Field(examples=[True])
     """Whether something was disclosed under it; that stays in the accounting."""
+
+
+class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=_EVERYONE):
+    """The end of treatment that ended a consent is taken back, so the consent holds again.
+
+    Whoever stopped sending under it may send again. Retracts `ConsentExpired`. Consent: expired > active.
+    """
+
+    consent_id: ConsentId
+    """The consent."""
+    recipients: tuple[FacilityId, ...] = Field(min_length=1, max_length=50, examples=[_RECIPIENTS])
+    """Who may receive, by facility or by recipient class."""
+    categories: tuple[InformationCategory, ...] = Field(
+        min_length=1, max_length=20, examples=[["attendance"]]
+    )
+    """What may be disclosed."""
+    effective_at: Timestamp
+    """From when it holds."""
+    expires_on: Day | None = Field(default=None, examples=["2027-03-02"])
+    """The last day it holds, where a day was named."""
 
 
 class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)):

@@ -136,6 +136,10 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.episode-person-corrected.v1": _MISTAKE,
     "care.intake.referral-merged.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
+    "care.intake.consent-expiry-undone.v1": _MISTAKE,
+    "care.plans.first-contact-undone.v1": _MISTAKE,
+    "care.plans.graduation-undone.v1": _MISTAKE,
+    "care.plans.discharge-undone.v1": _MISTAKE,
     "care.followup.aftercare-plan-agreed.v1": (
         "a weak aftercare plan is a named pain point; what was agreed is told apart from the calendar"
     ),

@@ -25,6 +25,7 @@ from .codes import (
     GoalId,
     Level,
     MetricCode,
+    MistakeReason,
     Modality,
     PlanId,
     PlansLoop,
@@ -115,6 +116,7 @@ class ReviewTrigger(OpenEnum):
     RISK = "risk"
     RETURN_TO_USE = "return_to_use"
     ADHERENCE = "adherence"
+    DISCHARGE_UNDONE = "discharge_undone"
     UNKNOWN = "unknown"
 
 
@@ -542,6 +544,50 @@ class EpisodeDischarged(
     """When; check-ins count from here."""
     final_level: Level
     """The level at the end."""
+
+
+class FirstContactUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
+    """The receiving facility has not seen the person after all: the hand-over is still under way.
+
+    Retracts `TransferCompleted`; `DischargeUndone` follows. Attendance and followup wait for the arrival again.
+    Episode: transferred > transferring.
+    """
+
+    first_contact_at: Timestamp = Field(examples=["2026-03-03T10:30:00Z"])
+    """The first contact that is taken back."""
+    handoff_at: Timestamp
+    """When the hand-over is planned."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
+class GraduationUndone(PlansEvent, consumers=("attendance", "followup", "partners", "reporting")):
+    """The person did not complete the program after all.
+
+    Retracts `GraduationApproved` and `ProgramGraduated`; `DischargeUndone` follows. Episode: graduated > active.
+    """
+
+    graduated_at: Timestamp
+    """The graduation that is taken back."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
+class DischargeUndone(
+    PlansEvent, consumers=("intake", "attendance", "followup", "partners", "reporting")
+):
+    """The episode did not end: the discharge was a mistake.
+
+    Retracts `EpisodeDischarged`. Everyone goes on with what it stopped, as if it had not been, and ends what it began.
+    Episode: closed > active.
+    """
+
+    kind: DischargeKind = Field(examples=["deceased"])
+    """How it was said to have ended."""
+    discharged_at: Timestamp
+    """The end that is taken back."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class LoopEscalated(Escalation, PlansEvent, consumers=("reporting",)):

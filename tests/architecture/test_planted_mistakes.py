@@ -63,7 +63,7 @@ MISTAKES: dict[str, list[Plant]] = {
     "two rules of plans with a condition swapped": swapped(
         "plans/reactions.py",
         "on(attendance.SessionMissed, event_handlers.session_missed, unless=undone)",
-        "on(attendance.ScreenResulted, reviews.screen_resulted, unless=undone)",
+        "on(attendance.ScreenResulted, late_facts.RESULTED, unless=undone)",
     ),
     "two rules of attendance swapped": swapped(
         "attendance/reactions.py",

@@ -104,6 +104,31 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
     assert cast.stages[18].ids["before"] == "placed"
 
 
+async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) -> None:
+    facts, ids = cast.facts(18, "sam"), cast.stages[18].ids
+    of_plans = [fact for fact in facts if fact.topic == "care.plans"]
+    assert in_order(
+        of_plans,
+        "episode-discharged",
+        "discharge-undone",
+        "clinical-review-completed",
+        "program-graduated",
+        "graduation-undone",
+        "discharge-undone",
+        "transfer-completed",
+        "first-contact-undone",
+        "discharge-undone",
+        "episode-discharged",
+    )
+    assert ids["sam is"] == "oriented"
+    [again] = [
+        fact
+        for fact in cast.facts(18, "sam", also=[f"person/{cast.person(18, 'sam').person_id}"])
+        if fact.type.endswith("consent-expiry-undone.v1")
+    ]
+    assert again.data["consent_id"] == ids["sam's consent"]
+
+
 async def test_story_19_a_review_that_was_late(cast: Played) -> None:
     facts, ids = cast.facts(19, "vera"), cast.stages[19].ids
     assert in_order(

@@ -232,7 +232,7 @@ class History:
         """Let time pass to this instant: deadlines fire on the way, each at its own instant."""
         self.now = now = ticking(now)
         work = self._work("deadlines", now, None)
-        for _ in range(20):
+        for _ in range(2_000):
             if self.record.due is None or self.record.due > now:
                 return self
             outcome = self.record.apply(work, self.source)

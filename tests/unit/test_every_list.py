@@ -105,6 +105,16 @@ def _with_referral(_service: Service, at: datetime) -> State:
     return intake.EpisodeState(referral=referral)
 
 
+def _with_outbound(_service: Service, at: datetime) -> State:
+    outbound = intake_values.Outbound(
+        target_kind=PartnerKind.RESIDENTIAL,
+        target_facility_id="hill-house",
+        consent_id=uid("consent"),
+        sent_at=at,
+    )
+    return intake.EpisodeState(outbound={uid("outbound"): outbound})
+
+
 def _admitted(_service: Service, at: datetime) -> State:
     admission = attendance.Admission.model_validate(
         {
@@ -139,6 +149,7 @@ AUDIT: Final = "/audit"
 LISTS: Final = {
     "/loops": List("episode", _with_loop, _subjects("loops")),
     "/referrals": List("episode", _with_referral, _by_id("referrals", "episode_id")),
+    "/outbound-referrals": List("episode", _with_outbound, _by_id("referrals", "episode_id")),
     "/episodes": List("episode", _admitted, _by_id("episodes", "episode_id")),
     "/groups": List("group", lambda _, at: GroupState(opened_at=at), _by_id("groups", "group_id")),
     "/checkins": List("episode", _with_check_in, _subjects("check_ins"), now=START + HOUR),

@@ -30,6 +30,17 @@ def start(state: EpisodeState) -> EpisodeState:
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
+def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
+    """An end is taken back: silence counts again, unless it had been published before that end."""
+    since = state.last_contact_at
+    if since is None:
+        return state
+    at = since + timedelta(days=state.terms.silent_days_conference)
+    if SILENCE not in state.deadlines and at <= ended_at:
+        return state
+    return state.arm(SILENCE, at)
+
+
 def consider(
     before: EpisodeState, state: EpisodeState, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:

@@ -104,6 +104,15 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
+class Ending(Value):
+    """What the end of the episode took away beside its loops, for the case that the end is taken back."""
+
+    seats: tuple[str, ...] = ()
+    """Groups in which the person had a seat."""
+    weeks: tuple[str, ...] = ()
+    """Weeks after it that had been closed before the end was known."""
+
+
 class Pause(Value):
     """A time in which the person is in no group, by the program's terms."""
 
@@ -153,6 +162,7 @@ class EpisodeState(CareState):
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
+    ending: Ending | None = None
     waiting: Waiting | None = None
     prescribed: Prescribed | None = None
     co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])

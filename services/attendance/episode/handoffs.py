@@ -97,6 +97,12 @@ class Dropped(HandoffBody):
     booked: Booked
 
 
+class BackOnRoster(HandoffBody):
+    """To a session: this person is to be expected after all."""
+
+    episode_id: str
+
+
 class LeftRoster(HandoffBody):
     """To a session: this person is not to be expected."""
 

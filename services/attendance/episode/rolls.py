@@ -50,10 +50,12 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
     """
     at, modality = body.booked.starts_at, body.booked.modality
     there = body.status.is_present
-    doubted = there and (not expects(state, at) or is_shut_out(state, at, modality))
-    state, handoffs = _doubt(state, body.session_id, cause) if doubted else (state, ())
-    if state.void or (not there and is_shut_out(state, at, modality)):
-        return Decision(state, (), handoffs)
+    if not expects(state, at):  # an end may be taken back: then the roll is decided again
+        return Decision(state, (), (_doubt(body.session_id, cause),) if there else ())
+    shut_out = is_shut_out(state, at, modality)
+    if shut_out and not there:
+        return Decision(state)
+    state, handoffs = _known_roll(state, body, cause, doubted=shut_out)
     before = state
     booking = bookings.told(state, body.booked).replace(
         status=body.status,
@@ -63,8 +65,6 @@ def roll_called(state: EpisodeState, body: RollCalled, cause: Cause) -> Decision
         off_roll=False,
     )
     state, evaluated = weeks.put(state, body.session_id, booking, cause)
-    if not expects(state, at):
-        return Decision(state, evaluated, handoffs)
     state, reached = absences.consider(before, state, cause)
     event = _rolled(state, body)
     state, events, asked = pauses.consider(state, cause)
@@ -95,7 +95,7 @@ def _rolled(state: EpisodeState, body: RollCalled) -> attendance.AttendanceEvent
 
 def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[EpisodeState]:
     """The roll's entry for the person was wrong: minutes, a miss, or both. A closed week is evaluated again."""
-    if state.void:
+    if not expects(state, body.booked.starts_at):
         return Decision(state)
     booking = bookings.told(state, body.booked).replace(
         status=body.status_after, minutes_credited=body.minutes_after, off_roll=False
@@ -159,11 +159,21 @@ def credited(booked_as: Booked, status: AttendanceStatus, minutes_present: int) 
 # --- who came against their record ------------------------------------------------------------------------
 
 
-def _doubt(state: EpisodeState, session_id: str, cause: Cause) -> tuple[EpisodeState, Handoffs]:
-    handoff = Handoff(f"session/{session_id}", WalkInDoubted(episode_id=cause.subject_id))
-    if not state.void:
-        state = state.replace(doubted=tuple(dict.fromkeys((*state.doubted, session_id))))
-    return state, (handoff,)
+def _known_roll(
+    state: EpisodeState, body: RollCalled, cause: Cause, *, doubted: bool
+) -> tuple[EpisodeState, Handoffs]:
+    """Whether the record speaks against who was there, or agrees by now with what it had spoken against."""
+    if doubted:
+        listed = tuple(dict.fromkeys((*state.doubted, body.session_id)))
+        return state.replace(doubted=listed), (_doubt(body.session_id, cause),)
+    if not body.walk_in:
+        return state, ()
+    agrees = WalkInAgreed(episode_id=cause.subject_id)
+    return state, (Handoff(f"session/{body.session_id}", agrees),)
+
+
+def _doubt(session_id: str, cause: Cause) -> Handoff:
+    return Handoff(f"session/{session_id}", WalkInDoubted(episode_id=cause.subject_id))
 
 
 def agreed(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Handoffs]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.attendance.episode.episode_state import LEVEL, EpisodeState, Seat, Waiting
+from services.attendance.episode.episode_state import LEVEL, Ending, EpisodeState, Seat, Waiting
 from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
@@ -32,6 +32,12 @@ class HoldSeat(HandoffBody):
 
 class ConfirmSeat(HandoffBody):
     """To a group: the person is here, the seat is theirs."""
+
+    episode_id: str
+
+
+class TakeSeat(HandoffBody):
+    """To a group: the person is here after all, and wants the seat again that they had."""
 
     episode_id: str
 
@@ -86,8 +92,9 @@ def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[Episod
         group_id=body.group_id, seats_left=body.seats_left, hold_expires_at=body.held_until
     )
     if reason is not None:
+        state = with_seats_aside(state) if gone(state) else state
         return Decision(state, (event,), (_release(cause, body.group_id, reason),))
-    state, cleared = loops.close(state, AttendanceLoop.SEAT, _loop_id(cause, body.group_id))
+    state, cleared = loops.close(state, AttendanceLoop.SEAT, _found(state, body.group_id, cause))
     return Decision(state, (event, *cleared), confirmations(state, cause))
 
 
@@ -100,6 +107,15 @@ def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[Episo
         group_id=body.group_id, seats_left=body.seats_left, reason=body.reason
     )
     return Decision(state.replace(seats=seats), (event,))
+
+
+def _found(state: EpisodeState, group_id: str, cause: Cause) -> str:
+    """The loop that this seat closes: of the same group, or else the oldest of a seat that was to be found."""
+    own = _loop_id(cause, group_id)
+    looked_for = state.loops_of(AttendanceLoop.SEAT)
+    if not looked_for or any(loop.id == own for loop in looked_for):
+        return own
+    return min(looked_for, key=lambda loop: loop.opened_at).id
 
 
 def missing(state: EpisodeState, body: SeatMissing, cause: Cause) -> Decision[EpisodeState]:
@@ -127,6 +143,19 @@ def confirmations(state: EpisodeState, cause: Cause) -> Handoffs:
 def leave(state: EpisodeState, reason: SeatReleaseReason, cause: Cause) -> Handoffs:
     """Every seat of the person is to be freed."""
     return tuple(_release(cause, group, reason) for group in state.seats)
+
+
+def with_seats_aside(state: EpisodeState) -> EpisodeState:
+    """Remember the seats that an end takes away."""
+    ending = state.ending or Ending()
+    seats = tuple(dict.fromkeys((*ending.seats, *state.seats)))
+    return state.replace(ending=ending.replace(seats=seats))
+
+
+def asked_again(groups: tuple[str, ...], cause: Cause) -> Handoffs:
+    """The end that took these seats away is taken back."""
+    body = TakeSeat(episode_id=cause.subject_id)
+    return tuple(Handoff(f"group/{group}", body) for group in groups)
 
 
 def gone(state: EpisodeState) -> SeatReleaseReason | None:
@@ -217,6 +246,7 @@ def transfer_completed(
 ) -> Decision[EpisodeState]:
     """The other facility has seen the person: the seat is free."""
     state = state.replace(transferring=False, transferred_at=event.first_contact_at)
+    state = with_seats_aside(state)
     return Decision(state, (), leave(state, SeatReleaseReason.MOVED, cause))
 
 
@@ -227,7 +257,22 @@ def graduated(
     state = state.replace(graduated_at=event.graduated_at)
     if gone(state) is None:
         return Decision(state)
+    state = with_seats_aside(state)
     return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))
+
+
+def first_contact_undone(
+    state: EpisodeState, _event: plans.FirstContactUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The hand-over is still under way. The seat is asked for again when the end is taken back, which follows."""
+    return Decision(state.replace(transferring=True, transferred_at=None))
+
+
+def graduation_undone(
+    state: EpisodeState, _event: plans.GraduationUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The program goes on. The seat is asked for again when the end is taken back, which follows."""
+    return Decision(state.replace(graduated_at=None))
 
 
 def _holds(state: EpisodeState, moment: datetime | None) -> bool:

@@ -123,10 +123,7 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     week = added_up(state, monday)
     label = monday.isoformat()
     state = state.replace(weeks={**state.weeks, label: week})
-    reason = ClearedReason.RESOLVED if week.minutes_short == 0 else ClearedReason.SUPERSEDED
-    state, closed = loops.close(
-        state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason
-    )
+    state, closed = _over(state, label, cause)
     following = monday + hours.WEEK
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
@@ -154,6 +151,13 @@ def _last_roll_is_in(state: EpisodeState, monday: date, now: datetime) -> bool:
     """Whether a week that is over waited only for what has come now."""
     over = hours.closes_at(monday, _known(state).time_zone) <= now
     return over and _closing(monday) in state.deadlines and _rolls_due_at(state, monday) is None
+
+
+def _over(state: EpisodeState, label: str, cause: Cause) -> StateAndEvents:
+    """Nothing can be made up any more in a week that is closed."""
+    short = state.weeks[label].minutes_short
+    reason = ClearedReason.SUPERSEDED if short else ClearedReason.RESOLVED
+    return loops.close(state, AttendanceLoop.MAKE_UP, _make_up(cause.subject, label), reason)
 
 
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
@@ -220,6 +224,26 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     state, cleared = watch(state, cause)
     state, settled = double_bookings.watch(state, cause)
     return state, (*events, *cleared, *settled)
+
+
+def go_on(state: EpisodeState, removed: Iterable[str], cause: Cause) -> StateAndEvents:
+    """An end is taken back: weeks that it removed count again, and those after it are closed in their turn."""
+    if state.admission is None:
+        return state, ()
+    events: Events = ()
+    for label in removed:
+        monday = date.fromisoformat(label)
+        week = added_up(state, monday)
+        state = state.replace(weeks=dict(sorted({**state.weeks, label: week}.items())))
+        events += _evaluated(monday, week, 0)
+    state, evaluated = reconsider(state, cause)
+    for label in state.weeks:
+        state, over = _over(state, label, cause)
+        evaluated += over
+    if not any(name.startswith("week-close:") for name in state.deadlines) and state.weeks:
+        last = date.fromisoformat(max(state.weeks))
+        state = _arm(state, last + hours.WEEK, hours.closes_at(last, state.time_zone))
+    return state, (*events, *evaluated)
 
 
 # --- what is asked and what is there ---------------------------------------------------------------------

@@ -18,6 +18,7 @@ from services.attendance.episode.seats import (
     SeatFreed,
     SeatGiven,
     SeatMissing,
+    TakeSeat,
 )
 from services.attendance.groups import group_calendar
 from services.attendance.groups.closures import GroupListed, GroupUnlisted, closures_id
@@ -182,6 +183,16 @@ def confirmed_for(state: GroupState, body: ConfirmSeat, cause: Cause) -> Decisio
         return Decision(state, (), (_none(body.episode_id, cause),))
     if seat.held_until is None:
         return Decision(state)
+    return _give(state, body.episode_id, None, cause)
+
+
+def taken_again(state: GroupState, body: TakeSeat, cause: Cause) -> Decision[GroupState]:
+    """The person's end was taken back: their seat is theirs again, unless none is left."""
+    seat = state.seats.get(body.episode_id)
+    if seat is not None and seat.held_until is None:
+        return Decision(state)
+    if not _is_open(state) or (seat is None and not state.seats_left):
+        return Decision(state, (), (_none(body.episode_id, cause),))
     return _give(state, body.episode_id, None, cause)
 
 

@@ -19,6 +19,7 @@ from services.attendance.episode.episode_state import (
     is_shut_out,
 )
 from services.attendance.episode.handoffs import (
+    BackOnRoster,
     Booked,
     Dropped,
     LeftRoster,
@@ -185,6 +186,19 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     return Decision(state, cleared)
 
 
+def back_on_roster(
+    state: SessionState, body: BackOnRoster, _cause: Cause
+) -> Decision[SessionState]:
+    """The person is expected again. Where the session is over for them, they were told so then: it was not offered."""
+    if body.episode_id not in state.left or state.roll_called or state.cancelled_by is not None:
+        return Decision(state)
+    was_expected = bool(state.expected)
+    state = state.replace(left=tuple(one for one in state.left if one != body.episode_id))
+    if was_expected:
+        return Decision(state)
+    return Decision(state.arm(ENDED, planned_end(state)))
+
+
 # --- called off ------------------------------------------------------------------------------------------
 
 
@@ -198,7 +212,7 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
     booked = booking_of(state, cause.subject_id, starts_at)
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by, booked=booked)
     state, events, handoffs = session_cancelled(state, by, cause)
-    return Decision(state, events, (*to_episodes(state.expected, dropped), *handoffs))
+    return Decision(state, events, (*to_episodes(state.roster, dropped), *handoffs))
 
 
 def called_off(state: SessionState, body: CalledOff, cause: Cause) -> Decision[SessionState]:

@@ -72,6 +72,16 @@ def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> StateAndEvents:
     return state, events
 
 
+def go_on(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """An end is taken back: what is open of every screen follows from the screen as it stands."""
+    events: Events = ()
+    for screen_id in state.screens:
+        state, cleared = _watch(state, screen_id, cause)
+        events += cleared
+    state, cleared = watch_interval(state, cause)
+    return state, (*events, *cleared)
+
+
 def _wanted(
     state: EpisodeState, screen_id: str, now: datetime
 ) -> Mapping[AttendanceLoop, datetime]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.followup import going_on
 from services.followup.aftercare import appointments, check_ins
 from services.followup.episode import check_in_calendar, episode_state
 from services.followup.episode.episode_state import (
@@ -26,7 +27,7 @@ from services.followup.episode.episode_state import (
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
@@ -107,14 +108,15 @@ def discharged(
     """What ran during the program ends, reviews with it; aftercare begins, however the person left."""
     if state.discharge is not None and not _is_of_an_undone_stay(state):
         return Decision(state)
+    before = state
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
     state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
     state = episode_state.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
         state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
-        return Decision(state, (*ended, *stopped))
-    state, events = activate(state, cause)
+        return Decision(going_on.put_aside(before, state), (*ended, *stopped))
+    state, events = activate(going_on.put_aside(before, state), cause)
     return Decision(state, (*ended, *events))
 
 
@@ -195,12 +197,17 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
 
 
 def _calendar(left: Discharge, admission: Admission, subject: str) -> dict[str, CheckIn]:
-    # Ids follow from the episode and not from the cause: whichever of the two events arrives last, they are the same.
+    # Ids follow from the end and not from the cause: whichever of the two events arrives last, they are the same. After
+    # an end that was taken back, another one has check-ins of its own.
     milestones = check_in_calendar.within(admission.check_ins, admission.aftercare_days)
     return {
-        derive_id("check-in", subject, window.milestone): CheckIn(window=window)
+        _check_in_id(subject, left, window.milestone): CheckIn(window=window)
         for window in check_in_calendar.windows(left.discharged_at, admission.time_zone, milestones)
     }
+
+
+def _check_in_id(subject: str, left: Discharge, milestone: Milestone) -> str:
+    return derive_id("check-in", subject, left.discharged_at.isoformat(), milestone)
 
 
 def _calendar_armed(state: EpisodeState) -> EpisodeState:

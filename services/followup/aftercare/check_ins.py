@@ -15,7 +15,7 @@ from services.followup.aftercare import risks
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import CheckIn, EpisodeState, StateAndEvents
 from services.followup.outreach import outreach
-from shared import loops
+from shared import endings, loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, Value
 from shared.contracts.followup import (
@@ -144,6 +144,7 @@ def finished(state: EpisodeState, cause: Cause) -> StateAndEvents:
     aftercare, items = state.aftercare, check_ins(state).values()
     if aftercare is None or not all(item.settled for item in items):
         return state, ()
+    before = state
     over = state.loops_of(
         FollowupLoop.OUTREACH,
         FollowupLoop.LOST_CONTACT,
@@ -157,7 +158,8 @@ def finished(state: EpisodeState, cause: Cause) -> StateAndEvents:
         completed_at=cause.now,
     )
     aftercare = aftercare.replace(completed_at=cause.now)
-    return state.replace(aftercare=aftercare).disarm("silence", "aftercare-over"), (*ended, event)
+    state = state.replace(aftercare=aftercare).disarm("silence", "aftercare-over")
+    return endings.put_aside(before, state, FollowupLoop.FIRST_APPOINTMENT), (*ended, event)
 
 
 # --- what staff do --------------------------------------------------------------------------------------

@@ -44,9 +44,9 @@ class Holding(HandoffBody):
 
 
 def granted(
-    state: PersonState, event: intake.ConsentGranted, cause: Cause
+    state: PersonState, event: intake.ConsentGranted | intake.ConsentExpiryUndone, cause: Cause
 ) -> Decision[PersonState]:
-    """A consent that covers aftercare counts from now on."""
+    """A consent that covers aftercare counts from now on, or again."""
     if InformationCategory.AFTERCARE not in event.categories:
         return Decision(state)
     consents = (*_without(state.consents, event.consent_id), event.consent_id)

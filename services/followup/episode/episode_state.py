@@ -27,7 +27,7 @@ from shared.contracts.codes import (
 from shared.contracts.followup import Channel, OutreachCause, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, Events, HandoffBody
+from shared.decision import Cause, Decision, Events, HandoffBody, derive_id
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
@@ -133,6 +133,18 @@ class Reengagement(Value):
     overdose: bool = False
 
 
+class Ending(Value):
+    """What the end of the episode took away beside its loops, for the case that the end is taken back."""
+
+    outreach: Outreach | None = None
+    lost_at: AwareDatetime | None = None
+    lost_loop: Loop | None = None
+    reengagement: Reengagement | None = None
+    reviews: dict[str, bool] = Field(default_factory=dict[str, bool])
+    plan_review: dict[str, str | bool] = Field(default_factory=dict[str, str | bool])
+    hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
+
+
 class Referral(Value):
     """How the person came to us."""
 
@@ -196,6 +208,8 @@ class EpisodeState(CareState):
     consent_ids: tuple[str, ...] = ()
     """The person's consents that cover aftercare, as the person's record last handed over."""
     discharge: Discharge | None = None
+    ending: Ending | None = None
+    """What the end took away, as long as it stands."""
     reached_at: AwareDatetime | None = None
     """The last time the person was reached outside a session."""
     outreach: Outreach | None = None
@@ -328,7 +342,7 @@ def lose_contact(state: EpisodeState, cause: Cause) -> StateAndEvents:
         return state, ()
     if cause.now - since < admission.lost_after:
         return state, ()
-    loop_id = cause.derive_id("lost-contact")
+    loop_id = derive_id("lost-contact", cause.subject, since.isoformat())
     kind = FollowupLoop.LOST_CONTACT
     state = state.replace(lost_at=cause.now)
     state = loops.open_loop(state, kind, loop_id, cause, deadline_at=cause.now)
@@ -381,5 +395,5 @@ def callable_at_all(state: EpisodeState) -> None:
         raise Refused(
             "no-contact",
             "The episode ended in a way after which nobody is called.",
-            hint="If that was a mistake, have the discharge corrected.",
+            hint="If that was a mistake, take it back in plans: POST /episodes/{id}/discharge/undo.",
         )

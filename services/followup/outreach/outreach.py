@@ -25,6 +25,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop, Modality
 from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, Channel, OutreachCause
 from shared.decision import Cause, Decision, Events, derive_id
+from shared.endings import LateFacts
 from shared.errors import NotYetKnown
 
 E = TypeVar("E", bound=Event)
@@ -154,6 +155,10 @@ def _still_chased(state: EpisodeState) -> StateAndEvents:
 # --- what arrives before the admission ------------------------------------------------------------------
 
 
+LATE: Final = LateFacts[EpisodeState]()
+"""What comes after an end, and is decided again if the end is taken back (`going_on.py`)."""
+
+
 class HeldBack(Generic[E]):
     """The rule of an event that the program's terms decide: before the admission is known, the event waits."""
 
@@ -161,7 +166,7 @@ class HeldBack(Generic[E]):
         self, event: type[E], rule: Callable[[EpisodeState, E, Cause], Decision[EpisodeState]]
     ) -> None:
         self.event: Final = event
-        self._rule: Final = rule
+        self._rule: Final = LATE.rule(event, rule)
 
     def __call__(self, state: EpisodeState, event: E, cause: Cause) -> Decision[EpisodeState]:
         """Decide the event, or hold it back."""

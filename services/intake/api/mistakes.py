@@ -8,8 +8,7 @@ from fastapi import APIRouter, Response
 
 from services.intake import mistakes
 from services.intake.api.subjects import EPISODE, PERSON
-from shared.contracts.codes import EpisodeId, PersonId
-from shared.contracts.intake import MistakeReason
+from shared.contracts.codes import EpisodeId, MistakeReason, PersonId
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["mistakes"])

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from services.intake.api.episodes import Team
-from services.intake.episode.episode_state import REFERRAL_INDEX, EpisodeState
-from services.intake.episode.values import Stage
+from services.intake.episode.episode_state import OUTBOUND_INDEX, REFERRAL_INDEX, EpisodeState
+from services.intake.episode.values import Outbound, OutboundStage, Stage
 from shared.contracts.codes import Timestamp
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.task_lists import loop_views
@@ -41,6 +41,41 @@ async def list_referrals(
         for (subject, episode), views in zip(found, loops, strict=True)
     ]
     return {"referrals": rows, "now": now.isoformat(), **page.next_field}
+
+
+@router.get("/outbound-referrals")
+async def list_outbound_referrals(
+    call: Team, state: OutboundStage | None = None, limit: Limit = 100, after: After = None
+) -> dict[str, Any]:
+    """Referrals to partners, of one state, each with its open loop: whoever was first referred comes first.
+
+    A page holds the referrals of at most `limit` people. Pages as `GET /loops` does.
+    """
+    now = call.runtime.clock.now()
+    page = await call.page(OUTBOUND_INDEX, after, limit, part="" if state is None else state.value)
+    found = states(page, EpisodeState)
+    loops = await loop_views(call, found, now)
+    rows = [
+        _outbound_row(subject, referral_id, outbound, views)
+        for (subject, episode), views in zip(found, loops, strict=True)
+        for referral_id, outbound in episode.outbound.items()
+        if state in (None, outbound.stage)
+    ]
+    return {"referrals": rows, "now": now.isoformat(), **page.next_field}
+
+
+def _outbound_row(
+    subject: str, referral_id: str, outbound: Outbound, loops: list[dict[str, Any]]
+) -> dict[str, Any]:
+    shown = {"target_kind", "target_facility_id", "outcome"}
+    return {
+        "referral_id": referral_id,
+        "episode_id": subject.partition("/")[2],
+        "state": outbound.stage.value,
+        "sent_at": outbound.sent_at.astimezone(UTC).isoformat(),
+        **outbound.model_dump(mode="json", include=shown),
+        "loop": next((view for view in loops if view["id"] == referral_id), None),
+    }
 
 
 def _row(subject: str, episode: EpisodeState, loops: list[dict[str, Any]]) -> dict[str, Any]:

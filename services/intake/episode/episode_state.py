@@ -47,6 +47,8 @@ OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
 REFERRAL_INDEX: Final = "referral"
 """The index of referrals, by when they were received; its parts are the stages."""
+OUTBOUND_INDEX: Final = "outbound"
+"""The index of episodes with referrals to partners, by when the first was sent; its parts are the stages of those."""
 
 
 # --- what is known --------------------------------------------------------------------------------------
@@ -55,8 +57,8 @@ REFERRAL_INDEX: Final = "referral"
 class EpisodeState(CareState):
     """What intake knows of one episode. Its id is also the id of the inbound referral."""
 
-    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, REFERRAL_INDEX)
-    DIVIDED: ClassVar[tuple[str, ...]] = (REFERRAL_INDEX,)
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, REFERRAL_INDEX, OUTBOUND_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (REFERRAL_INDEX, OUTBOUND_INDEX)
     LOOPS: ClassVar[Mapping[IntakeLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[IntakeLoop]] = LoopEvents(
         IntakeLoop, intake.LoopEscalated, intake.EscalationCleared
@@ -93,15 +95,18 @@ class EpisodeState(CareState):
         return Stage.DECLINED if outcome is ReferralOutcome.DECLINED else Stage.CLOSED
 
     def index_entries(self) -> Mapping[str, datetime]:
-        """Beside its loops, by when the referral was received."""
-        entries = super().index_entries()
-        if self.referral is None:
-            return entries
-        return {**entries, REFERRAL_INDEX: self.referral.received_at}
+        """Beside its loops, by when the referral was received, and the first of those to partners was sent."""
+        entries = dict(super().index_entries())
+        if self.referral is not None:
+            entries[REFERRAL_INDEX] = self.referral.received_at
+        if self.outbound and not self.void:
+            entries[OUTBOUND_INDEX] = min(one.sent_at for one in self.outbound.values())
+        return entries
 
     def index_parts(self) -> Mapping[str, tuple[str, ...]]:
-        """Referrals are listed by stage."""
-        return {REFERRAL_INDEX: (self.stage.value,)}
+        """Referrals are listed by stage, here and to partners."""
+        sent = sorted({one.stage.value for one in self.outbound.values()})
+        return {REFERRAL_INDEX: (self.stage.value,), OUTBOUND_INDEX: tuple(sent)}
 
 
 def _way(state: EpisodeState) -> tuple[tuple[bool, Stage], ...]:
@@ -243,7 +248,9 @@ def in_progress(state: EpisodeState) -> Referral:
     referral = standing(state)
     if state.closed_at is not None:
         raise Refused(
-            "episode-closed", "The episode has ended.", hint="Receive a new referral instead."
+            "episode-closed",
+            "The episode has ended.",
+            hint="Receive a new referral, or take the discharge back (plans) if it was a mistake.",
         )
     return referral
 

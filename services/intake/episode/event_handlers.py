@@ -8,13 +8,13 @@ from typing import Final
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import UseReport
-from services.intake.handoffs import Readmitted
+from services.intake.handoffs import EpisodeReopened, Readmitted
 from services.intake.loop_table import LOOPS
-from shared import loops
+from shared import endings, loops
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
 from shared.contracts.followup import ReengagementOutcome
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Handoff
 
 REPORTS_KEPT: Final = 20
 
@@ -22,8 +22,20 @@ REPORTS_KEPT: Final = 20
 def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The episode is over."""
-    return episode_state.end(state.replace(discharged=event.kind), event.discharged_at, cause)
+    """The episode is over. What it closes is put aside, for the case that the end is taken back."""
+    ended = episode_state.end(state.replace(discharged=event.kind), event.discharged_at, cause)
+    return ended._replace(state=endings.put_aside(state, ended.state))
+
+
+def discharge_undone(
+    state: EpisodeState, event: plans.DischargeUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode is open, as if it had not ended; so are the person's consents that its end has ended."""
+    if state.discharged is None:
+        return Decision(state)
+    state, escalated = endings.take_up(state.replace(closed_at=None, discharged=None))
+    reopened = EpisodeReopened(episode_id=cause.subject_id, ended_at=event.discharged_at)
+    return Decision(state, escalated, (Handoff(f"person/{state.person_id}", reopened),))
 
 
 def change_recommended(

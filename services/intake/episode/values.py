@@ -111,6 +111,16 @@ class Admission(Value):
     oriented_at: datetime | None = None
 
 
+class OutboundStage(StrEnum):
+    """How far a referral to a partner has come."""
+
+    ASKED = "asked"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    CLOSED = "closed"
+    """It is known what became of it."""
+
+
 class Outbound(Value):
     """A referral to a partner. Its loop is open until an outcome is known; accepting closes nothing."""
 
@@ -122,6 +132,15 @@ class Outbound(Value):
     rejected_at: datetime | None = None
     reminders: int = 0
     outcome: ReferralOutcome | None = None
+
+    @property
+    def stage(self) -> OutboundStage:
+        """How far it has come: by what it is listed."""
+        if self.outcome is not None:
+            return OutboundStage.CLOSED
+        if self.rejected_at is not None:
+            return OutboundStage.REJECTED
+        return OutboundStage.ASKED if self.accepted_at is None else OutboundStage.ACCEPTED
 
 
 class PlaceOffer(Value):

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from services.plans import aftercare, episode_state, graduation, level_changes
+from services.plans import aftercare, episode_state, graduation, level_changes, retractions
 from services.plans.api.subjects import EPISODE, PERSON, SESSION
 from services.plans.level_changes import NewLevel, StepDownReason
 from shared.contracts.codes import (
@@ -16,6 +16,7 @@ from shared.contracts.codes import (
     ElementCode,
     FacilityId,
     LevelOfCare,
+    MistakeReason,
     ReferralId,
     SessionId,
     Timestamp,
@@ -28,6 +29,9 @@ router = APIRouter(tags=["plans: moving on"])
 
 Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
 Arranger = Annotated[Call, require_roles("clinician", "clinical_supervisor", "case_manager")]
+Answering = Annotated[
+    Call, require_roles("clinical_supervisor", "program_director", "privacy_officer")
+]
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
 
 
@@ -63,6 +67,12 @@ class WriteAftercare(Body):
 
 class Graduate(Body):
     criteria: Annotated[list[CriterionResult], Field(min_length=1, max_length=50)]
+
+
+class TakeBack(Body):
+    """Why."""
+
+    reason: MistakeReason
 
 
 class Discharge(Body):
@@ -167,4 +177,31 @@ async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> 
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: graduation.discharge(state, body.kind, cause),
+    )
+
+
+@router.post("/episodes/{episode_id}/discharge/undo")
+async def undo_discharge(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """Take back an end that was a mistake, in whichever way the episode ended. It goes on in every service."""
+    return await _taken_back(call, episode_id, body, retractions.EVERY_KIND)
+
+
+@router.post("/episodes/{episode_id}/graduation/undo")
+async def undo_graduation(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """Take back a graduation, and the discharge that it was."""
+    return await _taken_back(call, episode_id, body, retractions.GRADUATION)
+
+
+@router.post("/episodes/{episode_id}/transfer/first-contact/undo")
+async def undo_first_contact(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """Take back the first contact elsewhere: the hand-over is under way again, and this program responsible."""
+    return await _taken_back(call, episode_id, body, retractions.FIRST_CONTACT)
+
+
+async def _taken_back(
+    call: Call, episode_id: str, body: TakeBack, kinds: frozenset[DischargeKind]
+) -> Response:
+    return await call.execute(
+        EPISODE(episode_id),
+        lambda state, cause: retractions.undo_discharge(state, body.reason, cause, kinds=kinds),
     )

@@ -121,12 +121,17 @@ def later(history: Followup) -> list[tuple[str, datetime | None]]:
     ]
 
 
+def _but_for_what_is_put_aside(history: Followup) -> Any:
+    """What came after the end is remembered as that: what it leads to is looked at in `test_followup_going_on.py`."""
+    return history.state.replace(aside=None, ending=None)
+
+
 @given(two_arrivals())
 def test_the_order_between_sources_changes_nothing(
     arrivals: tuple[list[Event], list[Event]],
 ) -> None:
     one, other = (heard(events) for events in arrivals)
-    assert one.state == other.state
+    assert _but_for_what_is_put_aside(one) == _but_for_what_is_put_aside(other)
     assert later(one) == later(other)
 
 

@@ -15,10 +15,10 @@ from services.intake.episode import inbound_referrals, outbound_referrals, waitl
 from services.intake.episode.episode_state import OFFER, EpisodeState
 from services.intake.handoffs import Lined, PlaceOffered, Readmitted
 from shared.contracts import attendance, followup, intake, plans
-from shared.contracts.codes import IntakeLoop
+from shared.contracts.codes import IntakeLoop, MistakeReason
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
-from shared.contracts.intake import GapReason, MistakeReason, ReferralOutcome, WaitlistExit
+from shared.contracts.intake import GapReason, ReferralOutcome, WaitlistExit
 from shared.errors import CareError
 from shared.loops import DEADLINE
 from shared.runtime.core.work import OutcomeStatus

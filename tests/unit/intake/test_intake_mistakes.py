@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from services.intake.app import SERVICE
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, IntakeLoop
+from shared.contracts.codes import ClearedReason, IntakeLoop, MistakeReason
 from shared.contracts.event import Event
-from shared.contracts.intake import MistakeReason
 from tests.unit.served import Served, refused
 from tests.unit.support import START, fact, uid
 

@@ -33,6 +33,7 @@ from tests.unit.support import EPISODE_ID, START, fact, uid
 
 EVENTS: list[Event] = [
     discharged(),
+    fact(plans.DischargeUndone, discharged_at=START),
     asked_back(),
     fact(followup.ReengagementStarted, reassessment_due_at=START + DAY),
     fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1"), effective_at=None),

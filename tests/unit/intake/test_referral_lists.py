@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 
 from services.intake import mistakes
 from services.intake.app import SERVICE
-from services.intake.episode.episode_state import REFERRAL_INDEX
-from services.intake.episode.values import Stage
-from shared.contracts.intake import MistakeReason, ReferralOutcome
+from services.intake.episode.episode_state import REFERRAL_INDEX, EpisodeState
+from services.intake.episode.values import Outbound, OutboundStage, Stage
+from shared.contracts.codes import IntakeLoop
+from shared.contracts.intake import MistakeReason, PartnerKind, ReferralOutcome
 from shared.errors import CareError
+from shared.loops import open_loop
 from tests.unit.intake.test_intake_machine import COMMANDS, EVENTS
 from tests.unit.intake.test_intake_mistakes import Path
 from tests.unit.intake.world import STAGES, Intake, Rule, at_stage, close, discharged
 from tests.unit.served import Served, refused
-from tests.unit.support import START, uid
+from tests.unit.support import FACILITY, START, cause, uid
 
 WORDS: dict[str, Stage] = {
     "referred": Stage.RECEIVED,
@@ -91,7 +93,7 @@ def test_a_referral_is_in_one_part_and_by_when_it_came(beginning: str, steps: li
             except CareError:
                 continue
     state = history.state
-    assert state.index_parts() == {REFERRAL_INDEX: (state.stage.value,)}
+    assert state.index_parts()[REFERRAL_INDEX] == (state.stage.value,)
     received = None if state.referral is None else state.referral.received_at
     assert state.index_entries().get(REFERRAL_INDEX) == received
 
@@ -189,3 +191,66 @@ async def test_a_page_goes_on_in_its_own_list_only(served: Served) -> None:
     rest = await served.get(f"/referrals?state=received&limit=2&after={first['next']}")
     assert [len(page["referrals"]) for page in (first, rest.json())] == [2, 1]
     refused(await served.get(f"/referrals?after={first['next']}"), 422, "after-invalid")
+
+
+# --- referrals to partners ---------------------------------------------------------------------------------
+
+SENT = Outbound(
+    target_kind=PartnerKind.RESIDENTIAL,
+    target_facility_id="hill-house",
+    consent_id=uid("consent"),
+    sent_at=START,
+)
+OUTBOUND: dict[OutboundStage, Outbound] = {
+    OutboundStage.ASKED: SENT,
+    OutboundStage.ACCEPTED: SENT.replace(accepted_at=START),
+    OutboundStage.REJECTED: SENT.replace(rejected_at=START),
+    OutboundStage.CLOSED: SENT.replace(accepted_at=START, outcome=ReferralOutcome.ADMITTED),
+}
+
+
+async def put(served: Served, name: str, *stages: OutboundStage) -> dict[str, str]:
+    """An episode with a referral to a partner at each of these stages; their ids by stage."""
+    ids = {stage: uid(f"{name} {stage}") for stage in stages}
+    subject = f"episode/{uid(name)}"
+    record = (await served.store.load([subject]))[subject]
+    record.state = at_stage("ineligible").state.replace(
+        outbound={ids[stage]: OUTBOUND[stage] for stage in stages}
+    )
+    record.facility_id, record.touched = FACILITY, True
+    assert not await served.store.save([record], START)
+    return {stage.value: ids[stage] for stage in stages}
+
+
+async def test_referrals_to_partners_by_state(served: Served) -> None:
+    one = await put(served, "one", OutboundStage.ASKED, OutboundStage.REJECTED)
+    other = await put(served, "other", OutboundStage.ACCEPTED, OutboundStage.CLOSED)
+    await Path.begin(served)
+    for stage in OutboundStage:
+        answer = await served.get(f"/outbound-referrals?state={stage}")
+        [row] = answer.json()["referrals"]
+        assert (row["state"], row["referral_id"]) == (stage, {**one, **other}[stage])
+        assert (row["target_facility_id"], row["sent_at"]) == ("hill-house", START.isoformat())
+    answer = await served.get("/outbound-referrals")
+    assert len(answer.json()["referrals"]) == len(OutboundStage)
+
+
+async def test_a_referral_to_a_partner_shows_its_own_loop(served: Served) -> None:
+    ids = await put(served, "one", OutboundStage.ASKED)
+    subject = f"episode/{uid('one')}"
+    record = (await served.store.load([subject]))[subject]
+    assert isinstance(record.state, EpisodeState)
+    record.state = open_loop(
+        record.state, IntakeLoop.OUTBOUND_REFERRAL, ids["asked"], cause(subject=subject)
+    )
+    record.touched = True
+    assert not await served.store.save([record], START)
+    [row] = (await served.get("/outbound-referrals?state=asked")).json()["referrals"]
+    assert (row["loop"]["id"], row["loop"]["owner"]["role"]) == (ids["asked"], "case_manager")
+
+
+async def test_what_was_entered_in_error_is_sent_to_nobody(served: Served) -> None:
+    await put(served, "one", OutboundStage.ASKED)
+    served.acting_as("clinical_supervisor")
+    await served.does(f"/episodes/{uid('one')}/entered-in-error", {"reason": "test_entry"})
+    assert (await served.get("/outbound-referrals")).json()["referrals"] == []

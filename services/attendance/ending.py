@@ -1,0 +1,90 @@
+"""The end of an episode, and an end that is taken back: the person is here as if it had not been. Pure, like all rules.
+
+What the end takes away is put aside: seats, weeks after it, loops and deadlines. Bookings stay, and count again when it
+is taken back, however much later; a seat that is gone meanwhile is somebody's to see to. A roll that named the person
+meanwhile is kept, and counts then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
+from services.attendance.episode.handoffs import BackOnRoster, Corrected, RollCalled
+from services.attendance.screening import specimens
+from shared import endings, loops
+from shared.contracts import plans
+from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.codes import ClearedReason
+from shared.decision import Cause, Decision, Handoff
+from shared.endings import LateFacts
+
+LATE: Final = LateFacts[EpisodeState]()
+ROLL_CALLED: Final = LATE.rule(RollCalled, rolls.roll_called, if_ignored=True)
+CORRECTED: Final = LATE.rule(Corrected, rolls.corrected, if_ignored=True)
+
+
+def discharged(
+    state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
+) -> Decision[EpisodeState]:
+    """The last week still counts, up to the last day; every loop is closed."""
+    return ended(state, event.discharged_at, cause)
+
+
+def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeState]:
+    """End the episode at this instant. An end before the admission that holds is of one that was undone."""
+    state = state.replace(discharged_at=at)
+    if state.left_at is None:
+        return Decision(state)
+    before = state
+    after = _to_come(state, at)
+    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
+    state, events = weeks.reconsider(
+        state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
+    )
+    state = _put_aside(before, seats.watch_level(state, cause))
+    handoffs = (
+        *not_expected(cause.subject_id, after),
+        *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
+    )
+    return Decision(state, (*events, *cleared), handoffs)
+
+
+def _to_come(state: EpisodeState, at: datetime) -> tuple[str, ...]:
+    """The sessions after an instant at which the person is still expected."""
+    return tuple(
+        key for key, booking in state.bookings.items() if booking.open and booking.starts_at > at
+    )
+
+
+def _put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
+    known = after.ending or Ending()
+    removed = tuple(label for label in before.weeks if label not in after.weeks)
+    kept = known.replace(weeks=tuple(dict.fromkeys((*known.weeks, *removed))))
+    return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)))
+
+
+def discharge_undone(
+    state: EpisodeState, event: plans.DischargeUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person is here: seats are asked for again, sessions and weeks go on, and so does whatever was open."""
+    late = () if state.aside is None else state.aside.late
+    was = state.ending or Ending()
+    state = state.replace(discharged_at=None, ending=None)
+    if state.admission is None:
+        return Decision(state.replace(aside=None))
+    state, escalated = endings.take_up(state)
+    state, evaluated = weeks.go_on(state, was.weeks, cause)
+    state = seats.watch_level(absences.go_on(state, event.discharged_at), cause)
+    state, settled = specimens.go_on(state, cause)
+    meanwhile = LATE.replay(state, late, cause)
+    back = BackOnRoster(episode_id=cause.subject_id)
+    handoffs = (
+        *meanwhile.handoffs,
+        *seats.asked_again(was.seats, cause),
+        *(Handoff(f"session/{key}", back) for key in _to_come(state, event.discharged_at)),
+    )
+    events = (*escalated, *evaluated, *settled, *meanwhile.events)
+    return Decision(meanwhile.state, events, handoffs)

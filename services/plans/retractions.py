@@ -1,0 +1,89 @@
+"""Ends of an episode that are taken back: the episode goes on as if they had not been.
+
+What passed meanwhile is looked at by a clinician: a review asks for it, and stays open until it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from services.plans import episode_state, level_changes, reviews, treatment_plan
+from services.plans.episode_state import Ending, EpisodeState
+from services.plans.late_facts import LATE
+from shared import endings
+from shared.contracts import plans
+from shared.contracts.codes import MistakeReason
+from shared.contracts.plans import DischargeKind, ReviewTrigger
+from shared.decision import Cause, Decision, Events
+from shared.errors import NotYetKnown, Refused
+
+EVERY_KIND: Final = frozenset(DischargeKind)
+GRADUATION: Final = frozenset({DischargeKind.GRADUATED})
+FIRST_CONTACT: Final = frozenset({DischargeKind.TRANSFERRED})
+
+
+def undo_discharge(
+    state: EpisodeState,
+    reason: MistakeReason,
+    cause: Cause,
+    *,
+    kinds: Collection[DischargeKind] = EVERY_KIND,
+) -> Decision[EpisodeState]:
+    """Take back the end that stands, with what led to it: a graduation, or the first contact elsewhere."""
+    ending = _standing(state, kinds)
+    late = () if state.aside is None else state.aside.late
+    state, escalated = endings.take_up(state)
+    again = {
+        key: item.replace(open=True) if key in ending.reviews else item
+        for key, item in state.reviews.items()
+    }
+    state = state.replace(
+        discharged=None,
+        ending=None,
+        reviews=again,
+        amendment=ending.amendment,
+        level_change=ending.level_change,
+        transfer=ending.transfer,
+    )
+    undone = plans.DischargeUndone(
+        kind=ending.kind, discharged_at=ending.discharged_at, reason=reason
+    )
+    facts = (*_what_led_to_it(ending, reason), undone, *escalated)
+    meanwhile = LATE.replay(state, late, cause)
+    state, cleared = level_changes.was_seen(meanwhile.state, cause)
+    state = treatment_plan.expect_plan(state, cause)
+    looked_at = reviews.request(state, ReviewTrigger.DISCHARGE_UNDONE, cause)
+    return Decision(looked_at.state, (*facts, *meanwhile.events, *cleared, *looked_at.events))
+
+
+def _standing(state: EpisodeState, kinds: Collection[DischargeKind]) -> Ending:
+    episode_state.in_record(state)
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    if state.ending is None:
+        raise Refused(
+            "not-discharged", "The episode has not ended.", hint="There is no end to take back."
+        )
+    if state.ending.kind not in kinds:
+        raise Refused(
+            "ended-otherwise",
+            "The episode ended in another way.",
+            hint="Take back the end itself: POST /episodes/{id}/discharge/undo.",
+        )
+    return state.ending
+
+
+def _what_led_to_it(ending: Ending, reason: MistakeReason) -> Events:
+    at = ending.discharged_at
+    if ending.kind is DischargeKind.GRADUATED:
+        return (plans.GraduationUndone(graduated_at=at, reason=reason),)
+    if ending.transfer is not None and ending.first_contact_at is not None:
+        return (
+            plans.FirstContactUndone(
+                first_contact_at=ending.first_contact_at,
+                handoff_at=ending.transfer.handoff_at,
+                reason=reason,
+            ),
+        )
+    return ()

@@ -1,0 +1,111 @@
+"""An end that can be taken back: what it closes is put aside, and what comes after it is decided again. Pure.
+
+A deadline that came meanwhile is in the past when it is taken up, and the runtime asks its rule with the time it was
+due. So an end that is taken back after two years leads to the state of one that was taken back at once. No clock, no
+ids, no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import BaseModel
+
+from shared.contracts.event import Event, OpenEnum
+from shared.decision import Cause, Decision, Events, Handoffs
+from shared.loops import DEADLINE, Aside, CareState, Late
+
+C = TypeVar("C", bound=CareState)
+T = TypeVar("T", bound=BaseModel)
+
+
+def put_aside(before: C, after: C, *kinds: OpenEnum) -> C:
+    """The state after an end, with what the end took away: open loops and deadlines. What was aside stays there.
+
+    With `kinds`, only loops of these kinds, and their deadlines.
+    """
+    known = after.aside or Aside()
+    was = before.loops_of(*kinds) if kinds else before.loops.values()
+    loops = {loop.key: loop for loop in was if loop.key not in after.loops}
+    names = {DEADLINE + key for key in loops} if kinds else before.deadlines.keys()
+    deadlines = {
+        name: at
+        for name, at in before.deadlines.items()
+        if name in names and name not in after.deadlines
+    }
+    aside = known.replace(
+        loops={**known.loops, **loops}, deadlines={**known.deadlines, **deadlines}
+    )
+    return after.replace(aside=aside)
+
+
+def take_up(state: C) -> tuple[C, Events]:
+    """What was put aside, open again with its owner and deadline. Publishes anew how far each loop had gone."""
+    aside = state.aside
+    if aside is None:
+        return state, ()
+    again = {key: loop for key, loop in aside.loops.items() if key not in state.loops}
+    state = state.replace(
+        loops={**state.loops, **again},
+        deadlines={**aside.deadlines, **state.deadlines},
+        aside=None,
+    )
+    said = state.LOOP_EVENTS
+    escalated = tuple(
+        said.escalated(
+            loop=said.kinds(loop.kind),
+            loop_id=loop.id,
+            owner_role=loop.owner_role,
+            step=loop.step,
+            deadline_at=loop.deadline_at,
+        )
+        for loop in again.values()
+        if loop.step
+    )
+    return state, escalated
+
+
+class LateFacts(Generic[C]):
+    """The facts and handoffs whose rules ask whether the episode has ended: after an end they are kept."""
+
+    def __init__(self) -> None:
+        self._rules: Final[dict[str, tuple[type[BaseModel], Callable[..., Decision[Any]]]]] = {}
+
+    def rule(
+        self, kind: type[T], rule: Callable[[C, T, Cause], Decision[C]], *, if_ignored: bool = False
+    ) -> Callable[[C, T, Cause], Decision[C]]:
+        """The rule for the table: it decides, and keeps the fact while an end stands.
+
+        With `if_ignored` it keeps only what it did nothing about, for a rule that must not decide anything twice.
+        """
+        name = _name(kind)
+        self._rules[name] = (kind, rule)
+
+        def decide(state: C, said: T, cause: Cause) -> Decision[C]:
+            decision = rule(state, said, cause)
+            after = decision.state
+            if after.aside is None or (if_ignored and after is not state):
+                return decision
+            data = said.model_dump(mode="json")
+            late = Late(name=name, data=data, cause_id=cause.id, at=cause.now)
+            kept = after.replace(aside=after.aside.replace(late=(*after.aside.late, late)))
+            return decision._replace(state=kept)
+
+        return decide
+
+    def replay(self, state: C, late: tuple[Late, ...], cause: Cause) -> Decision[C]:
+        """Decide these again, in the order and at the time in which they came."""
+        events: Events = ()
+        handoffs: Handoffs = ()
+        for one in late:
+            kind, rule = self._rules[one.name]
+            then = cause._replace(id=one.cause_id, now=one.at)
+            decision = rule(state, kind.model_validate(one.data), then)
+            state, events = decision.state, (*events, *decision.events)
+            handoffs += decision.handoffs
+        return Decision(state, events, handoffs)
+
+
+def _name(kind: type[BaseModel]) -> str:
+    return kind.NAME if issubclass(kind, Event) else kind.__name__
