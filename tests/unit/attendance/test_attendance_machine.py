@@ -12,9 +12,21 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.attendance.app import SERVICE
 from services.attendance.episode import episode_state, handoffs, hours, seats, weeks
-from services.attendance.groups import group_state, groups
+from services.attendance.groups import (
+    changes,
+    group_calendar,
+    group_state,
+    groups,
+    session_state,
+)
 from shared.contracts import attendance, intake, plans
-from shared.contracts.attendance import AttendanceStatus, CancelledBy, CorrectionReason
+from shared.contracts.attendance import (
+    AttendanceStatus,
+    CancelledBy,
+    CorrectionReason,
+    SessionMode,
+)
+from shared.contracts.codes import Modality
 from shared.contracts.intake import WaitlistExit
 from shared.decision import HandoffBody
 from shared.errors import Refused
@@ -121,6 +133,48 @@ class Seats(RuleBasedStateMachine):
         had = episode in self.group.state.seats
         assert self._try(self.group, lambda s, c: groups.release(s, episode, c)) is had
 
+    @rule(ahead=st.integers(1, 40))
+    def meet(self, ahead: int) -> None:
+        new = session_state.NewSession(
+            group_id=GROUP_ID,
+            modality=Modality.GROUP,
+            topic=None,
+            starts_at=self.now + timedelta(hours=ahead),
+            minutes_planned=180,
+            mode=SessionMode.ON_SITE,
+            roster=(),
+            unscheduled=group_state.Unscheduled.EXTRA,
+        )
+        session_id = uid(f"session {new.starts_at}")
+        self._try(self.group, lambda s, c: group_calendar.schedule(s, new, session_id, c))
+
+    @precondition(lambda self: self.ahead)
+    @rule(data=st.data())
+    def call_off(self, data: st.DataObject) -> None:
+        session_id = data.draw(st.sampled_from(self.ahead))
+        by = CancelledBy.PROGRAM
+        self._try(self.group, lambda s, c: group_calendar.call_off(s, session_id, by, c))
+
+    @precondition(lambda self: self.ahead)
+    @rule(data=st.data(), later=st.integers(1, 30))
+    def move(self, data: st.DataObject, later: int) -> None:
+        session_id = data.draw(st.sampled_from(self.ahead))
+        starts_at = self.now + timedelta(hours=later)
+        new = changes.NewTime(starts_at=starts_at)
+        self._try(self.group, lambda s, c: changes.move_of_group(s, session_id, new, c))
+
+    @precondition(lambda self: self.group.state.slots)
+    @rule(data=st.data())
+    def put_back(self, data: st.DataObject) -> None:
+        session_id = data.draw(st.sampled_from(sorted(self.group.state.slots)))
+        self._try(self.group, lambda s, c: changes.put_back_of_group(s, session_id, c))
+
+    @property
+    def ahead(self) -> list[str]:
+        """The group's sessions that are to come."""
+        slots = self.group.state.slots.items()
+        return sorted(k for k, s in slots if s.starts_at > self.now and s.cancelled_by is None)
+
     @rule(episode=who, hours_open=st.integers(1, 20))
     def offer(self, episode: str, hours_open: int) -> None:
         until = self.now + timedelta(hours=hours_open)
@@ -187,6 +241,20 @@ class Seats(RuleBasedStateMachine):
                 held_until = person.state.seats[GROUP_ID].held_until
                 assert held_until == kept[episode].held_until
                 assert held_until is None or person.state.admission is None
+            self._is_booked_for_seat_times_calendar(episode, person)
+
+    def _is_booked_for_seat_times_calendar(self, episode: str, person: History) -> None:
+        """Whoever has a seat is booked for what is ahead, at its time, and nobody else is."""
+        if person.state.void:
+            return
+        coming = {
+            key: booking.starts_at
+            for key, booking in person.state.bookings.items()
+            if booking.starts_at > self.now and booking.cancelled_by is None
+        }
+        has_seat = episode in self.group.state.confirmed
+        slots = self.group.state.slots
+        assert coming == ({key: slots[key].starts_at for key in self.ahead} if has_seat else {})
 
     def teardown(self) -> None:
         self.settle()
