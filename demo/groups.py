@@ -107,7 +107,7 @@ class Group:
         await self._reach_out()
         present = sorted(self.members, key=lambda p: p.number)
         if day.weekday() == GROUP_DAYS[0]:
-            await self._look_at_the_census(present)
+            await self._look_at_who_is_in_care(present)
         sessions = await asyncio.gather(*self._calendar(day, present))
         await self.world.until(at(day, CLINIC, self.zone))
         await asyncio.gather(*(self.complete_reviews(p) for p in present if p.flagged))
@@ -148,11 +148,11 @@ class Group:
             for session_id, roster, minutes in sessions
         ]
 
-    async def _look_at_the_census(self, present: list[Person]) -> None:
+    async def _look_at_who_is_in_care(self, present: list[Person]) -> None:
         """The week begins with a look at who is in care: everybody in the group has to be there."""
         in_care = await self.staff.lists("counselor", "attendance", "/episodes?", "episodes")
         if not {p.episode_id for p in present} <= in_care:
-            raise DemoError("not-listed", "Somebody who is in the group is not on the census.")
+            raise DemoError("not-listed", "Somebody who is in the group is not listed as in care.")
 
     def _calendar(self, day: date, present: list[Person]) -> list[Awaitable[Scheduled]]:
         """The day's sessions: group and individual ones, and on Friday a make-up for who was short."""

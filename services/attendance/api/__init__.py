@@ -2,7 +2,7 @@
 
 from services.attendance.api import (
     calendar,
-    census,
+    caseloads,
     groups,
     leaders,
     screens,
@@ -14,7 +14,7 @@ ROUTERS = [
     sessions.router,
     calendar.router,
     leaders.router,
-    census.router,
+    caseloads.router,
     groups.router,
     screens.router,
     support.router,

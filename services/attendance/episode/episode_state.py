@@ -39,8 +39,8 @@ from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
 
 # --- an episode -----------------------------------------------------------------------------------------
 
-CENSUS_INDEX: Final = "census"
-"""The index of people who were admitted, by when; its parts are what a census or a caseload is asked for by."""
+ADMITTED_INDEX: Final = "admitted"
+"""The index of people who were admitted, by when; its parts are what those in care are looked for by."""
 IN_CARE: Final = "in_care"
 """The part of those who have not left."""
 LEVEL: Final = "level"
@@ -135,8 +135,8 @@ class EpisodeState(CareState):
     that is taken back years later leads to the same weeks as if it had never been.
     """
 
-    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, CENSUS_INDEX)
-    DIVIDED: ClassVar[tuple[str, ...]] = (CENSUS_INDEX,)
+    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, ADMITTED_INDEX)
+    DIVIDED: ClassVar[tuple[str, ...]] = (ADMITTED_INDEX,)
     LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
     LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
         AttendanceLoop, attendance.LoopEscalated, attendance.EscalationCleared
@@ -183,19 +183,19 @@ class EpisodeState(CareState):
         entries = super().index_entries()
         if self.admission is None or self.void:
             return entries
-        return {**entries, CENSUS_INDEX: self.admission.admitted_at}
+        return {**entries, ADMITTED_INDEX: self.admission.admitted_at}
 
     def index_parts(self) -> Mapping[str, tuple[str, ...]]:
-        """The census is divided by what people are looked for by; who has left is found by that alone."""
+        """Those in care are found by what staff look for; who has left is found by that alone."""
         state = f"state={self.standing.value}"
         if self.admission is None or self.left_at is not None:
-            return {CENSUS_INDEX: (state,)}
+            return {ADMITTED_INDEX: (state,)}
         parts = {IN_CARE, state, f"program={self.admission.program}"}
         if self.level is not None:
             parts.add(f"level={self.level.code}")
         parts |= {f"track={track}" for track in self.tracks}
         parts |= {f"caseload={staff_id}" for staff_id in self.team.values()}
-        return {CENSUS_INDEX: tuple(sorted(parts))}
+        return {ADMITTED_INDEX: tuple(sorted(parts))}
 
     @property
     def standing(self) -> Standing:

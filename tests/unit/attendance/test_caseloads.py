@@ -1,4 +1,4 @@
-"""The census and the caseloads over HTTP: who is listed by what, in which week, and what comes next."""
+"""Who is in care, and the caseloads, over HTTP: who is listed by what, in which week, and what comes next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance.episode.episode_state import CENSUS_INDEX, IN_CARE, EpisodeState, Standing
+from services.attendance.episode.episode_state import (
+    ADMITTED_INDEX,
+    IN_CARE,
+    EpisodeState,
+    Standing,
+)
 from shared.contracts import intake, plans
 from shared.contracts.codes import Role
 from shared.contracts.event import Event
@@ -223,7 +228,7 @@ def test_the_parts_are_the_same_in_whatever_order_the_facts_come(
     history.after(days=2)
     state = history.state
     assert isinstance(state, EpisodeState)
-    parts = state.index_parts()[CENSUS_INDEX]
+    parts = state.index_parts()[ADMITTED_INDEX]
     if ended:
         assert parts == (f"state={Standing.DISCHARGED.value}",)
     else:

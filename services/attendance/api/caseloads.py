@@ -1,4 +1,4 @@
-"""The census and the caseloads: who is in care here, where they stand, and what comes next.
+"""Who is in care here, and on whose caseload: where they stand, and what comes next.
 
 Served by attendance, because its record of an episode knows most of it: the person, the level that holds today, the
 program, the seats and their tracks, the care team, the bookings. Followup hears more, but knows neither the bookings
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 
 from services.attendance.episode.episode_state import (
-    CENSUS_INDEX,
+    ADMITTED_INDEX,
     IN_CARE,
     EpisodeState,
     Standing,
@@ -28,7 +28,7 @@ from shared.runtime.http.call import Call, require_roles
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.task_lists import loop_views
 
-router = APIRouter(tags=["census"])
+router = APIRouter(tags=["caseloads"])
 
 Staff = Annotated[
     Call,
@@ -71,11 +71,11 @@ async def list_episodes(
     if state is not None:
         # Who has left is in no other part: the state alone says who they are.
         wanted.insert(0 if state is Standing.DISCHARGED else len(wanted), f"state={state.value}")
-    page = await call.page(CENSUS_INDEX, after, limit, part=wanted[0] if wanted else IN_CARE)
+    page = await call.page(ADMITTED_INDEX, after, limit, part=wanted[0] if wanted else IN_CARE)
     found = [
         (subject, episode)
         for subject, episode in states(page, EpisodeState)
-        if set(wanted) <= {*episode.index_parts()[CENSUS_INDEX]}
+        if set(wanted) <= {*episode.index_parts()[ADMITTED_INDEX]}
     ]
     loops = await loop_views(call, found, now)
     rows = [
