@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from care.show import Json, as_json, fail, failures, table
+from shared.calendar import local_day
 from shared.errors import CareError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show the version of a program that is in force on a day, and the terms of an admission to it."""
-    day = (on or datetime.now(UTC)).date()
+    day = local_day(datetime.now(UTC), "UTC") if on is None else date(on.year, on.month, on.day)
     profile = _current(_loaded(programs), facility, program, day)
     terms = profile.terms()
     if json:

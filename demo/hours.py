@@ -12,6 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from demo.journal import Expectation, Expects
+from shared.contracts import CATALOGUE
 
 LAB: Final = time(8, 0)
 DESK: Final = time(9, 0)
@@ -33,11 +34,18 @@ def at(day: date, hour: time, zone: str) -> datetime:
     return datetime.combine(day, hour, ZoneInfo(zone))
 
 
+def _about(event_type: str, answer: Mapping[str, Any]) -> str:
+    if CATALOGUE[event_type].SUBJECT == "episode" and "episode_id" in answer:
+        return f"episode/{answer['episode_id']}"
+    return str(answer["subject"])
+
+
 def says(source: str, *names: str, **data: Any) -> Expects:
-    """The facts that must follow about the command's own subject."""
+    """The facts that must follow about the command's own subject; or about the episode that it names."""
 
     def expects(answer: Mapping[str, Any]) -> tuple[Expectation, ...]:
-        return tuple((f"care.{source}.{name}.v1", answer["subject"], data) for name in names)
+        types = [f"care.{source}.{name}.v1" for name in names]
+        return tuple((one, _about(one, answer), data) for one in types)
 
     return expects
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
+from demo.disclosed import not_allowed
 from demo.journal import Accepted
 from demo.witnesses import Document, Evidence, Heard, Kept
 from shared.contracts import CATALOGUE
@@ -41,6 +42,8 @@ class Ledger:
     doubled: list[str] = field(default_factory=list[str])
     stuck: list[str] = field(default_factory=list[str])
     out_of_order: list[str] = field(default_factory=list[str])
+    not_allowed: list[str] = field(default_factory=list[str])
+    """What left the house although no consent that was given allowed it then, or that no accounting has."""
     dead_letters: int = 0
     commands: int = 0
     outcomes: str = ""
@@ -55,10 +58,8 @@ class Ledger:
 
     @property
     def clean(self) -> bool:
-        """Nothing lost, doubled, stuck, out of order or set aside."""
-        return not (
-            self.lost or self.doubled or self.stuck or self.out_of_order or self.dead_letters
-        )
+        """Nothing lost, doubled, stuck, out of order, not allowed or set aside."""
+        return not (any(self.findings().values()) or self.dead_letters)
 
     def findings(self) -> dict[str, list[str]]:
         """What is wrong, by kind."""
@@ -67,6 +68,7 @@ class Ledger:
             "doubled": self.doubled,
             "stuck": self.stuck,
             "out_of_order": self.out_of_order,
+            "not_allowed": self.not_allowed,
         }
 
     def report(self) -> Document:
@@ -103,6 +105,7 @@ def judge(evidence: Evidence, *, whole: bool = True) -> Ledger:
     _audited(facts, evidence.kept, ledger)
     _once(facts, ledger)
     if whole:
+        ledger.not_allowed += not_allowed(facts)
         _minutes(facts, ledger)
     _stuck(evidence, ledger)
     return ledger

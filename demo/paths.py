@@ -140,7 +140,7 @@ class PersonPath:
         """Withdrawal care first: a consented referral to a partner, closed when it is known what became of it."""
         p = self.person
         p.stage = "referred out"
-        consent = await self._intake(
+        await self._intake(
             "intake_coordinator",
             "/consents",
             {
@@ -166,10 +166,18 @@ class PersonPath:
                 **episode,
                 "target_kind": "withdrawal_management",
                 "target_facility_id": "harbor-detox",
-                "consent_id": consent["consent_id"],
                 "respond_within_hours": 48,
             },
             "referral-sent",
+        )
+        now = self.world.now
+        assert now is not None
+        await self._intake(
+            "intake_coordinator",
+            f"/disclosures/{sent['referral_id']}/report",
+            {"person_id": p.person_id, "made_at": now.isoformat()},
+            "disclosure-recorded",
+            disclosure_id=sent["referral_id"],
         )
         outbound = f"/outbound-referrals/{sent['referral_id']}"
         await self._on(p.luck.choice([1, 5]))

@@ -28,6 +28,7 @@ def table(ledger: Ledger, seconds: float) -> Table:
         ("doubled", len(ledger.doubled), True),
         ("stuck", len(ledger.stuck), True),
         ("out of order", len(ledger.out_of_order), True),
+        ("not allowed", len(ledger.not_allowed), True),
         ("dead letters", ledger.dead_letters, True),
     ]
     for name, count, bad in rows:

@@ -21,11 +21,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from demo.cast.company import Stage, Story
+from demo.cast.protagonist import FACILITY as CAST_FACILITY
 from demo.cast.protagonist import PROGRAMS
 from demo.cast.stories import STORIES
 from demo.groups import Group
 from demo.hours import DESK, at
 from demo.ledger import Ledger, judge
+from demo.partners import registered_by
 from demo.paths import PersonPath
 from demo.population import BEGINS_ON, FACILITIES, GROUP_SIZE_MAX, Person, population
 from demo.quiet import TopicEnds
@@ -154,8 +156,9 @@ async def live_through(
     """
     groups = _groups(world, people)
     last = BEGINS_ON + timedelta(days=PROGRAM_DAYS)
-    begin = min(at(BEGINS_ON, DESK, zone) for zone in FACILITIES.values())
-    lives = [world.live(group.run(BEGINS_ON, last)) for group in dict.fromkeys(groups.values())]
+    begin = min(at(BEGINS_ON, DESK, zone) for zone in FACILITIES.values()) - timedelta(hours=1)
+    lives = [world.live(registered_by(world, begin, CAST_FACILITY))]
+    lives += [world.live(group.run(BEGINS_ON, last)) for group in dict.fromkeys(groups.values())]
     lives += [
         world.live(PersonPath(p, world, groups[p.number].staff, groups[p.number]).walk())
         for p in people

@@ -74,6 +74,13 @@ async def told_so_far(one: Protagonist) -> list[dict[str, Any]]:
     return list((await one.sees("privacy_officer", "intake", path))["disclosures"])
 
 
+async def was_a_mistake(one: Protagonist, disclosure_id: str) -> None:
+    """An entry of the accounting was written twice: it stays, and is marked."""
+    path, body = f"/disclosures/{disclosure_id}/undo", {"reason": "duplicate"}
+    who = {"person_id": one.person_id}
+    await one.does("privacy_officer", "intake", path, {**who, **body}, "disclosure-undone")
+
+
 async def revoked_mid_way(stage: Stage) -> None:
     """10: What was allowed is taken back; treatment goes on, and what was told before stays in the accounting."""
     jo = stage.person("jo")
@@ -100,7 +107,6 @@ async def revoked_mid_way(stage: Stage) -> None:
             "target_kind": "outpatient",
             "target_facility_id": PARTNER,
             "target_level": {**LEVEL, "code": "1"},
-            "consent_id": consent_id,
             "respond_within_hours": 24,
         },
     )
@@ -145,6 +151,8 @@ async def until_a_day(stage: Stage) -> None:
     stage.ids["dated"] = await consents(lee, PARTNER, expires_on=last_day.isoformat())
     await lee.on(4)
     assert await may_tell(lee, PARTNER)
+    await discloses(lee, PARTNER)
+    await was_a_mistake(lee, await discloses(lee, PARTNER))
     await lee.on(7)
     assert not await may_tell(lee, PARTNER)
     await lee.leaves()

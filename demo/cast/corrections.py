@@ -6,6 +6,8 @@ from datetime import time, timedelta
 from typing import Any, Final
 
 from demo.cast.company import Stage, Story
+from demo.cast.consents import PARTNER, consents, may_tell
+from demo.cast.partners import is_closed
 from demo.cast.protagonist import Protagonist
 from demo.cast.undone import ended_by_mistake
 from shared.decision import derive_id
@@ -110,6 +112,7 @@ async def the_house(stage: Stage) -> None:
     stage.beside(never_existed(stage))
     stage.beside(somebody_elses(stage))
     stage.beside(admitted_by_mistake(stage))
+    stage.beside(given_back(stage))
     stage.beside(ended_by_mistake(stage))
     await on_duty(stage)
 
@@ -218,6 +221,27 @@ async def somebody_elses(stage: Stage) -> None:
     await quin.does(boss, "intake", path, into, "referral-merged")
     await pia.on(8)
     await pia.leaves()
+
+
+async def given_back(stage: Stage) -> None:
+    """18: An episode is given to the wrong person and, days later, back: what had ended with treatment holds again."""
+    tia, sol = stage.person("tia"), stage.person("sol")
+    await tia.on(0, time(13))
+    await tia.is_in_treatment()
+    form = {"expires_on": None, "expires_with": "end_of_treatment"}
+    stage.ids["lives"] = await consents(tia, PARTNER, **form)
+    await sol.on(1, time(13))
+    await sol.is_referred()
+    path = f"/episodes/{tia.episode_id}/person"
+    boss, corrected = "clinical_supervisor", "episode-person-corrected"
+    await tia.does(boss, "intake", path, {"person_id": sol.person_id}, corrected)
+    await tia.on(4)
+    assert not await may_tell(tia, PARTNER)
+    await tia.does(boss, "intake", path, {"person_id": tia.person_id}, corrected)
+    assert await may_tell(tia, PARTNER)
+    await is_closed(sol)
+    await tia.on(7)
+    await tia.leaves()
 
 
 async def admitted_by_mistake(stage: Stage) -> None:

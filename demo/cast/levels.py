@@ -57,11 +57,12 @@ async def changes_level(one: Protagonist, code: str, direction: str, **more: Any
 
 async def goes_elsewhere(one: Protagonist, partner: str, kind: str, code: str, day: int) -> str:
     """Consent, referral, acceptance, hand-over and first contact on a day; returns the referral's id."""
-    level, consent_id = asam(code), await lets_know(one, partner)
-    sent = await asks(one, partner, kind, consent_id, level)
+    level = asam(code)
+    await lets_know(one, partner)
+    sent = await asks(one, partner, kind, level)
     await one.after(hours=2)
     await answers(one, sent, "accepted", appointment_at=one.when(day).isoformat())
-    await is_handed_over(one, sent, partner, level, consent_id, in_hours=20)
+    await is_handed_over(one, sent, partner, level, in_hours=20)
     await one.on(day, time(12))
     await is_seen_there(one)
     await ends(one, sent, "admitted")

@@ -50,15 +50,13 @@ async def asks(
     one: Protagonist,
     partner: str,
     kind: str,
-    consent_id: str,
     level: Mapping[str, str] | None = None,
 ) -> str:
-    """A partner is asked to take the person; returns the referral's id."""
+    """A partner is asked to take the person, and has got the referral; returns its id."""
     body: dict[str, Any] = {
         **one.of,
         "target_kind": kind,
         "target_facility_id": partner,
-        "consent_id": consent_id,
         "respond_within_hours": 48,
     }
     if level is not None:
@@ -66,7 +64,17 @@ async def asks(
     told = await one.does(
         "case_manager", "intake", "/outbound-referrals", body, "referral-sent", target_kind=kind
     )
-    return str(told["referral_id"])
+    referral_id = str(told["referral_id"])
+    await is_reported(one, referral_id, made_at=one.now.isoformat())
+    return referral_id
+
+
+async def is_reported(one: Protagonist, delivery_id: str, **what: Any) -> None:
+    """Whoever sent something says what became of it."""
+    path = f"/disclosures/{delivery_id}/report"
+    body = {"person_id": one.person_id, **what}
+    fact = "disclosure-recorded"
+    await one.does("case_manager", "intake", path, body, fact, disclosure_id=delivery_id)
 
 
 async def answers(one: Protagonist, referral_id: str, answer: str, **more: Any) -> None:
@@ -112,11 +120,15 @@ async def is_handed_over(
     referral_id: str,
     partner: str,
     level: Mapping[str, str],
-    consent_id: str,
     *,
     in_hours: int = 24,
+    allowed: bool = True,
 ) -> None:
-    """The hand-over to a partner that has accepted is arranged. Until first contact the program is responsible."""
+    """The hand-over to a partner that has accepted is asked for; it begins if intake allows that the partner is told.
+
+    Until first contact the program is responsible.
+    """
+    began = ("transfer-initiated",) if allowed else ()
     await one.does(
         "case_manager",
         "plans",
@@ -125,10 +137,9 @@ async def is_handed_over(
             "referral_id": referral_id,
             "to_facility_id": partner,
             "to_level": dict(level),
-            "consent_id": consent_id,
             "handoff_at": (one.now + timedelta(hours=in_hours)).isoformat(),
         },
-        "transfer-initiated",
+        *began,
         to_facility_id=partner,
     )
 
@@ -183,18 +194,23 @@ async def second_partner(stage: Stage) -> None:
     assert (listed["places_free"], listed["stale"]) == (3, True), "listed, and marked as too old"
     level, consent_id = asam("2.5"), await lets_know(ray, FULL_HOUSE, OPEN_HOUSE)
     stage.ids["consent"] = consent_id
-    first = stage.ids["first"] = await asks(ray, FULL_HOUSE, DAY_HOSPITAL, consent_id, level)
+    first = stage.ids["first"] = await asks(ray, FULL_HOUSE, DAY_HOSPITAL, level)
     await ray.after(hours=5)
     await answers(ray, first, "rejected", reason="no_bed")
-    stage.ids["refused"] = await _cannot_be_handed_over(ray, first, consent_id)
+    stage.ids["refused"] = await _cannot_be_handed_over(ray, first)
     await ends(ray, first, "declined")
 
     await ray.on(8)
     await _has_room(ray, OPEN_HOUSE, 1, hours_ago=1)
-    second = stage.ids["second"] = await asks(ray, OPEN_HOUSE, DAY_HOSPITAL, consent_id, level)
+    second = stage.ids["second"] = await asks(ray, OPEN_HOUSE, DAY_HOSPITAL, level)
     appointment_at = ray.when(10).isoformat()
     await answers(ray, second, "accepted", appointment_at=appointment_at)
-    await is_handed_over(ray, second, OPEN_HOUSE, level, consent_id, in_hours=48)
+    await takes_back(ray, consent_id)
+    await is_handed_over(ray, second, OPEN_HOUSE, level, in_hours=48, allowed=False)
+    seen = await ray.sees("case_manager", "plans", f"/episodes/{ray.episode_id}")
+    stage.ids["withheld"] = seen["transfer_withheld"]
+    await lets_know(ray, OPEN_HOUSE)
+    await is_handed_over(ray, second, OPEN_HOUSE, level, in_hours=48)
     session_id = stage.ids["session"] = await ray.has_session(9, time(18))
     await ray.on(9, time(21))
     await ray.attends(session_id)
@@ -204,7 +220,13 @@ async def second_partner(stage: Stage) -> None:
     await ray.on(14)
 
 
-async def _cannot_be_handed_over(ray: Protagonist, referral_id: str, consent_id: str) -> str:
+async def takes_back(one: Protagonist, consent_id: str) -> None:
+    """The person takes a consent back."""
+    path, body = f"/consents/{consent_id}/revoke", {"person_id": one.person_id}
+    await one.does("intake_coordinator", "intake", path, body, "consent-revoked")
+
+
+async def _cannot_be_handed_over(ray: Protagonist, referral_id: str) -> str:
     return await ray.is_refused(
         "case_manager",
         "plans",
@@ -213,7 +235,6 @@ async def _cannot_be_handed_over(ray: Protagonist, referral_id: str, consent_id:
             "referral_id": referral_id,
             "to_facility_id": FULL_HOUSE,
             "to_level": asam("2.5"),
-            "consent_id": consent_id,
             "handoff_at": ray.when(9).isoformat(),
         },
     )
@@ -226,8 +247,8 @@ async def withdrawal_care_first(stage: Stage) -> None:
     await mia.is_referred("primary_care")
     assert not await mia.is_assessed(FOR_DETOX)
     kind = "withdrawal_management"
-    consent_id = await lets_know(mia, DETOX)
-    sent = stage.ids["sent"] = await asks(mia, DETOX, kind, consent_id, asam("3.7-WM"))
+    await lets_know(mia, DETOX)
+    sent = stage.ids["sent"] = await asks(mia, DETOX, kind, asam("3.7-WM"))
     await mia.after(hours=3)
     await answers(mia, sent, "accepted", appointment_at=mia.when(1).isoformat())
     await mia.on(1, time(12))

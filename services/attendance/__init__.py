@@ -3,7 +3,7 @@
 Owns        the facility's closures; groups, their seats and their calendars; sessions, their rosters and rolls; per
             episode: bookings, weekly hours, absences, screens, breath tests, mutual support and family sessions; per
             person: the incentive ledger.
-Subscribes  intake (waiting list, admission, orientation, care team, staff absences, consents, mistakes), plans (plan
+Subscribes  intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
             graduation, discharge).
 Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; sessions:

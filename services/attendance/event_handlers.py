@@ -21,7 +21,6 @@ from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
-from shared.contracts.event import Event
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, State
 
@@ -129,14 +128,6 @@ def admission_undone(
 def _sessions(state: EpisodeState) -> tuple[str, ...]:
     """The sessions at which the person is still expected."""
     return tuple(key for key, booking in state.bookings.items() if booking.open)
-
-
-def consent_heard(state: P, _event: Event, _cause: Cause) -> Decision[P]:
-    """Nothing follows: attendance discloses nothing to anybody outside, so no consent changes what it may do.
-
-    Care does not depend on consents either: treatment goes on when one is revoked: docs/domain.md scenario 10.
-    """
-    return Decision(state)
 
 
 # --- plans -----------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Owns        per episode: outreach, from a declined referral to the end of aftercare; after discharge the aftercare plan,
             its first appointment and its check-ins, risks, return to use and re-engagement; and, for the timely-visit
             measures, by when a person must be seen.
-Subscribes  intake (the path to admission, partners, consents, care teams, staff absences, mistakes), plans (plan,
+Subscribes  intake (the path to admission, partners, care teams, staff absences, mistakes), plans (plan,
             goals, reviews, levels, transfer, graduation, discharge), attendance (sessions, corrections, absences,
             hours, screens).
 Publishes   outreach: outreach-escalated, contact-lost; aftercare: aftercare-plan-activated, aftercare-plan-agreed,
@@ -16,7 +16,7 @@ HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /retu
 Read on in:
 
 `episode/`           the state of an episode, contact and silence (`episode/episode_state.py`), the check-in calendar,
-                     consents, upcoming sessions
+                     upcoming sessions
 `outreach/`          outreach, tier by tier; return to use and re-engagement
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks

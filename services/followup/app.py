@@ -2,7 +2,7 @@
 
 from services.followup import invariants
 from services.followup.api import ROUTERS
-from services.followup.episode import consents, episode_state, upcoming_sessions
+from services.followup.episode import episode_state, upcoming_sessions
 from services.followup.reactions import DEADLINES, HANDOFFS, REACTIONS
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
@@ -17,7 +17,6 @@ SERVICE = Service(
         "episode": RecordKind(
             episode_state.EpisodeState, DEADLINES, after_each=invariants.restored
         ),
-        "person": RecordKind(consents.PersonState),
         "session": RecordKind(upcoming_sessions.SessionState),
         **STAFF_KIND,
     },

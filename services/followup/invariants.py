@@ -7,12 +7,12 @@ that what follows from the facts alone follows in any order of their arrival. Pu
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup import journey
 from services.followup.aftercare import appointments
-from services.followup.episode import consents, episode_state
+from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
@@ -48,13 +48,12 @@ def restored(
 ) -> Decision[EpisodeState]:
     """A decision, completed by what follows from the facts as it leaves them.
 
-    Whose the episode is may become known by it: then the person's record is told. A void episode is left alone.
+    A void episode is left alone.
     """
     if before.void:
         return decision
-    handoffs = (*decision.handoffs, *consents.between(before, decision.state, cause))
     state, events = refresh(decision.state, cause)
-    return Decision(state, (*decision.events, *events), handoffs, decision.answer)
+    return Decision(state, (*decision.events, *events), decision.handoffs, decision.answer)
 
 
 def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
@@ -186,4 +185,4 @@ def _index_entries(state: EpisodeState) -> dict[str, datetime]:
 
 def index_mark(day: date) -> datetime:
     """By what a record is found that has a clock with this index day."""
-    return datetime.combine(day, time(), UTC)
+    return calendar.midnight(day, "UTC")

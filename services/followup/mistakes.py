@@ -71,5 +71,5 @@ def _frees_the_one_before(state: EpisodeState, cause: Cause) -> Handoffs:
 def person_corrected(
     state: EpisodeState, event: intake.EpisodePersonCorrected, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """What happened stands; whose it is changes, and with it the consents that count."""
-    return Decision(state.replace(person_id=event.person_id, consent_ids=()))
+    """What happened stands; whose it is changes."""
+    return Decision(state.replace(person_id=event.person_id))

@@ -5,7 +5,7 @@ What holds after each of these decisions stands in `invariants.py`.
 
 from services.followup import event_handlers, going_on, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
-from services.followup.episode import consents, episode_state, upcoming_sessions
+from services.followup.episode import episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -33,11 +33,7 @@ REACTIONS = Reactions(
     on(intake.PartnerReferralRejected, event_handlers.partner_rejected),
     on(intake.ReferralLoopOverdue, event_handlers.referral_overdue),
     on(intake.ReferralLoopClosed, event_handlers.referral_closed),
-    # who may be told, who looks after whom, and what was a mistake
-    on(intake.ConsentGranted, consents.granted),
-    on(intake.ConsentRevoked, consents.ended),
-    on(intake.ConsentExpired, consents.ended),
-    on(intake.ConsentExpiryUndone, consents.granted),
+    # who looks after whom, and what was a mistake
     on(intake.CareTeamAssigned, team_assigned),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
@@ -87,9 +83,6 @@ REACTIONS = Reactions(
 HANDOFFS = HandoffRules(
     handles(aftercare.Readmitted, aftercare.readmitted),
     handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
-    handles(consents.Joined, consents.joined),
-    handles(consents.Left, consents.left),
-    handles(consents.Holding, consents.holding),
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](

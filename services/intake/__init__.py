@@ -2,18 +2,20 @@
 
 Owns        per episode: referral, assessment, recommendation, placement, admission, orientation, care team and
             outbound referrals; per person: identity (sealed, in a record that publishes nothing), consents and
-            disclosures; per group or track: the waiting list; per member of staff: absences and assignments; the
-            capacity of partners.
-Subscribes  attendance (groups and seats), plans (another level recommended or reached, discharge, and its being taken
-            back), followup (re-engagement, requested readmission, return to use).
+            disclosures; per organisation outside: what it is, and agreements with it; per group or track: the waiting
+            list; per member of staff: absences and assignments; the capacity of partners.
+Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge, and its
+            being taken back), followup (re-engagement, requested readmission, return to use).
 Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
             assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
             placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
-            orientation-completed; partners: referral-sent, partner-referral-accepted, partner-referral-rejected,
-            referral-loop-overdue, referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired,
-            consent-expiry-undone, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
+            orientation-completed; partners: partner-registered, partner-agreement-recorded, partner-agreement-ended,
+            referral-sent, partner-referral-accepted, partner-referral-rejected, referral-loop-overdue,
+            referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired, disclosure-allowed,
+            disclosure-withheld, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
             staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error, episode-person-corrected,
-            referral-merged, admission-undone; open loops: loop-escalated, escalation-cleared.
+            referral-merged, admission-undone, disclosure-undone, consent-expiry-undone; open loops: loop-escalated,
+            escalation-cleared.
 HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
             /consents /disclosures /people /staff
 
@@ -21,10 +23,12 @@ Read on in:
 
 `episode/`      the state of an episode and its open loops (`episode/episode_state.py`, `episode/values.py`), then the
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
-                episode's place on a waiting list, outbound referrals, rules for other services' events
-`person/`       identity, consents, disclosures and their accounting; the one open episode in each program; an end that
-                is taken back (`person/reopening.py`)
-`resources/`    the order of a waiting list, staff and their absences, the capacity of partners
+                episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
+                for other services' events
+`person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures and
+                their accounting; the one open episode in each program; an end that is taken back
+                (`person/reopening.py`)
+`resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has
 `handoffs.py`   the work that one record leaves for another

@@ -10,7 +10,7 @@ from services.intake.reactions import (
     PERSON_DEADLINES,
     REACTIONS,
 )
-from services.intake.resources import partner_capacity, staff, waitlist_queue
+from services.intake.resources import partner_capacity, partners, staff, waitlist_queue
 from services.intake.settings import IntakeSettings
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.serve import run
@@ -25,6 +25,7 @@ SERVICE = Service(
             person_state.PersonState, PERSON_DEADLINES, owns_ids=True, after_each=places.settled
         ),
         "group": RecordKind(waitlist_queue.LineState, GROUP_DEADLINES),
+        "partner": RecordKind(partners.PartnerState, owns_ids=True, serves_all=True),
         "partners": RecordKind(partner_capacity.CapacityState, owns_ids=True),
         "identity": RecordKind(identity.IdentityState, owns_ids=True),
         "accounting": RecordKind(accounting.Accounting, owns_ids=True),

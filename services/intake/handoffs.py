@@ -7,14 +7,43 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime
 
 from shared.contracts.codes import LevelOfCare, Population, Value
+from shared.contracts.intake import NotMadeReason, PartnerKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import HandoffBody
+
+
+class ReferralAllowed(HandoffBody):
+    """To an episode: a partner may be asked to take the person, under this consent."""
+
+    referral_id: str
+    person_id: str
+    target_kind: PartnerKind
+    target_facility_id: str
+    target_level: LevelOfCare | None
+    consent_id: str = ""
+    respond_within: timedelta
+
+
+class DeliveryReported(HandoffBody):
+    """To a person: what became of something that was allowed. Without a reason it was made, at that moment."""
+
+    delivery_id: str
+    made_at: AwareDatetime | None = None
+    not_made: NotMadeReason | None = None
+
+
+class ReportHeard(HandoffBody):
+    """To an episode: the accounting knows what became of this."""
+
+    delivery_id: str
 
 
 class EpisodeOpened(HandoffBody):
     """To a person: you have an episode."""
 
     episode_id: str
+    time_zone: str = "UTC"
+    """Of the facility."""
 
 
 class EpisodeEnded(HandoffBody):
@@ -29,12 +58,6 @@ class EpisodeReopened(HandoffBody):
 
     episode_id: str
     ended_at: datetime
-
-
-class ReliedOn(HandoffBody):
-    """To a person: something was disclosed under this consent of yours."""
-
-    consent_id: str
 
 
 class LineLeft(HandoffBody):

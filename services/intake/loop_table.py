@@ -50,4 +50,9 @@ LOOPS: Final[Mapping[IntakeLoop, LoopRule]] = {
         owners=(Role.PRIVACY_OFFICER, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
         within=timedelta(days=1),
     ),
+    # Who sends what was allowed says what became of it; without that, nobody knows what was disclosed.
+    IntakeLoop.DISCLOSURE_REPORT: LoopRule(
+        owners=(Role.CASE_MANAGER, Role.PRIVACY_OFFICER, Role.PROGRAM_DIRECTOR),
+        within=timedelta(days=1),
+    ),
 }

@@ -3,6 +3,7 @@
 from services.intake import handoffs, mistakes
 from services.intake.episode import (
     admissions,
+    deliveries,
     episode_state,
     event_handlers,
     outbound_referrals,
@@ -15,8 +16,9 @@ from services.intake.person import (
     person_state,
     places,
     reopening,
+    requests,
 )
-from services.intake.resources import staff, waitlist_queue
+from services.intake.resources import partners, staff, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
 from shared.contracts.codes import IntakeLoop
@@ -35,6 +37,9 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.EpisodeDischarged, event_handlers.discharged),
     on(plans.DischargeUndone, event_handlers.discharge_undone),
+    on(plans.TransferRequested, deliveries.transfer_requested),
+    on(plans.TransferInitiated, deliveries.transfer_initiated),
+    on(plans.TransferNotBegun, deliveries.transfer_not_begun),
     on(followup.ReadmissionRequested, event_handlers.readmission_requested),
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
@@ -46,16 +51,23 @@ HANDOFFS = HandoffRules(
     handles(handoffs.EpisodeOpened, person_state.episode_opened),
     handles(handoffs.EpisodeEnded, person_state.episode_ended),
     handles(handoffs.EpisodeReopened, reopening.episode_reopened),
-    handles(handoffs.ReliedOn, consents.relied_on),
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
     handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
-    handles(handoffs.EmergencyTold, disclosures.emergency_told),
+    handles(handoffs.EmergencyTold, deliveries.emergency_told),
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),
+    # disclosures: asked of the partner, decided by the person, answered on the episode
+    handles(requests.AskPartner, partners.asked),
+    handles(requests.AskPerson, disclosures.asked),
+    handles(requests.Answered, deliveries.answered, void=Void.RUN),
+    handles(handoffs.ReferralAllowed, outbound_referrals.allowed, void=Void.RUN),
+    handles(handoffs.DeliveryReported, disclosures.reported),
+    handles(handoffs.ReportHeard, deliveries.report_heard, void=Void.RUN),
     handles(accounting.Disclosed, accounting.disclosed),
+    handles(accounting.EntrySettled, accounting.settled),
     handles(accounting.DisclosuresFiled, accounting.disclosures_filed),
     # episodes, waiting lists and seats
     handles(handoffs.Granted, admissions.granted),

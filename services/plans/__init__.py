@@ -2,17 +2,17 @@
 
 Owns        per episode: treatment plan, goals, plan reviews, clinical reviews, medications and expected analytes, level
             changes, transfer, aftercare plan, graduation and discharge. Read-only copies: groups and sessions as
-            attendance publishes them, consents as intake publishes them.
-Subscribes  intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, consents,
-            mistakes, staff absences), attendance (groups, sessions, absences, hours, screens, breath tests, mutual
-            support, family), followup (check-ins, outreach, return to use).
+            attendance publishes them.
+Subscribes  intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, what may
+            be disclosed, mistakes, staff absences), attendance (groups, sessions, absences, hours, screens, breath
+            tests, mutual support, family), followup (check-ins, outreach, return to use).
 Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, treatment-plan-review-due,
             treatment-plan-review-overdue, treatment-plan-reviewed, expected-analytes-updated,
             co-occurring-need-identified, ancillary-service-added; reviews: clinical-review-requested,
             clinical-review-overdue, clinical-review-completed; moves: level-of-care-change-recommended,
-            level-of-care-changed, transfer-initiated, transfer-completed; the end: aftercare-plan-drafted,
-            graduation-approved, program-graduated, episode-discharged; ends taken back: first-contact-undone,
-            graduation-undone, discharge-undone; open loops: loop-escalated, escalation-cleared.
+            level-of-care-changed, transfer-requested, transfer-not-begun, transfer-initiated, transfer-completed; the
+            end: aftercare-plan-drafted, graduation-approved, program-graduated, episode-discharged; ends taken back:
+            first-contact-undone, graduation-undone, discharge-undone; open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables
 
 Read on in:
@@ -23,7 +23,7 @@ Read on in:
 `additional_services.py`  co-occurring needs, further services, medications
 `available_sessions.py`   the groups and sessions that a plan can use
 `reviews.py`              clinical reviews: what requests one, and when it is due
-`level_changes.py`        a change of level here, or a transfer; `consents.py`: the consents that a transfer needs
+`level_changes.py`        a change of level here; `transfers.py`: a hand-over, which intake has to allow
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges
 `retractions.py`          ends that were a mistake; `late_facts.py`: what was heard while one stood

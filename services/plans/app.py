@@ -3,7 +3,6 @@
 from services.plans import episode_state
 from services.plans.api import ROUTERS
 from services.plans.available_sessions import GroupState, SessionState
-from services.plans.consents import PersonState
 from services.plans.reactions import DEADLINES, REACTIONS
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.http.task_lists import STAFF_KIND
@@ -16,7 +15,6 @@ SERVICE = Service(
     summary="Treatment plans, goals, reviews, level changes, transfer, graduation and discharge.",
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, DEADLINES),
-        "person": RecordKind(PersonState),
         "group": RecordKind(GroupState),
         "session": RecordKind(SessionState),
         **STAFF_KIND,

@@ -160,7 +160,6 @@ class Outbound(Value):
 
     to_facility_id: str
     to_level: LevelOfCare | None
-    consent_id: str
     accepted: bool = False
     closed: bool = False
 
@@ -180,6 +179,21 @@ class Transfer(Value):
     to_level: LevelOfCare
     consent_id: str
     handoff_at: AwareDatetime
+
+
+class AskedTransfer(Value):
+    """A hand-over that waits for intake's answer, and what the partner would be told for it."""
+
+    delivery_id: str = ""
+    """What the answer refers to."""
+    referral_id: str
+    to_facility_id: str
+    to_level: LevelOfCare
+    handoff_at: AwareDatetime
+    categories: tuple[intake.InformationCategory, ...]
+    purpose: intake.ConsentPurpose
+    consent_id: str | None = None
+    """The one consent that is to be looked at; None: any of the person's."""
 
 
 class AftercarePlan(Value):
@@ -235,6 +249,9 @@ class EpisodeState(CareState):
     expected: tuple[ExpectedAnalyte, ...] = ()
     level_change: PendingLevel | None = None
     transfer: Transfer | None = None
+    transfer_asked: AskedTransfer | None = None
+    transfer_withheld: intake.WithheldReason | None = None
+    """Why the partner may not be told, when a transfer was last asked for."""
     aftercare_plan_id: str | None = None
     aftercare: AftercarePlan | None = None
     discharged: DischargeKind | None = None

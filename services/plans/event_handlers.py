@@ -14,8 +14,11 @@ from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 
 SUPPORT_KEPT: Final = 400
-KEPT_WHEN_UNDONE: Final = ("drivers", "co_occurring", "placement_gap", "outbound", "team")
-"""What intake published before the admission, and who looks after the person."""
+KEPT_WHEN_UNDONE: Final = (
+    *("drivers", "co_occurring", "placement_gap", "outbound", "team"),
+    "transfer_asked",
+)
+"""What intake published before the admission, who looks after the person, and what it has to answer yet."""
 KEPT_WHEN_VOID: Final = (*KEPT_WHEN_UNDONE, "admission", "plan", "discharged", "aftercare_plan_id")
 """What can still be looked at when an episode should never have existed."""
 

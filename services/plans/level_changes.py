@@ -9,15 +9,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.plans import episode_state, graduation, tables
-from services.plans.episode_state import EpisodeState, Outbound, PendingLevel, Transfer
+from services.plans.episode_state import EpisodeState, Outbound, PendingLevel
 from shared import loops
 from shared.contracts import attendance, intake, plans
-from shared.contracts.codes import ClearedReason, Dimension, LevelOfCare, PlansLoop, Value
+from shared.contracts.codes import Dimension, LevelOfCare, PlansLoop, Value
 from shared.contracts.event import OpenEnum
 from shared.contracts.intake import ReferralOutcome
 from shared.contracts.plans import Direction, DischargeKind
 from shared.decision import Cause, Decision
-from shared.errors import Invalid, Refused, Unknown
+from shared.errors import Invalid, Refused
 
 FIRST_SESSION_WITHIN: Final = timedelta(days=7)
 """After a step down, the first session at the new level follows within seven days. House rule."""
@@ -192,7 +192,6 @@ def referral_sent(
     outbound = Outbound(
         to_facility_id=event.target_facility_id,
         to_level=event.target_level,
-        consent_id=event.consent_id,
     )
     return Decision(state.replace(outbound={**state.outbound, event.referral_id: outbound}))
 
@@ -246,47 +245,6 @@ def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeSt
     return loops.open_loop(
         state.replace(transfer=None), PlansLoop.TRANSFER, cause.subject_id, cause
     )
-
-
-def transfer(state: EpisodeState, new: Transfer, cause: Cause) -> Decision[EpisodeState]:
-    """Begin the hand-over to a partner that has accepted. This program stays responsible until first contact."""
-    episode_state.in_treatment(state)
-    if state.transfer is not None:
-        raise Refused("transfer-open", "The person is being handed over already.")
-    referral = state.outbound.get(new.referral_id)
-    if referral is None:
-        raise Unknown("referral")
-    if not referral.accepted:
-        raise Refused(
-            "referral-not-accepted",
-            "The partner has not accepted this referral.",
-            hint="Wait for the partner's answer, or refer to another one.",
-        )
-    asked = (referral.to_facility_id, referral.consent_id, referral.to_level or new.to_level)
-    if asked != (new.to_facility_id, new.consent_id, new.to_level):
-        raise Invalid(
-            "transfer-differs-from-referral",
-            "Facility, level or consent is not the referral's.",
-            hint="Hand over to whom the referral asked, under the consent it rests on.",
-        )
-    event = plans.TransferInitiated(
-        to_facility_id=new.to_facility_id,
-        to_level=new.to_level,
-        consent_id=new.consent_id,
-        handoff_at=new.handoff_at,
-    )
-    arrives_by = max(new.handoff_at, cause.now) + ARRIVAL_GRACE
-    state = loops.open_loop(
-        state.replace(transfer=new, level_change=None).disarm("level-effective"),
-        PlansLoop.TRANSFER,
-        cause.subject_id,
-        cause,
-        deadline_at=arrives_by,
-    )
-    state, cleared = loops.close(
-        state, PlansLoop.LEVEL_CHANGE, cause.subject_id, ClearedReason.SUPERSEDED
-    )
-    return Decision(state, (event, *cleared))
 
 
 def first_contact(

@@ -5,12 +5,12 @@ from datetime import date
 from services.plans import (
     aftercare,
     available_sessions,
-    consents,
     episode_state,
     event_handlers,
     late_facts,
     level_changes,
     reviews,
+    transfers,
     treatment_plan,
 )
 from services.plans.event_handlers import undone
@@ -35,10 +35,8 @@ REACTIONS = Reactions(
     on(intake.PartnerReferralAccepted, level_changes.referral_accepted),
     on(intake.PartnerReferralRejected, level_changes.referral_rejected),
     on(intake.ReferralLoopClosed, level_changes.referral_closed),
-    on(intake.ConsentGranted, consents.granted),
-    on(intake.ConsentRevoked, consents.revoked),
-    on(intake.ConsentExpired, consents.expired),
-    on(intake.ConsentExpiryUndone, consents.holds_again),
+    on(intake.DisclosureAllowed, transfers.allowed),
+    on(intake.DisclosureWithheld, transfers.withheld),
     # sessions, hours, screens
     on(attendance.GroupOpened, available_sessions.group_opened),
     on(attendance.GroupFilled, available_sessions.group_filled),

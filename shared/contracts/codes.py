@@ -55,7 +55,7 @@ class RegisteredIn:
 
 
 REGISTRIES: Final = {
-    "partners": "the partners and recipient classes of the directory, and the facility itself",
+    "partners": "the partners that intake has registered, and the facility itself",
     "notices": "the redisclosure notices of the directory",
     "metrics": "the metrics of goals in the directory",
     "rules": "`rules` of the programs, and of the directory",
@@ -95,11 +95,13 @@ def _in_utc(moment: datetime) -> datetime:
 # --- ids: opaque, and never derived from anything outside the product -------------------------
 
 ActorId = Annotated[str, _uuid("actor")]
+AgreementId = Annotated[str, _uuid("agreement")]
 AftercarePlanId = Annotated[str, _uuid("aftercare-plan")]
 AssessmentId = Annotated[str, _uuid("assessment")]
 AttendeeId = Annotated[str, _uuid("attendee")]
 CheckInId = Annotated[str, _uuid("check-in")]
 ConsentId = Annotated[str, _uuid("consent")]
+DeliveryId = Annotated[str, _uuid("delivery")]
 DisclosureId = Annotated[str, _uuid("disclosure")]
 EpisodeId = Annotated[str, _uuid("episode")]
 EventId = Annotated[str, _uuid("event")]
@@ -319,6 +321,7 @@ class IntakeLoop(OpenEnum):
     OUTBOUND_REFERRAL = "outbound_referral"
     READMISSION = "readmission"
     EMERGENCY_DISCLOSURE = "emergency_disclosure"
+    DISCLOSURE_REPORT = "disclosure_report"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"
 

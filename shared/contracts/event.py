@@ -29,7 +29,7 @@ HEADERS_BYTES_MAX: Final = 16 * 1024
 _ATTRIBUTE_LENGTH_MAX: Final = 200
 """Above every pattern's own length: nothing longer is compared, or remembered by a cache."""
 
-SubjectKind = Literal["episode", "group", "session", "person", "staff"]
+SubjectKind = Literal["episode", "group", "session", "person", "staff", "partner"]
 Sensitivity = Literal["operational", "part2", "notes"]
 
 

@@ -11,7 +11,6 @@ from .codes import (
     AftercarePlanId,
     CheckInId,
     Clearance,
-    ConsentId,
     Count,
     Day,
     ElementCode,
@@ -197,10 +196,6 @@ class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting"))
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """What it consists of."""
-    consent_ids: tuple[ConsentId, ...] = Field(
-        default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
-    )
-    """The consents that partners may be told under."""
 
 
 class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
@@ -215,10 +210,6 @@ class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
         min_length=1, max_length=50, examples=[["crisis-contacts", "support-meetings"]]
     )
     """What it consists of."""
-    consent_ids: tuple[ConsentId, ...] = Field(
-        default=(), max_length=50, examples=[["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]]
-    )
-    """The consents that partners may be told under."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
     """The first appointment after discharge, where one is booked."""
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from .codes import (
     ActorId,
+    AgreementId,
     AsamEdition,
     AssessmentId,
     Clearance,
@@ -17,6 +18,7 @@ from .codes import (
     CoOccurring,
     Count,
     Day,
+    DeliveryId,
     Dimension,
     DisclosureId,
     Drivers,
@@ -42,6 +44,7 @@ from .codes import (
     TimeZoneName,
     TrackCode,
     Urgency,
+    Value,
     VersionCode,
 )
 from .event import Event, OpenEnum
@@ -71,7 +74,52 @@ class PartnerKind(OpenEnum):
     FAMILY_AGENCY = "family_agency"
     PAYER = "payer"
     PEER_ORGANIZATION = "peer_organization"
+    CONTRACTOR = "contractor"
+    GOVERNMENT = "government"
+    RESEARCH = "research"
     SELF = "self"
+    UNKNOWN = "unknown"
+
+
+class RecipientClass(OpenEnum):
+    """A class of persons whom a consent may name in place of a partner's own id."""
+
+    TREATING_PROVIDERS = "treating-providers"
+    PAYERS = "payers"
+    OPERATIONS_CONTRACTORS = "operations-contractors"
+    RECOVERY_RESIDENCES = "recovery-residences"
+    PEER_ORGANIZATIONS = "peer-organizations"
+    UNKNOWN = "unknown"
+
+
+class AgreementKind(OpenEnum):
+    """What a facility and a partner have agreed in writing."""
+
+    QSOA = "qsoa"
+    BUSINESS_ASSOCIATE = "business_associate"
+    AUDIT = "audit"
+    RESEARCH = "research"
+    UNKNOWN = "unknown"
+
+
+class WithheldReason(OpenEnum):
+    """Why something may not be disclosed: the first thing that no consent of the person has."""
+
+    NOT_IN_FORCE = "not_in_force"
+    RECIPIENT_NOT_NAMED = "recipient_not_named"
+    CATEGORY_NOT_COVERED = "category_not_covered"
+    PURPOSE_NOT_COVERED = "purpose_not_covered"
+    PARTNER_UNKNOWN = "partner_unknown"
+    PERSON_CHANGED = "person_changed"
+    UNKNOWN = "unknown"
+
+
+class NotMadeReason(OpenEnum):
+    """Why something that was allowed was not disclosed after all."""
+
+    WITHDRAWN = "withdrawn"
+    NOT_DELIVERED = "not_delivered"
+    EPISODE_CLOSED = "episode_closed"
     UNKNOWN = "unknown"
 
 
@@ -146,6 +194,13 @@ class DisclosureBasis(OpenEnum):
     QSO = "qso"
     AUDIT = "audit"
     COURT = "court"
+    RESEARCH = "research"
+    CRIME_ON_PREMISES = "crime_on_premises"
+    CHILD_ABUSE_REPORT = "child_abuse_report"
+    PATIENT_ACCESS = "patient_access"
+    PDMP = "pdmp"
+    DECEASED = "deceased"
+    PUBLIC_HEALTH = "public_health"
     UNKNOWN = "unknown"
 
 
@@ -289,10 +344,10 @@ class ReferralDeclined(IntakeEvent, consumers=("partners", "followup")):
     """Facilities that were offered instead."""
 
 
-class ConsentGranted(IntakeEvent, subject="person", consumers=_EVERYONE):
+class ConsentGranted(IntakeEvent, subject="person", consumers=("partners", "reporting")):
     """The person allowed a disclosure.
 
-    Everyone who may show or send something needs it; partners decides by it. Consent: > active.
+    Partners asks for what it covers, reporting counts it; intake alone decides by it. Consent: > active.
     """
 
     consent_id: ConsentId
@@ -317,7 +372,7 @@ class ConsentGranted(IntakeEvent, subject="person", consumers=_EVERYONE):
     """Digest of the signed form, which stays with intake."""
 
 
-class ConsentRevoked(IntakeEvent, subject="person", consumers=_EVERYONE):
+class ConsentRevoked(IntakeEvent, subject="person", consumers=("partners", "reporting")):
     """The person took a consent back.
 
     Nothing more may be sent under it, and what is queued is dropped. Consent: active > revoked.
@@ -331,7 +386,7 @@ class ConsentRevoked(IntakeEvent, subject="person", consumers=_EVERYONE):
     """Whether something was already disclosed under it; that stays in the accounting."""
 
 
-class ConsentExpired(IntakeEvent, subject="person", consumers=_EVERYONE):
+class ConsentExpired(IntakeEvent, subject="person", consumers=("partners", "reporting")):
     """A consent ended by its day or its event.
 
     Nothing more may be sent under it. Consent: active > expired.
@@ -345,10 +400,10 @@ class ConsentExpired(IntakeEvent, subject="person", consumers=_EVERYONE):
     """Whether something was disclosed under it; that stays in the accounting."""
 
 
-class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=_EVERYONE):
+class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=("partners", "reporting")):
     """The end of treatment that ended a consent is taken back, so the consent holds again.
 
-    Whoever stopped sending under it may send again. Retracts `ConsentExpired`. Consent: expired > active.
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
     """
 
     consent_id: ConsentId
@@ -365,6 +420,48 @@ class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=_EVERYONE):
     """The last day it holds, where a day was named."""
 
 
+class DisclosureAllowed(IntakeEvent, consumers=("plans", "partners")):
+    """What was asked for may be disclosed now: the person's consents were looked at by who keeps them.
+
+    Plans begins the transfer that it asked for, partners delivers. Delivery: asked > allowed.
+    """
+
+    delivery_id: DeliveryId
+    """What the sender calls it."""
+    recipient_id: FacilityId
+    """Who may receive it."""
+    categories: tuple[InformationCategory, ...] = Field(
+        min_length=1, max_length=20, examples=[["referral_status"]]
+    )
+    """What may be disclosed, and nothing else."""
+    purpose: ConsentPurpose = Field(examples=["care_coordination"])
+    """What for."""
+    consent_id: ConsentId
+    """The consent that allows it."""
+    document_sha256: Sha256
+    """Digest of the signed form, a copy of which or whose scope goes along (42 CFR 2.32)."""
+    notice_version: NoticeVersion
+    """The redisclosure notice that goes along."""
+    decided_at: Timestamp
+    """When it was decided; another day is asked anew."""
+
+
+class DisclosureWithheld(IntakeEvent, consumers=("plans", "partners")):
+    """What was asked for may not be disclosed.
+
+    Plans looks for another way, partners drops the delivery. Delivery: asked > withheld.
+    """
+
+    delivery_id: DeliveryId
+    """What the sender calls it."""
+    recipient_id: FacilityId
+    """Who does not receive it."""
+    reason: WithheldReason = Field(examples=["not_in_force"])
+    """What is missing."""
+    decided_at: Timestamp
+    """When it was decided."""
+
+
 class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)):
     """Something about the person went to someone outside.
 
@@ -377,8 +474,8 @@ class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)
         default=None, examples=["5d2b4f5e-0f0c-5c59-9d53-0b6d9f3c2a11"]
     )
     """The episode it was about, unless it was about the person as such."""
-    recipient_id: FacilityId
-    """Who received it."""
+    recipient_id: FacilityId | None = Field(default=None, examples=["harbor-detox"])
+    """Who received it; absent where it was the patient."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]
     )
@@ -393,6 +490,18 @@ class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)
     """The version of the redisclosure notice that went along."""
     disclosed_at: Timestamp
     """When."""
+
+
+class DisclosureUndone(IntakeEvent, subject="person", consumers=("reporting",)):
+    """An entry of the accounting was a mistake: it stays there, and is marked.
+
+    Reporting no longer counts it. Retracts `DisclosureRecorded`.
+    """
+
+    disclosure_id: DisclosureId
+    """The disclosure."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """What kind of mistake it was."""
 
 
 class EmergencyDisclosureMade(IntakeEvent, subject="person", consumers=("reporting",)):
@@ -687,6 +796,80 @@ class ReferralLoopClosed(IntakeEvent, consumers=("plans", "followup", "partners"
     """How it ended."""
     hours_open: Count
     """Whole hours from receipt or sending to the outcome."""
+
+
+# --- partners -------------------------------------------------------------------------------------------
+
+
+class PartnerProgram(Value):
+    """One kind of care that a partner offers."""
+
+    kind: PartnerKind = Field(examples=["residential"])
+    """What kind of place it is."""
+    level: LevelOfCare | None = Field(
+        default=None, examples=[{"system": "asam", "edition": "4", "code": "3.5"}]
+    )
+    """The level of care, where it has one."""
+
+
+class PartnerRegistered(
+    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
+):
+    """An organisation is known from now on, and as what; a later one replaces all of an earlier one.
+
+    Partners opens a connection, reporting names it. Partner: > registered.
+    """
+
+    code: FacilityId
+    """By which events name it."""
+    kind: PartnerKind = Field(examples=["residential"])
+    """What kind of organisation it is."""
+    recipient_class: RecipientClass | None = Field(default=None, examples=["treating-providers"])
+    """The class of recipients that it belongs to, where it belongs to one."""
+    covered_entity: bool = Field(examples=[True])
+    """Whether HIPAA binds it, so that it may disclose further under HIPAA."""
+    programs: tuple[PartnerProgram, ...] = Field(
+        max_length=50, examples=[[{"kind": "residential", "level": None}]]
+    )
+    """What it offers beside its kind."""
+
+
+class PartnerAgreementRecorded(
+    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
+):
+    """A facility and a partner have an agreement in writing.
+
+    Partners relies on it, reporting lists it. Agreement: > in force.
+    """
+
+    agreement_id: AgreementId
+    """The agreement."""
+    code: FacilityId
+    """The partner."""
+    with_facility_id: FacilityId
+    """The facility that agreed."""
+    kind: AgreementKind = Field(examples=["qsoa"])
+    """What was agreed."""
+    from_on: Day
+    """The first day on which it holds."""
+    until_on: Day | None = Field(default=None, examples=["2027-03-02"])
+    """The last day on which it holds, where one was named."""
+
+
+class PartnerAgreementEnded(
+    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
+):
+    """An agreement holds no longer after a day.
+
+    Partners stops relying on it. Agreement: in force > ended.
+    """
+
+    agreement_id: AgreementId
+    """The agreement."""
+    code: FacilityId
+    """The partner."""
+    until_on: Day
+    """The last day on which it holds."""
 
 
 # --- who looks after whom --------------------------------------------------------------------------------

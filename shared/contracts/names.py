@@ -119,6 +119,8 @@ REASONS: Final[dict[str, str]] = {
 _ESCALATION = "every open loop has an owner, a deadline and an escalation"
 _DUTY = "an open loop is owned by a person on duty; an owner who is away is no owner"
 _MISTAKE = "a mistake is compensated by a fact that every service hears, never by an edit"
+_PARTNER = "what an organisation is, and what was agreed with it, is a fact of its own and never a caller's word"
+_ASKED = "only the owner of the consents decides, so other services ask and hear the answer"
 _PAUSE = "some programs pause who misses too often: supported, and never a default"
 _CLEARANCE = "every escalation has a retracting fact"
 
@@ -132,6 +134,14 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.care-team-assigned.v1": _DUTY,
     "care.intake.staff-absence-planned.v1": _DUTY,
     "care.intake.staff-absence-ended.v1": _DUTY,
+    "care.intake.partner-registered.v1": _PARTNER,
+    "care.intake.partner-agreement-recorded.v1": _PARTNER,
+    "care.intake.partner-agreement-ended.v1": _PARTNER,
+    "care.intake.disclosure-allowed.v1": _ASKED,
+    "care.intake.disclosure-withheld.v1": _ASKED,
+    "care.plans.transfer-requested.v1": _ASKED,
+    "care.plans.transfer-not-begun.v1": _ASKED,
+    "care.intake.disclosure-undone.v1": _MISTAKE,
     "care.intake.episode-entered-in-error.v1": _MISTAKE,
     "care.intake.episode-person-corrected.v1": _MISTAKE,
     "care.intake.referral-merged.v1": _MISTAKE,

@@ -16,6 +16,7 @@ from .codes import (
     Count,
     CriterionCode,
     Day,
+    DeliveryId,
     Dimension,
     Drivers,
     ElementCode,
@@ -36,6 +37,7 @@ from .codes import (
     Value,
 )
 from .event import Event, OpenEnum
+from .intake import ConsentPurpose, InformationCategory
 
 _GOAL_ID = "9f0c4b38-12de-5c36-8f4f-4f0f3b8b6d01"
 
@@ -450,12 +452,48 @@ class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followu
     """From when it holds."""
 
 
-class TransferInitiated(PlansEvent, consumers=("attendance", "followup", "partners")):
-    """The person is being handed over; this program stays responsible until first contact.
+class TransferRequested(PlansEvent, consumers=("intake",)):
+    """Somebody wants to hand the person over to a partner that has accepted.
 
-    Attendance keeps the seat, followup and partners watch the arrival. Episode: > transferring.
+    Intake keeps the consents, and answers by DisclosureAllowed or DisclosureWithheld. Delivery: > asked.
     """
 
+    delivery_id: DeliveryId
+    """What the answer refers to; the same when the same is asked again."""
+    to_facility_id: FacilityId
+    """The receiving facility."""
+    categories: tuple[InformationCategory, ...] = Field(
+        min_length=1, max_length=20, examples=[["referral_status", "level_of_care"]]
+    )
+    """What it will be told."""
+    purpose: ConsentPurpose = Field(examples=["care_coordination"])
+    """What for."""
+    requested_by: ActorId
+    """Who would tell it."""
+    consent_id: ConsentId | None = Field(
+        default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
+    )
+    """The one consent that is to be looked at; any of the person's when absent."""
+
+
+class TransferNotBegun(PlansEvent, consumers=("intake",)):
+    """A transfer that was asked for does not begin: it was withheld, or the episode has moved on meanwhile.
+
+    Where it was allowed, intake enters that nothing was disclosed after all. Delivery: asked > not made.
+    """
+
+    delivery_id: DeliveryId
+    """What was asked for."""
+
+
+class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):
+    """The person is being handed over; this program stays responsible until first contact.
+
+    Intake enters the disclosure, attendance keeps the seat, the others watch the arrival. Episode: > transferring.
+    """
+
+    delivery_id: DeliveryId
+    """What intake allowed."""
     to_facility_id: FacilityId
     """The receiving facility."""
     to_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "3.5"}])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from functools import lru_cache
 from types import UnionType
-from typing import Annotated, Any, Final, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from shared.contracts.codes import (
     AnalyteCode,
@@ -26,17 +28,27 @@ from shared.errors import ConfigurationError
 from shared.programs.parts import HOUSE, Part
 from shared.programs.profile import ProgramProfile
 
-LOOKED_UP_BY_ROUTES: Final = frozenset({"programs", "time-zones"})
-"""What every route that takes such a code looks up itself: an unknown program is 404, and a zone is the library's."""
+LOOKED_UP_BY_ROUTES: Final = frozenset({"partners", "programs", "time-zones"})
+"""What every route that takes such a code looks up itself: partners are records of intake, an unknown program is 404,
+and a zone is the library's."""
+
+
+def _is_a_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        raise ValueError("not a time zone of the IANA database") from None
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_is_a_zone)]
 
 
 class Registered(Part):
     """Codes by their registry, beside those of the programs. What is not known is refused."""
 
-    partners: tuple[FacilityId, ...] = Field(default=(), max_length=5_000)
-    """Places that people come from or are referred to, and classes of recipients that a consent may name."""
-    notices: tuple[NoticeVersion, ...] = Field(default=(), max_length=100)
-    """Versions of the redisclosure notice (42 CFR 2.32)."""
+    notices: dict[NoticeVersion, date] = Field(default_factory=dict[str, date], max_length=100)
+    """Versions of the notice on confidentiality (42 CFR 2.22 and 2.32), each with the first day on which it holds."""
     metrics: tuple[MetricCode, ...] = Field(default=(), max_length=500)
     """What a goal may measure."""
     rules: tuple[RuleCode, ...] = Field(default=(), max_length=500)
@@ -48,20 +60,67 @@ class Registered(Part):
     analytes: tuple[AnalyteCode, ...] = Field(default=(), max_length=500)
 
 
+class MinorRule(Part):
+    """Who signs a consent of somebody younger than that, as the law of the facility's state asks (42 CFR 2.14)."""
+
+    under_years: int = Field(ge=1, le=21)
+    signatures: tuple[Literal["patient", "guardian"], ...] = Field(min_length=1, max_length=2)
+
+
+OF_AGE: Final = 18
+BOTH: Final = ("patient", "guardian")
+"""Who signs for a minor where no rule of the state is known: nobody's signature is left out."""
+ALONE: Final = ("patient",)
+
+
+class Facility(Registered):
+    """What one facility has for itself."""
+
+    time_zone: ZoneName | None = None
+    """Where it is: in this zone its days begin and end. None: where most facilities of the deployment are."""
+    minors: tuple[MinorRule, ...] | None = None
+    """What the law of its state asks; None: what it asks of most facilities of the deployment."""
+
+
 class Directory(Registered):
     """What every facility of a deployment has registered, and what each has for itself."""
 
-    facilities: dict[FacilityId, Registered] = Field(default_factory=dict[str, Registered])
+    time_zone: ZoneName = "UTC"
+    """Where the facilities are that name no other zone."""
+    minors: tuple[MinorRule, ...] = ()
+    """Who signs for minors at facilities that have no rules of their own."""
+    facilities: dict[FacilityId, Facility] = Field(default_factory=dict[str, Facility])
+
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility."""
+        own = self.facilities.get(facility_id)
+        return self.time_zone if own is None or own.time_zone is None else own.time_zone
+
+    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
+        """Whose signatures a consent needs from somebody of this age; None: of full age, as far as is known."""
+        own = self.facilities.get(facility_id)
+        rules = self.minors if own is None or own.minors is None else own.minors
+        if age_years is None:
+            return ALONE
+        found = [rule for rule in rules if age_years < rule.under_years]
+        if found:
+            return min(found, key=lambda rule: rule.under_years).signatures
+        return BOTH if age_years < OF_AGE and not rules else ALONE
+
+    def notice_since(self, facility_id: str, today: date) -> date | None:
+        """From when the notice holds that holds today; None where none is registered."""
+        own = self.facilities.get(facility_id, Facility())
+        days = [day for day in (*self.notices.values(), *own.notices.values()) if day <= today]
+        return max(days, default=None)
 
     def codes(
         self, facility_id: str, programs: Iterable[ProgramProfile]
     ) -> dict[str, frozenset[str]]:
-        """All codes that a facility may use, by registry. Its own id is one of its partners'."""
-        own = self.facilities.get(facility_id, Registered())
+        """All codes that a facility may use, by registry."""
+        own = self.facilities.get(facility_id, Facility())
         found: dict[str, set[str]] = {
             name: {*getattr(self, name), *getattr(own, name)} for name in Registered.model_fields
         }
-        found["partners"].add(facility_id)
         found["criteria"] = {*HOUSE.graduation_criteria}
         for program in programs:
             found["rules"].update(program.rules)

@@ -18,8 +18,8 @@ ANSWERS = {
     ),
     "Where are the services listed?": ("shared/services.py", "PORTS"),
     "Who says whether a consent allows a recipient?": (
-        "services/intake/person/person_state.py",
-        "permits",
+        "services/intake/person/may_disclose.py",
+        "may_disclose",
     ),
     "Where is a graduation decided?": ("services/plans/graduation.py", "graduate"),
     "Where is a laboratory result interpreted?": (

@@ -33,7 +33,14 @@ REFERENCE = {
         POST /disclosures/emergency
         GET /disclosures
         POST /outbound-referrals
+        POST /disclosures/request
+        POST /disclosures/{}/report
+        POST /disclosures/{}/undo
         GET /partners/capacity
+        PUT /partners/{}
+        POST /partners/{}/agreements
+        POST /partners/{}/agreements/{}/end
+        GET /partners
     """,
     "plans": """
         POST /plans

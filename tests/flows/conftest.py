@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 from demo.cast.stories import STORIES
+from demo.partners import register
 from shared.devtools.backends import Backend
 from tests.flows.played import Played, played
-from tests.flows.scene import MORNING, Flow, flowing
+from tests.flows.scene import FACILITY, MORNING, Flow, flowing
 
 ONLY = [int(n) for n in os.environ.get("STORIES", "").split(",") if n]
 """For work on a few stories: `STORIES=2,9 pytest tests/flows -k 'story_2_ or story_9_'`."""
@@ -35,6 +36,7 @@ async def stage(backend: Backend) -> AsyncIterator[Flow]:
 async def flow(stage: Flow) -> AsyncIterator[Flow]:
     """The stage in a new week. After the scenario nothing may be lost, doubled, stuck or out of order."""
     await stage.on(0, MORNING)
+    await register(stage.world, FACILITY)
     yield stage
     await stage.end_of_week()
     ledger = await stage.account()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from demo.cast.company import Stage
-from demo.cast.protagonist import Protagonist
+from demo.cast.protagonist import FACILITY, Protagonist
 from demo.cast.stories import STORIES
 from demo.ledger import Ledger, judge
+from demo.partners import registered_by
 from demo.witnesses import Heard, read_topics
 from shared.devtools.backends import Backend
 from tests.flows.scene import TELLING_ORDER, Flow, flowing
@@ -48,9 +50,11 @@ async def played(
     """Play stories beside one another, to the end of the last."""
     async with flowing(backend, prefix) as flow:
         stages = {number: Stage(number, flow.world) for number in numbers}
-        lives = [flow.world.live(STORIES[n].play(stage)) for n, stage in stages.items()]
+        begin = Protagonist("first", flow.world, flow.staff).when(0) - timedelta(hours=1)
+        lives = [flow.world.live(registered_by(flow.world, begin, FACILITY))]
+        lives += [flow.world.live(STORIES[n].play(stage)) for n, stage in stages.items()]
         try:
-            await flow.world.run(Protagonist("first", flow.world, flow.staff).when(0))
+            await flow.world.run(begin)
         finally:
             for life in lives:
                 life.cancel()

@@ -107,8 +107,11 @@ class Caller:
 class OneRecord:
     """Stands in for the runtime behind HTTP: every command and question meets the record of one history."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, kinds: Mapping[str, RecordKind]) -> None:
         self.history = history
+        self.kinds = kinds
+        self.beside: dict[str, State] = {}
+        """What other records have, by subject."""
         self.metrics = Metrics()
         self.programs = Programs.load()
         self.reactor = self.clock = self.store = self.audit = self
@@ -137,9 +140,15 @@ class OneRecord:
         record = self.history.record
         record.version = max(record.version, int(record.touched))
         return {
-            subject: record if subject == record.subject else _new_record(subject, record.kind)
+            subject: record if subject == record.subject else self._other(subject)
             for subject in subjects
         }
+
+    def _other(self, subject: str) -> Record:
+        record = _new_record(subject, self.kinds[subject.partition("/")[0]])
+        if subject in self.beside:
+            record.state, record.version, record.facility_id = self.beside[subject], 1, FACILITY
+        return record
 
     async def by_index(self, name: str, facility_id: str, *which: Any, **bounds: Any) -> Page:
         """What a store answers that has only this record."""
@@ -160,7 +169,7 @@ class Http:
 
     def __init__(self, service: Service, history: History, role: str = "clinician") -> None:
         self._app = create_app(service, ServiceSettings())
-        self._app.state.runtime = OneRecord(history)
+        self.runtime = self._app.state.runtime = OneRecord(history, service.kinds)
         self._client = TestClient(self._app)  # never entered, so that nothing is started
         self._keys = 0
         self.acting_as(role)

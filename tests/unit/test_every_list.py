@@ -25,6 +25,8 @@ from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
 from services.intake.episode import episode_state as intake
 from services.intake.episode import values as intake_values
+from services.intake.person.may_disclose import Partner
+from services.intake.resources.partners import PartnerState
 from shared.contracts.codes import Role, Urgency
 from shared.contracts.followup import Milestone
 from shared.contracts.intake import PartnerKind
@@ -135,6 +137,11 @@ def _with_check_in(_service: Service, at: datetime) -> State:
     return followup.EpisodeState(aftercare=aftercare)
 
 
+def _a_partner(_service: Service, at: datetime) -> State:
+    known = Partner(partner_id="harbor-detox", kind=PartnerKind.RESIDENTIAL)
+    return PartnerState(known=known, registered_at=at)
+
+
 def _subjects(name: str) -> Callable[[Mapping[str, Any]], list[str]]:
     return lambda answer: [row["subject"].partition("/")[2] for row in answer[name]]
 
@@ -172,6 +179,7 @@ LISTS: Final = {
         role="counselor",
         now=START - HOUR,
     ),
+    "/partners": List("partner", _a_partner, _subjects("partners")),
     ROWS: List("", lambda _service, _at: State(), _by_id("rows", "id"), role="operator"),
     AUDIT: List("", lambda _service, _at: State(), _by_id("entries", "id"), role="privacy_officer"),
 }
@@ -202,9 +210,12 @@ each_list = pytest.mark.parametrize(("name", "path"), EVERY)
 class Shelf:
     """One list of one service, with records of both facilities in it."""
 
-    def __init__(self, name: str, path: str) -> None:
+    def __init__(self, name: str, path: str, operating: str = FACILITY) -> None:
         self.list, self.path = LISTS[path], path
         self.served = Served(service(name), self.list.now)
+        if path == "/partners":  # the operating organisation's, and everybody lists them
+            update = {"operating_facility": operating}
+            self.served.settings = self.served.settings.model_copy(update=update)
         self.served.acting_as(self.list.role)
         self._count = 0
 
@@ -318,7 +329,7 @@ async def foreign() -> dict[str, str]:
     """A `next` of each list, of another facility."""
     found: dict[str, str] = {}
     for name, path in {path: (name, path) for name, path in EVERY}.values():
-        shelf = Shelf(name, path)
+        shelf = Shelf(name, path, operating="another-iop")
         shelf.served.acting_as(shelf.list.role, facility_id="another-iop")
         for at in INSTANTS[:2]:
             await shelf.put(at, "another-iop")

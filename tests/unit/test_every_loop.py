@@ -38,6 +38,7 @@ _STEPS = (
     "test_intake_deadlines.py::test_every_step_has_its_time",
     "test_intake_deadlines.py::test_doing_it_retracts_the_escalation",
 )
+_WITHHELD = "test_what_is_withheld_does_not_begin_and_somebody_looks_for_another_way"
 _MOVES = (
     "test_plans_loops.py::test_done_in_time_nobody_else_is_bothered",
     "test_plans_loops.py::test_missed_it_goes_to_the_next_owner_and_is_taken_back_when_it_is_done",
@@ -85,8 +86,16 @@ OPENED: list[Row] = [
     ),
     (
         IntakeLoop.EMERGENCY_DISCLOSURE,
-        "person/disclosures.py",
+        "episode/deliveries.py",
         ("test_intake_disclosures.py::test_the_look_afterwards_closes_or_escalates",),
+    ),
+    *(
+        (
+            IntakeLoop.DISCLOSURE_REPORT,
+            place,
+            ("test_intake_deliveries.py::test_what_nobody_reports_is_a_loop_until_it_is_reported",),
+        )
+        for place in ("episode/deliveries.py", "episode/outbound_referrals.py")
     ),
     (PlansLoop.TREATMENT_PLAN, "treatment_plan.py", _MOVES),
     (
@@ -101,6 +110,11 @@ OPENED: list[Row] = [
     (PlansLoop.CONTINUED_SERVICE, "treatment_plan.py", _MOVES),
     (PlansLoop.PROGRAM_HOURS, "reviews.py", _MOVES),
     (PlansLoop.TRANSFER, "level_changes.py", _MOVES),
+    (
+        PlansLoop.TRANSFER,
+        "transfers.py",
+        (f"test_plans_moves.py::{_WITHHELD}",),
+    ),
     (PlansLoop.AFTERCARE_PLAN, "aftercare.py", _MOVES),
     (PlansLoop.DISCHARGE, "tables.py", _MOVES),
     (PlansLoop.MISSING_FACT, "event_handlers.py", _MOVES),

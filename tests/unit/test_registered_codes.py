@@ -77,10 +77,8 @@ FIELDS = list(looked_up())
 def test_these_are_the_fields_that_are_looked_up() -> None:
     places = {str(one.id) for one in FIELDS}
     assert {
-        "intake /referrals source_facility_id",
-        "intake /consents recipients",
-        "intake /disclosures recipient_id",
-        "plans /episodes/{episode_id}/transfer to_facility_id",
+        "intake /disclosures notice_version",
+        "intake /episodes/{episode_id}/orientation rules_accepted",
         "plans /plans goals",
         "plans /episodes/{episode_id}/expected-analytes analytes",
         "followup /aftercare-plans elements",

@@ -15,7 +15,7 @@ from services.attendance.groups import group_calendar, roll, session_state, sess
 from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import EarlyRoll, SessionState, SessionSupport
 from services.attendance.screening import screens
-from shared import calendar
+from shared.calendar import local_day
 from shared.contracts.attendance import (
     AttendanceStatus,
     CancelledBy,
@@ -197,11 +197,10 @@ def _is_of_program(
     admission = episode.admission
     if admission is None:
         return
+    admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
         profile = call.runtime.programs.current(
-            call.actor.facility_id,
-            admission.program,
-            calendar.local_day(admission.admitted_at, admission.time_zone),
+            call.actor.facility_id, admission.program, admitted_on
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
@@ -356,7 +355,7 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
 @router.get("/episodes/{episode_id}/weeks/{day}")
 async def read_week(call: Staff, episode_id: SubjectId, day: date) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
-    until = (call.runtime.clock.now() + CALENDAR).date()
+    until = call.today + CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 

@@ -187,7 +187,6 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
         aftercare_plan_id=draft.aftercare_plan_id,
         days_horizon=min(admission.aftercare_days, DAYS_HORIZON_MAX),
         elements=elements,
-        consent_ids=_consents(state),
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())
     state = _wants_plan(_calendar_armed(state), left.discharged_at, cause)
@@ -236,11 +235,6 @@ def _over_at(left: Discharge, admission: Admission) -> datetime:
 def over(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """The days of an aftercare without check-ins have passed."""
     return Decision(*check_ins.finished(state, cause))
-
-
-def _consents(state: EpisodeState) -> tuple[str, ...]:
-    agreed = () if state.agreed is None else state.agreed.consent_ids
-    return tuple(dict.fromkeys((*agreed, *state.consent_ids)))[:50]
 
 
 # --- a fact that is late --------------------------------------------------------------------------------
@@ -322,7 +316,6 @@ def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[Episode
     event = followup.AftercarePlanAgreed(
         aftercare_plan_id=plan_id,
         elements=agreed.elements,
-        consent_ids=agreed.consent_ids,
         appointment_at=agreed.first_appointment_at,
     )
     answer = {"aftercare_plan_id": plan_id, "missing": sorted(missing(state))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
@@ -15,7 +15,7 @@ from services.followup.episode import episode_state
 from services.followup.invariants import for_command
 from services.followup.loop_table import LOOPS
 from shared import calendar
-from shared.contracts.codes import ConsentId, ElementCode, FollowupLoop, Timestamp
+from shared.contracts.codes import ElementCode, FollowupLoop, Timestamp
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -49,7 +49,6 @@ YEARS: Final = (1900, 2200)
 
 class AgreePlan(OfEpisode):
     elements: Annotated[tuple[ElementCode, ...], Field(min_length=1, max_length=50)]
-    consent_ids: Annotated[tuple[ConsentId, ...], Field(max_length=50)] = ()
     channel: Channel = Channel.CALL
     first_appointment_at: Timestamp | None = None
 
@@ -77,7 +76,6 @@ async def agree_plan(call: Staff, body: AgreePlan) -> Response:
     """Agree what aftercare consists of. It may be agreed again; `missing` names what it still lacks."""
     agreed = episode_state.Agreed(
         elements=tuple(dict.fromkeys(body.elements)),
-        consent_ids=tuple(dict.fromkeys(body.consent_ids)),
         channel=body.channel,
         first_appointment_at=body.first_appointment_at,
     )
@@ -193,7 +191,7 @@ def _end(by: datetime | date, state: episode_state.EpisodeState) -> datetime:
 
 def _latest_end(day: date) -> datetime:
     """Nowhere does a day end later: 12 hours behind UTC."""
-    return datetime.combine(day, time(), UTC) + timedelta(hours=36)
+    return calendar.midnight(day, "UTC") + timedelta(hours=36)
 
 
 def _row(

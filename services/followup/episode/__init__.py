@@ -1,1 +1,1 @@
-"""The state of an episode, of a person's consents and of coming sessions. Pure rules."""
+"""The state of an episode, and of coming sessions. Pure rules."""

@@ -74,7 +74,6 @@ class Agreed(Value):
     """What the person and staff agreed aftercare consists of; it outranks a draft."""
 
     elements: tuple[str, ...]
-    consent_ids: tuple[str, ...] = ()
     channel: Channel = Channel.CALL
     first_appointment_at: AwareDatetime | None = None
     kept_on: date | None = None
@@ -205,8 +204,6 @@ class EpisodeState(CareState):
     sessions: dict[str, SessionFact] = Field(default_factory=dict[str, SessionFact])
     draft: Draft | None = None
     agreed: Agreed | None = None
-    consent_ids: tuple[str, ...] = ()
-    """The person's consents that cover aftercare, as the person's record last handed over."""
     discharge: Discharge | None = None
     ending: Ending | None = None
     """What the end took away, as long as it stands."""

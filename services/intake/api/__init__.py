@@ -6,6 +6,7 @@ from services.intake.api import (
     erasure,
     mistakes,
     outbound_referrals,
+    partners,
     people,
     referral_lists,
     staff,
@@ -22,4 +23,5 @@ ROUTERS = [
     outbound_referrals.router,
     staff.router,
     waitlist.router,
+    partners.router,  # after /partners/capacity
 ]

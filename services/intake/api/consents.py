@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from services.intake.api.episodes import Staff, Team
-from services.intake.api.log_pages import PageQuery, log_page
-from services.intake.api.sealed import key_for_command, seal_personnel
+from services.intake.api.log_pages import PageQuery, entries_of, log_page
+from services.intake.api.partners import known_partners, partner, registered
+from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
 from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
-from services.intake.person import consents, disclosures, identity, person_state
+from services.intake.episode import deliveries
+from services.intake.person import consents, disclosures, identity
+from services.intake.person.accounting import EntryState
+from services.intake.person.grounds import Evidence
 from services.intake.person.identity import Name
-from services.intake.person.person_state import Signatory, Statement
+from services.intake.person.may_disclose import NewConsent, RevocationWay, Signatory, Statement
+from services.intake.person.person_state import PersonState
+from services.intake.person.requests import Request
+from shared.contracts.attributes import FACILITY
 from shared.contracts.codes import (
     UUID_PATTERN,
     ActorId,
     Code,
     Day,
+    DeliveryId,
     EpisodeId,
     FacilityId,
     NoticeVersion,
@@ -34,8 +41,11 @@ from shared.contracts.intake import (
     DisclosureBasis,
     EmergencyNature,
     InformationCategory,
+    MistakeReason,
+    NotMadeReason,
 )
-from shared.errors import Invalid
+from shared.decision import Cause, Decision
+from shared.errors import Invalid, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
 router = APIRouter(tags=["consents"])
@@ -44,6 +54,14 @@ Accountant = Annotated[Call, require_roles("privacy_officer", "clinician")]
 Reviewer = Annotated[
     Call, require_roles("privacy_officer", "clinical_supervisor", "program_director")
 ]
+Reporter = Annotated[
+    Call,
+    require_roles(
+        *("intake_coordinator", "clinician", "case_manager", "counselor", "nurse"),
+        *("clinical_supervisor", "program_director", "privacy_officer"),
+    ),
+]
+"""Who sends, and who owns the loop of what nobody reported."""
 Categories = Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
 IdQuery = Annotated[str, Query(pattern=UUID_PATTERN)]
 
@@ -55,6 +73,7 @@ class GrantConsent(Body):
     kind: ConsentKind
     discloser_id: FacilityId
     recipients: Annotated[list[FacilityId], Field(min_length=1, max_length=49)]
+    """Registered partners, and classes of recipients where the form may name one."""
     intermediary_id: FacilityId | None = None
     categories: Categories
     purpose: ConsentPurpose
@@ -62,7 +81,9 @@ class GrantConsent(Body):
     expires_on: Day | None = None
     expires_with: ConsentExpiry | None = None
     statements: Annotated[list[Statement], Field(max_length=10)]
-    signed_by: Signatory = Signatory.PATIENT
+    signed_by: Annotated[list[Signatory], Field(min_length=1, max_length=3)] = Field(
+        default_factory=lambda: [Signatory.PATIENT]
+    )
     signed_on: Day
     document_sha256: Sha256
 
@@ -73,12 +94,18 @@ class OfPerson(Body):
     person_id: PersonId
 
 
+class RevokeConsent(OfPerson):
+    """When and how the person took it back; now and in writing unless stated."""
+
+    revoked_at: AwareDatetime | None = None
+    way: RevocationWay = RevocationWay.WRITTEN
+
+
 class _Told(Body):
-    """What was told, to whom, by whom and when."""
+    """What was told, by whom and when."""
 
     person_id: PersonId
     episode_id: EpisodeId
-    recipient_id: FacilityId
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
@@ -88,40 +115,67 @@ class _Told(Body):
 class DiscloseInEmergency(_Told):
     """What 42 CFR 2.51 asks to be written down at once. The name stays in the identity record."""
 
+    recipient_id: FacilityId
     personnel_name: Name
     personnel_role: Code
     nature: EmergencyNature
 
 
 class RecordDisclosure(_Told):
-    """What was told on another ground than an emergency."""
+    """What was told on another ground than an emergency. Each ground asks for its own evidence."""
 
+    recipient_id: FacilityId | None = None
+    """None: the person, with basis patient_access."""
     basis: DisclosureBasis
     purpose: ConsentPurpose
-    recipient_class: FacilityId | None = None
-    order_on: date | None = None
+    order_on: Day | None = None
+    incident_on: Day | None = None
+    requested_on: Day | None = None
+    died_on: Day | None = None
+    deidentified: StrictBool = False
+
+
+class AskDisclosure(Body):
+    """What somebody wants to tell, to whom, what for. `delivery_id` is the sender's own, the same when asked again."""
+
+    person_id: PersonId
+    episode_id: EpisodeId
+    delivery_id: DeliveryId
+    recipient_id: FacilityId
+    categories: Categories
+    purpose: ConsentPurpose
+
+
+class ReportDisclosure(OfPerson):
+    """What became of something that was allowed: when it was made, or why it was not."""
+
+    made_at: AwareDatetime | None = None
+    not_made: NotMadeReason | None = None
+
+
+class UndoDisclosure(OfPerson):
+    """Why an entry of the accounting is a mistake, and on which page it stands; the latest unless one is named."""
+
+    reason: MistakeReason
+    page: Annotated[StrictInt, Field(ge=1, le=100_000)] | None = None
 
 
 class ConsentQuestion:
-    """To whom, what, what for. A code that is not on its list is refused, never guessed."""
+    """To whom, what (one or more), what for. A code that is not on its list is refused, never guessed."""
 
     def __init__(
         self,
         person_id: IdQuery,
-        recipient: Annotated[str, Query(pattern=r"^[a-z0-9-]{3,40}$")],
-        category: InformationCategory,
+        recipient: Annotated[str, Query(pattern=f"^{FACILITY}$")],
+        category: Annotated[list[InformationCategory], Query(min_length=1, max_length=20)],
         purpose: ConsentPurpose,
-        recipient_class: Annotated[str | None, Query(pattern=r"^[a-z0-9-]{3,40}$")] = None,
     ) -> None:
-        for code in (category, purpose):
+        for code in (*category, purpose):
             _listed(code)
         self.person_id = person_id
-        self.asked = person_state.Asked(
-            recipient_id=recipient,
-            recipient_class=recipient_class,
-            category=category,
-            purpose=purpose,
-        )
+        self.recipient = recipient
+        self.categories = tuple(category)
+        self.purpose = purpose
 
 
 # --- consents -------------------------------------------------------------------------------------------
@@ -130,20 +184,42 @@ class ConsentQuestion:
 @router.post("/consents", status_code=201)
 async def grant_consent(call: Staff, body: GrantConsent) -> Response:
     """Record a signed consent."""
-    new = person_state.NewConsent(**body.model_dump(exclude={"person_id"}))
+    await registered(call, "discloser_id", body.discloser_id)
+    new = NewConsent(**body.model_dump(exclude={"person_id"}))
+    known = consents.Circumstances(
+        partners=await known_partners(call, new.all_recipients),
+        court_involved=await _court_involved(call, body.person_id),
+        time_zone=call.time_zone,
+        signatures=await _signatures(call, body),
+    )
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: consents.grant(state, new, cause),
+        lambda state, cause: consents.grant(state, new, known, cause),
         status=201,
     )
 
 
+async def _signatures(call: Call, body: GrantConsent) -> tuple[str, ...]:
+    """Who has to sign at this person's age on the day of the signature; of whom no identity is known, the patient."""
+    known = await opened_identity(call, body.person_id)
+    age = None if known is None else known.age_on(body.signed_on)
+    return call.runtime.programs.signatures(call.actor.facility_id, age)
+
+
+async def _court_involved(call: Call, person_id: str) -> bool:
+    """An open episode of the person came from a court, or was admitted as a condition of one."""
+    person = await call.state(PERSON(person_id))
+    open_episodes = [key for key, is_open in person.episodes.items() if is_open]
+    found = await call.states([EPISODE(key) for key in open_episodes])
+    return any(episode.court_involved for episode in found)
+
+
 @router.post("/consents/{consent_id}/revoke")
-async def revoke_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
-    """Record that the person took a consent back."""
+async def revoke_consent(call: Staff, consent_id: SubjectId, body: RevokeConsent) -> Response:
+    """Record that the person took a consent back, when and how. It holds no longer from that moment."""
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: consents.revoke(state, consent_id, cause),
+        lambda state, cause: consents.revoke(state, consent_id, cause, body.revoked_at, body.way),
     )
 
 
@@ -162,9 +238,12 @@ async def check_consent(
 ) -> Response:
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
     now = call.runtime.clock.now()
+    recipient = (await known_partners(call, [question.recipient])).get(question.recipient)
     return await call.read(
         PERSON(question.person_id),
-        lambda state: consents.check(state, question.asked, now),
+        lambda state: disclosures.check(
+            state, recipient, question.categories, question.purpose, now
+        ),
     )
 
 
@@ -174,7 +253,7 @@ async def read_consents(call: Team, person_id: SubjectId) -> Response:
     return await call.read(PERSON(person_id), consents_view)
 
 
-def consents_view(state: person_state.PersonState) -> dict[str, Any]:
+def consents_view(state: PersonState) -> dict[str, Any]:
     """The consents of a person by id."""
     return {
         "consents": {
@@ -191,6 +270,7 @@ def consents_view(state: person_state.PersonState) -> dict[str, Any]:
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
+    await registered(call, "recipient_id", body.recipient_id)
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**given, personnel_id=personnel_id)
@@ -216,29 +296,82 @@ async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEp
     """Say that an emergency disclosure was looked at by somebody who answers for it."""
     return await call.execute(
         EPISODE(body.episode_id),
-        lambda state, cause: disclosures.reviewed(state, disclosure_id, cause),
+        lambda state, cause: deliveries.reviewed(state, disclosure_id, cause),
     )
 
 
 @router.post("/disclosures", status_code=201)
 async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
     """Record what was told on a ground other than an emergency: a consent, a contract, an audit, a court order."""
-    new = disclosures.Ordinary(**body.model_dump(exclude={"person_id"}))
+    code = body.recipient_id
+    recipient = None if code is None else await partner(call, "recipient_id", code)
+    evidence = Evidence(**body.model_dump(include=set(Evidence.model_fields)))
+    given = body.model_dump(exclude={"person_id", *Evidence.model_fields})
+    new = disclosures.Ordinary(**given, evidence=evidence)
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: disclosures.record(state, new, cause),
+        lambda state, cause: disclosures.record(state, new, recipient, cause),
         status=201,
         wait_for_handoffs=True,
     )
 
 
+@router.post("/disclosures/request", status_code=201)
+async def ask_disclosure(call: Team, body: AskDisclosure) -> Response:
+    """May this be told? Entered as allowed, with what has to go along; its sender reports what became of it."""
+    recipient = await partner(call, "recipient_id", body.recipient_id)
+    request = Request(**body.model_dump(), discloser_id=call.actor.id)
+    return await call.execute(
+        PERSON(body.person_id),
+        lambda state, cause: disclosures.ask(state, request, recipient, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/disclosures/{disclosure_id}/report")
+async def report_disclosure(
+    call: Reporter, disclosure_id: SubjectId, body: ReportDisclosure
+) -> Response:
+    """Say what became of something that was allowed: of a referral that was sent too."""
+    return await call.execute(
+        PERSON(body.person_id),
+        lambda state, cause: disclosures.report(
+            state, disclosure_id, body.made_at, body.not_made, cause
+        ),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/disclosures/{disclosure_id}/undo")
+async def undo_disclosure(
+    call: Reviewer, disclosure_id: SubjectId, body: UndoDisclosure
+) -> Response:
+    """Mark an entry of the accounting as a mistake. It stays there."""
+    subject, entries = await entries_of(call, ACCOUNTING(body.person_id), body.page)
+    found = next((one for one in entries if one.disclosure_id == disclosure_id), None)
+
+    def rule(state: PersonState, cause: Cause) -> Decision[PersonState]:
+        if found is None:
+            raise Unknown("disclosure")
+        return disclosures.undo(state, found, subject.name, body.reason, cause)
+
+    return await call.execute(PERSON(body.person_id), rule, wait_for_handoffs=True)
+
+
 @router.get("/disclosures")
 async def read_disclosures(
-    call: Accountant, person_id: IdQuery, page: PageQuery = None
+    call: Accountant,
+    person_id: IdQuery,
+    page: PageQuery = None,
+    state: EntryState = EntryState.MADE,
 ) -> Response:
-    """The accounting: everything that was told about a person, on every ground, the latest page unless one is named."""
+    """The accounting: everything that was told about a person, on every ground, the latest page unless one is named.
+
+    `state` asks for what was only allowed and waits for its sender's report, or for what was allowed and not made.
+    """
     await call.record(PERSON(person_id))
-    return await log_page(call, ACCOUNTING(person_id), "disclosures", page)
+    return await log_page(call, ACCOUNTING(person_id), "disclosures", page, state)
 
 
 def _listed(code: OpenEnum) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api.partners import registered
 from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import (
     admissions,
@@ -20,6 +22,7 @@ from services.intake.episode import (
 from services.intake.person import places
 from services.intake.person.person_state import PersonState
 from shared import calendar
+from shared.calendar import local_day
 from shared.contracts.codes import (
     AsamEdition,
     Code,
@@ -44,7 +47,7 @@ from shared.contracts.intake import (
     Severity,
 )
 from shared.decision import Cause, Decision
-from shared.errors import Invalid
+from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 
@@ -143,11 +146,13 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
         await call.record(PERSON(body.person_id))
+    await registered(call, "source_facility_id", body.source_facility_id)
     person_id = body.person_id or call.new_id("person")
+    zone = call.time_zone
     new = values.NewReferral(**body.model_dump(exclude={"person_id"}))
     return await call.execute(
         EPISODE(call.new_id("episode")),
-        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause),
+        lambda state, cause: inbound_referrals.receive(state, new, person_id, cause, zone),
         status=201,
         wait_for_handoffs=True,
     )
@@ -164,6 +169,7 @@ async def acknowledge_referral(
 @router.post("/referrals/{episode_id}/decline")
 async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
     """Decline a referral, with what was offered instead. The episode ends."""
+    await registered(call, "alternatives", *body.alternatives)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: inbound_referrals.decline(
@@ -267,13 +273,26 @@ async def admit(call: Staff, body: Admit) -> Response:
 async def complete_orientation(
     call: Team, episode_id: SubjectId, body: CompleteOrientation
 ) -> Response:
-    """Record that the person knows the rules and got the confidentiality notice."""
+    """Record that the person knows every rule of the program and got the confidentiality notice that holds."""
+    asks = _orientation(call, (await call.state(EPISODE(episode_id))).admission)
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: admissions.orient(
-            state, tuple(body.rules_accepted), body.part2_notice_at, cause
+            state, tuple(body.rules_accepted), body.part2_notice_at, asks, cause
         ),
     )
+
+
+def _orientation(call: Call, admission: values.Admission | None) -> admissions.OrientationAsks:
+    """The rules of the program of the admission, as they were on its day; none where it is no longer described."""
+    rules: tuple[str, ...] = ()
+    if admission is not None:
+        day = local_day(admission.admitted_at, admission.time_zone)
+        with suppress(Unknown):
+            facility_id = call.actor.facility_id
+            rules = call.runtime.programs.current(facility_id, admission.program, day).rules
+    since = call.runtime.programs.notice_since(call.actor.facility_id, call.today)
+    return admissions.OrientationAsks(rules=rules, notice_since=since, time_zone=call.time_zone)
 
 
 @router.get("/episodes/{episode_id}")
@@ -292,8 +311,7 @@ def settings_of(call: Call) -> settings.IntakeSettings:
 
 def _program(call: Call, program: str) -> ProgramProfile:
     """The program as it holds today. Raises `Unknown`."""
-    today = call.runtime.clock.now().date()
-    return call.runtime.programs.current(call.actor.facility_id, program, today)
+    return call.runtime.programs.current(call.actor.facility_id, program, call.today)
 
 
 def _application(call: Call, body: Recommend) -> eligibility.Application:
@@ -301,8 +319,7 @@ def _application(call: Call, body: Recommend) -> eligibility.Application:
     if body.program is not None:
         profile = _program(call, body.program)
         return eligibility.apply_to(profile, body.answers, body.override)
-    today = call.runtime.clock.now().date()
-    programs = call.runtime.programs.all_current(call.actor.facility_id, today)
+    programs = call.runtime.programs.all_current(call.actor.facility_id, call.today)
     levels = tuple(sorted({profile.level.code for profile in programs}))
     return eligibility.Application(offered=levels, answers=body.answers, override=body.override)
 

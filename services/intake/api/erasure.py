@@ -17,6 +17,7 @@ from services.intake.api.subjects import IDENTITY, PERSON
 from services.intake.person import identity
 from services.intake.person.identity import AccessPurpose, IdentityState
 from services.intake.person.person_state import PersonState
+from shared.calendar import local_day
 from shared.contracts.codes import PersonId
 from shared.errors import Invalid
 from shared.runtime.dead_letters.api import OperatedReplica
@@ -91,4 +92,4 @@ async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Res
 
 def _last_copy_gone_on(call: Call, erased_at: datetime) -> date:
     """The day on which the last backup of the key database that may have the key is thrown away."""
-    return (erased_at + timedelta(days=settings_of(call).key_backup_days)).date()
+    return local_day(erased_at + timedelta(days=settings_of(call).key_backup_days), call.time_zone)

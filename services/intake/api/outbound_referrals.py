@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.episodes import Staff
+from services.intake.api.partners import partner
 from services.intake.api.subjects import EPISODE, PERSON
-from services.intake.episode import outbound_referrals
-from services.intake.person import person_state
+from services.intake.episode import episode_state, outbound_referrals
+from services.intake.handoffs import ReferralAllowed
+from services.intake.person import disclosures
+from services.intake.person.person_state import PersonState
+from services.intake.person.requests import Request
 from shared.contracts.codes import ConsentId, FacilityId, LevelOfCare
-from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
-from shared.runtime.http.call import Call, OfEpisode, SubjectId
+from shared.contracts.intake import (
+    ConsentPurpose,
+    InformationCategory,
+    PartnerKind,
+    ReferralOutcome,
+    RejectionReason,
+)
+from shared.decision import Cause, Decision
+from shared.runtime.http.call import OfEpisode, SubjectId
 
 router = APIRouter(tags=["intake"])
 
 
 class SendReferral(OfEpisode):
+    """Who is asked, and by when an answer is due. Whether a consent allows it, the person's record decides."""
+
     target_kind: PartnerKind
     target_facility_id: FacilityId
     target_level: LevelOfCare | None = None
-    consent_id: ConsentId
+    purpose: Literal[ConsentPurpose.CARE_COORDINATION, ConsentPurpose.TREATMENT] = (
+        ConsentPurpose.CARE_COORDINATION
+    )
+    consent_id: ConsentId | None = None
     respond_within_hours: Annotated[int, Field(ge=1, le=720)]
 
 
@@ -41,24 +57,39 @@ class CloseOutbound(OfEpisode):
 
 @router.post("/outbound-referrals", status_code=201)
 async def send_referral(call: Staff, body: SendReferral) -> Response:
-    """Ask a partner to take the person, under a consent that names the partner."""
-    held = await _consents_of(call, body.episode_id)
-    new = outbound_referrals.NewOutbound(
-        target_kind=body.target_kind,
-        target_facility_id=body.target_facility_id,
-        target_level=body.target_level,
+    """Ask a partner to take the person, as one consent allows: the partner, that they are referred, the level, why."""
+    target = await partner(call, "target_facility_id", body.target_facility_id)
+    episode = await call.state(EPISODE(body.episode_id))
+    referral_id = call.new_id("outbound-referral")
+    level = () if body.target_level is None else (InformationCategory.LEVEL_OF_CARE,)
+    request = Request(
+        delivery_id=referral_id,
+        person_id=episode.person_id,
+        episode_id=body.episode_id,
+        recipient_id=target.partner_id,
+        categories=(InformationCategory.REFERRAL_STATUS, *level),
+        purpose=body.purpose,
+        discloser_id=call.actor.id,
         consent_id=body.consent_id,
+    )
+    new = ReferralAllowed(
+        referral_id=referral_id,
+        person_id=episode.person_id,
+        target_kind=body.target_kind,
+        target_facility_id=target.partner_id,
+        target_level=body.target_level,
         respond_within=timedelta(hours=body.respond_within_hours),
     )
+
+    def rule(state: PersonState, cause: Cause) -> Decision[PersonState]:
+        episode_state.in_progress(episode)
+        return disclosures.refer(state, request, new, target, cause)
+
     return await call.execute(
-        EPISODE(body.episode_id),
-        lambda state, cause: outbound_referrals.send(
-            state,
-            new,
-            permitted=person_state.permits(held, new.consent_id, new.target_facility_id, cause.now),
-            cause=cause,
-        ),
+        PERSON(episode.person_id),
+        rule,
         status=201,
+        wait_for_handoffs=True,
     )
 
 
@@ -89,9 +120,3 @@ async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutboun
         EPISODE(body.episode_id),
         lambda state, cause: outbound_referrals.close(state, referral_id, body.outcome, cause),
     )
-
-
-async def _consents_of(call: Call, episode_id: str) -> dict[str, person_state.Consent]:
-    """The consents of the person whose episode this is. A consent is checked where it is needed, each time."""
-    episode = await call.state(EPISODE(episode_id))
-    return (await call.state(PERSON(episode.person_id))).consents

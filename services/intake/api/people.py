@@ -82,7 +82,8 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
         contacts=tuple(body.contacts),
         language=body.language,
     )
-    identity.check_birth_date(new, call.runtime.clock.now())
+    today = call.today
+    identity.check_birth_date(new, today)
     key = await key_for_command(call, person_id)
     sealed = seal_identity(key, person_id, new)
     # Before it is saved, so that whoever is stored is found; what the index finds is compared.
@@ -90,7 +91,7 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
     await call.runtime.vault.add_to_index(person_id, call.actor.facility_id, words)
     return await call.execute(
         IDENTITY(person_id),
-        lambda state, cause: identity.write(state, new, sealed, cause),
+        lambda state, cause: identity.write(state, new, sealed, today, cause),
         digest=key.digest,
     )
 

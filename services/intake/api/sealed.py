@@ -15,6 +15,7 @@ from services.intake.person.identity import (
 from shared.runtime.http.call import Call
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey
+from shared.runtime.vault.vault import Erased, key_missing
 
 
 async def key_for_command(call: Call, person_id: str) -> PersonKey:
@@ -51,3 +52,19 @@ def seal_personnel(key: PersonKey, person_id: str, personnel_id: str, name: str)
 def open_personnel(key: PersonKey, person_id: str, personnel_id: str, sealed: str) -> str:
     """A stored name of somebody who was told. Raises `SealBroken`."""
     return key.open(IDENTITY(person_id).name, personnel_field(personnel_id), sealed).decode()
+
+
+async def opened_identity(call: Call, person_id: str) -> Identity | None:
+    """Who the person is, for a rule of a command that shows nothing of it; None where nothing is known, or any more.
+
+    Raises `Unavailable` where something is sealed and its key is lost.
+    """
+    state = await call.state_if_any(IDENTITY(person_id))
+    if state is None or state.sealed is None:
+        return None
+    key = (await call.runtime.vault.keys([person_id])).get(person_id)
+    if isinstance(key, Erased):
+        return None
+    if key is None:
+        raise key_missing()
+    return open_identity(key, person_id, state.sealed)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission, Recommendation
 from services.intake.handoffs import AdmittedTo, Admitting, Granted, PlaceHeld, Readmitted
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import intake
 from shared.contracts.codes import IntakeLoop, LevelOfCare, Population, Value
 from shared.contracts.intake import GapReason, ReferralOutcome, WaitlistExit
@@ -23,6 +23,9 @@ ANSWERED_BY_IT: Final = (
     IntakeLoop.OUTBOUND_REFERRAL,
 )
 """The loops that a placement closes; what it leads to is opened anew."""
+
+
+CLOCKS_APART: Final = timedelta(minutes=5)
 
 
 class NewAdmission(Value):
@@ -176,10 +179,24 @@ def place_held(state: EpisodeState, body: PlaceHeld, cause: Cause) -> Decision[E
     return Decision(loops.open_loop(state, kind, loop_id, cause))
 
 
+class OrientationAsks(Value):
+    """What an orientation has to consist of, as the program and the facility have it."""
+
+    rules: tuple[str, ...]
+    """The rules of the program, as they were on the day of admission."""
+    notice_since: date | None
+    """From when the notice on confidentiality holds that holds now."""
+    time_zone: str
+
+
 def orient(
-    state: EpisodeState, rules_accepted: tuple[str, ...], part2_notice_at: datetime, cause: Cause
+    state: EpisodeState,
+    rules_accepted: tuple[str, ...],
+    part2_notice_at: datetime,
+    asks: OrientationAsks,
+    cause: Cause,
 ) -> Decision[EpisodeState]:
-    """The person knows the schedule and the rules, and got the confidentiality notice."""
+    """The person knows the schedule and every rule, and got the confidentiality notice that holds (42 CFR 2.22)."""
     episode_state.in_progress(state)
     if state.admission is None:
         raise Refused(
@@ -190,6 +207,21 @@ def orient(
     if state.admission.oriented_at is not None:
         raise Refused(
             "already-oriented", "The orientation is completed.", hint="Go on to the plan."
+        )
+    missing = [rule for rule in asks.rules if rule not in rules_accepted]
+    if missing:
+        raise Invalid(
+            "rules-not-accepted",
+            f"The program has rules that are not in rules_accepted: {', '.join(missing)}.",
+            hint="Go through the rules with the person, and name each.",
+        )
+    given_on = calendar.local_day(part2_notice_at, asks.time_zone)
+    old = asks.notice_since is not None and given_on < asks.notice_since
+    if old or part2_notice_at > cause.now + CLOCKS_APART:
+        raise Invalid(
+            "notice-out-of-time",
+            "part2_notice_at is in the future, or the notice of that day holds no longer.",
+            hint="Give the person the notice that holds now, and state when they got it.",
         )
     event = intake.OrientationCompleted(
         completed_at=cause.now, rules_accepted=rules_accepted, part2_notice_at=part2_notice_at

@@ -33,6 +33,7 @@ from shared.contracts.codes import (
     Urgency,
 )
 from shared.contracts.intake import (
+    PartnerKind,
     ReferralOutcome,
     WaitlistExit,
 )
@@ -43,6 +44,12 @@ from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must
 SOON: Final = timedelta(hours=1)
 """The shortest limit: an event that arrives late is not overdue on arrival."""
 COUNT_MAX: Final = 100_000
+OUTLASTING: Final = (
+    IntakeLoop.READMISSION,
+    IntakeLoop.EMERGENCY_DISCLOSURE,
+    IntakeLoop.DISCLOSURE_REPORT,
+)
+"""What somebody still has to do when the episode has ended."""
 OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
 REFERRAL_INDEX: Final = "referral"
@@ -75,12 +82,21 @@ class EpisodeState(CareState):
     """Seats that the person has or for a while holds, by group."""
     admission: Admission | None = None
     outbound: dict[str, Outbound] = Field(default_factory=dict[str, Outbound])
+    deliveries: dict[str, str] = Field(default_factory=dict[str, str])
+    """What was allowed, or is asked for, to be disclosed and is not reported yet, by its id: about which person."""
     closed_at: datetime | None = None
     discharged: plans.DischargeKind | None = None
     readmission: Urgency | None = None
     """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
     use_reports: tuple[UseReport, ...] = ()
+
+    @property
+    def court_involved(self) -> bool:
+        """Treatment is a condition of a court: one referred the person, or the admission says so."""
+        admitted = self.admission is not None and self.admission.court_involved
+        referred = self.referral is not None and self.referral.source_kind is PartnerKind.COURT
+        return admitted or referred
 
     @property
     def stage(self) -> Stage:
@@ -187,7 +203,7 @@ def end(
 def _outlasts(loop: Loop, cause: Cause) -> bool:
     """The loop stays open though the episode has ended."""
     sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL and loop.id != cause.subject_id
-    return sent_out or loop.kind in (IntakeLoop.READMISSION, IntakeLoop.EMERGENCY_DISCLOSURE)
+    return sent_out or loop.kind in OUTLASTING
 
 
 def void(state: EpisodeState, cause: Cause, reason: ClearedReason) -> Decision[EpisodeState]:

@@ -18,9 +18,9 @@ from shared.errors import Invalid, Refused
 
 
 def receive(
-    state: EpisodeState, new: NewReferral, person_id: str, cause: Cause
+    state: EpisodeState, new: NewReferral, person_id: str, cause: Cause, time_zone: str = "UTC"
 ) -> Decision[EpisodeState]:
-    """A referral arrives, and from now on there is an episode."""
+    """A referral arrives, and from now on there is an episode. `time_zone` is the facility's."""
     if state.referral is not None:
         raise Refused(
             "referral-exists",
@@ -41,10 +41,11 @@ def receive(
         cause,
         deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.priority],
     )
+    opened = EpisodeOpened(episode_id=cause.subject_id, time_zone=time_zone)
     return Decision(
         state,
         (event,),
-        (Handoff(f"person/{person_id}", EpisodeOpened(episode_id=cause.subject_id)),),
+        (Handoff(f"person/{person_id}", opened),),
         {"episode_id": cause.subject_id, "person_id": person_id},
     )
 

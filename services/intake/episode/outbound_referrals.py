@@ -1,20 +1,23 @@
-"""Referrals to partners: sent under a consent, answered or not, and open until somebody knows what became of them."""
+"""Referrals to partners: sent under a consent, answered or not, and open until somebody knows what became of them.
+
+The person decides whether a partner may be asked (`person/disclosures.py`). A partner that answers was reached.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.intake.episode import episode_state
+from services.intake.episode import deliveries, episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Outbound
-from services.intake.handoffs import ReliedOn
+from services.intake.handoffs import ReferralAllowed
 from shared import loops
 from shared.contracts import intake
-from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
-from shared.contracts.intake import PartnerKind, ReferralOutcome, RejectionReason
-from shared.decision import Cause, Decision, Handoff
-from shared.errors import Forbidden, Refused, Unknown
+from shared.contracts.codes import IntakeLoop
+from shared.contracts.intake import NotMadeReason, ReferralOutcome, RejectionReason
+from shared.decision import Cause, Decision, Handoffs
+from shared.errors import Refused, Unknown
 
 DEADLINE: Final = "outbound"
 REMIND_EVERY: Final = timedelta(hours=24)
@@ -24,51 +27,34 @@ ARRIVAL_GRACE: Final = timedelta(hours=24)
 """How long after a booked appointment it should be known whether the person arrived. House rule."""
 
 
-class NewOutbound(Value):
-    """Who is asked, and by when an answer is due."""
-
-    target_kind: PartnerKind
-    target_facility_id: str
-    target_level: LevelOfCare | None
-    consent_id: str
-    respond_within: timedelta
-
-
-def send(
-    state: EpisodeState, new: NewOutbound, *, permitted: bool, cause: Cause
-) -> Decision[EpisodeState]:
-    """Ask a partner to take the person. Nobody is asked without a consent that names them."""
-    episode_state.in_progress(state)
-    if not permitted:
-        raise Forbidden(
-            "consent-missing",
-            "No active consent of this person names the recipient.",
-            hint="Record the person's consent for this recipient first.",
-        )
-    referral_id = cause.derive_id("outbound-referral")
-    due_at = cause.now + new.respond_within
+def allowed(state: EpisodeState, body: ReferralAllowed, cause: Cause) -> Decision[EpisodeState]:
+    """A partner is asked to take the person, as the person's consent allows. Not if the episode has ended meanwhile."""
+    referral_id = body.referral_id
+    if state.referral is None or state.closed_at is not None or state.void:
+        state = deliveries.waiting(state, referral_id, body.person_id)
+        back = deliveries.not_made(state, referral_id, NotMadeReason.EPISODE_CLOSED)
+        return Decision(deliveries.without(state, referral_id), handoffs=back)
+    due_at = cause.now + body.respond_within
     outbound = Outbound(
-        target_kind=new.target_kind,
-        target_facility_id=new.target_facility_id,
-        consent_id=new.consent_id,
+        target_kind=body.target_kind,
+        target_facility_id=body.target_facility_id,
+        consent_id=body.consent_id,
         sent_at=cause.now,
     )
     event = intake.ReferralSent(
         referral_id=referral_id,
-        target_kind=new.target_kind,
-        target_facility_id=new.target_facility_id,
-        target_level=new.target_level,
-        consent_id=new.consent_id,
+        target_kind=body.target_kind,
+        target_facility_id=body.target_facility_id,
+        target_level=body.target_level,
+        consent_id=body.consent_id,
         response_due_at=due_at,
     )
-    state, cleared = loops.close(
-        _with(state, referral_id, outbound), IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id
-    )
+    state = deliveries.waiting(_with(state, referral_id, outbound), referral_id, body.person_id)
+    state, cleared = loops.close(state, IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id)
+    state = loops.open_loop(state, IntakeLoop.DISCLOSURE_REPORT, referral_id, cause)
     return Decision(
         _waits(state, referral_id, due_at, cause).arm(f"{DEADLINE}:{referral_id}", due_at),
         (event, *cleared),
-        (Handoff(f"person/{state.person_id}", ReliedOn(consent_id=new.consent_id)),),
-        {"referral_id": referral_id},
     )
 
 
@@ -87,7 +73,7 @@ def accepted(
         state = _waits(state, referral_id, known_by, cause)
         if outbound.reminders < REMINDERS_MAX:
             state = state.arm(f"{DEADLINE}:{referral_id}", known_by)
-    return Decision(state, (event,))
+    return Decision(state, (event,), _reached(state, referral_id, outbound))
 
 
 def rejected(
@@ -98,7 +84,8 @@ def rejected(
     event = intake.PartnerReferralRejected(
         referral_id=referral_id, rejected_at=cause.now, reason=reason
     )
-    return Decision(_with(state, referral_id, outbound.replace(rejected_at=cause.now)), (event,))
+    state = _with(state, referral_id, outbound.replace(rejected_at=cause.now))
+    return Decision(state, (event,), _reached(state, referral_id, outbound))
 
 
 def close(
@@ -129,6 +116,11 @@ def overdue(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[Epi
     if reminded.reminders < REMINDERS_MAX:
         state = state.arm(f"{DEADLINE}:{referral_id}", cause.now + REMIND_EVERY)
     return Decision(state, (event,))
+
+
+def _reached(state: EpisodeState, referral_id: str, outbound: Outbound) -> Handoffs:
+    """Who answers a referral has received it: at the latest now, and no earlier than it was sent."""
+    return deliveries.made(state, referral_id, outbound.sent_at)
 
 
 def _waits(state: EpisodeState, referral_id: str, until: datetime, cause: Cause) -> EpisodeState:

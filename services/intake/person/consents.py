@@ -1,26 +1,29 @@
 """Consents: what a person allowed, from when, until when. The person's record; every disclosure starts here.
 
-Requirements of form follow 42 CFR 2.31 and 2.35; see docs/domain.md 4.2 (Consent).
+What one contains and what it allows is in `may_disclose.py`. Requirements of form follow 42 CFR 2.31 and 2.35; see
+docs/domain.md 4.2 (Consent).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Final
 
-from services.intake.handoffs import ReliedOn
 from services.intake.person import person_state
-from services.intake.person.person_state import (
-    EXPIRY,
-    RECIPIENT_CLASSES,
+from services.intake.person.may_disclose import (
+    CLASSES,
+    TPO_CLASSES,
     TPO_PURPOSES,
     Consent,
     NewConsent,
-    PersonState,
+    Partner,
+    RevocationWay,
+    Signatory,
     Statement,
-    end_of_day,
 )
+from services.intake.person.person_state import EXPIRY, PersonState, with_consent
+from shared import calendar
 from shared.contracts import intake
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
@@ -28,12 +31,13 @@ from shared.contracts.intake import (
     ConsentKind,
     ConsentPurpose,
     InformationCategory,
+    PartnerKind,
+    RecipientClass,
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
 
-CLOCKS_APART: Final = timedelta(days=1)
-"""Where the form was signed it may be tomorrow already."""
+CLOCKS_APART: Final = timedelta(minutes=5)
 CONSENTS_MAX: Final = 500
 """How many consents one person's record holds, those that ended included."""
 ENDING_EVENTS: Final = (ConsentExpiry.END_OF_TREATMENT, ConsentExpiry.FINAL_DISPOSITION)
@@ -50,13 +54,15 @@ class FormRule(Value):
     purposes: tuple[ConsentPurpose, ...] = EVERY_OTHER_PURPOSE
     endings: tuple[ConsentExpiry, ...] = ENDING_EVENTS
     """The events that may end it, beside a day."""
-    classes: bool = False
-    """A recipient may be named as a class."""
+    ends_with: ConsentExpiry | None = None
+    """The event that must end it, whatever day it names beside it."""
     statements: tuple[Statement, ...] = (Statement.RIGHT_TO_REVOKE,)
     notes: bool = False
     """It is about counseling notes, and about nothing else; every other form is about anything else."""
     intermediary: bool = False
     """It names an intermediary beside its participants; no other form does."""
+    court_involved: bool = False
+    """It is for persons for whom treatment is a condition of a court, and for courts' recipients alone."""
 
 
 FORMS: Final[Mapping[ConsentKind, FormRule]] = {
@@ -64,20 +70,21 @@ FORMS: Final[Mapping[ConsentKind, FormRule]] = {
     ConsentKind.TPO: FormRule(
         purposes=TPO_PURPOSES,
         endings=(ConsentExpiry.NONE, ConsentExpiry.END_OF_TREATMENT),
-        classes=True,
         statements=(*Statement,),
     ),
-    # 2.31(a): a named recipient, and a day or an event.
+    # 2.31(a): a recipient or a class of persons, and a day or an event.
     ConsentKind.SPECIFIC: FormRule(),
     # 2.35: who monitors a person for whom treatment is a condition; ends at the latest with the case. It is not
     # revocable before, and its form states that in place of the right to revoke.
     ConsentKind.CRIMINAL_JUSTICE: FormRule(
         purposes=(ConsentPurpose.MONITORING,),
         endings=(ConsentExpiry.FINAL_DISPOSITION,),
+        ends_with=ConsentExpiry.FINAL_DISPOSITION,
         statements=(),
+        court_involved=True,
     ),
     # 2.31(a)(4)(ii): the intermediary by name, with its participants by name or as the class of treating providers.
-    ConsentKind.INTERMEDIARY: FormRule(classes=True, intermediary=True),
+    ConsentKind.INTERMEDIARY: FormRule(intermediary=True),
     # 2.31(b): counseling notes have a form of their own.
     ConsentKind.NOTES: FormRule(notes=True),
     # 2.31(d): so have proceedings against the person.
@@ -85,15 +92,34 @@ FORMS: Final[Mapping[ConsentKind, FormRule]] = {
 }
 
 
+class Circumstances(Value):
+    """What has to be known beside the form, and stands in other records."""
+
+    partners: dict[str, Partner]
+    """Those of the recipients that are registered, by their codes."""
+    court_involved: bool
+    """Treatment is a condition for this person."""
+    time_zone: str
+    """Of the facility: in it days begin and end."""
+    signatures: tuple[str, ...] = (Signatory.PATIENT,)
+    """Whose signatures the form needs: of a minor, as the law of the facility's state asks (42 CFR 2.14)."""
+
+
 # --- commands -------------------------------------------------------------------------------------------
 
 
-def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonState]:
+def grant(
+    state: PersonState, new: NewConsent, known: Circumstances, cause: Cause
+) -> Decision[PersonState]:
     """Record a signed consent. It contains all that 42 CFR 2.31 asks for, and names its end: a day, or an event."""
     person_state.known(state)
-    _complete(new)
+    state = state.replace(time_zone=known.time_zone)
+    _complete(new, known)
     _of_its_form(new, FORMS[new.kind])
-    _in_time(new, state, cause.now)
+    _to_whom(new, FORMS[new.kind], known)
+    _signers(new, known)
+    _signed(new, known.time_zone, cause.now)
+    _ends(new, state, cause.now)
     if len(state.consents) >= CONSENTS_MAX:
         raise Refused(
             "too-many-consents",
@@ -112,31 +138,48 @@ def grant(state: PersonState, new: NewConsent, cause: Cause) -> Decision[PersonS
         expires_with=new.expires_with,
         document_sha256=new.document_sha256,
     )
-    state = _with(state, consent_id, Consent(**dict(new)))
-    if new.expires_on is not None:
-        state = state.arm(f"{EXPIRY}:{consent_id}", end_of_day(new.expires_on))
+    state = person_state.arm_expiry(state, consent_id, Consent(**dict(new)))
     return Decision(state, (event,), answer={"consent_id": consent_id})
 
 
-def revoke(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
-    """The person takes a consent back. It stops the future and recalls nothing."""
+def revoke(
+    state: PersonState,
+    consent_id: str,
+    cause: Cause,
+    at: datetime | None = None,
+    way: RevocationWay = RevocationWay.WRITTEN,
+) -> Decision[PersonState]:
+    """The person took a consent back, now or at a moment that is recorded later. It recalls nothing."""
     consent = _standing(state, consent_id)
+    revoked_at = cause.now if at is None else at
+    signed = calendar.midnight(consent.signed_on, state.time_zone)
+    if not signed <= revoked_at <= cause.now + CLOCKS_APART:
+        raise Invalid(
+            "revocation-out-of-time",
+            "A consent is not revoked before it is signed, nor in the future.",
+            hint="Give the time at which the person took it back.",
+        )
     if consent.kind is ConsentKind.CRIMINAL_JUSTICE:
         raise Refused(
             "consent-irrevocable",
-            "A criminal-justice consent can't be revoked before its end.",
-            hint="It ends by the day or the event that it names.",
+            "A criminal-justice consent can't be revoked before the case has ended.",
+            hint="Once the case has its final disposition, record that: POST /consents/{id}/expire.",
         )
     event = intake.ConsentRevoked(
-        consent_id=consent_id, revoked_at=cause.now, in_reliance=consent.relied_on
+        consent_id=consent_id, revoked_at=revoked_at, in_reliance=consent.relied_on
     )
-    state = _with(state, consent_id, consent.replace(revoked_at=cause.now))
+    revoked = consent.replace(
+        revoked_at=revoked_at, revoked_by=way, revocation_recorded_at=cause.now
+    )
+    state = with_consent(state, consent_id, revoked)
     return Decision(state.disarm(f"{EXPIRY}:{consent_id}"), (event,))
 
 
 def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
-    """The event that a consent names as its end has come."""
-    if _standing(state, consent_id).expires_with not in ENDING_EVENTS:
+    """The event that a consent names as its end has come. The final disposition ends every court's consent."""
+    consent = _standing(state, consent_id)
+    court = consent.kind is ConsentKind.CRIMINAL_JUSTICE
+    if not court and consent.expires_with not in ENDING_EVENTS:
         raise Refused(
             "consent-names-no-event",
             "This consent does not end by an event.",
@@ -145,50 +188,29 @@ def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[Person
     return expired(state.disarm(f"{EXPIRY}:{consent_id}"), consent_id, cause)
 
 
-def relied_on(state: PersonState, body: ReliedOn, _cause: Cause) -> Decision[PersonState]:
-    """Something was disclosed under this consent."""
-    consent = state.consents.get(body.consent_id)
-    if consent is None:
-        return Decision(state)
-    return Decision(_with(state, body.consent_id, consent.replace(relied_on=True)))
-
-
 def expired(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:
     """The consent has come to its end, by its day or by the event that it names."""
     consent = state.consents[consent_id]
     event = intake.ConsentExpired(
         consent_id=consent_id, expired_at=cause.now, in_reliance=consent.relied_on
     )
-    return Decision(_with(state, consent_id, consent.replace(expired_at=cause.now)), (event,))
-
-
-# --- may this be disclosed? -----------------------------------------------------------------------------
-
-
-def check(state: PersonState, asked: person_state.Asked, now: datetime) -> dict[str, Any]:
-    """Whether something may be disclosed to somebody for a purpose now, and by which consent. In doubt: no."""
-    person_state.known(state)
-    consent_id = person_state.permitted_by(state, asked, now)
-    return {
-        "allowed": consent_id is not None,
-        "consent_id": consent_id,
-        "code": "consent-holds" if consent_id else "consent-missing",
-        "as_of": now.isoformat(),
-    }
+    return Decision(
+        with_consent(state, consent_id, consent.replace(expired_at=cause.now)), (event,)
+    )
 
 
 # --- what a form must be --------------------------------------------------------------------------------
 
 
-def _complete(new: NewConsent) -> None:
+def _complete(new: NewConsent, known: Circumstances) -> None:
     """42 CFR 2.31(a)(1)-(9): what every form contains, whatever its kind. The patient is whose record this is."""
+    statements = set(FORMS[new.kind].statements)
+    if new.purpose in TPO_PURPOSES and _reaches_covered(new, known):
+        # 2.31(a)(4)(iii): who is bound by HIPAA may disclose further what is for treatment, payment or operations.
+        statements.add(Statement.REDISCLOSURE)
     missing = [
         *(["discloser_id"] if not new.discloser_id else []),
-        *(
-            statement.value
-            for statement in FORMS[new.kind].statements
-            if statement not in new.statements
-        ),
+        *(one.value for one in Statement if one in statements and one not in new.statements),
     ]
     if missing:
         raise Invalid(
@@ -196,6 +218,11 @@ def _complete(new: NewConsent) -> None:
             f"The form does not say: {', '.join(missing)}.",
             hint="State discloser_id, and in `statements` what the form tells the person before they sign.",
         )
+
+
+def _reaches_covered(new: NewConsent, known: Circumstances) -> bool:
+    covered = {code for code, partner in known.partners.items() if partner.covered_entity}
+    return not (covered | set(TPO_CLASSES)).isdisjoint(new.all_recipients)
 
 
 def _of_its_form(new: NewConsent, rule: FormRule) -> None:
@@ -218,22 +245,76 @@ def _of_its_form(new: NewConsent, rule: FormRule) -> None:
             "An intermediary is named on an intermediary's form, and only there.",
             hint="State intermediary_id exactly when kind is intermediary; recipients are its participants.",
         )
-    if new.intermediary_id in (*RECIPIENT_CLASSES, *new.recipients):
+    if new.intermediary_id in (*RecipientClass, *new.recipients):
         raise Invalid(
             "intermediary-mismatch",
             "An intermediary is named by itself, and is not one of its own participants.",
             hint="State the intermediary's own id, and its participants as recipients.",
         )
-    classes = set(new.recipients) & set(RECIPIENT_CLASSES)
-    if classes and (not rule.classes or (rule.intermediary and classes != {"treating-providers"})):
+
+
+def _to_whom(new: NewConsent, rule: FormRule, known: Circumstances) -> None:
+    """Recipients are registered, or classes that the form may name. No other word is a name."""
+    classes = {one for one in new.recipients if one in [*RecipientClass]}
+    allowed = CLASSES.get(new.kind, ())
+    if not classes <= set(allowed):
+        names = ", ".join(allowed) or "none"
         raise Invalid(
             "recipient-not-named",
-            "This form of consent names its recipients, and no class of them.",
-            hint="State each recipient's own id.",
+            "A class of recipients stands on this form that it may not name.",
+            hint=f"State each recipient's own id. Classes that this form may name: {names}.",
+        )
+    unknown = set(new.all_recipients) - classes - set(known.partners)
+    if unknown:
+        raise Invalid(
+            "recipient-unknown",
+            "A recipient is neither a registered partner nor a known class.",
+            hint="Have the organisation registered (PUT /partners/{id}), or correct `recipients`.",
+        )
+    if not rule.court_involved:
+        return
+    if not known.court_involved:
+        raise Invalid(
+            "person-not-court-involved",
+            "A criminal-justice consent is for persons for whom treatment is a condition of a court.",
+            hint="Use kind specific, which the person may revoke.",
+        )
+    if any(known.partners[one].kind is not PartnerKind.COURT for one in new.recipients):
+        raise Invalid(
+            "recipient-not-a-court",
+            "A criminal-justice consent names courts, and who supervises for them.",
+            hint="Use kind specific for everybody else.",
         )
 
 
-def _in_time(new: NewConsent, state: PersonState, now: datetime) -> None:
+def _signers(new: NewConsent, known: Circumstances) -> None:
+    """The patient signs, or who acts for somebody without capacity (2.15(a)); of a minor, whom the state's law asks."""
+    if new.signed_by == (Signatory.REPRESENTATIVE,) and known.signatures == (Signatory.PATIENT,):
+        return
+    missing = [one for one in known.signatures if one not in new.signed_by]
+    if missing:
+        raise Invalid(
+            "signature-missing",
+            f"The form is not signed by: {', '.join(missing)}.",
+            hint="Have it signed by everybody whom the law asks, and state all of them in signed_by.",
+        )
+
+
+def _signed(new: NewConsent, zone: str, now: datetime) -> None:
+    """Signed by now, and not in force before it was signed (2.31(a)(9), 2.33)."""
+    if new.signed_on > calendar.local_day(now, zone):
+        raise Invalid(
+            "consent-not-signed", "The signature is in the future.", hint="Check signed_on."
+        )
+    if calendar.local_day(new.effective_at, zone) < new.signed_on:
+        raise Invalid(
+            "consent-back-dated",
+            "A consent does not hold before the day of its signature.",
+            hint="State an effective_at that does not lie before signed_on.",
+        )
+
+
+def _ends(new: NewConsent, state: PersonState, now: datetime) -> None:
     rule = FORMS[new.kind]
     if new.expires_with is not None and new.expires_with not in rule.endings:
         named = new.expires_on is not None or new.expires_with is not ConsentExpiry.NONE
@@ -248,15 +329,17 @@ def _in_time(new: NewConsent, state: PersonState, now: datetime) -> None:
             "A consent names the day or the event that ends it.",
             hint="State expires_on or expires_with; only a TPO consent may state none.",
         )
-    if new.expires_on is not None and end_of_day(new.expires_on) <= max(now, new.effective_at):
+    if rule.ends_with is not None and new.expires_with is not rule.ends_with:
+        raise Invalid(
+            "consent-without-end",
+            "This form of consent ends with an event, whatever day it names.",
+            hint=f"State expires_with: {rule.ends_with.value}.",
+        )
+    if new.expires_on is not None and _over(new.expires_on, state) <= max(now, new.effective_at):
         raise Invalid(
             "consent-already-expired",
             "The consent ends before it begins.",
             hint="Have a new form signed.",
-        )
-    if new.signed_on > (now + CLOCKS_APART).date():
-        raise Invalid(
-            "consent-not-signed", "The signature is in the future.", hint="Check the day."
         )
     ends_with_treatment = new.expires_with is ConsentExpiry.END_OF_TREATMENT
     if ends_with_treatment and not any(state.episodes.values()):
@@ -265,6 +348,10 @@ def _in_time(new: NewConsent, state: PersonState, now: datetime) -> None:
             "No episode is open whose end could end this consent.",
             hint="State expires_on.",
         )
+
+
+def _over(day: date, state: PersonState) -> datetime:
+    return calendar.end_of_day(day, state.time_zone)
 
 
 def _standing(state: PersonState, consent_id: str) -> Consent:
@@ -277,7 +364,3 @@ def _standing(state: PersonState, consent_id: str) -> Consent:
             "consent-ended", "This consent holds no longer.", hint="There is nothing left to do."
         )
     return consent
-
-
-def _with(state: PersonState, consent_id: str, consent: Consent) -> PersonState:
-    return state.replace(consents={**state.consents, consent_id: consent})

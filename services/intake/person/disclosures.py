@@ -1,4 +1,4 @@
-"""Disclosures: what was disclosed to somebody outside, on what ground, and the accounting of it. Pure.
+"""Disclosures: asked for beforehand or recorded afterwards, on what ground, and the accounting of them. Pure.
 
 42 CFR 2.51 (emergencies), 2.24 and 2.25 (accounting); see docs/domain.md 4.4 (Emergency) and 4.5 (Accounting). Kept
 from the first day, for everything: the accounting is only ever added to.
@@ -6,38 +6,62 @@ from the first day, for everything: the accounting is only ever added to.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from services.intake.episode import episode_state
-from services.intake.episode.episode_state import EpisodeState
-from services.intake.handoffs import EmergencyTold
-from services.intake.person import person_state
-from services.intake.person.accounting import Disclosed, Disclosure
-from services.intake.person.person_state import Asked, PersonState
-from shared import loops
+from services.intake.handoffs import (
+    DeliveryReported,
+    EmergencyTold,
+    ReferralAllowed,
+    ReportHeard,
+)
+from services.intake.person import grounds, person_state
+from services.intake.person.accounting import (
+    Disclosed,
+    Disclosure,
+    EntrySettled,
+    EntryState,
+    Mistake,
+)
+from services.intake.person.grounds import Evidence
+from services.intake.person.may_disclose import Allowed, Partner, Withheld, may_disclose
+from services.intake.person.person_state import PersonState
+from services.intake.person.requests import Answered, AskPerson, Request
+from shared import calendar
 from shared.contracts import intake
-from shared.contracts.codes import IntakeLoop, Value
+from shared.contracts.codes import Value
 from shared.contracts.intake import (
     ConsentPurpose,
     DisclosureBasis,
     EmergencyNature,
     InformationCategory,
+    MistakeReason,
+    NotMadeReason,
+    WithheldReason,
 )
 from shared.decision import Cause, Decision, Handoff
-from shared.errors import Forbidden, Invalid, Unknown
+from shared.errors import Forbidden, Invalid, Refused, Unknown
 
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
 CLOCKS_APART: Final = timedelta(minutes=5)
-NEEDS_ORDER: Final = DisclosureBasis.COURT
+ON_THE_WAY_MAX: Final = 500
+REPORTED_KEPT: Final = 5_000
+"""How many deliveries are remembered that were reported: asked for again, they have their entry already."""
+HINTS: Final = {
+    WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
+    WithheldReason.NOT_IN_FORCE: "The consent has ended or not begun; have a new form signed.",
+    WithheldReason.CATEGORY_NOT_COVERED: "Disclose only what the consent names, or have a new form signed.",
+    WithheldReason.PURPOSE_NOT_COVERED: "The consent is for another purpose; have a new form signed.",
+    WithheldReason.PARTNER_UNKNOWN: "Have the organisation registered: PUT /partners/{id}.",
+    WithheldReason.PERSON_CHANGED: "The episode is another person's by now; ask again.",
+}
 
 
 class NewDisclosure(Value):
     """What was disclosed, whatever the ground."""
 
     episode_id: str
-    recipient_id: str
     categories: tuple[InformationCategory, ...]
     discloser_id: str
     disclosed_at: datetime
@@ -47,6 +71,7 @@ class NewDisclosure(Value):
 class Emergency(NewDisclosure):
     """What was disclosed to medical personnel without consent, in an emergency."""
 
+    recipient_id: str
     personnel_id: str
     personnel_role: str
     nature: EmergencyNature
@@ -55,10 +80,244 @@ class Emergency(NewDisclosure):
 class Ordinary(NewDisclosure):
     """What was disclosed on another ground."""
 
+    recipient_id: str | None
+    """None: the person."""
     basis: DisclosureBasis
     purpose: ConsentPurpose
-    recipient_class: str | None = None
-    order_on: date | None = None
+    evidence: Evidence = Evidence()
+
+
+# --- may this be disclosed? -----------------------------------------------------------------------------
+
+
+def check(
+    state: PersonState,
+    partner: Partner | None,
+    categories: tuple[InformationCategory, ...],
+    purpose: ConsentPurpose,
+    now: datetime,
+) -> dict[str, Any]:
+    """Whether something may be disclosed to somebody for a purpose now, and by which consent. In doubt: no."""
+    person_state.known(state)
+    found = may_disclose(state.consents, partner, categories, purpose, now, state.time_zone)
+    allowed = isinstance(found, Allowed)
+    return {
+        "allowed": allowed,
+        "consent_id": found.consent_id if isinstance(found, Allowed) else None,
+        "code": "consent-holds" if allowed else "consent-missing",
+        "reason": found.reason.value if isinstance(found, Withheld) else None,
+        "obligations": goes_along(found) if isinstance(found, Allowed) else None,
+        "as_of": now.isoformat(),
+    }
+
+
+def goes_along(allowed: Allowed) -> dict[str, Any]:
+    """What has to go along with what is disclosed, as the sender is told it (42 CFR 2.32)."""
+    return {"notice_version": NOTICE_VERSION, **allowed.obligations.model_dump(mode="json")}
+
+
+def ask(
+    state: PersonState, request: Request, partner: Partner | None, cause: Cause
+) -> Decision[PersonState]:
+    """May this be disclosed, before it is? Entered as allowed, until its sender reports what became of it."""
+    _theirs(state, request.episode_id)
+    found = _decided(state, request, partner, cause.now)
+    if isinstance(found, Withheld):
+        raise _refusal(found)
+    state, entered = _entered(state, request, found, cause)
+    waits = request.delivery_id in state.on_the_way
+    answered = Handoff(
+        f"episode/{request.episode_id}",
+        Answered(request=request, allowed=found, report_due=waits),
+    )
+    answer = {
+        "delivery_id": request.delivery_id,
+        "consent_id": found.consent_id,
+        "obligations": goes_along(found),
+    }
+    return Decision(state, (), (*entered, answered), answer)
+
+
+def refer(
+    state: PersonState, request: Request, new: ReferralAllowed, partner: Partner, cause: Cause
+) -> Decision[PersonState]:
+    """A partner is asked to take the person: that they are referred is disclosed, and the level that is asked for."""
+    _theirs(state, request.episode_id)
+    found = _decided(state, request, partner, cause.now)
+    if isinstance(found, Withheld):
+        raise _refusal(found)
+    if new.target_kind not in partner.kinds:
+        raise Invalid(
+            "kind-not-of-partner",
+            "The partner is not registered as such a place.",
+            hint="Correct target_kind, or have the partner's programs registered.",
+        )
+    state, entered = _entered(state, request, found, cause)
+    sent = new.model_copy(update={"consent_id": found.consent_id})
+    answer = {
+        "referral_id": new.referral_id,
+        "episode_id": request.episode_id,
+        "consent_id": found.consent_id,
+        "obligations": goes_along(found),
+    }
+    return Decision(state, (), (*entered, Handoff(f"episode/{request.episode_id}", sent)), answer)
+
+
+def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonState]:
+    """Another service asks, by way of the episode and the partner: it hears the answer on the episode."""
+    request, handoffs = body.request, ()
+    if request.episode_id in state.episodes:
+        found = _decided(state, request, body.partner, cause.now)
+    else:
+        found = Withheld(reason=WithheldReason.PERSON_CHANGED)
+    if isinstance(found, Allowed):
+        state, handoffs = _entered(state, request, found, cause)
+        waits = request.delivery_id in state.on_the_way
+        answer = Answered(request=request, allowed=found, report_due=waits)
+    else:
+        answer = Answered(request=request, withheld=found.reason)
+    return Decision(state, handoffs=(*handoffs, Handoff(f"episode/{request.episode_id}", answer)))
+
+
+def _decided(
+    state: PersonState, request: Request, partner: Partner | None, now: datetime
+) -> Allowed | Withheld:
+    consents = state.consents
+    if request.consent_id is not None:
+        consents = {key: one for key, one in consents.items() if key == request.consent_id}
+    return may_disclose(
+        consents, partner, request.categories, request.purpose, now, state.time_zone
+    )
+
+
+def _entered(
+    state: PersonState, request: Request, allowed: Allowed, cause: Cause
+) -> tuple[PersonState, tuple[Handoff, ...]]:
+    """The entry in the accounting, once per delivery."""
+    delivery_id = request.delivery_id
+    if delivery_id in state.on_the_way or delivery_id in state.reported:
+        return state, ()
+    if len(state.on_the_way) >= ON_THE_WAY_MAX:
+        raise Refused(
+            "too-many-on-the-way",
+            "The senders of too much that was allowed have not reported.",
+            hint="Report what became of it: POST /disclosures/{id}/report.",
+        )
+    entry = Disclosure(
+        disclosure_id=delivery_id,
+        state=EntryState.ALLOWED,
+        recorded_at=cause.now,
+        recipient_id=request.recipient_id,
+        categories=request.categories,
+        basis=DisclosureBasis.CONSENT,
+        purpose=request.purpose,
+        discloser_id=request.discloser_id,
+        notice_version=NOTICE_VERSION,
+        episode_id=request.episode_id,
+        consent_id=allowed.consent_id,
+        document_sha256=allowed.obligations.document_sha256,
+    )
+    state = state.replace(on_the_way={**state.on_the_way, delivery_id: entry})
+    return state, (_accounted(Disclosed(disclosure=entry), cause),)
+
+
+def _refusal(withheld: Withheld) -> Forbidden:
+    return Forbidden(
+        "consent-missing",
+        f"No consent of this person allows all of this: {withheld.reason.value.replace('_', ' ')}.",
+        hint=HINTS[withheld.reason],
+    )
+
+
+# --- what became of it ----------------------------------------------------------------------------------
+
+
+def report(
+    state: PersonState,
+    delivery_id: str,
+    made_at: datetime | None,
+    not_made: NotMadeReason | None,
+    cause: Cause,
+) -> Decision[PersonState]:
+    """The sender says that it was disclosed, and when; or why it was not."""
+    person_state.known(state)
+    entry = state.on_the_way.get(delivery_id)
+    if entry is None and delivery_id in state.reported:
+        raise Refused(
+            "delivery-reported",
+            "What became of this is known.",
+            hint="If the report was a mistake: POST /disclosures/{id}/undo.",
+        )
+    if entry is None:
+        raise Unknown("delivery")
+    if (made_at is None) is (not_made is None):
+        raise Invalid(
+            "report-unclear",
+            "A report says when it was made, or why it was not.",
+            hint="State made_at or not_made, and not both.",
+        )
+    if made_at is not None and not _is_between(entry, made_at, cause.now):
+        raise Invalid(
+            "made-at-impossible",
+            "It was not made before it was allowed, nor after now.",
+            hint="Give the time at which it was made.",
+        )
+    body = DeliveryReported(delivery_id=delivery_id, made_at=made_at, not_made=not_made)
+    return reported(state, body, cause)
+
+
+def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decision[PersonState]:
+    """What was allowed is made or not made; whoever reports again is heard no more."""
+    entry = state.on_the_way.get(body.delivery_id)
+    if entry is None:
+        return Decision(state)
+    made = body.made_at is not None
+    entry = entry.replace(
+        state=EntryState.MADE if made else EntryState.NOT_MADE,
+        disclosed_at=body.made_at,
+        not_made=body.not_made,
+    )
+    left = {key: one for key, one in state.on_the_way.items() if key != body.delivery_id}
+    reported_ids = (*state.reported, body.delivery_id)[-REPORTED_KEPT:]
+    state = state.replace(on_the_way=left, reported=reported_ids)
+    handoffs = [_accounted(EntrySettled(disclosure=entry), cause)]
+    if entry.episode_id is not None:
+        heard = ReportHeard(delivery_id=body.delivery_id)
+        handoffs.append(Handoff(f"episode/{entry.episode_id}", heard))
+    if not made:
+        return Decision(state, handoffs=tuple(handoffs))
+    state = _relied_on(state, entry.consent_id)
+    return Decision(state, (_recorded(entry),), tuple(handoffs))
+
+
+def undo(
+    state: PersonState,
+    found: Disclosure,
+    kept_in: str,
+    reason: MistakeReason,
+    cause: Cause,
+) -> Decision[PersonState]:
+    """An entry was a mistake. It stays in the accounting and is marked; `kept_in` is the record that has it."""
+    person_state.known(state)
+    if found.state is not EntryState.MADE:
+        raise Refused(
+            "disclosure-not-made",
+            "Nothing was disclosed.",
+            hint="Report what became of what was only allowed: POST /disclosures/{id}/report.",
+        )
+    if found.mistake is not None or found.disclosure_id in state.undone:
+        raise Refused(
+            "disclosure-undone",
+            "This entry is marked as a mistake already.",
+            hint="There is nothing left to do.",
+        )
+    marked = found.replace(mistake=Mistake(reason=reason, marked_at=cause.now))
+    event = intake.DisclosureUndone(disclosure_id=found.disclosure_id, reason=reason)
+    state = state.replace(undone=(*state.undone, found.disclosure_id))
+    return Decision(state, (event,), (Handoff(kept_in, EntrySettled(disclosure=marked)),))
+
+
+# --- recorded afterwards --------------------------------------------------------------------------------
 
 
 def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[PersonState]:
@@ -86,66 +345,47 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
     return Decision(
         state,
         (made, _recorded(row)),
-        (_accounted(row, cause), look),
+        (_accounted(Disclosed(disclosure=row), cause), look),
         {"disclosure_id": disclosure_id},
     )
 
 
-def record(state: PersonState, new: Ordinary, cause: Cause) -> Decision[PersonState]:
-    """A disclosure on another ground than an emergency. By consent, one must have allowed all of it."""
+def record(
+    state: PersonState, new: Ordinary, partner: Partner | None, cause: Cause
+) -> Decision[PersonState]:
+    """A disclosure that was made on another ground than an emergency; `partner` is None when the person received it."""
     _possible(state, new, cause)
-    _grounded(new)
+    day = calendar.local_day(new.disclosed_at, state.time_zone)
+    ground = grounds.check(new.basis, partner, new.categories, new.evidence, day)
     disclosure_id = cause.derive_id("disclosure")
-    consents = (
-        [_allowing(state, new, category) for category in new.categories]
-        if new.basis is DisclosureBasis.CONSENT
-        else []
-    )
-    row = Disclosure(
-        **{name: value for name, value in new if name not in ("purpose", "recipient_class")},
-        disclosure_id=disclosure_id,
-        recorded_at=cause.now,
-        consent_id=consents[0] if consents else None,
-    )
-    relied = {
-        consent_id: state.consents[consent_id].replace(relied_on=True) for consent_id in consents
-    }
-    state = state.replace(consents={**state.consents, **relied}) if relied else state
-    return Decision(
-        state, (_recorded(row),), (_accounted(row, cause),), {"disclosure_id": disclosure_id}
-    )
-
-
-# --- afterwards, on the episode -------------------------------------------------------------------------
-
-
-def emergency_told(
-    state: EpisodeState, body: EmergencyTold, cause: Cause
-) -> Decision[EpisodeState]:
-    """Somebody who took no part reviews what was disclosed, and why. House rule."""
-    return Decision(
-        loops.open_loop(state, IntakeLoop.EMERGENCY_DISCLOSURE, body.disclosure_id, cause)
-    )
-
-
-def reviewed(state: EpisodeState, disclosure_id: str, _cause: Cause) -> Decision[EpisodeState]:
-    """An emergency disclosure was looked at."""
-    episode_state.standing(state)
-    if state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id) is None:
-        raise Unknown("open-disclosure")
-    state, cleared = loops.close(state, IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
-    return Decision(state, cleared)
+    row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
+    if ground.consent:
+        found = may_disclose(
+            state.consents, partner, new.categories, new.purpose, new.disclosed_at, state.time_zone
+        )
+        if isinstance(found, Withheld):
+            raise _refusal(found)
+        row = row.replace(
+            consent_id=found.consent_id, document_sha256=found.obligations.document_sha256
+        )
+        state = _relied_on(state, found.consent_id)
+    entered = _accounted(Disclosed(disclosure=row), cause)
+    return Decision(state, (_recorded(row),), (entered,), {"disclosure_id": disclosure_id})
 
 
 # --- what has to be true --------------------------------------------------------------------------------
 
 
-def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
+def _theirs(state: PersonState, episode_id: str) -> None:
     person_state.known(state)
-    if new.episode_id not in state.episodes:
+    if episode_id not in state.episodes:
         raise Invalid(
             "episode-not-theirs", "The episode is not this person's.", hint="Check the id."
         )
+
+
+def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
+    _theirs(state, new.episode_id)
     if new.disclosed_at > cause.now + CLOCKS_APART:
         raise Invalid(
             "disclosure-in-future",
@@ -154,41 +394,19 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
         )
 
 
-def _grounded(new: Ordinary) -> None:
-    """A court order has a day; an emergency has a form of its own."""
-    if new.basis is DisclosureBasis.EMERGENCY:
-        raise Invalid(
-            "emergency-has-its-own-form",
-            "An emergency disclosure has a form of its own.",
-            hint="Use POST /disclosures/emergency.",
-        )
-    if (new.order_on is not None) is not (new.basis is NEEDS_ORDER):
-        raise Invalid(
-            "order-mismatch",
-            "A court order is named exactly where it is the ground.",
-            hint="State order_on with basis court, and with no other.",
-        )
+def _is_between(entry: Disclosure, made_at: datetime, now: datetime) -> bool:
+    return entry.recorded_at - CLOCKS_APART <= made_at <= now + CLOCKS_APART
 
 
-def _allowing(state: PersonState, new: Ordinary, category: InformationCategory) -> str:
-    """The consent that allowed it at the time of the disclosure."""
-    asked = Asked(
-        recipient_id=new.recipient_id,
-        recipient_class=new.recipient_class,
-        category=category,
-        purpose=new.purpose,
-    )
-    found = person_state.permitted_by(state, asked, new.disclosed_at)
-    if found is None:
-        raise Forbidden(
-            "consent-missing",
-            "No consent of this person allowed all of this at that time.",
-            hint="Record the consent first; a disclosure without any ground goes to the privacy officer.",
-        )
-    return found
+def _relied_on(state: PersonState, consent_id: str | None) -> PersonState:
+    consent = None if consent_id is None else state.consents.get(consent_id)
+    if consent is None or consent_id is None:
+        return state
+    return person_state.with_consent(state, consent_id, consent.replace(relied_on=True))
 
 
 def _recorded(row: Disclosure) -> intake.DisclosureRecorded:
+    assert row.disclosed_at is not None
     return intake.DisclosureRecorded(
         disclosure_id=row.disclosure_id,
         episode_id=row.episode_id,
@@ -201,5 +419,5 @@ def _recorded(row: Disclosure) -> intake.DisclosureRecorded:
     )
 
 
-def _accounted(row: Disclosure, cause: Cause) -> Handoff:
-    return Handoff(f"accounting/{cause.subject_id}", Disclosed(disclosure=row))
+def _accounted(body: Disclosed | EntrySettled, cause: Cause) -> Handoff:
+    return Handoff(f"accounting/{cause.subject_id}", body)

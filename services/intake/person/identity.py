@@ -109,6 +109,11 @@ class Identity(Value):
     language: Language = "en"
     """The language they prefer, as an IETF tag."""
 
+    def age_on(self, day: date) -> int:
+        """Whole years on a day."""
+        before = (day.month, day.day) < (self.born_on.month, self.born_on.day)
+        return day.year - self.born_on.year - before
+
     @property
     def safe_channel(self) -> Contact | None:
         """The first contact on which anything may be revealed; None: the person is not to be contacted."""
@@ -182,21 +187,20 @@ def permit(purpose: AccessPurpose, role: str, *, writing: bool = False) -> None:
 
 
 def write(
-    state: IdentityState, identity: Identity, sealed: str, cause: Cause
+    state: IdentityState, identity: Identity, sealed: str, today: date, _cause: Cause
 ) -> Decision[IdentityState]:
     """Write down who the person is, or correct it: what is stored is `sealed`, which is `identity`.
 
-    Raises `Refused` when the person was erased.
+    Raises `Refused` when the person was erased. `today` is the facility's.
     """
     _standing(state)
-    check_birth_date(identity, cause.now)
+    check_birth_date(identity, today)
     return Decision(state.replace(sealed=sealed))
 
 
-def check_birth_date(identity: Identity, now: datetime) -> None:
+def check_birth_date(identity: Identity, today: date) -> None:
     """Raise `Invalid` for a day of birth that nobody living has."""
-    youngest = now.date()
-    if not _years_before(youngest, OLDEST_YEARS) <= identity.born_on <= youngest:
+    if not _years_before(today, OLDEST_YEARS) <= identity.born_on <= today:
         raise Invalid(
             "birth-date-implausible",
             "The birth date is in the future or more than a lifetime ago.",

@@ -6,10 +6,8 @@ A consent that was revoked meanwhile stays revoked, and one whose last day has c
 from __future__ import annotations
 
 from services.intake.handoffs import EpisodeReopened
-from services.intake.person.person_state import EXPIRY, Consent, PersonState, end_of_day
-from shared.contracts import intake
-from shared.contracts.intake import ConsentExpiry
-from shared.decision import Cause, Decision, Events
+from services.intake.person.person_state import PersonState, treatment_goes_on
+from shared.decision import Cause, Decision
 
 
 def episode_reopened(
@@ -19,27 +17,4 @@ def episode_reopened(
     if body.episode_id not in state.episodes:
         return Decision(state)
     state = state.replace(episodes={**state.episodes, body.episode_id: True})
-    events: Events = ()
-    for consent_id, consent in state.consents.items():
-        if consent.expires_with is not ConsentExpiry.END_OF_TREATMENT or consent.revoked_at:
-            continue
-        if consent.expired_at is not None:
-            if consent.expired_at < body.ended_at:
-                continue
-            holds = consent.replace(expired_at=None)
-            state = state.replace(consents={**state.consents, consent_id: holds})
-            events += (_undone(consent_id, consent),)
-        state = state.disarm(f"{EXPIRY}:{consent_id}")
-        if consent.expires_on is not None:
-            state = state.arm(f"{EXPIRY}:{consent_id}", end_of_day(consent.expires_on))
-    return Decision(state, events)
-
-
-def _undone(consent_id: str, consent: Consent) -> intake.ConsentExpiryUndone:
-    return intake.ConsentExpiryUndone(
-        consent_id=consent_id,
-        recipients=consent.all_recipients,
-        categories=consent.categories,
-        effective_at=consent.effective_at,
-        expires_on=consent.expires_on,
-    )
+    return Decision(*treatment_goes_on(state, expired_too=True))

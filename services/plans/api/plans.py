@@ -26,6 +26,7 @@ from services.plans.tables import (
     RecoveryStage,
     WithdrawnReason,
 )
+from shared.calendar import local_day
 from shared.contracts.codes import AnalyteCode, Code, Day, Dimension, MetricCode, Quantity
 from shared.contracts.plans import (
     AncillaryKind,
@@ -202,9 +203,10 @@ async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
     admission = (await call.state(EPISODE(episode_id))).admission
     if admission is None:
         return frozenset()
+    admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
         profile = call.runtime.programs.current(
-            call.actor.facility_id, admission.program, admission.admitted_at.date()
+            call.actor.facility_id, admission.program, admitted_on
         )
     except Unknown:  # a program that is no longer described lists nothing
         return frozenset()

@@ -3,11 +3,9 @@
 from typing import Final
 
 from services.plans.available_sessions import GroupState, SessionState
-from services.plans.consents import PersonState
 from services.plans.episode_state import EpisodeState
 from shared.runtime.http.subjects import Subjects
 
 EPISODE: Final = Subjects("episode", EpisodeState)
-PERSON: Final = Subjects("person", PersonState)
 GROUP: Final = Subjects("group", GroupState)
 SESSION: Final = Subjects("session", SessionState)

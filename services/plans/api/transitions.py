@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from services.plans import aftercare, episode_state, graduation, level_changes, retractions
-from services.plans.api.subjects import EPISODE, PERSON, SESSION
+from services.plans import aftercare, graduation, level_changes, retractions, transfers
+from services.plans.api.subjects import EPISODE, SESSION
+from services.plans.episode_state import AskedTransfer
 from services.plans.level_changes import NewLevel, StepDownReason
 from shared.contracts.codes import (
     ConsentId,
@@ -21,8 +22,9 @@ from shared.contracts.codes import (
     SessionId,
     Timestamp,
 )
+from shared.contracts.intake import ConsentPurpose, InformationCategory
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
-from shared.errors import Forbidden, Refused
+from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["plans: moving on"])
@@ -48,11 +50,20 @@ class ChangeLevel(Body):
 
 
 class StartTransfer(Body):
+    """To whom, to which level, when; and what they will be told for it. Intake decides whether a consent allows it."""
+
     referral_id: ReferralId
     to_facility_id: FacilityId
     to_level: LevelOfCare
-    consent_id: ConsentId
     handoff_at: Timestamp
+    categories: Annotated[tuple[InformationCategory, ...], Field(min_length=1, max_length=20)] = (
+        InformationCategory.REFERRAL_STATUS,
+        InformationCategory.LEVEL_OF_CARE,
+    )
+    purpose: Literal[ConsentPurpose.CARE_COORDINATION, ConsentPurpose.TREATMENT] = (
+        ConsentPurpose.CARE_COORDINATION
+    )
+    consent_id: ConsentId | None = None
 
 
 class FirstContact(Body):
@@ -112,27 +123,17 @@ async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
     return starts_at
 
 
-@router.post("/episodes/{episode_id}/transfer")
-async def start_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> Response:
-    """Begin the hand-over to a partner that has accepted, under the consent that its referral rests on."""
-    await _consented(call, episode_id, body)
-    new = level_changes.Transfer(**body.model_dump())
+@router.post("/episodes/{episode_id}/transfer", status_code=202)
+async def ask_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> Response:
+    """Ask for the hand-over to a partner that has accepted. It begins as soon as intake allows it.
+
+    Where no consent allows it, the loop of the transfer is open again, and the episode says what is missing.
+    """
+    new = AskedTransfer(**body.model_dump())
     return await call.execute(
         EPISODE(episode_id),
-        lambda state, cause: level_changes.transfer(state, new, cause),
-    )
-
-
-async def _consented(call: Call, episode_id: str, body: StartTransfer) -> None:
-    """Nobody is told without a consent that holds at this moment (42 CFR 2.31)."""
-    admission = episode_state.in_treatment(await call.state(EPISODE(episode_id)))
-    person = await call.state(PERSON(admission.person_id))
-    if person.allows(body.consent_id, body.to_facility_id, call.runtime.clock.now()):
-        return
-    raise Forbidden(
-        "consent-missing",
-        "This consent does not let this recipient know, or no longer does.",
-        hint="Record the person's consent for this recipient first.",
+        lambda state, cause: transfers.ask(state, new, cause),
+        status=202,
     )
 
 

@@ -162,19 +162,26 @@ class Record:
         reason = None
         if stream.sequence > stream.sequence_max:
             reason = "sequence-impossible"
-        elif self.facility_id and work.facility_id != self.facility_id:
+        elif self._is_foreign(work) and not self.kind.serves_all:
             # The first item decides whose the record is; nobody else's may change it from then on.
             reason = "other-facility"
         if reason is None:
             return None
         return self._block(work, Outcome(OutcomeStatus.BLOCKED, reason=reason))
 
+    def _is_foreign(self, work: Work) -> bool:
+        return bool(self.facility_id) and work.facility_id != self.facility_id
+
+    def _is_served(self, work: Work) -> bool:
+        """Work that another record, of whatever facility, left for a record that serves all."""
+        return self.kind.serves_all and work.stream is not None
+
     def _check_command(self, work: Work) -> Outcome | None:
         """Answer a command without running its rule: wrong facility, repeated idempotency key, or stale If-Match."""
         command = work.command
         if command is None:
             return None
-        if self.facility_id and work.facility_id != self.facility_id:
+        if self._is_foreign(work):
             error = Forbidden("other-facility", "This record belongs to another facility.")
             return Outcome(OutcomeStatus.REFUSED, error=error)
         known = self.commands.get(command.key)
@@ -277,7 +284,9 @@ class Record:
             id=cause_id,
             now=now,
             subject=self.subject,
-            facility_id=self.facility_id or work.facility_id,
+            facility_id=work.facility_id
+            if self._is_served(work)
+            else self.facility_id or work.facility_id,
             actor_id=work.actor_id,
             actor_role=work.actor_role,
             correlation_id=work.correlation_id or cause_id,
@@ -316,7 +325,8 @@ class Record:
                 entry["traceparent"] = trace
             self.next_handoff += 1
             self.new_handoffs.append(entry)
-        self.facility_id = cause.facility_id
+        if not self._is_served(work):
+            self.facility_id = cause.facility_id
         self.new_events += entries
         self.next_sequence += len(entries)
         self.touched = True

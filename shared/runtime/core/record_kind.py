@@ -27,6 +27,7 @@ class RecordKind:
         deadlines: Deadlines[S] | None = None,
         *,
         owns_ids: bool = False,
+        serves_all: bool = False,
         upcasters: Mapping[int, Upcaster] = NO_UPCASTERS,
         after_each: Callable[[S, Decision[S], Cause], Decision[S]] | None = None,
     ) -> None:
@@ -34,6 +35,9 @@ class RecordKind:
         self.deadlines: Final[Deadlines[Any] | None] = deadlines
         self.owns_ids: Final = owns_ids
         """This service makes the ids, so that an unknown one is a mistake and not news that has not arrived."""
+        self.serves_all: Final = serves_all
+        """Records of every facility may leave work for such a record, and what it leaves for others is theirs. It
+        belongs to whoever commands it first, and work that is left for it never changes whose it is."""
         self.upcasters: Final = upcasters
         self.after_each: Final[AfterEach | None] = after_each
         """Completes every decision on such a record, whatever led to it, from the state before and the decision."""

@@ -20,6 +20,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from shared.calendar import local_day
 from shared.contracts.attributes import trace_or_none
 from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
@@ -152,6 +153,16 @@ class Call:
     def is_registered(self, registry: str, code: str) -> bool:
         """Whether the caller's facility has registered this code, so that it may stand in an event."""
         return self.runtime.programs.is_registered(self.actor.facility_id, registry, code)
+
+    @property
+    def time_zone(self) -> str:
+        """The time zone of the caller's facility."""
+        return self.runtime.programs.zone_of(self.actor.facility_id)
+
+    @property
+    def today(self) -> date:
+        """The day that it is at the caller's facility."""
+        return local_day(self.runtime.clock.now(), self.time_zone)
 
     @property
     def trail(self) -> Trail:

@@ -107,6 +107,18 @@ class Programs:
             known = self._codes[facility_id] = self._directory.codes(facility_id, own)
         return code in known.get(registry, ()) or code in self._further.get(registry, ())
 
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility, as the directory has it: in it the facility's days begin and end."""
+        return self._directory.zone_of(facility_id)
+
+    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
+        """Whose signatures a consent needs at this facility from somebody of this age; None: of full age."""
+        return self._directory.signatures(facility_id, age_years)
+
+    def notice_since(self, facility_id: str, today: date) -> date | None:
+        """From when the notice on confidentiality holds that holds today; None where none is registered."""
+        return self._directory.notice_since(facility_id, today)
+
     @property
     def versions(self) -> list[ProgramProfile]:
         """All versions, old and coming ones too."""
@@ -147,9 +159,7 @@ def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:
 @router.get("/programs")
 async def list_programs(call: Anyone) -> dict[str, Any]:
     """The programs of the caller's facility, as they hold today for new admissions."""
-    found = call.runtime.programs.all_current(
-        call.actor.facility_id, call.runtime.clock.now().date()
-    )
+    found = call.runtime.programs.all_current(call.actor.facility_id, call.today)
     return {"programs": [profile.model_dump(mode="json") for profile in found]}
 
 
@@ -158,6 +168,5 @@ async def read_program(
     call: Anyone, program: Annotated[str, InPath(pattern=CODE_PATTERN)]
 ) -> dict[str, Any]:
     """One program in full, and the terms that an admission of today would be pinned to."""
-    today = call.runtime.clock.now().date()
-    profile = call.runtime.programs.current(call.actor.facility_id, program, today)
+    profile = call.runtime.programs.current(call.actor.facility_id, program, call.today)
     return {**profile.model_dump(mode="json"), "terms": profile.terms().model_dump(mode="json")}

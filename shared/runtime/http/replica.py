@@ -49,6 +49,18 @@ class ProgramCatalogue(Protocol):
         """Whether a facility has registered this code. What is in no registry of ours its route looks up itself."""
         ...
 
+    def zone_of(self, facility_id: str) -> str:
+        """The time zone of a facility."""
+        ...
+
+    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
+        """Whose signatures a consent needs from somebody of this age."""
+        ...
+
+    def notice_since(self, facility_id: str, today: date) -> date | None:
+        """From when the notice holds that holds today."""
+        ...
+
 
 class AuditTaker(Protocol):
     """The audit, as far as requests need it."""

@@ -178,7 +178,8 @@ def run() -> Run:
 def test_a_run_without_a_fault_is_clean(run: Run) -> None:
     ledger = run.judged()
     assert ledger.clean
-    assert ledger.findings() == {"lost": [], "doubled": [], "stuck": [], "out_of_order": []}
+    kinds = ("lost", "doubled", "stuck", "out_of_order", "not_allowed")
+    assert ledger.findings() == {kind: [] for kind in kinds}
     assert (ledger.events, ledger.commands, ledger.redelivered) == (9, 2, 0)
     assert ledger.events_by_type["care.attendance.session-attended.v1"] == 2
     assert sum(ledger.events_by_type.values()) == 9

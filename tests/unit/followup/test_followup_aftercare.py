@@ -9,7 +9,6 @@ import pytest
 from services.followup.aftercare import aftercare
 from services.followup.aftercare.aftercare import Readmitted
 from services.followup.episode.check_in_calendar import MILESTONES
-from services.followup.episode.consents import Joined
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import AttemptResult, OutreachCause, ReportedBy, RiskFlag
@@ -471,7 +470,6 @@ class TestRisk:
 
 
 BACK = Readmitted(episode_id=uid("later"), admitted_at=START)
-JOINED = Handoff(f"person/{admitted().person_id}", Joined(episode_id=EPISODE_ID))
 
 
 class TestReadmission:
@@ -482,9 +480,8 @@ class TestReadmission:
             Handoff(
                 f"episode/{uid('prior')}", Readmitted(episode_id=EPISODE_ID, admitted_at=START)
             ),
-            JOINED,
         ]
-        assert in_program().handing == [JOINED]
+        assert in_program().handing == []
 
     def test_supersedes_what_remains_of_the_calendar(self) -> None:
         history = in_aftercare()

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from services.followup import journey
 from services.followup.aftercare.aftercare import Readmitted
-from services.followup.episode.consents import Holding, Joined, PersonState
 from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
 from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.reactions import HANDOFFS, REACTIONS
@@ -20,7 +19,7 @@ from shared.contracts.attendance import AttendanceStatus
 from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare, Role
 from shared.contracts.event import Event
 from shared.contracts.followup import OutreachCause
-from shared.contracts.intake import DeclineReason, InformationCategory, ReferralOutcome
+from shared.contracts.intake import DeclineReason, ReferralOutcome
 from shared.decision import Handoff
 from shared.errors import Refused
 from shared.runtime.core.record_kind import RecordKind
@@ -300,43 +299,19 @@ class TestUndone:
         assert prior.state.deadlines == {}
 
 
-def test_a_person_corrected_takes_the_consents_along() -> None:
+def test_a_person_corrected_changes_whose_it_is() -> None:
     history = in_program()
-    other = uid("other person")
-    history.handed(Holding(person_id=history.state.person_id, consent_ids=(uid("c"),)))
-    assert history.state.consent_ids == (uid("c"),)
-    history.hear(fact(intake.EpisodePersonCorrected, person_id=other))
-    assert history.state.consent_ids == ()
-    assert Handoff(f"person/{other}", Joined(episode_id=EPISODE_ID)) in history.handing
-    history.handed(Holding(person_id=uid("somebody"), consent_ids=(uid("d"),)))
-    assert history.state.consent_ids == ()
+    before = history.state
+    history.hear(fact(intake.EpisodePersonCorrected, person_id=uid("other person")))
+    assert history.state == before.replace(person_id=uid("other person"))
 
 
 class Other(History):
-    """A person's, or a session's, record."""
+    """A session's record."""
 
     def __init__(self, subject: str, state: type[Any]) -> None:
         kind = RecordKind(state)
         super().__init__("care.followup", kind, REACTIONS, HANDOFFS, subject=subject)
-
-
-def test_a_person_tells_their_episodes_which_consents_hold() -> None:
-    person = Other(f"person/{uid('p')}", PersonState)
-    aftercare = (InformationCategory.AFTERCARE,)
-    person.handed(Joined(episode_id=EPISODE_ID))
-    person.hear(fact(intake.ConsentGranted, consent_id=uid("a"), categories=aftercare))
-    person.hear(fact(intake.ConsentGranted, consent_id=uid("b")))
-    person.hear(fact(intake.ConsentRevoked, consent_id=uid("a")))
-    told = [handoff.body for handoff in person.handing]
-    assert told == [Holding(person_id=uid("p"), consent_ids=ids) for ids in ((), (uid("a"),), ())]
-
-
-def test_aftercare_names_the_consents_that_hold() -> None:
-    history = in_program()
-    history.handed(Holding(person_id=history.state.person_id, consent_ids=(uid("c"),)))
-    history.hear(discharged())
-    [activated] = history.of(followup.AftercarePlanActivated)
-    assert activated.consent_ids == (uid("c"),)
 
 
 def test_a_session_that_is_cancelled_is_not_coming() -> None:

@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.intake.app import SERVICE
 from services.intake.handoffs import (
@@ -15,17 +13,19 @@ from services.intake.handoffs import (
     EpisodeJoined,
     EpisodeLeft,
     EpisodeOpened,
-    ReliedOn,
 )
-from services.intake.person import consents, person_state
-from services.intake.person.consents import FORMS
-from services.intake.person.person_state import (
-    RECIPIENT_CLASSES,
-    Asked,
+from services.intake.person import consents
+from services.intake.person.consents import FORMS, Circumstances
+from services.intake.person.may_disclose import (
+    Allowed,
+    Consent,
     NewConsent,
-    PersonState,
+    RevocationWay,
     Statement,
+    Withheld,
+    may_disclose,
 )
+from services.intake.person.person_state import PersonState
 from shared.contracts import intake
 from shared.contracts.intake import (
     ConsentExpiry,
@@ -36,6 +36,7 @@ from shared.contracts.intake import (
 from shared.decision import HandoffBody
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.work import OutcomeStatus
+from tests.unit.intake.partners import known, register
 from tests.unit.served import Served, refused
 from tests.unit.support import EPISODE_ID, START, History, uid
 
@@ -80,8 +81,13 @@ OTHER_FORMS: dict[ConsentKind, dict[str, Any]] = {
         "intermediary_id": "county-exchange",
         "recipients": ["treating-providers"],
         "purpose": "treatment",
+        "statements": ["right_to_revoke", "redisclosure"],
     },
-    Kind.NOTES: {"categories": ["counseling_notes"], "purpose": "treatment"},
+    Kind.NOTES: {
+        "categories": ["counseling_notes"],
+        "purpose": "treatment",
+        "statements": ["right_to_revoke", "redisclosure"],
+    },
     Kind.LEGAL: {"recipients": [COURT], "purpose": "legal_proceedings"},
 }
 
@@ -112,8 +118,8 @@ class Person(History):
         return outcome
 
     def grants(self, kind: ConsentKind = Kind.SPECIFIC, **changes: Any) -> str:
-        new = form(kind, **changes)
-        answer = self.command(lambda state, cause: consents.grant(state, new, cause)).answer
+        new, here = form(kind, **changes), circumstances()
+        answer = self.command(lambda state, cause: consents.grant(state, new, here, cause)).answer
         consent_id: str = answer["consent_id"]
         return consent_id
 
@@ -123,17 +129,30 @@ class Person(History):
     def ends(self, consent_id: str) -> None:
         self.command(lambda state, cause: consents.expire(state, consent_id, cause))
 
+    def finds(self, now: datetime | None = None, **changes: Any) -> Allowed | Withheld:
+        return decided(self.state, now or self.now, **changes)
+
     def may(self, **changes: Any) -> bool:
-        return person_state.permitted_by(self.state, asked(**changes), self.now) is not None
+        return isinstance(self.finds(**changes), Allowed)
 
 
-def asked(**changes: Any) -> Asked:
-    question = {
-        "recipient_id": PARTNER,
-        "category": What.REFERRAL_STATUS,
-        "purpose": Purpose.CARE_COORDINATION,
-    }
-    return Asked.model_validate({**question, **changes})
+def circumstances(**changes: Any) -> Circumstances:
+    """Everybody is registered, a court made treatment a condition, and days are those of UTC."""
+    here = {"partners": known(), "court_involved": True, "time_zone": "UTC"}
+    return Circumstances.model_validate({**here, **changes})
+
+
+def decided(
+    state: PersonState,
+    now: datetime,
+    *,
+    recipient: str = PARTNER,
+    categories: tuple[InformationCategory, ...] = (What.REFERRAL_STATUS,),
+    purpose: ConsentPurpose = Purpose.CARE_COORDINATION,
+) -> Allowed | Withheld:
+    return may_disclose(
+        state.consents, known().get(recipient), categories, purpose, now, state.time_zone
+    )
 
 
 def refuses(code: str, act: Any, *arguments: Any, **more: Any) -> Refused:
@@ -172,6 +191,14 @@ REFUSED_FORMS: list[tuple[ConsentKind, dict[str, Any], str]] = [
     (Kind.SPECIFIC, {"statements": []}, "consent-incomplete"),
     (Kind.NOTES, {"statements": []}, "consent-incomplete"),
     (Kind.LEGAL, {"statements": ["redisclosure"]}, "consent-incomplete"),
+    # 2.31(a)(4)(iii): whoever HIPAA binds may disclose further what is for treatment, payment or operations
+    (Kind.SPECIFIC, {"purpose": "treatment"}, "consent-incomplete"),
+    (
+        Kind.SPECIFIC,
+        {"purpose": "payment", "recipients": ["payers"], "statements": ["right_to_revoke"]},
+        "consent-incomplete",
+    ),
+    (Kind.NOTES, {"statements": ["right_to_revoke"]}, "consent-incomplete"),
     (Kind.INTERMEDIARY, {"statements": []}, "consent-incomplete"),
     (Kind.CRIMINAL_JUSTICE, {"discloser_id": ""}, "consent-incomplete"),
     # a general consent also says what may happen to it, and what happens without it
@@ -194,8 +221,12 @@ REFUSED_FORMS: list[tuple[ConsentKind, dict[str, Any], str]] = [
     (Kind.INTERMEDIARY, {"recipients": ["county-exchange"]}, "intermediary-mismatch"),
     (Kind.SPECIFIC, {"intermediary_id": "county-exchange"}, "intermediary-mismatch"),
     (Kind.INTERMEDIARY, {"recipients": ["payers"]}, "recipient-not-named"),
-    # recipients by name
-    (Kind.SPECIFIC, {"recipients": ["treating-providers"]}, "recipient-not-named"),
+    # recipients by name, or by a class that the form may name; no other word is a name
+    (Kind.SPECIFIC, {"recipients": ["probation-officers"]}, "recipient-unknown"),
+    (Kind.TPO, {"recipients": ["recovery-residences"]}, "recipient-not-named"),
+    (Kind.NOTES, {"recipients": ["treating-providers"]}, "recipient-not-named"),
+    (Kind.INTERMEDIARY, {"intermediary_id": "nobody-known"}, "recipient-unknown"),
+    (Kind.CRIMINAL_JUSTICE, {"recipients": [PARTNER]}, "recipient-not-a-court"),
     (Kind.CRIMINAL_JUSTICE, {"recipients": ["treating-providers"]}, "recipient-not-named"),
     (Kind.LEGAL, {"recipients": [COURT, "payers"]}, "recipient-not-named"),
     # ends
@@ -207,8 +238,15 @@ REFUSED_FORMS: list[tuple[ConsentKind, dict[str, Any], str]] = [
     (Kind.CRIMINAL_JUSTICE, {"expires_with": "end_of_treatment"}, "ending-not-of-this-form"),
     (Kind.SPECIFIC, {"expires_on": "2026-03-01"}, "consent-already-expired"),
     (Kind.SPECIFIC, {"effective_at": "2026-07-01T00:00:00Z"}, "consent-already-expired"),
-    # signed
-    (Kind.SPECIFIC, {"signed_on": "2026-03-04"}, "consent-not-signed"),
+    (
+        Kind.CRIMINAL_JUSTICE,
+        {"expires_on": "2026-12-31", "expires_with": None},
+        "consent-without-end",
+    ),
+    # signed, by now, and before it begins
+    (Kind.SPECIFIC, {"signed_on": "2026-03-03"}, "consent-not-signed"),
+    (Kind.SPECIFIC, {"effective_at": "2020-01-01T00:00:00Z"}, "consent-back-dated"),
+    (Kind.SPECIFIC, {"effective_at": "2026-03-01T23:59:59Z"}, "consent-back-dated"),
 ]
 
 
@@ -226,21 +264,28 @@ def test_forms_that_are_not_consents(kind: ConsentKind, changes: dict[str, Any],
         (Kind.SPECIFIC, {"expires_on": None, "expires_with": "end_of_treatment"}),
         (Kind.SPECIFIC, {"expires_on": None, "expires_with": "final_disposition"}),
         (Kind.SPECIFIC, {"expires_with": "end_of_treatment"}),
-        (Kind.SPECIFIC, {"recipients": [PARTNER, COURT], "signed_by": "guardian"}),
-        (Kind.SPECIFIC, {"signed_on": "2026-03-03"}),
+        (Kind.SPECIFIC, {"recipients": [PARTNER, COURT], "signed_by": ["patient", "guardian"]}),
+        (Kind.SPECIFIC, {"recipients": ["treating-providers"]}),
+        (Kind.SPECIFIC, {"recipients": ["recovery-residences", COURT]}),
+        (Kind.SPECIFIC, {"signed_on": "2017-03-03"}),
+        (Kind.SPECIFIC, {"effective_at": "2026-03-02T00:00:00Z"}),
+        (Kind.SPECIFIC, {"purpose": "treatment", "recipients": ["hill-house"]}),
+        (
+            Kind.SPECIFIC,
+            {"purpose": "treatment", "statements": ["right_to_revoke", "redisclosure"]},
+        ),
         (Kind.SPECIFIC, {"expires_on": "2026-03-02"}),
         (Kind.TPO, {"recipients": [PARTNER, "payers"]}),
         (Kind.TPO, {"expires_with": "end_of_treatment"}),
         (Kind.TPO, {"expires_on": "2026-12-31", "expires_with": None}),
         (Kind.CRIMINAL_JUSTICE, {"expires_on": "2026-12-31"}),
-        (Kind.CRIMINAL_JUSTICE, {"expires_on": "2026-12-31", "expires_with": None}),
         (Kind.INTERMEDIARY, {"recipients": [PARTNER, "river-clinic"]}),
     ],
 )
 def test_forms_that_are_consents(kind: ConsentKind, changes: dict[str, Any]) -> None:
     person = Person()
     consent_id = person.grants(kind, **changes)
-    assert person.state.consents[consent_id].holds(START)
+    assert person.state.consents[consent_id].holds(START, "UTC")
 
 
 def test_only_a_general_consent_may_be_endless() -> None:
@@ -327,24 +372,6 @@ def test_an_unknown_consent_is_unknown() -> None:
         Person().revokes(uid("x"))
 
 
-def test_what_was_disclosed_stays_in_the_accounting() -> None:
-    person = Person()
-    consent_id = person.grants()
-    person.handed(ReliedOn(consent_id=consent_id))
-    person.revokes(consent_id)
-    assert person.of(intake.ConsentRevoked)[0].in_reliance is True
-
-
-def test_a_reliance_heard_too_late_or_of_no_consent_changes_nothing_else() -> None:
-    person = Person()
-    consent_id = person.grants()
-    person.revokes(consent_id)
-    person.handed(ReliedOn(consent_id=consent_id))
-    person.handed(ReliedOn(consent_id=uid("x")))
-    assert person.names == ["consent-granted", "consent-revoked"]
-    assert person.state.consents[consent_id].ended
-
-
 # --- the end of treatment -------------------------------------------------------------------------------
 
 WITH_TREATMENT = {"expires_on": None, "expires_with": "end_of_treatment"}
@@ -388,9 +415,8 @@ def test_an_end_that_nobody_has_noticed_yet_is_an_end() -> None:
     person = Person()
     person.grants(**WITH_TREATMENT)
     person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=START))
-    state: PersonState = person.state
     for now, allowed in ((START, True), (START + 9 * HOUR, False)):
-        assert (person_state.permitted_by(state, asked(), now) is not None) is allowed
+        assert isinstance(person.finds(now), Allowed) is allowed
 
 
 # --- the episode was another's --------------------------------------------------------------------------
@@ -419,125 +445,194 @@ def test_an_episode_that_left_does_not_come_back_by_ending() -> None:
     assert (person.state.episodes, person.state.left) == ({EPISODE_ID: False}, ())
 
 
-# --- what is allowed ------------------------------------------------------------------------------------
+def test_who_is_given_back_the_next_minute_has_never_left() -> None:
+    person = Person()
+    person.grants(**WITH_TREATMENT)
+    person.handed(EpisodeLeft(episode_id=EPISODE_ID, left_at=START))
+    person.after(minutes=5)
+    person.handed(EpisodeJoined(episode_id=EPISODE_ID, open=True))
+    person.after(days=30)
+    assert person.names == ["consent-granted"]
+    assert person.may()
 
-TPO = (Kind.TPO, {"categories": ["attendance", "referral_status"]})
+
+def test_who_is_given_back_after_days_has_never_left() -> None:
+    """What seemed to end with the treatment had ended by a mistake, and whoever heard of its end hears of that."""
+    person = Person()
+    consent_id = person.grants(**WITH_TREATMENT)
+    person.grants(expires_on="2026-03-03")
+    revoked = person.grants(**WITH_TREATMENT)
+    person.handed(EpisodeLeft(episode_id=EPISODE_ID, left_at=START))
+    person.revokes(revoked)
+    person.after(days=5)
+    assert not person.may()
+    person.handed(EpisodeJoined(episode_id=EPISODE_ID, open=True))
+    [undone] = person.of(intake.ConsentExpiryUndone)
+    assert undone.consent_id == consent_id
+    found = person.finds()
+    assert isinstance(found, Allowed)
+    assert found.consent_id == consent_id
+    person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=person.now))
+    person.after(days=1)
+    assert person.names[-1] == "consent-expired"
+
+
+def test_an_episode_that_ends_or_joins_later_revives_nothing() -> None:
+    person = Person()
+    person.grants(**WITH_TREATMENT)
+    person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=START))
+    person.after(days=1)
+    for body in (
+        EpisodeOpened(episode_id=uid("next")),
+        EpisodeJoined(episode_id=uid("x"), open=True),
+    ):
+        person.handed(body)
+        assert not person.may()
+
+
+def test_treatment_that_goes_on_the_same_day_has_not_ended() -> None:
+    person = Person()
+    person.grants(**WITH_TREATMENT)
+    person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=START))
+    person.handed(EpisodeOpened(episode_id=uid("next")))
+    person.after(days=2)
+    assert person.may()
+
+
+# --- days of the facility ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("given_form", "question", "after", "allowed"),
+    ("zone", "last_moment"),
     [
-        ((Kind.SPECIFIC, {}), {}, 0 * HOUR, True),
-        ((Kind.SPECIFIC, {}), {"recipient_id": COURT}, 0 * HOUR, False),
-        ((Kind.SPECIFIC, {}), {"category": What.SCREENS}, 0 * HOUR, False),
-        ((Kind.SPECIFIC, {}), {"category": What.PRESENCE}, 0 * HOUR, False),
-        ((Kind.SPECIFIC, {}), {"purpose": Purpose.TREATMENT}, 0 * HOUR, False),
-        ((Kind.SPECIFIC, {}), {"recipient_class": "treating-providers"}, 0 * HOUR, True),
-        ((Kind.SPECIFIC, {"effective_at": START + HOUR}), {}, 0 * HOUR, False),
-        ((Kind.SPECIFIC, {"effective_at": START + HOUR}), {}, HOUR, True),
-        ((Kind.SPECIFIC, {"expires_on": "2026-03-02"}), {}, 8 * HOUR, True),
-        ((Kind.SPECIFIC, {"expires_on": "2026-03-02"}), {}, 9 * HOUR, False),
-        # a class has to be known, and to be on the form
-        (TPO, {"purpose": Purpose.TREATMENT}, 0 * HOUR, False),
-        (
-            TPO,
-            {"purpose": Purpose.TREATMENT, "recipient_class": "treating-providers"},
-            0 * HOUR,
-            True,
-        ),
-        (TPO, {"purpose": Purpose.PAYMENT, "recipient_class": "payers"}, 0 * HOUR, False),
-        (
-            TPO,
-            {"purpose": Purpose.TREATMENT, "recipient_id": "treating-providers"},
-            0 * HOUR,
-            False,
-        ),
-        (
-            TPO,
-            {"purpose": Purpose.TREATMENT, "recipient_class": "anybody"},
-            0 * HOUR,
-            False,
-        ),
-        # one consent for treatment, payment and operations, and for nothing else
-        (
-            TPO,
-            {"purpose": Purpose.OPERATIONS, "recipient_class": "treating-providers"},
-            0 * HOUR,
-            True,
-        ),
-        (
-            TPO,
-            {"purpose": Purpose.MONITORING, "recipient_class": "treating-providers"},
-            0 * HOUR,
-            False,
-        ),
-        # an intermediary and whoever takes part
-        (
-            (Kind.INTERMEDIARY, {}),
-            {"recipient_id": "county-exchange", "purpose": Purpose.TREATMENT},
-            0 * HOUR,
-            True,
-        ),
-        (
-            (Kind.INTERMEDIARY, {}),
-            {"recipient_class": "treating-providers", "purpose": Purpose.TREATMENT},
-            0 * HOUR,
-            True,
-        ),
-        ((Kind.INTERMEDIARY, {}), {"purpose": Purpose.TREATMENT}, 0 * HOUR, False),
+        ("America/New_York", datetime(2026, 3, 18, 3, 59, 59, tzinfo=UTC)),
+        ("America/Los_Angeles", datetime(2026, 3, 18, 6, 59, 59, tzinfo=UTC)),
+        ("Pacific/Guam", datetime(2026, 3, 17, 13, 59, 59, tzinfo=UTC)),
+        ("UTC", datetime(2026, 3, 17, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_a_consent_names_recipient_content_purpose_and_time(
-    given_form: tuple[ConsentKind, dict[str, Any]],
-    question: dict[str, Any],
-    after: timedelta,
-    *,
-    allowed: bool,
-) -> None:
-    kind, changes = given_form
+def test_the_last_day_of_a_consent_is_the_facilitys(zone: str, last_moment: datetime) -> None:
     person = Person()
-    consent_id = person.grants(kind, **changes)
-    found = person_state.permitted_by(person.state, asked(**question), START + after)
-    assert found == (consent_id if allowed else None)
+    new, here = form(expires_on="2026-03-17"), circumstances(time_zone=zone)
+    person.command(lambda state, cause: consents.grant(state, new, here, cause))
+    second = timedelta(seconds=1)
+    assert isinstance(person.finds(last_moment), Allowed)
+    assert isinstance(person.finds(last_moment + second), Withheld)
+    person.at(last_moment)
+    assert person.of(intake.ConsentExpired) == []
+    person.at(last_moment + second)
+    [expired] = person.of(intake.ConsentExpired)
+    assert expired.expired_at == last_moment + second
 
 
-QUESTIONS = st.builds(
-    asked,
-    recipient_id=st.sampled_from([PARTNER, COURT, "county-exchange", *RECIPIENT_CLASSES]),
-    recipient_class=st.sampled_from([None, *RECIPIENT_CLASSES, "anybody"]),
-    category=st.sampled_from([*What]),
-    purpose=st.sampled_from([*Purpose]),
+def test_treatment_ends_with_the_facilitys_day() -> None:
+    person = Person(referred=False)
+    person.handed(EpisodeOpened(episode_id=EPISODE_ID, time_zone="America/New_York"))
+    new, here = form(**WITH_TREATMENT), circumstances(time_zone="America/New_York")
+    person.command(lambda state, cause: consents.grant(state, new, here, cause))
+    late = datetime(2026, 3, 3, 2, 0, tzinfo=UTC)  # still 2 March in New York
+    person.handed(EpisodeEnded(episode_id=EPISODE_ID, ended_at=late))
+    assert person.record.due == datetime(2026, 3, 3, 5, 0, tzinfo=UTC)
+
+
+def test_a_form_signed_this_evening_is_signed_today() -> None:
+    """In New York it is 2 March until five in the morning, UTC."""
+    person = Person()
+    person.at(datetime(2026, 3, 3, 3, 0, tzinfo=UTC))
+    here = circumstances(time_zone="America/New_York")
+    tomorrow = form(signed_on="2026-03-03", effective_at=person.now)
+    with pytest.raises(Invalid, match="consent-not-signed"):
+        person.command(lambda state, cause: consents.grant(state, tomorrow, here, cause))
+    today = form(signed_on="2026-03-02", effective_at=person.now)
+    person.command(lambda state, cause: consents.grant(state, today, here, cause))
+
+
+# --- taken back on another day ------------------------------------------------------------------------------
+
+
+def test_a_revocation_counts_from_when_the_person_took_it_back() -> None:
+    person = Person()
+    consent_id = person.grants()
+    person.after(days=2)
+    at = START + DAY
+    person.command(
+        lambda state, cause: consents.revoke(state, consent_id, cause, at, RevocationWay.ORAL)
+    )
+    [revoked] = person.of(intake.ConsentRevoked)
+    assert revoked.revoked_at == at
+    assert isinstance(person.finds(at - HOUR), Allowed)
+    assert isinstance(person.finds(at), Withheld)
+    held = person.state.consents[consent_id]
+    assert (held.revoked_by, held.revocation_recorded_at) == (RevocationWay.ORAL, person.now)
+
+
+@pytest.mark.parametrize("at", [START - DAY, START + DAY])
+def test_a_consent_is_not_taken_back_before_it_is_signed_nor_tomorrow(at: datetime) -> None:
+    person = Person()
+    consent_id = person.grants()
+    with pytest.raises(Invalid, match="revocation-out-of-time"):
+        person.command(lambda state, cause: consents.revoke(state, consent_id, cause, at))
+
+
+# --- who signs --------------------------------------------------------------------------------------------
+
+PATIENT, GUARDIAN, REPRESENTATIVE = "patient", "guardian", "representative"
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "signed_by", "complete"),
+    [
+        ((PATIENT,), (PATIENT,), True),
+        ((PATIENT,), (PATIENT, GUARDIAN), True),
+        ((PATIENT,), (GUARDIAN,), False),
+        ((PATIENT,), (REPRESENTATIVE,), True),
+        ((PATIENT, GUARDIAN), (PATIENT, GUARDIAN), True),
+        ((PATIENT, GUARDIAN), (PATIENT,), False),
+        ((PATIENT, GUARDIAN), (GUARDIAN,), False),
+        ((PATIENT, GUARDIAN), (REPRESENTATIVE,), False),
+        ((GUARDIAN,), (GUARDIAN,), True),
+        ((GUARDIAN,), (PATIENT,), False),
+    ],
 )
-DEEDS = st.lists(st.tuples(st.sampled_from([*FORMS]), st.booleans()), max_size=5)
-
-
-@given(DEEDS, QUESTIONS)
-def test_whatever_is_allowed_one_standing_consent_says_whole(
-    deeds: list[tuple[ConsentKind, bool]], question: Asked
+def test_a_form_is_signed_by_whom_the_law_asks(
+    asked_for: tuple[str, ...], signed_by: tuple[str, ...], *, complete: bool
 ) -> None:
-    person = Person()
-    for kind, ended in deeds:
-        consent_id = person.grants(kind)
-        if ended:
-            (person.ends if kind is Kind.CRIMINAL_JUSTICE else person.revokes)(consent_id)
-    found = person_state.permitted_by(person.state, question, START)
-    if found is None:
+    person, new = Person(), form(signed_by=signed_by)
+    here = circumstances(signatures=asked_for)
+    if complete:
+        person.command(lambda state, cause: consents.grant(state, new, here, cause))
         return
-    held = person.state.consents[found]
-    assert held.holds(START)
-    assert not held.ended
-    assert question.category in held.categories
-    assert question.purpose is held.purpose or held.kind is Kind.TPO
-    assert question.recipient_id not in RECIPIENT_CLASSES or question.recipient_class
-    assert {question.recipient_id, question.recipient_class} & {*held.all_recipients}
+    with pytest.raises(Invalid, match="signature-missing"):
+        person.command(lambda state, cause: consents.grant(state, new, here, cause))
 
 
-def test_a_specific_consent_is_relied_on_before_a_general_one() -> None:
+# --- the court --------------------------------------------------------------------------------------------
+
+
+def test_a_courts_consent_is_for_who_is_treated_as_a_condition_of_a_court() -> None:
+    person, new = Person(), form(Kind.CRIMINAL_JUSTICE)
+    here = circumstances(court_involved=False)
+    with pytest.raises(Invalid, match="person-not-court-involved"):
+        person.command(lambda state, cause: consents.grant(state, new, here, cause))
+
+
+def test_the_final_disposition_ends_a_courts_consent_whatever_day_it_names() -> None:
     person = Person()
-    person.grants(Kind.TPO, recipients=[PARTNER])
-    specific = person.grants(purpose="treatment")
-    question = asked(purpose=Purpose.TREATMENT)
-    assert person_state.permitted_by(person.state, question, START) == specific
+    consent_id = person.grants(Kind.CRIMINAL_JUSTICE, expires_on="2032-06-30")
+    refusal = refuses("consent-irrevocable", person.revokes, consent_id)
+    assert "expire" in refusal.hint, "the way out that is named is one"
+    person.ends(consent_id)
+    assert person.names[-1] == "consent-expired"
+
+
+def test_what_a_courts_consent_allows_goes_to_courts_alone() -> None:
+    """42 CFR 2.35, even if a form was recorded before the recipient was registered as something else."""
+    held = {uid("c"): Consent(**dict(form(Kind.CRIMINAL_JUSTICE, recipients=[COURT, PARTNER])))}
+    for recipient, allowed in ((COURT, True), (PARTNER, False)):
+        found = may_disclose(
+            held, known()[recipient], (What.REFERRAL_STATUS,), Purpose.MONITORING, START, "UTC"
+        )
+        assert isinstance(found, Allowed) is allowed
 
 
 def test_a_person_survives_the_store() -> None:
@@ -553,7 +648,7 @@ def test_a_person_survives_the_store() -> None:
 
 @pytest.fixture
 async def served() -> tuple[Served, str, str]:
-    served = Served(SERVICE).acting_as("intake_coordinator")
+    served = await register(Served(SERVICE).acting_as("intake_coordinator"))
     told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
     return served, told["person_id"], told["episode_id"]
 
@@ -584,6 +679,28 @@ async def test_a_consent_lives_and_ends_over_http(served: tuple[Served, str, str
     assert answer["allowed"] is False
     held = (await intake_.get(f"/people/{person_id}/consents")).json()["consents"]
     assert held[granted["consent_id"]]["revoked_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("born_on", "signed_by", "status"),
+    [
+        ("1990-03-02", ["patient"], 201),
+        ("1990-03-02", ["guardian"], 422),
+        ("2008-03-02", ["patient"], 201),  # eighteen on the day of the signature
+        ("2008-03-03", ["patient"], 422),
+        ("2008-03-03", ["patient", "guardian"], 201),
+    ],
+)
+async def test_a_minor_s_form_is_signed_by_both(
+    served: tuple[Served, str, str], born_on: str, signed_by: list[str], status: int
+) -> None:
+    intake_, person_id, _ = served
+    who = {"given_name": "A", "family_name": "B", "born_on": born_on}
+    await intake_.put(f"/people/{person_id}/identity", who)
+    body = {"person_id": person_id, **FORM, "signed_by": signed_by}
+    answer = await intake_.post("/consents", body)
+    assert answer.status_code == status, answer.text
+    assert born_on not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from services.intake.app import SERVICE
-from services.intake.person import accounting
+from services.intake.person import accounting, grounds
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.intake import DisclosureBasis, EmergencyNature
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
@@ -75,9 +76,9 @@ class Case:
             "/disclosures", {**self.ordinary, **changes}
         )
 
-    async def consents(self) -> str:
+    async def consents(self, **changes: Any) -> str:
         told = await self.served.acting_as("intake_coordinator").does(
-            "/consents", {"person_id": self.person_id, **CONSENT}
+            "/consents", {"person_id": self.person_id, **CONSENT, **changes}
         )
         consent_id: str = told["consent_id"]
         return consent_id
@@ -97,7 +98,7 @@ class Case:
 
 @pytest.fixture
 async def case() -> Case:
-    served = Served(SERVICE).acting_as("intake_coordinator")
+    served = await register(Served(SERVICE).acting_as("intake_coordinator"))
     return Case(served, await served.does("/referrals", REFERRAL))
 
 
@@ -247,8 +248,10 @@ async def test_what_a_consent_allowed_is_accounted_for_and_relied_on(case: Case)
         ({"purpose": "treatment"}, 403, "consent-missing"),
         ({"recipient_id": "harbor-ed"}, 403, "consent-missing"),
         ({"basis": "emergency"}, 422, "emergency-has-its-own-form"),
-        ({"basis": "court"}, 422, "order-mismatch"),
-        ({"order_on": "2026-03-01"}, 422, "order-mismatch"),
+        ({"basis": "court"}, 422, "ground-mismatch"),
+        ({"order_on": "2026-03-01"}, 422, "ground-mismatch"),
+        ({"basis": "court", "order_on": "2030-01-01"}, 422, "ground-in-future"),
+        ({"recipient_id": "zephyrine-quillfeather"}, 422, "partner-not-registered"),
         ({"basis": "unknown"}, 422, "request-invalid"),
         ({"episode_id": uid("other")}, 422, "episode-not-theirs"),
         ({"disclosed_at": "2026-03-03T15:00:00Z"}, 422, "disclosure-in-future"),
@@ -264,12 +267,97 @@ async def test_disclosures_without_a_ground(
     assert case.said(intake.DisclosureRecorded) == []
 
 
+AGREED = {"qso": "county-exchange", "audit": "state-auditor", "research": "a-university"}
+GROUNDS: list[tuple[str, dict[str, Any]]] = [
+    *[(basis, {"recipient_id": partner}) for basis, partner in AGREED.items()],
+    ("court", {"recipient_id": "northside-court", "order_on": "2026-03-01"}),
+    ("crime_on_premises", {"recipient_id": "county-police", "incident_on": "2026-03-02"}),
+    ("child_abuse_report", {"recipient_id": "county-police", "incident_on": "2026-03-01"}),
+    ("patient_access", {"recipient_id": None, "requested_on": "2026-03-01"}),
+    ("deceased", {"recipient_id": "county-police", "died_on": "2026-03-01"}),
+    ("public_health", {"recipient_id": "county-police", "deidentified": True}),
+    ("pdmp", {"recipient_id": "county-police", "categories": ["medication"]}),
+]
+"""Each lawful ground beside consent, with what it asks for."""
+PRESENCE = ("crime_on_premises", "child_abuse_report")
+
+
+async def told_on(case: Case, basis: str, **changes: Any) -> Any:
+    categories = ["presence"] if basis in PRESENCE else ["attendance"]
+    given = {"categories": categories, "purpose": "monitoring", **dict(GROUNDS)[basis], **changes}
+    return await case.otherwise(basis=basis, **given)
+
+
+async def agree(case: Case) -> None:
+    operator = case.served.acting_as("operator", facility_id="operations")
+    for basis, partner in AGREED.items():
+        kind = "qsoa" if basis == "qso" else basis
+        body = {"with_facility_id": "harbor-iop", "kind": kind, "from_on": "2026-03-02"}
+        await operator.does(f"/partners/{partner}/agreements", body)
+
+
+@pytest.mark.parametrize(("basis", "given"), GROUNDS)
+async def test_every_lawful_ground_can_be_accounted_for(
+    case: Case, basis: str, given: dict[str, Any]
+) -> None:
+    await agree(case)
+    if basis == "pdmp":
+        refused(await told_on(case, basis), 403, "consent-missing")
+        await case.consents(
+            recipients=["county-police"], categories=["medication"], purpose="monitoring"
+        )
+    answer = await told_on(case, basis)
+    assert answer.status_code == 201, answer.text
+    [row] = await case.accounting()
+    assert (row["basis"], row["recipient_id"]) == (basis, given["recipient_id"])
+    evidence = {k: v for k, v in row["evidence"].items() if v}
+    assert evidence == {k: v for k, v in given.items() if k not in ("recipient_id", "categories")}
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert recorded.basis == basis
+
+
+def test_every_basis_is_ruled() -> None:
+    ruled = set(grounds.GROUNDS) | {DisclosureBasis.EMERGENCY, DisclosureBasis.UNKNOWN}
+    assert ruled == set(DisclosureBasis)
+    assert {basis for basis, _ in GROUNDS} == {one.value for one in grounds.GROUNDS} - {"consent"}
+
+
+@pytest.mark.parametrize("basis", [*AGREED])
+async def test_what_rests_on_an_agreement_needs_one_at_that_time(case: Case, basis: str) -> None:
+    refused(await told_on(case, basis), 409, "agreement-missing")
+    await agree(case)
+    before = (START - timedelta(days=1)).isoformat()
+    refused(await told_on(case, basis, disclosed_at=before), 409, "agreement-missing")
+    assert (await told_on(case, basis)).status_code == 201
+    other = next(partner for other, partner in AGREED.items() if other != basis)
+    refused(await told_on(case, basis, recipient_id=other), 409, "agreement-missing")
+
+
 @pytest.mark.parametrize(
-    "changes", [{"basis": "qso"}, {"basis": "audit"}, {"basis": "court", "order_on": "2026-03-01"}]
+    ("basis", "changes", "code"),
+    [
+        *[(basis, {"order_on": "2026-03-01"}, "ground-mismatch") for basis in AGREED],
+        ("crime_on_premises", {"incident_on": None}, "ground-mismatch"),
+        ("crime_on_premises", {"incident_on": "2026-03-03"}, "ground-in-future"),
+        ("crime_on_premises", {"categories": ["attendance"]}, "category-not-of-ground"),
+        ("crime_on_premises", {"recipient_id": "river-clinic"}, "recipient-not-of-ground"),
+        ("child_abuse_report", {"categories": ["presence", "screens"]}, "category-not-of-ground"),
+        ("patient_access", {"recipient_id": "river-clinic"}, "recipient-not-of-ground"),
+        ("patient_access", {"requested_on": None}, "ground-mismatch"),
+        ("deceased", {"died_on": "2026-03-03"}, "ground-in-future"),
+        ("deceased", {"recipient_id": None}, "recipient-not-of-ground"),
+        ("public_health", {"deidentified": False}, "ground-mismatch"),
+        ("public_health", {"recipient_id": "river-clinic"}, "recipient-not-of-ground"),
+        ("pdmp", {"categories": ["screens"]}, "category-not-of-ground"),
+        ("court", {"order_on": "2026-03-03"}, "ground-in-future"),
+    ],
 )
-async def test_other_grounds_need_no_consent(case: Case, changes: dict[str, Any]) -> None:
-    assert (await case.otherwise(**changes)).status_code == 201
-    assert [row["basis"] for row in await case.accounting()] == [changes["basis"]]
+async def test_each_ground_asks_for_its_evidence(
+    case: Case, basis: str, changes: dict[str, Any], code: str
+) -> None:
+    await agree(case)
+    refused(await told_on(case, basis, **changes), 422, code)
+    assert await case.accounting() == []
 
 
 async def test_what_was_told_before_a_revocation_may_be_written_down_after_it(case: Case) -> None:

@@ -10,6 +10,7 @@ import pytest
 from services.intake.app import SERVICE
 from shared.runtime.vault.vault import Vault
 from shared.testing.fake_keys import memory_vault
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
@@ -26,8 +27,8 @@ GONE_ON = "2026-04-01"
 
 
 @pytest.fixture
-def intake() -> Served:
-    return Served(SERVICE)
+async def intake() -> Served:
+    return await register(Served(SERVICE), "harbor-ed")
 
 
 async def known(intake: Served) -> tuple[str, str]:

@@ -31,6 +31,7 @@ from shared.errors import Forbidden
 from shared.runtime.audit.api import READERS
 from shared.testing.fake_keys import memory_vault
 from shared.testing.fakes import decoded
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, cause, uid
 
@@ -53,8 +54,8 @@ REFERRAL = {"source_kind": "self", "priority": "routine"}
 
 
 @pytest.fixture
-def intake() -> Served:
-    return Served(SERVICE)
+async def intake() -> Served:
+    return await register(Served(SERVICE), "harbor-ed")
 
 
 async def referred(intake: Served) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from services.intake.app import SERVICE
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, MistakeReason
 from shared.contracts.event import Event
+from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, fact, uid
 
@@ -21,6 +22,9 @@ LEVEL = {"system": "asam", "edition": "3", "code": "2.1"}
 ANSWERING = ("clinical_supervisor", "program_director", "privacy_officer")
 PROGRAM = "evening-groups"
 STAGES = ("referred", "acknowledged", "assessed", "placed", "admitted", "oriented")
+
+
+ORIENTED = {"rules_accepted": ["attendance", "screens"], "part2_notice_at": START.isoformat()}
 
 
 class Path:
@@ -79,7 +83,10 @@ class Path:
                 }
                 await served.does("/episodes", {**body, "prior_episode_id": prior})
             case _:
-                body = {"rules_accepted": [], "part2_notice_at": served.now().isoformat()}
+                body = {
+                    "rules_accepted": ["attendance", "screens"],
+                    "part2_notice_at": served.now().isoformat(),
+                }
                 await served.does(f"/episodes/{self.id}/orientation", body)
 
     @property
@@ -117,8 +124,8 @@ class Path:
 
 
 @pytest.fixture
-def served() -> Served:
-    return Served(SERVICE)
+async def served() -> Served:
+    return await register(Served(SERVICE))
 
 
 def at_rest(path: Path) -> None:
@@ -172,7 +179,7 @@ COMMANDS: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/referrals/{}/close", {"outcome": "lost"}),
     ("POST", "/assessments", {"episode_id": "{}", "starts_at": START.isoformat()}),
     ("POST", "/placements", {"episode_id": "{}", "actual_level": LEVEL}),
-    ("POST", "/episodes/{}/orientation", {"rules_accepted": [], "part2_notice_at": START.isoformat()}),
+    ("POST", "/episodes/{}/orientation", ORIENTED),
     ("POST", "/episodes/{}/entered-in-error", {"reason": "duplicate"}),
     ("POST", "/episodes/{}/admission/undo", {"reason": "duplicate"}),
     ("PUT", "/episodes/{}/team", {"role": "clinician", "staff_id": uid("x")}),

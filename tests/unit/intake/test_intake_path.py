@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -313,9 +313,8 @@ COMMANDS: dict[str, Rule] = {
     "admit": admit(),
     "orient": orient,
     "send": send(),
-    "send-without-consent": send(permitted=False),
 }
-ALWAYS = {"close-as-admitted": "outcome-not-stated", "send-without-consent": "consent-missing"}
+ALWAYS = {"close-as-admitted": "outcome-not-stated"}
 KNOWN = {**ALWAYS, "receive": "referral-exists"}
 ACKNOWLEDGED = {**KNOWN, "acknowledge": "already-acknowledged"}
 NO_ASSESSMENT = {"complete": "unknown-assessment", "recommend": "unknown-assessment"}
@@ -444,3 +443,39 @@ def test_what_became_of_a_referral_still_matters_when_the_episode_has_ended() ->
     )
     assert history.names[-1] == "referral-loop-closed"
     assert history.state.deadlines == {}
+
+
+# --- orientation ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rules", "given", "code"),
+    [
+        ((), timedelta(0), "rules-not-accepted"),
+        (("attendance",), timedelta(0), "rules-not-accepted"),
+        (("attendance", "screens"), timedelta(hours=1), "notice-out-of-time"),
+        (("attendance", "screens"), timedelta(days=-2000), "notice-out-of-time"),
+        (("attendance", "screens"), timedelta(days=-3), None),
+        (("attendance", "screens", "participation"), timedelta(0), None),
+    ],
+)
+def test_an_orientation_goes_through_the_rules_and_a_notice_that_holds(
+    rules: tuple[str, ...], given: timedelta, code: str | None
+) -> None:
+    history = at_stage("admitted")
+    asks = admissions.OrientationAsks(
+        rules=("attendance", "screens"),
+        notice_since=date(2024, 4, 16),
+        time_zone="America/Chicago",
+    )
+
+    def orients(state: Any, cause: Any) -> Any:
+        return admissions.orient(state, rules, cause.now + given, asks, cause)
+
+    if code is None:
+        history.command(orients)
+        assert history.names[-1] == "orientation-completed"
+        return
+    with pytest.raises(Invalid, match=code):
+        history.command(orients)
+    assert "orientation-completed" not in history.names

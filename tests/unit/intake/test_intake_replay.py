@@ -10,13 +10,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.intake.handoffs import EpisodeEnded, EpisodeOpened, Readmitted, ReliedOn
+from services.intake.handoffs import (
+    DeliveryReported,
+    EpisodeEnded,
+    EpisodeOpened,
+    Readmitted,
+    ReferralAllowed,
+    ReportHeard,
+)
+from services.intake.person.may_disclose import Allowed, Obligations
+from services.intake.person.requests import Answered, AskPerson, Request
 from shared.contracts import attendance, followup, plans
 from shared.contracts.event import Event
 from shared.contracts.followup import ReengagementOutcome
+from shared.contracts.intake import (
+    ConsentPurpose,
+    InformationCategory,
+    PartnerKind,
+    WithheldReason,
+)
 from shared.runtime.core.work import OutcomeStatus
+from tests.unit.intake.partners import known
 from tests.unit.intake.world import (
     DAY,
+    PARTNER,
+    PERSON_ID,
     STAGES,
     Intake,
     asked_back,
@@ -39,6 +57,9 @@ EVENTS: list[Event] = [
     fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1"), effective_at=None),
     fact(plans.LevelOfCareChangeRecommended, to_level=level("3.5"), effective_at=None),
     fact(plans.LevelOfCareChanged, to_level=level("2.5")),
+    fact(plans.TransferRequested),
+    fact(plans.TransferInitiated),
+    fact(plans.TransferNotBegun),
     fact(attendance.SeatReserved),
     fact(attendance.SeatReleased),
     used_again(),
@@ -81,11 +102,44 @@ def test_a_redelivered_event_changes_nothing(
         assert everything(once) == everything(again)
 
 
+REQUEST = Request(
+    delivery_id=uid("delivery"),
+    person_id=PERSON_ID,
+    episode_id=EPISODE_ID,
+    recipient_id=PARTNER,
+    categories=(InformationCategory.REFERRAL_STATUS,),
+    purpose=ConsentPurpose.CARE_COORDINATION,
+    discloser_id=uid("actor"),
+)
+ALLOWED = Allowed(
+    consent_id=uid("consent"),
+    obligations=Obligations(
+        categories=REQUEST.categories,
+        purpose=REQUEST.purpose,
+        document_sha256="9f" * 32,
+        may_redisclose=False,
+    ),
+)
 HANDED = {
-    "episode": [Readmitted(episode_id=uid("next"))],
+    "episode": [
+        Readmitted(episode_id=uid("next")),
+        Answered(request=REQUEST, allowed=ALLOWED, report_due=True),
+        Answered(request=REQUEST, withheld=WithheldReason.NOT_IN_FORCE),
+        ReportHeard(delivery_id=uid("delivery")),
+        ReferralAllowed(
+            referral_id=uid("referral"),
+            person_id=PERSON_ID,
+            target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
+            target_facility_id=PARTNER,
+            target_level=None,
+            consent_id=uid("consent"),
+            respond_within=DAY,
+        ),
+    ],
     "person": [
         EpisodeOpened(episode_id=uid("second")),
-        ReliedOn(consent_id=uid("x")),
+        AskPerson(request=REQUEST, partner=known(PARTNER)[PARTNER]),
+        DeliveryReported(delivery_id=uid("delivery"), made_at=START),
         EpisodeEnded(episode_id=EPISODE_ID, ended_at=START),
         EpisodeEnded(episode_id=uid("second"), ended_at=START),
     ],
@@ -157,6 +211,6 @@ def test_a_command_repeated_with_its_key_is_answered_as_before() -> None:
     history = at_stage("ineligible")
     first = history.command(send(), key="one")
     before = everything(history)
-    second = history.command(send(permitted=False), key="one")
+    second = history.command(send(within=DAY / 2), key="one")
     assert (first.answer, second.status) == (second.answer, OutcomeStatus.REPLAYED)
     assert everything(history) == before

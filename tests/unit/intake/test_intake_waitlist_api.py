@@ -9,8 +9,11 @@ import pytest
 
 from services.intake.app import SERVICE
 from services.intake.handoffs import LineJoined, SeatChanged
+from services.intake.person.requests import partner_subject
 from services.intake.resources.partner_capacity import subject
+from services.intake.resources.partners import PartnerState
 from shared.contracts import attendance
+from tests.unit.intake.partners import known
 from tests.unit.intake.test_intake_waitlist import GROUP, GROUP_ID, TRACK, capacity
 from tests.unit.intake.world import DAY, HOUR, Intake, at_stage
 from tests.unit.support import EPISODE_ID, FACILITY, START, Http, uid
@@ -190,7 +193,10 @@ STATED: dict[str, Any] = {
 
 def partners() -> tuple[Intake, Http]:
     history = Intake(subject(FACILITY))
-    return history, Http(SERVICE, history, "intake_coordinator")
+    http = Http(SERVICE, history, "intake_coordinator")
+    for code in ("river-residential", "hill-house"):
+        http.runtime.beside[partner_subject(code)] = PartnerState(known=known(code)[code])
+    return history, http
 
 
 @pytest.mark.scenario(12)

@@ -11,13 +11,16 @@ from services.intake.app import SERVICE
 from services.intake.episode import (
     admissions,
     assessments,
+    deliveries,
     eligibility,
+    episode_state,
     inbound_referrals,
     outbound_referrals,
     values,
 )
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.person import consents
+from services.intake.person.may_disclose import NewConsent
 from shared.contracts import followup, plans
 from shared.contracts.codes import (
     CoOccurring,
@@ -42,6 +45,7 @@ from shared.decision import Cause, Decision, HandoffBody
 from shared.programs.profile import ProgramProfile
 from shared.runtime.core.work import Outcome, StreamPosition, Work
 from shared.runtime.http.programs import Programs
+from tests.unit.intake.partners import known
 from tests.unit.support import EPISODE, EPISODE_ID, FACILITY, START, History, uid
 
 HOUR = timedelta(hours=1)
@@ -156,22 +160,35 @@ def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    return admissions.orient(state, ("attendance",), cause.now, cause)
+    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=None, time_zone="UTC")
+    return admissions.orient(state, ("attendance",), cause.now, asks, cause)
 
 
 def send(
-    *, permitted: bool = True, within: timedelta = 24 * HOUR, consent_id: str | None = None
+    *, within: timedelta = 24 * HOUR, consent_id: str | None = None, reported: bool = True
 ) -> Rule:
-    new = outbound_referrals.NewOutbound(
-        target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
-        target_facility_id=PARTNER,
-        target_level=level("3.7-WM"),
-        consent_id=consent_id or uid("consent"),
-        respond_within=within,
-    )
-    return lambda state, cause: outbound_referrals.send(
-        state, new, permitted=permitted, cause=cause
-    )
+    """The person allowed it: a partner is asked, and who sent it reports so at once unless told otherwise."""
+
+    def rule(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+        episode_state.in_progress(state)
+        referral_id = cause.derive_id("outbound-referral")
+        body = handoffs.ReferralAllowed(
+            referral_id=referral_id,
+            person_id=PERSON_ID,
+            target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
+            target_facility_id=PARTNER,
+            target_level=level("3.7-WM"),
+            consent_id=consent_id or uid("consent"),
+            respond_within=within,
+        )
+        sent = outbound_referrals.allowed(state, body, cause)
+        after = sent.state
+        if reported:
+            heard = handoffs.ReportHeard(delivery_id=referral_id)
+            after = deliveries.report_heard(after, heard, cause).state
+        return sent._replace(state=after, answer={"referral_id": referral_id})
+
+    return rule
 
 
 def discharged(at: datetime = START) -> plans.EpisodeDischarged:
@@ -270,8 +287,8 @@ def person(*, episode: str = EPISODE.partition("/")[2]) -> Intake:
     return history
 
 
-def consent(**changes: Any) -> consents.NewConsent:
-    return consents.NewConsent.model_validate(
+def consent(**changes: Any) -> NewConsent:
+    return NewConsent.model_validate(
         {
             "kind": ConsentKind.SPECIFIC,
             "discloser_id": FACILITY,
@@ -291,7 +308,8 @@ def consent(**changes: Any) -> consents.NewConsent:
 
 def grant(**changes: Any) -> Rule:
     new = consent(**changes)
-    return lambda state, cause: consents.grant(state, new, cause)
+    here = consents.Circumstances(partners=known(), court_involved=False, time_zone="UTC")
+    return lambda state, cause: consents.grant(state, new, here, cause)
 
 
 def with_end_of_treatment() -> Rule:

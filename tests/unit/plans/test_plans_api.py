@@ -47,7 +47,6 @@ TO = {
     "referral_id": uid("outbound"),
     "to_facility_id": PARTNER,
     "to_level": {"system": "asam", "edition": "4", "code": "3.5"},
-    "consent_id": uid("consent"),
     "handoff_at": "2026-03-04T15:00:00Z",
 }
 MEDICATION = {"code": "methadone", "from_on": "2026-03-01", "verified": True}

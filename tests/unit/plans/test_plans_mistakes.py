@@ -1,10 +1,8 @@
-"""Mistakes taken back, people on duty, consents, and what there is to plan with."""
+"""Mistakes taken back, people on duty, and what there is to plan with."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,13 +10,12 @@ from hypothesis import strategies as st
 
 from services.plans.app import SERVICE
 from services.plans.available_sessions import GroupState, SessionState
-from services.plans.consents import PersonState
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import Role
 from shared.contracts.event import Event
 from shared.errors import Refused
 from tests.unit.plans.test_plans_order import from_attendance, from_followup
-from tests.unit.plans.world import DAY, PARTNER, Plans, admitted, attended, in_treatment, with_plan
+from tests.unit.plans.world import DAY, Plans, admitted, attended, in_treatment, with_plan
 from tests.unit.support import START, History, fact, interleaved, uid
 
 MISTAKES = [intake.EpisodeEnteredInError, intake.ReferralMerged]
@@ -127,48 +124,6 @@ def record(kind: str, name: str = "one") -> History:
     return History(
         SERVICE.source, SERVICE.kinds[kind], SERVICE.reactions, subject=f"{kind}/{uid(name)}"
     )
-
-
-@pytest.mark.scenario(10)
-class TestConsents:
-    def granted(self, **changes: Any) -> History:
-        history = record("person")
-        said = {
-            "consent_id": uid("consent"),
-            "recipients": (PARTNER,),
-            "effective_at": START,
-            "expires_on": date(2026, 6, 1),
-            "expires_with": None,
-        }
-        history.hear(fact(intake.ConsentGranted, **{**said, **changes}))
-        return history
-
-    @pytest.mark.parametrize(
-        ("recipient", "days", "holds"),
-        [
-            (PARTNER, 0, True),
-            (PARTNER, -1, False),
-            (PARTNER, 91, True),
-            (PARTNER, 92, False),
-            ("someone-else", 0, False),
-        ],
-    )
-    def test_whom_it_names_while_it_holds(self, recipient: str, days: int, holds: bool) -> None:
-        state: PersonState = self.granted().state
-        assert state.allows(uid("consent"), recipient, START + timedelta(days=days)) is holds
-        assert not state.allows(uid("other"), recipient, START)
-
-    @pytest.mark.parametrize("ended", [intake.ConsentRevoked, intake.ConsentExpired])
-    def test_it_ends(self, ended: type[Event]) -> None:
-        history = self.granted()
-        history.hear(fact(ended, consent_id=uid("another")))
-        assert history.state.allows(uid("consent"), PARTNER, START)
-        history.hear(fact(ended, consent_id=uid("consent")))
-        assert not history.state.allows(uid("consent"), PARTNER, START)
-
-    def test_without_a_last_day(self) -> None:
-        history = self.granted(expires_on=None, expires_with=intake.ConsentExpiry.END_OF_TREATMENT)
-        assert history.state.allows(uid("consent"), PARTNER, START + timedelta(days=2000))
 
 
 @pytest.mark.fact("0.3")

@@ -28,6 +28,7 @@ from tests.unit.plans.world import (
     HIGHER,
     LOWER,
     OTHER,
+    PARTNER,
     RESIDENTIAL,
     SAME,
     accepted,
@@ -373,7 +374,6 @@ class TestTransfer:
         [
             ({"referral_id": uid("none")}, Unknown, "unknown-referral"),
             ({"to_facility_id": OTHER}, Invalid, "transfer-differs-from-referral"),
-            ({"consent_id": uid("none")}, Invalid, "transfer-differs-from-referral"),
             ({"to_level": HIGHER}, Invalid, "transfer-differs-from-referral"),
         ],
     )
@@ -393,6 +393,52 @@ class TestTransfer:
                 command()
             assert code_of(error) == "transfer-open"
 
+    def test_it_is_asked_for_and_begins_when_intake_allows_it(self) -> None:
+        history = accepted(referred(with_plan()))
+        delivery_id = history.ask_transfer()
+        [asked] = history.of(plans.TransferRequested)
+        assert (asked.delivery_id, asked.to_facility_id) == (delivery_id, PARTNER)
+        assert history.of(plans.TransferInitiated) == []
+        assert history.state.transfer is None
+        assert history.deadline(PlansLoop.TRANSFER) == START + DAY, "somebody looks, if none comes"
+        history.answer(uid("of another sender"))
+        assert history.state.transfer is None
+        history.answer(delivery_id)
+        [initiated] = history.of(plans.TransferInitiated)
+        assert (initiated.delivery_id, initiated.consent_id) == (delivery_id, uid("consent"))
+        history.answer(delivery_id)
+        assert len(history.of(plans.TransferInitiated)) == 1
+
+    def test_asked_again_it_is_the_same_question(self) -> None:
+        history = accepted(referred(with_plan()))
+        at = history.now + DAY
+        ids = {history.ask_transfer(handoff_at=at) for _ in range(3)}
+        assert len(ids) == 1
+        with pytest.raises(Refused) as error:
+            history.ask_transfer(handoff_at=at + DAY)
+        assert code_of(error) == "transfer-asked"
+
+    @pytest.mark.parametrize(
+        "meanwhile",
+        [
+            lambda history: history.discharge(),
+            lambda history: history.hear(
+                fact(intake.PartnerReferralRejected, referral_id=uid("outbound"))
+            ),
+            lambda history: history.hear(fact(intake.AdmissionUndone)),
+        ],
+    )
+    def test_what_cannot_begin_any_more_is_said_to_intake(self, meanwhile: Any) -> None:
+        """The accounting is told that nothing was disclosed."""
+        history = accepted(referred(with_plan()))
+        delivery_id = history.ask_transfer()
+        meanwhile(history)
+        history.answer(delivery_id)
+        assert history.of(plans.TransferInitiated) == []
+        [not_begun] = history.of(plans.TransferNotBegun)
+        assert not_begun.delivery_id == delivery_id
+        assert history.state.transfer_asked is None
+
     def test_first_contact_is_not_foreseen(self) -> None:
         history = accepted(referred(with_plan()))
         history.transfer()
@@ -410,6 +456,22 @@ class TestTransfer:
         state = history.state
         history.hear(fact(intake.ReferralLoopClosed, referral_id=EPISODE_ID))
         assert history.state == state
+
+
+@pytest.mark.scenario(12)
+def test_what_is_withheld_does_not_begin_and_somebody_looks_for_another_way() -> None:
+    history = accepted(referred(with_plan()))
+    history.answer(history.ask_transfer(), allowed=False)
+    assert history.of(plans.TransferInitiated) == []
+    assert len(history.of(plans.TransferNotBegun)) == 1
+    assert history.state.transfer_withheld is intake.WithheldReason.NOT_IN_FORCE
+    assert history.open == ["transfer"]
+    assert history.after(days=4).of(plans.LoopEscalated)
+    history.transfer()
+    assert history.state.transfer_withheld is None
+    assert history.of(plans.EscalationCleared) == [], "under way, and not done"
+    history.first_contact()
+    assert history.of(plans.EscalationCleared)
 
 
 def test_a_session_missed_is_counted_and_a_correction_takes_it_back() -> None:

@@ -13,11 +13,12 @@ from services.plans import (
     level_changes,
     reviews,
     tables,
+    transfers,
     treatment_plan,
 )
 from services.plans.app import SERVICE
-from services.plans.episode_state import Deferral, Goal
-from services.plans.level_changes import NewLevel, StepDownReason, Transfer
+from services.plans.episode_state import AskedTransfer, Deferral, Goal
+from services.plans.level_changes import NewLevel, StepDownReason
 from services.plans.tables import Contributor, GoalOwner
 from shared.contracts import attendance, intake
 from shared.contracts.codes import Dimension, LevelOfCare, Modality, PlansLoop
@@ -139,16 +140,32 @@ class Plans(History):
         new = NewLevel(to_level=to_level, **{**said, **more})
         return self.command(lambda s, c: level_changes.change_level(s, new, c))
 
-    def transfer(self, **more: Any) -> Outcome:
+    def ask_transfer(self, **more: Any) -> str:
+        """Ask for a hand-over; returns the id of the delivery that intake decides on."""
         said: dict[str, Any] = {
             "referral_id": uid("outbound"),
             "to_facility_id": PARTNER,
             "to_level": RESIDENTIAL,
-            "consent_id": uid("consent"),
             "handoff_at": self.now + DAY,
+            "categories": (intake.InformationCategory.REFERRAL_STATUS,),
+            "purpose": intake.ConsentPurpose.CARE_COORDINATION,
         }
-        new = Transfer(**{**said, **more})
-        return self.command(lambda s, c: level_changes.transfer(s, new, c))
+        new = AskedTransfer(**{**said, **more})
+        delivery_id: str = self.command(lambda s, c: transfers.ask(s, new, c)).answer["delivery_id"]
+        return delivery_id
+
+    def answer(self, delivery_id: str, *, allowed: bool = True) -> None:
+        """What intake answers."""
+        if allowed:
+            self.hear(
+                fact(intake.DisclosureAllowed, delivery_id=delivery_id, consent_id=uid("consent"))
+            )
+        else:
+            self.hear(fact(intake.DisclosureWithheld, delivery_id=delivery_id))
+
+    def transfer(self, **more: Any) -> None:
+        """Ask for a hand-over, which intake allows."""
+        self.answer(self.ask_transfer(**more))
 
     def first_contact(self, at: datetime | None = None) -> Outcome:
         when = at or self.now

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from services.attendance.laboratory.panels import Cutoff, Laboratory
 from services.followup.aftercare import aftercare
-from services.intake.person import disclosures, person_state
+from services.intake.person import disclosures
 from services.plans import tables
 from shared.errors import ConfigurationError
 from shared.programs.registered import Registered, read_directory
@@ -17,10 +19,11 @@ from shared.runtime.http.programs import SHIPPED_DIRECTORY, Programs
 from shared.runtime.settings import ServiceSettings
 
 OWN = """
-partners = ["county-detox"]
+time_zone = "Pacific/Guam"
 metrics = ["days-at-work"]
 [facilities.harbor-iop]
-partners = ["harbor-court"]
+time_zone = "America/New_York"
+notices = { harbor-2026 = 2026-02-01 }
 [facilities.river-iop]
 tracks = ["night"]
 """
@@ -37,12 +40,9 @@ def own(tmp_path: Path) -> Programs:
 @pytest.mark.parametrize(
     ("facility", "registry", "code", "registered"),
     [
-        ("harbor-iop", "partners", "county-detox", True),
-        ("harbor-iop", "partners", "harbor-court", True),
-        ("river-iop", "partners", "harbor-court", False),
-        ("harbor-iop", "partners", "harbor-iop", True),
-        ("harbor-iop", "partners", "river-iop", False),
-        ("harbor-iop", "partners", "harbor-detox", False),
+        ("harbor-iop", "notices", "harbor-2026", True),
+        ("river-iop", "notices", "harbor-2026", False),
+        ("harbor-iop", "partners", "looked-up-by-the-route", True),
         ("harbor-iop", "metrics", "days-at-work", True),
         ("harbor-iop", "metrics", "county-detox", False),
         ("river-iop", "tracks", "night", True),
@@ -60,6 +60,38 @@ def test_what_a_facility_has_registered(
     own: Programs, facility: str, registry: str, code: str, *, registered: bool
 ) -> None:
     assert own.is_registered(facility, registry, code) is registered
+
+
+def test_where_a_facility_is(own: Programs) -> None:
+    assert own.zone_of("harbor-iop") == "America/New_York"
+    assert own.zone_of("river-iop") == "Pacific/Guam"
+    assert Programs().zone_of("harbor-iop") == "UTC"
+
+
+@pytest.mark.parametrize(
+    ("facility", "age", "who"),
+    [
+        ("river-iop", None, ("patient",)),
+        ("river-iop", 18, ("patient",)),
+        ("river-iop", 17, ("patient", "guardian")),
+        ("harbor-iop", 17, ("patient",)),
+        ("harbor-iop", 15, ("patient", "guardian")),
+        ("harbor-iop", 11, ("guardian",)),
+    ],
+)
+def test_whose_signatures_a_state_asks_for(facility: str, age: int | None, who: Any) -> None:
+    """42 CFR 2.14: where nobody has stated the state's rule, no signature is left out."""
+    text = """[facilities.harbor-iop]
+    minors = [
+      { under_years = 16, signatures = ["patient", "guardian"] }, { under_years = 12, signatures = ["guardian"] },
+    ]"""
+    assert read_directory(text, "ours").signatures(facility, age) == who
+
+
+def test_the_notice_that_holds_today(own: Programs) -> None:
+    assert own.notice_since("harbor-iop", date(2026, 2, 1)) == date(2026, 2, 1)
+    assert own.notice_since("harbor-iop", date(2026, 1, 31)) is None
+    assert own.notice_since("river-iop", date(2027, 1, 1)) is None
 
 
 def test_a_laboratory_s_own_codes_are_registered() -> None:
@@ -82,7 +114,6 @@ def test_the_directory_that_ships_has_what_the_services_have() -> None:
     shipped = read_directory(SHIPPED_DIRECTORY.read_text(encoding="utf-8"), "shipped")
     elements = {*tables.AFTERCARE_BEGUN, *tables.AFTERCARE_NEEDED, *tables.AFTERCARE_FURTHER}
     assert elements | {*aftercare.ELEMENTS, *aftercare.ESSENTIAL} == set(shipped.elements)
-    assert set(person_state.RECIPIENT_CLASSES) <= set(shipped.partners)
     assert disclosures.NOTICE_VERSION in shipped.notices
     laboratory = Laboratory().registered()
     assert laboratory["panels"] == set(shipped.panels)
@@ -93,19 +124,28 @@ def test_the_directory_of_the_page_is_one() -> None:
     page = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
     [block] = re.findall(r"^```conf\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     shown = read_directory(block, "the page's")
-    assert shown.partners[-1] == "county-detox"
-    assert shown.facilities["riverbend-iop"].partners == ("riverbend-court",)
+    assert shown.analytes[-1] == "naltrexone"
+    assert [*shown.facilities["riverbend-iop"].notices] == ["riverbend-2026"]
+    assert (shown.zone_of("riverbend-iop"), shown.zone_of("x")) == (
+        "America/Denver",
+        "America/New_York",
+    )
     assert all(f"`{name}`" in page or f"{name} =" in block for name in Registered.model_fields)
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("partners = ", "not TOML"),
-        ("partners = ['Zephyrine Quillfeather']", "partners.0"),
+        ("notices = ", "not TOML"),
+        ("metrics = ['Zephyrine Quillfeather']", "metrics.0"),
+        ("notices = { part2-2024 = 'soon' }", "notices.part2-2024"),
+        ("minors = [{ under_years = 16, signatures = ['nobody'] }]", "minors.0"),
+        ("partners = ['harbor-detox']", "partners"),
+        ("time_zone = 'Atlantis'", "time_zone"),
+        ("[facilities.harbor-iop]\ntime_zone = 'Atlantis'", "facilities.harbor-iop.time_zone"),
         ("friends = ['a']", "friends"),
-        ("partners = 'harbor-detox'", "partners"),
-        ("[facilities.x]\npartners = ['harbor-detox']", "facilities.x"),
+        ("metrics = 'support-meetings'", "metrics"),
+        ("[facilities.x]\nmetrics = ['support-meetings']", "facilities.x"),
         ("[facilities.harbor-iop]\nmetrics = [7]", "facilities.harbor-iop.metrics.0"),
     ],
 )

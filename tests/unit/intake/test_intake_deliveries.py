@@ -1,0 +1,599 @@
+"""What is on its way to somebody outside: asked, allowed, reported; and the partners that it is for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.intake.app import SERVICE
+from services.intake.person import accounting, disclosures
+from services.intake.person.requests import partner_subject
+from shared.contracts import intake, plans
+from shared.contracts.codes import IntakeLoop
+from shared.contracts.intake import WithheldReason
+from tests.unit.intake.partners import ORGANISATIONS, register
+from tests.unit.served import Served, refused
+from tests.unit.support import FACILITY, START, fact, uid
+
+HOUR = timedelta(hours=1)
+CONSENT: dict[str, Any] = {
+    "kind": "specific",
+    "discloser_id": FACILITY,
+    "recipients": ["harbor-detox"],
+    "categories": ["referral_status", "level_of_care"],
+    "purpose": "care_coordination",
+    "effective_at": START.isoformat(),
+    "expires_on": "2026-06-30",
+    "statements": ["right_to_revoke"],
+    "signed_on": "2026-03-02",
+    "document_sha256": "9f" * 32,
+}
+REFERRAL: dict[str, Any] = {
+    "target_kind": "withdrawal_management",
+    "target_facility_id": "harbor-detox",
+    "respond_within_hours": 24,
+}
+
+
+class Case:
+    """A person with one open episode."""
+
+    def __init__(self, served: Served, told: dict[str, Any]) -> None:
+        self.served = served
+        self.person_id, self.episode_id = told["person_id"], told["episode_id"]
+        self.person, self.episode = f"person/{self.person_id}", f"episode/{self.episode_id}"
+
+    async def consents(self, **changes: Any) -> str:
+        body = {"person_id": self.person_id, **CONSENT, **changes}
+        told = await self.served.acting_as("intake_coordinator").does("/consents", body)
+        consent_id: str = told["consent_id"]
+        return consent_id
+
+    async def revokes(self, consent_id: str) -> None:
+        path = f"/consents/{consent_id}/revoke"
+        await self.served.acting_as("intake_coordinator").does(path, {"person_id": self.person_id})
+
+    async def refers(self, key: str | None = None, **changes: Any) -> Any:
+        body = {"episode_id": self.episode_id, **REFERRAL, **changes}
+        return await self.served.acting_as("case_manager").post(
+            "/outbound-referrals", body, key=key
+        )
+
+    async def asks(self, delivery_id: str = uid("delivery"), **changes: Any) -> Any:
+        body = {
+            "person_id": self.person_id,
+            "episode_id": self.episode_id,
+            "delivery_id": delivery_id,
+            "recipient_id": "harbor-detox",
+            "categories": ["referral_status"],
+            "purpose": "care_coordination",
+            **changes,
+        }
+        return await self.served.acting_as("case_manager").post("/disclosures/request", body)
+
+    async def reports(self, delivery_id: str = uid("delivery"), **what: Any) -> Any:
+        body = {"person_id": self.person_id, **(what or {"made_at": START.isoformat()})}
+        path = f"/disclosures/{delivery_id}/report"
+        return await self.served.acting_as("case_manager").post(path, body)
+
+    async def entries(self, state: str = "made", **more: Any) -> list[dict[str, Any]]:
+        answer = await self.served.acting_as("privacy_officer").get(
+            "/disclosures", params={"person_id": self.person_id, "state": state, **more}
+        )
+        rows: list[dict[str, Any]] = answer.json()["disclosures"]
+        return rows
+
+    def loops(self) -> list[str]:
+        state = self.served.state(self.episode)
+        return [one.id for one in state.loops_of(IntakeLoop.DISCLOSURE_REPORT)]
+
+    def said(self, event_type: type[Any], subject: str = "") -> list[Any]:
+        said = self.served.said(subject or self.episode)
+        return [event for event in said if isinstance(event, event_type)]
+
+
+@pytest.fixture
+async def case() -> Case:
+    served = await register(Served(SERVICE).acting_as("intake_coordinator"))
+    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    return Case(served, told)
+
+
+# --- a referral to a partner --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("consent", "referral"),
+    [
+        ({"categories": ["attendance"], "purpose": "family_involvement"}, {}),
+        ({"categories": ["attendance"]}, {}),
+        ({"purpose": "family_involvement"}, {}),
+        ({"recipients": ["river-clinic"]}, {}),
+        ({"categories": ["referral_status"]}, {"target_level": "3.7-WM"}),
+    ],
+)
+async def test_a_referral_leaves_only_if_one_consent_says_all_of_it(
+    case: Case, consent: dict[str, Any], referral: dict[str, Any]
+) -> None:
+    if "target_level" in referral:
+        level = {"system": "asam", "edition": "3", "code": referral["target_level"]}
+        referral = {"target_level": level}
+    consent_id = await case.consents(**consent)
+    for named in ({}, {"consent_id": consent_id}):
+        refused(await case.refers(**referral, **named), 403, "consent-missing")
+    assert case.said(intake.ReferralSent) == []
+    for state in ("made", "allowed", "not_made"):
+        assert await case.entries(state) == []
+
+
+async def test_a_referral_that_leaves_is_in_the_accounting(case: Case) -> None:
+    consent_id = await case.consents()
+    answer = await case.refers()
+    assert answer.status_code == 201, answer.text
+    told = answer.json()
+    assert told["consent_id"] == consent_id
+    assert told["obligations"] == {
+        "notice_version": "part2-2024",
+        "categories": ["referral_status"],
+        "purpose": "care_coordination",
+        "document_sha256": "9f" * 32,
+        "may_redisclose": False,
+    }
+    [sent] = case.said(intake.ReferralSent)
+    assert (sent.referral_id, sent.consent_id) == (told["referral_id"], consent_id)
+    [entry] = await case.entries("allowed")
+    assert (entry["disclosure_id"], entry["consent_id"]) == (told["referral_id"], consent_id)
+    assert (entry["recipient_id"], entry["disclosed_at"]) == ("harbor-detox", None)
+    assert await case.entries() == []
+    assert (await case.reports(told["referral_id"])).status_code == 200
+    [made] = await case.entries()
+    assert (made["disclosure_id"], made["state"]) == (told["referral_id"], "made")
+    assert await case.entries("allowed") == []
+    [recorded] = case.said(intake.DisclosureRecorded, case.person)
+    assert (recorded.disclosure_id, recorded.consent_id) == (told["referral_id"], consent_id)
+
+
+@pytest.mark.parametrize("answer", ["accepted", "rejected"])
+async def test_a_partner_that_answers_was_reached(case: Case, answer: str) -> None:
+    await case.consents()
+    referral_id = (await case.refers()).json()["referral_id"]
+    await case.served.does(
+        f"/outbound-referrals/{referral_id}/{answer}", {"episode_id": case.episode_id}
+    )
+    [made] = await case.entries()
+    assert made["disclosure_id"] == referral_id
+    assert case.loops() == []
+    refused(await case.reports(referral_id), 409, "delivery-reported")
+
+
+async def test_a_general_consent_carries_a_referral_to_who_treats(case: Case) -> None:
+    form = {
+        "kind": "tpo",
+        "recipients": ["treating-providers"],
+        "purpose": "treatment",
+        "expires_on": None,
+        "expires_with": "none",
+        "statements": ["right_to_revoke", "redisclosure", "consequences_of_refusal"],
+    }
+    await case.consents(**form)
+    for purpose in ("care_coordination", "treatment"):
+        answer = await case.refers(purpose=purpose)
+        assert answer.status_code == 201, answer.text
+        assert answer.json()["obligations"]["may_redisclose"] is True
+    to_court = {"target_kind": "court", "target_facility_id": "county-prosecutor"}
+    refused(await case.refers(**to_court), 403, "consent-missing")
+
+
+async def test_the_same_command_again_sends_one_referral(case: Case) -> None:
+    consent_id = await case.consents()
+    first = await case.refers(key="once")
+    await case.revokes(consent_id)
+    again = await case.refers(key="once")
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert len(case.said(intake.ReferralSent)) == 1
+    assert len(await case.entries("allowed")) == 1
+    refused(await case.refers(), 403, "consent-missing")
+
+
+async def test_an_episode_that_has_ended_refers_nobody(case: Case) -> None:
+    await case.consents()
+    case.served.acting_as("intake_coordinator")
+    await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
+    refused(await case.refers(), 409, "episode-closed")
+    assert await case.entries("allowed") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"target_facility_id": "zephyrine-quillfeather"}, "partner-not-registered"),
+        ({"target_facility_id": FACILITY}, "partner-not-registered"),
+        ({"target_kind": "psychiatry"}, "kind-not-of-partner"),
+        ({"purpose": "family_involvement"}, "request-invalid"),
+    ],
+)
+async def test_whom_and_what_for_a_referral_names(
+    case: Case, changes: dict[str, Any], code: str
+) -> None:
+    await case.consents()
+    refused(await case.refers(**changes), 422, code)
+    assert case.said(intake.ReferralSent) == []
+
+
+# --- asked beforehand -----------------------------------------------------------------------------------------
+
+
+async def test_what_is_asked_again_is_decided_anew_and_entered_once(case: Case) -> None:
+    consent_id = await case.consents()
+    for _ in range(3):
+        assert (await case.asks()).status_code == 201
+    assert len(await case.entries("allowed")) == 1
+    await case.revokes(consent_id)
+    refused(await case.asks(), 403, "consent-missing")
+    await case.consents()
+    assert (await case.asks()).status_code == 201
+    assert (await case.reports()).status_code == 200
+    assert (await case.asks()).status_code == 201, "sent again under the same delivery"
+    assert await case.entries("allowed") == []
+    assert len(await case.entries()) == 1
+    assert case.loops() == [], "nothing waits for a report"
+
+
+@pytest.mark.parametrize("what", [{"made_at": START.isoformat()}, {"not_made": "not_delivered"}])
+async def test_what_nobody_reports_is_a_loop_until_it_is_reported(
+    case: Case, what: dict[str, Any]
+) -> None:
+    await case.consents()
+    await case.asks()
+    assert case.loops() == [uid("delivery")]
+    await case.served.after(days=1)
+    [escalated] = [one for one in case.said(intake.LoopEscalated) if one.loop_id == uid("delivery")]
+    assert (escalated.loop, escalated.owner_role) == (
+        IntakeLoop.DISCLOSURE_REPORT,
+        "privacy_officer",
+    )
+    assert (await case.reports(**what)).status_code == 200
+    assert case.loops() == []
+    assert uid("delivery") in [one.loop_id for one in case.said(intake.EscalationCleared)]
+    state = "made" if "made_at" in what else "not_made"
+    [entry] = await case.entries(state)
+    assert (entry["disclosed_at"] is not None) is (state == "made")
+
+
+async def test_the_loop_outlasts_the_episode(case: Case) -> None:
+    await case.consents()
+    await case.asks()
+    case.served.acting_as("intake_coordinator")
+    await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
+    assert case.loops() == [uid("delivery")]
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "code"),
+    [
+        ({"made_at": START.isoformat(), "not_made": "withdrawn"}, 422, "report-unclear"),
+        ({"made_at": (START - HOUR).isoformat()}, 422, "made-at-impossible"),
+        ({"made_at": (START + HOUR).isoformat()}, 422, "made-at-impossible"),
+        ({"not_made": "unknown"}, 422, "request-invalid"),
+        ({"not_made": None}, 422, "report-unclear"),
+    ],
+)
+async def test_reports_that_say_nothing(
+    case: Case, what: dict[str, Any], status: int, code: str
+) -> None:
+    await case.consents()
+    await case.asks()
+    refused(await case.reports(**what), status, code)
+    refused(await case.reports(uid("another")), 404, "unknown-delivery")
+    assert case.loops() == [uid("delivery")]
+
+
+async def test_only_what_was_made_was_relied_on(case: Case) -> None:
+    first, second = await case.consents(), await case.consents(recipients=["river-clinic"])
+    await case.asks()
+    await case.asks(uid("other"), recipient_id="river-clinic")
+    await case.reports()
+    await case.reports(uid("other"), not_made="withdrawn")
+    for consent_id in (first, second):
+        await case.revokes(consent_id)
+    revoked = {
+        one.consent_id: one.in_reliance for one in case.said(intake.ConsentRevoked, case.person)
+    }
+    assert revoked == {first: True, second: False}
+
+
+async def test_too_much_on_its_way_is_refused(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disclosures, "ON_THE_WAY_MAX", 2)
+    await case.consents()
+    for name in ("a", "b"):
+        await case.asks(uid(name))
+    refused(await case.asks(uid("c")), 409, "too-many-on-the-way")
+    await case.reports(uid("a"))
+    assert (await case.asks(uid("c"))).status_code == 201
+
+
+async def test_what_waits_for_a_report_stays_at_hand(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many disclosures follow, what was only allowed is not filed away before it is settled."""
+    monkeypatch.setattr(accounting, "ENTRIES_PER_PAGE", 2)
+    await case.consents()
+    await case.asks(uid("waits"))
+    for name in "abcde":
+        await case.asks(uid(name))
+        await case.reports(uid(name))
+    [waits] = await case.entries("allowed")
+    assert waits["disclosure_id"] == uid("waits")
+    await case.reports(uid("waits"))
+    pages = case.served.state(f"accounting/{case.person_id}").pages + 1
+    rows = [row for page in range(1, pages + 1) for row in await case.entries(page=page)]
+    told = sorted(row["disclosure_id"] for row in rows)
+    assert told == sorted(uid(name) for name in ("waits", *"abcde"))
+
+
+# --- taken back -----------------------------------------------------------------------------------------------
+
+
+async def test_an_entry_that_was_a_mistake_stays_and_is_marked(case: Case) -> None:
+    await case.consents()
+    await case.asks()
+    undo = f"/disclosures/{uid('delivery')}/undo"
+    body = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    refused(await case.served.post(undo, body), 409, "disclosure-not-made")
+    await case.reports()
+    refused(await case.served.acting_as("nurse").post(undo, body), 403, "role-not-allowed")
+    case.served.acting_as("privacy_officer")
+    assert (await case.served.post(undo, body)).status_code == 200
+    [entry] = await case.entries()
+    assert entry["mistake"]["reason"] == "wrong_person"
+    [undone] = case.said(intake.DisclosureUndone, case.person)
+    assert undone.disclosure_id == uid("delivery")
+    refused(await case.served.post(undo, body), 409, "disclosure-undone")
+    unknown = f"/disclosures/{uid('x')}/undo"
+    refused(await case.served.post(unknown, body), 404, "unknown-disclosure")
+
+
+async def test_an_entry_on_an_old_page_is_marked_there(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounting, "ENTRIES_PER_PAGE", 2)
+    await case.consents()
+    for name in "abcde":
+        await case.asks(uid(name))
+        await case.reports(uid(name))
+    case.served.acting_as("privacy_officer")
+    body = {"person_id": case.person_id, "reason": "duplicate"}
+    path = f"/disclosures/{uid('a')}/undo"
+    refused(await case.served.post(path, body), 404, "unknown-disclosure")
+    assert (await case.served.post(path, {**body, "page": 1})).status_code == 200
+    marked = [row["disclosure_id"] for row in await case.entries(page=1) if row["mistake"]]
+    assert marked == [uid("a")]
+
+
+# --- asked by plans -------------------------------------------------------------------------------------------
+
+
+async def asked_by_plans(case: Case, **changes: Any) -> None:
+    said = {
+        "delivery_id": uid("delivery"),
+        "to_facility_id": "harbor-detox",
+        "categories": ("referral_status", "level_of_care"),
+        "purpose": "care_coordination",
+        "consent_id": None,
+    }
+    await case.served.hear(case.episode, fact(plans.TransferRequested, **{**said, **changes}))
+
+
+async def test_a_transfer_that_is_asked_for_is_allowed_and_made(case: Case) -> None:
+    consent_id = await case.consents()
+    await asked_by_plans(case)
+    [allowed] = case.said(intake.DisclosureAllowed)
+    assert (allowed.delivery_id, allowed.consent_id) == (uid("delivery"), consent_id)
+    assert allowed.document_sha256 == "9f" * 32
+    assert len(await case.entries("allowed")) == 1
+    await case.served.hear(case.episode, fact(plans.TransferInitiated, delivery_id=uid("delivery")))
+    [made] = await case.entries()
+    assert made["disclosure_id"] == uid("delivery")
+    assert case.loops() == []
+
+
+async def test_a_revocation_that_plans_has_not_heard_of_withholds(case: Case) -> None:
+    """Only who keeps the consents decides: the copy of another service could be older than this revocation."""
+    consent_id = await case.consents()
+    await case.revokes(consent_id)
+    await asked_by_plans(case)
+    [withheld] = case.said(intake.DisclosureWithheld)
+    assert withheld.reason is WithheldReason.NOT_IN_FORCE
+    assert case.said(intake.DisclosureAllowed) == []
+    for state in ("made", "allowed", "not_made"):
+        assert await case.entries(state) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"to_facility_id": "zephyrine-quillfeather"}, WithheldReason.PARTNER_UNKNOWN),
+        ({"to_facility_id": "river-clinic"}, WithheldReason.RECIPIENT_NOT_NAMED),
+        ({"categories": ("screens",)}, WithheldReason.CATEGORY_NOT_COVERED),
+        ({"purpose": "treatment"}, WithheldReason.PURPOSE_NOT_COVERED),
+        ({"consent_id": uid("another")}, WithheldReason.RECIPIENT_NOT_NAMED),
+    ],
+)
+async def test_what_is_withheld_says_what_is_missing(
+    case: Case, changes: dict[str, Any], reason: WithheldReason
+) -> None:
+    await case.consents()
+    await asked_by_plans(case, **changes)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [reason]
+
+
+async def test_an_episode_given_to_another_person_meanwhile_is_withheld(case: Case) -> None:
+    await case.consents()
+    served = case.served.acting_as("intake_coordinator")
+    other = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    served.acting_as("privacy_officer")
+    await served.does(f"/episodes/{case.episode_id}/person", {"person_id": other["person_id"]})
+    await asked_by_plans(case)
+    [withheld] = case.said(intake.DisclosureWithheld)
+    assert withheld.reason is WithheldReason.NOT_IN_FORCE or withheld.reason is (
+        WithheldReason.RECIPIENT_NOT_NAMED
+    ), "no consent goes along"
+
+
+async def test_a_transfer_that_does_not_begin_was_not_made(case: Case) -> None:
+    await case.consents()
+    await asked_by_plans(case)
+    await case.served.hear(case.episode, fact(plans.TransferNotBegun, delivery_id=uid("delivery")))
+    [entry] = await case.entries("not_made")
+    assert entry["not_made"] == "withdrawn"
+    assert case.loops() == []
+
+
+async def test_an_episode_entered_in_error_is_told_to_nobody(case: Case) -> None:
+    """The answer comes to an episode that should never have existed: nothing leaves."""
+    await case.consents()
+    case.served.acting_as("privacy_officer")
+    await case.served.does(
+        f"/episodes/{case.episode_id}/entered-in-error", {"reason": "test_entry"}
+    )
+    await asked_by_plans(case)
+    assert case.said(intake.DisclosureAllowed) == []
+    assert case.loops() == []
+
+
+# --- organisations -------------------------------------------------------------------------------------------
+
+
+async def test_what_an_organisation_is_stands_in_its_record(case: Case) -> None:
+    served = case.served
+    [registered] = case.said(intake.PartnerRegistered, partner_subject("harbor-detox"))
+    assert (registered.code, registered.recipient_class) == (
+        "harbor-detox",
+        "treating-providers",
+    )
+    answer = (await served.get("/partners/harbor-detox")).json()
+    assert (answer["kind"], answer["covered_entity"]) == ("withdrawal_management", True)
+    found = (await served.get("/partners")).json()["partners"]
+    assert {one["partner_id"] for one in found} == set(ORGANISATIONS)
+    refused(await served.get("/partners/nobody-known"), 404, "unknown-partner")
+
+
+async def test_nobody_says_of_themselves_what_they_are(case: Case) -> None:
+    """A class in a request is refused: it is a fact of the organisation, and not of who asks."""
+    question = {
+        "person_id": case.person_id,
+        "recipient": "county-prosecutor",
+        "category": "attendance",
+        "purpose": "treatment",
+    }
+    await case.consents(
+        kind="tpo",
+        recipients=["treating-providers"],
+        purpose="treatment",
+        categories=["attendance"],
+        expires_on=None,
+        expires_with="none",
+        statements=["right_to_revoke", "redisclosure", "consequences_of_refusal"],
+    )
+    for more in ({}, {"recipient_class": "treating-providers"}):
+        answer = (await case.served.get("/consents/check", params=question | more)).json()
+        assert answer["allowed"] is False
+    answer = await case.served.get("/consents/check", params=question | {"recipient": "harbor-ed"})
+    assert answer.json()["allowed"] is True
+    told = {
+        "person_id": case.person_id,
+        "episode_id": case.episode_id,
+        "recipient_id": "county-prosecutor",
+        "categories": ["attendance"],
+        "discloser_id": uid("nurse"),
+        "disclosed_at": START.isoformat(),
+        "basis": "consent",
+        "purpose": "treatment",
+    }
+    refused(await case.served.post("/disclosures", told), 403, "consent-missing")
+    said = told | {"recipient_class": "treating-providers"}
+    refused(await case.served.post("/disclosures", said), 422, "request-invalid")
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "problem"),
+    [
+        ("treating-providers", {"kind": "outpatient"}, "partner-code-reserved"),
+        (
+            "a-court",
+            {"kind": "court", "recipient_class": "treating-providers"},
+            "class-not-of-this-kind",
+        ),
+        (
+            "a-payer",
+            {"kind": "payer", "recipient_class": "operations-contractors"},
+            "class-not-of-this-kind",
+        ),
+        ("a-place", {"kind": "unknown"}, "request-invalid"),
+        ("a-place", {"kind": "outpatient", "recipient_class": "unknown"}, "request-invalid"),
+        ("a-place", {"kind": "outpatient", "covered_entity": "yes"}, "request-invalid"),
+        ("a-place", {"kind": "outpatient", "name": "A Place"}, "request-invalid"),
+    ],
+)
+async def test_what_no_organisation_is(
+    case: Case, code: str, body: dict[str, Any], problem: str
+) -> None:
+    case.served.acting_as("operator", facility_id="operations")
+    refused(await case.served.put(f"/partners/{code}", body), 422, problem)
+
+
+async def test_the_operating_organisation_alone_registers(case: Case) -> None:
+    body = ORGANISATIONS["harbor-detox"]
+    case.served.acting_as("operator")
+    answer = await case.served.put("/partners/harbor-detox", body)
+    refused(answer, 403, "not-operating-organisation")
+    case.served.acting_as("program_director", facility_id="operations")
+    refused(await case.served.put("/partners/harbor-detox", body), 403, "role-not-allowed")
+
+
+async def test_agreements_are_each_facilitys_own(case: Case) -> None:
+    served = case.served.acting_as("operator", facility_id="operations")
+    body = {"with_facility_id": FACILITY, "kind": "qsoa", "from_on": "2026-03-01"}
+    told = await served.does("/partners/county-exchange/agreements", body)
+    path = f"/partners/county-exchange/agreements/{told['agreement_id']}/end"
+    refused(
+        await served.post(path, {"until_on": "2026-02-01"}), 422, "agreement-ends-before-it-begins"
+    )
+    for facility_id, held in ((FACILITY, 1), ("river-iop", 0)):
+        served.acting_as("clinician", facility_id=facility_id)
+        answer = (await served.get("/partners/county-exchange")).json()
+        assert len(answer["agreements"]) == held
+    served.acting_as("operator", facility_id="operations")
+    await served.does(path, {"until_on": "2026-04-01"})
+    refused(await served.post(path, {"until_on": "2026-05-01"}), 409, "agreement-ended")
+    unknown = f"/partners/county-exchange/agreements/{uid('x')}/end"
+    refused(await served.post(unknown, {"until_on": "2026-05-01"}), 404, "unknown-agreement")
+    names = served.names(partner_subject("county-exchange"))
+    assert names == [
+        "partner-registered",
+        "partner-agreement-recorded",
+        "partner-agreement-ended",
+    ]
+
+
+async def test_who_asks_about_an_organisation_does_not_make_it_theirs() -> None:
+    """A facility asked before it was registered; it is the operating organisation's all the same, and answers all."""
+    served = Served(SERVICE).acting_as("intake_coordinator")
+    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    case = Case(served, told)
+    await asked_by_plans(case)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [
+        WithheldReason.PARTNER_UNKNOWN
+    ]
+    await register(served)
+    await case.consents()
+    await asked_by_plans(case, delivery_id=uid("second"))
+    [allowed] = case.said(intake.DisclosureAllowed)
+    assert allowed.delivery_id == uid("second")
+    [record] = (await served.store.load([partner_subject("harbor-detox")])).values()
+    assert record.facility_id == "operations"
+    state = served.state(case.person)
+    assert list(state.on_the_way) == [uid("second")]
