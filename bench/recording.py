@@ -144,12 +144,13 @@ def _stay(luck: Random, number: int, comes_at: datetime) -> Iterator[Told]:
             minutes += 180 if present else 0
             yield at, subject, _session(luck, session_id, at, present=present)
             if missed_in_a_row == 2:
-                yield at + timedelta(minutes=1), subject, _absences(missed_in_a_row)
+                yield at + timedelta(minutes=1), subject, _absences(at, missed_in_a_row)
         yield from _screen(luck, subject, week, monday, positive)
         yield (
             monday + timedelta(days=5),
             subject,
             attendance.MutualSupportLogged(
+                meeting_id=derive_id(subject, "meeting", str(week)),
                 fellowship=attendance.Fellowship.SMART,
                 attended_on=(monday + timedelta(days=5)).date(),
                 verification=attendance.Verification.SELF,
@@ -176,9 +177,12 @@ def _session(luck: Random, session_id: str, at: datetime, *, present: bool) -> E
     )
 
 
-def _absences(in_a_row: int) -> Event:
+def _absences(at: datetime, in_a_row: int) -> Event:
     return attendance.AbsenceThresholdReached(
-        absences_consecutive=in_a_row, absences_last_14_days=in_a_row, days_silent=4
+        reached_at=at,
+        absences_consecutive=in_a_row,
+        absences_last_14_days=in_a_row,
+        days_silent=4,
     )
 
 
@@ -227,12 +231,18 @@ def _screen(
         at + 2 * minute,
         subject,
         attendance.ScreenInterpreted(
-            screen_id=screen_id, classification=found if failed else clear, reviewer_id=reviewer
+            screen_id=screen_id,
+            collected_at=at,
+            classification=found if failed else clear,
+            reviewer_id=reviewer,
         ),
     )
     if failed:
         told = attendance.ScreenFailed(
-            screen_id=screen_id, matrix=attendance.Matrix.URINE, reviewer_id=reviewer
+            screen_id=screen_id,
+            collected_at=at,
+            matrix=attendance.Matrix.URINE,
+            reviewer_id=reviewer,
         )
         yield at + 2 * minute, subject, told
 
@@ -334,6 +344,7 @@ def _last_ones(number: int) -> list[Sent]:
         if partition not in found:
             told = attendance.ScreenFailed(
                 screen_id=derive_id(subject, "screen"),
+                collected_at=datetime.now(UTC),
                 matrix=attendance.Matrix.URINE,
                 reviewer_id=derive_id("bench", "reviewer"),
             )

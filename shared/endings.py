@@ -7,14 +7,14 @@ ids, no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel
 
 from shared.contracts.event import Event, OpenEnum
 from shared.decision import Cause, Decision, Events, Handoffs
-from shared.loops import DEADLINE, Aside, CareState, Late
+from shared.loops import DEADLINE, Aside, CareState, Late, Loop
 
 C = TypeVar("C", bound=CareState)
 T = TypeVar("T", bound=BaseModel)
@@ -51,8 +51,13 @@ def take_up(state: C) -> tuple[C, Events]:
         deadlines={**aside.deadlines, **state.deadlines},
         aside=None,
     )
+    return state, announced(state, again.values())
+
+
+def announced(state: CareState, again: Iterable[Loop]) -> Events:
+    """How far loops had gone that are open again: their escalation had been taken back."""
     said = state.LOOP_EVENTS
-    escalated = tuple(
+    return tuple(
         said.escalated(
             loop=said.kinds(loop.kind),
             loop_id=loop.id,
@@ -60,10 +65,9 @@ def take_up(state: C) -> tuple[C, Events]:
             step=loop.step,
             deadline_at=loop.deadline_at,
         )
-        for loop in again.values()
+        for loop in again
         if loop.step
     )
-    return state, escalated
 
 
 class LateFacts(Generic[C]):

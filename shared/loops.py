@@ -138,6 +138,8 @@ class CareState(State):
     """Who holds which role for this episode: role to staff id."""
     void: bool = False
     """Entered in error: nothing more is done about it."""
+    taken_back: tuple[str, ...] = ()
+    """The facts that were taken back, as `kind:id` (`shared/retractions.py`)."""
     aside: Aside | None = None
     """What the end of the episode put aside (`shared/endings.py`); None while it runs."""
 

@@ -9,7 +9,7 @@ from demo.cast.company import Stage, Story
 from demo.cast.consents import PARTNER, consents, may_tell
 from demo.cast.partners import is_closed
 from demo.cast.protagonist import Protagonist
-from demo.cast.undone import ended_by_mistake
+from demo.cast.undone import called_no_more, ended_by_mistake, recorded_by_mistake
 from shared.decision import derive_id
 
 EVENING: Final = time(18)
@@ -114,6 +114,8 @@ async def the_house(stage: Stage) -> None:
     stage.beside(admitted_by_mistake(stage))
     stage.beside(given_back(stage))
     stage.beside(ended_by_mistake(stage))
+    stage.beside(recorded_by_mistake(stage))
+    stage.beside(called_no_more(stage))
     await on_duty(stage)
 
 

@@ -289,7 +289,12 @@ class Protagonist:
             await self.attends(session_id, present, status)
 
     async def is_screened(
-        self, positives: Sequence[str] = (), validity: str = "valid", **order: Any
+        self,
+        positives: Sequence[str] = (),
+        validity: str = "valid",
+        *,
+        stage: str = "definitive",
+        **order: Any,
     ) -> str:
         """A random urine screen from order to interpretation; returns its id."""
         told = await self.does(
@@ -302,7 +307,7 @@ class Protagonist:
         screen = f"/screens/{told['screen_id']}"
         await self.does("nurse", "attendance", f"{screen}/collect", {**self.of, "observed": True})
         await self.after(hours=20)
-        result = {"stage": "definitive", "validity": validity, "positives": list(positives)}
+        result = {"stage": stage, "validity": validity, "positives": list(positives)}
         await self.does("nurse", "attendance", f"{screen}/results", {**self.of, **result})
         await self.does(
             "clinician", "attendance", f"{screen}/interpret", self.of, "screen-interpreted"

@@ -9,8 +9,11 @@ from demo.cast.company import Stage
 from demo.cast.consents import PARTNER, consents
 from demo.cast.levels import goes_elsewhere
 from demo.cast.protagonist import Protagonist
+from demo.cast.screens import blows
+from shared.decision import derive_id
 
 BOSS: Final = "clinical_supervisor"
+MANAGER: Final = "case_manager"
 BY_MISTAKE: Final = {"reason": "not_intended"}
 
 
@@ -54,3 +57,121 @@ async def taken_back(one: Protagonist, what: str, *facts: str) -> None:
     """Someone who answers for the program takes an end back."""
     path = f"/episodes/{one.episode_id}/{what}/undo"
     await one.does(BOSS, "plans", path, BY_MISTAKE, *facts)
+
+
+async def recorded_by_mistake(stage: Stage) -> None:
+    """18: A positive that the laboratory overturns, a miss that was none, and what was another person's."""
+    tia = stage.person("tia")
+    await tia.on(0, time(14))
+    await tia.is_in_treatment()
+    await _missed_twice(tia)
+    await tia.on(3)
+    await _overturned(stage, tia)
+    await tia.on(6)
+    await _anothers(tia)
+    await tia.leaves()
+
+
+async def _missed_twice(tia: Protagonist) -> None:
+    """Two evenings in a row; then it turns out that she was there on the second."""
+    sessions = [await tia.has_session(day, time(18)) for day in (0, 1)]
+    for day, session_id in enumerate(sessions):
+        await tia.on(day, time(21))
+        await tia.attends(session_id, 0, "no_show")
+    path = f"/attendance/{sessions[1]}/corrections"
+    was_there = {
+        **tia.of,
+        "status": "attended",
+        "minutes_present": 180,
+        "reason": "entered_in_error",
+    }
+    await tia.on(2)
+    await tia.does("counselor", "attendance", path, was_there, "attendance-corrected")
+
+
+async def _overturned(stage: Stage, tia: Protagonist) -> None:
+    """A presumptive positive is interpreted, and the definitive test finds nothing; then that goes too."""
+    screen_id = await tia.is_screened(["amphetamine"], stage="presumptive")
+    screen = f"/screens/{screen_id}"
+    seen = await tia.sees("clinician", "followup", f"/episodes/{tia.episode_id}")
+    stage.ids["tia's failed"] = str(seen["screens_failed"])
+    result: dict[str, Any] = {**tia.of, "stage": "definitive", "validity": "valid", "positives": []}
+    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted")
+    await tia.does("clinician", "attendance", f"{screen}/interpret", tia.of, "screen-interpreted")
+    seen = await tia.sees("clinician", "followup", f"/episodes/{tia.episode_id}")
+    stage.ids["tia's overturned"] = str(seen["screens_failed"])
+    wrong = {**tia.of, **BY_MISTAKE}
+    path = f"{screen}/interpretation/undo"
+    await tia.does("clinician", "attendance", path, wrong, "interpretation-undone")
+    await tia.does("clinician", "attendance", f"{screen}/interpret", tia.of, "screen-interpreted")
+
+
+async def _anothers(tia: Protagonist) -> None:
+    """A refusal, a breath test, a meeting and a visit were written down for the wrong person."""
+    wrong = {**tia.of, "reason": "wrong_person"}
+    told = await tia.does("nurse", "attendance", "/screens", {**tia.of, "panel": "urine-12"})
+    path = f"/screens/{told['screen_id']}/not-provided"
+    await tia.does("nurse", "attendance", path, {**tia.of, "kind": "refused"})
+    await tia.does("nurse", "attendance", f"{path}/undo", wrong, "screen-not-provided-undone")
+    blown = await blows(tia, "0.000", "negative")
+    path = f"/breath-tests/{blown}/undo"
+    await tia.does("nurse", "attendance", path, wrong, "breath-test-undone")
+    met = {"attended_on": tia.now.date().isoformat(), "fellowship": "smart"}
+    body = {**tia.of, **met, "verification": "self"}
+    told = await tia.does("counselor", "attendance", "/mutual-support", body)
+    path = f"/mutual-support/{told['meeting_id']}/undo"
+    await tia.does("counselor", "attendance", path, wrong, "mutual-support-undone")
+    mother = {"attendee_id": derive_id("demo", "story-18", "tia's mother")}
+    visit = {**tia.of, **mother, "minutes_attended": 60, "patient_present": False}
+    told = await tia.does("counselor", "attendance", "/family-sessions", visit)
+    path = f"/family-sessions/{told['session_id']}/undo"
+    await tia.does("counselor", "attendance", path, {**wrong, **mother}, "family-session-undone")
+
+
+async def called_no_more(stage: Stage) -> None:
+    """18: In the year after, the family says that somebody died; it was a namesake. Nobody calls meanwhile."""
+    ugo = stage.person("ugo")
+    await ugo.on(0, time(15))
+    await ugo.is_in_treatment()
+    await ugo.on(1)
+    await ugo.leaves("against_advice")
+    await ugo.on(2)
+    path = "/circumstances"
+    died = {**ugo.of, "kind": "deceased", "occurred_on": ugo.now.date().isoformat()}
+    told = await ugo.does(MANAGER, "followup", path, died, "circumstance-recorded")
+    reached = {"channel": "call", "result": "no_answer"}
+    outreach = f"/episodes/{ugo.episode_id}/outreach"
+    stage.ids["ugo called"] = await ugo.is_refused("counselor", "followup", outreach, reached)
+    await ugo.on(3)
+    wrong = {**ugo.of, "reason": "wrong_person"}
+    undo = f"{path}/{told['circumstance_id']}/undo"
+    await ugo.does(MANAGER, "followup", undo, wrong, "circumstance-undone")
+    await _reported_by_mistake(ugo)
+    await ugo.on(8)
+    away = {**ugo.of, "kind": "hospitalized", "occurred_on": ugo.now.date().isoformat()}
+    told = await ugo.does(MANAGER, "followup", path, away, "circumstance-recorded")
+    await ugo.on(18)
+    end = f"{path}/{told['circumstance_id']}/end"
+    await ugo.does(MANAGER, "followup", end, ugo.of, "circumstance-ended")
+    jailed = {**ugo.of, "kind": "incarcerated", "occurred_on": ugo.now.date().isoformat()}
+    await ugo.does(MANAGER, "followup", path, jailed, "circumstance-recorded")
+
+
+async def _reported_by_mistake(ugo: Protagonist) -> None:
+    """The first check-in, a return to use and an emergency visit were another person's."""
+    wrong = {**ugo.of, "reason": "wrong_person"}
+    [first, *_] = await ugo.check_ins()
+    await ugo.checks_in(first)
+    path = f"/checkins/{first['check_in_id']}/undo"
+    await ugo.does(MANAGER, "followup", path, wrong, "check-in-undone")
+    used: dict[str, Any] = {"reported_by": "partner", "substance_class": "alcohol"}
+    told = await ugo.does(
+        MANAGER, "followup", "/return-to-use", {**ugo.of, **used, "overdose": False}
+    )
+    path = f"/return-to-use/{told['report_id']}/undo"
+    await ugo.does(MANAGER, "followup", path, wrong, "return-to-use-undone")
+    visit = {"kind": "ed_visit", "on": ugo.now.date().isoformat()}
+    await ugo.does(MANAGER, "followup", "/transitions", {**ugo.of, **visit})
+    await ugo.does(
+        MANAGER, "followup", "/transitions/undo", {**wrong, **visit}, "transition-undone"
+    )

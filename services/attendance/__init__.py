@@ -13,8 +13,10 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
             breath-test-recorded, screen-interpreted, screen-failed; support and incentives:
             mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
-            incentive-reset; open loops: loop-escalated, escalation-cleared, session-loop-escalated,
-            session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
+            incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone, breath-test-undone,
+            interpretation-undone, mutual-support-undone, family-session-undone; open loops: loop-escalated,
+            escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
+            group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
             /incentives
 

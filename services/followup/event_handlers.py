@@ -13,6 +13,7 @@ from services.followup.episode.episode_state import EpisodeState, Outbound, Refe
 from services.followup.measures import transitions
 from services.followup.outreach import outreach
 from shared.contracts import attendance, intake, plans
+from shared.contracts.attendance import ScreenClass
 from shared.contracts.codes import ClearedReason
 from shared.contracts.followup import OutreachCause
 from shared.contracts.intake import DeclineReason, ReferralOutcome
@@ -338,11 +339,18 @@ def screen_interpreted(
 ) -> EpisodeDecision:
     """Nobody is expected for it any more. What it means is plans' to act on."""
     left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
-    return Decision(state.replace(screens_due=left))
+    state = state.replace(screens_due=left)
+    if event.classification is ScreenClass.UNEXPECTED_POSITIVE:
+        return Decision(state.replace(failed=tuple(sorted({*state.failed, event.screen_id}))))
+    return Decision(_not_failed(state, event.screen_id))
 
 
-def screen_failed(
-    state: EpisodeState, _event: attendance.ScreenFailed, _cause: Cause
+def interpretation_undone(
+    state: EpisodeState, event: attendance.InterpretationUndone, _cause: Cause
 ) -> EpisodeDecision:
-    """Heightened attention, and no more: plans asks for the review."""
-    return Decision(state.replace(screens_failed=state.screens_failed + 1))
+    """Nothing was read from the screen, until it is interpreted again."""
+    return Decision(_not_failed(state, event.screen_id))
+
+
+def _not_failed(state: EpisodeState, screen_id: str) -> EpisodeState:
+    return state.replace(failed=tuple(one for one in state.failed if one != screen_id))

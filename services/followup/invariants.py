@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.followup import journey
+from services.followup import circumstances, journey
 from services.followup.aftercare import appointments
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
@@ -53,7 +53,10 @@ def restored(
     if before.void:
         return decision
     state, events = refresh(decision.state, cause)
-    return Decision(state, (*decision.events, *events), decision.handoffs, decision.answer)
+    told = (*decision.events, *events)
+    if before.stopped_by is not None and state.stopped_by is not None:
+        told = circumstances.heard(told)
+    return Decision(state, told, decision.handoffs, decision.answer)
 
 
 def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:

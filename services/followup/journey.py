@@ -90,6 +90,8 @@ def place(state: EpisodeState) -> Place:
         return Place(stage="entered_in_error")
     if state.readmitted:
         return Place(stage="continued", since=state.readmitted_at)
+    if state.stopped_by is not None:
+        return Place(stage=state.stopped_by.kind.value, since=state.stopped_by.recorded_at)
     if state.discharge is not None:
         return _after(state)
     return _during(state) if state.admission is not None else _before(state)

@@ -54,7 +54,7 @@ REACTIONS = Reactions(
     on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
-    on(attendance.ScreenFailed, event_handlers.screen_failed),
+    on(attendance.InterpretationUndone, event_handlers.interpretation_undone),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
     on(plans.GoalAdded, event_handlers.goal_open),
     on(plans.GoalUpdated, event_handlers.goal_open),

@@ -43,6 +43,9 @@ REACTIONS = Reactions(
     on(followup.ReadmissionRequested, event_handlers.readmission_requested),
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
+    on(followup.ReturnToUseUndone, event_handlers.return_to_use_undone, void=Void.RUN),
+    on(followup.CircumstanceRecorded, event_handlers.circumstance_recorded),
+    on(followup.CircumstanceUndone, event_handlers.circumstance_undone),
     on(followup.ReturnToUseReported, event_handlers.return_to_use_reported, void=Void.RUN),
 )
 

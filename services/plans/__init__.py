@@ -22,7 +22,7 @@ Read on in:
 `treatment_plan.py`       plans and plan reviews; `goals.py`, `amendments.py`
 `additional_services.py`  co-occurring needs, further services, medications
 `available_sessions.py`   the groups and sessions that a plan can use
-`reviews.py`              clinical reviews: what requests one, and when it is due
+`reviews.py`              clinical reviews, and when each is due; `review_reasons.py`: what requests one
 `level_changes.py`        a change of level here; `transfers.py`: a hand-over, which intake has to allow
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges

@@ -124,6 +124,10 @@ class Review(Value):
     open: bool = True
     about: str | None = None
     """The screen or session it is about: the same thing is looked at once."""
+    because: tuple[str, ...] = ()
+    """The facts that ask for it, and hold."""
+    superseded: bool = False
+    """No fact that asked for it holds any more: nobody has looked."""
     weeks: tuple[date, ...] = ()
     """The weeks it is about, for hours."""
     reassess: bool = False
@@ -265,17 +269,18 @@ class EpisodeState(CareState):
     """Not excused."""
     last_session_at: AwareDatetime | None = None
     positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
-    """Unexpected positives by screen."""
-    absent_at: AwareDatetime | None = None
-    """When absences last added up."""
+    """Unexpected positives that hold, by screen: when the specimen was taken."""
+    absences: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    """When absences added up or led to a pause, by the fact that says so and holds."""
     paused_until: AwareDatetime | None = None
     """The person is in no group until then; None when they are not paused."""
     weeks: dict[str, Week] = Field(default_factory=dict[str, Week])
-    support_on: tuple[date, ...] = ()
+    meetings: dict[str, date] = Field(default_factory=dict[str, date])
     """Days of mutual-support meetings."""
     support_opted_out: bool = False
     """The person goes to no meetings, by their own choice."""
-    family_sessions: int = 0
+    family_visits: tuple[str, ...] = ()
+    """Who of the family took part in which session."""
 
     @property
     def terms(self) -> ProgramTerms:

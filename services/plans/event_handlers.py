@@ -7,13 +7,13 @@ from typing import Final
 from services.plans import aftercare, level_changes, tables, treatment_plan
 from services.plans.episode_state import Admission, EpisodeState
 from shared import loops
-from shared.contracts import attendance, intake
+from shared.contracts import attendance, followup, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, PlansLoop
+from shared.contracts.followup import CircumstanceKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision
 
-SUPPORT_KEPT: Final = 400
 KEPT_WHEN_UNDONE: Final = (
     *("drivers", "co_occurring", "placement_gap", "outbound", "team"),
     "transfer_asked",
@@ -140,8 +140,16 @@ def support_logged(
     state: EpisodeState, event: attendance.MutualSupportLogged, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Meetings of any fellowship count toward goals and graduation, never hours: docs/domain.md facts 1.11 and 2.1."""
-    days = tuple(sorted((*state.support_on, event.attended_on))[-SUPPORT_KEPT:])
-    return Decision(state.replace(support_on=days))
+    meetings = {**state.meetings, event.meeting_id: event.attended_on}
+    return Decision(state.replace(meetings=meetings))
+
+
+def support_undone(
+    state: EpisodeState, event: attendance.MutualSupportUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """There was no such meeting."""
+    left = {key: day for key, day in state.meetings.items() if key != event.meeting_id}
+    return Decision(state.replace(meetings=left))
 
 
 def support_required(
@@ -152,10 +160,44 @@ def support_required(
 
 
 def family_attended(
-    state: EpisodeState, _event: attendance.FamilySessionAttended, _cause: Cause
+    state: EpisodeState, event: attendance.FamilySessionAttended, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Family involvement counts toward graduation: docs/domain.md facts 2.1 and 2.7."""
-    return Decision(state.replace(family_sessions=state.family_sessions + 1))
+    visit = f"{event.session_id}/{event.attendee_id}"
+    return Decision(state.replace(family_visits=tuple(sorted({*state.family_visits, visit}))))
+
+
+def family_undone(
+    state: EpisodeState, event: attendance.FamilySessionUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody of the family was there."""
+    visit = f"{event.session_id}/{event.attendee_id}"
+    return Decision(
+        state.replace(family_visits=tuple(one for one in state.family_visits if one != visit))
+    )
+
+
+# --- circumstances ----------------------------------------------------------------------------------------
+
+
+def circumstance_recorded(
+    state: EpisodeState, event: followup.CircumstanceRecorded, cause: Cause
+) -> Decision[EpisodeState]:
+    """Who died, is in jail or has moved away while in treatment: a clinician decides how the episode ends."""
+    ends = event.kind is not CircumstanceKind.HOSPITALIZED
+    if not ends or state.admission is None or state.discharged is not None:
+        return Decision(state)
+    return Decision(loops.open_loop(state, PlansLoop.DISCHARGE, event.circumstance_id, cause))
+
+
+def circumstance_over(
+    state: EpisodeState,
+    event: followup.CircumstanceEnded | followup.CircumstanceUndone,
+    _cause: Cause,
+) -> Decision[EpisodeState]:
+    """The person is here: nothing has to be decided."""
+    loop_id, reason = event.circumstance_id, ClearedReason.WITHDRAWN
+    return Decision(*loops.close(state, PlansLoop.DISCHARGE, loop_id, reason))
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------

@@ -56,13 +56,13 @@ def support_logged(state: EpisodeState, cause: Cause) -> bool:
     if state.support_opted_out:
         return True
     since = calendar.local_day(cause.now, state.time_zone) - timedelta(weeks=SUPPORT_WEEKS)
-    logged = sum(day > since for day in state.support_on)
+    logged = sum(day > since for day in state.meetings.values())
     return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_per_week)
 
 
 def family_involved(state: EpisodeState, _cause: Cause) -> bool:
     """A family member or another supporter took part at least once."""
-    return state.family_sessions > 0
+    return bool(state.family_visits)
 
 
 def relapse_prevention_planned(state: EpisodeState, _cause: Cause) -> bool:

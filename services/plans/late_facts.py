@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.plans import event_handlers, reviews
+from services.plans import event_handlers, review_reasons
 from services.plans.episode_state import EpisodeState
 from shared.contracts import attendance, followup, intake
 from shared.endings import LateFacts
@@ -12,16 +12,39 @@ from shared.endings import LateFacts
 LATE: Final = LateFacts[EpisodeState]()
 
 LEVEL_RECOMMENDED: Final = LATE.rule(intake.LevelRecommended, event_handlers.level_recommended)
-DANGER: Final = LATE.rule(intake.ImminentDangerIdentified, reviews.danger_identified)
-THRESHOLD: Final = LATE.rule(attendance.AbsenceThresholdReached, reviews.absence_threshold_reached)
-PAUSED: Final = LATE.rule(attendance.ParticipationPaused, reviews.participation_paused)
-RESUMED: Final = LATE.rule(attendance.ParticipationResumed, reviews.participation_resumed)
-WEEK: Final = LATE.rule(attendance.WeeklyHoursEvaluated, reviews.week_evaluated)
-HOURS_SHORT: Final = LATE.rule(attendance.WeeklyHoursShortfallDetected, reviews.hours_short)
-NOT_PROVIDED: Final = LATE.rule(attendance.ScreenNotProvided, reviews.screen_not_provided)
-RESULTED: Final = LATE.rule(attendance.ScreenResulted, reviews.screen_resulted)
-BREATH: Final = LATE.rule(attendance.BreathTestRecorded, reviews.breath_tested)
-INTERPRETED: Final = LATE.rule(attendance.ScreenInterpreted, reviews.screen_interpreted)
-FAILED: Final = LATE.rule(attendance.ScreenFailed, reviews.screen_failed)
-OUTREACH: Final = LATE.rule(followup.OutreachEscalated, reviews.outreach_escalated)
-RETURN_TO_USE: Final = LATE.rule(followup.ReturnToUseReported, reviews.return_to_use_reported)
+DANGER: Final = LATE.rule(intake.ImminentDangerIdentified, review_reasons.danger_identified)
+THRESHOLD: Final = LATE.rule(
+    attendance.AbsenceThresholdReached, review_reasons.absence_threshold_reached
+)
+PAUSED: Final = LATE.rule(attendance.ParticipationPaused, review_reasons.participation_paused)
+RESUMED: Final = LATE.rule(attendance.ParticipationResumed, review_reasons.participation_resumed)
+WEEK: Final = LATE.rule(attendance.WeeklyHoursEvaluated, review_reasons.week_evaluated)
+HOURS_SHORT: Final = LATE.rule(attendance.WeeklyHoursShortfallDetected, review_reasons.hours_short)
+NOT_PROVIDED: Final = LATE.rule(attendance.ScreenNotProvided, review_reasons.screen_not_provided)
+RESULTED: Final = LATE.rule(attendance.ScreenResulted, review_reasons.screen_resulted)
+BREATH: Final = LATE.rule(attendance.BreathTestRecorded, review_reasons.breath_tested)
+INTERPRETED: Final = LATE.rule(attendance.ScreenInterpreted, review_reasons.screen_interpreted)
+FAILED: Final = LATE.rule(attendance.ScreenFailed, review_reasons.screen_failed)
+OUTREACH: Final = LATE.rule(followup.OutreachEscalated, review_reasons.outreach_escalated)
+RETURN_TO_USE: Final = LATE.rule(
+    followup.ReturnToUseReported, review_reasons.return_to_use_reported
+)
+THRESHOLD_UNDONE: Final = LATE.rule(
+    attendance.AbsenceThresholdUndone, review_reasons.absence_threshold_undone
+)
+NOT_PROVIDED_UNDONE: Final = LATE.rule(
+    attendance.ScreenNotProvidedUndone, review_reasons.not_provided_undone
+)
+BREATH_UNDONE: Final = LATE.rule(attendance.BreathTestUndone, review_reasons.breath_undone)
+INTERPRETATION_UNDONE: Final = LATE.rule(
+    attendance.InterpretationUndone, review_reasons.interpretation_undone
+)
+OUTREACH_CLEARED: Final = LATE.rule(followup.EscalationCleared, review_reasons.outreach_cleared)
+CIRCUMSTANCE: Final = LATE.rule(followup.CircumstanceRecorded, event_handlers.circumstance_recorded)
+CIRCUMSTANCE_ENDED: Final = LATE.rule(followup.CircumstanceEnded, event_handlers.circumstance_over)
+CIRCUMSTANCE_UNDONE: Final = LATE.rule(
+    followup.CircumstanceUndone, event_handlers.circumstance_over
+)
+RETURN_TO_USE_UNDONE: Final = LATE.rule(
+    followup.ReturnToUseUndone, review_reasons.return_to_use_undone
+)

@@ -20,6 +20,8 @@ from .codes import (
     EpisodeId,
     Escalation,
     GroupId,
+    MeetingId,
+    MistakeReason,
     Modality,
     PanelCode,
     ScreenId,
@@ -462,12 +464,24 @@ class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
     Plans reviews, followup goes a tier up. Episode: at risk; ends with the next `SessionAttended`.
     """
 
+    reached_at: Timestamp
+    """When they did."""
     absences_consecutive: Count
     """Unexcused absences in a row."""
     absences_last_14_days: Count
     """Unexcused absences within the last 14 days."""
     days_silent: Count
     """Whole days without any contact."""
+
+
+class AbsenceThresholdUndone(AttendanceEvent, consumers=("plans",)):
+    """Absences had not added up after all: a correction, or a roll that came late, says so.
+
+    Retracts `AbsenceThresholdReached`. Plans asks for no review because of it.
+    """
+
+    reached_at: Timestamp
+    """The threshold that had not been reached."""
 
 
 class ParticipationPaused(AttendanceEvent, consumers=("plans", "followup")):
@@ -601,6 +615,20 @@ class ScreenNotProvided(AttendanceEvent, consumers=("plans",)):
     """Why there is none."""
 
 
+class ScreenNotProvidedUndone(AttendanceEvent, consumers=("plans",)):
+    """That there is no specimen was recorded by mistake.
+
+    Retracts `ScreenNotProvided`: plans reviews no refusal that was none. Screen: closed > ordered.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    kind: NotProvidedKind = Field(examples=["refused"])
+    """What had been recorded."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class ScreenResulted(AttendanceEvent, consumers=("plans",)):
     """A result came back; analytes and concentrations stay with attendance.
 
@@ -625,6 +653,8 @@ class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
 
     screen_id: ScreenId
     """The screen."""
+    tested_at: Timestamp
+    """When."""
     outcome: BreathOutcome = Field(examples=["negative"])
     """What it says."""
     retest_of: ScreenId | None = Field(
@@ -633,32 +663,65 @@ class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
     """The screen that this one repeats."""
 
 
+class BreathTestUndone(AttendanceEvent, consumers=("plans",)):
+    """A breath test was recorded by mistake.
+
+    Retracts `BreathTestRecorded`: plans forgets a positive that was none. Screen: > none.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    retest_of: ScreenId | None = Field(
+        default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
+    )
+    """The screen that it repeated."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class ScreenInterpreted(AttendanceEvent, consumers=("plans", "followup")):
-    """A clinician said what a result means.
+    """A clinician said what a result means; of one screen the latest holds.
 
     Plans and followup act on this and never on a raw result. Screen: resulted > final.
     """
 
     screen_id: ScreenId
     """The screen."""
+    collected_at: Timestamp
+    """When the specimen was taken: what it shows is of that time."""
     classification: ScreenClass = Field(examples=["expected_positive"])
     """What it means."""
     reviewer_id: ActorId
     """Who interpreted it."""
 
 
-class ScreenFailed(AttendanceEvent, consumers=("plans", "followup")):
+class ScreenFailed(AttendanceEvent, consumers=("plans",)):
     """A screen is an unexpected positive. Published with `ScreenInterpreted`: react to one only.
 
-    Never for a prescribed, dilute or refused one. Plans requests a clinical review. Screen: final.
+    Never for a prescribed, dilute or refused one. Plans requests a clinical review. Retracted by the next
+    `ScreenInterpreted` of the screen, or by `InterpretationUndone`. Screen: final.
     """
 
     screen_id: ScreenId
     """The screen."""
+    collected_at: Timestamp
+    """When the specimen was taken."""
     matrix: Matrix = Field(examples=["urine"])
     """What was tested."""
     reviewer_id: ActorId
     """Who interpreted it."""
+
+
+class InterpretationUndone(AttendanceEvent, consumers=("plans", "followup")):
+    """What a clinician said of a result was a mistake; it waits to be interpreted again.
+
+    Retracts `ScreenInterpreted` and `ScreenFailed` of the screen. Screen: final > resulted.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why it is taken back."""
 
 
 class MutualSupportLogged(AttendanceEvent, consumers=("plans",)):
@@ -667,12 +730,26 @@ class MutualSupportLogged(AttendanceEvent, consumers=("plans",)):
     Plans counts it toward goals; it never counts toward hours. No transition.
     """
 
+    meeting_id: MeetingId
+    """The meeting."""
     fellowship: Fellowship = Field(examples=["smart"])
     """The fellowship."""
     attended_on: Day
     """The day of the meeting."""
     verification: Verification = Field(examples=["self"])
     """How it was verified."""
+
+
+class MutualSupportUndone(AttendanceEvent, consumers=("plans",)):
+    """A mutual-support meeting was recorded by mistake.
+
+    Retracts `MutualSupportLogged`: plans does not count it. No transition.
+    """
+
+    meeting_id: MeetingId
+    """The meeting."""
+    reason: MistakeReason = Field(examples=["duplicate"])
+    """Why it is taken back."""
 
 
 class MutualSupportRequirementSet(AttendanceEvent, consumers=("plans",)):
@@ -703,6 +780,20 @@ class FamilySessionAttended(AttendanceEvent, consumers=("plans",)):
     """Whether the patient was there; only then do the minutes count."""
     kind: FamilySessionKind | None = Field(default=None, examples=["education"])
     """What it was; absent where it was not said."""
+
+
+class FamilySessionUndone(AttendanceEvent, consumers=("plans",)):
+    """That somebody of the family took part was recorded by mistake.
+
+    Retracts `FamilySessionAttended`: plans does not count it. No transition.
+    """
+
+    session_id: SessionId
+    """The session."""
+    attendee_id: AttendeeId
+    """Who had been recorded."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
 
 
 class IncentiveLedgerEntry(Value):

@@ -10,6 +10,7 @@ from pydantic import Field
 from .codes import (
     AftercarePlanId,
     CheckInId,
+    CircumstanceId,
     Clearance,
     Count,
     Day,
@@ -17,6 +18,8 @@ from .codes import (
     Escalation,
     FollowupLoop,
     Milestone,
+    MistakeReason,
+    ReportId,
     Timestamp,
     Urgency,
 )
@@ -165,6 +168,7 @@ class ReengagementOutcome(OpenEnum):
     MEDICATION = "medication"
     DECLINED = "declined"
     UNREACHABLE = "unreachable"
+    WITHDRAWN = "withdrawn"
     UNKNOWN = "unknown"
 
 
@@ -175,6 +179,16 @@ class TransitionKind(OpenEnum):
     INPATIENT_DISCHARGE = "inpatient_discharge"
     RESIDENTIAL_DISCHARGE = "residential_discharge"
     WM_DISCHARGE = "wm_discharge"
+    UNKNOWN = "unknown"
+
+
+class CircumstanceKind(OpenEnum):
+    """What happened to a person because of which nobody calls them."""
+
+    DECEASED = "deceased"
+    INCARCERATED = "incarcerated"
+    HOSPITALIZED = "hospitalized"
+    MOVED_AWAY = "moved_away"
     UNKNOWN = "unknown"
 
 
@@ -272,6 +286,18 @@ class CheckInCompleted(FollowupEvent, consumers=("plans", "reporting")):
     """What needs an answer; empty when nothing does."""
 
 
+class CheckInUndone(FollowupEvent, consumers=("plans", "reporting")):
+    """That a check-in was completed was a mistake: nothing that it says holds, and it is open until its window closes.
+
+    Retracts `CheckInCompleted`: plans looks at no risk because of it. Check-in: done > open.
+    """
+
+    check_in_id: CheckInId
+    """The check-in."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class CheckInMissed(FollowupEvent, consumers=("reporting",)):
     """The window of a check-in closed without reaching the person.
 
@@ -309,11 +335,13 @@ class OutreachEscalated(FollowupEvent, consumers=("plans",)):
 
 
 class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
-    """The person used again. It resets nothing and opens the way back.
+    """The person used again. It resets nothing and opens the way back. Retracted by `ReturnToUseUndone`.
 
     Plans reviews, intake prepares an assessment. Episode: aftercare > re-engaging.
     """
 
+    report_id: ReportId
+    """The report."""
     reported_by: ReportedBy = Field(examples=["patient"])
     """Where the knowledge comes from."""
     substance_class: SubstanceClass = Field(examples=["alcohol"])
@@ -322,6 +350,18 @@ class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
     """Whether it was an overdose."""
     occurred_on: Day | None = Field(default=None, examples=["2026-05-11"])
     """The day, where known."""
+
+
+class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """A return to use was reported by mistake.
+
+    Retracts `ReturnToUseReported`: plans looks at nothing because of it, and nobody who assesses the person reads it.
+    """
+
+    report_id: ReportId
+    """The report."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
 
 
 class ReengagementStarted(FollowupEvent, consumers=("intake", "reporting")):
@@ -368,6 +408,59 @@ class TransitionReported(FollowupEvent, consumers=("reporting",)):
     """The day of the visit, or of the discharge from there."""
 
 
+class TransitionUndone(FollowupEvent, consumers=("reporting",)):
+    """An emergency visit or a discharge elsewhere was reported by mistake.
+
+    Retracts `TransitionReported`: no clock counts from it. Transition: > none.
+    """
+
+    kind: TransitionKind = Field(examples=["ed_visit"])
+    """What had been reported."""
+    occurred_on: Day
+    """The day that had been reported."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
+
+    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died.
+    Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    kind: CircumstanceKind = Field(examples=["deceased"])
+    """What happened."""
+    occurred_on: Day
+    """The day."""
+
+
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "reporting")):
+    """The person is back from jail or hospital, or lives here again: they may be called.
+
+    Plans decides on no discharge because of it. Circumstance: holds > ended.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    ended_at: Timestamp
+    """When."""
+
+
+class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+    """It was recorded by mistake: whoever was called is called again, as if it had not been.
+
+    Retracts `CircumstanceRecorded`. Circumstance: > none.
+    """
+
+    circumstance_id: CircumstanceId
+    """The circumstance."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class AftercareCompleted(FollowupEvent, consumers=("reporting",)):
     """The year of aftercare is over.
 
@@ -392,10 +485,11 @@ class LoopEscalated(Escalation, FollowupEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, FollowupEvent, consumers=("reporting",)):
+class EscalationCleared(Clearance, FollowupEvent, consumers=("plans", "reporting")):
     """An escalation of followup no longer stands.
 
-    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `LoopEscalated` of the same loop. An outreach that is withdrawn had no miss behind it: plans asks for
+    no review because of it. Loop: escalated > closed.
     """
 
     loop: FollowupLoop = Field(examples=["outreach"])

@@ -118,6 +118,9 @@ REASONS: Final[dict[str, str]] = {
 
 _ESCALATION = "every open loop has an owner, a deadline and an escalation"
 _DUTY = "an open loop is owned by a person on duty; an owner who is away is no owner"
+_CALLS_END: Final = (
+    "a death, jail, hospital or a move away is known at any time, and ends all calls at once"
+)
 _MISTAKE = "a mistake is compensated by a fact that every service hears, never by an edit"
 _PARTNER = "what an organisation is, and what was agreed with it, is a fact of its own and never a caller's word"
 _ASKED = "only the owner of the consents decides, so other services ask and hear the answer"
@@ -150,6 +153,18 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.first-contact-undone.v1": _MISTAKE,
     "care.plans.graduation-undone.v1": _MISTAKE,
     "care.plans.discharge-undone.v1": _MISTAKE,
+    "care.followup.transition-undone.v1": _MISTAKE,
+    "care.followup.check-in-undone.v1": _MISTAKE,
+    "care.followup.return-to-use-undone.v1": _MISTAKE,
+    "care.followup.circumstance-recorded.v1": _CALLS_END,
+    "care.followup.circumstance-ended.v1": _CALLS_END,
+    "care.followup.circumstance-undone.v1": _MISTAKE,
+    "care.attendance.absence-threshold-undone.v1": _MISTAKE,
+    "care.attendance.screen-not-provided-undone.v1": _MISTAKE,
+    "care.attendance.breath-test-undone.v1": _MISTAKE,
+    "care.attendance.interpretation-undone.v1": _MISTAKE,
+    "care.attendance.mutual-support-undone.v1": _MISTAKE,
+    "care.attendance.family-session-undone.v1": _MISTAKE,
     "care.followup.aftercare-plan-agreed.v1": (
         "a weak aftercare plan is a named pain point; what was agreed is told apart from the calendar"
     ),

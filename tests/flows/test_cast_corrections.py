@@ -129,6 +129,45 @@ async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) ->
     assert again.data["consent_id"] == ids["sam's consent"]
 
 
+@pytest.mark.fact("1.8")
+async def test_story_18_what_was_recorded_wrongly_is_taken_back(cast: Played) -> None:
+    facts, ids = cast.facts(18, "tia"), cast.stages[18].ids
+    assert in_order(facts, "absence-threshold-reached", "absence-threshold-undone")
+    assert (ids["tia's failed"], ids["tia's overturned"]) == ("1", "0")
+    for fact in (
+        "interpretation-undone",
+        "screen-not-provided-undone",
+        "breath-test-undone",
+        "mutual-support-undone",
+        "family-session-undone",
+    ):
+        assert len(of(facts, fact)) == 1
+    asked = {f.data["review_id"] for f in of(facts, "clinical-review-requested")}
+    done = {f.data["review_id"] for f in of(facts, "clinical-review-completed")}
+    assert asked == done, "nobody had to look at any of it"
+
+
+async def test_story_18_nobody_calls_who_is_said_to_have_died(cast: Played) -> None:
+    facts, ids = cast.facts(18, "ugo"), cast.stages[18].ids
+    assert in_order(
+        facts,
+        "circumstance-recorded",
+        "circumstance-undone",
+        "check-in-completed",
+        "check-in-undone",
+        "return-to-use-reported",
+        "return-to-use-undone",
+        "transition-undone",
+        "circumstance-recorded",
+        "circumstance-ended",
+        "circumstance-recorded",
+    )
+    assert ids["ugo called"] == "no-contact"
+    last = of(facts, "circumstance-recorded")[-1].headers["ce_time"]
+    later = [f for f in facts if f.headers["ce_time"] > last and f.topic == "care.followup"]
+    assert later == [], "in jail, nobody is called for a year"
+
+
 async def test_story_19_a_review_that_was_late(cast: Played) -> None:
     facts, ids = cast.facts(19, "vera"), cast.stages[19].ids
     assert in_order(

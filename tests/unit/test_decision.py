@@ -34,11 +34,11 @@ def test_parts_are_joined_injectively(some: list[str], others: list[str]) -> Non
 
 @given(st.fixed_dictionaries({}, optional={"sessions_attended": st.integers(), "void": st.none()}))
 def test_a_changed_state_is_what_pydantic_would_copy(changes: dict[str, int | None]) -> None:
-    before = EpisodeState(team={"clinician": "a"}, family_sessions=2)
+    before = EpisodeState(team={"clinician": "a"}, sessions_missed=2)
     after, copied = before.replace(**changes), before.replace(**changes)
     assert after == copied
     assert vars(after) == vars(copied)
     assert after.model_fields_set == copied.model_fields_set
     assert after.__pydantic_extra__ == copied.__pydantic_extra__
-    assert before == EpisodeState(team={"clinician": "a"}, family_sessions=2)
-    assert before.model_fields_set == {"team", "family_sessions"}
+    assert before == EpisodeState(team={"clinician": "a"}, sessions_missed=2)
+    assert before.model_fields_set == {"team", "sessions_missed"}

@@ -108,7 +108,7 @@ OPENED: list[Row] = [
     (PlansLoop.LEVEL_CHANGE, "event_handlers.py", _MOVES),
     (PlansLoop.NEXT_APPOINTMENT, "level_changes.py", _MOVES),
     (PlansLoop.CONTINUED_SERVICE, "treatment_plan.py", _MOVES),
-    (PlansLoop.PROGRAM_HOURS, "reviews.py", _MOVES),
+    (PlansLoop.PROGRAM_HOURS, "review_reasons.py", _MOVES),
     (PlansLoop.TRANSFER, "level_changes.py", _MOVES),
     (
         PlansLoop.TRANSFER,

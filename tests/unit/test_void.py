@@ -16,7 +16,12 @@ from tests.unit.support import cause
 
 STILL_RUN: dict[str, set[type[Event]]] = {
     # A seat is the group's to know of; a return to use is kept for whoever assesses the person next.
-    "intake": {attendance.SeatReserved, attendance.SeatReleased, followup.ReturnToUseReported},
+    "intake": {
+        attendance.SeatReserved,
+        attendance.SeatReleased,
+        followup.ReturnToUseReported,
+        followup.ReturnToUseUndone,
+    },
     # Who looks after the person, and a second mistake: seats that came meanwhile are given back.
     "attendance": {
         intake.CareTeamAssigned,

@@ -38,12 +38,15 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
 from shared.errors import Invalid, NotYetKnown
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["screens"])
 
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
 Clinician = Annotated[Call, require_roles("clinician", "nurse")]
+Amender = Annotated[Call, require_roles("clinician", "nurse", *ANSWERING)]
 Drawer = Annotated[
     Call, require_roles("counselor", "clinician", "case_manager", "nurse", "operator")
 ]
@@ -211,6 +214,15 @@ async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> 
     )
 
 
+@router.post("/screens/{screen_id}/not-provided/undo")
+async def undo_not_provided(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back that there is no specimen, such as a refusal that was another person's."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: screens.undo_not_provided(state, screen_id, body.reason, cause),
+    )
+
+
 @router.post("/screens/{screen_id}/results")
 async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -> Response:
     """Record a result. It is interpreted by a clinician before anyone else hears what it means.
@@ -257,6 +269,16 @@ async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisod
     )
 
 
+@router.post("/screens/{screen_id}/interpretation/undo")
+async def undo_interpretation(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back what was made of a result; it waits to be interpreted again."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: screens.undo_interpretation(state, screen_id, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
 @router.get("/screens/{screen_id}")
 async def read_screen(call: Clinician, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
     """One screen for those who interpret it: its chain, its results and what was made of them."""
@@ -290,6 +312,16 @@ async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDepart
         lambda state, cause: breath_tests.departed(
             state, screen_id, body.transport, body.withdrawal_signs, cause
         ),
+    )
+
+
+@router.post("/breath-tests/{screen_id}/undo")
+async def undo_breath_test(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back a breath test that was recorded by mistake."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: breath_tests.undo(state, screen_id, body.reason, cause),
+        wait_for_handoffs=True,
     )
 
 

@@ -16,12 +16,19 @@ from services.attendance.screening.incentives import LedgerState, TargetBehavior
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import UUID_PATTERN, AttendeeId, SessionId
 from shared.errors import NotYetKnown
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["support and incentives"])
 
 Staff = Annotated[
     Call, require_roles("counselor", "clinician", "case_manager", "nurse", "peer_specialist")
+]
+
+Amender = Annotated[
+    Call,
+    require_roles("counselor", "clinician", "case_manager", "nurse", "peer_specialist", *ANSWERING),
 ]
 
 
@@ -44,6 +51,10 @@ class LogFamilySession(OfEpisode):
     patient_present: bool
 
 
+class TakeBackVisit(TakeBackOf):
+    attendee_id: AttendeeId
+
+
 class EarnIncentive(OfEpisode):
     behavior: TargetBehavior
     reference_id: Annotated[str, Field(pattern=UUID_PATTERN)]
@@ -58,6 +69,15 @@ async def log_meeting(call: Staff, body: LogMeeting) -> Response:
             state, body.attended_on, body.fellowship, body.verification, cause
         ),
         status=201,
+    )
+
+
+@router.post("/mutual-support/{meeting_id}/undo")
+async def undo_meeting(call: Amender, meeting_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back a meeting that was recorded by mistake."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, _cause: mutual_support.undo_meeting(state, meeting_id, body.reason),
     )
 
 
@@ -102,6 +122,19 @@ async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
         EPISODE(body.episode_id),
         lambda state, cause: mutual_support.family_attended(state, visit, cause),
         status=201,
+    )
+
+
+@router.post("/family-sessions/{session_id}/undo")
+async def undo_family_session(
+    call: Amender, session_id: SubjectId, body: TakeBackVisit
+) -> Response:
+    """Take back that somebody of the family took part."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, _cause: mutual_support.undo_visit(
+            state, session_id, body.attendee_id, body.reason
+        ),
     )
 
 

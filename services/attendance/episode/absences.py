@@ -17,9 +17,11 @@ from shared.decision import Cause, Decision
 
 RECENT: Final = timedelta(days=14)
 """The absences that a threshold counts beside those in a row."""
+REMEMBERED: Final = timedelta(days=92)
+"""How long before the latest roll absences count for a pause."""
 SILENCE: Final = "silence"
 
-Thresholds = tuple[attendance.AbsenceThresholdReached, ...]
+Thresholds = tuple[attendance.AbsenceThresholdReached | attendance.AbsenceThresholdUndone, ...]
 
 
 def start(state: EpisodeState) -> EpisodeState:
@@ -49,11 +51,41 @@ def consider(
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
+    state, undone = _taken_back(state)
     state, silent = watch_silence(state, cause)
     were, in_a_row = before.absences_consecutive, state.absences_consecutive
     if not silent and any(were < step <= in_a_row for step in steps):
-        return state, (threshold(state, cause.now),)
-    return state, silent
+        state, silent = _announced(state, cause.now)
+    return state, (*undone, *silent)
+
+
+def _announced(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresholds]:
+    """Publish what adds up at this moment, and remember it for as long as it holds."""
+    return state.replace(thresholds=(*state.thresholds, now)), (threshold(state, now),)
+
+
+def _taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
+    """The thresholds that had not been reached after all, as the rolls now are."""
+    kept = tuple(at for at in state.thresholds if _held(state, at))
+    undone = tuple(
+        attendance.AbsenceThresholdUndone(reached_at=at)
+        for at in state.thresholds
+        if at not in kept
+    )
+    return state.replace(thresholds=kept), undone
+
+
+def _held(state: EpisodeState, at: datetime) -> bool:
+    """Whether absences had added up at that moment."""
+    there = [s.at for s in state.seen.values() if s.status.is_present and s.at <= at]
+    if state.admission is not None:
+        there.append(state.admission.admitted_at)
+    since = max(there, default=None)
+    if since is None:
+        return True
+    missed = sum(since < moment <= at for moment in state.no_shows)
+    silent = at - since >= timedelta(days=state.terms.silent_days_conference)
+    return silent or missed >= state.terms.absences_review
 
 
 def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
@@ -69,18 +101,19 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
         return state.arm(SILENCE, at), ()
     if SILENCE not in state.deadlines:
         return state, ()  # it was published when it was reached
-    return state.disarm(SILENCE), (threshold(state, cause.now),)
+    return _announced(state.disarm(SILENCE), cause.now)
 
 
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen the person for as long as the program waits."""
-    return Decision(state, (threshold(state, cause.now),))
+    return Decision(*_announced(state, cause.now))
 
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
     """What adds up at this moment."""
     silent = now - (state.last_contact_at or now)
     return attendance.AbsenceThresholdReached(
+        reached_at=now,
         absences_consecutive=state.absences_consecutive,
         absences_last_14_days=sum(now - RECENT < moment <= now for moment in state.no_shows),
         days_silent=max(0, silent.days),

@@ -158,6 +158,8 @@ class EpisodeState(CareState):
     """When the facility is closed, as the person's groups said, by group."""
     doubted: tuple[str, ...] = ()
     """Sessions whose roll has the person although their record speaks against it."""
+    thresholds: tuple[datetime, ...] = ()
+    """When absences added up, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])

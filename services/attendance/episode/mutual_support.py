@@ -11,20 +11,20 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Final
 
-from services.attendance.episode.episode_state import Admission, EpisodeState, in_care
+from services.attendance.episode.episode_state import Admission, EpisodeState, in_care, known
 from services.attendance.episode.hours import week_of
 from services.attendance.episode.values import FamilyVisit
 from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
-from shared.contracts.codes import Modality, Value
+from shared.contracts.codes import MistakeReason, Modality, Value
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused
+from shared.retractions import holding, taken_back
 
 SECULAR: Final = frozenset({Fellowship.SMART, Fellowship.LIFERING})
 """Fellowships without a religious program."""
-WEEKS_KEPT: Final = 60
-VISITS_KEPT: Final = 200
+VISITS_MAX: Final = 2_000
 MEETINGS_A_WEEK: Final = 50
 
 
@@ -55,15 +55,29 @@ def log_meeting(
     if not first_on <= attended_on <= calendar.local_day(cause.now, zone):
         raise Invalid("attended-on-impossible", "A meeting lies between the admission and today.")
     week = calendar.monday_of(attended_on).isoformat()
-    meetings = {**state.support.meetings, week: state.support.meetings.get(week, 0) + 1}
-    if meetings[week] > MEETINGS_A_WEEK:
+    if state.support.weeks().get(week, 0) >= MEETINGS_A_WEEK:
         raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
-    recent = dict(sorted(meetings.items())[-WEEKS_KEPT:])
+    meeting_id = cause.derive_id("meeting")
     event = attendance.MutualSupportLogged(
-        fellowship=fellowship, attended_on=attended_on, verification=verification
+        meeting_id=meeting_id,
+        fellowship=fellowship,
+        attended_on=attended_on,
+        verification=verification,
     )
-    support = state.support.replace(meetings=recent)
-    return Decision(state.replace(support=support), (event,))
+    support = state.support.replace(logged={**state.support.logged, meeting_id: attended_on})
+    return Decision(state.replace(support=support), (event,), answer={"meeting_id": meeting_id})
+
+
+def undo_meeting(
+    state: EpisodeState, meeting_id: str, reason: MistakeReason
+) -> Decision[EpisodeState]:
+    """The meeting was recorded by mistake: it counts for no week."""
+    known(state)
+    holding(state, state.support.logged, meeting_id, "meeting")
+    left = {key: day for key, day in state.support.logged.items() if key != meeting_id}
+    state = state.replace(support=state.support.replace(logged=left))
+    event = attendance.MutualSupportUndone(meeting_id=meeting_id, reason=reason)
+    return Decision(taken_back(state, meeting_id, "meeting"), (event,))
 
 
 def choose(
@@ -97,14 +111,14 @@ def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
     if admission is None:
         return {}
     asked = 0 if state.support.opted_out else admission.terms.mutual_support_per_week
-    this_week = state.support.meetings.get(_this_monday(admission, now), 0)
+    this_week = state.support.weeks().get(_this_monday(admission, now), 0)
     return {
         "asked_per_week": asked,
         "opted_out": state.support.opted_out,
         "alternatives": list(state.support.alternatives),
         "this_week": this_week,
         "met": this_week >= asked,
-        "weeks": state.support.meetings,
+        "weeks": state.support.weeks(),
     }
 
 
@@ -118,8 +132,8 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
     """
     in_care(state)
     if any(
-        (known.session_id, known.attendee_id) == (visit.session_id, visit.attendee_id)
-        for known in state.family
+        (one.session_id, one.attendee_id) == (visit.session_id, visit.attendee_id)
+        for one in state.family
     ):
         return Decision(state, answer={"session_id": visit.session_id})
     booking = state.bookings.get(visit.session_id)
@@ -139,13 +153,30 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         patient_present=visit.patient_present,
         kind=visit.kind,
     )
-    visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))[-VISITS_KEPT:]
+    if len(state.family) >= VISITS_MAX:
+        raise Refused("too-many-visits", "More visits than an episode can hold were logged.")
+    visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))
     return Decision(state.replace(family=visits), (event,), answer={"session_id": visit.session_id})
 
 
 def _there(state: EpisodeState) -> set[str]:
     """The sessions at which the patient was, by their rolls."""
     return {key for key, seen in state.seen.items() if seen.status.is_present}
+
+
+def undo_visit(
+    state: EpisodeState, session_id: str, attendee_id: str, reason: MistakeReason
+) -> Decision[EpisodeState]:
+    """That somebody of the family took part was recorded by mistake."""
+    known(state)
+    visits = {f"{one.session_id}/{one.attendee_id}": one for one in state.family}
+    visit = holding(state, visits, f"{session_id}/{attendee_id}", "family-visit")
+    left = tuple(one for one in state.family if one is not visit)
+    event = attendance.FamilySessionUndone(
+        session_id=session_id, attendee_id=attendee_id, reason=reason
+    )
+    state = taken_back(state.replace(family=left), f"{session_id}/{attendee_id}", "family-visit")
+    return Decision(state, (event,))
 
 
 _WITH_FAMILY: Final = frozenset({Modality.FAMILY, Modality.PSYCHOEDUCATION, Modality.INDIVIDUAL})

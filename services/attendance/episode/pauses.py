@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode import weeks
+from services.attendance.episode import absences, weeks
 from services.attendance.episode.episode_state import (
     EpisodeState,
     Pause,
@@ -46,9 +46,13 @@ def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, H
 
 
 def _missed(state: EpisodeState) -> int:
-    """Unexcused absences since the last pause that held."""
+    """Unexcused absences since the last pause that held, of the three months that are remembered."""
+    since = max((one.at for one in state.seen.values()), default=None)
+    if since is None:
+        return 0
     spent = [p.until for p in state.pauses if p.ended not in (None, PauseEnd.CORRECTED)]
-    return sum(not spent or at > spent[-1] for at in state.no_shows)
+    recent = [at for at in state.no_shows if at >= since - absences.REMEMBERED]
+    return sum(not spent or at > spent[-1] for at in recent)
 
 
 def _begin(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, datetime
 
 from pydantic import Field
 
+from shared import calendar
 from shared.contracts.attendance import BreathOutcome, FamilySessionKind, Fellowship
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
@@ -52,8 +54,13 @@ class Support(Value):
     opted_out: bool = False
     alternatives: tuple[Fellowship, ...] = ()
     """What the patient goes to instead, or also."""
-    meetings: dict[str, int] = Field(default_factory=dict[str, int])
-    """Meetings by the Monday of their week."""
+    logged: dict[str, date] = Field(default_factory=dict[str, date])
+    """The day of each meeting, by its id."""
+
+    def weeks(self) -> dict[str, int]:
+        """How many meetings there were, by the Monday of their week."""
+        counted = Counter(calendar.monday_of(day).isoformat() for day in self.logged.values())
+        return dict(sorted(counted.items()))
 
 
 class FamilyVisit(Value):

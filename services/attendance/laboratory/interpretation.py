@@ -69,11 +69,6 @@ class Result(Value):
         """The same result, whenever it was reported."""
         return other is not None and other.replace(reported_at=self.reported_at) == self
 
-    @property
-    def order(self) -> tuple[datetime, str]:
-        """Which of two results of one stage is the later one, whichever arrived first."""
-        return self.reported_at, self.model_dump_json()
-
 
 class Report(Value):
     """What a laboratory, or a cup on site, reports of one specimen."""

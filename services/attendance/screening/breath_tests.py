@@ -19,9 +19,10 @@ from services.attendance.screening.specimens import reset, row_of
 from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
-from shared.contracts.codes import AttendanceLoop, Value
+from shared.contracts.codes import AttendanceLoop, ClearedReason, MistakeReason, Value
 from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
+from shared.retractions import holding, taken_back
 
 OBSERVED_MINUTES: Final = 15
 """A person is watched this long before a test: nothing in the mouth, nothing brought up."""
@@ -30,7 +31,6 @@ RETEST_WITHIN: Final = timedelta(minutes=45)
 """From a first positive to the test that decides. House rule."""
 MARKS_MG: Final = (40, 20)
 """The marks of transport rules, 0.040 and 0.020 g/210 L, the higher one first."""
-TESTS_KEPT: Final = 200
 
 
 class Reading(Value):
@@ -69,7 +69,10 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     handoffs = reset(state, before, cause)
     events: Events = (
         attendance.BreathTestRecorded(
-            screen_id=test_id, outcome=outcome, retest_of=reading.retest_of
+            screen_id=test_id,
+            tested_at=cause.now,
+            outcome=outcome,
+            retest_of=reading.retest_of,
         ),
     )
     if reading.retest_of is not None:
@@ -113,6 +116,39 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
     return first
 
 
+def undo(
+    state: EpisodeState, test_id: str, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """The test was recorded by mistake: what it asked for is not asked for, and what it decided is to be decided."""
+    known(state)
+    test = holding(state, state.breath_tests, test_id, "screen")
+    if any(other.retest_of == test_id for other in state.breath_tests.values()):
+        raise Refused(
+            "retest-recorded",
+            "Another test repeats this one.",
+            hint="Take the repetition back first.",
+        )
+    before = row_of(state)
+    left = {key: other for key, other in state.breath_tests.items() if key != test_id}
+    state = taken_back(state.replace(breath_tests=left), test_id, "screen")
+    events: Events = (
+        attendance.BreathTestUndone(screen_id=test_id, retest_of=test.retest_of, reason=reason),
+    )
+    for kind in (AttendanceLoop.SCREEN_RETEST, AttendanceLoop.SAFE_DEPARTURE):
+        state, cleared = loops.close(state, kind, test_id, ClearedReason.ENTERED_IN_ERROR)
+        events += cleared
+    first = None if test.retest_of is None else left.get(test.retest_of)
+    if first is not None and test.retest_of is not None and state.left_at is None:
+        state = loops.open_loop(
+            state,
+            AttendanceLoop.SCREEN_RETEST,
+            test.retest_of,
+            cause,
+            deadline_at=first.tested_at + RETEST_WITHIN,
+        )
+    return Decision(state, events, reset(state, before, cause))
+
+
 def departed(
     state: EpisodeState,
     test_id: str,
@@ -142,5 +178,4 @@ def mark(mg_per_210l: int) -> str | None:
 
 
 def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:
-    recent = list({**state.breath_tests, test_id: test}.items())[-TESTS_KEPT:]
-    return state.replace(breath_tests=dict(recent))
+    return state.replace(breath_tests={**state.breath_tests, test_id: test})

@@ -8,7 +8,7 @@ docs/domain.md 3.6 (Screens).
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
@@ -39,13 +39,16 @@ from shared.contracts.attendance import (
     ScreenReason,
     ScreenStage,
 )
-from shared.contracts.codes import AttendanceLoop, PanelCode, Value
+from shared.contracts.codes import AttendanceLoop, MistakeReason, PanelCode, Value
 from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
+from shared.retractions import holding, taken_back
 
 WINDOW: Final = timedelta(hours=4)
 """From notification to specimen. House rule."""
 CUSTODY_MAX: Final = 100
+CLOCKS_APART: Final = timedelta(minutes=5)
+"""How far the clock of a laboratory may be ahead of ours."""
 
 
 class NewScreen(Value):
@@ -202,10 +205,12 @@ def not_provided(
 def record_result(
     state: EpisodeState, screen_id: str, report: Report, laboratory: Laboratory, cause: Cause
 ) -> Decision[EpisodeState]:
-    """A result came back, perhaps twice, perhaps out of order.
+    """A result came back, perhaps twice, perhaps amended.
 
-    Of each stage the one that was reported last holds, and a definitive one outranks a presumptive one whenever either
-    comes. Only a result that changes what holds is published; then it has to be interpreted, again if need be.
+    Of each stage the one that was reported last holds; of two that were reported at one time it is the one that came
+    last, for an amendment often keeps the time of what it amends. One that is older than what holds is refused, so that
+    nobody believes it was taken. A definitive one outranks a presumptive one whenever either comes. Only a result that
+    changes what holds is published; then it has to be interpreted, again if need be.
     """
     known(state)
     screen = of(state, screen_id)
@@ -215,13 +220,16 @@ def record_result(
         raise Refused("specimen-not-collected", "There is no specimen to have a result of.")
     stage = report.stage
     result = interpretation.read(report, screen.panel, laboratory, cause.now)
-    if not screen.collected_at <= result.reported_at <= cause.now:
-        raise Invalid(
-            "reported-at-impossible", "A result is reported after the collection and before now."
-        )
+    _reported_in_time(screen.collected_at, result.reported_at, cause.now)
     before = screen.results.get(stage.value)
-    if before is not None and before.order >= result.order:
+    if before == result:
         return Decision(state)
+    if before is not None and before.reported_at > result.reported_at:
+        raise Refused(
+            "result-outdated",
+            "A later report of this stage is on file, and holds.",
+            hint="Read the screen; if this report is right, send it with the time it was issued.",
+        )
     filed = screen.replace(results={**screen.results, stage.value: result})
     changed = filed.stage is stage and not result.says_the_same(before)
     event = attendance.ScreenResulted(
@@ -229,6 +237,17 @@ def record_result(
     )
     state, events, handoffs = settle(state, screen_id, filed, cause)
     return Decision(state, (*((event,) if changed else ()), *events), handoffs)
+
+
+def _reported_in_time(collected_at: datetime, reported_at: datetime, now: datetime) -> None:
+    """Laboratories often report whole minutes, and their clocks are not ours."""
+    if collected_at.replace(second=0, microsecond=0) <= reported_at <= now + CLOCKS_APART:
+        return
+    raise Invalid(
+        "reported-at-impossible",
+        "A result is reported after the collection and before now.",
+        hint="Send the time that the report states, with its zone.",
+    )
 
 
 def ask_definitive(
@@ -273,14 +292,15 @@ def review_completed(
 def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
     """Publish what the result means, and an unexpected positive as an event of its own.
 
-    The latest interpretation of a screen holds: a definitive result may contradict a presumptive one.
+    The latest interpretation of a screen holds: a definitive result may contradict a presumptive one, and a
+    prescription may be verified afterwards.
     """
     admission = known(state)
     screen = of(state, screen_id)
-    result, stage = screen.result, screen.stage
-    if screen.closed:
-        raise Refused("screen-closed", "This screen is closed.")
-    if result is None or stage is None:
+    result, stage, made = screen.result, screen.stage, screen.interpreted
+    if screen.not_provided is not None:
+        raise Refused("screen-closed", "This screen is closed: there is no specimen.")
+    if result is None or stage is None or screen.collected_at is None:
         raise Refused("screen-not-resulted", "There is no result to interpret.")
     if screen.awaits_definitive:
         raise Refused(
@@ -289,18 +309,64 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
             hint="Interpret the screen when its definitive result is here.",
         )
     meaning = interpretation.classify(screen, state.expected, time_zone=admission.time_zone)
+    if made is not None and screen.is_interpreted and made.classification is meaning:
+        raise Refused(
+            "screen-closed",
+            "This screen is interpreted, and nothing has changed since.",
+            hint="Have the prescription verified in plans, or the result amended, and interpret it then.",
+        )
     made = Interpretation(classification=meaning, stage=stage, of=result, at=cause.now)
     state, events, handoffs = settle(state, screen_id, screen.replace(interpreted=made), cause)
     interpreted = attendance.ScreenInterpreted(
-        screen_id=screen_id, classification=meaning, reviewer_id=cause.actor_id
+        screen_id=screen_id,
+        collected_at=screen.collected_at,
+        classification=meaning,
+        reviewer_id=cause.actor_id,
     )
     facts: Events = (interpreted,)
     if meaning is ScreenClass.UNEXPECTED_POSITIVE:
         failed = attendance.ScreenFailed(
-            screen_id=screen_id, matrix=screen.matrix, reviewer_id=cause.actor_id
+            screen_id=screen_id,
+            collected_at=screen.collected_at,
+            matrix=screen.matrix,
+            reviewer_id=cause.actor_id,
         )
         facts = (interpreted, failed)
     return Decision(state, (*facts, *events), handoffs, {"classification": meaning})
+
+
+# --- taken back ------------------------------------------------------------------------------------------
+
+
+def undo_interpretation(
+    state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """What was made of the result was a mistake: it waits to be interpreted again."""
+    known(state)
+    of(state, screen_id)
+    made = {key: one for key, one in state.screens.items() if one.interpreted is not None}
+    screen = holding(state, made, screen_id, "interpretation")
+    without = screen.replace(interpreted=None)
+    event = attendance.InterpretationUndone(screen_id=screen_id, reason=reason)
+    state, events, handoffs = settle(state, screen_id, without, cause)
+    return Decision(taken_back(state, screen_id, "interpretation"), (event, *events), handoffs)
+
+
+def undo_not_provided(
+    state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """That there is no specimen was a mistake: it is waited for again."""
+    known(state)
+    of(state, screen_id)
+    closed = {key: one for key, one in state.screens.items() if one.not_provided is not None}
+    screen = holding(state, closed, screen_id, "not-provided")
+    kind = screen.not_provided
+    if kind is None:
+        raise ValueError("it was looked up as not provided")
+    waited_for = screen.replace(not_provided=None, not_provided_at=None, unable_reason=None)
+    event = attendance.ScreenNotProvidedUndone(screen_id=screen_id, kind=kind, reason=reason)
+    state, events, handoffs = settle(state, screen_id, waited_for, cause)
+    return Decision(taken_back(state, screen_id, "not-provided"), (event, *events), handoffs)
 
 
 # --- the draw --------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from services.followup.episode.episode_state import CheckIn, EpisodeState, State
 from services.followup.outreach import outreach
 from shared import endings, loops
 from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, FollowupLoop, Value
+from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason, Value
 from shared.contracts.followup import (
     AttemptResult,
     Channel,
@@ -31,6 +31,7 @@ from shared.contracts.followup import (
 )
 from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
+from shared.retractions import holding, taken_back
 
 ATTEMPTS_NEEDED: Final = 3
 CHANNELS_NEEDED: Final = 2
@@ -93,7 +94,7 @@ def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
     item = check_ins(state).get(check_in_id)
     if item is None or item.settled:
         return Decision(state)
-    state, cleared = _close_check_in(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
+    state, cleared = settle(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
     missed = followup.CheckInMissed(
         check_in_id=check_in_id, attempts=item.attempts, channels=len(item.channels)
     )
@@ -102,9 +103,10 @@ def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
     return Decision(state, (missed, *cleared, *escalated, *over))
 
 
-def _close_check_in(
+def settle(
     state: EpisodeState, check_in_id: str, item: CheckIn, how: str, reason: ClearedReason
 ) -> StateAndEvents:
+    """How a check-in ended; its loop is closed, and nothing more is due."""
     state = with_item(state, check_in_id, item.replace(settled=how))
     state = state.disarm(f"check-in:{check_in_id}", f"check-in-opens:{check_in_id}")
     return loops.close(state, FollowupLoop.CHECK_IN, check_in_id, reason)
@@ -189,7 +191,7 @@ def attempt(
     state = with_item(state, check_in_id, item.replace(**more))
     contact: Events = ()
     if result is AttemptResult.REACHED:
-        state, contact = episode_state.in_contact(state, cause.now)
+        state, contact = episode_state.in_contact(state, cause.id, cause.now)
     return Decision(state, (event, *contact), answer={"attempt": number})
 
 
@@ -210,15 +212,50 @@ def complete(
         support=answers.support,
         risk_flags=answers.risk_flags,
     )
-    state, cleared = _close_check_in(state, check_in_id, item, "done", ClearedReason.RESOLVED)
-    state, contact = episode_state.in_contact(state, cause.now)
+    state, cleared = settle(state, check_in_id, item, "done", ClearedReason.RESOLVED)
+    state, contact = episode_state.in_contact(state, _said_in(check_in_id), cause.now)
     answer: dict[str, str] = {}
     loop_id = cause.derive_id("risk")
     state, risk = risks.open_loops(state, answers.risk_flags, loop_id, cause)
     if answers.risk_flags:
         answer["risk_loop_id"] = loop_id
+        done = check_ins(state)[check_in_id].replace(risk_loop_id=loop_id)
+        state = with_item(state, check_in_id, done)
     state, over = finished(state, cause)
     return Decision(state, (event, *cleared, *contact, *risk, *over), answer=answer)
+
+
+def _said_in(check_in_id: str) -> str:
+    return f"check-in:{check_in_id}"
+
+
+def undo(
+    state: EpisodeState, check_in_id: str, reason: MistakeReason, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody was spoken to: what came up did not, and the check-in is open again, or missed once its window closes."""
+    episode_state.reachable(state)
+    done = {key: item for key, item in check_ins(state).items() if item.settled == "done"}
+    if check_in_id in check_ins(state) and check_in_id not in done:
+        raise Refused(
+            "check-in-not-done",
+            "This check-in is not completed.",
+            hint="There is nothing to take back.",
+        )
+    item = holding(state, done, check_in_id, "check-in")
+    aftercare = state.aftercare
+    if aftercare is None:
+        raise NotYetKnown("check-in")
+    state = state.replace(aftercare=aftercare.replace(completed_at=None))
+    state = with_item(state, check_in_id, item.replace(settled=None, risk_loop_id=None))
+    state = state.arm(f"check-in-opens:{check_in_id}", item.window.opens_at)
+    state = state.arm(f"check-in:{check_in_id}", item.window.closes_at)
+    events: Events = (followup.CheckInUndone(check_in_id=check_in_id, reason=reason),)
+    if item.risk_loop_id is not None:
+        kind, why = FollowupLoop.RISK_RESPONSE, ClearedReason.ENTERED_IN_ERROR
+        state, cleared = loops.close(state, kind, item.risk_loop_id, why)
+        events += cleared
+    state, again = episode_state.no_contact(state, _said_in(check_in_id))
+    return Decision(taken_back(state, check_in_id, "check-in"), (*events, *again))
 
 
 def _workable(state: EpisodeState, check_in_id: str, cause: Cause) -> CheckIn:

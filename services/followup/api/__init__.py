@@ -2,8 +2,9 @@
 
 from services.followup.api import (
     aftercare,
+    circumstances,
     episodes,
     measures,
 )
 
-ROUTERS = [episodes.router, aftercare.router, measures.router]
+ROUTERS = [episodes.router, circumstances.router, aftercare.router, measures.router]

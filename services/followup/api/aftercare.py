@@ -27,12 +27,18 @@ from shared.contracts.followup import (
     Work,
 )
 from shared.errors import Invalid
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
 from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["aftercare"])
 
 Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
+Amender = Annotated[
+    Call,
+    require_roles("counselor", "case_manager", "peer_specialist", "clinician", *ANSWERING),
+]
 Reader = Annotated[
     Call,
     require_roles(
@@ -125,6 +131,15 @@ async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteC
     return await call.execute(
         EPISODE(body.episode_id),
         for_command(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
+    )
+
+
+@router.post("/checkins/{check_in_id}/undo")
+async def undo_check_in(call: Amender, check_in_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back that a check-in was completed; it is open until its window closes, and else missed."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: check_ins.undo(state, check_in_id, body.reason, cause)),
     )
 
 

@@ -25,12 +25,18 @@ from shared.contracts.followup import (
     SubstanceClass,
 )
 from shared.errors import NotYetKnown
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["followup"])
 
 Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
 Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
+Amender = Annotated[
+    Call,
+    require_roles("counselor", "case_manager", "peer_specialist", "clinician", *ANSWERING),
+]
 
 
 class Attempt(Body):
@@ -104,6 +110,15 @@ async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response
     )
 
 
+@router.post("/return-to-use/{report_id}/undo")
+async def undo_return_to_use(call: Amender, report_id: SubjectId, body: TakeBackOf) -> Response:
+    """Take back a return to use that was reported by mistake."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: reengagement.undo(state, report_id, body.reason, cause)),
+    )
+
+
 @router.post("/reengagements")
 async def begin_reengagement(call: Staff, body: Reengage) -> Response:
     """Begin the way back into care, or record where the one under way led."""
@@ -147,11 +162,12 @@ def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
         raise NotYetKnown("episode")
     view = state.model_dump(
         mode="json",
-        include={"discharge", "referrals", "screens_failed", "co_occurring", "screens_due"},
+        include={"discharge", "referrals", "co_occurring", "screens_due"},
     )
     loop, reach = state.outreach_loop, state.outreach
     return {
         **view,
+        "screens_failed": len(state.failed),
         "contact_at": None if state.contact_at is None else state.contact_at.isoformat(),
         "referrals_open": list(state.referrals),
         "reviews_open": list(state.reviews),

@@ -16,9 +16,10 @@ from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.measures import measures, transitions
 from services.followup.measures.measures import Measure
 from shared import calendar
-from shared.contracts.codes import Day
+from shared.contracts.codes import Day, MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Call, OfEpisode, require_roles
 from shared.runtime.http.paging import After, Limit, all_pages, states
 
@@ -28,6 +29,17 @@ Staff = Annotated[
     Call,
     require_roles(
         "counselor", "case_manager", "peer_specialist", "clinician", "intake_coordinator"
+    ),
+]
+Amender = Annotated[
+    Call,
+    require_roles(
+        "counselor",
+        "case_manager",
+        "peer_specialist",
+        "clinician",
+        "intake_coordinator",
+        *ANSWERING,
     ),
 ]
 Reader = Annotated[
@@ -44,6 +56,23 @@ LAST_DAY: Final = date(2200, 1, 1)
 class ReportTransition(OfEpisode):
     kind: TransitionKind
     on: Day
+
+
+class TakeBackTransition(ReportTransition):
+    """Which report, and why it is taken back."""
+
+    reason: MistakeReason
+
+
+@router.post("/transitions/undo")
+async def undo_transition(call: Amender, body: TakeBackTransition) -> Response:
+    """Take back a visit or a discharge elsewhere that was reported by mistake."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        invariants.for_command(
+            lambda state, _cause: transitions.undo(state, body.kind, body.on, body.reason)
+        ),
+    )
 
 
 @router.post("/transitions")

@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, Field
 
 from services.followup.episode.check_in_calendar import Window
 from services.followup.loop_table import LOOPS
-from shared import loops
+from shared import endings, loops
 from shared.contracts import followup, intake
 from shared.contracts.codes import (
     ClearedReason,
@@ -24,7 +24,7 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.followup import Channel, OutreachCause, TransitionKind
+from shared.contracts.followup import Channel, CircumstanceKind, OutreachCause, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Cause, Decision, Events, HandoffBody, derive_id
@@ -106,14 +106,28 @@ class Outreach(Value):
     channels: tuple[Channel, ...] = ()
 
 
+class Contact(Value):
+    """The person was reached outside a session, and what that ended."""
+
+    at: AwareDatetime
+    outreach: Outreach | None = None
+    lost_at: AwareDatetime | None = None
+    ended: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """The loops of reaching out that it closed."""
+    silence_at: AwareDatetime | None = None
+    """When silence would have lasted too long."""
+
+
 class CheckIn(Value):
     """One check-in of the calendar."""
 
     window: Window
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
-    settled: Literal["done", "missed"] | None = None
+    settled: Literal["done", "missed", "excused"] | None = None
     """How it ended; None while it is open."""
+    risk_loop_id: str | None = None
+    """The loop of what came up in it."""
 
 
 class Aftercare(Value):
@@ -130,6 +144,17 @@ class Reengagement(Value):
     id: str
     reassessment_due_at: AwareDatetime
     overdose: bool = False
+    asked_by: tuple[str, ...] = ()
+    """The reports that ask for it, and hold."""
+    due_otherwise: AwareDatetime | None = None
+    """By when staff asked for it themselves."""
+
+
+class Reported(Value):
+    """A return to use as it was reported: by when it asks for a reassessment."""
+
+    due_at: AwareDatetime
+    overdose: bool
 
 
 class Ending(Value):
@@ -170,6 +195,15 @@ class Transition(Value):
     """Whether staff reported it; otherwise it is inferred from who referred the person."""
 
 
+class Circumstance(Value):
+    """Something because of which nobody calls the person, as long as it lasts."""
+
+    kind: CircumstanceKind
+    on: date
+    recorded_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+
+
 class ReadmissionUndone(HandoffBody):
     """To the episode before: the new one, which had taken over, was a mistake."""
 
@@ -207,8 +241,8 @@ class EpisodeState(CareState):
     discharge: Discharge | None = None
     ending: Ending | None = None
     """What the end took away, as long as it stands."""
-    reached_at: AwareDatetime | None = None
-    """The last time the person was reached outside a session."""
+    contacts: dict[str, Contact] = Field(default_factory=dict[str, Contact])
+    """When the person was reached outside a session, by the fact that says so."""
     outreach: Outreach | None = None
     lost_at: AwareDatetime | None = None
     """Since when contact counts as lost."""
@@ -226,19 +260,22 @@ class EpisodeState(CareState):
     waitlist: dict[str, str | int | None] = Field(default_factory=dict[str, str | int | None])
     screens_due: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """Screens that were ordered: when the person is expected."""
-    screens_failed: int = 0
-    """A reason to look more closely; nothing follows from it by itself."""
+    failed: tuple[str, ...] = ()
+    """Screens that are unexpected positives, as they were last interpreted: a reason to look more closely."""
     step_down_at: AwareDatetime | None = None
     """When a less intensive level began: a session there is due within a week."""
     assessed_at: AwareDatetime | None = None
     """The visit for assessment, once its finding is known."""
     transitions: tuple[Transition, ...] = ()
+    circumstances: dict[str, Circumstance] = Field(default_factory=dict[str, Circumstance])
     aftercare: Aftercare | None = None
     readmitted: bool = False
     """A later episode has taken over; the check-ins that remain are superseded."""
     next_episode_id: str | None = None
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None
+    reports: dict[str, Reported] = Field(default_factory=dict[str, Reported])
+    """Reports of a return to use that hold."""
     tz_index_entries: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """By what a facility's measures and journeys find this record; updated by `invariants.py`."""
 
@@ -248,10 +285,22 @@ class EpisodeState(CareState):
         return "UTC" if self.admission is None else self.admission.time_zone
 
     @property
+    def stopped_by(self) -> Circumstance | None:
+        """Why nobody is called: the earliest circumstance that lasts. Nothing is due then, and nobody has a task."""
+        lasting = [one for one in self.circumstances.values() if one.ended_at is None]
+        return min(lasting, key=lambda one: one.recorded_at, default=None)
+
+    @property
+    def due(self) -> datetime | None:
+        """The earliest deadline; none comes while a circumstance lasts, and all that were due then come after it."""
+        return None if self.stopped_by is not None else super().due
+
+    @property
     def contact_at(self) -> datetime | None:
         """The last time the person was there or was reached."""
         times = [s.starts_at for s in self.sessions.values() if s.status == "attended"]
-        return max([*times, *([] if self.reached_at is None else [self.reached_at])], default=None)
+        times += [contact.at for contact in self.contacts.values()]
+        return max(times, default=None)
 
     @property
     def outreach_loop(self) -> Loop | None:
@@ -272,6 +321,8 @@ class EpisodeState(CareState):
 
     def index_entries(self) -> Mapping[str, datetime]:
         """By its loops, its next check-in, the step it waits in, and the measures that count it."""
+        if self.stopped_by is not None:
+            return self.tz_index_entries
         index_entries = {**super().index_entries(), **self.tz_index_entries}
         if self.awaits_check_ins and self.aftercare is not None:
             waiting = [c.window.due_at for c in self.aftercare.check_ins.values() if not c.settled]
@@ -287,10 +338,51 @@ StateAndEvents = tuple[EpisodeState, Events]
 # --- contact and silence --------------------------------------------------------------------------------
 
 
-def in_contact(state: EpisodeState, at: datetime) -> StateAndEvents:
-    """The person was reached at this time: silence and reaching out before it are over."""
-    before = silent_since(state)
-    return found(state.replace(reached_at=max(at, state.reached_at or at)), before, at)
+def in_contact(state: EpisodeState, key: str, at: datetime) -> StateAndEvents:
+    """The person was reached at this time, says the fact `key`: silence and reaching out before it are over."""
+    before, since = state, silent_since(state)
+    state = state.replace(contacts={**state.contacts, key: Contact(at=at)})
+    state, events = found(state, since, at)
+    kinds = (FollowupLoop.OUTREACH, FollowupLoop.LOST_CONTACT)
+    ended = {one.key: one for one in before.loops_of(*kinds) if one.key not in state.loops}
+    contact = Contact(
+        at=at,
+        outreach=before.outreach if state.outreach is None else None,
+        lost_at=before.lost_at if state.lost_at is None else None,
+        ended=ended,
+        silence_at=before.deadlines.get("silence"),
+    )
+    return state.replace(contacts={**state.contacts, key: contact}), events
+
+
+def no_contact(state: EpisodeState, key: str) -> StateAndEvents:
+    """The fact `key` was a mistake, so nobody was reached: what that ended goes on, unless there was contact since."""
+    contact = state.contacts.get(key)
+    if contact is None:
+        return state, ()
+    left = {other: one for other, one in state.contacts.items() if other != key}
+    state = state.replace(contacts=left)
+    last = state.contact_at
+    outreach, lost_at = contact.outreach, contact.lost_at
+    again = dict(contact.ended)
+    if outreach is None or state.outreach or (last is not None and last >= outreach.since):
+        outreach = state.outreach
+        again = {k: one for k, one in again.items() if one.kind != FollowupLoop.OUTREACH}
+    if lost_at is None or state.lost_at or (last is not None and last >= lost_at):
+        lost_at = state.lost_at
+        again = {k: one for k, one in again.items() if one.kind != FollowupLoop.LOST_CONTACT}
+    due = {loops.DEADLINE + k: one.deadline_at for k, one in again.items() if not one.at_last_owner}
+    state = state.replace(
+        outreach=outreach,
+        lost_at=lost_at,
+        loops={**state.loops, **again},
+        deadlines={**state.deadlines, **due},
+    )
+    state = arm_silence(state) if state.lost_at is None else state.disarm("silence")
+    counted = state.discharge is not None and (last is None or last < contact.at)
+    if counted and contact.silence_at is not None:
+        state = state.arm("silence", contact.silence_at)
+    return state, endings.announced(state, again.values())
 
 
 def found(state: EpisodeState, before: datetime | None, at: datetime) -> StateAndEvents:
@@ -311,6 +403,7 @@ def silent_since(state: EpisodeState) -> datetime | None:
         known.append(state.admission.admitted_at)
     if state.discharge is not None and state.discharge.kind is not DischargeKind.LOST_CONTACT:
         known.append(state.discharge.discharged_at)
+    known += [one.ended_at for one in state.circumstances.values()]
     return max((at for at in known if at is not None), default=None)
 
 
@@ -388,6 +481,12 @@ def reachable(state: EpisodeState) -> Admission:
 
 def callable_at_all(state: EpisodeState) -> None:
     """Refuse after an ending after which nobody is called."""
+    if state.stopped_by is not None:
+        raise Refused(
+            "no-contact",
+            "A circumstance is recorded because of which nobody is called.",
+            hint="Read the episode; when it is over, end it: POST /circumstances/{id}/end, or take it back: …/undo.",
+        )
     if state.discharge is not None and state.discharge.kind in NO_CONTACT:
         raise Refused(
             "no-contact",

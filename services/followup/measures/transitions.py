@@ -12,10 +12,12 @@ from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.measures.measures import Measure
 from shared import calendar
 from shared.contracts import followup, intake
+from shared.contracts.codes import MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.contracts.intake import PartnerKind
 from shared.decision import Cause, Decision
-from shared.errors import Invalid, NotYetKnown
+from shared.errors import Invalid, NotYetKnown, Refused
+from shared.retractions import holding, taken_back
 
 MEASURED_BY: Final = {
     TransitionKind.ED_VISIT: Measure.FUA,
@@ -77,6 +79,8 @@ def report(
             "The day lies more than a year back.",
             hint="Report what a follow-up can still be measured from.",
         )
+    if len(state.transitions) >= TRANSITIONS_MAX:
+        raise Refused("too-many-transitions", "More transitions than an episode can hold.")
     return Decision(*add(state, kind, on))
 
 
@@ -86,8 +90,22 @@ def add(state: EpisodeState, kind: TransitionKind, on: date) -> StateAndEvents:
     if stated in state.transitions:
         return state, ()
     known = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
-    state = state.replace(transitions=tuple(known[-TRANSITIONS_MAX:]))
+    state = state.replace(transitions=tuple(known))
     return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
+
+
+def undo(
+    state: EpisodeState, kind: TransitionKind, on: date, reason: MistakeReason
+) -> Decision[EpisodeState]:
+    """A report was a mistake: no clock counts from it."""
+    if state.admission is None and state.referral is None:
+        raise NotYetKnown("episode")
+    stated = {f"{one.kind.value}/{one.on}": one for one in state.transitions}
+    key = f"{kind.value}/{on}"
+    wrong = holding(state, stated, key, "transition")
+    left = tuple(one for one in state.transitions if one != wrong)
+    state = taken_back(state.replace(transitions=left), key, "transition")
+    return Decision(state, (followup.TransitionUndone(kind=kind, occurred_on=on, reason=reason),))
 
 
 def danger(

@@ -262,6 +262,6 @@ def record(
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}
         state = state.replace(outreach=state.outreach.replace(**more))
     if result is AttemptResult.REACHED:
-        state, events = episode_state.in_contact(state, cause.now)
+        state, events = episode_state.in_contact(state, cause.id, cause.now)
     answer = {"tier": state.tier, "open": state.outreach is not None}
     return Decision(state, events, answer=answer)

@@ -6,11 +6,16 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup.episode import episode_state
-from services.followup.episode.episode_state import EpisodeState, Reengagement, StateAndEvents
+from services.followup.episode.episode_state import (
+    EpisodeState,
+    Reengagement,
+    Reported,
+    StateAndEvents,
+)
 from services.followup.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
+from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason, Urgency
 from shared.contracts.event import Event
 from shared.contracts.followup import (
     ReengagementCause,
@@ -18,9 +23,12 @@ from shared.contracts.followup import (
     ReportedBy,
     SubstanceClass,
 )
-from shared.decision import Cause, Decision
-from shared.errors import Invalid, Refused
+from shared.decision import Cause, Decision, Events
+from shared.errors import Invalid, NotYetKnown, Refused
+from shared.retractions import holding, taken_back
 
+STARTED: Final = "started"
+"""What asks for a re-engagement beside reports: staff who began it for another reason."""
 REASSESS_WITHIN_AFTER_OVERDOSE: Final = timedelta(hours=24)
 """House rule, docs/domain.md 3.14 (Cadence)."""
 
@@ -44,8 +52,10 @@ def report(
             "The day lies in the future.",
             hint="Give the day in the facility's time zone, or leave it out.",
         )
+    report_id = cause.derive_id("report")
     events: list[Event] = [
         followup.ReturnToUseReported(
+            report_id=report_id,
             reported_by=reported_by,
             substance_class=substance_class,
             overdose=overdose,
@@ -53,14 +63,54 @@ def report(
         )
     ]
     if reported_by is ReportedBy.PATIENT:
-        state, contact = episode_state.in_contact(state, cause.now)
+        state, contact = episode_state.in_contact(state, _told_in(report_id), cause.now)
         events += contact
     by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
     if overdose:
         by = cause.now + REASSESS_WITHIN_AFTER_OVERDOSE
     why = ReengagementCause.RETURN_TO_USE
-    state, started = _wait(state, why, by, overdose=overdose, cause=cause)
-    return Decision(state, (*events, *started), answer=_answer(state))
+    reported = {**state.reports, report_id: Reported(due_at=by, overdose=overdose)}
+    state = state.replace(reports=reported)
+    state, started = _wait(state, why, by, overdose=overdose, cause=cause, of=report_id)
+    answer = {**_answer(state), "report_id": report_id}
+    return Decision(state, (*events, *started), answer=answer)
+
+
+def _told_in(report_id: str) -> str:
+    return f"report:{report_id}"
+
+
+def undo(
+    state: EpisodeState, report_id: str, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody used: the way back that was prepared because of it is withdrawn, unless something else asks for it."""
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    holding(state, state.reports, report_id, "report")
+    left = {key: one for key, one in state.reports.items() if key != report_id}
+    state = taken_back(state.replace(reports=left), report_id, "report")
+    events: Events = (followup.ReturnToUseUndone(report_id=report_id, reason=reason),)
+    state, again = episode_state.no_contact(state, _told_in(report_id))
+    under_way = state.reengagement
+    if under_way is None or report_id not in under_way.asked_by:
+        return Decision(state, (*events, *again))
+    asked_by = tuple(key for key in under_way.asked_by if key != report_id)
+    if not asked_by:
+        state, ended = episode_state.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
+        withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
+        return Decision(state, (*events, *again, withdrawn, *ended))
+    dues: list[datetime] = [left[key].due_at for key in asked_by if key in left]
+    if under_way.due_otherwise is not None:
+        dues.append(under_way.due_otherwise)
+    due_at = min(dues, default=under_way.reassessment_due_at)
+    overdose = any(left[key].overdose for key in asked_by if key in left)
+    more = {"asked_by": asked_by, "overdose": overdose, "reassessment_due_at": due_at}
+    state = state.replace(reengagement=under_way.replace(**more))
+    loop = state.loop(FollowupLoop.REENGAGEMENT, under_way.id)
+    if loop is not None and not loop.step:
+        kind = FollowupLoop.REENGAGEMENT
+        state = loops.open_loop(state, kind, under_way.id, cause, deadline_at=due_at)
+    return Decision(state, (*events, *again))
 
 
 def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision[EpisodeState]:
@@ -74,7 +124,7 @@ def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision
             hint="Complete it, or work on it as it is.",
         )
     by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
-    state, started = _wait(state, why, by, overdose=False, cause=cause)
+    state, started = _wait(state, why, by, overdose=False, cause=cause, of=STARTED)
     return Decision(state, started, answer=_answer(state))
 
 
@@ -95,16 +145,25 @@ def _wait(
     *,
     overdose: bool,
     cause: Cause,
+    of: str,
 ) -> StateAndEvents:
     """Open the loop of a reassessment; one that is open already is only ever moved to an earlier time."""
     before = state.reengagement
+    asked_by = () if before is None else before.asked_by
+    otherwise = due_at if of == STARTED else None if before is None else before.due_otherwise
     if before is not None and before.reassessment_due_at <= due_at:
-        more = {"overdose": before.overdose or overdose}
+        more = {"overdose": before.overdose or overdose, "asked_by": (*asked_by, of)}
         return state.replace(reengagement=before.replace(**more)), ()
     loop_id = cause.derive_id("reengagement") if before is None else before.id
     state = loops.open_loop(state, FollowupLoop.REENGAGEMENT, loop_id, cause, deadline_at=due_at)
     overdose = overdose or (before is not None and before.overdose)
-    under_way = Reengagement(id=loop_id, reassessment_due_at=due_at, overdose=overdose)
+    under_way = Reengagement(
+        id=loop_id,
+        reassessment_due_at=due_at,
+        overdose=overdose,
+        asked_by=(*asked_by, of),
+        due_otherwise=otherwise,
+    )
     started = followup.ReengagementStarted(cause=why, reassessment_due_at=due_at)
     return state.replace(reengagement=under_way), (started,)
 
@@ -147,7 +206,7 @@ def complete(
     state, ended = episode_state.close_reengagement(state, ClearedReason.RESOLVED)
     events += ended
     if outcome is not ReengagementOutcome.UNREACHABLE:
-        state, contact = episode_state.in_contact(state, cause.now)
+        state, contact = episode_state.in_contact(state, cause.id, cause.now)
         events += contact
     if readmitted:
         urgency = Urgency.EMERGENT if under_way.overdose else Urgency.URGENT

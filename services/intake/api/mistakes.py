@@ -8,20 +8,14 @@ from fastapi import APIRouter, Response
 
 from services.intake import mistakes
 from services.intake.api.subjects import EPISODE, PERSON
-from shared.contracts.codes import EpisodeId, MistakeReason, PersonId
+from shared.contracts.codes import EpisodeId, PersonId
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["mistakes"])
 
-Answering = Annotated[
-    Call, require_roles("clinical_supervisor", "program_director", "privacy_officer")
-]
-
-
-class TakeBack(Body):
-    """Why."""
-
-    reason: MistakeReason
+Answering = Annotated[Call, require_roles(*ANSWERING)]
 
 
 class CorrectPerson(Body):

@@ -89,6 +89,10 @@ class EpisodeState(CareState):
     readmission: Urgency | None = None
     """A readmission that was asked for, and not given up."""
     readmitted_as: str | None = None
+    died: tuple[str, ...] = ()
+    """The circumstances that say so, and hold."""
+    unawaited: Loop | None = None
+    """The readmission that was waited for when the person died."""
     use_reports: tuple[UseReport, ...] = ()
 
     @property

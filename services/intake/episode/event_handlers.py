@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
@@ -13,10 +12,8 @@ from services.intake.loop_table import LOOPS
 from shared import endings, loops
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
-from shared.contracts.followup import ReengagementOutcome
+from shared.contracts.followup import CircumstanceKind, ReengagementOutcome
 from shared.decision import Cause, Decision, Handoff
-
-REPORTS_KEPT: Final = 20
 
 
 def discharged(
@@ -83,7 +80,7 @@ def _wait_for_return(
     if state.readmission is not None:
         return Decision(state)
     state = state.replace(readmission=urgency)
-    if state.readmitted_as is not None:
+    if state.readmitted_as is not None or state.died:
         return Decision(state)
     limit = LOOPS[IntakeLoop.READMISSION].deadline(cause.now)
     due_at = limit if due_at is None else min(limit, max(due_at, cause.now + episode_state.SOON))
@@ -114,9 +111,52 @@ def reengagement_completed(
     return Decision(state, cleared)
 
 
+def circumstance_recorded(
+    state: EpisodeState, event: followup.CircumstanceRecorded, cause: Cause
+) -> Decision[EpisodeState]:
+    """Somebody who died is not waited for."""
+    if event.kind is not CircumstanceKind.DECEASED:
+        return Decision(state)
+    loop = state.loop(IntakeLoop.READMISSION, cause.subject_id) or state.unawaited
+    state = state.replace(died=(*state.died, event.circumstance_id), unawaited=loop)
+    reason = ClearedReason.SUPERSEDED
+    return Decision(*loops.close(state, IntakeLoop.READMISSION, cause.subject_id, reason))
+
+
+def circumstance_undone(
+    state: EpisodeState, event: followup.CircumstanceUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person lives: a readmission that was asked for is waited for again."""
+    if event.circumstance_id not in state.died:
+        return Decision(state)
+    state = state.replace(died=tuple(one for one in state.died if one != event.circumstance_id))
+    if state.died:
+        return Decision(state)
+    loop, state = state.unawaited, state.replace(unawaited=None)
+    if state.readmission is None or state.readmitted_as is not None:
+        return Decision(state)
+    if loop is None:
+        return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
+    state, _ = loops.move_to_step(state, loop, loop.step, loop.deadline_at)
+    return Decision(state, endings.announced(state, (loop,)))
+
+
 def return_to_use_reported(
     state: EpisodeState, event: followup.ReturnToUseReported, cause: Cause
 ) -> Decision[EpisodeState]:
     """Stored for the clinician who assesses the person next."""
-    report = UseReport(heard_at=cause.now, overdose=event.overdose, occurred_on=event.occurred_on)
-    return Decision(state.replace(use_reports=(*state.use_reports, report)[-REPORTS_KEPT:]))
+    report = UseReport(
+        report_id=event.report_id,
+        heard_at=cause.now,
+        overdose=event.overdose,
+        occurred_on=event.occurred_on,
+    )
+    return Decision(state.replace(use_reports=(*state.use_reports, report)))
+
+
+def return_to_use_undone(
+    state: EpisodeState, event: followup.ReturnToUseUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """It was a mistake: whoever assesses the person next does not read it."""
+    left = tuple(one for one in state.use_reports if one.report_id != event.report_id)
+    return Decision(state.replace(use_reports=left))

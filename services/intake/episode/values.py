@@ -181,6 +181,7 @@ class Seat(Value):
 class UseReport(Value):
     """A return to use that was reported. It resets nothing."""
 
+    report_id: str
     heard_at: datetime
     overdose: bool
     occurred_on: date | None

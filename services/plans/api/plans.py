@@ -12,6 +12,7 @@ from services.plans import (
     amendments,
     episode_state,
     goals,
+    review_reasons,
     reviews,
     tables,
     treatment_plan,
@@ -289,7 +290,7 @@ async def restore_hours(call: Supervisor, episode_id: SubjectId, week_starts_on:
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
         EPISODE(episode_id),
-        lambda state, cause: reviews.hours_restored(state, week_starts_on, cause),
+        lambda state, cause: review_reasons.hours_restored(state, week_starts_on, cause),
     )
 
 

@@ -17,7 +17,6 @@ from shared.contracts.codes import (
     ElementCode,
     FacilityId,
     LevelOfCare,
-    MistakeReason,
     ReferralId,
     SessionId,
     Timestamp,
@@ -25,15 +24,15 @@ from shared.contracts.codes import (
 from shared.contracts.intake import ConsentPurpose, InformationCategory
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
 from shared.errors import Refused
+from shared.retractions import ANSWERING
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["plans: moving on"])
 
 Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
 Arranger = Annotated[Call, require_roles("clinician", "clinical_supervisor", "case_manager")]
-Answering = Annotated[
-    Call, require_roles("clinical_supervisor", "program_director", "privacy_officer")
-]
+Answering = Annotated[Call, require_roles(*ANSWERING)]
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
 
 
@@ -78,12 +77,6 @@ class WriteAftercare(Body):
 
 class Graduate(Body):
     criteria: Annotated[list[CriterionResult], Field(min_length=1, max_length=50)]
-
-
-class TakeBack(Body):
-    """Why."""
-
-    reason: MistakeReason
 
 
 class Discharge(Body):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.attendance.episode import absences
+from services.attendance.episode.handoffs import Booked, Corrected
 from shared.contracts import attendance, plans
-from shared.contracts.attendance import AttendanceStatus
+from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.terms import ProgramTerms
 from tests.unit.attendance.world import ATTENDED, EXCUSED, NO_SHOW, Episode, local
 from tests.unit.support import fact
@@ -207,10 +211,84 @@ def test_coming_back_at_any_stage_ends_the_run(misses: int) -> None:
 
 def test_every_roll_is_remembered_so_that_a_correction_years_later_finds_it() -> None:
     episode = Episode(START)
+    first = episode.book(local("2026-02-02 18:00"), 60)
     for n in range(0, 200, 2):
-        booked = episode.book(local("2026-02-02 18:00") + timedelta(days=n), 60)
+        booked = first if n == 0 else episode.book(first.starts_at + timedelta(days=n), 60)
         episode.now = booked.starts_at + timedelta(hours=2)
         episode.roll(booked, NO_SHOW if n else ATTENDED)
         episode.at(episode.now)
     assert len(episode.state.seen) == 100
-    assert episode.state.last_contact_at == local("2026-02-02 18:00"), "the last time is kept"
+    assert episode.state.last_contact_at == first.starts_at
+
+
+def correct(episode: Episode, booked: Booked, was: AttendanceStatus, now: AttendanceStatus) -> None:
+    minutes = {ATTENDED: 60, NO_SHOW: 0}
+    body = Corrected(
+        session_id=booked.session_id,
+        booked=booked,
+        status_before=was,
+        minutes_before=minutes[was],
+        status_after=now,
+        minutes_after=minutes[now],
+        reason=CorrectionReason.ENTERED_IN_ERROR,
+    )
+    episode.hand(booked.session_id, body)
+
+
+@given(st.lists(st.sampled_from([ATTENDED, NO_SHOW]), min_size=2, max_size=9), st.data())
+def test_thresholds_that_stand_are_those_that_the_rolls_now_say(
+    rolls: list[Any], data: st.DataObject
+) -> None:
+    """Each entry may be corrected, and corrected again, much later: what stands is what right rolls would have said."""
+    final = [data.draw(st.sampled_from([ATTENDED, NO_SHOW])) for _ in rolls]
+    episode = Episode(START)
+    booked: list[Any] = []
+    for n, status in enumerate(rolls):
+        session = episode.book(local("2026-02-02 18:00") + timedelta(days=n), 60)
+        booked.append(session)
+        episode.at(session.starts_at + timedelta(hours=2))
+        episode.roll(session, status)
+    episode.after(days=data.draw(st.sampled_from([0, 400])))
+    for n in data.draw(st.permutations(range(len(rolls)))):
+        if final[n] is not rolls[n]:
+            correct(episode, booked[n], rolls[n], final[n])
+    reached = {e.reached_at for e in episode.of(attendance.AbsenceThresholdReached)}
+    undone = {e.reached_at for e in episode.of(attendance.AbsenceThresholdUndone)}
+    assert set(episode.state.thresholds) == reached - undone
+    for at in episode.state.thresholds:
+        ended = [s for s, b in zip(final, booked, strict=True) if b.starts_at <= at]
+        in_a_row = next((n for n, s in enumerate(reversed(ended)) if s is ATTENDED), len(ended))
+        there = [b.starts_at for s, b in zip(final, booked, strict=True) if s is ATTENDED]
+        since = max([START, *(moment for moment in there if moment <= at)])
+        assert in_a_row >= 2 or at - since >= timedelta(days=7)
+
+
+@settings(max_examples=12)
+@given(st.lists(st.sampled_from([ATTENDED, NO_SHOW]), min_size=1, max_size=8), st.data())
+def test_a_roll_corrected_two_years_later_is_as_if_at_once(
+    rolls: list[Any], data: st.DataObject
+) -> None:
+    at_once, late = both = Episode(START), Episode(START)
+    wrong = data.draw(st.integers(0, len(rolls) - 1))
+    right = NO_SHOW if rolls[wrong] is ATTENDED else ATTENDED
+    corrected: Any = None
+    for n, status in enumerate(rolls):
+        session, _ = (one.book(local("2026-02-02 18:00") + timedelta(days=n), 60) for one in both)
+        for one in both:
+            one.at(session.starts_at + timedelta(hours=2))
+            one.roll(session, status)
+        if n == wrong:
+            corrected = session
+            correct(at_once, session, status, right)
+    for one in both:
+        one.after(days=730)
+    correct(late, corrected, rolls[wrong], right)
+    for name in (
+        "seen",
+        "weeks",
+        "bookings",
+        "last_contact_at",
+        "no_shows",
+        "absences_consecutive",
+    ):
+        assert getattr(late.state, name) == getattr(at_once.state, name)

@@ -144,7 +144,6 @@ async def test_the_seat_is_asked_for_again(what: str) -> None:
     ann = await clinic.admit("ann")
     group = await clinic.group()
     await clinic.reserve(group, ann)
-    await clinic.post(f"/groups/{group}/seats/{ann}/confirm")
     before = await clinic.state(f"episode/{ann}")
     *ended, last, end_undone = ends(what, START + DAY)
     await clinic.after(days=1)
@@ -169,7 +168,6 @@ async def test_a_seat_that_is_gone_is_somebodys_to_find() -> None:
     group = await clinic.group(seats_max=2)
     for one in (ann, cid):
         await clinic.reserve(group, one)
-        await clinic.post(f"/groups/{group}/seats/{one}/confirm")
     at = START + DAY
     await clinic.at(at)
     await clinic.hear(ann, discharged(at))

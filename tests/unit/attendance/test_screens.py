@@ -29,7 +29,7 @@ from tests.unit.attendance.screened import (
     a_report,
     prescribed,
 )
-from tests.unit.attendance.world import DAY, HOUR
+from tests.unit.attendance.world import DAY, HOUR, local
 from tests.unit.support import fact, uid
 
 Step = Callable[[Screened], object]
@@ -133,6 +133,19 @@ LAB = a_report("cocaine", at=MONDAY + 3 * HOUR)
 CORRECTED = a_report("fentanyl", at=MONDAY + 4 * HOUR)
 
 
+def accepted(episode: Screened, report: Any) -> bool:
+    """Whether a report is taken: one that is older than what holds is refused, so that nobody believes it was."""
+    before, held = episode.state, episode.screen.results.get(report.stage.value)
+    if held is None or held.reported_at <= report.reported_at:
+        episode.report(report)
+        return True
+    with pytest.raises(Refused) as error:
+        episode.report(report)
+    assert (error.value.code, error.value.status) == ("result-outdated", 409)
+    assert episode.state == before
+    return False
+
+
 @pytest.mark.scenario(17)
 @pytest.mark.parametrize("reports", list(permutations([FIRST, AGAIN, LAB, CORRECTED])))
 def test_results_lead_to_the_same_in_any_order_and_twice(reports: tuple[Any, ...]) -> None:
@@ -140,9 +153,9 @@ def test_results_lead_to_the_same_in_any_order_and_twice(reports: tuple[Any, ...
     episode.collect()
     episode.at(MONDAY + DAY)
     for report in reports:
-        episode.report(report)
+        taken = accepted(episode, report)
         before = (episode.state, len(episode.names))
-        episode.report(report)
+        assert accepted(episode, report) is taken
         assert (episode.state, len(episode.names)) == before, "a duplicate changes nothing"
     result = episode.screen.result
     assert result is not None
@@ -163,9 +176,63 @@ def test_what_is_outranked_says_nothing_and_reopens_nothing(late: Any) -> None:
     episode.report(CORRECTED)
     episode.interpret()
     said = list(episode.names)
-    episode.report(late)
+    assert accepted(episode, late) is (late.stage is PRESUMPTIVE)
     assert (episode.names, episode.open) == (said, [])
     assert episode.screen.closed
+
+
+@pytest.mark.parametrize("order", list(permutations(["cocaine", "benzodiazepines", ""], 2)))
+def test_an_amendment_with_the_time_of_what_it_amends_holds(order: tuple[str, str]) -> None:
+    """Arrival decides, and never the alphabet."""
+    episode = Screened()
+    episode.collect()
+    episode.at(MONDAY + DAY)
+    for found in order:
+        episode.report(a_report(*filter(None, [found]), at=MONDAY + HOUR))
+    result = episode.screen.result
+    assert result is not None
+    assert result.positives == tuple(filter(None, [order[1]]))
+
+
+@pytest.mark.parametrize(
+    ("at", "taken"),
+    [
+        ("2026-03-02 09:00:00", True),
+        ("2026-03-02 08:59:59", False),
+        ("2026-03-02 10:04:59", True),
+        ("2026-03-02 10:05:01", False),
+    ],
+)
+def test_a_laboratory_reports_in_minutes_and_its_clock_is_its_own(at: str, taken: bool) -> None:
+    """The specimen was taken 42 seconds after nine, and it is ten o'clock."""
+    episode = Screened()
+    episode.at(local("2026-03-02 09:00:42"))
+    episode.collect()
+    episode.at(local("2026-03-02 10:00:00"))
+    if taken:
+        episode.report(a_report(at=local(at)))
+        return
+    with pytest.raises(Refused) as error:
+        episode.report(a_report(at=local(at)))
+    assert error.value.code == "reported-at-impossible"
+    assert error.value.hint
+
+
+@pytest.mark.scenario(3)
+def test_a_prescription_that_is_verified_afterwards_amends_the_interpretation() -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result("buprenorphine", "norbuprenorphine")
+    assert episode.interpret() is UNEXPECTED
+    with pytest.raises(Refused) as error:
+        episode.interpret()
+    assert error.value.code == "screen-closed"
+    assert "verified" in error.value.hint
+    episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=(prescribed(),)))
+    assert episode.interpret() is EXPECTED
+    told = [e.classification for e in episode.of(attendance.ScreenInterpreted)]
+    assert told == [UNEXPECTED, EXPECTED]
+    assert episode.open == []
 
 
 @pytest.mark.scenario(17)

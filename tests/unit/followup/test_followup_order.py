@@ -41,7 +41,9 @@ from_attendance = st.lists(
         moments.map(attended),
         moments.map(missed),
         st.tuples(st.integers(0, 4), st.integers(0, 9)).map(lambda pair: threshold(*pair)),
-        st.just(fact(attendance.ScreenFailed)),
+        st.sampled_from(list(attendance.ScreenClass)[:-1]).map(
+            lambda found: fact(attendance.ScreenInterpreted, classification=found)
+        ),
         st.just(fact(attendance.WeeklyHoursShortfallDetected)),
         st.tuples(moments, st.sampled_from(list(attendance.AttendanceStatus)[:-1])).map(
             lambda pair: fact(

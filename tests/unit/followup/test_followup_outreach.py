@@ -245,10 +245,19 @@ class TestRemembered:
         history.hear(discharged())
         assert history.state.reviews == {}
 
-    def test_failed_screens_are_counted_and_say_nothing(self) -> None:
+    def test_failed_screens_are_those_that_the_latest_interpretation_says(self) -> None:
         history = in_program()
-        history.hear_all([fact(attendance.ScreenFailed), fact(attendance.ScreenFailed)])
-        assert history.state.screens_failed == 2
+
+        def said(screen: str, found: attendance.ScreenClass) -> None:
+            more = {"screen_id": uid(screen), "classification": found}
+            history.hear(fact(attendance.ScreenInterpreted, **more))
+
+        for screen in ("one", "two", "three", "one"):
+            said(screen, attendance.ScreenClass.UNEXPECTED_POSITIVE)
+        assert len(history.state.failed) == 3
+        said("one", attendance.ScreenClass.NEGATIVE)
+        history.hear(fact(attendance.InterpretationUndone, screen_id=uid("two")))
+        assert history.state.failed == (uid("three"),)
         assert history.names == []
 
 

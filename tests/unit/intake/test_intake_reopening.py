@@ -15,7 +15,15 @@ from services.intake.person import consents
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import IntakeLoop
 from tests.unit.intake.test_intake_consents import WITH_TREATMENT, Person
-from tests.unit.intake.world import DAY, STAGES, Intake, asked_back, at_stage, discharged
+from tests.unit.intake.world import (
+    DAY,
+    STAGES,
+    Intake,
+    asked_back,
+    at_stage,
+    discharged,
+    used_again,
+)
 from tests.unit.support import EPISODE_ID, START, fact, uid
 
 ADMITTED = [stage for stage in STAGES if at_stage(stage).state.admission is not None]
@@ -158,3 +166,48 @@ def test_with_two_episodes_treatment_goes_on_with_either(order: list[str], undon
     assert person.state.consents[consent_id].ended
     person.handed(EpisodeReopened(episode_id=ids[undone], ended_at=ends[undone]))
     assert not person.state.consents[consent_id].ended
+
+
+# --- who died -------------------------------------------------------------------------------------------
+
+
+def died(name: str = "death") -> followup.CircumstanceRecorded:
+    kind = followup.CircumstanceKind.DECEASED
+    return fact(followup.CircumstanceRecorded, kind=kind, circumstance_id=uid(name))
+
+
+def lives(name: str = "death") -> followup.CircumstanceUndone:
+    return fact(followup.CircumstanceUndone, circumstance_id=uid(name))
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_nobody_waits_for_who_died_until_it_is_taken_back(days: int) -> None:
+    history, never = at_stage("oriented"), at_stage("oriented")
+    for one in (history, never):
+        one.hear(discharged(START))
+        one.hear(asked_back())
+        one.after(hours=73)
+    history.hear(died())
+    assert history.due(IntakeLoop.READMISSION) is None
+    for one in (history, never):
+        one.after(days=days)
+    history.hear(lives())
+    history.at(history.now)
+    assert history.state == never.state
+
+
+def test_who_died_is_not_waited_for_anew() -> None:
+    history = at_stage("oriented")
+    history.hear(died())
+    history.hear(asked_back())
+    assert history.due(IntakeLoop.READMISSION) is None
+    history.hear(lives())
+    assert history.due(IntakeLoop.READMISSION) is not None
+
+
+def test_a_return_to_use_that_was_a_mistake_is_not_read() -> None:
+    history = at_stage("oriented")
+    before = history.state
+    history.hear(used_again())
+    history.hear(fact(followup.ReturnToUseUndone, report_id=uid("report")))
+    assert history.state == before

@@ -64,6 +64,10 @@ EVENTS: list[Event] = [
     fact(attendance.SeatReleased),
     used_again(),
     used_again(overdose=True),
+    fact(followup.ReturnToUseUndone, report_id=uid("report")),
+    fact(followup.CircumstanceRecorded, kind=followup.CircumstanceKind.DECEASED),
+    fact(followup.CircumstanceRecorded, kind=followup.CircumstanceKind.MOVED_AWAY),
+    fact(followup.CircumstanceUndone),
     *(ended_with(outcome) for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"),
 ]
 STAGE = st.sampled_from([*STAGES])

@@ -207,6 +207,7 @@ def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCo
 
 def used_again(*, overdose: bool = False) -> followup.ReturnToUseReported:
     return followup.ReturnToUseReported(
+        report_id=uid("report"),
         reported_by=followup.ReportedBy.PATIENT,
         substance_class=followup.SubstanceClass.ALCOHOL,
         overdose=overdose,

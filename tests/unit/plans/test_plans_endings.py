@@ -21,9 +21,14 @@ from tests.unit.support import START, fact, uid
 MONDAY = date(2026, 3, 2)
 
 
-def meeting(days: int = 0, fellowship: Fellowship = Fellowship.SMART) -> Any:
+def meeting(days: int = 0, fellowship: Fellowship = Fellowship.SMART, name: str = "one") -> Any:
     on = START.date() + timedelta(days=days)
-    return fact(attendance.MutualSupportLogged, attended_on=on, fellowship=fellowship)
+    return fact(
+        attendance.MutualSupportLogged,
+        meeting_id=uid(name),
+        attended_on=on,
+        fellowship=fellowship,
+    )
 
 
 def weeks(*met: bool, offered: int = 540, prorated: bool = False) -> list[Any]:
@@ -149,7 +154,7 @@ class TestJudgement:
     def test_a_meeting_count_is_the_programs(self) -> None:
         terms = ProgramTerms(graduation_criteria=("support-log",), mutual_support_per_week=2)
         history = with_plan(terms=terms)
-        history.hear_all([meeting() for _ in range(7)])
+        history.hear_all([meeting(name=str(n)) for n in range(7)])
         with pytest.raises(Refused):
             history.graduate()
         history.hear(meeting())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.plans import reviews
+from services.plans import review_reasons
 from services.plans.tables import LOOPS
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import ClearedReason, PlansLoop, Role
@@ -75,7 +75,7 @@ def arrived(history: Plans) -> None:
 
 
 def mended(history: Plans) -> None:
-    history.command(lambda s, c: reviews.hours_restored(s, MONDAY, c))
+    history.command(lambda s, c: review_reasons.hours_restored(s, MONDAY, c))
 
 
 CHECK_IN = fact(followup.CheckInCompleted, risk_flags=(RiskFlag.OVERDOSE_RISK,))

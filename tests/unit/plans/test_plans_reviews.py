@@ -207,7 +207,7 @@ class TestReassess:
         history = with_plan()
         history.hear(failed("one"))
         history.complete(history.of(plans.ClinicalReviewRequested)[0].review_id)
-        history.after(days=days).hear(failed("two"))
+        history.after(days=days).hear(failed("two", history.now))
         assert [item.reassess for item in open_reviews(history)] == [flagged]
 
     def test_the_same_screen_twice_is_one_positive(self) -> None:

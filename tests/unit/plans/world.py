@@ -260,8 +260,8 @@ def attended(session: str = "session", starts_at: datetime = START) -> attendanc
     return fact(attendance.SessionAttended, session_id=uid(session), starts_at=starts_at)
 
 
-def failed(screen: str = "screen") -> attendance.ScreenFailed:
-    return fact(attendance.ScreenFailed, screen_id=uid(screen))
+def failed(screen: str = "screen", at: datetime = START) -> attendance.ScreenFailed:
+    return fact(attendance.ScreenFailed, screen_id=uid(screen), collected_at=at)
 
 
 def week(

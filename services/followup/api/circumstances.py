@@ -1,0 +1,58 @@
+"""Followup over HTTP: death, jail, hospital and moves, because of which nobody is called."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+
+from services.followup import circumstances
+from services.followup.api.subjects import EPISODE
+from services.followup.invariants import for_command
+from shared.contracts.codes import Day
+from shared.contracts.followup import CircumstanceKind
+from shared.retractions import ANSWERING
+from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.retractions import TakeBackOf
+
+router = APIRouter(tags=["circumstances"])
+
+Staff = Annotated[
+    Call,
+    require_roles("counselor", "case_manager", "peer_specialist", "clinician", "nurse", *ANSWERING),
+]
+
+
+class RecordCircumstance(OfEpisode):
+    kind: CircumstanceKind
+    occurred_on: Day
+
+
+@router.post("/circumstances", status_code=201)
+async def record_circumstance(call: Staff, body: RecordCircumstance) -> Response:
+    """Record that the person died, is in jail or hospital, or moved away: nobody calls them any more."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(
+            lambda state, cause: circumstances.record(state, body.kind, body.occurred_on, cause)
+        ),
+        status=201,
+    )
+
+
+@router.post("/circumstances/{circumstance_id}/end")
+async def end_circumstance(call: Staff, circumstance_id: SubjectId, body: OfEpisode) -> Response:
+    """It is over: the person may be called again, from now on."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: circumstances.end(state, circumstance_id, cause)),
+    )
+
+
+@router.post("/circumstances/{circumstance_id}/undo")
+async def undo_circumstance(call: Staff, circumstance_id: SubjectId, body: TakeBackOf) -> Response:
+    """It was a mistake: everything goes on as if it had not been recorded."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, _cause: circumstances.undo(state, circumstance_id, body.reason)),
+    )

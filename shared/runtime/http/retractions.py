@@ -1,0 +1,18 @@
+"""The bodies of commands that take a fact back: always with a reason."""
+
+from __future__ import annotations
+
+from shared.contracts.codes import MistakeReason
+from shared.runtime.http.call import Body, OfEpisode
+
+
+class TakeBack(Body):
+    """Why."""
+
+    reason: MistakeReason
+
+
+class TakeBackOf(OfEpisode):
+    """Why, of something within an episode."""
+
+    reason: MistakeReason

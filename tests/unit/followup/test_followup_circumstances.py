@@ -1,0 +1,245 @@
+"""Death, jail, hospital, a move away: from then on nobody is called, until it ends or was a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.followup import circumstances
+from services.followup.app import SERVICE
+from services.followup.circumstances import UNHEARD
+from services.followup.measures import transitions
+from shared.contracts import followup
+from shared.contracts.codes import FollowupLoop, MistakeReason
+from shared.contracts.followup import AttemptResult, CircumstanceKind, TransitionKind
+from shared.contracts.plans import DischargeKind
+from shared.errors import Refused, Unknown
+from tests.unit.followup.test_followup_order import from_attendance
+from tests.unit.followup.world import (
+    DAY,
+    HOUR,
+    Followup,
+    discharged,
+    in_aftercare,
+    in_program,
+    missed,
+)
+from tests.unit.support import START, uid
+
+KINDS = [kind for kind in CircumstanceKind if kind is not CircumstanceKind.UNKNOWN]
+PASSING = [kind for kind in KINDS if kind is not CircumstanceKind.DECEASED]
+WHY = MistakeReason.WRONG_PERSON
+
+
+def happens(history: Followup, kind: CircumstanceKind = CircumstanceKind.DECEASED) -> str:
+    on = history.now.date() - timedelta(days=1)
+    outcome = history.tell(lambda s, c: circumstances.record(s, kind, on, c))
+    return outcome.answer["circumstance_id"]
+
+
+def undo(history: Followup, key: str) -> None:
+    history.tell(lambda s, _c: circumstances.undo(s, key, WHY))
+
+
+def ends(history: Followup, key: str) -> None:
+    history.tell(lambda s, c: circumstances.end(s, key, c))
+
+
+def shown(history: Followup) -> Any:
+    return history.state.replace(taken_back=()).model_dump()
+
+
+def chased() -> Followup:
+    history = in_program()
+    history.hear(missed(START + HOUR))
+    return history.after(days=3)
+
+
+def in_the_year() -> Followup:
+    return in_aftercare().after(days=3)
+
+
+def reached_out_to() -> Followup:
+    return in_aftercare().after(days=40)
+
+
+STAGES: list[Callable[[], Followup]] = [in_program, chased, in_the_year, reached_out_to]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_nobody_is_called_from_then_on(
+    kind: CircumstanceKind, stage: Callable[[], Followup]
+) -> None:
+    history = stage()
+    happens(history, kind)
+    assert history.record.due is None
+    assert "loop" not in history.state.index_entries()
+    assert "check_in" not in history.state.index_entries()
+    said = len(history.said)
+    history.after(days=400)
+    assert len(history.said) == said
+    with pytest.raises(Refused) as error:
+        history.outreach(AttemptResult.NO_ANSWER)
+    assert error.value.code == "no-contact"
+    paths = {getattr(route, "path", "") for one in SERVICE.routers for route in one.routes}
+    assert {
+        "/circumstances/{circumstance_id}/end",
+        "/circumstances/{circumstance_id}/undo",
+    } <= paths
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_was_escalated_is_taken_back_and_stands_again(stage: Callable[[], Followup]) -> None:
+    history = stage()
+    steps = {loop.id: loop.step for loop in history.state.loops.values() if loop.step}
+    said = len(history.said)
+    key = happens(history)
+    cleared = [e for e in history.said[said:] if isinstance(e, followup.EscalationCleared)]
+    assert {e.loop_id: e.step_reached for e in cleared} == steps
+    said = len(history.said)
+    undo(history, key)
+    again = [e for e in history.said[said:] if isinstance(e, followup.LoopEscalated)]
+    assert {e.loop_id: e.step for e in again} == steps
+
+
+@pytest.mark.parametrize("days", [0, 1, 20, 730])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_taken_back_it_is_as_if_it_had_not_been(
+    kind: CircumstanceKind, stage: Callable[[], Followup], days: int
+) -> None:
+    history, never = stage(), stage()
+    key = happens(history, kind)
+    for one in (history, never):
+        one.after(days=days)
+    undo(history, key)
+    history.at(history.now)
+    assert shown(history) == shown(never)
+    for one in (history, never):
+        one.after(days=400)
+    assert shown(history) == shown(never)
+
+
+@given(from_attendance, st.data())
+def test_whatever_is_heard_meanwhile(events: list[Any], data: st.DataObject) -> None:
+    history, never = in_program(START), in_program(START)
+    for one in (history, never):
+        one.after(days=20)
+    begun = data.draw(st.integers(0, len(events)))
+    over = data.draw(st.integers(begun, len(events)))
+    left = data.draw(st.booleans())
+    key = ""
+    for at in range(len(events) + 1):
+        if at == begun:
+            key = happens(history)
+        if at == over and key:
+            undo(history, key)
+            history.at(history.now)
+        if at < len(events):
+            for one in (history, never):
+                one.hear(events[at])
+        if at == begun and left:
+            for one in (history, never):
+                one.hear(discharged(one.now, DischargeKind.AGAINST_ADVICE))
+    assert shown(history) == shown(never)
+
+
+def test_nothing_about_reaching_the_person_is_said_meanwhile() -> None:
+    history = in_program()
+    happens(history)
+    said = len(history.said)
+    history.hear(missed(START + HOUR))
+    history.hear(discharged(history.now, DischargeKind.AGAINST_ADVICE))
+    assert not [e for e in history.said[said:] if isinstance(e, UNHEARD)]
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_when_it_ends_what_passed_is_excused(kind: CircumstanceKind) -> None:
+    history = in_the_year()
+    key = happens(history, kind)
+    history.after(days=100)
+    ends(history, key)
+    settled = [item.settled for item in history.check_ins.values()]
+    assert settled.count("excused") >= 5
+    assert "missed" not in settled
+    assert history.state.outreach is None
+    history.after(days=400)
+    assert history.of(followup.AftercareCompleted) != [] or history.state.lost_at is not None
+    assert [item.settled for item in history.check_ins.values()].count(None) == 0
+
+
+def test_somebody_who_died_does_not_come_back_by_an_end() -> None:
+    history = in_the_year()
+    key = happens(history)
+    with pytest.raises(Refused) as error:
+        ends(history, key)
+    assert error.value.code == "circumstance-lasts"
+
+
+def test_as_long_as_one_lasts_nobody_is_called() -> None:
+    history = in_the_year()
+    first = happens(history, CircumstanceKind.HOSPITALIZED)
+    happens(history, CircumstanceKind.DECEASED)
+    ends(history, first)
+    assert history.record.due is None
+
+
+class TestRefused:
+    def test_twice(self) -> None:
+        history = in_the_year()
+        key = happens(history)
+        with pytest.raises(Refused) as error:
+            happens(history)
+        assert error.value.code == "circumstance-recorded"
+        undo(history, key)
+        with pytest.raises(Refused) as error:
+            undo(history, key)
+        assert error.value.code == "already-undone"
+
+    def test_what_never_was(self) -> None:
+        with pytest.raises(Unknown):
+            undo(in_the_year(), uid("never"))
+        with pytest.raises(Unknown):
+            ends(in_the_year(), uid("never"))
+
+    def test_what_has_ended(self) -> None:
+        history = in_the_year()
+        key = happens(history, CircumstanceKind.MOVED_AWAY)
+        ends(history, key)
+        with pytest.raises(Refused) as error:
+            ends(history, key)
+        assert error.value.code == "circumstance-ended"
+
+    def test_what_is_still_to_come(self) -> None:
+        on = START.date() + 3 * DAY
+        with pytest.raises(Refused) as error:
+            in_the_year().tell(
+                lambda s, c: circumstances.record(s, CircumstanceKind.MOVED_AWAY, on + 9 * DAY, c)
+            )
+        assert error.value.code == "day-in-future"
+
+
+class TestTransitions:
+    def test_taken_back_no_clock_counts(self) -> None:
+        history, never = in_program(), in_program()
+        on = START.date()
+        history.transition(TransitionKind.ED_VISIT, on)
+        assert history.state.loops_of(FollowupLoop.TIMELY_VISIT)
+        history.tell(lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY))
+        assert shown(history) == shown(never)
+        assert history.names[-1] == "transition-undone"
+        with pytest.raises(Refused) as error:
+            history.tell(lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY))
+        assert error.value.code == "already-undone"
+
+    def test_what_never_was(self) -> None:
+        with pytest.raises(Unknown):
+            in_program().tell(
+                lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, START.date(), WHY)
+            )
