@@ -111,6 +111,8 @@ class WithheldReason(OpenEnum):
     PURPOSE_NOT_COVERED = "purpose_not_covered"
     PARTNER_UNKNOWN = "partner_unknown"
     PERSON_CHANGED = "person_changed"
+    DELIVERY_DIFFERS = "delivery_differs"
+    TOO_MANY_UNREPORTED = "too_many_unreported"
     UNKNOWN = "unknown"
 
 

@@ -39,14 +39,14 @@ from shared.contracts.intake import (
     NotMadeReason,
     WithheldReason,
 )
-from shared.decision import Cause, Decision, Handoff
-from shared.errors import Forbidden, Invalid, Refused, Unknown
+from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.errors import CareError, Forbidden, Invalid, Refused, Unknown
 
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
 CLOCKS_APART: Final = timedelta(minutes=5)
 ON_THE_WAY_MAX: Final = 500
-REPORTED_KEPT: Final = 5_000
+REPORTED_KEPT: Final = 2_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
 HINTS: Final = {
     WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
@@ -54,6 +54,8 @@ HINTS: Final = {
     WithheldReason.CATEGORY_NOT_COVERED: "Disclose only what the consent names, or have a new form signed.",
     WithheldReason.PURPOSE_NOT_COVERED: "The consent is for another purpose; have a new form signed.",
     WithheldReason.PARTNER_UNKNOWN: "Have the organisation registered: PUT /partners/{id}.",
+    WithheldReason.DELIVERY_DIFFERS: "This delivery_id was used for something else; give each delivery its own.",
+    WithheldReason.TOO_MANY_UNREPORTED: "Report what became of the others: POST /disclosures/{id}/report.",
     WithheldReason.PERSON_CHANGED: "The episode is another person's by now; ask again.",
 }
 
@@ -182,6 +184,14 @@ def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonS
 def _decided(
     state: PersonState, request: Request, partner: Partner | None, now: datetime
 ) -> Allowed | Withheld:
+    digest = _digest_of(request)
+    entry = state.on_the_way.get(request.delivery_id)
+    known = state.reported.get(request.delivery_id) if entry is None else _digest_of(entry)
+    if known not in (None, digest):
+        # The same delivery has one entry: another content under its id would be in no accounting.
+        return Withheld(reason=WithheldReason.DELIVERY_DIFFERS)
+    if known is None and len(state.on_the_way) >= ON_THE_WAY_MAX:
+        return Withheld(reason=WithheldReason.TOO_MANY_UNREPORTED)
     consents = state.consents
     if request.consent_id is not None:
         consents = {key: one for key, one in consents.items() if key == request.consent_id}
@@ -197,12 +207,6 @@ def _entered(
     delivery_id = request.delivery_id
     if delivery_id in state.on_the_way or delivery_id in state.reported:
         return state, ()
-    if len(state.on_the_way) >= ON_THE_WAY_MAX:
-        raise Refused(
-            "too-many-on-the-way",
-            "The senders of too much that was allowed have not reported.",
-            hint="Report what became of it: POST /disclosures/{id}/report.",
-        )
     entry = Disclosure(
         disclosure_id=delivery_id,
         state=EntryState.ALLOWED,
@@ -221,11 +225,22 @@ def _entered(
     return state, (_accounted(Disclosed(disclosure=entry), cause),)
 
 
-def _refusal(withheld: Withheld) -> Forbidden:
+def _digest_of(what: Request | Disclosure) -> str:
+    """What a delivery consists of, in a few characters."""
+    categories = sorted(one.value for one in what.categories)
+    return derive_id("delivery", str(what.recipient_id), str(what.purpose), *categories)[:8]
+
+
+def _refusal(withheld: Withheld) -> CareError:
+    reason, hint = withheld.reason, HINTS[withheld.reason]
+    if reason is WithheldReason.DELIVERY_DIFFERS:
+        return Refused("delivery-differs", "This delivery consisted of something else.", hint=hint)
+    if reason is WithheldReason.TOO_MANY_UNREPORTED:
+        return Refused("too-many-on-the-way", "Too much that was allowed is unreported.", hint=hint)
     return Forbidden(
         "consent-missing",
-        f"No consent of this person allows all of this: {withheld.reason.value.replace('_', ' ')}.",
-        hint=HINTS[withheld.reason],
+        f"No consent of this person allows all of this: {reason.value.replace('_', ' ')}.",
+        hint=hint,
     )
 
 
@@ -278,8 +293,8 @@ def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decisi
         not_made=body.not_made,
     )
     left = {key: one for key, one in state.on_the_way.items() if key != body.delivery_id}
-    reported_ids = (*state.reported, body.delivery_id)[-REPORTED_KEPT:]
-    state = state.replace(on_the_way=left, reported=reported_ids)
+    kept = [*state.reported.items(), (body.delivery_id, _digest_of(entry))][-REPORTED_KEPT:]
+    state = state.replace(on_the_way=left, reported=dict(kept))
     handoffs = [_accounted(EntrySettled(disclosure=entry), cause)]
     if entry.episode_id is not None:
         heard = ReportHeard(delivery_id=body.delivery_id)

@@ -38,8 +38,8 @@ class PersonState(State):
     consents: dict[str, Consent] = Field(default_factory=dict[str, Consent])
     on_the_way: dict[str, Disclosure] = Field(default_factory=dict[str, Disclosure])
     """What was allowed and whose sender has not said yet what became of it, by its id."""
-    reported: tuple[str, ...] = ()
-    """Deliveries that were allowed once and reported, the latest last."""
+    reported: dict[str, str] = Field(default_factory=dict[str, str])
+    """Deliveries that were allowed once and reported, the latest last, each with a digest of what it consisted of."""
     undone: tuple[str, ...] = ()
     """Entries of the accounting that were marked as mistakes."""
 

@@ -170,6 +170,17 @@ async def test_who_leaves_is_on_no_list_but_that_of_those_who_left(clinic: Clini
     assert await ids(clinic, "state=discharged") == [known["ann"]]
 
 
+async def test_who_did_not_leave_after_all_is_listed_as_before(clinic: Clinic) -> None:
+    known = await people(clinic)
+    queries = ("", f"caseload={STAFF}", "level=2.1", f"program={PROGRAM}", "state=oriented")
+    before = [await ids(clinic, query) for query in queries]
+    left_at = clinic.clock.now()
+    await clinic.hear(known["ann"], fact(plans.EpisodeDischarged, discharged_at=left_at))
+    await clinic.hear(known["ann"], fact(plans.DischargeUndone, discharged_at=left_at))
+    assert [await ids(clinic, query) for query in queries] == before
+    assert await ids(clinic, "state=discharged") == []
+
+
 async def test_a_change_of_counselor_moves_the_caseload(clinic: Clinic) -> None:
     ann = await clinic.admit("ann")
     await clinic.hear(ann, assigned(STAFF))

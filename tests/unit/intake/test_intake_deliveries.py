@@ -241,6 +241,31 @@ async def test_what_is_asked_again_is_decided_anew_and_entered_once(case: Case) 
     assert case.loops() == [], "nothing waits for a report"
 
 
+@pytest.mark.parametrize("reported", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipient_id": "river-clinic"},
+        {"categories": ["level_of_care"]},
+        {"purpose": "treatment"},
+    ],
+)
+async def test_a_delivery_is_one_thing_to_one_recipient(
+    case: Case, changes: dict[str, Any], *, reported: bool
+) -> None:
+    """Anything else under its id would be allowed, and be in no accounting."""
+    statements = ["right_to_revoke", "redisclosure"]
+    for purpose in ("care_coordination", "treatment"):
+        await case.consents(
+            recipients=["harbor-detox", "river-clinic"], purpose=purpose, statements=statements
+        )
+    await case.asks()
+    if reported:
+        await case.reports()
+    refused(await case.asks(**changes), 409, "delivery-differs")
+    assert (await case.asks(uid("its own"), **changes)).status_code == 201
+
+
 @pytest.mark.parametrize("what", [{"made_at": START.isoformat()}, {"not_made": "not_delivered"}])
 async def test_what_nobody_reports_is_a_loop_until_it_is_reported(
     case: Case, what: dict[str, Any]
@@ -310,6 +335,9 @@ async def test_too_much_on_its_way_is_refused(case: Case, monkeypatch: pytest.Mo
     for name in ("a", "b"):
         await case.asks(uid(name))
     refused(await case.asks(uid("c")), 409, "too-many-on-the-way")
+    await asked_by_plans(case, delivery_id=uid("c"))
+    [withheld] = case.said(intake.DisclosureWithheld)
+    assert withheld.reason is WithheldReason.TOO_MANY_UNREPORTED
     await case.reports(uid("a"))
     assert (await case.asks(uid("c"))).status_code == 201
 
@@ -410,6 +438,29 @@ async def test_a_revocation_that_plans_has_not_heard_of_withholds(case: Case) ->
     assert case.said(intake.DisclosureAllowed) == []
     for state in ("made", "allowed", "not_made"):
         assert await case.entries(state) == []
+
+
+@pytest.mark.parametrize("first", ["asked", "revoked"])
+async def test_a_revocation_that_races_a_transfer_comes_before_it_or_after_it(
+    case: Case, first: str
+) -> None:
+    """Whichever reaches the person's record first: told and accounted for under a consent that held, or not at all."""
+    consent_id = await case.consents()
+    if first == "asked":
+        await asked_by_plans(case)
+        await case.revokes(consent_id)
+    else:
+        await case.revokes(consent_id)
+        await asked_by_plans(case)
+    allowed = case.said(intake.DisclosureAllowed)
+    assert len(allowed) == len(await case.entries("allowed")) == (first == "asked")
+    for one in allowed:
+        begun = fact(plans.TransferInitiated, delivery_id=one.delivery_id)
+        await case.served.hear(case.episode, begun)
+    made = await case.entries()
+    assert [one["consent_id"] for one in made] == [consent_id] * len(allowed)
+    assert case.loops() == []
+    refused(await case.asks(uid("other")), 403, "consent-missing")
 
 
 @pytest.mark.parametrize(

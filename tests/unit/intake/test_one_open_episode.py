@@ -22,10 +22,11 @@ from services.intake.person.person_state import PersonState
 from services.intake.reactions import HANDOFFS
 from shared.contracts import intake, plans
 from shared.contracts.codes import IntakeLoop, Population
+from shared.contracts.event import Event
 from shared.contracts.intake import MistakeReason, ReferralOutcome
 from shared.decision import Cause, Decision, Handoff, State
 from shared.errors import CareError
-from tests.unit.intake.test_intake_mistakes import Path
+from tests.unit.intake.test_intake_mistakes import PROGRAM, Path
 from tests.unit.intake.world import DAY, EVENING, PERSON_ID, PROGRAMS, at_stage
 from tests.unit.served import Served, refused
 from tests.unit.support import FACILITY, START, cause, fact, uid
@@ -247,6 +248,28 @@ async def test_a_third_waits_behind_the_second(served: Served) -> None:
     assert doubles(third) == []
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+async def test_who_was_not_discharged_after_all_has_the_place_again(
+    served: Served, *, meanwhile: bool
+) -> None:
+    """Unless another episode was admitted meanwhile: then somebody has to say which goes on."""
+    first = await Path.until(served, "oriented")
+    left_at = served.now()
+    await first.discharged()
+    second = await Path.until(served, "placed", first.person_id)
+    if meanwhile:
+        assert (await admits(second)).status_code == 201
+    await served.hear(first.subject, fact(plans.DischargeUndone, discharged_at=left_at))
+    assert (doubles(first), doubles(second)) == (["double_admission"] if meanwhile else [], [])
+    [places_of] = first.person.places.values()
+    assert places_of == ((second.id, first.id) if meanwhile else (first.id,))
+    if not meanwhile:
+        refused(await admits(second), 409, "program-has-open-episode")
+        return
+    await second.discharged()
+    assert (doubles(first), first.person.places[PROGRAM]) == ([], (first.id,))
+
+
 async def test_the_way_to_merge_an_admitted_one_is_named(served: Served) -> None:
     first, second = await both(served)
     answer = await second.merge(first.id)
@@ -271,7 +294,7 @@ PEOPLE: Final = (PERSON_ID, uid("other person"))
 EPISODES: Final = tuple(uid(f"episode {number}") for number in range(4))
 OFTEN: Final = ("ask", "deliver", "look")
 ENDS: Final = ("undo", "discharge", "close", "void", "merge")
-MOVES: Final = ("move", "move", "move")
+MOVES: Final = ("move", "move", "move", "undo the discharge", "undo the discharge")
 
 
 def steps_of(*names: str) -> st.SearchStrategy[list[Any]]:
@@ -335,7 +358,8 @@ class Records:
             "close": lambda s, c: inbound_referrals.close(s, ReferralOutcome.LOST, c),
             "void": lambda s, c: mistakes.entered_in_error(s, MistakeReason.OTHER, c),
             "move": lambda s, c: mistakes.correct_person(s, person_id, c),
-            "discharge": _discharged,
+            "discharge": _heard(fact(plans.EpisodeDischarged, discharged_at=START)),
+            "undo the discharge": _heard(fact(plans.DischargeUndone, discharged_at=START)),
         }
         match what:
             case "look":
@@ -374,10 +398,10 @@ class Records:
         return found
 
 
-def _discharged(state: State, why: Cause) -> Decision[Any]:
-    row = SERVICE.reactions.find("care.plans.episode-discharged")
+def _heard(event: Event) -> Callable[[State, Cause], Decision[State]]:
+    row = SERVICE.reactions.find(event.TYPE.rpartition(".v")[0])
     assert row is not None
-    return row.rule(state, fact(plans.EpisodeDischarged, discharged_at=START), why)
+    return lambda state, why: row.rule(state, event, why)
 
 
 def _asking(
