@@ -75,6 +75,7 @@ REACTIONS = Reactions(
     on(plans.GraduationApproved, aftercare.approved),
     on(plans.ProgramGraduated, aftercare.graduated),
     on(plans.EpisodeDischarged, aftercare.discharged),
+    on(plans.TransferUndone, event_handlers.transfer_undone),
     on(plans.FirstContactUndone, going_on.first_contact_undone),
     on(plans.GraduationUndone, going_on.graduation_undone),
     on(plans.DischargeUndone, going_on.discharge_undone),

@@ -152,6 +152,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.referral-merged.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
+    "care.plans.transfer-undone.v1": _MISTAKE,
     "care.plans.first-contact-undone.v1": _MISTAKE,
     "care.plans.graduation-undone.v1": _MISTAKE,
     "care.plans.discharge-undone.v1": _MISTAKE,

@@ -228,3 +228,9 @@ def test_a_result_that_came_meanwhile_waits_to_be_interpreted() -> None:
     assert history.open == []
     history.hear(undone(at))
     assert history.open == ["screen_interpretation"]
+
+
+def test_a_hand_over_that_was_never_begun() -> None:
+    history, never = Episode(START), Episode(START)
+    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    assert history.state == never.state
