@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from datetime import date, time, timedelta
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, Final
 
 from demo.hours import (
     CLINIC,
+    DESK,
     FRIDAY,
     GROUP,
     GROUP_DAYS,
@@ -18,13 +19,16 @@ from demo.hours import (
     ROLL,
     ROUND,
     at,
+    is_scheduled,
     says,
 )
 from demo.journal import Expectation
-from demo.population import Person
+from demo.population import GROUP_SIZE_MIN, Person
 from demo.services import DemoError
 from demo.world import Staff, World
 
+HOLIDAYS: Final = (date(2026, 2, 16),)
+"""Days on which both facilities are closed."""
 Scheduled = tuple[str, list[Person], int]
 """A session's id, who is on its roster, and its minutes."""
 
@@ -39,15 +43,64 @@ class Group:
         self.world = world
         self.staff = staff
         self.members: list[Person] = []
+        self._group_id = ""
+        self._was_enough = False
+        self._opening = asyncio.Lock()
 
     async def run(self, begins: date, ends: date) -> None:
         """The group's calendar, until its last day."""
         day = begins
+        if self.number == 1:
+            await self._enters_holidays(day)
         while day <= ends:
             if day.weekday() <= FRIDAY and self.members:
                 await self._a_day(day)
             day += timedelta(days=1)
             await self.world.until(at(day, ROUND, self.zone))
+            await self._decide_size()
+
+    async def _enters_holidays(self, day: date) -> None:
+        """Nobody meets on a holiday, and no week asks for it."""
+        await self.world.until(at(day, DESK, self.zone))
+        for holiday in HOLIDAYS:
+            body = {
+                "from_on": holiday.isoformat(),
+                "until_on": holiday.isoformat(),
+                "reason": "holiday",
+            }
+            who = f"{self.facility}/{holiday}"
+            await self.staff.does("program_director", "attendance", "/closures", body, who=who)
+
+    async def take_in(self, p: Person) -> None:
+        """A seat for somebody new; the first one opens the group."""
+        async with self._opening:
+            if not self._group_id:
+                told = await self.staff.does(
+                    "counselor",
+                    "attendance",
+                    "/groups",
+                    {"program": "iop-evening", "track": "evening", "time_zone": self.zone},
+                    who=f"{self.facility}/{self.number}",
+                    expects=says("attendance", "group-opened"),
+                )
+                self._group_id = told["group_id"]
+        await self.staff.does(
+            "intake_coordinator",
+            "attendance",
+            f"/groups/{self._group_id}/seats",
+            {"episode_id": p.episode_id},
+            who=p.label,
+        )
+        self.members.append(p)
+
+    async def _decide_size(self) -> None:
+        """Who is left of a group meets on; somebody says so."""
+        enough = len(self.members) >= GROUP_SIZE_MIN
+        if self._was_enough and not enough:
+            path = f"/groups/{self._group_id}/below-minimum"
+            body = {"decision": "reclassified"}
+            await self.staff.does("counselor", "attendance", path, body, who=self._group_id)
+        self._was_enough = enough
 
     async def _a_day(self, day: date) -> None:
         await self.world.until(at(day, ROUND, self.zone))
@@ -62,6 +115,7 @@ class Group:
             return
         screens = await self._screens(day, present)
         await self.world.until(at(day, ROLL, self.zone))
+        sessions = await self._with_rosters(day, sessions)
         # Individual sessions took place before the group: one person's rolls are called in that order.
         for alone in (True, False):
             rolls = [self._roll(*session) for session in sessions if (session[2] == 60) is alone]
@@ -77,6 +131,23 @@ class Group:
         if screens:
             await self._results(day, screens)
 
+    async def _with_rosters(self, day: date, sessions: list[Scheduled]) -> list[Scheduled]:
+        """The day's sessions as their list has them: whoever is on a roster is on the roll."""
+        first, last = (at(day, hour, self.zone).isoformat() for hour in (CLINIC, GROUP))
+        listed: dict[str, set[str]] = {}
+        after = ""
+        while True:
+            path = f"/sessions?from={first}&to={last}{after}"
+            seen = await self.staff.sees("counselor", "attendance", path)
+            listed |= {one["session_id"]: set(one["roster"]) for one in seen["sessions"]}
+            if "next" not in seen:
+                break
+            after = f"&after={seen['next']}"
+        return [
+            (session_id, [p for p in roster if p.episode_id in listed[session_id]], minutes)
+            for session_id, roster, minutes in sessions
+        ]
+
     async def _look_at_who_is_in_care(self, present: list[Person]) -> None:
         """The week begins with a look at who is in care: everybody in the group has to be there."""
         in_care = await self.staff.lists("counselor", "attendance", "/episodes?", "episodes")
@@ -86,38 +157,44 @@ class Group:
     def _calendar(self, day: date, present: list[Person]) -> list[Awaitable[Scheduled]]:
         """The day's sessions: group and individual ones, and on Friday a make-up for who was short."""
         sessions: list[Awaitable[Scheduled]] = []
-        if day.weekday() in GROUP_DAYS:
-            sessions.append(self._schedule(day, GROUP, present, "group"))
+        if day.weekday() in GROUP_DAYS and day not in HOLIDAYS:
+            sessions.append(self._of_group(day, present, "group"))
         if day.weekday() == INDIVIDUAL_DAY:
-            sessions += [self._schedule(day, CLINIC, [p], p.label) for p in present]
+            sessions += [self._alone(day, p) for p in present]
         if day.weekday() == MAKE_UP_DAY:
             short = [p for p in present if p.absences and p.days_luck.random() < 0.5]
             if short:
-                sessions.append(self._schedule(day, GROUP, short, "make-up"))
+                only = {"roster": [p.episode_id for p in short], "unscheduled": "make_up"}
+                sessions.append(self._of_group(day, short, "make-up", **only))
             for p in present:
                 p.absences = 0
         return sessions
 
-    async def _schedule(self, day: date, hour: time, roster: list[Person], who: str) -> Scheduled:
-        individual = hour is CLINIC
-        minutes = 60 if individual else 180
+    async def _of_group(self, day: date, people: list[Person], who: str, **only: Any) -> Scheduled:
         body: dict[str, Any] = {
-            "modality": "individual" if individual else "group",
-            "starts_at": at(day, hour, self.zone).isoformat(),
-            "minutes_planned": minutes,
-            "roster": [p.episode_id for p in roster],
+            "modality": "group",
+            "group_id": self._group_id,
+            "topic": "relapse-prevention",
+            "starts_at": at(day, GROUP, self.zone).isoformat(),
+            "minutes_planned": 180,
+            **only,
         }
-        if not individual:
-            body["topic"] = "relapse-prevention"
+        return await self._scheduled(body, f"{self.facility}/{self.number}/{who}"), people, 180
+
+    async def _alone(self, day: date, p: Person) -> Scheduled:
+        body: dict[str, Any] = {
+            "modality": "individual",
+            "starts_at": at(day, CLINIC, self.zone).isoformat(),
+            "minutes_planned": 60,
+            "roster": [p.episode_id],
+        }
+        return await self._scheduled(body, f"{self.facility}/{self.number}/{p.label}"), [p], 60
+
+    async def _scheduled(self, body: Mapping[str, Any], who: str) -> str:
         told = await self.staff.does(
-            "counselor",
-            "attendance",
-            "/sessions",
-            body,
-            who=f"{self.facility}/{self.number}/{who}",
-            expects=says("attendance", "session-scheduled"),
+            "counselor", "attendance", "/sessions", body, who=who, expects=is_scheduled
         )
-        return told["session_id"], roster, minutes
+        return str(told["session_id"])
 
     async def _roll(self, session_id: str, roster: list[Person], minutes: int) -> None:
         entries: list[dict[str, Any]] = []

@@ -19,7 +19,8 @@ DESK: Final = time(9, 0)
 ROUND: Final = time(10, 0)
 CLINIC: Final = time(17, 0)
 GROUP: Final = time(18, 0)
-ROLL: Final = time(21, 0)
+END: Final = time(21, 0)
+ROLL: Final = END
 GROUP_DAYS: Final = (0, 2, 3)
 """Monday, Wednesday, Thursday: three times three hours are the nine that the level asks for."""
 INDIVIDUAL_DAY: Final = 3
@@ -47,3 +48,8 @@ def says(source: str, *names: str, **data: Any) -> Expects:
         return tuple((one, _about(one, answer), data) for one in types)
 
     return expects
+
+
+def is_scheduled(answer: Mapping[str, Any]) -> tuple[Expectation, ...]:
+    """The fact about a session that must follow, whichever record its calendar is."""
+    return (("care.attendance.session-scheduled.v1", f"session/{answer['session_id']}", {}),)

@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -22,6 +22,10 @@ from shared.contracts import CATALOGUE
 EXAMPLES_MAX: Final = 20
 UNCOUNTED: Final = frozenset({"case_management", "wellness"})
 """Kinds of session that give no hours."""
+PUT_ON_THE_CALENDAR: Final = frozenset(
+    {"care.attendance.session-scheduled.v1", "care.attendance.session-rescheduled.v1"}
+)
+"""What says when a session is; the later holds."""
 VOIDING: Final = frozenset(
     {"care.intake.episode-entered-in-error.v1", "care.intake.referral-merged.v1"}
 )
@@ -262,6 +266,7 @@ def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
             if weeks.get(week) == fact.data:
                 ledger.doubled.append(f"{fact.subject}: the week of {week[1]} evaluated twice")
             weeks[week] = fact.data
+    _each_minute_once(facts, counts, ledger)
     evaluated: Counter[str] = Counter()
     for (subject, _), data in weeks.items():
         evaluated[subject] += data["minutes_credited"]
@@ -270,6 +275,32 @@ def _minutes(facts: Sequence[Heard], ledger: Ledger) -> None:
             ledger.doubled.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
         if evaluated[subject] < attended[subject]:
             ledger.lost.append(f"{subject}: {evaluated[subject]} minutes of {attended[subject]}")
+
+
+def _each_minute_once(facts: Sequence[Heard], counts: Mapping[str, bool], ledger: Ledger) -> None:
+    """Nobody is credited more time than the sessions that they attended cover together."""
+    times: dict[str, tuple[datetime, datetime]] = {}
+    credited: dict[str, dict[str, int]] = defaultdict(dict)
+    for fact in facts:
+        if fact.type in PUT_ON_THE_CALENDAR and "starts_at" in fact.data:
+            begins_at = datetime.fromisoformat(fact.data["starts_at"])
+            ends_at = begins_at + timedelta(minutes=fact.data["minutes_planned"])
+            times[fact.subject.removeprefix("session/")] = (begins_at, ends_at)
+    for fact in _that_stand(facts):
+        if fact.type == "care.attendance.session-attended.v1":
+            credited[fact.subject][fact.data["session_id"]] = fact.data["minutes_credited"]
+        elif fact.type == "care.attendance.attendance-corrected.v1":
+            credited[fact.subject][fact.data["session_id"]] = fact.data["minutes_after"]
+    for subject, sessions in credited.items():
+        counted = {key: m for key, m in sessions.items() if m and counts[key] and key in times}
+        attended = sorted(times[key] for key in counted)
+        covered, until = timedelta(), datetime.min.replace(tzinfo=UTC)
+        for begins_at, ends_at in attended:
+            covered += max(timedelta(), ends_at - max(begins_at, until))
+            until = max(until, ends_at)
+        total = sum(counted.values())
+        if timedelta(minutes=total) > covered:
+            ledger.doubled.append(f"{subject}: {total} minutes of sessions that cover {covered}")
 
 
 def _countings(facts: Iterable[Heard]) -> Mapping[str, bool]:

@@ -47,7 +47,7 @@ class PersonPath:
             return
         await self._admit()
         await self._plan()
-        self.group.members.append(self.person)
+        await self.group.take_in(self.person)
         await self._treatment()
         self.group.members.remove(self.person)
         await Aftercare(self.person, self.world, self.staff).walk()

@@ -20,6 +20,7 @@ from typing import Final
 BEGINS_ON: Final = date(2026, 1, 5)
 ARRIVALS_DAYS: Final = 28
 FACILITIES: Final = {"harbor-iop": "America/New_York", "mesa-iop": "America/Chicago"}
+GROUP_SIZE_MIN: Final = 2
 GROUP_SIZE_MAX: Final = 12
 
 GONE_BEFORE_DAY_30: Final = 0.37

@@ -17,6 +17,15 @@ _SATURDAY: Final = 5
 _MIDNIGHT: Final = time()
 
 
+def is_zone(name: str) -> bool:
+    """Whether this is a time zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        return False
+    return True
+
+
 def local_day(moment: datetime, time_zone: str) -> date:
     """The facility's day at this moment."""
     return moment.astimezone(ZoneInfo(time_zone)).date()

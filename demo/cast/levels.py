@@ -16,9 +16,11 @@ from demo.cast.partners import (
     is_seen_there,
     lets_know,
 )
-from demo.cast.protagonist import FOR_IOP, PROGRAM, Protagonist
+from demo.cast.protagonist import FOR_IOP, PROGRAM, ZONE, Protagonist
 from demo.hours import ROLL
 
+DAY_TREATMENT: Final = "psychoeducation"
+"""Of another level than the program's evening groups, in which nobody of that level has a seat."""
 RESIDENCE: Final = "high-plains-residence"
 DUAL_HOUSE: Final = "high-plains-dual-diagnosis"
 IN_WITHDRAWAL: Final = {**FOR_IOP, "1": 3}
@@ -34,7 +36,7 @@ async def opens_group(one: Protagonist, **more: Any) -> str:
         "counselor",
         "attendance",
         "/groups",
-        {"program": PROGRAM, "track": "evening", **more},
+        {"program": PROGRAM, "track": "evening", "time_zone": ZONE, **more},
         "group-opened",
     )
     return str(told["group_id"])
@@ -174,7 +176,7 @@ async def _from_day_treatment(stage: Stage) -> None:
     await _reaches_goals(hal)
     await _is_found_ready(hal)
     monday = hal.when(21, time(0)).isoformat()
-    first = stage.ids["first"] = await hal.has_session(21, time(18))
+    first = stage.ids["first"] = await hal.has_session(21, time(18), modality=DAY_TREATMENT)
     await changes_level(
         hal,
         "2.1",
@@ -194,7 +196,7 @@ async def _days(one: Protagonist, first_day: int, minutes: Sequence[int]) -> Non
     """A session on each of these days in a row, of so many minutes; none where it is 0."""
     for day, planned in enumerate(minutes, first_day):
         if planned:
-            session_id = await one.has_session(day, time(12), planned)
+            session_id = await one.has_session(day, time(12), planned, modality=DAY_TREATMENT)
             await one.on(day, ROLL)
             await one.attends(session_id, planned)
 

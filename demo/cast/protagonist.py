@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from demo.hours import DESK, LEVEL, at, says
+from demo.hours import DESK, END, GROUP, GROUP_DAYS, LEVEL, at, is_scheduled, says
+from demo.journal import Expects
 from demo.paths import AFTERCARE, GOALS
 from demo.world import Staff, World
 
@@ -40,6 +41,9 @@ class Protagonist:
         self.assessment_id = ""
         self.plan_id = ""
         self.goal_ids: Sequence[str] = ()
+        self.program = PROGRAM
+        self.group_id = ""
+        self._seated = ""
         self._acts = 0
 
     @property
@@ -77,6 +81,7 @@ class Protagonist:
         body: Body | None = None,
         *facts: str,
         method: str = "POST",
+        expects: Expects | None = None,
         **data: Any,
     ) -> dict[str, Any]:
         """One command that must be accepted; `facts` about the command's subject must follow, with this data."""
@@ -88,7 +93,7 @@ class Protagonist:
             path,
             body or {},
             who=f"{self.label}/{self._acts}",
-            expects=says(service, *facts, **data) if facts else None,
+            expects=says(service, *facts, **data) if facts else expects,
             method=method,
         )
 
@@ -156,6 +161,7 @@ class Protagonist:
 
     async def is_admitted(self, program: str = PROGRAM, weeks: int = 8, **more: Any) -> None:
         """Placed as recommended, admitted, and told what to expect."""
+        self.program, self._seated = program, ""
         placed = {**self.of, "actual_level": more.pop("actual_level", LEVEL)}
         await self.does("clinician", "intake", "/placements", placed, "placement-decided")
         body = {
@@ -234,24 +240,33 @@ class Protagonist:
         minutes: int = 180,
         *,
         modality: str = "group",
-        others: Sequence[Protagonist] = (),
         **more: Any,
     ) -> str:
-        """A session is scheduled; returns its id."""
-        told = await self.does(
-            "counselor",
-            "attendance",
-            "/sessions",
-            {
-                "modality": modality,
-                "starts_at": self.when(day, hour).isoformat(),
-                "minutes_planned": minutes,
-                "roster": [one.episode_id for one in (self, *others)],
-                **more,
-            },
-            "session-scheduled",
-        )
+        """A session is scheduled, a group's in the person's own group; returns its id."""
+        body: dict[str, Any] = {
+            "modality": modality,
+            "starts_at": self.when(day, hour).isoformat(),
+            "minutes_planned": minutes,
+            **more,
+        }
+        if modality == "group":
+            body |= {"group_id": await self.has_a_seat(), **_outside_track(day, hour, minutes)}
+        else:
+            body |= {"roster": [self.episode_id]}
+        told = await self.does("counselor", "attendance", "/sessions", body, expects=is_scheduled)
         return str(told["session_id"])
+
+    async def has_a_seat(self) -> str:
+        """The person's group: opened for them, unless they have a seat already."""
+        if not self.group_id:
+            opened = {"program": self.program, "track": "evening", "time_zone": ZONE}
+            told = await self.does("counselor", "attendance", "/groups", opened, "group-opened")
+            self.group_id = str(told["group_id"])
+        if self._seated != self.episode_id:
+            seats = f"/groups/{self.group_id}/seats"
+            await self.does("intake_coordinator", "attendance", seats, self.of)
+            self._seated = self.episode_id
+        return self.group_id
 
     async def attends(
         self, session_id: str, minutes: int = 180, status: str = "attended", **more: Any
@@ -372,3 +387,12 @@ class Protagonist:
         told: dict[str, Any] = {"use_since": "none", "housing": "stable", "risk_flags": []}
         body = {**self.of, **told, **answers}
         await self.does("case_manager", "followup", f"{path}/complete", body)
+
+
+def _outside_track(day: int, hour: time, minutes: int) -> dict[str, str]:
+    """Why a group's session is outside its evenings, where it is."""
+    weekday = (BEGINS_ON + timedelta(days=day)).weekday()
+    ends = (datetime.combine(BEGINS_ON, hour) + timedelta(minutes=minutes)).time()
+    if weekday in GROUP_DAYS and hour >= GROUP and ends <= END:
+        return {}
+    return {"unscheduled": "extra" if weekday in GROUP_DAYS else "make_up"}

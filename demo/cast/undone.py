@@ -39,6 +39,7 @@ async def ended_by_mistake(stage: Stage) -> None:
     await goes_elsewhere(sam, "mesa-residential", "residential", "3.5", 14)
     path = "transfer/first-contact"
     await taken_back(sam, path, "first-contact-undone", "discharge-undone")
+    await taken_back(sam, "transfer", "transfer-undone")
     await sam.on(15)
     await sam.leaves()
 

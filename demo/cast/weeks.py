@@ -9,6 +9,7 @@ from typing import Any, Final
 from demo.cast.company import Stage, Story
 from demo.cast.protagonist import BEGINS_ON, Protagonist
 from demo.cast.screens import reviewed
+from demo.journal import Expects
 
 MON, TUE, WED, THU, FRI, SAT = range(7, 13)
 """The days of the second week, which is whole for everybody."""
@@ -16,8 +17,9 @@ BACK: Final = 18
 """The day after a pause of a week that begins on the second Thursday."""
 EVENING: Final = time(18)
 END: Final = time(21)
+BEGINS: Final = {MON: EVENING, WED: time(17, 30), THU: time(17, 10), FRI: time(10)}
 ROLLS: Final = {MON: END, WED: time(20, 30), THU: time(20, 10), FRI: time(13)}
-"""When rolls are called: each before the day that outreach has since the last one is over."""
+"""When three hours end and rolls are called: each before the day that outreach has since the last one is over."""
 WEEK: Final = (BEGINS_ON + timedelta(days=7)).isoformat()
 
 
@@ -99,7 +101,7 @@ async def paused_for_a_week(stage: Stage) -> None:
         await _roll(pia, groups, day, 0)
     await pia.on(FRI, time(10))
     asked = {
-        "modality": "group",
+        "modality": "family",
         "starts_at": pia.when(14, EVENING).isoformat(),
         "minutes_planned": 180,
         "roster": [pia.episode_id],
@@ -124,7 +126,7 @@ async def _begins(one: Protagonist, minutes: int, **admission: Any) -> dict[int,
     await one.on(4, time(19))
     await one.attends(alone, 60)
     await one.on(MON)
-    return {day: await one.has_session(day, EVENING) for day in (MON, WED, THU)}
+    return {day: await one.has_session(day, BEGINS[day]) for day in (MON, WED, THU)}
 
 
 async def _roll(one: Protagonist, groups: Mapping[int, str], day: int, minutes: int) -> None:
@@ -158,7 +160,8 @@ async def mended(stage: Stage) -> None:
     """8: 420 minutes are foreseen on Wednesday; a make-up is booked, and the week ends with 540."""
     yul = stage.person("yul")
     await _short_on_monday(yul, 0)
-    make_up = await yul.has_session(FRI, EVENING, 120)
+    make_up = await yul.has_session(FRI, time(17), 120)
+    await _is_moved(yul, make_up, FRI, EVENING)
     await yul.on(FRI, time(20))
     await yul.attends(make_up, 120)
     await yul.on(14)
@@ -189,14 +192,36 @@ async def never_offered(stage: Stage) -> None:
         await abe.on(day, END)
         await abe.attends(session_id)
     await abe.on(THU, time(12))
-    path, body = f"/sessions/{sessions[-1]}/cancel", {"cancelled_by": "program"}
-    await abe.does("counselor", "attendance", path, body, "session-cancelled")
+    path = f"/sessions/{sessions[-1]}/cancel"
+    await abe.does("counselor", "attendance", path, {"cancelled_by": "clinician"})
+    await abe.does(
+        "counselor",
+        "attendance",
+        f"{path}/undo",
+        expects=_of(sessions[-1], "session-cancellation-undone"),
+    )
+    await abe.does("counselor", "attendance", path, {"cancelled_by": "program"})
     await abe.on(14)
     stage.ids["before"] = await _waits_for_hours(abe)
     path = f"/episodes/{abe.episode_id}/weeks/{WEEK}/hours-restored"
     await abe.does("program_director", "plans", path)
     stage.ids["after"] = await _waits_for_hours(abe)
     await abe.leaves()
+
+
+async def _is_moved(one: Protagonist, session_id: str, day: int, hour: time) -> None:
+    """A session takes place an hour later than was thought."""
+    path, body = (
+        f"/sessions/{session_id}/reschedule",
+        {"starts_at": one.when(day, hour).isoformat()},
+    )
+    expects = _of(session_id, "session-rescheduled")
+    await one.does("counselor", "attendance", path, body, expects=expects)
+
+
+def _of(session_id: str, name: str) -> Expects:
+    """A fact that must follow about a session, whichever record its calendar is."""
+    return lambda _answer: ((f"care.attendance.{name}.v1", f"session/{session_id}", {}),)
 
 
 async def _waits_for_hours(one: Protagonist) -> str:

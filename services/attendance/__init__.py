@@ -1,27 +1,32 @@
 """Attendance: who attended sessions, for how long, and what toxicology screens show.
 
-Owns        sessions and their rosters; groups and their seats; per episode: weekly hours, absences, screens, breath
-            tests, mutual support and family sessions; per person: the incentive ledger.
+Owns        the facility's closures; groups, their seats and their calendars; sessions, their rosters and rolls; per
+            episode: bookings, weekly hours, absences, screens, breath tests, mutual support and family sessions; per
+            person: the incentive ledger.
 Subscribes  intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
             graduation, discharge).
 Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; sessions:
-            session-scheduled, session-cancelled, session-attended, session-missed, attendance-corrected,
-            absence-threshold-reached, participation-paused, participation-resumed; weeks: weekly-hours-evaluated,
-            weekly-hours-shortfall-detected; screens: screen-ordered, specimen-collected, custody-transferred,
-            screen-not-provided, screen-resulted, breath-test-recorded, screen-interpreted, screen-failed; support and
-            incentives: mutual-support-requirement-set, mutual-support-logged, family-session-attended,
-            incentive-earned, incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone,
-            breath-test-undone, interpretation-undone, mutual-support-undone, family-session-undone; open loops:
-            loop-escalated, escalation-cleared, session-loop-escalated, session-escalation-cleared,
-            group-loop-escalated, group-escalation-cleared.
-HTTP        /groups /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions /incentives
+            session-scheduled, session-rescheduled, session-cancelled, session-cancellation-undone, session-attended,
+            session-missed, attendance-corrected, absence-threshold-reached, participation-paused,
+            participation-resumed; weeks: weekly-hours-evaluated, weekly-hours-shortfall-detected; screens:
+            screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
+            breath-test-recorded, screen-interpreted, screen-failed; support and incentives:
+            mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
+            incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone, breath-test-undone,
+            interpretation-undone, mutual-support-undone, family-session-undone; open loops: loop-escalated,
+            escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
+            group-escalation-cleared.
+HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
+            /incentives
 
 Read on in:
 
-`episode/`           the state of an episode (`episode/episode_state.py`, `episode/values.py`), its weeks and hours,
-                     absences, pauses, seats, roll entries, mutual support, and what a reward is worth
-`groups/`            groups with their seats, sessions with their rolls: records of their own
+`episode/`           the state of an episode (`episode/episode_state.py`, `episode/values.py`), its bookings, weeks and
+                     hours, double bookings, absences, pauses, seats, roll entries, mutual support, and what a reward is
+                     worth
+`groups/`            groups with their seats and calendars, sessions with their rosters and rolls, the facility's
+                     closures: records of their own
 `screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has

@@ -2,7 +2,7 @@
 
 from services.attendance.api import ROUTERS
 from services.attendance.episode import episode_state
-from services.attendance.groups import groups, sessions
+from services.attendance.groups import closures, group_state, leaders, session_state
 from services.attendance.reactions import (
     EPISODE_DEADLINES,
     GROUP_DEADLINES,
@@ -22,10 +22,12 @@ SERVICE = Service(
     summary="Sessions, rolls, weekly hours, absences and screens.",
     kinds={
         "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES),
-        "session": RecordKind(sessions.SessionState, SESSION_DEADLINES, owns_ids=True),
-        "group": RecordKind(groups.GroupState, GROUP_DEADLINES, owns_ids=True),
+        "session": RecordKind(session_state.SessionState, SESSION_DEADLINES, owns_ids=True),
+        "group": RecordKind(group_state.GroupState, GROUP_DEADLINES, owns_ids=True),
+        "closures": RecordKind(closures.ClosuresState),
         "person": RecordKind(incentives.LedgerState),
         **STAFF_KIND,
+        "staff": RecordKind(leaders.LeadingState),
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,

@@ -1,8 +1,8 @@
 """The end of an episode, and an end that is taken back: the person is here as if it had not been. Pure, like all rules.
 
-What the end takes away is put aside: seats, sessions to come, weeks after it, loops and deadlines. Taken back, all is
-there again, however much later; a seat or a session that is gone meanwhile is somebody's to see to. A roll that named
-the person meanwhile is kept, and counts then.
+What the end takes away is put aside: seats, weeks after it, loops and deadlines. Bookings stay, and count again when it
+is taken back, however much later; a seat that is gone meanwhile is somebody's to see to. A roll that named the person
+meanwhile is kept, and counts then.
 """
 
 from __future__ import annotations
@@ -11,15 +11,8 @@ from datetime import datetime
 from typing import Final
 
 from services.attendance.episode import absences, pauses, rolls, seats, weeks
-from services.attendance.episode.episode_state import (
-    BackOnRoster,
-    Corrected,
-    Dropped,
-    Ending,
-    EpisodeState,
-    RollCalled,
-    not_expected,
-)
+from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
+from services.attendance.episode.handoffs import BackOnRoster, Corrected, RollCalled
 from services.attendance.screening import specimens
 from shared import endings, loops
 from shared.contracts import plans
@@ -31,7 +24,6 @@ from shared.endings import LateFacts
 LATE: Final = LateFacts[EpisodeState]()
 ROLL_CALLED: Final = LATE.rule(RollCalled, rolls.roll_called, if_ignored=True)
 CORRECTED: Final = LATE.rule(Corrected, rolls.corrected, if_ignored=True)
-DROPPED: Final = LATE.rule(Dropped, rolls.dropped, if_ignored=True)
 
 
 def discharged(
@@ -47,13 +39,8 @@ def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeSt
     if state.left_at is None:
         return Decision(state)
     before = state
-    after = tuple(
-        key for key, booking in state.bookings.items() if booking.open and booking.starts_at > at
-    )
-    kept = {key: booking for key, booking in state.bookings.items() if key not in after}
-    state, cleared = loops.close_all(
-        state.replace(bookings=kept), reason=ClearedReason.EPISODE_CLOSED
-    )
+    after = _to_come(state, at)
+    state, cleared = loops.close_all(state, reason=ClearedReason.EPISODE_CLOSED)
     state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
@@ -65,16 +52,17 @@ def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeSt
     return Decision(state, (*events, *cleared), handoffs)
 
 
+def _to_come(state: EpisodeState, at: datetime) -> tuple[str, ...]:
+    """The sessions after an instant at which the person is still expected."""
+    return tuple(
+        key for key, booking in state.bookings.items() if booking.open and booking.starts_at > at
+    )
+
+
 def _put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
     known = after.ending or Ending()
-    bookings = {key: b for key, b in before.bookings.items() if key not in after.bookings}
-    removed = {label: week for label, week in before.weeks.items() if label not in after.weeks}
-    counted = (key for key, b in bookings.items() if weeks.of(before, b.starts_at) in before.weeks)
-    kept = known.replace(
-        bookings={**known.bookings, **bookings},
-        counted=(*known.counted, *counted),
-        weeks={**known.weeks, **removed},
-    )
+    removed = tuple(label for label in before.weeks if label not in after.weeks)
+    kept = known.replace(weeks=tuple(dict.fromkeys((*known.weeks, *removed))))
     return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)))
 
 
@@ -88,12 +76,7 @@ def discharge_undone(
     if state.admission is None:
         return Decision(state.replace(aside=None))
     state, escalated = endings.take_up(state)
-    counted = {key: booking for key, booking in was.bookings.items() if key in was.counted}
-    state = state.replace(bookings={**counted, **state.bookings})
     state, evaluated = weeks.go_on(state, was.weeks, cause)
-    for key in was.bookings.keys() - counted.keys() - state.bookings.keys():
-        state, more = weeks.put(state, key, None, was.bookings[key], cause)
-        evaluated += more
     state = seats.watch_level(absences.go_on(state, event.discharged_at), cause)
     state, settled = specimens.go_on(state, cause)
     meanwhile = LATE.replay(state, late, cause)
@@ -101,7 +84,7 @@ def discharge_undone(
     handoffs = (
         *meanwhile.handoffs,
         *seats.asked_again(was.seats, cause),
-        *(Handoff(f"session/{key}", back) for key in was.bookings),
+        *(Handoff(f"session/{key}", back) for key in _to_come(state, event.discharged_at)),
     )
     events = (*escalated, *evaluated, *settled, *meanwhile.events)
     return Decision(meanwhile.state, events, handoffs)

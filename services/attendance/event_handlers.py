@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from services.attendance import ending
-from services.attendance.episode import absences, seats, weeks
+from services.attendance.episode import absences, rolls, seats, weeks
 from services.attendance.episode.episode_state import (
     Admission,
     EpisodeState,
@@ -46,7 +46,8 @@ def admitted(
     state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
     state = absences.start(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
-    begun = Decision(state, events, seats.confirmations(state, cause))
+    state, agreed = rolls.agreed(state, cause)
+    begun = Decision(state, events, (*seats.confirmations(state, cause), *agreed))
     if ended_at is None:
         return begun
     ended = ending.ended(begun.state, ended_at, cause)
@@ -54,10 +55,12 @@ def admitted(
 
 
 def oriented(
-    state: EpisodeState, event: intake.OrientationCompleted, _cause: Cause
+    state: EpisodeState, event: intake.OrientationCompleted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person knows the schedule and the rules: groups are open to them."""
-    return Decision(state.replace(oriented_at=event.completed_at))
+    state, events = weeks.reconsider(state.replace(oriented_at=event.completed_at), cause)
+    state, handoffs = rolls.agreed(state, cause)
+    return Decision(state, events, handoffs)
 
 
 def person_corrected(

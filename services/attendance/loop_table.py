@@ -28,6 +28,25 @@ LOOPS: Final[Mapping[AttendanceLoop, LoopRule]] = {
         owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
         within=timedelta(hours=24),
     ),
+    # Somebody came who by their record is not expected: within two days the record or the roll is put right.
+    AttendanceLoop.WALK_IN: LoopRule(
+        owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(hours=48),
+    ),
+    # Who was to lead leads another session then, or is away: another leader or another time within a day.
+    AttendanceLoop.LEADER: LoopRule(
+        owners=(Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR), within=timedelta(hours=24)
+    ),
+    # A roll is signed by who led the session within three days.
+    AttendanceLoop.SIGN_OFF: LoopRule(
+        owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(hours=72),
+    ),
+    # One person in two rooms at once: one of the bookings goes within a day.
+    AttendanceLoop.DOUBLE_BOOKING: LoopRule(
+        owners=(Role.COUNSELOR, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(hours=24),
+    ),
     # The first owner books what is missing in a week, the second sees to it that it is booked. `within` is the least
     # time anybody has for it.
     AttendanceLoop.MAKE_UP: LoopRule(

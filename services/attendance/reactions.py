@@ -5,14 +5,26 @@ from datetime import date
 from services.attendance import ending, event_handlers
 from services.attendance.episode import (
     absences,
+    bookings,
     episode_state,
+    handoffs,
     pauses,
     rolls,
     seats,
     values,
     weeks,
 )
-from services.attendance.groups import groups, sessions
+from services.attendance.groups import (
+    changes,
+    closures,
+    group_calendar,
+    group_state,
+    groups,
+    leaders,
+    roll,
+    session_state,
+    sessions,
+)
 from services.attendance.screening import incentives, screens, specimens
 from shared import loops
 from shared.contracts import intake, plans
@@ -40,13 +52,14 @@ REACTIONS = Reactions(
     on(plans.TreatmentPlanReviewed, event_handlers.plan_reviewed),
     on(plans.ExpectedAnalytesUpdated, event_handlers.expected_analytes_updated),
     on(plans.CoOccurringNeedIdentified, event_handlers.co_occurring_need),
-    on(plans.AncillaryServiceAdded, rolls.ancillary_added),
+    on(plans.AncillaryServiceAdded, bookings.ancillary_added),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.ClinicalReviewCompleted, screens.review_completed),
     on(plans.TransferInitiated, seats.transfer_initiated),
     on(plans.TransferCompleted, seats.transfer_completed),
     on(plans.ProgramGraduated, seats.graduated),
     on(plans.EpisodeDischarged, ending.discharged),
+    on(plans.TransferUndone, seats.transfer_undone),
     on(plans.FirstContactUndone, seats.first_contact_undone),
     on(plans.GraduationUndone, seats.graduation_undone),
     on(plans.DischargeUndone, ending.discharge_undone),
@@ -54,14 +67,34 @@ REACTIONS = Reactions(
 
 HANDOFFS = HandoffRules(
     # Sessions and groups act on what an episode answers, also on one that was entered in error.
-    handles(episode_state.Booked, rolls.booked, void=Void.RUN),
-    handles(episode_state.RollCalled, ending.ROLL_CALLED),
-    handles(episode_state.Corrected, ending.CORRECTED),
-    handles(episode_state.Dropped, ending.DROPPED),
-    handles(episode_state.LeftRoster, sessions.left_roster),
+    handles(handoffs.Booked, bookings.booked, void=Void.RUN),
+    handles(handoffs.CalendarShared, bookings.calendar_shared, void=Void.RUN),
+    handles(handoffs.ClosedOn, bookings.closed_on),
+    handles(handoffs.Unbooked, bookings.unbooked),
+    handles(handoffs.Dropped, bookings.dropped),
+    handles(handoffs.RollCalled, ending.ROLL_CALLED, void=Void.RUN),
+    handles(handoffs.Corrected, ending.CORRECTED),
+    handles(handoffs.OffRoll, rolls.off_roll),
+    handles(handoffs.LeftRoster, sessions.left_roster),
+    handles(handoffs.WalkInDoubted, roll.walk_in_doubted),
+    handles(handoffs.WalkInAgreed, roll.walk_in_agreed),
+    handles(session_state.Planned, sessions.planned),
+    handles(session_state.RosterTaken, sessions.roster_taken),
+    handles(session_state.CalledOff, sessions.called_off),
+    handles(session_state.Moved, changes.moved),
+    handles(session_state.PutBack, changes.put_back),
+    handles(closures.GroupListed, closures.group_listed),
+    handles(closures.GroupUnlisted, closures.group_unlisted),
+    handles(closures.FacilityClosed, changes.facility_closed),
+    handles(leaders.LeadsSession, leaders.leads_session),
+    handles(leaders.LeadsNoMore, leaders.leads_no_more),
+    handles(leaders.LeaderBusy, leaders.busy),
+    handles(leaders.LeaderFree, leaders.free),
+    handles(session_state.RosterAsked, group_calendar.roster_asked),
+    handles(session_state.TookPlace, group_calendar.took_place),
     handles(seats.HoldSeat, groups.held_for),
     handles(seats.ConfirmSeat, groups.confirmed_for),
-    handles(episode_state.BackOnRoster, sessions.back_on_roster),
+    handles(handoffs.BackOnRoster, sessions.back_on_roster),
     handles(seats.TakeSeat, groups.taken_again),
     handles(seats.ReleaseSeat, groups.released_by),
     handles(seats.SeatGiven, seats.given, void=Void.RUN),
@@ -81,11 +114,12 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
-SESSION_DEADLINES = Deadlines[sessions.SessionState](
+SESSION_DEADLINES = Deadlines[session_state.SessionState](
+    due(sessions.BEGINS, sessions.begins),
     due(sessions.ENDED, sessions.ended),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
-GROUP_DEADLINES = Deadlines[groups.GroupState](
+GROUP_DEADLINES = Deadlines[group_state.GroupState](
     due_for(groups.HOLD, groups.hold_lapsed),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 from services.followup.episode import episode_state
 from services.followup.episode.episode_state import EpisodeState, Outbound, Referral
@@ -20,6 +21,8 @@ from shared.contracts.intake import DeclineReason, ReferralOutcome
 from shared.decision import Cause, Decision
 
 EpisodeDecision = Decision[EpisodeState]
+RECOMMENDED: Final = "recommended_before_transfer"
+"""Since when another level was looked for when the hand-over began."""
 
 
 def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
@@ -294,7 +297,19 @@ def transfer_initiated(
     state: EpisodeState, event: plans.TransferInitiated, _cause: Cause
 ) -> EpisodeDecision:
     """We stay responsible until the other place has seen the person."""
-    return Decision(_on_path(state, ("change_recommended",), transferring=event.handoff_at))
+    before = state.path.get("change_recommended")
+    kept = {} if before is None else {RECOMMENDED: before}
+    gone = ("change_recommended",)
+    return Decision(_on_path(state, gone, transferring=event.handoff_at, **kept))
+
+
+def transfer_undone(
+    state: EpisodeState, _event: plans.TransferUndone, _cause: Cause
+) -> EpisodeDecision:
+    """Nobody is handed over: another level is looked for, if it was before."""
+    before = state.path.get(RECOMMENDED)
+    again = {} if before is None else {"change_recommended": before}
+    return Decision(_on_path(state, ("transferring", RECOMMENDED), **again))
 
 
 def transfer_completed(

@@ -43,6 +43,8 @@ REACTIONS = Reactions(
     # the program
     on(attendance.SessionScheduled, upcoming_sessions.scheduled),
     on(attendance.SessionCancelled, upcoming_sessions.cancelled),
+    on(attendance.SessionRescheduled, upcoming_sessions.rescheduled),
+    on(attendance.SessionCancellationUndone, upcoming_sessions.put_back),
     on(attendance.SessionAttended, outreach.ATTENDED),
     on(attendance.SessionMissed, outreach.MISSED),
     on(attendance.AttendanceCorrected, outreach.CORRECTED),
@@ -73,6 +75,7 @@ REACTIONS = Reactions(
     on(plans.GraduationApproved, aftercare.approved),
     on(plans.ProgramGraduated, aftercare.graduated),
     on(plans.EpisodeDischarged, aftercare.discharged),
+    on(plans.TransferUndone, event_handlers.transfer_undone),
     on(plans.FirstContactUndone, going_on.first_contact_undone),
     on(plans.GraduationUndone, going_on.graduation_undone),
     on(plans.DischargeUndone, going_on.discharge_undone),

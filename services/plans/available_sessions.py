@@ -78,6 +78,20 @@ def session_scheduled(
     return Decision(state.replace(starts_at=event.starts_at, modality=event.modality))
 
 
+def session_rescheduled(
+    state: SessionState, event: attendance.SessionRescheduled, _cause: Cause
+) -> Decision[SessionState]:
+    """A session has another time."""
+    return Decision(state.replace(starts_at=event.starts_at))
+
+
+def session_put_back(
+    state: SessionState, event: attendance.SessionCancellationUndone, _cause: Cause
+) -> Decision[SessionState]:
+    """It takes place after all."""
+    return Decision(state.replace(starts_at=event.starts_at, cancelled=False))
+
+
 def session_cancelled(
     state: SessionState, _event: attendance.SessionCancelled, _cause: Cause
 ) -> Decision[SessionState]:

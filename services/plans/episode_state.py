@@ -183,6 +183,10 @@ class Transfer(Value):
     to_level: LevelOfCare
     consent_id: str
     handoff_at: AwareDatetime
+    waited: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """What was waited for when it began, for the case that it is taken back."""
+    level_change: PendingLevel | None = None
+    """The change of level that it took the place of."""
 
 
 class AskedTransfer(Value):

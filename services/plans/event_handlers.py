@@ -86,7 +86,12 @@ def oriented(
 def session_attended(
     state: EpisodeState, event: attendance.SessionAttended, cause: Cause
 ) -> Decision[EpisodeState]:
-    """After some sessions without a plan, the plan is due within a day. A step down is closed by the first session."""
+    """After some sessions without a plan, the plan is due within a day. A step down is closed by the first session.
+
+    The family without the patient is no session of the patient's, here and below.
+    """
+    if event.family_only:
+        return Decision(state)
     latest = max(filter(None, (state.last_session_at, event.starts_at)))
     state = state.replace(sessions_attended=state.sessions_attended + 1, last_session_at=latest)
     state = _early(state, event.session_id, cause, present=True)
@@ -100,7 +105,7 @@ def session_missed(
     state: EpisodeState, event: attendance.SessionMissed, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The pattern is attendance's to judge; here only the number is stored, for the review of the plan."""
-    if event.absence is not Absence.NO_SHOW:
+    if event.absence is not Absence.NO_SHOW or event.family_only:
         return Decision(state)
     return Decision(state.replace(sessions_missed=state.sessions_missed + 1))
 
@@ -109,6 +114,8 @@ def attendance_corrected(
     state: EpisodeState, event: attendance.AttendanceCorrected, cause: Cause
 ) -> Decision[EpisodeState]:
     """Recount. What the correction does to a week comes with the week's next evaluation."""
+    if event.family_only:
+        return Decision(state)
     missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
     state = state.replace(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
     before, after = event.status_before.is_present, event.status_after.is_present

@@ -43,6 +43,8 @@ REACTIONS = Reactions(
     on(attendance.GroupBelowMinimum, available_sessions.group_below_minimum),
     on(attendance.SessionScheduled, available_sessions.session_scheduled),
     on(attendance.SessionCancelled, available_sessions.session_cancelled),
+    on(attendance.SessionRescheduled, available_sessions.session_rescheduled),
+    on(attendance.SessionCancellationUndone, available_sessions.session_put_back),
     on(attendance.SessionAttended, event_handlers.session_attended, unless=undone),
     on(attendance.SessionMissed, event_handlers.session_missed, unless=undone),
     on(attendance.AttendanceCorrected, event_handlers.attendance_corrected, unless=undone),

@@ -11,9 +11,9 @@ from typing import Final
 from services.plans import episode_state, level_changes, reviews, treatment_plan
 from services.plans.episode_state import Ending, EpisodeState
 from services.plans.late_facts import LATE
-from shared import endings
+from shared import endings, loops
 from shared.contracts import plans
-from shared.contracts.codes import MistakeReason
+from shared.contracts.codes import ClearedReason, MistakeReason, PlansLoop
 from shared.contracts.plans import DischargeKind, ReviewTrigger
 from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused
@@ -87,3 +87,36 @@ def _what_led_to_it(ending: Ending, reason: MistakeReason) -> Events:
             ),
         )
     return ()
+
+
+def undo_transfer(
+    state: EpisodeState, reason: MistakeReason, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Take back a hand-over that is under way: what was waited for before it is waited for again."""
+    episode_state.in_treatment(state)
+    under_way = state.transfer
+    if under_way is None:
+        raise Refused(
+            "no-transfer-open",
+            "No transfer is under way.",
+            hint="After first contact, take that back: POST /episodes/{id}/transfer/first-contact/undo.",
+        )
+    event = plans.TransferUndone(
+        to_facility_id=under_way.to_facility_id, handoff_at=under_way.handoff_at, reason=reason
+    )
+    begun = state.loops_of(PlansLoop.TRANSFER)
+    state, cleared = loops.close_all(state, begun, ClearedReason.ENTERED_IN_ERROR)
+    due = {
+        loops.DEADLINE + key: loop.deadline_at
+        for key, loop in under_way.waited.items()
+        if not loop.at_last_owner
+    }
+    state = state.replace(
+        transfer=None,
+        level_change=under_way.level_change,
+        loops={**state.loops, **under_way.waited},
+        deadlines={**state.deadlines, **due},
+    )
+    if under_way.level_change is not None:
+        state = state.arm("level-effective", under_way.level_change.effective_at)
+    return Decision(state, (event, *cleared, *endings.announced(state, under_way.waited.values())))

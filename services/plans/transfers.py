@@ -90,6 +90,10 @@ def allowed(
         to_level=asked.to_level,
         consent_id=event.consent_id,
         handoff_at=asked.handoff_at,
+        waited={
+            loop.key: loop for loop in state.loops_of(PlansLoop.TRANSFER, PlansLoop.LEVEL_CHANGE)
+        },
+        level_change=state.level_change,
     )
     initiated = plans.TransferInitiated(
         delivery_id=asked.delivery_id,

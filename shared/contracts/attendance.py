@@ -53,6 +53,7 @@ class CancelledBy(OpenEnum):
     CLINICIAN = "clinician"
     PATIENT = "patient"
     WEATHER = "weather"
+    CLOSURE = "closure"
     UNKNOWN = "unknown"
 
 
@@ -105,6 +106,8 @@ class CorrectionReason(OpenEnum):
     WRONG_PERSON = "wrong_person"
     LATE_DOCUMENTATION = "late_documentation"
     EXCUSE_VERIFIED = "excuse_verified"
+    OVERLAP = "overlap"
+    """Another session of the person took place at the same time: what both cover is credited once."""
     UNKNOWN = "unknown"
 
 
@@ -349,7 +352,8 @@ class SessionCancelled(
 ):
     """A session will not take place.
 
-    Plans and followup do not count it against anyone. Session: scheduled > cancelled.
+    Plans and followup do not count it against anyone. The later of two says who it was; `SessionCancellationUndone`
+    retracts it. Session: scheduled > cancelled.
     """
 
     group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
@@ -362,6 +366,34 @@ class SessionCancelled(
     """Minutes that were planned, and are now no longer offered."""
     cancelled_by: CancelledBy = Field(examples=["program"])
     """Who cancelled."""
+
+
+class SessionRescheduled(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session will take place at another time.
+
+    Plans and followup know when it is now. Session: scheduled > scheduled.
+    """
+
+    group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
+    """The group that meets, for a group session."""
+    starts_at: Timestamp
+    """When it begins now."""
+    minutes_planned: SessionMinutes
+    """Planned minutes."""
+
+
+class SessionCancellationUndone(
+    AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
+):
+    """A session takes place after all.
+
+    Retracts `SessionCancelled`: plans and followup know of it again. Session: cancelled > scheduled.
+    """
+
+    starts_at: Timestamp
+    """When it begins."""
 
 
 class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
@@ -382,6 +414,8 @@ class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
     """Minutes credited toward the week."""
     participation: Participation = Field(examples=["active"])
     """How actively the person took part."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
@@ -398,6 +432,8 @@ class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
     """The kind of session."""
     absence: Absence = Field(examples=["no_show"])
     """Excused or not."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "reporting")):
@@ -418,6 +454,8 @@ class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "repo
     """Minutes credited from now on."""
     reason: CorrectionReason = Field(examples=["entered_in_error"])
     """Why."""
+    family_only: bool | None = Field(default=None, examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
 class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):

@@ -128,6 +128,8 @@ _PAUSE = "some programs pause who misses too often: supported, and never a defau
 _CLEARANCE = "every escalation has a retracting fact"
 
 ADDITIONS: Final[dict[str, str]] = {
+    "care.attendance.session-rescheduled.v1": "a session keeps its id and its roll at another time",
+    "care.attendance.session-cancellation-undone.v1": "a cancellation that is taken back retracts it",
     "care.plans.aftercare-plan-drafted.v1": (
         "aftercare is planned from admission on, so that an early exit does not leave nothing"
     ),
@@ -150,6 +152,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.referral-merged.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
+    "care.plans.transfer-undone.v1": _MISTAKE,
     "care.plans.first-contact-undone.v1": _MISTAKE,
     "care.plans.graduation-undone.v1": _MISTAKE,
     "care.plans.discharge-undone.v1": _MISTAKE,

@@ -584,6 +584,20 @@ class EpisodeDischarged(
     """The level at the end."""
 
 
+class TransferUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
+    """The hand-over was begun by mistake: the person is still with this program alone.
+
+    Retracts `TransferInitiated`: attendance and followup wait for no arrival. Episode: transferring > active.
+    """
+
+    to_facility_id: FacilityId
+    """The facility that was to receive the person."""
+    handoff_at: Timestamp
+    """When the hand-over was planned."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
 class FirstContactUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
     """The receiving facility has not seen the person after all: the hand-over is still under way.
 

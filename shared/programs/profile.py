@@ -50,6 +50,8 @@ from shared.programs.parts import (
 )
 
 ANY_FACILITY: Final = "*"
+MINUTES_ALONE: Final = 60
+"""How long a session alone is thought to be, where a program's hours are added up. House rule."""
 DUTIES: Final = "duties-requiring-presence"
 """Work, family or other duties: who has them needs a track outside office hours."""
 
@@ -231,16 +233,34 @@ class ProgramProfile(Part):
                 minutes_floor=band.minutes_floor,
                 minutes_ceiling=self._first_too_many(band),
             )
-            for band in self.hours
+            for band in (*self.hours, *self._unsaid_hours())
         )
         said = {(band.level_code, band.population) for band in own}
         return own + tuple(b for b in BANDS if (b.level_code, b.population) not in said)
+
+    def _unsaid_hours(self) -> tuple[Hours, ...]:
+        """The usual floors of the program's level, for those of whom it says nothing."""
+        said = {band.population for band in self.hours}
+        return tuple(
+            Hours(population=usual.population, minutes_floor=usual.minutes_floor)
+            for usual in BANDS
+            if usual.level_code == self.level.code and usual.population not in said
+        )
 
     def _first_too_many(self, band: Hours) -> int | None:
         if band.minutes_most is not None:
             return min(band.minutes_most + 1, DAYS_PER_WEEK * 24 * 60)
         usual = _usual(self.level.code, band.population)
-        return None if usual is None else usual.minutes_ceiling
+        if usual is None or usual.minutes_ceiling is None:
+            return None
+        return max(usual.minutes_ceiling, self._minutes_offered_most() + 1)
+
+    def _minutes_offered_most(self) -> int:
+        """What the program says itself that it offers in a week: its groups, and an hour for each session alone."""
+        sessions = self.sessions
+        groups = (sessions.per_week_max or 0) * (sessions.minutes_max or 0)
+        alone = 0 if self.individual is None else self.individual.per_week * MINUTES_ALONE
+        return groups + alone if groups else 0
 
     def _individual_every_days(self) -> int | None:
         """Once a week: seven days at most between two. Twice: four, rounded up from three and a half."""

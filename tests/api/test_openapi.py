@@ -125,7 +125,8 @@ class Stage:
         self.spent = {name: [value] for name, value in vars(spent).items()}
         session = await flow.session(patient, at=flow.when(1, MORNING))
         self.learn({"session_id": session})
-        group = {"program": USUAL["program"], "track": USUAL["track"]}
+        named = ("program", "track", "time_zone")
+        group = {name: USUAL[name] for name in named}
         self.learn(await flow.does("counselor", "attendance", "/groups", **group))
         self.learn(await self.screened(patient))
 

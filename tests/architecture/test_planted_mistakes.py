@@ -120,8 +120,8 @@ MISTAKES: dict[str, list[Plant]] = {
     "the deadlines of another kind of record": [
         Plant(
             "attendance/app.py",
-            "sessions.SessionState, SESSION_DEADLINES",
-            "sessions.SessionState, GROUP_DEADLINES",
+            "session_state.SessionState, SESSION_DEADLINES",
+            "session_state.SessionState, GROUP_DEADLINES",
         )
     ],
     "a misspelt part of the runtime": [

@@ -86,6 +86,7 @@ class Flow:
         self.staff = Staff(self.world, FACILITY)
         self.monday = BEGINS_ON
         self._patients = 0
+        self._groups: dict[frozenset[str], str] = {}
 
     # --- time ------------------------------------------------------------------------------------
 
@@ -188,17 +189,41 @@ class Flow:
         self, *roster: Patient, at: datetime, minutes: int = 180, service: str = "attendance"
     ) -> str:
         """Schedule a session and say its id."""
+        of: dict[str, Any] = {"modality": "individual", "roster": [p.episode_id for p in roster]}
+        if minutes > 60:
+            group_id = await self.group_of(*roster, service=service)
+            of = {"modality": "group", "group_id": group_id, "unscheduled": "extra"}
         told = await self.does(
             "counselor",
             service,
             "/sessions",
             f"{at.isoformat()}/{'/'.join(p.label for p in roster)}",
-            modality="group" if minutes > 60 else "individual",
             starts_at=at.isoformat(),
             minutes_planned=minutes,
-            roster=[p.episode_id for p in roster],
+            **of,
         )
         return told["session_id"]
+
+    async def group_of(self, *patients: Patient, service: str = "attendance") -> str:
+        """The group in which these people, and nobody else, have seats; says its id."""
+        who = frozenset(p.episode_id for p in patients)
+        if who not in self._groups:
+            label = "/".join(p.label for p in patients)
+            told = await self.does(
+                "counselor",
+                service,
+                "/groups",
+                label,
+                program="iop-evening",
+                track="evening",
+                time_zone=ZONE,
+            )
+            self._groups[who] = told["group_id"]
+            for p in patients:
+                seats = f"/groups/{told['group_id']}/seats"
+                await self.does("counselor", service, seats, p.label, episode_id=p.episode_id)
+            await self.world.quiet()
+        return self._groups[who]
 
     async def roll(
         self,

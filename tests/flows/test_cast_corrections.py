@@ -118,6 +118,7 @@ async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) ->
         "transfer-completed",
         "first-contact-undone",
         "discharge-undone",
+        "transfer-undone",
         "episode-discharged",
     )
     assert ids["sam is"] == "oriented"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.flows.scene import FOR_IOP, Flow, Patient, in_order, of
+from tests.flows.scene import FOR_IOP, ZONE, Flow, Patient, in_order, of
 
 ROUNDS = 5
 
@@ -23,6 +23,7 @@ async def test_of_two_who_ask_at_once_for_the_last_seat_exactly_one_has_it(flow:
             f"round-{round_}",
             program="iop-evening",
             track="evening",
+            time_zone=ZONE,
             seats_max=2,
         )
         group_id = opened["group_id"]

@@ -389,16 +389,15 @@ async def known(attendance: Attendance) -> dict[str, str]:
     subject = await attendance.admitted()
     oriented = intake.OrientationCompleted.example()
     await attendance.heard(await attendance.bus.say(oriented, subject, 2))
-    answer = await attendance.http.post(
-        "/sessions", json=_session(subject), headers=_as("counselor")
-    )
+    ahead = _session(subject, starts_at=(datetime.now(UTC) + timedelta(days=5)).isoformat())
+    answer = await attendance.http.post("/sessions", json=ahead, headers=_as("counselor"))
     assert answer.status_code == 201, answer.text
     return {"episode": subject[8:], "session": answer.json()["session_id"], "nobody": str(uuid4())}
 
 
 def _session(subject: str, **changes: Any) -> dict[str, Any]:
     return {
-        "modality": "group",
+        "modality": "individual",
         "starts_at": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
         "minutes_planned": 90,
         "roster": [subject.removeprefix("episode/")],
@@ -539,7 +538,8 @@ async def test_a_key_used_again_with_another_body_is_refused_and_with_the_same_i
     attendance: Attendance, known: dict[str, str]
 ) -> None:
     headers = _as("counselor")
-    body = _session(known["episode"])
+    day_after = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    body = _session(known["episode"], starts_at=day_after)
     first = await attendance.http.post("/sessions", json=body, headers=headers)
     assert first.status_code == 201
     await until(lambda: not attendance.runtime.reactor.busy)

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.attendance.episode import episode_state as attendance
-from services.attendance.groups.groups import GroupState
+from services.attendance.groups.group_state import GroupState
+from services.attendance.groups.session_state import SessionState as Session
 from services.followup.episode import episode_state as followup
 from services.followup.episode.check_in_calendar import Window
 from services.followup.episode.upcoming_sessions import SessionState
@@ -164,6 +165,12 @@ LISTS: Final = {
         lambda _, at: followup.EpisodeState(tz_index_entries={"awaited": at}),
         _subjects("journeys"),
         now=START + HOUR,
+    ),
+    "/sessions": List(
+        "session",
+        lambda _, at: Session(starts_at=at),
+        _by_id("sessions", "session_id"),
+        role="counselor",
     ),
     "/sessions/coming": List(
         "session",

@@ -138,6 +138,28 @@ OPENED: list[Row] = [
         ),
     ),
     (
+        AttendanceLoop.WALK_IN,
+        "groups/roll.py",
+        (
+            "test_rosters.py::test_who_is_not_oriented_and_came_is_recorded_and_somebody_puts_it_right",
+        ),
+    ),
+    (
+        AttendanceLoop.LEADER,
+        "groups/leaders.py",
+        ("test_leaders.py::test_who_leads_two_at_one_time_is_replaced_or_it_goes_up",),
+    ),
+    (
+        AttendanceLoop.SIGN_OFF,
+        "groups/leaders.py",
+        ("test_leaders.py::test_a_roll_that_nobody_signs_goes_up",),
+    ),
+    (
+        AttendanceLoop.DOUBLE_BOOKING,
+        "episode/double_bookings.py",
+        ("test_overlaps.py::test_a_double_booking_is_settled_within_a_day_or_goes_up",),
+    ),
+    (
         AttendanceLoop.MAKE_UP,
         "episode/weeks.py",
         (

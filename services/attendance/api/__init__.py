@@ -1,11 +1,21 @@
 """HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
 
 from services.attendance.api import (
+    calendar,
     caseloads,
     groups,
+    leaders,
     screens,
     sessions,
     support,
 )
 
-ROUTERS = [sessions.router, caseloads.router, groups.router, screens.router, support.router]
+ROUTERS = [
+    sessions.router,
+    calendar.router,
+    leaders.router,
+    caseloads.router,
+    groups.router,
+    screens.router,
+    support.router,
+]

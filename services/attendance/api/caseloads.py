@@ -20,6 +20,7 @@ from services.attendance.episode.episode_state import (
     IN_CARE,
     EpisodeState,
     Standing,
+    booked_sessions,
 )
 from shared import calendar
 from shared.contracts.codes import CODE_PATTERN, UUID_PATTERN
@@ -113,7 +114,7 @@ def _next_session(episode: EpisodeState, now: datetime) -> dict[str, Any] | None
     """The booking that begins next. One that is put on the calendar later may come before it."""
     coming = [
         (booking.starts_at, session_id, booking)
-        for session_id, booking in episode.bookings.items()
+        for session_id, booking in booked_sessions(episode).items()
         if booking.open and booking.starts_at >= now
     ]
     if not coming:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
-from services.attendance.groups import groups
-from shared.contracts.codes import ProgramCode, TopicCode, TrackCode
+from services.attendance.groups import group_state, groups
+from shared import calendar
+from shared.contracts.codes import GroupId, ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
 from shared.runtime.http.paging import After, Limit, states
@@ -43,14 +44,25 @@ class OpenGroup(Body):
     seats_max: Members | None = None
     sessions_per_week: Annotated[int, Field(ge=1, le=21)] | None = None
     session_minutes: Annotated[int, Field(ge=15, le=480)] | None = None
+    time_zone: TimeZoneName
+    """The facility's: the days and hours of the track are told by it."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        if not calendar.is_zone(name):
+            raise ValueError("not a time zone of the IANA database")
+        return name
 
 
 class ReserveSeat(OfEpisode):
     hold_minutes: Annotated[int, Field(ge=5, le=14 * 24 * 60)] | None = None
+    from_group_id: GroupId | None = None
+    """The group that the person moves from: its seat falls free as this one is given."""
 
 
 class DecideSize(Body):
-    decision: groups.SizeDecision
+    decision: group_state.SizeDecision
 
 
 class CloseGroup(Body):
@@ -61,10 +73,12 @@ class CloseGroup(Body):
 async def open_group(call: Lead, body: OpenGroup) -> Response:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
-    profile = runtime.programs.current(call.actor.facility_id, body.program, call.today)
-    new = groups.NewGroup(
+    today = calendar.local_day(runtime.clock.now(), body.time_zone)
+    profile = runtime.programs.current(call.actor.facility_id, body.program, today)
+    new = group_state.NewGroup(
         program=body.program,
         track=body.track,
+        time_zone=body.time_zone,
         topics=tuple(dict.fromkeys(body.topics)),
         seats_min=body.seats_min,
         seats_max=body.seats_max,
@@ -86,10 +100,10 @@ async def list_groups(
 
     With `track` a page looks at `limit` groups and holds those of the track.
     """
-    page = await call.page(groups.GROUP_INDEX, after, limit)
+    page = await call.page(group_state.GROUP_INDEX, after, limit)
     found = [
         {"group_id": subject.partition("/")[2], **_capacity(state)}
-        for subject, state in states(page, groups.GroupState)
+        for subject, state in states(page, group_state.GroupState)
         if track is None or state.track == track
     ]
     return {"groups": found, **page.next_field}
@@ -106,9 +120,13 @@ async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Re
     """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
     await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
+    if body.from_group_id is not None:
+        await call.record(GROUP(body.from_group_id))
     return await call.execute(
         GROUP(group_id),
-        lambda state, cause: groups.reserve(state, body.episode_id, body.hold_minutes, cause),
+        lambda state, cause: groups.reserve(
+            state, body.episode_id, body.hold_minutes, cause, from_group=body.from_group_id
+        ),
         status=201,
         wait_for_handoffs=True,
     )
@@ -161,7 +179,7 @@ async def _may_have_a_seat(call: Call, episode_id: str) -> None:
         seats.may_have_one(known)
 
 
-def _capacity(state: groups.GroupState) -> dict[str, Any]:
+def _capacity(state: group_state.GroupState) -> dict[str, Any]:
     return {
         "track": state.track,
         "program": state.program,
@@ -172,7 +190,7 @@ def _capacity(state: groups.GroupState) -> dict[str, Any]:
     }
 
 
-def _group_view(state: groups.GroupState) -> dict[str, Any]:
+def _group_view(state: group_state.GroupState) -> dict[str, Any]:
     if state.opened_at is None:
         raise Unknown("group")
     view = state.model_dump(mode="json", exclude={"deadlines", "team", "void", "was_enough"})

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.subjects import EPISODE, GROUP, SESSION
-from services.attendance.episode import episode_state, mutual_support, pauses, weeks
-from services.attendance.groups import groups, sessions
-from services.attendance.screening import breath_tests, screens
+from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
+from services.attendance.groups import group_calendar, roll, session_state, sessions
+from services.attendance.groups.group_state import GroupState, Unscheduled
+from services.attendance.groups.session_state import EarlyRoll, SessionState, SessionSupport
+from services.attendance.screening import screens
 from shared.calendar import local_day
 from shared.contracts.attendance import (
     AttendanceStatus,
@@ -21,6 +24,8 @@ from shared.contracts.attendance import (
     SessionMode,
 )
 from shared.contracts.codes import (
+    ActorId,
+    Code,
     EpisodeId,
     GroupId,
     Modality,
@@ -29,10 +34,23 @@ from shared.contracts.codes import (
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["attendance"])
 
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Desk = Annotated[
+    Call,
+    require_roles(
+        "intake_coordinator",
+        "counselor",
+        "clinician",
+        "case_manager",
+        "nurse",
+        "clinical_supervisor",
+        "program_director",
+    ),
+]
 Lifter = Annotated[Call, require_roles("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
@@ -47,7 +65,15 @@ class ScheduleSession(Body):
     minutes_planned: Annotated[int, Field(ge=15, le=480)]
     mode: SessionMode = SessionMode.ON_SITE
     roster: Annotated[list[EpisodeId], Field(max_length=50)] = Field(default_factory=list[str])
-    """Who is expected; empty: everyone with a confirmed seat in the group."""
+    """Who is expected. Of a group: those of its people for whom an unscheduled session is; empty: everybody."""
+    therapy: Code | None = None
+    """The approach, of those that the program has."""
+    supports: Annotated[list[SessionSupport], Field(max_length=4)] = Field(
+        default_factory=list[SessionSupport]
+    )
+    """What makes it possible to come, or to take part."""
+    unscheduled: Unscheduled | None = None
+    """Why a group's session is outside its days, its hours or its number in a week."""
     family_only: bool = False
     """The family meets without the patient: no hours for the patient."""
     service: AncillaryKind | None = None
@@ -60,20 +86,30 @@ class RollLine(Body):
     minutes_present: Minutes | None = None
     """Needed for who came late or left early; whoever attended was there all the time unless this says otherwise."""
     participation: Participation = Participation.NOT_RATED
+    walk_in: bool = False
+    """The person came without being on the roster."""
 
 
 class CallRoll(Body):
     entries: Annotated[list[RollLine], Field(min_length=1, max_length=50)]
+    early: EarlyRoll | None = None
+    """Why the roll is called before the planned end; what is credited ends now."""
 
 
 class CorrectAttendance(OfEpisode):
     status: AttendanceStatus
     minutes_present: Minutes | None = None
     reason: CorrectionReason
+    walk_in: bool = False
+    """The person was there and the roll does not name them."""
 
 
 class CancelSession(Body):
     cancelled_by: CancelledBy
+
+
+class SettleWalkIn(OfEpisode):
+    pass
 
 
 class LiftPause(Body):
@@ -82,55 +118,84 @@ class LiftPause(Body):
 
 @router.post("/sessions", status_code=201)
 async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
-    """Schedule a session for the people on its roster, or for everyone with a seat in its group.
+    """Schedule a session: on the calendar of its group, whose people are expected, or for the people on its roster.
 
-    All of them must be in care and known here; groups are open to who was oriented.
+    The same session once more is the one that is there. A group has no two sessions at one time; whoever is on a roster
+    of their own is in care, known here and nowhere else then.
     """
     if len(set(body.roster)) != len(body.roster):
         raise Invalid("roster-repeats", "Someone stands on the roster twice.")
     now = call.runtime.clock.now()
     if not now - CALENDAR <= body.starts_at <= now + CALENDAR:
         raise Invalid("session-too-far", "A session is at most a year away.")
-    new = sessions.NewSession(
+    new = session_state.NewSession(
         group_id=body.group_id,
         modality=body.modality,
         topic=body.topic,
-        starts_at=body.starts_at,
+        starts_at=body.starts_at.astimezone(UTC),
         minutes_planned=body.minutes_planned,
         mode=body.mode,
         roster=tuple(body.roster),
         family_only=body.family_only,
         service=None if body.service is None else body.service.value,
+        unscheduled=body.unscheduled,
+        therapy=body.therapy,
+        supports=tuple(dict.fromkeys(body.supports)),
     )
-    if body.group_id is not None:
-        new = groups.session_of(await call.state(GROUP(body.group_id)), new)
-    if body.group_id is not None and not body.roster:
-        new = await _without_paused(call, new)
+    if body.group_id is None:
+        return await _alone(call, new)
+    if body.roster and body.unscheduled is None:
+        raise Invalid(
+            "roster-of-a-group",
+            "Whoever has a seat in the group is on the roster.",
+            hint="Leave roster out, or say in `unscheduled` why the session is for a part of the group.",
+        )
+    group, session_id = GROUP(body.group_id), call.new_id("session")
+    await call.record(group)
+    return await call.execute(
+        group,
+        lambda state, cause: group_calendar.schedule(state, new, session_id, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+async def _alone(call: Call, new: session_state.NewSession) -> Response:
+    """A session without a group."""
+    if new.modality is Modality.GROUP:
+        raise Invalid(
+            "group-missing",
+            "A group session is one of a group, which has its limits and its seats.",
+            hint="Name the group in group_id; open one first where there is none.",
+        )
     if not new.roster:
         raise Invalid(
             "roster-empty",
             "The session has an empty roster.",
             hint="Name at least one episode in roster.",
         )
-    for episode in await call.states([EPISODE(one) for one in new.roster]):
-        sessions.may_be_booked(episode, new)
-        if body.group_id is None:
-            _has_topic(call, episode, new.topic)
+    episodes = await call.states([EPISODE(one) for one in new.roster])
+    session_id = sessions.scheduled_before(episodes, new) or call.new_id("session")
+    for episode in episodes:
+        sessions.may_be_booked(episode, new, session_id)
+        _is_of_program(call, episode, new)
     return await call.execute(
-        SESSION(call.new_id("session")),
+        SESSION(session_id),
         lambda state, cause: sessions.schedule(state, new, cause),
         status=201,
         wait_for_handoffs=True,
     )
 
 
-def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | None) -> None:
-    """A session without a group talks about what the person's program lists, where it lists anything.
+def _is_of_program(
+    call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
+) -> None:
+    """A session without a group has a topic and an approach of the person's program, where it lists any.
 
-    The profile is the one of the day of admission. A group's sessions are held to the group's own topics.
+    The profile is the one of the day of admission. A group's sessions are held to the group's own.
     """
     admission = episode.admission
-    if topic is None or admission is None:
+    if admission is None:
         return
     admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
@@ -139,29 +204,81 @@ def _has_topic(call: Call, episode: episode_state.EpisodeState, topic: str | Non
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
-    if profile.topics and topic not in profile.topics:
-        raise Invalid(
-            "topic-not-offered",
-            "The program does not have this topic.",
-            hint="Choose from the program's profile: GET /programs/{program}.",
-        )
+    for what, code, listed in (
+        ("topic", new.topic, profile.topics),
+        ("therapy", new.therapy, profile.therapies),
+    ):
+        if code is not None and listed and code not in listed:
+            raise Invalid(
+                f"{what}-not-offered",
+                f"The program does not have this {what}.",
+                hint="Choose from the program's profile: GET /programs/{program}.",
+            )
 
 
-async def _without_paused(call: Call, new: sessions.NewSession) -> sessions.NewSession:
-    """Everyone with a seat is expected, except who is paused."""
-    episodes = await call.states([EPISODE(one) for one in new.roster])
-    there = tuple(
-        episode_id
-        for episode_id, episode in zip(new.roster, episodes, strict=True)
-        if not episode_state.is_paused(episode, new.starts_at, new.modality)
+@router.get("/sessions")
+async def list_sessions(
+    call: Desk,
+    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    group: Annotated[GroupId | None, Query()] = None,
+    leader: Annotated[ActorId | None, Query()] = None,
+    limit: Limit = 100,
+    after: After = None,
+) -> dict[str, Any]:
+    """The sessions of the caller's facility by their begin, both bounds included, each with its roster. In pages.
+
+    With both `group` and `leader` a page looks at `limit` sessions of the group and holds those that this member of
+    staff leads. Until a group's session begins, whoever has a seat is on its roster.
+    """
+    part = "" if leader is None else f"leader={leader}"
+    part = part if group is None else f"group={group}"
+    page = await call.page(
+        session_state.SESSION_INDEX, after, limit, since=since, until=until, part=part
     )
-    return new.replace(roster=there)
+    found = [
+        (subject.partition("/")[2], state)
+        for subject, state in states(page, SessionState)
+        if group in (None, state.group_id) and (leader is None or leader in state.leaders)
+    ]
+    ahead = {s.group_id for _, s in found if s.group_id is not None and not s.roster_taken}
+    names = sorted(ahead)
+    groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
+    now = call.runtime.clock.now()
+    rows = [_row(session_id, state, groups, now) for session_id, state in found]
+    return {"sessions": rows, **page.next_field}
+
+
+def _row(
+    session_id: str, state: SessionState, groups: Mapping[str, GroupState], now: datetime
+) -> dict[str, Any]:
+    """A session as a list shows it."""
+    group = groups.get(state.group_id or "")
+    slot = None if group is None else group.slots.get(session_id)
+    ahead = () if group is None or slot is None else group.roster_of(slot, now)
+    shown = {
+        *("starts_at", "minutes_planned", "modality", "topic", "mode", "group_id", "family_only"),
+        *("unscheduled", "below_minimum", "roll_called", "cancelled_by"),
+        *("therapy", "supports", "leaders", "signed_by"),
+    }
+    return {
+        "session_id": session_id,
+        **state.model_dump(mode="json", include=shown),
+        "roster": list(state.expected if state.roster_taken else ahead),
+    }
 
 
 @router.get("/sessions/{session_id}")
 async def read_session(call: Staff, session_id: SubjectId) -> Response:
-    """A session, its roster, and whether its roll was called."""
-    return await call.read(SESSION(session_id), _session_view)
+    """A session, its roster, and its roll. Until a group's session begins, whoever has a seat is on the roster."""
+    session = SESSION(session_id)
+    known = await call.state(session)
+    ahead: tuple[str, ...] = ()
+    if known.group_id is not None and not known.roster_taken:
+        group = await call.state(GROUP(known.group_id))
+        slot = group.slots.get(session_id)
+        ahead = () if slot is None else group.roster_of(slot, call.runtime.clock.now())
+    return await call.read(session, lambda state: _session_view(state, ahead))
 
 
 @router.post("/sessions/{session_id}/attendance")
@@ -170,17 +287,19 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Respo
     if len({line.episode_id for line in body.entries}) != len(body.entries):
         raise Invalid("roll-repeats", "The roll names someone twice.")
     entries = [
-        sessions.RollEntry(
+        session_state.RollEntry(
             episode_id=line.episode_id,
             status=line.status,
-            minutes_present=sessions.minutes_of(line.status, line.minutes_present),
+            minutes_present=roll.minutes_of(line.status, line.minutes_present),
             participation=line.participation,
+            walk_in=line.walk_in,
         )
         for line in body.entries
     ]
+    await call.states([EPISODE(line.episode_id) for line in body.entries if line.walk_in])
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: sessions.call_roll(state, entries, cause),
+        lambda state, cause: roll.call_roll(state, entries, body.early, cause),
         wait_for_handoffs=True,
     )
 
@@ -190,22 +309,45 @@ async def correct_attendance(
     call: Staff, session_id: SubjectId, body: CorrectAttendance
 ) -> Response:
     """Correct what the roll said of one person. What was said stays; a week that was closed is evaluated again."""
-    minutes = sessions.minutes_of(body.status, body.minutes_present)
+    entry = session_state.RollEntry(
+        episode_id=body.episode_id,
+        status=body.status,
+        minutes_present=roll.minutes_of(body.status, body.minutes_present),
+        participation=Participation.NOT_RATED,
+        walk_in=body.walk_in,
+    )
+    if body.walk_in:
+        await call.state(EPISODE(body.episode_id))
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: sessions.correct(
-            state, body.episode_id, body.status, minutes, body.reason, cause
-        ),
+        lambda state, cause: roll.correct(state, entry, body.reason, cause),
         wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/walk-ins/settle")
+async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn) -> Response:
+    """Say that a person was there although their record speaks against it, and that both are right."""
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: roll.settle_walk_in(state, body.episode_id, cause),
     )
 
 
 @router.post("/sessions/{session_id}/cancel")
 async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
-    """Cancel a session that has not taken place."""
+    """Cancel a session that has not taken place; one of a group is taken off the group's calendar."""
+    known = await call.state(SESSION(session_id))
+    by = body.cancelled_by
+    if known.group_id is not None:
+        return await call.execute(
+            GROUP(known.group_id),
+            lambda state, cause: group_calendar.call_off(state, session_id, by, cause),
+            wait_for_handoffs=True,
+        )
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: sessions.cancel(state, body.cancelled_by, cause),
+        lambda state, cause: sessions.cancel(state, by, cause),
         wait_for_handoffs=True,
     )
 
@@ -230,11 +372,11 @@ async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> R
     return await call.execute(EPISODE(episode_id), pauses.lift)
 
 
-def _session_view(state: sessions.SessionState) -> dict[str, Any]:
+def _session_view(state: SessionState, ahead: Sequence[str]) -> dict[str, Any]:
     view = state.model_dump(mode="json", exclude={"deadlines", "team", "void"})
     if state.starts_at is None:
         raise Unknown("session")
-    return view
+    return view if state.roster_taken else {**view, "roster": list(ahead)}
 
 
 def _episode_view(state: episode_state.EpisodeState, now: datetime) -> dict[str, Any]:
@@ -252,7 +394,7 @@ def _episode_view(state: episode_state.EpisodeState, now: datetime) -> dict[str,
     }
     view = state.model_dump(mode="json", exclude=kept_back)
     view["screens"] = screens.summary(state)
-    view["no_group_today"] = breath_tests.no_group_today(state, now)
+    view["no_group_today"] = breath.no_group_today(state, now)
     view["mutual_support"] = mutual_support.support_view(state, now)
     view["family"] = mutual_support.family_view(state, now)
     return view

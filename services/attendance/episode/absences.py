@@ -11,9 +11,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Seen
+from services.attendance.episode.episode_state import EpisodeState
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceStatus
 from shared.decision import Cause, Decision
 
 RECENT: Final = timedelta(days=14)
@@ -44,20 +43,18 @@ def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
     return state.arm(SILENCE, at)
 
 
-def record_status(
-    state: EpisodeState, session_id: str, at: datetime, status: AttendanceStatus, cause: Cause
+def consider(
+    before: EpisodeState, state: EpisodeState, cause: Cause
 ) -> tuple[EpisodeState, Thresholds]:
-    """Record whether the person was there, by a roll or by its correction.
+    """What a roll or its correction means, which led from one state to the other.
 
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
-    before = state.absences_consecutive
-    state = state.replace(seen={**state.seen, session_id: Seen(at=at, status=status)})
     state, undone = _taken_back(state)
     state, silent = watch_silence(state, cause)
-    in_a_row = state.absences_consecutive
-    if not silent and any(before < step <= in_a_row for step in steps):
+    were, in_a_row = before.absences_consecutive, state.absences_consecutive
+    if not silent and any(were < step <= in_a_row for step in steps):
         state, silent = _announced(state, cause.now)
     return state, (*undone, *silent)
 

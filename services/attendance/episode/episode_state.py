@@ -8,22 +8,21 @@ Thresholds marked "house rule" are defaults, not official criteria: docs/domain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from pydantic import Field
 
+from services.attendance.episode.handoffs import LeftRoster
 from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.loop_table import LOOPS
+from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     AttendanceStatus,
-    CancelledBy,
-    CorrectionReason,
-    Participation,
     PauseEnd,
 )
 from shared.contracts.codes import (
@@ -34,66 +33,9 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Events, Handoff, HandoffBody, Handoffs
+from shared.decision import Events, Handoff, Handoffs
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
-
-# --- handoffs between sessions and episodes --------------------------------------------------------------
-
-
-class Booked(HandoffBody):
-    """To an episode: you are on the roster of this session."""
-
-    session_id: str
-    starts_at: datetime
-    minutes_planned: int
-    modality: Modality
-    family_only: bool = False
-    """The family meets without the patient, which gives the patient no hours."""
-    service: str | None = None
-    """The ancillary service that the session is, where it is one."""
-
-
-class RollCalled(HandoffBody):
-    """To an episode: the roll of this session was called, with this entry for you."""
-
-    session_id: str
-    booked: Booked
-    status: AttendanceStatus
-    minutes_present: int
-    participation: Participation
-
-
-class Corrected(HandoffBody):
-    """To an episode: the roll of this session was wrong about you."""
-
-    session_id: str
-    booked: Booked
-    status_before: AttendanceStatus
-    minutes_before: int
-    status_after: AttendanceStatus
-    minutes_after: int
-    reason: CorrectionReason
-
-
-class Dropped(HandoffBody):
-    """To an episode: this session does not take place."""
-
-    session_id: str
-    cancelled_by: CancelledBy
-
-
-class BackOnRoster(HandoffBody):
-    """To a session: this person is to be expected after all."""
-
-    episode_id: str
-
-
-class LeftRoster(HandoffBody):
-    """To a session: this person is not to be expected."""
-
-    episode_id: str
-
 
 # --- an episode -----------------------------------------------------------------------------------------
 
@@ -167,10 +109,8 @@ class Ending(Value):
 
     seats: tuple[str, ...] = ()
     """Groups in which the person had a seat."""
-    bookings: dict[str, Booking] = Field(default_factory=dict[str, Booking])
-    counted: tuple[str, ...] = ()
-    """Sessions among them that a week counts which was closed before the end was known."""
-    weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
+    weeks: tuple[str, ...] = ()
+    """Weeks after it that had been closed before the end was known."""
 
 
 class Pause(Value):
@@ -189,7 +129,11 @@ CLOSED_IN_PAUSE: Final = frozenset(
 
 
 class EpisodeState(CareState):
-    """One person's attendance in one episode. What is settled in closed weeks is folded into their totals."""
+    """One person's attendance in one episode.
+
+    Bookings are stored as they were told, for good: what counts of them follows from the facts that hold, so that one
+    that is taken back years later leads to the same weeks as if it had never been.
+    """
 
     INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, ADMITTED_INDEX)
     DIVIDED: ClassVar[tuple[str, ...]] = (ADMITTED_INDEX,)
@@ -210,8 +154,10 @@ class EpisodeState(CareState):
     weeks: dict[str, WeekTotals] = Field(default_factory=dict[str, WeekTotals])
     short_week: str | None = None
     """The week whose shortfall was foreseen; as long as it runs, a make-up is asked for."""
-    seen: dict[str, Seen] = Field(default_factory=dict[str, Seen])
-    """The rolls' entries, by session: a correction may come years later."""
+    days_closed: dict[str, tuple[date, ...]] = Field(default_factory=dict[str, tuple[date, ...]])
+    """When the facility is closed, as the person's groups said, by group."""
+    doubted: tuple[str, ...] = ()
+    """Sessions whose roll has the person although their record speaks against it."""
     thresholds: tuple[datetime, ...] = ()
     """When absences added up, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
@@ -307,6 +253,18 @@ class EpisodeState(CareState):
         return self.pauses[-1] if self.pauses and self.pauses[-1].ended is None else None
 
     @property
+    def seen(self) -> dict[str, Seen]:
+        """The rolls' entries, by session. The family without the patient says nothing about the patient."""
+        return {
+            key: Seen(at=booking.starts_at, status=booking.status)
+            for key, booking in self.bookings.items()
+            if booking.status is not None
+            and not booking.off_roll
+            and not booking.family_only
+            and expects(self, booking.starts_at)
+        }
+
+    @property
     def last_contact_at(self) -> datetime | None:
         """When the person was last there: at a session, or at the admission."""
         there = [seen.at for seen in self.seen.values() if seen.status.is_present]
@@ -350,10 +308,18 @@ def in_care(state: EpisodeState) -> Admission:
 
 def expects(state: EpisodeState, moment: datetime) -> bool:
     """Whether the person is expected at a session at this moment: admitted by that day, and not gone."""
-    if state.void or state.admission is None:
-        return False
-    gone = state.left_at
-    return gone is None or moment <= gone
+    stay = _stay(state)
+    return stay is not None and stay[0] <= moment and (stay[1] is None or moment <= stay[1])
+
+
+def _stay(state: EpisodeState) -> tuple[datetime, datetime | None] | None:
+    """From the begin of the day of admission until the end; None while there is no stay."""
+    admission = state.admission
+    if state.void or admission is None:
+        return None
+    zone = admission.time_zone
+    begins_at = calendar.midnight(calendar.local_day(admission.admitted_at, zone), zone)
+    return begins_at, state.left_at
 
 
 def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
@@ -361,6 +327,28 @@ def is_paused(state: EpisodeState, starts_at: datetime, modality: Modality) -> b
     return modality in CLOSED_IN_PAUSE and any(
         pause.since < starts_at < pause.until for pause in state.pauses
     )
+
+
+def is_shut_out(state: EpisodeState, starts_at: datetime, modality: Modality) -> bool:
+    """Whether sessions of this kind are closed to the person then: in a pause, and groups before the orientation."""
+    before_orientation = modality is Modality.GROUP and state.oriented_at is None
+    return before_orientation or is_paused(state, starts_at, modality)
+
+
+def booked_sessions(state: EpisodeState) -> dict[str, Booking]:
+    """The sessions that are the person's by all that is known now: where they were, and what is open to them."""
+    stay = _stay(state)
+    if stay is None:
+        return {}
+    begins_at, left_at = stay
+    return {
+        key: booking
+        for key, booking in state.bookings.items()
+        if not booking.off_roll
+        and begins_at <= booking.starts_at
+        and (left_at is None or booking.starts_at <= left_at)
+        and (booking.is_present or not is_shut_out(state, booking.starts_at, booking.modality))
+    }
 
 
 # --- sessions ------------------------------------------------------------------------------------------

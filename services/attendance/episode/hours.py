@@ -7,10 +7,11 @@ What a level asks for stands in the program's terms, pinned at admission.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
+from services.attendance.episode.intervals import Span, minutes_of_union, overlap, shares, span
 from shared import calendar
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.contracts.codes import LevelOfCare, Modality, Population, Value
@@ -42,22 +43,68 @@ class LevelFrom(Value):
 
 
 class Booking(Value):
-    """One session in a person's week."""
+    """One session in a person's week: what the calendar, the roll and a cancellation say of it."""
 
     starts_at: datetime
     minutes_planned: int
     modality: Modality
     counts: bool
+    group_id: str | None = None
     service: str | None = None
+    family_only: bool = False
+    """The family meets without the patient, who is neither there nor absent."""
+    times_changed: int = 0
+    """How often it was put on the calendar anew; what was said with a lower number is out of date."""
     status: AttendanceStatus | None = None
     """None until the roll is called."""
     minutes_credited: int = 0
+    """What the roll gives, whatever else the person attended at the same time."""
+    minutes_held: int | None = None
+    """How long it lasted when it ended early; None: as planned."""
     cancelled_by: CancelledBy | None = None
+    track_days: tuple[int, ...] = ()
+    """On which days of the week its group meets; 1 is Monday."""
+    off_roll: bool = False
+    """When it began, or when its roll was called, the person was not to be expected."""
 
     @property
     def open(self) -> bool:
         """Neither was its roll called nor was it cancelled."""
-        return self.status is None and self.cancelled_by is None
+        return self.status is None and self.cancelled_by is None and not self.off_roll
+
+    @property
+    def is_present(self) -> bool:
+        """The roll says that the person was there."""
+        return self.status is not None and self.status.is_present
+
+    @property
+    def is_offered(self) -> bool:
+        """It takes place for the person. A patient's own cancellation stays offered."""
+        return self.cancelled_by in (None, CancelledBy.PATIENT)
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody could come: the facility was closed, or there was no way to it."""
+        return self.cancelled_by in (CancelledBy.WEATHER, CancelledBy.CLOSURE)
+
+    @property
+    def planned(self) -> Span:
+        """When it was to be."""
+        return span(self.starts_at, self.minutes_planned)
+
+    @property
+    def held(self) -> Span:
+        """When it was, or is going to be: one that ended early is not planned any longer than it lasted."""
+        minutes = self.minutes_planned if self.minutes_held is None else self.minutes_held
+        return span(self.starts_at, minutes)
+
+    @property
+    def present(self) -> Span:
+        """When the person was there: whoever came late at its end, everybody else from its begin."""
+        begins_at, ends_at = self.held
+        if self.status is AttendanceStatus.LATE:
+            return ends_at - timedelta(minutes=self.minutes_credited), ends_at
+        return span(begins_at, self.minutes_credited)
 
 
 class WeekAsks(Value):
@@ -67,7 +114,28 @@ class WeekAsks(Value):
     minutes_ceiling: int | None = None
     """At or above this many planned minutes the week is one of a higher level."""
     prorated: bool = False
-    """The threshold is not the level's full one: a first or last week, or one in which the level changes."""
+    """The threshold is not the level's full one: a part of a week, or one in which the level changes."""
+    is_part: bool = False
+    """Some of its days do not belong to the episode, or nothing is offered on them: it asks no more than is offered."""
+
+
+class DaysOff(Value):
+    """On which days the program meets, and on which of them it does not: they ask for nothing."""
+
+    meets_on: frozenset[int] = frozenset()
+    """Days of the week, 1 is Monday; empty: it is not known on which."""
+    pauses: tuple[tuple[date, date], ...] = ()
+    """The person is paused between the two days."""
+    closed: frozenset[date] = frozenset()
+    """The facility is closed."""
+
+    def covers(self, day: date) -> bool:
+        """Whether nothing is offered on a day."""
+        return day in self.closed or any(since < day < until for since, until in self.pauses)
+
+
+NOTHING_OFF: Final = DaysOff()
+EVERY_DAY: Final = frozenset(range(1, calendar.DAYS_PER_WEEK + 1))
 
 
 class WeekTotals(WeekAsks):
@@ -133,62 +201,100 @@ def asks(
     terms: ProgramTerms,
     monday: date,
     last_day: date | None,
-    pauses: Sequence[tuple[date, date]] = (),
+    days_off: DaysOff = NOTHING_OFF,
 ) -> WeekAsks:
-    """What a week asks for: each day of it that belongs to the episode asks a seventh of its level's floor.
+    """What a week asks for: each day that belongs to the episode asks its share of its level's floor.
 
-    `levels` are the days from which levels hold, the earliest first; the first of them is the day of admission.
-    `last_day` is the last local day, inclusive; None while the episode runs. Days between the two of a pause ask for
-    nothing, because nothing is offered on them. Minutes are rounded down. The ceiling is
-    the highest of the week's levels and is never cut: a few intensive days do not make a higher level of care.
+    The days on which the program meets share the floor among them; where none are known, all seven do. `levels` are the
+    days from which levels hold, the earliest first; the first of them is the day of admission. `last_day` is the last
+    local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is the highest of the
+    week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
-    days = [monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK)]
-    bands: list[HoursBand | None] = []
-    for day in days:
+    bands: dict[date, HoursBand | None] = {}
+    for day in (monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK)):
         at_day = [level for since, level in levels if since <= day]
-        paused = any(since < day < until for since, until in pauses)
-        if at_day and not paused and (last_day is None or day <= last_day):
-            bands.append(terms.band(at_day[-1].code, population))
-    floors = [0 if band is None else band.minutes_floor for band in bands]
-    ceilings = [None if band is None else band.minutes_ceiling for band in bands]
+        if at_day and not days_off.covers(day) and (last_day is None or day <= last_day):
+            bands[day] = terms.band(at_day[-1].code, population)
+    floors = {day: 0 if band is None else band.minutes_floor for day, band in bands.items()}
+    shared_by = days_off.meets_on or EVERY_DAY
+    asked = [floor for day, floor in floors.items() if day.isoweekday() in shared_by]
+    ceilings = [None if band is None else band.minutes_ceiling for band in bands.values()]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
+    is_part = len(bands) < calendar.DAYS_PER_WEEK
     return WeekAsks(
-        minutes_threshold=sum(floors) // calendar.DAYS_PER_WEEK,
+        minutes_threshold=sum(asked) // len(shared_by),
         minutes_ceiling=max(known) if known and len(known) == len(ceilings) else None,
-        prorated=len(bands) < calendar.DAYS_PER_WEEK or len(set(floors)) > 1,
+        prorated=is_part or len(set(floors.values())) > 1,
+        is_part=is_part,
     )
 
 
-def totals(bookings: Iterable[Booking], week: WeekAsks) -> WeekTotals:
-    """Add up one week's bookings. Only what counts is counted; a patient's own cancellation stays offered."""
-    counted = [booking for booking in bookings if booking.counts]
-    offered = [
-        booking for booking in counted if booking.cancelled_by in (None, CancelledBy.PATIENT)
-    ]
+def totals(
+    bookings: Mapping[str, Booking], week: WeekAsks, earlier: Mapping[str, Booking]
+) -> WeekTotals:
+    """Add up one week's bookings: of what counts, each minute once. `earlier` begin before the week.
+
+    A part of a week asks for its share of what the program offers, and never for more than was offered.
+    """
+    counted = [booking for booking in bookings.values() if booking.counts]
+    offered = [booking for booking in counted if booking.is_offered]
+    credited = credited_minutes({**earlier, **bookings})
+    minutes_offered = minutes_of_union(booking.held for booking in offered)
+    threshold = week.minutes_threshold
     return WeekTotals(
-        minutes_threshold=week.minutes_threshold,
+        minutes_threshold=min(threshold, minutes_offered) if week.is_part else threshold,
         minutes_ceiling=week.minutes_ceiling,
         prorated=week.prorated,
-        minutes_scheduled=sum(booking.minutes_planned for booking in counted),
-        minutes_offered=sum(booking.minutes_planned for booking in offered),
-        minutes_credited=sum(booking.minutes_credited for booking in offered),
+        is_part=week.is_part,
+        minutes_scheduled=minutes_of_union(booking.planned for booking in counted),
+        minutes_offered=minutes_offered,
+        minutes_credited=sum(minutes for key, minutes in credited.items() if key in bookings),
     )
 
 
-def again(week: WeekTotals, before: Booking | None, after: Booking | None) -> WeekTotals:
-    """The totals of a closed week in which one booking has changed, came to be known only now, or is no more."""
-    was = totals(() if before is None else (before,), week)
-    now = totals(() if after is None else (after,), week)
-    fields = ("minutes_scheduled", "minutes_offered", "minutes_credited")
-    return week.replace(
-        **{name: getattr(week, name) + getattr(now, name) - getattr(was, name) for name in fields}
-    )
+def credited_minutes(bookings: Mapping[str, Booking]) -> dict[str, int]:
+    """What each session that counts and was attended adds: what two cover goes to the one that began first."""
+    there = {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.counts and booking.is_present and booking.is_offered
+    }
+    in_order = sorted(there, key=lambda key: (there[key].starts_at, key))
+    return shares({key: there[key].present for key in in_order})
+
+
+def overlapping(bookings: Mapping[str, Booking]) -> set[tuple[str, str]]:
+    """Pairs of sessions at the same time of which the person attends, or is to attend, both."""
+    live = {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.cancelled_by is None
+        and not booking.off_roll
+        and not booking.family_only
+        and (booking.status is None or booking.is_present)
+    }
+    in_order = sorted(live, key=lambda key: (live[key].starts_at, key))
+    pairs: set[tuple[str, str]] = set()
+    for place, key in enumerate(in_order):
+        for other in in_order[place + 1 :]:
+            if live[other].starts_at >= live[key].held[1]:
+                break
+            if overlap(_taken(live[key]), _taken(live[other])):
+                pairs.add((key, other))
+    return pairs
+
+
+def _taken(booking: Booking) -> Span:
+    """The time that a session takes of a person: what they were there for, or what is planned."""
+    return booking.present if booking.is_present else booking.held
 
 
 def projected_credit(bookings: Iterable[Booking]) -> int:
     """The minutes the week ends with if everything still open is attended in full."""
-    return sum(
-        booking.minutes_credited if booking.status is not None else booking.minutes_planned
+    return minutes_of_union(
+        booking.present if booking.is_present else booking.held
         for booking in bookings
-        if booking.counts and booking.cancelled_by is None
+        if booking.counts
+        and booking.cancelled_by is None
+        and (booking.status is None or booking.is_present)
     )

@@ -136,14 +136,14 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         for one in state.family
     ):
         return Decision(state, answer={"session_id": visit.session_id})
-    seen = state.seen.get(visit.session_id)
-    if visit.patient_present and seen is not None and not seen.status.is_present:
+    booking = state.bookings.get(visit.session_id)
+    rolled = booking is not None and booking.status is not None
+    if visit.patient_present and rolled and visit.session_id not in _there(state):
         raise Refused(
             "patient-was-absent",
             "The roll says that the patient was not there.",
             hint="Correct the roll first, or say that the patient was not present.",
         )
-    booking = state.bookings.get(visit.session_id)
     if booking is not None and booking.modality not in _WITH_FAMILY:
         raise Refused("not-a-family-session", "The family has no part in this session.")
     event = attendance.FamilySessionAttended(
@@ -157,6 +157,11 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         raise Refused("too-many-visits", "More visits than an episode can hold were logged.")
     visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))
     return Decision(state.replace(family=visits), (event,), answer={"session_id": visit.session_id})
+
+
+def _there(state: EpisodeState) -> set[str]:
+    """The sessions at which the patient was, by their rolls."""
+    return {key for key, seen in state.seen.items() if seen.status.is_present}
 
 
 def undo_visit(

@@ -64,8 +64,7 @@ def _begin(
         for key, booking in state.bookings.items()
         if booking.open and is_paused(state, booking.starts_at, booking.modality)
     )
-    bookings = {key: booking for key, booking in state.bookings.items() if key not in kept_from}
-    state = _expect_back(state.replace(bookings=bookings).arm(OVER, until), until, cause)
+    state = _expect_back(state.arm(OVER, until), until, cause)
     state, events = weeks.reconsider(state, cause)
     paused = attendance.ParticipationPaused(
         absences_unexcused=missed, paused_at=cause.now, resumes_at=until

@@ -261,6 +261,13 @@ def graduated(
     return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))
 
 
+def transfer_undone(
+    state: EpisodeState, _event: plans.TransferUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody is handed over."""
+    return Decision(state.replace(transferring=False))
+
+
 def first_contact_undone(
     state: EpisodeState, _event: plans.FirstContactUndone, _cause: Cause
 ) -> Decision[EpisodeState]:

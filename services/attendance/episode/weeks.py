@@ -7,16 +7,22 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
-from services.attendance.episode import hours
-from services.attendance.episode.episode_state import Admission, EpisodeState, StateAndEvents
-from services.attendance.episode.hours import Booking, WeekAsks, WeekTotals
+from services.attendance.episode import double_bookings, hours
+from services.attendance.episode.episode_state import (
+    Admission,
+    EpisodeState,
+    StateAndEvents,
+    booked_sessions,
+)
+from services.attendance.episode.hours import Booking, DaysOff, WeekAsks, WeekTotals
 from services.attendance.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import attendance
+from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason
 from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown, Unknown
@@ -30,52 +36,121 @@ def start(state: EpisodeState, cause: Cause) -> EpisodeState:
 
 
 def put(
-    state: EpisodeState,
-    session_id: str,
-    before: Booking | None,
-    after: Booking | None,
-    cause: Cause,
+    state: EpisodeState, session_id: str, booking: Booking | None, cause: Cause
 ) -> StateAndEvents:
-    """Put a booking where it counts, or take it away. A week that is closed is evaluated once more."""
-    booking = after or before
-    if booking is None:
-        return state, ()
+    """Put a booking where it counts, or take it away. A week that is closed is evaluated once more.
+
+    What this adds to or takes from another session at the same time is published as that session's correction.
+    """
+    before = state.bookings.get(session_id)
     bookings = {key: other for key, other in state.bookings.items() if key != session_id}
-    zone = _known(state).time_zone
-    monday = hours.week_of(booking.starts_at, zone)
-    closed = state.weeks.get(monday.isoformat())
-    if after is not None and (closed is None or _stays(after)):
-        bookings[session_id] = after
-    state = state.replace(bookings=bookings)
-    if closed is None:
-        return watch(state, cause)
-    week = hours.again(closed, before, after)
-    return _evaluated_again(state, monday, closed, week)
+    if booking is not None:
+        bookings[session_id] = booking
+    after = state.replace(bookings=bookings)
+    if state.admission is None:
+        return after, ()
+    touched = [one for one in (before, booking) if one is not None]
+    events: Events = _shares_moved(state, after, session_id, touched)
+    zone = state.admission.time_zone
+    mondays = {hours.week_of(at, zone) for one in touched for at in one.planned}
+    for monday in sorted(mondays):
+        closed = after.weeks.get(monday.isoformat())
+        if closed is not None:
+            week = added_up(after, monday)
+            after, evaluated = _evaluated_again(after, monday, closed, week)
+            events += evaluated
+        elif _last_roll_is_in(after, monday, cause.now):
+            decision = close_week(after.disarm(_closing(monday)), monday, cause)
+            after, events = decision.state, (*events, *decision.events)
+    after, watched = watch(after, cause)
+    after, settled = double_bookings.watch(after, cause)
+    return after, (*events, *watched, *settled)
 
 
-def _stays(booking: Booking) -> bool:
-    """Whether a booking stays after its week is closed: its roll may still be called, or its kind be decided on."""
-    return booking.open or booking.service is not None
+def credit_of(state: EpisodeState, session_id: str) -> int:
+    """What a session adds to the hours; of one that does not count, what its roll says."""
+    booking = state.bookings[session_id]
+    if not booking.counts:
+        return booking.minutes_credited
+    return _credits_around(state, booking).get(session_id, 0)
+
+
+def _credits_around(state: EpisodeState, booking: Booking) -> dict[str, int]:
+    """What the sessions near one add to the hours."""
+    near = {
+        key: other
+        for key, other in booked_sessions(state).items()
+        if abs(other.starts_at - booking.starts_at) <= 2 * calendar.DAY
+    }
+    return hours.credited_minutes(near)
+
+
+def _shares_moved(
+    before: EpisodeState, after: EpisodeState, session_id: str, touched: Iterable[Booking]
+) -> Events:
+    """The corrections of other sessions whose time another one takes, or gives back."""
+    moved: dict[str, tuple[int, int]] = {}
+    for booking in touched:
+        was, now = _credits_around(before, booking), _credits_around(after, booking)
+        for key in was.keys() & now.keys():
+            if key != session_id and was[key] != now[key]:
+                near = abs(after.bookings[key].starts_at - booking.starts_at) <= calendar.DAY
+                if near:
+                    moved[key] = (was[key], now[key])
+    return tuple(
+        attendance.AttendanceCorrected(
+            session_id=key,
+            status_before=_status(after, key),
+            status_after=_status(after, key),
+            minutes_before=was,
+            minutes_after=now,
+            reason=CorrectionReason.OVERLAP,
+        )
+        for key, (was, now) in sorted(moved.items())
+    )
+
+
+def _status(state: EpisodeState, session_id: str) -> AttendanceStatus:
+    return state.bookings[session_id].status or AttendanceStatus.UNKNOWN
 
 
 def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
-    """Evaluate a week that is over, fold what is settled in it into totals, and go on to the next."""
+    """Evaluate a week that is over and whose rolls are in, or overdue, and go on to the next."""
     admission = _known(state)
-    week = totals(state, monday)
-    ours = bookings_of(state, monday)
-    bookings = {
-        key: booking
-        for key, booking in state.bookings.items()
-        if key not in ours or _stays(booking)
-    }
+    due_at = _rolls_due_at(state, monday)
+    if due_at is not None and due_at > cause.now:
+        return Decision(state.arm(_closing(monday), due_at))
+    week = added_up(state, monday)
     label = monday.isoformat()
-    state = state.replace(bookings=bookings, weeks={**state.weeks, label: week})
+    state = state.replace(weeks={**state.weeks, label: week})
     state, closed = _over(state, label, cause)
     following = monday + hours.WEEK
     left = state.left_at
     if left is None or hours.week_of(left, admission.time_zone) >= following:
         state = _arm(state, following, cause.now)
     return Decision(state, (*_evaluated(monday, week, 0), *closed))
+
+
+def _closing(monday: date) -> str:
+    """The deadline at which a week is closed."""
+    return f"week-close:{monday.isoformat()}"
+
+
+def _rolls_due_at(state: EpisodeState, monday: date) -> datetime | None:
+    """Until when the rolls of a week may still be called; None when all are in."""
+    within = LOOPS[AttendanceLoop.ROLL_CALL].within or calendar.DAY
+    ends = [
+        booking.planned[1]
+        for booking in bookings_of(state, monday).values()
+        if booking.open and booking.counts
+    ]
+    return max(ends) + within if ends else None
+
+
+def _last_roll_is_in(state: EpisodeState, monday: date, now: datetime) -> bool:
+    """Whether a week that is over waited only for what has come now."""
+    over = hours.closes_at(monday, _known(state).time_zone) <= now
+    return over and _closing(monday) in state.deadlines and _rolls_due_at(state, monday) is None
 
 
 def _over(state: EpisodeState, label: str, cause: Cause) -> StateAndEvents:
@@ -90,7 +165,7 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
 
     The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
     """
-    asked = asks(state, monday).minutes_threshold
+    asked = added_up(state, monday).minutes_threshold
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if projected >= asked:
         return Decision(state)
@@ -111,7 +186,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     projected = hours.projected_credit(bookings_of(state, monday).values())
     if state.left_at is not None:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
-    if projected >= asks(state, monday).minutes_threshold:
+    if projected >= added_up(state, monday).minutes_threshold:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id)
     if state.loop(AttendanceLoop.MAKE_UP, loop_id) is not None:
         return state, ()
@@ -133,8 +208,7 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
     left, zone = state.left_at, state.admission.time_zone
     for label, closed in state.weeks.items():
         monday = date.fromisoformat(label)
-        asked = asks(state, monday)
-        week = closed.replace(**asked.model_dump())
+        week = added_up(state, monday)
         state, evaluated = _evaluated_again(state, monday, closed, week)
         events += evaluated
         if left is not None and monday > calendar.local_day(left, zone):
@@ -148,17 +222,18 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
         ]
         state = state.disarm(*after, "week-projection:*")
     state, cleared = watch(state, cause)
-    return state, (*events, *cleared)
+    state, settled = double_bookings.watch(state, cause)
+    return state, (*events, *cleared, *settled)
 
 
-def go_on(state: EpisodeState, removed: Mapping[str, WeekTotals], cause: Cause) -> StateAndEvents:
+def go_on(state: EpisodeState, removed: Iterable[str], cause: Cause) -> StateAndEvents:
     """An end is taken back: weeks that it removed count again, and those after it are closed in their turn."""
     if state.admission is None:
         return state, ()
     events: Events = ()
-    for label, closed in removed.items():
+    for label in removed:
         monday = date.fromisoformat(label)
-        week = closed.replace(**asks(state, monday).model_dump())
+        week = added_up(state, monday)
         state = state.replace(weeks=dict(sorted({**state.weeks, label: week}.items())))
         events += _evaluated(monday, week, 0)
     state, evaluated = reconsider(state, cause)
@@ -182,32 +257,53 @@ def asks(state: EpisodeState, monday: date) -> WeekAsks:
     changes = [(calendar.local_day(one.effective_at, zone), one.level) for one in state.levels]
     levels = [(begins, admission.level), *(change for change in changes if change[0] >= begins)]
     last_day = None if left is None else calendar.local_day(left, zone)
-    pauses = [
+    off = _days_off(state, monday)
+    return hours.asks(levels, admission.population, admission.terms, monday, last_day, off)
+
+
+def _days_off(state: EpisodeState, monday: date) -> DaysOff:
+    """On which days the person's groups meet in a week, by what they were booked for, and which of them are off."""
+    zone = _known(state).time_zone
+    ours = bookings_of(state, monday).values()
+    pauses = tuple(
         (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
-    ]
-    return hours.asks(levels, admission.population, admission.terms, monday, last_day, pauses)
+    )
+    return DaysOff(
+        meets_on=frozenset(day for booking in ours for day in booking.track_days),
+        pauses=pauses,
+        closed=frozenset(
+            calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
+        ).union(*state.days_closed.values()),
+    )
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:
-    """A week as it stands: settled when it is over, and added up while it runs."""
-    settled = state.weeks.get(monday.isoformat())
-    if settled is not None:
-        return settled
-    return hours.totals(bookings_of(state, monday).values(), asks(state, monday))
+    """A week as it stands: as it was evaluated when it is over, and added up while it runs."""
+    return state.weeks.get(monday.isoformat()) or added_up(state, monday)
 
 
-def of(state: EpisodeState, moment: datetime) -> str:
-    """The label of the week in which this moment lies."""
-    return hours.week_of(moment, state.time_zone).isoformat()
+def added_up(state: EpisodeState, monday: date) -> WeekTotals:
+    """A week by all that is known now."""
+    zone = _known(state).time_zone
+    begins_at, ends_at = calendar.midnight(monday, zone), hours.closes_at(monday, zone)
+    ours: dict[str, Booking] = {}
+    earlier: dict[str, Booking] = {}
+    for key, booking in booked_sessions(state).items():
+        if begins_at <= booking.starts_at < ends_at:
+            ours[key] = booking
+        elif begins_at - calendar.DAY <= booking.starts_at < begins_at:
+            earlier[key] = booking
+    return hours.totals(ours, asks(state, monday), earlier)
 
 
 def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:
     """The sessions of one week."""
     zone = _known(state).time_zone
+    begins_at, ends_at = calendar.midnight(monday, zone), hours.closes_at(monday, zone)
     return {
         key: booking
-        for key, booking in state.bookings.items()
-        if hours.week_of(booking.starts_at, zone) == monday
+        for key, booking in booked_sessions(state).items()
+        if begins_at <= booking.starts_at < ends_at
     }
 
 
@@ -290,4 +386,4 @@ def _arm(state: EpisodeState, monday: date, now: datetime) -> EpisodeState:
     projected_at = hours.projected_at(monday, zone)
     if projected_at > now:
         state = state.arm(f"week-projection:{label}", projected_at)
-    return state.arm(f"week-close:{label}", hours.closes_at(monday, zone))
+    return state.arm(_closing(monday), hours.closes_at(monday, zone))

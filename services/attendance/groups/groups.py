@@ -8,11 +8,8 @@ docs/domain.md 3.4 (Groups), scenario 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final
-
-from pydantic import Field
+from typing import Any, Final
 
 from services.attendance.episode.seats import (
     ConfirmSeat,
@@ -23,101 +20,29 @@ from services.attendance.episode.seats import (
     SeatMissing,
     TakeSeat,
 )
-from services.attendance.groups.sessions import NewSession
-from services.attendance.loop_table import LOOPS
+from services.attendance.groups import group_calendar
+from services.attendance.groups.closures import GroupListed, GroupUnlisted, closures_id
+from services.attendance.groups.group_calendar import must_be_open, outside
+from services.attendance.groups.group_state import (
+    FormerSeat,
+    GroupState,
+    NewGroup,
+    SizeDecision,
+    TakenSeat,
+    TrackHours,
+)
 from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import SeatReleaseReason
-from shared.contracts.codes import AttendanceLoop, ClearedReason, Value
-from shared.contracts.event import OpenEnum
-from shared.decision import Cause, Decision, Events, Handoff
-from shared.errors import Invalid, Refused, Unknown
-from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
+from shared.contracts.codes import AttendanceLoop, ClearedReason
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs
+from shared.errors import Refused, Unknown
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
 """How long a seat is held unless the request names another time. House rule."""
 HOLD: Final = "hold"
 """The deadline at which a held seat falls free, with the episode."""
-GROUP_INDEX: Final = "group"
-"""The index of open groups, by when they were opened."""
-
-
-class SizeDecision(OpenEnum):
-    """What becomes of a group with too few people."""
-
-    RECLASSIFIED = "reclassified"
-    RESCHEDULED = "rescheduled"
-    UNKNOWN = "unknown"
-
-
-class TakenSeat(Value):
-    """One person's seat: held until an instant, or taken."""
-
-    since: datetime
-    held_until: datetime | None = None
-
-
-class NewGroup(Value):
-    """What is needed to open a group. What is left out is taken from the program."""
-
-    program: str
-    track: str
-    topics: tuple[str, ...] = ()
-    seats_min: int | None = None
-    seats_max: int | None = None
-    sessions_per_week: int | None = None
-    session_minutes: int | None = None
-
-
-class GroupState(CareState):
-    """A group and who has a seat in it."""
-
-    INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX, GROUP_INDEX)
-    LOOPS: ClassVar[Mapping[AttendanceLoop, LoopRule]] = LOOPS
-    LOOP_EVENTS: ClassVar[LoopEvents[AttendanceLoop]] = LoopEvents(
-        AttendanceLoop, attendance.GroupLoopEscalated, attendance.GroupEscalationCleared
-    )
-    opened_at: datetime | None = None
-    closed_at: datetime | None = None
-    program: str = ""
-    program_version: str = ""
-    track: str = ""
-    topics: tuple[str, ...] = ()
-    """What the group talks about; empty: anything."""
-    level_code: str | None = None
-    seats_min: int = 2
-    seats_max: int = 12
-    sessions_per_week: int | None = None
-    minutes_min: int | None = None
-    minutes_max: int | None = None
-    """Between which lengths its sessions may be; missing: as they come."""
-    seats: dict[str, TakenSeat] = Field(default_factory=dict[str, TakenSeat])
-    was_enough: bool = False
-    """There were enough people for a group once; only then can there be too few."""
-    size_decision: SizeDecision | None = None
-
-    def index_entries(self) -> Mapping[str, datetime]:
-        """An open group is listed by when it was opened."""
-        found = dict(super().index_entries())
-        if self.opened_at is not None and self.closed_at is None:
-            found[GROUP_INDEX] = self.opened_at
-        return found
-
-    @property
-    def seats_left(self) -> int:
-        """Free seats."""
-        return max(0, self.seats_max - len(self.seats))
-
-    @property
-    def confirmed(self) -> tuple[str, ...]:
-        """The people whose seats are taken for good: a session's roster unless the session names another."""
-        return tuple(sorted(e for e, seat in self.seats.items() if seat.held_until is None))
-
-    @property
-    def is_group(self) -> bool:
-        """Enough people for a group."""
-        return len(self.seats) >= self.seats_min
 
 
 # --- commands --------------------------------------------------------------------------------------------
@@ -133,38 +58,49 @@ def open_group(
     seats_min = new.seats_min or least
     seats_max = new.seats_max or most
     if not least <= seats_min <= seats_max <= most:
-        raise _outside(f"A group of this program has {least} to {most} people.")
+        raise outside(f"A group of this program has {least} to {most} people.")
     sessions = profile.sessions
+    track = next((one for one in profile.tracks if one.code == new.track), None)
     if not _between(new.sessions_per_week, sessions.per_week_min, sessions.per_week_max):
-        raise _outside("The program's groups meet more or less often.")
+        raise outside("The program's groups meet more or less often.")
     if not _between(new.session_minutes, sessions.minutes_min, sessions.minutes_max):
-        raise _outside("The program's sessions are longer or shorter.")
+        raise outside("The program's sessions are longer or shorter.")
     if profile.topics and not set(new.topics) <= set(profile.topics):
-        raise _outside("The program does not have this topic.")
-    if profile.tracks and new.track not in {track.code for track in profile.tracks}:
-        raise _outside("The program does not have this track.")
+        raise outside("The program does not have this topic.")
+    if profile.tracks and track is None:
+        raise outside("The program does not have this track.")
     state = state.replace(
         opened_at=cause.now,
         program=profile.program,
         program_version=profile.version,
         track=new.track,
         topics=new.topics or profile.topics,
+        therapies=profile.therapies,
         level_code=profile.level.code,
+        time_zone=new.time_zone,
+        track_hours=track
+        and TrackHours(weekdays=track.weekdays, begins=track.begins, ends=track.ends),
         seats_min=seats_min,
         seats_max=seats_max,
-        sessions_per_week=new.sessions_per_week,
+        sessions_per_week=new.sessions_per_week or sessions.per_week_max,
         minutes_min=new.session_minutes or sessions.minutes_min,
         minutes_max=new.session_minutes or sessions.minutes_max,
     )
     answer = {"group_id": cause.subject_id, "seats_left": state.seats_left}
-    return Decision(state, (attendance.GroupOpened(**_capacity(state)),), answer=answer)
+    listed = _to_facility(GroupListed(group_id=cause.subject_id), cause)
+    return Decision(state, (attendance.GroupOpened(**_capacity(state)),), (listed,), answer)
 
 
 def reserve(
-    state: GroupState, episode_id: str, hold_minutes: int | None, cause: Cause
+    state: GroupState,
+    episode_id: str,
+    hold_minutes: int | None,
+    cause: Cause,
+    *,
+    from_group: str | None = None,
 ) -> Decision[GroupState]:
-    """Hold a seat for somebody; of two who ask for the last one, one gets it."""
-    _open(state)
+    """Hold a seat for somebody; of two who ask for the last one, one gets it. Who moves leaves their other group."""
+    must_be_open(state)
     if episode_id in state.seats:
         raise Refused("seat-exists", "This person has a seat in the group already.")
     if not state.seats_left:
@@ -180,12 +116,16 @@ def reserve(
         "hold_until": until.isoformat(),
         "seats_left": decision.state.seats_left,
     }
-    return Decision(decision.state, decision.events, decision.handoffs, answer)
+    handoffs = decision.handoffs
+    if from_group is not None:
+        leaves = ReleaseSeat(episode_id=episode_id, reason=SeatReleaseReason.MOVED)
+        handoffs += (Handoff(f"group/{from_group}", leaves),)
+    return Decision(decision.state, decision.events, handoffs, answer)
 
 
 def confirm(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:
     """The held seat is the person's for good."""
-    _open(state)
+    must_be_open(state)
     seat = _seat(state, episode_id)
     if seat.held_until is None:
         raise Refused("seat-taken", "The seat is confirmed already.")
@@ -194,14 +134,14 @@ def confirm(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupS
 
 def release(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupState]:
     """The person gives the seat back."""
-    _open(state)
+    must_be_open(state)
     _seat(state, episode_id)
     return _free(state, (episode_id,), SeatReleaseReason.WITHDRAWN, cause)
 
 
 def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Decision[GroupState]:
     """With too few people it goes on as something else, or at another time. Until then somebody is asked."""
-    _open(state)
+    must_be_open(state)
     if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
         raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
     state = state.replace(size_decision=decision)
@@ -210,14 +150,16 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
 
 
 def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
-    """The group ends; every person with a seat needs another one."""
-    _open(state)
+    """The group ends; every person with a seat needs another one, and what was ahead does not take place."""
+    must_be_open(state)
+    state, called_off = group_calendar.all_called_off(state, cause)
     freed = _free(state, tuple(state.seats), SeatReleaseReason.MOVED, cause, closing=True)
     state, events = loops.close(
         freed.state, AttendanceLoop.GROUP_SIZE, cause.subject_id, ClearedReason.WITHDRAWN
     )
     state = state.replace(closed_at=cause.now)
-    return Decision(state, (*freed.events, *events), freed.handoffs)
+    unlisted = _to_facility(GroupUnlisted(group_id=cause.subject_id), cause)
+    return Decision(state, (*freed.events, *events), (*called_off, *freed.handoffs, unlisted))
 
 
 # --- what episodes ask -----------------------------------------------------------------------------------
@@ -274,7 +216,9 @@ def _give(
 ) -> Decision[GroupState]:
     """A seat for this person, until an instant or for good; the last one fills the group."""
     known = state.seats.get(episode_id)
-    seat = TakenSeat(since=cause.now if known is None else known.since, held_until=until)
+    taken_at = None if until is not None else cause.now
+    since = cause.now if known is None else known.since
+    seat = TakenSeat(since=since, held_until=until, taken_at=taken_at)
     was_full = not state.seats_left
     state = state.replace(seats={**state.seats, episode_id: seat}).disarm(f"{HOLD}:{episode_id}")
     if until is not None:
@@ -293,7 +237,10 @@ def _give(
         track=state.track,
         held_until=until,
     )
-    return Decision(state, events, (Handoff(f"episode/{episode_id}", body),))
+    handoffs = (Handoff(f"episode/{episode_id}", body),)
+    if taken_at is not None:
+        handoffs += group_calendar.shared_with(state, episode_id, cause)
+    return Decision(state, events, handoffs)
 
 
 def _free(
@@ -306,20 +253,36 @@ def _free(
 ) -> Decision[GroupState]:
     """Seats fall free. With too few people left, somebody has to decide what becomes of the group."""
     seats = {episode: seat for episode, seat in state.seats.items() if episode not in episodes}
-    state = state.replace(seats=seats).disarm(*(f"{HOLD}:{episode}" for episode in episodes))
-    handoffs = tuple(
-        Handoff(
-            f"episode/{episode}",
-            SeatFreed(group_id=cause.subject_id, seats_left=state.seats_left, reason=reason),
-        )
-        for episode in episodes
+    former = tuple(
+        FormerSeat(episode_id=episode, taken_at=seat.taken_at, freed_at=cause.now)
+        for episode, seat in state.seats.items()
+        if episode in episodes and seat.taken_at is not None
     )
+    had = {seat.episode_id for seat in former}
+    state = state.replace(seats=seats, former_seats=(*_recent(state, cause.now), *former))
+    state = state.disarm(*(f"{HOLD}:{episode}" for episode in episodes))
+    freed = SeatFreed(group_id=cause.subject_id, seats_left=state.seats_left, reason=reason)
+    handoffs: Handoffs = ()
+    for episode in episodes:
+        handoffs += (Handoff(f"episode/{episode}", freed),)
+        if episode in had:
+            handoffs += group_calendar.taken_from(state, episode, cause)
     if closing or state.is_group or not state.was_enough:
         return Decision(state, (), handoffs)
     state = loops.open_loop(
         state.replace(was_enough=False), AttendanceLoop.GROUP_SIZE, cause.subject_id, cause
     )
     return Decision(state, (attendance.GroupBelowMinimum(**_capacity(state)),), handoffs)
+
+
+def _recent(state: GroupState, now: datetime) -> tuple[FormerSeat, ...]:
+    """The former seats of which a session may still be written down."""
+    since = now - group_calendar.KEPT
+    return tuple(seat for seat in state.former_seats if seat.freed_at >= since)
+
+
+def _to_facility(body: GroupListed | GroupUnlisted, cause: Cause) -> Handoff:
+    return Handoff(f"closures/{closures_id(cause.facility_id)}", body)
 
 
 def _none(episode_id: str, cause: Cause) -> Handoff:
@@ -339,13 +302,6 @@ def _is_open(state: GroupState) -> bool:
     return state.opened_at is not None and state.closed_at is None
 
 
-def _open(state: GroupState) -> None:
-    if state.opened_at is None:
-        raise Unknown("group")
-    if state.closed_at is not None:
-        raise Refused("group-closed", "The group has ended.", hint="Choose another group.")
-
-
 def _seat(state: GroupState, episode_id: str) -> TakenSeat:
     seat = state.seats.get(episode_id)
     if seat is None:
@@ -355,30 +311,3 @@ def _seat(state: GroupState, episode_id: str) -> TakenSeat:
 
 def _between(value: int | None, least: int | None, most: int | None) -> bool:
     return value is None or ((least is None or least <= value) and (most is None or value <= most))
-
-
-def _outside(why: str) -> Invalid:
-    return Invalid(
-        "outside-program", why, hint="Read the program's profile, or change it in a new version."
-    )
-
-
-def session_of(state: GroupState, new: NewSession) -> NewSession:
-    """A session of this group: within its lengths and topics, for its people unless others are named, never too many.
-
-    For fewer people than make a group it takes place, marked as below the minimum.
-    """
-    _open(state)
-    if not _between(new.minutes_planned, state.minutes_min, state.minutes_max):
-        raise _outside("The group's sessions are longer or shorter.")
-    if new.topic is not None and state.topics and new.topic not in state.topics:
-        raise _outside("The group does not have this topic.")
-    roster = new.roster or state.confirmed
-    if len(roster) > state.seats_max:
-        raise Refused(
-            "group-too-large",
-            "More people than the group has seats.",
-            hint="Divide them into two sessions.",
-        )
-    few = len(roster) < state.seats_min or state.size_decision is SizeDecision.RECLASSIFIED
-    return new.replace(roster=roster, below_minimum=few)

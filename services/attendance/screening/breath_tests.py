@@ -12,10 +12,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.attendance.episode.breath import is_decided
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
 from services.attendance.episode.values import BreathTest, Transport, WithdrawalSigns
 from services.attendance.screening.specimens import reset, row_of
-from shared import calendar, loops
+from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import BreathOutcome
 from shared.contracts.codes import AttendanceLoop, ClearedReason, MistakeReason, Value
@@ -94,7 +95,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
 def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:
     """The first positive that this test repeats; None for a first test."""
     if reading.retest_of is None:
-        if any(not _decided(state, key) for key in state.breath_tests):
+        if any(not is_decided(state, key) for key in state.breath_tests):
             raise Refused(
                 "retest-awaited",
                 "A positive test waits to be repeated.",
@@ -104,7 +105,7 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
     first = state.breath_tests.get(reading.retest_of)
     if first is None:
         raise Unknown("screen")
-    if first.outcome is not BreathOutcome.RETEST or _decided(state, reading.retest_of):
+    if first.outcome is not BreathOutcome.RETEST or is_decided(state, reading.retest_of):
         raise Refused("nothing-to-retest", "This test does not wait to be repeated.")
     if now < first.tested_at + RETEST_AFTER:
         raise Refused(
@@ -113,11 +114,6 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
             hint="Wait until 15 minutes have passed.",
         )
     return first
-
-
-def _decided(state: EpisodeState, test_id: str) -> bool:
-    """Whether a test stands by itself: it was not to be repeated, or was, or its repetition is no longer expected."""
-    return state.loop(AttendanceLoop.SCREEN_RETEST, test_id) is None
 
 
 def undo(
@@ -179,19 +175,6 @@ def departed(
 def mark(mg_per_210l: int) -> str | None:
     """The mark of transport rules that a value reaches, in g/210 L; None below them."""
     return next((f"0.{reached:03}" for reached in MARKS_MG if mg_per_210l >= reached), None)
-
-
-def no_group_today(state: EpisodeState, now: datetime) -> bool:
-    """A person who was positive today, or whose deciding test is due, is in no group today."""
-    if state.admission is None:
-        return False
-    today = calendar.local_day(now, state.time_zone)
-    return any(
-        test.outcome is BreathOutcome.POSITIVE
-        or (test.outcome is BreathOutcome.RETEST and not _decided(state, key))
-        for key, test in state.breath_tests.items()
-        if calendar.local_day(test.tested_at, state.time_zone) == today
-    )
 
 
 def _with(state: EpisodeState, test_id: str, test: BreathTest) -> EpisodeState:

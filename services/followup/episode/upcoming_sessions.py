@@ -47,3 +47,17 @@ def cancelled(
 ) -> Decision[SessionState]:
     """It will not take place, and is listed no more."""
     return Decision(state.replace(cancelled=True))
+
+
+def rescheduled(
+    state: SessionState, event: attendance.SessionRescheduled, _cause: Cause
+) -> Decision[SessionState]:
+    """It takes place at another time."""
+    return Decision(state.replace(starts_at=event.starts_at))
+
+
+def put_back(
+    state: SessionState, event: attendance.SessionCancellationUndone, _cause: Cause
+) -> Decision[SessionState]:
+    """It takes place after all."""
+    return Decision(state.replace(starts_at=event.starts_at, cancelled=False))

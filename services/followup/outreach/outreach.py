@@ -49,7 +49,9 @@ FROM_SESSIONS: Final = (OutreachCause.SESSION_MISSED, OutreachCause.ABSENCE_THRE
 def session_attended(
     state: EpisodeState, event: attendance.SessionAttended, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Being there is contact, at the time of the session."""
+    """Being there is contact, at the time of the session. The family without the patient is none."""
+    if event.family_only:
+        return Decision(state)
     fact = SessionFact(
         starts_at=event.starts_at,
         status="attended",
@@ -68,6 +70,8 @@ def session_missed(
     state: EpisodeState, event: attendance.SessionMissed, cause: Cause
 ) -> Decision[EpisodeState]:
     """An unexcused miss is followed up within a day, unless there was contact since."""
+    if event.family_only:
+        return Decision(state)
     unexcused = event.absence is Absence.NO_SHOW
     fact = SessionFact(
         starts_at=event.starts_at, status="no_show" if unexcused else "excused", service=False

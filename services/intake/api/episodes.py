@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
@@ -22,6 +21,7 @@ from services.intake.episode import (
 )
 from services.intake.person import places
 from services.intake.person.person_state import PersonState
+from shared import calendar
 from shared.calendar import local_day
 from shared.contracts.codes import (
     AsamEdition,
@@ -128,10 +128,8 @@ class Admit(OfEpisode):
     @field_validator("time_zone")
     @classmethod
     def _is_a_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (OSError, ValueError, LookupError):
-            raise ValueError("not a time zone of the IANA database") from None
+        if not calendar.is_zone(name):
+            raise ValueError("not a time zone of the IANA database")
         return name
 
 

@@ -186,6 +186,15 @@ async def undo_graduation(call: Answering, episode_id: SubjectId, body: TakeBack
     return await _taken_back(call, episode_id, body, retractions.GRADUATION)
 
 
+@router.post("/episodes/{episode_id}/transfer/undo")
+async def undo_transfer(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+    """Take back a hand-over that was begun by mistake."""
+    return await call.execute(
+        EPISODE(episode_id),
+        lambda state, cause: retractions.undo_transfer(state, body.reason, cause),
+    )
+
+
 @router.post("/episodes/{episode_id}/transfer/first-contact/undo")
 async def undo_first_contact(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
     """Take back the first contact elsewhere: the hand-over is under way again, and this program responsible."""

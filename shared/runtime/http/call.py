@@ -40,6 +40,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
+from shared.runtime.http.numbers import not_numbers
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of
@@ -63,10 +64,18 @@ class Body(BaseModel):
     """A command's body. What is not known is refused, so that a typing error changes nothing.
 
     Code lists are open for readers of events but closed here: a caller writes. A code that is registered beforehand is
-    looked up, so that nothing a caller makes up reaches the bus. A time is one of our times.
+    looked up, so that nothing a caller makes up reaches the bus. A time is one of our times, a number is a number.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` is no minute and `"3"` no three: what was meant is not guessed at."""
+        for place in not_numbers(field_types(cls)[info.field_name or ""], value):
+            raise PydanticCustomError("not_a_number", "this is no number", {"place": place})
+        return value
 
     @field_validator("*", mode="after")
     @classmethod

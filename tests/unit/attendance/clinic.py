@@ -167,13 +167,38 @@ class Clinic:
 
     async def group(self, **changes: Any) -> str:
         """Open a group; says its id."""
-        body = {"program": PROGRAM, "track": "evening-adult", **changes}
+        body = {"program": PROGRAM, "track": "evening-adult", "time_zone": ZONE, **changes}
         answer = await self.post("/groups", body)
         assert answer.status_code == 201, answer.text
         return answer.json()["group_id"]
 
     async def reserve(self, group_id: str, episode_id: str, **more: Any) -> Response:
         return await self.post(f"/groups/{group_id}/seats", {"episode_id": episode_id, **more})
+
+    async def seated(self, *episodes: str, **changes: Any) -> str:
+        """A group in which these people have a seat of their own; says its id."""
+        group_id = await self.group(**changes)
+        for episode_id in episodes:
+            await self.takes_a_seat(group_id, episode_id)
+        return group_id
+
+    async def takes_a_seat(self, group_id: str, episode_id: str) -> None:
+        """Held first; an admitted person's is confirmed at once."""
+        answer = await self.reserve(group_id, episode_id)
+        assert answer.status_code == 201, answer.text
+
+    async def meets(self, group_id: str, *, hours: float, minutes: int = 180, **more: Any) -> str:
+        """A session of the group in so many hours; says its id."""
+        body = {
+            "modality": "group",
+            "group_id": group_id,
+            "starts_at": (self.clock.now() + timedelta(hours=hours)).isoformat(),
+            "minutes_planned": minutes,
+            **more,
+        }
+        answer = await self.post("/sessions", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["session_id"])
 
     async def race(self, group_id: str, *episodes: str) -> list[Response]:
         """Everyone asks at the same moment."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.attendance.episode import absences
-from services.attendance.episode.episode_state import Booked, Corrected
+from services.attendance.episode.handoffs import Booked, Corrected
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.terms import ProgramTerms
@@ -209,7 +209,7 @@ def test_coming_back_at_any_stage_ends_the_run(misses: int) -> None:
     assert episode.state.last_contact_at == local("2026-02-02 18:00") + timedelta(days=misses)
 
 
-def test_every_roll_is_remembered_for_a_correction_may_come_years_later() -> None:
+def test_every_roll_is_remembered_so_that_a_correction_years_later_finds_it() -> None:
     episode = Episode(START)
     first = episode.book(local("2026-02-02 18:00"), 60)
     for n in range(0, 200, 2):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.attendance.episode import breath
 from services.attendance.episode.values import Transport, WithdrawalSigns
 from services.attendance.screening import breath_tests
 from shared.contracts import attendance, intake, plans
@@ -51,7 +52,7 @@ class Breathing(Episode):
 
     @property
     def no_group(self) -> bool:
-        return breath_tests.no_group_today(self.state, self.now)
+        return breath.no_group_today(self.state, self.now)
 
 
 @pytest.mark.fact("1.8")

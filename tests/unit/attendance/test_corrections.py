@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 from random import Random
 from typing import Any
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance.episode import episode_state
-from services.attendance.groups import sessions
+from services.attendance.episode import handoffs
+from services.attendance.groups import roll, session_state
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason, Participation
 from shared.contracts.plans import EpisodeDischarged
@@ -25,12 +25,12 @@ WRONG = CorrectionReason.ENTERED_IN_ERROR
 
 
 def correction(
-    booked: episode_state.Booked,
+    booked: handoffs.Booked,
     was: tuple[AttendanceStatus, int],
     now: tuple[AttendanceStatus, int],
     reason: CorrectionReason = WRONG,
-) -> episode_state.Corrected:
-    return episode_state.Corrected(
+) -> handoffs.Corrected:
+    return handoffs.Corrected(
         session_id=booked.session_id,
         booked=booked,
         status_before=was[0],
@@ -41,7 +41,7 @@ def correction(
     )
 
 
-def week_of_three(*minutes: int) -> tuple[Episode, list[episode_state.Booked]]:
+def week_of_three(*minutes: int) -> tuple[Episode, list[handoffs.Booked]]:
     """A week of three sessions whose rolls say these minutes; 0 is a no-show."""
     episode = Episode(local("2026-03-02 09:00"))
     held = [episode.book(local(f"2026-03-0{day} 18:00")) for day in (2, 3, 5)]
@@ -125,7 +125,9 @@ def test_somebody_who_was_there_after_all_has_no_run_and_was_not_silent() -> Non
     episode.hand(held[2].session_id, correction(held[2], (NO_SHOW, 0), (ATTENDED, 180)))
     assert episode.state.absences_consecutive == 0
     assert episode.state.last_contact_at == held[2].starts_at
-    assert episode.state.deadlines["silence"] == held[2].starts_at + timedelta(days=7)
+    assert episode.state.deadlines["silence"] == held[2].starts_at.astimezone(UTC) + timedelta(
+        days=7
+    )
 
 
 def test_somebody_who_was_not_there_after_all_may_have_been_silent_too_long_already() -> None:
@@ -215,23 +217,27 @@ def called(minutes: int = 180, status: AttendanceStatus = ATTENDED) -> Session:
     session = Session()
     session.schedule(EPISODE_ID)
     session.at(START + timedelta(hours=4))
-    entry = sessions.RollEntry(
+    entry = session_state.RollEntry(
         episode_id=EPISODE_ID,
         status=status,
         minutes_present=minutes,
         participation=Participation.ACTIVE,
     )
-    session.command(lambda s, c: sessions.call_roll(s, [entry], c))
+    session.command(lambda s, c: roll.call_roll(s, [entry], None, c))
     return session
 
 
 def test_a_session_knows_its_roll_as_it_stands_and_hands_on_what_was_and_what_is() -> None:
     session = called(200)
     for status, minutes in ((LATE, 100), (NO_SHOW, 0), (ATTENDED, 500)):
-        session.command(
-            lambda s, c, t=status, m=minutes: sessions.correct(s, EPISODE_ID, t, m, WRONG, c)
+        entry = session_state.RollEntry(
+            episode_id=EPISODE_ID,
+            status=status,
+            minutes_present=minutes,
+            participation=Participation.ACTIVE,
         )
-    told = [item.body for item in session.handing if isinstance(item.body, episode_state.Corrected)]
+        session.command(lambda s, c, e=entry: roll.correct(s, e, WRONG, c))
+    told = [item.body for item in session.handing if isinstance(item.body, handoffs.Corrected)]
     assert [(b.minutes_before, b.minutes_after) for b in told] == [(180, 100), (100, 0), (0, 180)]
     assert session.state.entries[EPISODE_ID].minutes_credited == 180
 
@@ -248,7 +254,7 @@ async def clinic() -> AsyncIterator[Clinic]:
 
 async def held(clinic: Clinic, *roster: str, **changes: Any) -> str:
     body = {
-        "modality": "group",
+        "modality": "psychoeducation",
         "starts_at": (clinic.clock.now() + timedelta(hours=1)).isoformat(),
         "minutes_planned": 180,
         "roster": list(roster),
@@ -265,8 +271,8 @@ async def held(clinic: Clinic, *roster: str, **changes: Any) -> str:
 async def test_a_correction_over_http_reopens_the_week_that_it_belongs_to(clinic: Clinic) -> None:
     person = await clinic.admit("corrected")
     session_id = await held(clinic, person)
-    roll = {"entries": [{"episode_id": person, "status": "no_show"}]}
-    assert (await clinic.post(f"/sessions/{session_id}/attendance", roll)).status_code == 200
+    absent = {"entries": [{"episode_id": person, "status": "no_show"}]}
+    assert (await clinic.post(f"/sessions/{session_id}/attendance", absent)).status_code == 200
     await clinic.after(days=8)
     before = (await clinic.get(f"/episodes/{person}/weeks/2026-03-04")).json()
     assert (before["week_starts_on"], before["closed"]) == ("2026-03-02", True)
@@ -303,8 +309,8 @@ async def test_what_is_no_correction_is_refused_with_a_code(
 ) -> None:
     person = await clinic.admit("corrected")
     session_id = await held(clinic, person)
-    roll = {"entries": [{"episode_id": person, "status": "no_show"}]}
-    await clinic.post(f"/sessions/{session_id}/attendance", roll)
+    absent = {"entries": [{"episode_id": person, "status": "no_show"}]}
+    await clinic.post(f"/sessions/{session_id}/attendance", absent)
     body = {"episode_id": person, "status": "attended", "reason": "entered_in_error", **change}
     answer = await clinic.post(f"/attendance/{session_id}/corrections", body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)

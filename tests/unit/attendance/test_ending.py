@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.attendance.episode.episode_state import BackOnRoster, LeftRoster
-from services.attendance.groups.sessions import SessionState
+from services.attendance.episode.handoffs import BackOnRoster, Dropped, LeftRoster, OffRoll
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import AttendanceLoop
@@ -207,14 +206,17 @@ def test_a_session_that_is_over_was_not_offered(over: str) -> None:
     session.schedule(EPISODE_ID, uid("other"))
     session.handed(LeftRoster(episode_id=EPISODE_ID))
     if over == "called":
-        session.after(hours=2)
+        session.after(hours=1)
+        session.handed(LeftRoster(episode_id=EPISODE_ID))
+        session.after(hours=3)
         session.call(**{uid("other"): ATTENDED})
     else:
         session.cancel(CancelledBy.WEATHER)
+    told = [h.body for h in session.handing if h.subject == f"episode/{EPISODE_ID}"]
+    assert isinstance(told[-1], OffRoll if over == "called" else Dropped)
+    before = session.state
     session.handed(BackOnRoster(episode_id=EPISODE_ID))
-    by = CancelledBy.PROGRAM if over == "called" else CancelledBy.WEATHER
-    assert session.handing[-1].body.model_dump()["cancelled_by"] == by
-    assert isinstance(session.state, SessionState)
+    assert session.state == before, "they were told so then"
 
 
 def test_a_result_that_came_meanwhile_waits_to_be_interpreted() -> None:
@@ -226,3 +228,9 @@ def test_a_result_that_came_meanwhile_waits_to_be_interpreted() -> None:
     assert history.open == []
     history.hear(undone(at))
     assert history.open == ["screen_interpretation"]
+
+
+def test_a_hand_over_that_was_never_begun() -> None:
+    history, never = Episode(START), Episode(START)
+    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    assert history.state == never.state

@@ -222,7 +222,7 @@ def test_as_many_planned_hours_as_a_higher_level_has_are_flagged(
     ceiling: int | None,
     over: bool,
 ) -> None:
-    week = hours.totals([session(planned)], asked(*levels, terms=terms))
+    week = hours.totals({"one": session(planned)}, asked(*levels, terms=terms), {})
     assert (week.minutes_ceiling, week.over_ceiling) == (ceiling, over)
 
 
@@ -362,7 +362,11 @@ TOTALS = [
 def test_scheduled_offered_and_credited_are_different_things(
     bookings: list[Booking], minutes: tuple[int, int, int], short: int, met: bool, projected: int
 ) -> None:
-    week = hours.totals(bookings, hours.WeekAsks(minutes_threshold=540))
+    one_after_another = {
+        str(n): booking.replace(starts_at=booking.starts_at + n * timedelta(hours=10))
+        for n, booking in enumerate(bookings)
+    }
+    week = hours.totals(one_after_another, hours.WeekAsks(minutes_threshold=540), {})
     assert (week.minutes_scheduled, week.minutes_offered, week.minutes_credited) == minutes
     assert (week.minutes_short, week.met) == (short, met)
-    assert hours.projected_credit(bookings) == projected
+    assert hours.projected_credit(one_after_another.values()) == projected

@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from services.attendance.episode import pauses
-from services.attendance.episode.episode_state import Booked, Corrected, LeftRoster
+from services.attendance.episode.episode_state import booked_sessions
+from services.attendance.episode.handoffs import (
+    Booked,
+    Corrected,
+    LeftRoster,
+)
 from services.attendance.screening import screens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
@@ -110,8 +115,8 @@ def test_groups_of_the_pause_are_called_off_for_the_person_and_nothing_else_is()
     group, alone = episode.evening(6), episode.evening(7, Modality.INDIVIDUAL)
     later = episode.evening(20)
     episode.missed(0, 1, 2)
-    assert set(episode.state.bookings) >= {alone.session_id, later.session_id}
-    assert group.session_id not in episode.state.bookings
+    assert set(booked_sessions(episode.state)) >= {alone.session_id, later.session_id}
+    assert group.session_id not in booked_sessions(episode.state)
     told = {h.subject: h.body for h in episode.handing if isinstance(h.body, LeftRoster)}
     assert set(told) == {f"session/{group.session_id}"}
     late = episode.evening(8)
@@ -131,8 +136,13 @@ def test_nobody_is_absent_from_what_they_are_kept_from() -> None:
 
 
 def test_days_of_a_pause_ask_for_no_hours() -> None:
-    """Paused from Wednesday to Wednesday two weeks later: three sevenths, nothing, and five sevenths of 540."""
+    """Paused from Wednesday to Wednesday two weeks later: three sevenths, nothing, and five sevenths of 540.
+
+    After the pause nothing is asked where nothing is offered.
+    """
     episode = Pausing().missed(0, 1, 2)
+    for hour in (9, 13, 18):
+        episode.book(local(f"2026-03-20 {hour:02}:00"))
     episode.at(local("2026-03-23 00:00"))
     assert [week.minutes_threshold for week in episode.weeks()] == [
         540 * 3 // 7,
@@ -279,21 +289,28 @@ async def test_the_routes(clinic: Clinic) -> None:
         body = {"modality": "group", "starts_at": starts_at, "minutes_planned": 180, **more}
         return await clinic.post("/sessions", body)
 
+    async def expected(session_id: str) -> tuple[str, ...]:
+        return (await clinic.state(f"session/{session_id}")).expected
+
     first = (await schedule(0, group_id=group)).json()["session_id"]
     roll = [
         {"episode_id": ann, "status": "no_show"},
         {"episode_id": bob, "status": "attended"},
     ]
-    await clinic.after(hours=1)
+    await clinic.after(hours=3)
     assert (await clinic.post(f"/sessions/{first}/attendance", {"entries": roll})).is_success
-    refused = await schedule(2, roster=[ann])
+    refused = await schedule(2, roster=[ann], modality="family")
     assert (refused.status_code, refused.json()["code"]) == (409, "participation-paused")
     assert (await schedule(2, roster=[ann], modality="individual")).status_code == 201
-    assert (await schedule(2, group_id=group)).json()["roster"] == 1, "who is not paused comes"
-    assert (await schedule(15, group_id=group)).json()["roster"] == 2
+    second = (await schedule(2, group_id=group)).json()["session_id"]
+    third = (await schedule(9, group_id=group)).json()["session_id"]
+    await clinic.after(days=3)
+    assert await expected(second) == (bob,), "who is not paused comes"
     clinic.acting_as("counselor")
     assert (await clinic.post(f"/episodes/{ann}/pause/lift")).status_code == 403
     clinic.acting_as("clinician")
     assert (await clinic.post(f"/episodes/{ann}/pause/lift")).status_code == 200
     assert (await clinic.post(f"/episodes/{ann}/pause/lift")).json()["code"] == "not-paused"
-    assert (await schedule(3, roster=[ann])).status_code == 201
+    assert (await schedule(3, roster=[ann], modality="family")).status_code == 201
+    await clinic.after(days=7)
+    assert set(await expected(third)) == {ann, bob}, "the seat was theirs all the time"

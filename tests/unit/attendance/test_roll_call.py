@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from services.attendance.episode import episode_state
+from services.attendance.episode import episode_state, handoffs
+from services.attendance.episode.handoffs import (
+    Booked,
+)
+from services.attendance.groups.session_state import EarlyRoll
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CancelledBy
 from shared.errors import CareError
@@ -42,12 +46,18 @@ def scheduled() -> Session:
 
 def begun() -> Session:
     session = scheduled()
-    session.now = START + HOUR
+    session.at(START + HOUR)
+    return session
+
+
+def over() -> Session:
+    session = scheduled()
+    session.at(START + 4 * HOUR)
     return session
 
 
 def called() -> Session:
-    session = begun()
+    session = over()
     session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: NO_SHOW})
     return session
 
@@ -66,10 +76,11 @@ Step = Callable[[Session], object]
     ("given", "step", "code"),
     [
         (scheduled, lambda s: s.schedule(), "session-exists"),
+        (begun, lambda s: s.call(**EVERYBODY), "session-not-ended"),
         (scheduled, lambda s: s.call(**EVERYBODY), "session-not-begun"),
-        (begun, lambda s: s.call(**{EPISODE_ID: ATTENDED}), "roll-incomplete"),
-        (begun, lambda s: s.call(**EVERYBODY, **{uid("stranger"): ATTENDED}), "roll-incomplete"),
-        (begun, lambda s: s.call(**{uid("stranger"): ATTENDED}), "roll-incomplete"),
+        (over, lambda s: s.call(**{EPISODE_ID: ATTENDED}), "roll-incomplete"),
+        (over, lambda s: s.call(**EVERYBODY, **{uid("stranger"): ATTENDED}), "roll-incomplete"),
+        (over, lambda s: s.call(**{uid("stranger"): ATTENDED}), "roll-incomplete"),
         (called, lambda s: s.call(**EVERYBODY), "roll-already-called"),
         (called, lambda s: s.cancel(), "roll-already-called"),
         (called, lambda s: s.schedule(), "session-exists"),
@@ -90,16 +101,12 @@ def test_what_is_refused_of_a_session(given: Callable[[], Session], step: Step, 
 
 def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
     session = called()
-    booked, other, *rolls = session.handing
-    assert [item.subject for item in (booked, other)] == [
-        f"episode/{EPISODE_ID}",
-        f"episode/{OTHER_ID}",
-    ]
-    told = {item.subject: item.body for item in rolls}
+    booked = [item.subject for item in session.handing if isinstance(item.body, Booked)]
+    assert booked == 2 * [f"episode/{EPISODE_ID}", f"episode/{OTHER_ID}"], "ahead, and as it begins"
     statuses = {
-        subject: body.status
-        for subject, body in told.items()
-        if isinstance(body, episode_state.RollCalled)
+        item.subject: item.body.status
+        for item in session.handing
+        if isinstance(item.body, handoffs.RollCalled)
     }
     assert statuses == {f"episode/{EPISODE_ID}": ATTENDED, f"episode/{OTHER_ID}": NO_SHOW}
     assert session.names == ["session-scheduled"], (
@@ -110,17 +117,25 @@ def test_a_roll_is_handed_to_everybody_on_the_roster() -> None:
 def test_a_cancellation_is_handed_to_everybody_with_whose_it_was() -> None:
     session = scheduled()
     session.cancel(CancelledBy.WEATHER)
-    dropped = [
-        item.body for item in session.handing if isinstance(item.body, episode_state.Dropped)
-    ]
+    dropped = [item.body for item in session.handing if isinstance(item.body, handoffs.Dropped)]
     assert [body.cancelled_by for body in dropped] == [CancelledBy.WEATHER] * 2
     [event] = session.of(attendance.SessionCancelled)
     assert (event.cancelled_by, event.minutes_planned) == (CancelledBy.WEATHER, 180)
 
 
-def test_a_roll_may_be_called_from_the_moment_the_session_begins() -> None:
-    session = begun()
+def test_a_roll_may_be_called_from_the_moment_the_session_ends() -> None:
+    session = scheduled()
+    session.now = START + 4 * HOUR
+    session.at(session.now)
     assert session.call(**EVERYBODY).answer == {"entries": 2}
+
+
+def test_a_session_that_ends_early_credits_the_time_until_then() -> None:
+    session = scheduled()
+    session.at(START + 2 * HOUR)
+    session.call_early(EarlyRoll.ENDED_EARLY, EVERYBODY)
+    told = [h.body for h in session.handing if isinstance(h.body, handoffs.RollCalled)]
+    assert [(body.minutes_held, body.minutes_present) for body in told] == [(60, 60)] * 2
 
 
 # --- a roll that nobody calls ----------------------------------------------------------------------------
@@ -150,7 +165,7 @@ def test_a_roll_is_somebodys_to_call_from_the_end_of_the_session() -> None:
         (lambda s: s.call(**EVERYBODY), "resolved"),
         (lambda s: s.cancel(), "withdrawn"),
         (
-            lambda s: [s.handed(episode_state.LeftRoster(episode_id=e)) for e in EVERYBODY],
+            lambda s: [s.handed(handoffs.LeftRoster(episode_id=e)) for e in EVERYBODY],
             "withdrawn",
         ),
     ],
@@ -176,19 +191,27 @@ def test_a_roll_that_is_late_goes_up_step_by_step_until_nobody_waits_for_it(
 
 
 def test_whoever_has_left_is_not_asked_for_in_the_roll() -> None:
-    session = begun()
-    session.handed(episode_state.LeftRoster(episode_id=OTHER_ID))
-    assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: ATTENDED}).answer == {"entries": 1}
+    session = over()
+    session.handed(handoffs.LeftRoster(episode_id=OTHER_ID))
+    assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: NO_SHOW}).answer == {"entries": 1}
+    assert set(session.state.entries) == {EPISODE_ID}
+
+
+def test_whoever_has_left_by_their_record_and_came_is_on_the_roll_as_a_walk_in() -> None:
+    session = over()
+    session.handed(handoffs.LeftRoster(episode_id=OTHER_ID))
+    assert session.call(**{EPISODE_ID: ATTENDED, OTHER_ID: ATTENDED}).answer == {"entries": 2}
+    assert session.state.entries[OTHER_ID].walk_in is True
 
 
 def test_a_session_of_somebody_who_is_gone_is_told_so() -> None:
     episode = Episode(START)
     episode.hear(fact(plans.EpisodeDischarged, discharged_at=START + HOUR))
     booked = episode.book(START + 2 * HOUR)
-    assert episode.state.bookings == {}
+    assert episode_state.booked_sessions(episode.state) == {}
     [told] = episode.handing
     assert told.subject == f"session/{booked.session_id}"
-    assert told.body == episode_state.LeftRoster(episode_id=EPISODE_ID)
+    assert told.body == handoffs.LeftRoster(episode_id=EPISODE_ID)
     episode.roll(booked)
     assert "session-attended" not in episode.names
 
@@ -234,7 +257,7 @@ async def test_everybody_is_credited_what_they_were_there_for(
     clinic: Clinic, line: dict[str, Any], credited: int, how: str, participation: str
 ) -> None:
     person = await clinic.admit("person")
-    body = a_session(clinic, person, modality="group", minutes_planned=180)
+    body = a_session(clinic, person, modality="psychoeducation", minutes_planned=180)
     session_id = (await clinic.post("/sessions", body)).json()["session_id"]
     await clinic.after(hours=4)
     entry = {"episode_id": person, "participation": participation, **line}
@@ -252,7 +275,6 @@ async def test_everybody_is_credited_what_they_were_there_for(
 
 
 MODALITIES = [
-    ("group", {}, True),
     ("individual", {}, True),
     ("family", {}, True),
     ("family", {"family_only": True}, False),
@@ -286,12 +308,14 @@ async def test_groups_are_open_to_who_was_oriented_and_single_sessions_to_everyb
     person = await clinic.admit("new", oriented=False)
     alone = await clinic.post("/sessions", a_session(clinic, person))
     assert alone.status_code == 201
-    body = a_session(clinic, person, modality="group")
-    answer = await clinic.post("/sessions", body)
-    assert (answer.status_code, answer.json()["code"]) == (409, "not-oriented")
+    group_id = await clinic.seated(person)
+    first, second = [await clinic.meets(group_id, hours=hours) for hours in (3, 30)]
+    await clinic.after(hours=7)
+    assert (await clinic.state(f"session/{first}")).expected == ()
     now = clinic.clock.now()
     await clinic.hear(person, fact(intake.OrientationCompleted, completed_at=now))
-    assert (await clinic.post("/sessions", body)).status_code == 201
+    await clinic.after(hours=30)
+    assert (await clinic.state(f"session/{second}")).expected == (person,)
 
 
 async def test_nobody_is_booked_who_is_not_in_care(clinic: Clinic) -> None:
@@ -324,7 +348,10 @@ ILLEGAL: list[tuple[dict[str, Any], int, str]] = [
     ({"starts_at": "9999-12-31T23:59:59-12:00"}, 422, "request-invalid"),
     ({"starts_at": "2025-02-28T00:00:00Z"}, 422, "session-too-far"),
     ({"starts_at": "2027-04-01T00:00:00Z"}, 422, "session-too-far"),
-    ({"group_id": uid("no group")}, 404, "unknown-group"),
+    ({"group_id": uid("no group"), "roster": []}, 404, "unknown-group"),
+    ({"group_id": uid("no group")}, 422, "roster-of-a-group"),
+    ({"modality": "group"}, 422, "group-missing"),
+    ({"unscheduled": "unknown"}, 422, "request-invalid"),
     ({"service": "astrology"}, 422, "request-invalid"),
     ({"note": "free text"}, 422, "request-invalid"),
 ]
@@ -391,7 +418,7 @@ async def test_a_week_that_is_not_the_persons_cannot_be_read(
 async def test_a_week_shows_what_is_asked_booked_and_prescribed(clinic: Clinic) -> None:
     person = await clinic.admit("person")
     await clinic.hear(person, fact(plans.TreatmentPlanActivated))
-    await clinic.post("/sessions", a_session(clinic, person, modality="group", minutes_planned=180))
+    await clinic.post("/sessions", a_session(clinic, person, minutes_planned=180))
     week = (await clinic.get(f"/episodes/{person}/weeks/2026-03-08")).json()
     asked = (week["minutes_threshold"], week["minutes_ceiling"], week["minutes_prescribed"])
     assert asked == (540, 1200, 540)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.attendance.app import SERVICE
-from services.attendance.episode import episode_state
-from services.attendance.groups import sessions
+from services.attendance.episode import handoffs
+from services.attendance.groups import roll, session_state, sessions
 from shared.contracts import attendance, intake
 from shared.contracts.attendance import AttendanceStatus, CancelledBy, Participation, SessionMode
 from shared.contracts.codes import LevelOfCare, Modality, Population
@@ -48,7 +49,10 @@ class Episode(History):
             now=at,
         )
         self.hear(admission(at, **changes))
+        self.hear(fact(intake.OrientationCompleted, completed_at=at))
         self._handed: dict[str, int] = {}
+        self.booked: dict[str, handoffs.Booked] = {}
+        """What was booked, in its order."""
 
     def hand(self, session_id: str, body: HandoffBody, *, again: int = 0) -> Outcome:
         number = self._handed[session_id] = self._handed.get(session_id, 0) + 1
@@ -74,25 +78,28 @@ class Episode(History):
         modality: Modality = Modality.GROUP,
         *,
         again: int = 0,
-    ) -> episode_state.Booked:
-        booked = episode_state.Booked(
+        track_days: tuple[int, ...] = (),
+    ) -> handoffs.Booked:
+        booked = handoffs.Booked(
+            track_days=track_days,
             session_id=uid(starts_at.isoformat()),
             starts_at=starts_at,
             minutes_planned=minutes,
             modality=modality,
         )
         self.hand(booked.session_id, booked, again=again)
+        self.booked[booked.session_id] = booked
         return booked
 
     def roll(
         self,
-        booked: episode_state.Booked,
+        booked: handoffs.Booked,
         status: AttendanceStatus = ATTENDED,
         minutes: int | None = None,
         *,
         again: int = 0,
     ) -> Outcome:
-        called = episode_state.RollCalled(
+        called = handoffs.RollCalled(
             session_id=booked.session_id,
             booked=booked,
             status=status,
@@ -101,9 +108,10 @@ class Episode(History):
         )
         return self.hand(booked.session_id, called, again=again)
 
-    def drop(self, booked: episode_state.Booked, by: CancelledBy) -> Outcome:
+    def drop(self, booked: handoffs.Booked, by: CancelledBy) -> Outcome:
         return self.hand(
-            booked.session_id, episode_state.Dropped(session_id=booked.session_id, cancelled_by=by)
+            booked.session_id,
+            handoffs.Dropped(session_id=booked.session_id, cancelled_by=by, booked=booked),
         )
 
     def weeks(self) -> list[attendance.WeeklyHoursEvaluated]:
@@ -131,7 +139,7 @@ class Session(History):
         )
 
     def schedule(self, *roster: str, minutes: int = 180) -> Outcome:
-        new = sessions.NewSession(
+        new = session_state.NewSession(
             group_id=None,
             modality=Modality.GROUP,
             topic=None,
@@ -143,8 +151,13 @@ class Session(History):
         return self.command(lambda s, c: sessions.schedule(s, new, c))
 
     def call(self, **statuses: AttendanceStatus) -> Outcome:
+        return self.call_early(None, statuses)
+
+    def call_early(
+        self, early: session_state.EarlyRoll | None, statuses: Mapping[str, AttendanceStatus]
+    ) -> Outcome:
         entries = [
-            sessions.RollEntry(
+            session_state.RollEntry(
                 episode_id=episode,
                 status=status,
                 minutes_present=180,
@@ -152,7 +165,7 @@ class Session(History):
             )
             for episode, status in statuses.items()
         ]
-        return self.command(lambda s, c: sessions.call_roll(s, entries, c))
+        return self.command(lambda s, c: roll.call_roll(s, entries, early, c))
 
     def cancel(self, by: CancelledBy = CancelledBy.PROGRAM) -> Outcome:
         return self.command(lambda s, c: sessions.cancel(s, by, c))

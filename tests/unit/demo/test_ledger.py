@@ -292,6 +292,22 @@ def week_evaluated_twice_alike(run: Run) -> None:
     run.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", 180))
 
 
+@fault("doubled", f"{EPISODE}: 360 minutes of sessions that cover 4:00:00")
+def minutes_of_two_sessions_at_one_time(run: Run) -> None:
+    for session_id, hour in (("session-8", 18), ("session-9", 19)):
+        attend(run, session_id, "group", 180)
+        run.say(
+            "attendance",
+            "session-scheduled",
+            f"session/{session_id}",
+            modality="group",
+            counts_toward_hours=True,
+            starts_at=f"2026-05-12T{hour}:00:00Z",
+            minutes_planned=180,
+        )
+    run.say("attendance", "weekly-hours-evaluated", **week("2026-05-11", 360))
+
+
 @fault("lost", f"{EPISODE}: 120 minutes of 180")
 def minutes_lost_by_a_later_evaluation(run: Run) -> None:
     run.say("attendance", "weekly-hours-evaluated", **week("2026-05-04", 120))

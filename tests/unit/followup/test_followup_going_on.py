@@ -178,3 +178,13 @@ def test_the_hint_names_a_command_that_exists() -> None:
     paths = {getattr(route, "path", "") for one in SERVICE.routers for route in one.routes}
     named = error.value.hint.partition("POST ")[2].rstrip(".")
     assert named.replace("{id}", "{episode_id}") in paths
+
+
+@pytest.mark.parametrize("looked_for", [True, False])
+def test_a_hand_over_that_was_never_begun(looked_for: bool) -> None:
+    history, never = in_program(), in_program()
+    for one in (history, never):
+        if looked_for:
+            one.hear(fact(plans.LevelOfCareChangeRecommended))
+    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    assert history.state == never.state

@@ -223,3 +223,37 @@ def test_two_years_later_it_is_as_at_once(begun: Callable[[Plans], None]) -> Non
     undo(late)
     late.at(late.now)
     assert but_for_the_look(late) == but_for_the_look(at_once)
+
+
+# --- a hand-over that is under way ----------------------------------------------------------------------
+
+
+def undo_transfer(history: Plans) -> Outcome:
+    return history.command(lambda s, c: retractions.undo_transfer(s, WHY, c))
+
+
+@pytest.mark.parametrize("begun", [nothing, escalated, step_down_ahead])
+@pytest.mark.parametrize("days", [0, 730])
+def test_a_hand_over_that_was_a_mistake_was_never_begun(
+    begun: Callable[[Plans], None], days: int
+) -> None:
+    history, never = with_plan(), with_plan()
+    for one in (history, never):
+        begun(one)
+        accepted(referred(one))
+        one.after(hours=1)
+    asked = history.ask_transfer()
+    waited = never.ask_transfer()
+    assert asked == waited
+    history.answer(asked)
+    for one in (history, never):
+        one.after(days=days)
+    undo_transfer(history)
+    history.at(history.now)
+    assert history.state.transfer is None
+    assert history.state.replace(transfer_asked=never.state.transfer_asked) == never.state
+    [undone] = history.of(plans.TransferUndone)
+    assert undone.to_facility_id == history.of(plans.TransferInitiated)[0].to_facility_id
+    with pytest.raises(Refused) as error:
+        undo_transfer(history)
+    assert error.value.code == "no-transfer-open"

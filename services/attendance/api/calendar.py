@@ -1,0 +1,141 @@
+"""Changes of the calendar over HTTP: sessions moved and put back, and days on which the facility is closed."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, Field
+
+from services.attendance.api.subjects import CLOSURES, GROUP, SESSION
+from services.attendance.groups import changes, closures
+from services.attendance.groups.group_state import Unscheduled
+from shared.contracts.attendance import CancelledBy
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+
+router = APIRouter(tags=["calendar"])
+
+Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
+Lead = Annotated[Call, require_roles("clinical_supervisor", "program_director")]
+Anyone = Annotated[Call, require_roles()]
+
+
+class RescheduleSession(Body):
+    starts_at: AwareDatetime
+    minutes_planned: Annotated[int, Field(ge=15, le=480)] | None = None
+    """Missing: as long as before."""
+    unscheduled: Unscheduled | None = None
+    """Why the new time is outside the group's days or hours."""
+
+
+class UndoCancellation(Body):
+    pass
+
+
+class CorrectCancellation(Body):
+    cancelled_by: CancelledBy
+
+
+class CloseFacility(Body):
+    from_on: date
+    until_on: date
+    """The last day, inclusive."""
+    reason: closures.ClosureReason
+
+
+class OpenFacility(Body):
+    pass
+
+
+@router.post("/sessions/{session_id}/reschedule")
+async def reschedule_session(
+    call: Staff, session_id: SubjectId, body: RescheduleSession
+) -> Response:
+    """Move a session that is ahead to another time; everybody who is expected hears of it."""
+    new = changes.NewTime(
+        starts_at=body.starts_at,
+        minutes_planned=body.minutes_planned,
+        unscheduled=body.unscheduled,
+    )
+    known = await call.state(SESSION(session_id))
+    if known.group_id is not None:
+        return await call.execute(
+            GROUP(known.group_id),
+            lambda state, cause: changes.move_of_group(state, session_id, new, cause),
+            wait_for_handoffs=True,
+        )
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: changes.move(state, new, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/cancel/undo")
+async def undo_cancellation(
+    call: Staff, session_id: SubjectId, _body: UndoCancellation
+) -> Response:
+    """Take a cancellation back: the session takes place after all."""
+    known = await call.state(SESSION(session_id))
+    if known.group_id is not None:
+        return await call.execute(
+            GROUP(known.group_id),
+            lambda state, cause: changes.put_back_of_group(state, session_id, cause),
+            wait_for_handoffs=True,
+        )
+    return await call.execute(SESSION(session_id), changes.uncancel, wait_for_handoffs=True)
+
+
+@router.post("/sessions/{session_id}/cancel/correct")
+async def correct_cancellation(
+    call: Staff, session_id: SubjectId, body: CorrectCancellation
+) -> Response:
+    """Say that somebody else cancelled a session than was said; the later word holds."""
+    by = body.cancelled_by
+    known = await call.state(SESSION(session_id))
+    if known.group_id is not None:
+        return await call.execute(
+            GROUP(known.group_id),
+            lambda state, cause: changes.blame_of_group(state, session_id, by, cause),
+            wait_for_handoffs=True,
+        )
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: changes.blame(state, by, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/closures", status_code=201)
+async def close_facility(call: Lead, body: CloseFacility) -> Response:
+    """Close the facility on these days: no group meets, and no week asks for them."""
+    closure = closures.Closure(from_on=body.from_on, until_on=body.until_on, reason=body.reason)
+    closure_id = call.new_id("closure")
+    return await call.execute(
+        CLOSURES(closures.closures_id(call.actor.facility_id)),
+        lambda state, cause: closures.close_facility(state, closure_id, closure, cause),
+        status=201,
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/closures/{closure_id}/undo")
+async def open_facility(call: Lead, closure_id: SubjectId, _body: OpenFacility) -> Response:
+    """Take a closure back; what it called off and is still ahead takes place after all."""
+    return await call.execute(
+        CLOSURES(closures.closures_id(call.actor.facility_id)),
+        lambda state, cause: closures.open_facility(state, closure_id, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.get("/closures")
+async def list_closures(call: Anyone) -> dict[str, Any]:
+    """The closures of the caller's facility, the earliest first: as many as are ever kept, so there are no pages."""
+    known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    found = {} if known is None else known.closures
+    in_order = sorted(found.items(), key=lambda item: (item[1].from_on, item[0]))
+    return {
+        "closures": [{"closure_id": key, **one.model_dump(mode="json")} for key, one in in_order]
+    }

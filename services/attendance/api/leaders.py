@@ -1,0 +1,57 @@
+"""Who leads a session, and the signature under its roll, over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from services.attendance.api.subjects import SESSION
+from services.attendance.groups import leaders
+from services.attendance.groups.session_state import Credential, Leader, LeadingPart
+from shared.contracts.codes import ActorId
+from shared.errors import Invalid
+from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+
+router = APIRouter(tags=["leaders"])
+
+Lead = Annotated[Call, require_roles("counselor", "clinical_supervisor", "program_director")]
+Signer = Annotated[
+    Call, require_roles("counselor", "clinician", "nurse", "case_manager", "clinical_supervisor")
+]
+
+
+class LeaderLine(Body):
+    staff_id: ActorId
+    part: LeadingPart
+    credential: Credential
+
+
+class AssignLeaders(Body):
+    leaders: Annotated[list[LeaderLine], Field(min_length=1, max_length=6)]
+
+
+class SignOff(Body):
+    pass
+
+
+@router.post("/sessions/{session_id}/leaders")
+async def assign_leaders(call: Lead, session_id: SubjectId, body: AssignLeaders) -> Response:
+    """Say who leads a session, as what, with which credential. Who is not named does not lead it any more."""
+    named = {
+        line.staff_id: Leader(part=line.part, credential=line.credential) for line in body.leaders
+    }
+    if len(named) != len(body.leaders):
+        raise Invalid("leader-repeats", "Someone leads the session twice.")
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: leaders.assign(state, named, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/sign-off")
+async def sign_off(call: Signer, session_id: SubjectId, _body: SignOff) -> Response:
+    """Sign the roll, as who led the session or stood in. A correction afterwards is signed anew."""
+    return await call.execute(SESSION(session_id), leaders.sign_off)

@@ -1,0 +1,130 @@
+"""On which days a facility is closed: a record of its own, told to every group. Pure, like all rules.
+
+Holidays are entered ahead, snow on the day. The record alone decides; a group calls off what is on its calendar on such
+a day, and puts it back when the closure is taken back. Source: house rule; decision 17.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final
+
+from pydantic import Field
+
+from shared.contracts.attendance import CancelledBy
+from shared.contracts.codes import Value
+from shared.contracts.event import OpenEnum
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, State, derive_id
+from shared.errors import Invalid, Unknown
+
+DAYS_MAX: Final = 60
+"""The longest closure: longer ones are the end of a program."""
+CLOSURES_MAX: Final = 400
+
+
+class ClosureReason(OpenEnum):
+    """Why a facility is closed."""
+
+    HOLIDAY = "holiday"
+    WEATHER = "weather"
+    EMERGENCY = "emergency"
+    UNKNOWN = "unknown"
+
+
+class Closure(Value):
+    """Days on which a facility is closed, both inclusive."""
+
+    from_on: date
+    until_on: date
+    reason: ClosureReason
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Each of them."""
+        count = (self.until_on - self.from_on).days + 1
+        return tuple(self.from_on + timedelta(days=n) for n in range(count))
+
+    @property
+    def cancels_by(self) -> CancelledBy:
+        """What a session that it calls off says of it."""
+        by_weather = self.reason is ClosureReason.WEATHER
+        return CancelledBy.WEATHER if by_weather else CancelledBy.CLOSURE
+
+
+# --- between the facility and its groups -----------------------------------------------------------------
+
+
+class GroupListed(HandoffBody):
+    """To a facility's closures: this group is to hear of them."""
+
+    group_id: str
+
+
+class GroupUnlisted(HandoffBody):
+    """To a facility's closures: this group has ended."""
+
+    group_id: str
+
+
+class FacilityClosed(HandoffBody):
+    """To a group: on these days, and no others, the facility is closed."""
+
+    closures: tuple[Closure, ...]
+
+
+class ClosuresState(State):
+    """When one facility is closed, and which groups it has."""
+
+    closures: dict[str, Closure] = Field(default_factory=dict[str, Closure])
+    groups: tuple[str, ...] = ()
+
+
+def closures_id(facility_id: str) -> str:
+    """The id of a facility's record of closures."""
+    return derive_id("closures", facility_id)
+
+
+def close_facility(
+    state: ClosuresState, closure_id: str, closure: Closure, _cause: Cause
+) -> Decision[ClosuresState]:
+    """Enter a closure; the same days once more are one closure."""
+    if closure.until_on < closure.from_on or len(closure.days) > DAYS_MAX:
+        raise Invalid(
+            "closure-impossible",
+            "A closure ends after it begins, and within sixty days.",
+            hint="Enter each closure with its own days.",
+        )
+    if len(state.closures) >= CLOSURES_MAX:
+        raise Invalid("too-many-closures", "No more closures can be kept.")
+    known = next((key for key, one in state.closures.items() if one == closure), None)
+    if known is not None:
+        return Decision(state, answer={"closure_id": known})
+    state = state.replace(closures={**state.closures, closure_id: closure})
+    return Decision(state, (), _told(state), {"closure_id": closure_id})
+
+
+def open_facility(state: ClosuresState, closure_id: str, _cause: Cause) -> Decision[ClosuresState]:
+    """Take a closure back: it was a mistake, or the facility opens after all."""
+    if closure_id not in state.closures:
+        raise Unknown("closure")
+    closures = {key: one for key, one in state.closures.items() if key != closure_id}
+    state = state.replace(closures=closures)
+    return Decision(state, (), _told(state))
+
+
+def group_listed(state: ClosuresState, body: GroupListed, _cause: Cause) -> Decision[ClosuresState]:
+    """A group hears of every closure from now on, and of those that are known."""
+    state = state.replace(groups=tuple(sorted({*state.groups, body.group_id})))
+    return Decision(state, (), _told(state, body.group_id) if state.closures else ())
+
+
+def group_unlisted(
+    state: ClosuresState, body: GroupUnlisted, _cause: Cause
+) -> Decision[ClosuresState]:
+    """A group that has ended meets on no day."""
+    return Decision(state.replace(groups=tuple(g for g in state.groups if g != body.group_id)))
+
+
+def _told(state: ClosuresState, *groups: str) -> Handoffs:
+    body = FacilityClosed(closures=tuple(state.closures.values()))
+    return tuple(Handoff(f"group/{group_id}", body) for group_id in groups or state.groups)

@@ -1,0 +1,240 @@
+"""The roll of a session: called once when it has ended, and corrected as often as needed. Pure, like all rules.
+
+It names everybody who is expected, and may add who came without being on the roster. Nobody is sent away from a roll
+because of what their record says: whoever was there is on it, and where the record speaks against it somebody puts one
+of the two right. Source: docs/domain.md 3.3 (Hours); decision 17.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from services.attendance.episode.handoffs import (
+    Corrected,
+    OffRoll,
+    RollCalled,
+    WalkInAgreed,
+    WalkInDoubted,
+)
+from services.attendance.groups import leaders
+from services.attendance.groups.session_state import (
+    WHOLE_DAY,
+    EarlyRoll,
+    Entry,
+    RollEntry,
+    SessionState,
+    TookPlace,
+    must_be_scheduled,
+)
+from services.attendance.groups.sessions import (
+    booking_of,
+    close_roll_call,
+    planned_end,
+    to_episodes,
+)
+from shared import loops
+from shared.contracts.attendance import AttendanceStatus, CorrectionReason
+from shared.contracts.codes import AttendanceLoop
+from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.errors import Invalid, NotYetKnown, Refused, Unknown
+
+
+def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
+    """The minutes that an entry of a roll means. Raises `Invalid` when they are missing, or given for an absence."""
+    if not status.is_present:
+        if minutes_present:
+            raise Invalid("minutes-of-an-absence", "An absent person cannot have minutes present.")
+        return 0
+    if minutes_present is None and status is not AttendanceStatus.ATTENDED:
+        raise Invalid(
+            "minutes-missing",
+            "minutes_present is missing for a person who came late or left early.",
+        )
+    return WHOLE_DAY if minutes_present is None else minutes_present
+
+
+def call_roll(
+    state: SessionState, entries: Iterable[RollEntry], early: EarlyRoll | None, cause: Cause
+) -> Decision[SessionState]:
+    """Record for everyone on the roster whether they were there, and how long. Once; later it is a correction."""
+    held = _may_be_called(state, early, cause.now)
+    state = state.replace(minutes_held=held)
+    by_episode = {entry.episode_id: entry for entry in entries}
+    _names_everyone(state, by_episode.values())
+    counted = [
+        entry.replace(walk_in=entry.episode_id not in state.expected)
+        for episode, entry in sorted(by_episode.items())
+        if episode in state.expected or entry.status.is_present
+    ]
+    roll = {entry.episode_id: _entry(state, entry) for entry in counted}
+    handoffs = tuple(_rolled(state, entry, cause) for entry in counted)
+    answer = {"entries": len(handoffs)}
+    not_named = [episode for episode in state.roster if episode not in roll]
+    handoffs += to_episodes(not_named, OffRoll(session_id=cause.subject_id))
+    if state.group_id is not None:
+        took_place = TookPlace(session_id=cause.subject_id)
+        handoffs += (Handoff(f"group/{state.group_id}", took_place),)
+    state, cleared = close_roll_call(state.replace(roll_called=True, entries=roll), cause)
+    return Decision(leaders.to_be_signed(state, cause), cleared, handoffs, answer)
+
+
+def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) -> int | None:
+    """How many minutes it lasted when it ended early, None when it lasted as planned. Raises why it is no time yet."""
+    starts_at = must_be_scheduled(state)
+    if state.roll_called:
+        raise Refused(
+            "roll-already-called",
+            "The roll of this session has been called.",
+            hint="Correct single entries instead.",
+        )
+    if now < starts_at:
+        raise Refused("session-not-begun", "The session has not begun.")
+    if now < planned_end(state) and early is None:
+        raise Refused(
+            "session-not-ended",
+            "The session has not ended.",
+            hint="Call the roll at its end, or say in `early` why it ended before.",
+        )
+    if not state.roster_taken:
+        raise NotYetKnown("roster")
+    return int((now - starts_at).total_seconds() // 60) if now < planned_end(state) else None
+
+
+def _names_everyone(state: SessionState, entries: Iterable[RollEntry]) -> None:
+    """Everybody who is expected, and beside them only who came without being on the roster."""
+    named = {entry.episode_id for entry in entries}
+    walk_ins = {entry.episode_id for entry in entries if entry.walk_in}
+    if not set(state.expected) <= named or not named <= {*state.roster, *walk_ins}:
+        raise Refused(
+            "roll-incomplete",
+            "The roll must name everyone on the roster, and nobody else but who walked in.",
+            hint="Read the session for its roster; mark who came without being on it as `walk_in`.",
+        )
+    if any(entry.walk_in and not entry.status.is_present for entry in entries):
+        raise Invalid("walk-in-absent", "Somebody who walked in was there.")
+
+
+def _entry(state: SessionState, entry: RollEntry) -> Entry:
+    return Entry(
+        status=entry.status,
+        minutes_credited=_credited(state, entry.status, entry.minutes_present),
+        walk_in=entry.walk_in,
+    )
+
+
+def _rolled(state: SessionState, entry: RollEntry, cause: Cause) -> Handoff:
+    body = RollCalled(
+        session_id=cause.subject_id,
+        booked=booking_of(state, cause.subject_id, must_be_scheduled(state)),
+        status=entry.status,
+        minutes_present=_credited(state, entry.status, entry.minutes_present),
+        participation=entry.participation,
+        minutes_held=state.minutes_held,
+        walk_in=entry.walk_in,
+    )
+    return Handoff(f"episode/{entry.episode_id}", body)
+
+
+def correct(
+    state: SessionState, entry: RollEntry, reason: CorrectionReason, cause: Cause
+) -> Decision[SessionState]:
+    """Correct the roll's entry for one person. What was published before stays in the history.
+
+    Whoever was forgotten is added as somebody who walked in; whoever is on it only so, and was not there, is taken off.
+    """
+    starts_at = must_be_scheduled(state)
+    if not state.roll_called:
+        raise Refused(
+            "roll-not-called", "The roll of this session was not called.", hint="Call the roll."
+        )
+    episode_id, before = entry.episode_id, state.entries.get(entry.episode_id)
+    if before is None:
+        return _added(state, entry, cause)
+    if before.walk_in and not entry.status.is_present:
+        return _taken_off(state, episode_id, reason, cause)
+    after = _entry(state, entry.replace(walk_in=before.walk_in))
+    if after == before:
+        raise Refused("correction-changes-nothing", "The roll says so already.")
+    corrected = Corrected(
+        session_id=cause.subject_id,
+        booked=booking_of(state, cause.subject_id, starts_at),
+        status_before=before.status,
+        minutes_before=before.minutes_credited,
+        status_after=after.status,
+        minutes_after=after.minutes_credited,
+        reason=reason,
+    )
+    answer = {
+        "minutes_before": before.minutes_credited,
+        "minutes_after": after.minutes_credited,
+    }
+    state = state.replace(entries={**state.entries, episode_id: after})
+    state = leaders.to_be_signed(state, cause)
+    return Decision(state, (), (Handoff(f"episode/{episode_id}", corrected),), answer)
+
+
+def _added(state: SessionState, entry: RollEntry, cause: Cause) -> Decision[SessionState]:
+    """Somebody was there whom the roll does not name."""
+    if not entry.walk_in:
+        raise Unknown("roll-entry")
+    if not entry.status.is_present:
+        raise Invalid("walk-in-absent", "Somebody who walked in was there.")
+    after = _entry(state, entry)
+    state = state.replace(entries={**state.entries, entry.episode_id: after})
+    state = leaders.to_be_signed(state, cause)
+    answer = {"minutes_before": 0, "minutes_after": after.minutes_credited}
+    return Decision(state, (), (_rolled(state, entry, cause),), answer)
+
+
+def _taken_off(
+    state: SessionState, episode_id: str, reason: CorrectionReason, cause: Cause
+) -> Decision[SessionState]:
+    """Somebody stands on the roll who neither was there nor was expected."""
+    before = state.entries[episode_id]
+    entries = {key: one for key, one in state.entries.items() if key != episode_id}
+    state, cleared = loops.close(
+        state.replace(entries=entries), AttendanceLoop.WALK_IN, _walk_in(cause, episode_id)
+    )
+    state = leaders.to_be_signed(state, cause)
+    answer = {"minutes_before": before.minutes_credited, "minutes_after": 0}
+    body = OffRoll(session_id=cause.subject_id, reason=reason)
+    return Decision(state, cleared, to_episodes((episode_id,), body), answer)
+
+
+# --- who came against their record ------------------------------------------------------------------------
+
+
+def walk_in_doubted(
+    state: SessionState, body: WalkInDoubted, cause: Cause
+) -> Decision[SessionState]:
+    """By their record the person should not have been there: somebody finds out which of the two is wrong."""
+    if body.episode_id not in state.entries:
+        return Decision(state)
+    loop_id = _walk_in(cause, body.episode_id)
+    return Decision(loops.open_loop(state, AttendanceLoop.WALK_IN, loop_id, cause))
+
+
+def walk_in_agreed(state: SessionState, body: WalkInAgreed, cause: Cause) -> Decision[SessionState]:
+    """The record says now what the roll says."""
+    loop_id = _walk_in(cause, body.episode_id)
+    state, cleared = loops.close(state, AttendanceLoop.WALK_IN, loop_id)
+    return Decision(state, cleared)
+
+
+def settle_walk_in(state: SessionState, episode_id: str, cause: Cause) -> Decision[SessionState]:
+    """Somebody looked at it: the person was there, and their record is right too."""
+    loop_id = _walk_in(cause, episode_id)
+    if state.loop(AttendanceLoop.WALK_IN, loop_id) is None:
+        raise Unknown("walk-in")
+    state, cleared = loops.close(state, AttendanceLoop.WALK_IN, loop_id)
+    return Decision(state, cleared)
+
+
+def _walk_in(cause: Cause, episode_id: str) -> str:
+    return derive_id("walk-in", cause.subject, episode_id)
+
+
+def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:
+    most = state.minutes_planned if state.minutes_held is None else state.minutes_held
+    return min(minutes_present, most) if status.is_present else 0
