@@ -35,7 +35,7 @@ async def played(backend: Backend, prefix: str) -> tuple[Flow, Patient]:
         await flow.end_of_week()
         ledger = await flow.account()
         assert ledger.clean, ledger.report()
-        assert ledger.commands == 14
+        assert ledger.commands == 16
     return flow, patient
 
 
