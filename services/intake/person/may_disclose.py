@@ -183,15 +183,17 @@ class Consent(NewConsent):
 
     def covers(self, categories: Collection[InformationCategory]) -> bool:
         """It allows every one of these. Counseling notes are allowed by a form of their own alone (2.31(b))."""
-        notes = InformationCategory.COUNSELING_NOTES in categories
-        of_its_form = not notes or self.kind is ConsentKind.NOTES
-        return bool(categories) and of_its_form and set(categories) <= set(self.categories)
+        about_notes = {one is InformationCategory.COUNSELING_NOTES for one in categories}
+        of_its_form = about_notes == {self.kind is ConsentKind.NOTES}
+        return of_its_form and set(categories) <= set(self.categories)
 
     def serves(self, purpose: ConsentPurpose, partner: Partner) -> bool:
         """It was given for this purpose. One for treatment, payment and operations serves all three.
 
         To those who treat the person, coordinating care is treatment (45 CFR 164.501).
         """
+        if (purpose is ConsentPurpose.LEGAL_PROCEEDINGS) is not (self.kind is ConsentKind.LEGAL):
+            return False
         if self.kind is not ConsentKind.TPO or self.purpose not in TPO_PURPOSES:
             return purpose is self.purpose
         treats = partner.recipient_class is RecipientClass.TREATING_PROVIDERS
