@@ -87,7 +87,7 @@ async def _missed_twice(tia: Protagonist) -> None:
         "reason": "entered_in_error",
     }
     await tia.on(2)
-    await tia.does("counselor", "attendance", path, was_there, "attendance-corrected")
+    await tia.does("counselor", "attendance", path, was_there)
 
 
 async def _overturned(stage: Stage, tia: Protagonist) -> None:
@@ -97,7 +97,7 @@ async def _overturned(stage: Stage, tia: Protagonist) -> None:
     seen = await tia.sees("clinician", "followup", f"/episodes/{tia.episode_id}")
     stage.ids["tia's failed"] = str(seen["screens_failed"])
     result: dict[str, Any] = {**tia.of, "stage": "definitive", "validity": "valid", "positives": []}
-    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted")
+    await tia.does("nurse", "attendance", f"{screen}/results", result)
     await tia.does("clinician", "attendance", f"{screen}/interpret", tia.of, "screen-interpreted")
     seen = await tia.sees("clinician", "followup", f"/episodes/{tia.episode_id}")
     stage.ids["tia's overturned"] = str(seen["screens_failed"])
@@ -110,7 +110,8 @@ async def _overturned(stage: Stage, tia: Protagonist) -> None:
 async def _anothers(tia: Protagonist) -> None:
     """A refusal, a breath test, a meeting and a visit were written down for the wrong person."""
     wrong = {**tia.of, "reason": "wrong_person"}
-    told = await tia.does("nurse", "attendance", "/screens", {**tia.of, "panel": "urine-12"})
+    order = {**tia.of, "panel": "urine-12"}
+    told = await tia.does("nurse", "attendance", "/screens", order, "screen-ordered")
     path = f"/screens/{told['screen_id']}/not-provided"
     await tia.does("nurse", "attendance", path, {**tia.of, "kind": "refused"})
     await tia.does("nurse", "attendance", f"{path}/undo", wrong, "screen-not-provided-undone")

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timeout(400)
 
 
 async def test_the_account_of_all_stories_is_clean(cast: Played) -> None:
-    assert cast.ledger.clean, cast.ledger.report()
+    assert cast.ledger.clean, cast.ledger.findings()
 
 
 @pytest.mark.scenario(10)

@@ -51,7 +51,8 @@ async def test_story_2_unexpected_positive(cast: Played) -> None:
     assert completed.data["outcome"] == "intensify"
     assert ids["stage"] == "oriented", "still in treatment, days after"
     assert ids["reviews open"] == "0"
-    assert failed.data.keys() == {"screen_id", "matrix", "reviewer_id"}, "what was found stays"
+    said = {"screen_id", "matrix", "reviewer_id", "collected_at"}
+    assert failed.data.keys() == said, "what was found stays"
     told = ("disclosure-recorded", "referral-sent", "clinical-review-overdue", "loop-escalated")
     assert not of(cast.facts(2, also=[f"person/{cast.person(2, 'ana').person_id}"]), *told)
 
