@@ -209,14 +209,14 @@ RECORD: Final = (
     Mutant(
         "an event of another facility is blocked",
         f"{_CORE}record.py",
-        "        elif self.facility_id and work.facility_id != self.facility_id:\n",
+        "        elif self._is_foreign(work) and not self.kind.serves_all:\n",
         "        elif False:\n",
         (*_unit("record", "forged_numbers"), "tests/hostile/test_envelopes.py"),
     ),
     Mutant(
         "a command of another facility is refused",
         f"{_CORE}record.py",
-        "        if self.facility_id and work.facility_id != self.facility_id:\n            error",
+        "        if self._is_foreign(work):\n            error",
         "        if False:\n            error",
         _unit("record", "reactor"),
     ),

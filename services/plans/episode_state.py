@@ -266,6 +266,8 @@ class EpisodeState(CareState):
     ending: Ending | None = None
     """What the end closed, as long as it stands."""
 
+    circumstances: tuple[str, ...] = ()
+    """Deaths, arrests and moves away that hold: each asks for a discharge of who is in treatment."""
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """When the event of each session arrived, until there is a plan."""
     sessions_attended: int = 0

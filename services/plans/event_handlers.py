@@ -69,6 +69,7 @@ def admitted(
     )
     state = state.replace(admission=admission, undone=False)
     state, cleared = loops.close(state, PlansLoop.MISSING_FACT, cause.subject_id)
+    state = _ask_for_discharge(state, state.circumstances, cause)
     begun = aftercare.begin(treatment_plan.expect_plan(state, cause), cause)
     return Decision(begun.state, (*begun.events, *cleared))
 
@@ -184,10 +185,11 @@ def circumstance_recorded(
     state: EpisodeState, event: followup.CircumstanceRecorded, cause: Cause
 ) -> Decision[EpisodeState]:
     """Who died, is in jail or has moved away while in treatment: a clinician decides how the episode ends."""
-    ends = event.kind is not CircumstanceKind.HOSPITALIZED
-    if not ends or state.admission is None or state.discharged is not None:
+    if event.kind is CircumstanceKind.HOSPITALIZED:
         return Decision(state)
-    return Decision(loops.open_loop(state, PlansLoop.DISCHARGE, event.circumstance_id, cause))
+    own = event.circumstance_id
+    state = state.replace(circumstances=(*_without(state.circumstances, own), own))
+    return Decision(_ask_for_discharge(state, (own,), cause))
 
 
 def circumstance_over(
@@ -197,7 +199,23 @@ def circumstance_over(
 ) -> Decision[EpisodeState]:
     """The person is here: nothing has to be decided."""
     loop_id, reason = event.circumstance_id, ClearedReason.WITHDRAWN
+    state = state.replace(circumstances=_without(state.circumstances, loop_id))
     return Decision(*loops.close(state, PlansLoop.DISCHARGE, loop_id, reason))
+
+
+def _ask_for_discharge(
+    state: EpisodeState, circumstances: tuple[str, ...], cause: Cause
+) -> EpisodeState:
+    """Each circumstance asks for a decision while the person is in treatment, whichever of the two is known first."""
+    if state.admission is None or state.discharged is not None:
+        return state
+    for one in circumstances:
+        state = loops.open_loop(state, PlansLoop.DISCHARGE, one, cause)
+    return state
+
+
+def _without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
+    return tuple(one for one in ids if one != gone)
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------

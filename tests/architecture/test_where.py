@@ -10,7 +10,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 ANSWERS = {
-    "Which rule opens a review after a short week?": ("services/plans/reviews.py", "hours_short"),
+    "Which rule opens a review after a short week?": (
+        "services/plans/review_reasons.py",
+        "hours_short",
+    ),
     "Where are offsets committed?": ("shared/runtime/kafka/offset_commits.py", "commit_offsets"),
     "Where is the order of a waiting list?": (
         "services/intake/resources/waitlist_queue.py",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.services import DemoError
-from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, Flow, Patient, in_order, of
+from tests.flows.scene import EVENING, MORNING, NIGHT, NOON, ZONE, Flow, Patient, in_order, of
 
 MON, TUE, WED, THU, _ = range(5)
 BOSS = "clinical_supervisor"
@@ -30,9 +30,8 @@ async def _loops(flow: Flow, patient: Patient) -> set[tuple[str, str]]:
 async def test_a_living_person_who_was_recorded_as_dead_is_back_everywhere(flow: Flow) -> None:
     """Two days later: seat, session, loops and the week are as if nobody had been wrong; and somebody looks."""
     patient = await flow.admitted()
-    group = await flow.does(
-        "counselor", "attendance", "/groups", program="iop-evening", track="evening"
-    )
+    program = {"program": "iop-evening", "track": "evening", "time_zone": ZONE}
+    group = await flow.does("counselor", "attendance", "/groups", **program)
     seat = f"/groups/{group['group_id']}/seats"
     await flow.does("counselor", "attendance", seat, "held", episode_id=patient.episode_id)
     session = await flow.session(patient, at=flow.when(THU, EVENING), minutes=60)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from services.attendance.episode import intervals
 from services.attendance.episode.handoffs import (
@@ -155,15 +154,15 @@ def _is_within_track(state: GroupState, slot: Slot) -> None:
     """The days and hours of the track, and how often it meets; what is outside of them says why."""
     if slot.unscheduled is not None:
         return
-    track, zone = state.track_hours, ZoneInfo(state.time_zone)
-    begins, ends = (at.astimezone(zone) for at in slot.time)
+    track, zone, day = state.track_hours, state.time_zone, state.day_of(slot)
+    begins, ends = slot.time
     if track is not None and not (
-        begins.isoweekday() in track.weekdays
-        and track.begins <= begins.time()
-        and (ends.date(), ends.time()) <= (begins.date(), track.ends)
+        day.isoweekday() in track.weekdays
+        and calendar.instant(day, track.begins, zone) <= begins
+        and ends <= calendar.instant(day, track.ends, zone)
     ):
         raise _outside_track("The track meets on other days, or at other hours.")
-    monday = calendar.monday_of(state.day_of(slot))
+    monday = calendar.monday_of(day)
     usual = sum(
         other.unscheduled is None
         and other.cancelled_by is None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts import attendance, followup, plans
+from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import BreathOutcome, NotProvidedKind, PauseEnd, ScreenClass
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.event import Event
@@ -232,6 +232,14 @@ class TestCircumstances:
         history, never = with_plan(), with_plan()
         history.hear_all([fact(followup.CircumstanceRecorded), fact(over)])
         assert history.state == never.state
+
+    def test_whichever_of_it_and_the_admission_is_known_first(self) -> None:
+        recorded, admitted = fact(followup.CircumstanceRecorded), fact(intake.PatientAdmitted)
+        before, after = Plans(), Plans()
+        before.hear_all([recorded, admitted])
+        after.hear_all([admitted, recorded])
+        assert {"discharge"} <= {loop.kind for loop in before.state.loops.values()}
+        assert {*before.state.loops} == {*after.state.loops}
 
     def test_a_discharge_ends_it(self) -> None:
         history = with_plan()
