@@ -146,7 +146,7 @@ class PersonPath:
             {
                 "person_id": p.person_id,
                 "kind": "specific",
-                "discloser_id": "harbor-iop",
+                "discloser_id": p.facility,
                 "recipients": ["harbor-detox"],
                 "categories": ["referral_status"],
                 "purpose": "care_coordination",
