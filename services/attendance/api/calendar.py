@@ -1,7 +1,8 @@
-"""Changes of the calendar over HTTP: sessions moved and put back, and days on which the facility is closed."""
+"""The calendar over HTTP: sessions cancelled, moved and put back, and days on which the facility is closed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 
@@ -9,9 +10,11 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.subjects import CLOSURES, GROUP, SESSION
-from services.attendance.groups import changes, closures
-from services.attendance.groups.group_state import Unscheduled
+from services.attendance.groups import changes, closures, group_calendar, sessions
+from services.attendance.groups.group_state import GroupState, Unscheduled
+from services.attendance.groups.session_state import SessionState
 from shared.contracts.attendance import CancelledBy
+from shared.decision import Cause, Decision
 from shared.runtime.http.call import Body, Call, SubjectId, require_roles
 
 router = APIRouter(tags=["calendar"])
@@ -19,6 +22,10 @@ router = APIRouter(tags=["calendar"])
 Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
 Lead = Annotated[Call, require_roles("clinical_supervisor", "program_director")]
 Anyone = Annotated[Call, require_roles()]
+
+
+class CancelSession(Body):
+    cancelled_by: CancelledBy
 
 
 class RescheduleSession(Body):
@@ -48,27 +55,29 @@ class OpenFacility(Body):
     pass
 
 
+@router.post("/sessions/{session_id}/cancel")
+async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
+    """Cancel a session that has not taken place; one of a group is taken off the group's calendar."""
+    by = body.cancelled_by
+    return await _change(
+        call,
+        session_id,
+        lambda state, cause: group_calendar.call_off(state, session_id, by, cause),
+        lambda state, cause: sessions.cancel(state, by, cause),
+    )
+
+
 @router.post("/sessions/{session_id}/reschedule")
 async def reschedule_session(
     call: Staff, session_id: SubjectId, body: RescheduleSession
 ) -> Response:
     """Move a session that is ahead to another time; everybody who is expected hears of it."""
-    new = changes.NewTime(
-        starts_at=body.starts_at,
-        minutes_planned=body.minutes_planned,
-        unscheduled=body.unscheduled,
-    )
-    known = await call.state(SESSION(session_id))
-    if known.group_id is not None:
-        return await call.execute(
-            GROUP(known.group_id),
-            lambda state, cause: changes.move_of_group(state, session_id, new, cause),
-            wait_for_handoffs=True,
-        )
-    return await call.execute(
-        SESSION(session_id),
+    new = changes.NewTime(**dict(body))
+    return await _change(
+        call,
+        session_id,
+        lambda state, cause: changes.move_of_group(state, session_id, new, cause),
         lambda state, cause: changes.move(state, new, cause),
-        wait_for_handoffs=True,
     )
 
 
@@ -77,14 +86,12 @@ async def undo_cancellation(
     call: Staff, session_id: SubjectId, _body: UndoCancellation
 ) -> Response:
     """Take a cancellation back: the session takes place after all."""
-    known = await call.state(SESSION(session_id))
-    if known.group_id is not None:
-        return await call.execute(
-            GROUP(known.group_id),
-            lambda state, cause: changes.put_back_of_group(state, session_id, cause),
-            wait_for_handoffs=True,
-        )
-    return await call.execute(SESSION(session_id), changes.uncancel, wait_for_handoffs=True)
+    return await _change(
+        call,
+        session_id,
+        lambda state, cause: changes.put_back_of_group(state, session_id, cause),
+        changes.uncancel,
+    )
 
 
 @router.post("/sessions/{session_id}/cancel/correct")
@@ -93,18 +100,25 @@ async def correct_cancellation(
 ) -> Response:
     """Say that somebody else cancelled a session than was said; the later word holds."""
     by = body.cancelled_by
-    known = await call.state(SESSION(session_id))
-    if known.group_id is not None:
-        return await call.execute(
-            GROUP(known.group_id),
-            lambda state, cause: changes.blame_of_group(state, session_id, by, cause),
-            wait_for_handoffs=True,
-        )
-    return await call.execute(
-        SESSION(session_id),
+    return await _change(
+        call,
+        session_id,
+        lambda state, cause: changes.blame_of_group(state, session_id, by, cause),
         lambda state, cause: changes.blame(state, by, cause),
-        wait_for_handoffs=True,
     )
+
+
+async def _change(
+    call: Call,
+    session_id: str,
+    in_group: Callable[[GroupState, Cause], Decision[GroupState]],
+    alone: Callable[[SessionState, Cause], Decision[SessionState]],
+) -> Response:
+    """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group."""
+    group_id = (await call.state(SESSION(session_id))).group_id
+    if group_id is None:
+        return await call.execute(SESSION(session_id), alone, wait_for_handoffs=True)
+    return await call.execute(GROUP(group_id), in_group, wait_for_handoffs=True)
 
 
 @router.post("/closures", status_code=201)

@@ -18,7 +18,6 @@ from services.attendance.screening import screens
 from shared.calendar import local_day
 from shared.contracts.attendance import (
     AttendanceStatus,
-    CancelledBy,
     CorrectionReason,
     Participation,
     SessionMode,
@@ -102,10 +101,6 @@ class CorrectAttendance(OfEpisode):
     reason: CorrectionReason
     walk_in: bool = False
     """The person was there and the roll does not name them."""
-
-
-class CancelSession(Body):
-    cancelled_by: CancelledBy
 
 
 class SettleWalkIn(OfEpisode):
@@ -331,24 +326,6 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: roll.settle_walk_in(state, body.episode_id, cause),
-    )
-
-
-@router.post("/sessions/{session_id}/cancel")
-async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
-    """Cancel a session that has not taken place; one of a group is taken off the group's calendar."""
-    known = await call.state(SESSION(session_id))
-    by = body.cancelled_by
-    if known.group_id is not None:
-        return await call.execute(
-            GROUP(known.group_id),
-            lambda state, cause: group_calendar.call_off(state, session_id, by, cause),
-            wait_for_handoffs=True,
-        )
-    return await call.execute(
-        SESSION(session_id),
-        lambda state, cause: sessions.cancel(state, by, cause),
-        wait_for_handoffs=True,
     )
 
 
