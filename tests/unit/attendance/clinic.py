@@ -37,6 +37,11 @@ ALL = tuple(range(PARTITIONS))
 ROUNDS_MAX = 50
 
 
+def code(answer: Response) -> tuple[int, str]:
+    """How an answer refuses."""
+    return answer.status_code, answer.json()["code"]
+
+
 class Clinic:
     """One facility's attendance service."""
 

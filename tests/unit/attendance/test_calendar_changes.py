@@ -10,7 +10,7 @@ import pytest
 
 from services.attendance.episode.episode_state import booked_sessions
 from shared.contracts import attendance
-from tests.unit.attendance.clinic import Clinic
+from tests.unit.attendance.clinic import Clinic, code
 from tests.unit.attendance.world import DAY, HOUR, ZONE, local
 from tests.unit.support import uid
 
@@ -25,10 +25,6 @@ async def clinic() -> AsyncIterator[Clinic]:
     it = Clinic(local("2026-03-02 09:00"))
     yield it
     await it.client.aclose()
-
-
-def code(answer: Any) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 async def scheduled(clinic: Clinic, group: str, at: datetime, **more: Any) -> Any:

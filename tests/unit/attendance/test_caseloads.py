@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,13 +24,6 @@ from tests.unit.support import START, fact, interleaved, uid
 
 STAFF, COLLEAGUE = uid("counselor"), uid("colleague")
 PROGRAM = "iop-evening"
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
 
 
 async def listed(clinic: Clinic, query: str = "") -> list[dict[str, Any]]:

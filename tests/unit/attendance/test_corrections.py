@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from random import Random
 from typing import Any
@@ -243,13 +242,6 @@ def test_a_session_knows_its_roll_as_it_stands_and_hands_on_what_was_and_what_is
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
 
 
 async def held(clinic: Clinic, *roster: str, **changes: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,13 +17,6 @@ from tests.unit.attendance.world import ZONE, level
 from tests.unit.support import fact, uid
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
 
 
 async def people(clinic: Clinic, count: int) -> list[str]:

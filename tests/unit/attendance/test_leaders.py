@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,22 +10,11 @@ import pytest
 from shared.contracts import intake
 from shared.duty import staff_subject
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
-from tests.unit.attendance.clinic import Clinic
+from tests.unit.attendance.clinic import Clinic, code
 from tests.unit.attendance.world import HOUR
 from tests.unit.support import FACILITY, fact, uid
 
 ME, OTHER = uid("actor"), uid("colleague")
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
-
-
-def code(answer: Any) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 def line(staff_id: str, part: str = "leader") -> dict[str, str]:

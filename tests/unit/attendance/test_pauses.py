@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -267,13 +266,6 @@ def test_nobody_is_drawn_or_due_for_a_screen_in_a_pause() -> None:
 
 
 # --- over HTTP --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
 
 
 async def test_the_routes(clinic: Clinic) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -217,13 +217,6 @@ def test_a_session_of_somebody_who_is_gone_is_told_so() -> None:
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
 
 
 def a_session(clinic: Clinic, *roster: str, **changes: Any) -> dict[str, Any]:

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from services.attendance.episode.episode_state import booked_sessions
 from shared.contracts import attendance, intake, plans
-from tests.unit.attendance.clinic import Clinic
+from tests.unit.attendance.clinic import Clinic, code
 from tests.unit.attendance.world import HOUR, local
 from tests.unit.support import fact, uid
 
 MONDAY = "2026-03-02"
-
-
-@pytest.fixture
-async def clinic() -> AsyncIterator[Clinic]:
-    it = Clinic()
-    yield it
-    await it.client.aclose()
-
-
-def code(answer: Any) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
 
 
 async def expected(clinic: Clinic, session_id: str) -> list[str]:
