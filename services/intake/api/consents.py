@@ -50,7 +50,7 @@ from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_r
 
 router = APIRouter(tags=["consents"])
 
-Accountant = Annotated[Call, require_roles("privacy_officer", "clinician")]
+Accountant = Annotated[Call, require_roles("privacy_officer", "clinician", "program_director")]
 Reviewer = Annotated[
     Call, require_roles("privacy_officer", "clinical_supervisor", "program_director")
 ]

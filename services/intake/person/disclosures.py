@@ -44,6 +44,8 @@ from shared.errors import CareError, Forbidden, Invalid, Refused, Unknown
 
 NOTICE_VERSION: Final = "part2-2024"
 """The redisclosure notice that goes along unless another is stated (42 CFR 2.32)."""
+NOTICE: Final = "42 CFR part 2 prohibits unauthorized use or disclosure of these records."
+"""The words of the notice, in its short form (42 CFR 2.32(a)(2))."""
 CLOCKS_APART: Final = timedelta(minutes=5)
 ON_THE_WAY_MAX: Final = 500
 REPORTED_KEPT: Final = 2_000
@@ -115,7 +117,11 @@ def check(
 
 def goes_along(allowed: Allowed) -> dict[str, Any]:
     """What has to go along with what is disclosed, as the sender is told it (42 CFR 2.32)."""
-    return {"notice_version": NOTICE_VERSION, **allowed.obligations.model_dump(mode="json")}
+    return {
+        "notice_version": NOTICE_VERSION,
+        "notice": NOTICE,
+        **allowed.obligations.model_dump(mode="json"),
+    }
 
 
 def ask(

@@ -74,7 +74,11 @@ class Body(BaseModel):
     def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """`true` is no minute and `"3"` no three: what was meant is not guessed at."""
         for place in not_numbers(field_types(cls)[info.field_name or ""], value):
-            raise PydanticCustomError("not_a_number", "this is no number", {"place": place})
+            raise PydanticCustomError(
+                "not_a_number",
+                "a number is asked for, and a whole one where the schema says integer",
+                {"place": place},
+            )
         return value
 
     @field_validator("*", mode="after")

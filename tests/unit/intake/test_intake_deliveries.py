@@ -136,6 +136,7 @@ async def test_a_referral_that_leaves_is_in_the_accounting(case: Case) -> None:
     assert told["consent_id"] == consent_id
     assert told["obligations"] == {
         "notice_version": "part2-2024",
+        "notice": "42 CFR part 2 prohibits unauthorized use or disclosure of these records.",
         "categories": ["referral_status"],
         "purpose": "care_coordination",
         "document_sha256": "9f" * 32,
