@@ -1,7 +1,7 @@
-"""`care coverage`: which test shows which fact and scenario. The page is made from the marks on tests.
+"""`care coverage`: which test shows which fact, scenario and fault. The page is made from the marks on tests.
 
 The tests are collected and not run, so the page says where to look, and `make test` says whether it holds. The page has
-one row for each fact and each scenario, with the count of its tests and the best one; `--of` lists all of them.
+one row for each of them, with the count of its tests and the best one; `--of` lists all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
 PAGE: Final = ROOT / "docs" / "coverage.md"
 FACTS: Final = Path(__file__).with_name("facts.toml")
 MARKS_FILE: Final = "CARE_MARKS_FILE"
+MARKS: Final = ("fact", "scenario", "fault")
 COLLECTED_WITHIN_SECONDS: Final = 300
 FOLDERS: Final = ("unit", "contracts", "api", "integration", "flows", "chaos")
 """The folders of tests, the smallest tests first."""
 WORD_LETTERS: Final = 6
 """How many letters of two words have to agree: "session" and "sessions" are one word."""
 _HEAD: Final = """\
-# Coverage of facts and scenarios
+# Coverage of facts, scenarios and faults
 
-`care coverage` makes this page from the marks on the tests (`@pytest.mark.fact`, `@pytest.mark.scenario`) and the words
-in `care/facts.toml`; a test fails when the page is out of date. The [domain](domain.md) page explains the facts
-(section 1) and the scenarios (section 8).
+`care coverage` makes this page from the marks on the tests (`@pytest.mark.fact`, `@pytest.mark.scenario`,
+`@pytest.mark.fault`) and the words in `care/facts.toml`; a test fails when the page is out of date. The
+[domain](domain.md) page explains the facts (section 1) and the scenarios (section 8). A fault is what once went
+wrong in everyday practice, with the tests that hold it now.
 
 Each row has the count of the tests that show it, and the best one, below `tests/`. `care coverage --of 0.9` lists all
 of them. The best test is the one that `[best]` in `care/facts.toml` names. Otherwise it is, in this order: of a
@@ -58,12 +60,18 @@ class Shown:
 
     facts: Mapping[str, tuple[str, ...]]
     scenarios: Mapping[str, tuple[str, ...]]
+    faults: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
 def told() -> tuple[dict[str, str], dict[str, str]]:
     """What there is to show: facts and scenarios by number, in order."""
     document = tomllib.loads(FACTS.read_text(encoding="utf-8"))
     return document["facts"], document["scenarios"]
+
+
+def faults() -> dict[str, str]:
+    """What once went wrong, by number, in order."""
+    return tomllib.loads(FACTS.read_text(encoding="utf-8"))["faults"]
 
 
 def named_best() -> dict[str, str]:
@@ -88,7 +96,7 @@ def collect(root: Path = ROOT) -> Shown:
         if done.returncode != 0 or not marks.exists():
             raise NotCollected((done.stdout + done.stderr)[-3000:])
         found = json.loads(marks.read_text(encoding="utf-8"))
-    return Shown(_sorted(found["fact"]), _sorted(found["scenario"]))
+    return Shown(*(_sorted(found[mark]) for mark in MARKS))
 
 
 def _sorted(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -97,12 +105,18 @@ def _sorted(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
 
 def missing(shown: Shown) -> list[str]:
     """What no test shows, and numbers that nobody knows."""
-    facts, scenarios = told()
+    listed = zip(
+        MARKS, (*told(), faults()), (shown.facts, shown.scenarios, shown.faults), strict=True
+    )
+    rows = [(word, known, found) for word, known, found in listed]
     return [
-        *(f"fact {number}" for number in facts if not shown.facts.get(number)),
-        *(f"scenario {number}" for number in scenarios if not shown.scenarios.get(number)),
-        *(f"fact {n} is on no list" for n in shown.facts if n not in facts),
-        *(f"scenario {n} is on no list" for n in shown.scenarios if n not in scenarios),
+        *(f"{word} {n}" for word, known, found in rows for n in known if not found.get(n)),
+        *(
+            f"{word} {n} is on no list"
+            for word, known, found in rows
+            for n in found
+            if n not in known
+        ),
         *(
             f"{number}: its best test {name} does not show it"
             for number, name in named_best().items()
@@ -112,7 +126,9 @@ def missing(shown: Shown) -> list[str]:
 
 
 def shown_by(number: str, shown: Shown) -> tuple[str, ...]:
-    """The tests of a fact, whose number has a dot, or of a scenario, whose number has none."""
+    """The tests of a fact, whose number has a dot, of a fault, whose has an F, or of a scenario, whose has neither."""
+    if number.startswith("F"):
+        return shown.faults.get(number, ())
     return (shown.facts if "." in number else shown.scenarios).get(number, ())
 
 
@@ -120,7 +136,7 @@ def best(number: str, words: str, shown: Shown) -> str | None:
     """The one test to look at first; None when there is none. The page says by which rule."""
     marks = Counter(
         test
-        for found in (shown.facts, shown.scenarios)
+        for found in (shown.facts, shown.scenarios, shown.faults)
         for tests in found.values()
         for test in tests
     )
@@ -159,6 +175,8 @@ def page(shown: Shown) -> str:
             "",
             *_table("Scenarios", "scenario", scenarios, shown),
             "",
+            *_table("Faults", "what went wrong", faults(), shown),
+            "",
         ]
     )
 
@@ -178,7 +196,8 @@ def coverage(
     ] = False,
     out: Annotated[Path, typer.Option(help="The file to write.")] = PAGE,
     of: Annotated[
-        str | None, typer.Option(help="Only list the tests of this fact (0.9) or scenario (9).")
+        str | None,
+        typer.Option(help="Only list the tests of this fact (0.9), scenario (9) or fault (F9)."),
     ] = None,
 ) -> None:
     """Generate docs/coverage.md from the marks on the tests, and list the facts that no test proves."""
@@ -197,7 +216,7 @@ def coverage(
         typer.echo(f"missing: {gap}")
     if not check:
         out.write_text(text, encoding="utf-8")
-        typer.echo(f"{out}: {len(told()[0])} facts, {len(gaps)} gaps")
+        typer.echo(f"{out}: {len(told()[0])} facts, {len(faults())} faults, {len(gaps)} gaps")
     elif not out.exists() or out.read_text(encoding="utf-8") != text:
         typer.echo(f"{out} is not what the tests say. Run: care coverage", err=True)
         raise typer.Exit(1)
@@ -206,7 +225,7 @@ def coverage(
 
 
 def _list(number: str, shown: Shown) -> None:
-    """Print every test of a fact or a scenario."""
+    """Print every test of a fact, a scenario or a fault."""
     found = shown_by(number, shown)
     if not found:
         typer.echo(f"No test shows {number}.", err=True)
@@ -223,7 +242,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     target = os.environ.get(MARKS_FILE)
     if target is None:
         return
-    found: dict[str, dict[str, list[str]]] = {"fact": {}, "scenario": {}}
+    found: dict[str, dict[str, list[str]]] = {mark: {} for mark in MARKS}
     for item in session.items:
         for mark in item.iter_markers():
             if mark.name in found:

@@ -15,6 +15,7 @@ from care.coverage import (
     Shown,
     best,
     collect,
+    faults,
     missing,
     named_best,
     page,
@@ -41,7 +42,10 @@ def test_all_facts_and_scenarios_are_told() -> None:
     facts, scenarios = told()
     assert list(facts) == NUMBERS
     assert list(scenarios) == [str(n) for n in range(1, 18)]
-    assert not any("|" in words for words in (*facts.values(), *scenarios.values()))
+    assert list(faults()) == [f"F{n}" for n in range(1, len(faults()) + 1)]
+    assert not any(
+        "|" in words for words in (*facts.values(), *scenarios.values(), *faults().values())
+    )
 
 
 def test_every_fact_and_every_scenario_is_shown_by_a_test(shown: Shown) -> None:
@@ -56,8 +60,12 @@ def test_each_fact_and_each_scenario_has_one_short_row(shown: Shown) -> None:
     """Its number, its words, the count of its tests, and one of them that is there."""
     facts, scenarios = told()
     text = page(shown)
-    rows = re.findall(r"^\| ([\d.]+) \| (.+?) \| (\d+) \| `(.+?)` \|$", text, re.MULTILINE)
-    assert [(number, words) for number, words, *_ in rows] == [*facts.items(), *scenarios.items()]
+    rows = re.findall(r"^\| (F?[\d.]+) \| (.+?) \| (\d+) \| `(.+?)` \|$", text, re.MULTILINE)
+    assert [(number, words) for number, words, *_ in rows] == [
+        *facts.items(),
+        *scenarios.items(),
+        *faults().items(),
+    ]
     for number, _, count, test in rows:
         assert int(count) == len(shown_by(number, shown))
         assert f"tests/{test}" in shown_by(number, shown)
@@ -65,7 +73,7 @@ def test_each_fact_and_each_scenario_has_one_short_row(shown: Shown) -> None:
 
 
 def test_every_test_with_a_mark_is_there(shown: Shown) -> None:
-    marked = (*shown.facts.values(), *shown.scenarios.values())
+    marked = (*shown.facts.values(), *shown.scenarios.values(), *shown.faults.values())
     for name in {name for ids in marked for name in ids}:
         path, *_, last = name.split("::")
         if last != "runTest":  # of a state machine, which is made and not written
@@ -110,7 +118,7 @@ def test_all_tests_of_a_fact_or_a_scenario_are_listed(
     shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coverage, "collect", lambda: shown)
-    for number in ("0.9", "9"):
+    for number in ("0.9", "9", "F9"):
         result = CliRunner().invoke(cli.app, ["coverage", "--of", number])
         assert result.stdout.split() == list(shown_by(number, shown))
     assert CliRunner().invoke(cli.app, ["coverage", "--of", "99"]).exit_code == 1
@@ -119,13 +127,14 @@ def test_all_tests_of_a_fact_or_a_scenario_are_listed(
 def test_what_nobody_shows_or_knows_is_a_gap() -> None:
     facts, scenarios = told()
     tests = ("tests/a.py::test_a", *(f"tests/a.py::{name}" for name in named_best().values()))
-    whole = Shown(dict.fromkeys(facts, tests), dict.fromkeys(scenarios, tests))
+    whole = Shown(*(dict.fromkeys(known, tests) for known in (facts, scenarios, faults())))
     assert missing(whole) == []
     less = Shown({**whole.facts, "0.9": (), "9.9": tests}, {"1": tests})
     found = missing(less)
     assert "fact 0.9" in found
     assert "fact 9.9 is on no list" in found
     assert "scenario 2" in found
+    assert "fault F1" in found
     assert "**missing**" in page(less)
 
 

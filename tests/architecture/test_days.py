@@ -33,6 +33,7 @@ def days_without_a_place(text: str) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.fault("F6")
 def test_no_day_is_taken_from_an_instant_but_by_the_calendar(path: Path) -> None:
     found = list(days_without_a_place(path.read_text(encoding="utf-8")))
     assert found == [], "use shared.calendar.local_day, end_of_day or instant, or Call.today"

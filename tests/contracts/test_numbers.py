@@ -78,6 +78,7 @@ class Outer(Body):
         ({"either": True}, ""),
     ],
 )
+@pytest.mark.fault("F37")
 def test_what_is_no_number_is_refused_with_its_place(body: dict[str, Any], place: str) -> None:
     with pytest.raises(ValidationError) as refused:
         Outer.model_validate(body)

@@ -101,6 +101,7 @@ class Month:
         return set(row["roster"])
 
 
+@pytest.mark.fault("F24")
 async def test_a_month_of_a_group(flow: Flow) -> None:
     await flow.on(0, NOON)
     month = Month(flow)

@@ -27,6 +27,7 @@ async def _loops(flow: Flow, patient: Patient) -> set[tuple[str, str]]:
     return found
 
 
+@pytest.mark.fault("F14")
 async def test_a_living_person_who_was_recorded_as_dead_is_back_everywhere(flow: Flow) -> None:
     """Two days later: seat, session, loops and the week are as if nobody had been wrong; and somebody looks."""
     patient = await flow.admitted()
@@ -95,6 +96,7 @@ async def test_an_overturned_positive_is_nobodys_any_more(flow: Flow) -> None:
     await flow.leaves(patient)
 
 
+@pytest.mark.fault("F22")
 async def test_nobody_calls_the_family_of_who_died_in_the_year_after(flow: Flow) -> None:
     """Not for a year; and when it was a namesake, the check-ins go on."""
     patient = await flow.admitted()

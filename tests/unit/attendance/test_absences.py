@@ -265,6 +265,7 @@ def test_thresholds_that_stand_are_those_that_the_rolls_now_say(
 
 @settings(max_examples=12)
 @given(st.lists(st.sampled_from([ATTENDED, NO_SHOW]), min_size=1, max_size=8), st.data())
+@pytest.mark.fault("F23")
 def test_a_roll_corrected_two_years_later_is_as_if_at_once(
     rolls: list[Any], data: st.DataObject
 ) -> None:

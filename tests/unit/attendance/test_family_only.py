@@ -37,6 +37,7 @@ def only_the_mother(episode: Episode, day: int, status: AttendanceStatus = ATTEN
 
 
 @pytest.mark.parametrize("days", [(1,), (1, 3, 5), (6,)])
+@pytest.mark.fault("F36")
 def test_a_missing_patient_is_looked_for_whoever_else_comes(days: tuple[int, ...]) -> None:
     """The request of F5: three visits of the mother, and nobody looked for the patient."""
     episode = Episode(BEGIN)

@@ -39,6 +39,7 @@ async def minutes(clinic: Clinic, episode_id: str) -> tuple[int, int, int]:
 # --- seats times calendar --------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F24")
 async def test_who_takes_a_seat_after_scheduling_is_on_the_roster_and_on_the_roll(
     clinic: Clinic,
 ) -> None:
@@ -57,6 +58,7 @@ async def test_who_takes_a_seat_after_scheduling_is_on_the_roster_and_on_the_rol
     assert await minutes(clinic, late) == (360, 360, 100)
 
 
+@pytest.mark.fault("F24")
 async def test_who_moves_is_not_on_the_old_roster_and_nothing_is_held_against_them(
     clinic: Clinic,
 ) -> None:
@@ -145,6 +147,7 @@ async def test_nobody_is_asked_for_the_roll_of_a_session_without_people(clinic: 
 # --- a group's calendar ----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F27")
 async def test_the_same_session_once_more_is_the_one_that_is_there(clinic: Clinic) -> None:
     ann = await clinic.admit("ann")
     group = await clinic.seated(ann)
@@ -207,6 +210,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize(("begins", "planned", "accepted"), TIMES)
+@pytest.mark.fault("F29")
 async def test_a_group_meets_on_the_days_and_at_the_hours_of_its_track(
     clinic: Clinic, begins: str, planned: int, accepted: bool
 ) -> None:
@@ -226,6 +230,7 @@ async def test_a_group_meets_on_the_days_and_at_the_hours_of_its_track(
     assert answer.status_code == 201
 
 
+@pytest.mark.fault("F29")
 async def test_a_group_meets_as_often_in_a_week_as_it_does_and_says_why_more(
     clinic: Clinic,
 ) -> None:
@@ -244,6 +249,7 @@ async def test_a_group_meets_as_often_in_a_week_as_it_does_and_says_why_more(
     await clinic.meets(group, hours=24 * 8)
 
 
+@pytest.mark.fault("F28")
 async def test_a_group_session_is_one_of_a_group(clinic: Clinic) -> None:
     """The requests of F7: fourteen people for eight hours, and one alone."""
     everybody = [await clinic.admit(f"person {n}") for n in range(14)]
@@ -280,6 +286,7 @@ async def test_a_make_up_is_for_those_of_the_group_who_need_it(clinic: Clinic) -
     assert await expected(clinic, session) == [bob]
 
 
+@pytest.mark.fault("F32")
 async def test_one_patient_never_cancels_for_all(clinic: Clinic) -> None:
     """The request of 14: each of three had offered 360, credited 180, short 180."""
     ann, bob = await clinic.admit("ann"), await clinic.admit("bob")
@@ -334,6 +341,7 @@ async def session_of(clinic: Clinic, *episodes: str) -> str:
     return session
 
 
+@pytest.mark.fault("F25")
 async def test_the_roll_may_add_who_walks_in(clinic: Clinic) -> None:
     ann, eve = await clinic.admit("ann"), await clinic.admit("eve")
     session = await session_of(clinic, ann)
@@ -420,6 +428,7 @@ async def test_an_episode_of_another_facility_or_of_nobody_is_no_walk_in(clinic:
 # --- when the roll is called -----------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F31")
 async def test_a_roll_before_the_end_says_why_and_credits_the_time_until_then(
     clinic: Clinic,
 ) -> None:
@@ -433,6 +442,7 @@ async def test_a_roll_before_the_end_says_why_and_credits_the_time_until_then(
     assert await minutes(clinic, ann) == (180, 90, 90), "what was cut short was not offered"
 
 
+@pytest.mark.fault("F35")
 async def test_whoever_was_positive_today_is_in_no_group_today(clinic: Clinic) -> None:
     """The request of F25."""
     ann, bob = await clinic.admit("ann"), await clinic.admit("bob")
@@ -455,6 +465,7 @@ async def test_whoever_was_positive_today_is_in_no_group_today(clinic: Clinic) -
     assert await expected(clinic, tomorrow) == sorted([ann, bob])
 
 
+@pytest.mark.fault("F30")
 async def test_a_session_before_the_admission_credits_nothing(clinic: Clinic) -> None:
     """The request of F14: a session six weeks before the admission."""
     ann = await clinic.admit("ann")

@@ -182,6 +182,7 @@ def test_what_is_outranked_says_nothing_and_reopens_nothing(late: Any) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(["cocaine", "benzodiazepines", ""], 2)))
+@pytest.mark.fault("F19")
 def test_an_amendment_with_the_time_of_what_it_amends_holds(order: tuple[str, str]) -> None:
     """Arrival decides, and never the alphabet."""
     episode = Screened()
@@ -203,6 +204,7 @@ def test_an_amendment_with_the_time_of_what_it_amends_holds(order: tuple[str, st
         ("2026-03-02 10:05:01", False),
     ],
 )
+@pytest.mark.fault("F21")
 def test_a_laboratory_reports_in_minutes_and_its_clock_is_its_own(at: str, taken: bool) -> None:
     """The specimen was taken 42 seconds after nine, and it is ten o'clock."""
     episode = Screened()
@@ -219,6 +221,7 @@ def test_a_laboratory_reports_in_minutes_and_its_clock_is_its_own(at: str, taken
 
 
 @pytest.mark.scenario(3)
+@pytest.mark.fault("F20")
 def test_a_prescription_that_is_verified_afterwards_amends_the_interpretation() -> None:
     episode = Screened()
     episode.collect()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from shared.contracts import attendance
 from shared.contracts.attendance import AttendanceStatus
 from tests.unit.followup.world import DAY, Followup, admitted, attended, missed
 from tests.unit.support import START
 
 
+@pytest.mark.fault("F36")
 def test_it_neither_ends_nor_begins_reaching_out_and_does_not_break_the_silence() -> None:
     """The request of F5: the mother's visits ended the outreach, and reset the clock of silence."""
     looked_for, quiet = Followup(), Followup()

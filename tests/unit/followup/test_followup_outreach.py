@@ -245,6 +245,7 @@ class TestRemembered:
         history.hear(discharged())
         assert history.state.reviews == {}
 
+    @pytest.mark.fault("F18")
     def test_failed_screens_are_those_that_the_latest_interpretation_says(self) -> None:
         history = in_program()
 

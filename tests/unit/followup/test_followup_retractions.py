@@ -53,6 +53,7 @@ def missed_two() -> Followup:
 @pytest.mark.parametrize("days", [0, 1, 200])
 @pytest.mark.parametrize("flags", [(), (RiskFlag.CRAVING,), (RiskFlag.SUICIDE_RISK,)])
 @pytest.mark.parametrize("which", [0, 2, 7])
+@pytest.mark.fault("F17")
 def test_a_check_in_taken_back(which: int, flags: tuple[RiskFlag, ...], days: int) -> None:
     history, never = in_aftercare(), in_aftercare()
     for one in (history, never):
@@ -77,6 +78,7 @@ def test_a_check_in_taken_back(which: int, flags: tuple[RiskFlag, ...], days: in
 @pytest.mark.parametrize("stage", [quiet, chased, lost, missed_two])
 @pytest.mark.parametrize("by", [ReportedBy.PATIENT, ReportedBy.PARTNER])
 @pytest.mark.parametrize("overdose", [True, False])
+@pytest.mark.fault("F17")
 def test_a_return_to_use_taken_back_at_once(
     stage: Callable[[], Followup], by: ReportedBy, overdose: bool
 ) -> None:

@@ -251,6 +251,7 @@ REFUSED_FORMS: list[tuple[ConsentKind, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "changes", "code"), REFUSED_FORMS)
+@pytest.mark.fault("F5")
 def test_forms_that_are_not_consents(kind: ConsentKind, changes: dict[str, Any], code: str) -> None:
     person = Person()
     assert isinstance(refuses(code, person.grants, kind, **changes), Invalid)
@@ -456,6 +457,7 @@ def test_who_is_given_back_the_next_minute_has_never_left() -> None:
     assert person.may()
 
 
+@pytest.mark.fault("F9")
 def test_who_is_given_back_after_days_has_never_left() -> None:
     """What seemed to end with the treatment had ended by a mistake, and whoever heard of its end hears of that."""
     person = Person()
@@ -511,6 +513,7 @@ def test_treatment_that_goes_on_the_same_day_has_not_ended() -> None:
         ("UTC", datetime(2026, 3, 17, 23, 59, 59, tzinfo=UTC)),
     ],
 )
+@pytest.mark.fault("F6")
 def test_the_last_day_of_a_consent_is_the_facilitys(zone: str, last_moment: datetime) -> None:
     person = Person()
     new, here = form(expires_on="2026-03-17"), circumstances(time_zone=zone)
@@ -550,6 +553,7 @@ def test_a_form_signed_this_evening_is_signed_today() -> None:
 # --- taken back on another day ------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F12")
 def test_a_revocation_counts_from_when_the_person_took_it_back() -> None:
     person = Person()
     consent_id = person.grants()
@@ -609,6 +613,7 @@ def test_a_form_is_signed_by_whom_the_law_asks(
 # --- the court --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F7")
 def test_a_courts_consent_is_for_who_is_treated_as_a_condition_of_a_court() -> None:
     person, new = Person(), form(Kind.CRIMINAL_JUSTICE)
     here = circumstances(court_involved=False)
@@ -616,6 +621,7 @@ def test_a_courts_consent_is_for_who_is_treated_as_a_condition_of_a_court() -> N
         person.command(lambda state, cause: consents.grant(state, new, here, cause))
 
 
+@pytest.mark.fault("F7")
 def test_the_final_disposition_ends_a_courts_consent_whatever_day_it_names() -> None:
     person = Person()
     consent_id = person.grants(Kind.CRIMINAL_JUSTICE, expires_on="2032-06-30")
@@ -691,6 +697,7 @@ async def test_a_consent_lives_and_ends_over_http(served: tuple[Served, str, str
         ("2008-03-03", ["patient", "guardian"], 201),
     ],
 )
+@pytest.mark.fault("F11")
 async def test_a_minor_s_form_is_signed_by_both(
     served: tuple[Served, str, str], born_on: str, signed_by: list[str], status: int
 ) -> None:

@@ -114,6 +114,7 @@ async def case() -> Case:
         ({"categories": ["referral_status"]}, {"target_level": "3.7-WM"}),
     ],
 )
+@pytest.mark.fault("F1")
 async def test_a_referral_leaves_only_if_one_consent_says_all_of_it(
     case: Case, consent: dict[str, Any], referral: dict[str, Any]
 ) -> None:
@@ -169,6 +170,7 @@ async def test_a_partner_that_answers_was_reached(case: Case, answer: str) -> No
     refused(await case.reports(referral_id), 409, "delivery-reported")
 
 
+@pytest.mark.fault("F8")
 async def test_a_general_consent_carries_a_referral_to_who_treats(case: Case) -> None:
     form = {
         "kind": "tpo",
@@ -268,6 +270,7 @@ async def test_a_delivery_is_one_thing_to_one_recipient(
 
 
 @pytest.mark.parametrize("what", [{"made_at": START.isoformat()}, {"not_made": "not_delivered"}])
+@pytest.mark.fault("F4")
 async def test_what_nobody_reports_is_a_loop_until_it_is_reported(
     case: Case, what: dict[str, Any]
 ) -> None:
@@ -429,6 +432,7 @@ async def test_a_transfer_that_is_asked_for_is_allowed_and_made(case: Case) -> N
     assert case.loops() == []
 
 
+@pytest.mark.fault("F3")
 async def test_a_revocation_that_plans_has_not_heard_of_withholds(case: Case) -> None:
     """Only who keeps the consents decides: the copy of another service could be older than this revocation."""
     consent_id = await case.consents()
@@ -533,6 +537,7 @@ async def test_what_an_organisation_is_stands_in_its_record(case: Case) -> None:
     refused(await served.get("/partners/nobody-known"), 404, "unknown-partner")
 
 
+@pytest.mark.fault("F2")
 async def test_nobody_says_of_themselves_what_they_are(case: Case) -> None:
     """A class in a request is refused: it is a fact of the organisation, and not of who asks."""
     question = {

@@ -459,6 +459,7 @@ def test_what_became_of_a_referral_still_matters_when_the_episode_has_ended() ->
         (("attendance", "screens", "participation"), timedelta(0), None),
     ],
 )
+@pytest.mark.fault("F13")
 def test_an_orientation_goes_through_the_rules_and_a_notice_that_holds(
     rules: tuple[str, ...], given: timedelta, code: str | None
 ) -> None:

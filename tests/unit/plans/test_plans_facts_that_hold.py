@@ -83,6 +83,7 @@ TRIGGERS: Mapping[Any, ReviewTrigger] = {
 
 
 @given(moves)
+@pytest.mark.fault("F18")
 def test_any_order_and_any_overturning_ends_in_the_facts_that_hold(said: list[Move]) -> None:
     history = with_plan()
     holds: dict[str, Any] = {}
@@ -123,6 +124,7 @@ def graduates(history: Plans) -> bool:
 @pytest.mark.fact("1.8")
 @pytest.mark.scenario(2)
 class TestOverturned:
+    @pytest.mark.fault("F18")
     def test_it_stands_in_nobodys_way(self) -> None:
         terms = ProgramTerms(graduation_criteria=("clean-days",), review_every_days=300)
         history = with_plan(terms=terms)
