@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = ROOT / "docs" / "coverage.md"
 FACTS: Final = Path(__file__).with_name("facts.toml")
-MARKS_FILE: Final = "CARE_MARKS_FILE"
-MARKS: Final = ("fact", "scenario", "fault")
+MARKERS_FILE: Final = "CARE_MARKERS_FILE"
+MARKERS: Final = ("fact", "scenario", "fault")
 COLLECTED_WITHIN_SECONDS: Final = 300
 FOLDERS: Final = ("unit", "contracts", "api", "integration", "flows", "chaos")
 """The folders of tests, the smallest tests first."""
@@ -87,7 +87,7 @@ def collect(root: Path = ROOT) -> Shown:
         done = subprocess.run(  # noqa: S603 - our own tests
             [*command, "-p", "no:cacheprovider", "-p", "no:randomly"],
             cwd=root,
-            env={**os.environ, MARKS_FILE: str(marks)},
+            env={**os.environ, MARKERS_FILE: str(marks)},
             capture_output=True,
             text=True,
             timeout=COLLECTED_WITHIN_SECONDS,
@@ -96,7 +96,7 @@ def collect(root: Path = ROOT) -> Shown:
         if done.returncode != 0 or not marks.exists():
             raise NotCollected((done.stdout + done.stderr)[-3000:])
         found = json.loads(marks.read_text(encoding="utf-8"))
-    return Shown(*(_sorted(found[mark]) for mark in MARKS))
+    return Shown(*(_sorted(found[mark]) for mark in MARKERS))
 
 
 def _sorted(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
@@ -106,7 +106,7 @@ def _sorted(found: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
 def missing(shown: Shown) -> list[str]:
     """What no test shows, and numbers that nobody knows."""
     listed = zip(
-        MARKS, (*told(), faults()), (shown.facts, shown.scenarios, shown.faults), strict=True
+        MARKERS, (*told(), faults()), (shown.facts, shown.scenarios, shown.faults), strict=True
     )
     rows = [(word, known, found) for word, known, found in listed]
     return [
@@ -239,10 +239,10 @@ def _list(number: str, shown: Shown) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Write down which test carries which mark; a test of many cases is one test."""
-    target = os.environ.get(MARKS_FILE)
+    target = os.environ.get(MARKERS_FILE)
     if target is None:
         return
-    found: dict[str, dict[str, list[str]]] = {mark: {} for mark in MARKS}
+    found: dict[str, dict[str, list[str]]] = {mark: {} for mark in MARKERS}
     for item in session.items:
         for mark in item.iter_markers():
             if mark.name in found:
