@@ -22,6 +22,11 @@ SCHEMA: Final = "urn:throughcare:schema:"
 TRACEPARENT: Final = "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 """W3C Trace Context. Whatever else comes in its place is dropped, for nobody's work depends on a trace."""
 
+SEQUENCE_DIGITS: Final = 18
+SEQUENCE_WRITTEN: Final = f"(?!0{{{SEQUENCE_DIGITS}}})[0-9]{{{SEQUENCE_DIGITS}}}"
+"""A sequence as it is published: padded with zeros, so that the order of the texts is the order of the numbers, as the
+CloudEvents sequence extension asks. Readers take it without the zeros too."""
+
 PATTERNS: Final = MappingProxyType(
     {
         "specversion": "1[.]0",
@@ -29,7 +34,7 @@ PATTERNS: Final = MappingProxyType(
         "source": SOURCE,
         "type": TYPE,
         "subject": SUBJECT,
-        "sequence": "[1-9][0-9]{0,17}",
+        "sequence": f"(?!0+$)[0-9]{{1,{SEQUENCE_DIGITS}}}",
         "time": (
             "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"
             "(Z|[+-][0-9]{2}:[0-9]{2})"
