@@ -237,12 +237,12 @@ async def check_consent(
     call: Team, question: Annotated[ConsentQuestion, Depends(ConsentQuestion)]
 ) -> Response:
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
-    now = call.runtime.clock.now()
+    now, discloser_id = call.runtime.clock.now(), call.actor.facility_id
     recipient = (await known_partners(call, [question.recipient])).get(question.recipient)
     return await call.read(
         PERSON(question.person_id),
         lambda state: disclosures.check(
-            state, recipient, question.categories, question.purpose, now
+            state, discloser_id, recipient, question.categories, question.purpose, now
         ),
     )
 

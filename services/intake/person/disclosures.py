@@ -52,6 +52,7 @@ REPORTED_KEPT: Final = 2_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
 HINTS: Final = {
     WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
+    WithheldReason.DISCLOSER_NOT_NAMED: "The consent is for another facility to disclose; have a form signed for this.",
     WithheldReason.NOT_IN_FORCE: "The consent has ended or not begun; have a new form signed.",
     WithheldReason.CATEGORY_NOT_COVERED: "Disclose only what the consent names, or have a new form signed.",
     WithheldReason.PURPOSE_NOT_COVERED: "The consent is for another purpose; have a new form signed.",
@@ -96,14 +97,17 @@ class Ordinary(NewDisclosure):
 
 def check(
     state: PersonState,
+    discloser_id: str,
     partner: Partner | None,
     categories: tuple[InformationCategory, ...],
     purpose: ConsentPurpose,
     now: datetime,
 ) -> dict[str, Any]:
-    """Whether something may be disclosed to somebody for a purpose now, and by which consent. In doubt: no."""
+    """Whether a facility may tell somebody something for a purpose now, and by which consent. In doubt: no."""
     person_state.known(state)
-    found = may_disclose(state.consents, partner, categories, purpose, now, state.time_zone)
+    found = may_disclose(
+        state.consents, discloser_id, partner, categories, purpose, now, state.time_zone
+    )
     allowed = isinstance(found, Allowed)
     return {
         "allowed": allowed,
@@ -129,7 +133,7 @@ def ask(
 ) -> Decision[PersonState]:
     """May this be disclosed, before it is? Entered as allowed, until its sender reports what became of it."""
     _theirs(state, request.episode_id)
-    found = _decided(state, request, partner, cause.now)
+    found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
         raise _refusal(found)
     state, entered = _entered(state, request, found, cause)
@@ -151,7 +155,7 @@ def refer(
 ) -> Decision[PersonState]:
     """A partner is asked to take the person: that they are referred is disclosed, and the level that is asked for."""
     _theirs(state, request.episode_id)
-    found = _decided(state, request, partner, cause.now)
+    found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
         raise _refusal(found)
     if new.target_kind not in partner.kinds:
@@ -175,7 +179,7 @@ def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonS
     """Another service asks, by way of the episode and the partner: it hears the answer on the episode."""
     request, handoffs = body.request, ()
     if request.episode_id in state.episodes:
-        found = _decided(state, request, body.partner, cause.now)
+        found = _decided(state, request, body.partner, cause)
     else:
         found = Withheld(reason=WithheldReason.PERSON_CHANGED)
     if isinstance(found, Allowed):
@@ -188,7 +192,7 @@ def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonS
 
 
 def _decided(
-    state: PersonState, request: Request, partner: Partner | None, now: datetime
+    state: PersonState, request: Request, partner: Partner | None, cause: Cause
 ) -> Allowed | Withheld:
     digest = _digest_of(request)
     entry = state.on_the_way.get(request.delivery_id)
@@ -202,7 +206,13 @@ def _decided(
     if request.consent_id is not None:
         consents = {key: one for key, one in consents.items() if key == request.consent_id}
     return may_disclose(
-        consents, partner, request.categories, request.purpose, now, state.time_zone
+        consents,
+        cause.facility_id,
+        partner,
+        request.categories,
+        request.purpose,
+        cause.now,
+        state.time_zone,
     )
 
 
@@ -382,7 +392,13 @@ def record(
     row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
     if ground.consent:
         found = may_disclose(
-            state.consents, partner, new.categories, new.purpose, new.disclosed_at, state.time_zone
+            state.consents,
+            cause.facility_id,
+            partner,
+            new.categories,
+            new.purpose,
+            new.disclosed_at,
+            state.time_zone,
         )
         if isinstance(found, Withheld):
             raise _refusal(found)

@@ -231,22 +231,25 @@ class Withheld(Value):
 
 def may_disclose(
     consents: Mapping[str, Consent],
+    discloser_id: str,
     partner: Partner | None,
     categories: tuple[InformationCategory, ...],
     purpose: ConsentPurpose,
     at: datetime,
     zone: str,
 ) -> Allowed | Withheld:
-    """Whether one consent of the person allows all of this to this partner at this moment, and what goes along.
+    """Whether one consent lets this facility tell all of this to this partner at this moment, and what goes along.
 
-    `zone` is the time zone of the facility that discloses. Where several consents allow it, the one with the
-    narrowest form is relied upon, so that a general one is not where a specific one was given.
+    A consent for another facility to disclose allows this one nothing (42 CFR 2.31(a)(2)). `zone` is the time zone of
+    the facility that discloses. Where several consents allow it, the one with the narrowest form is relied upon, so
+    that a general one is not where a specific one was given.
     """
     if partner is None:
         return Withheld(reason=WithheldReason.PARTNER_UNKNOWN)
     known = partner
     steps: tuple[tuple[WithheldReason, Callable[[Consent], bool]], ...] = (
         (WithheldReason.RECIPIENT_NOT_NAMED, lambda one: one.names(known)),
+        (WithheldReason.DISCLOSER_NOT_NAMED, lambda one: one.discloser_id == discloser_id),
         (WithheldReason.NOT_IN_FORCE, lambda one: one.holds(at, zone)),
         (WithheldReason.CATEGORY_NOT_COVERED, lambda one: one.covers(categories)),
         (WithheldReason.PURPOSE_NOT_COVERED, lambda one: one.serves(purpose, known)),

@@ -636,6 +636,40 @@ async def test_agreements_are_each_facilitys_own(case: Case) -> None:
     ]
 
 
+@pytest.mark.fault("F1")
+async def test_a_consent_for_another_to_disclose_allows_this_facility_nothing(case: Case) -> None:
+    """42 CFR 2.31(a)(2): through no door of the service."""
+    await case.consents(discloser_id="harbor-ed")
+    refused(await case.refers(), 403, "consent-missing")
+    problem = (await case.asks()).json()
+    assert (problem["code"], "discloser" in problem["detail"]) == ("consent-missing", True)
+    told = {
+        "person_id": case.person_id,
+        "episode_id": case.episode_id,
+        "recipient_id": "harbor-detox",
+        "categories": ["referral_status"],
+        "discloser_id": uid("nurse"),
+        "disclosed_at": START.isoformat(),
+        "basis": "consent",
+        "purpose": "care_coordination",
+    }
+    refused(await case.served.post("/disclosures", told), 403, "consent-missing")
+    question = {
+        "person_id": case.person_id,
+        "recipient": "harbor-detox",
+        "category": "referral_status",
+        "purpose": "care_coordination",
+    }
+    answer = (await case.served.get("/consents/check", params=question)).json()
+    assert (answer["allowed"], answer["reason"]) == (False, "discloser_not_named")
+    await asked_by_plans(case)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [
+        WithheldReason.DISCLOSER_NOT_NAMED
+    ]
+    assert not await case.entries("allowed")
+    assert not await case.entries()
+
+
 async def test_who_asks_about_an_organisation_does_not_make_it_theirs() -> None:
     """A facility asked before it was registered; it is the operating organisation's all the same, and answers all."""
     served = Served(SERVICE).acting_as("intake_coordinator")
