@@ -293,7 +293,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
 
 @router.post("/disclosures/{disclosure_id}/review")
 async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEpisode) -> Response:
-    """Say that an emergency disclosure was looked at by somebody who answers for it."""
+    """Say that somebody who answers for it looked at what was told in an emergency, or after its consent had ended."""
     return await call.execute(
         EPISODE(body.episode_id),
         lambda state, cause: deliveries.reviewed(state, disclosure_id, cause),

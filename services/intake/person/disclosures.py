@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from services.intake.handoffs import (
     DeliveryReported,
-    EmergencyTold,
     ReferralAllowed,
     ReportHeard,
+    ReviewAsked,
 )
 from services.intake.person import grounds, person_state
 from services.intake.person.accounting import (
@@ -298,7 +298,10 @@ def report(
 
 
 def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decision[PersonState]:
-    """What was allowed is made or not made; whoever reports again is heard no more."""
+    """What was allowed is made or not made; whoever reports again is heard no more.
+
+    What was made after its consent had ended is somebody's to look at.
+    """
     entry = state.on_the_way.get(body.delivery_id)
     if entry is None:
         return Decision(state)
@@ -315,6 +318,9 @@ def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decisi
     if entry.episode_id is not None:
         heard = ReportHeard(delivery_id=body.delivery_id)
         handoffs.append(Handoff(f"episode/{entry.episode_id}", heard))
+        if _came_too_late(state, entry):
+            look = ReviewAsked(disclosure_id=body.delivery_id)
+            handoffs.append(Handoff(f"episode/{entry.episode_id}", look))
     if not made:
         return Decision(state, handoffs=tuple(handoffs))
     state = _relied_on(state, entry.consent_id)
@@ -372,7 +378,7 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
         recorded_at=cause.now,
         basis=DisclosureBasis.EMERGENCY,
     )
-    look = Handoff(f"episode/{new.episode_id}", EmergencyTold(disclosure_id=disclosure_id))
+    look = Handoff(f"episode/{new.episode_id}", ReviewAsked(disclosure_id=disclosure_id))
     return Decision(
         state,
         (made, _recorded(row)),
@@ -433,6 +439,13 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
 
 def _is_between(entry: Disclosure, made_at: datetime, now: datetime) -> bool:
     return entry.recorded_at - CLOCKS_APART <= made_at <= now + CLOCKS_APART
+
+
+def _came_too_late(state: PersonState, entry: Disclosure) -> bool:
+    """It was made when the consent that had allowed it had ended."""
+    consent = None if entry.consent_id is None else state.consents.get(entry.consent_id)
+    at = entry.disclosed_at
+    return consent is not None and at is not None and consent.has_ended(at, state.time_zone)
 
 
 def _relied_on(state: PersonState, consent_id: str | None) -> PersonState:

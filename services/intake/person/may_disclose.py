@@ -162,9 +162,13 @@ class Consent(NewConsent):
         day ends when that day of the facility does.
         """
         begun = self.effective_at <= at and self.signed_on <= calendar.local_day(at, zone)
+        return begun and not self.has_ended(at, zone)
+
+    def has_ended(self, at: datetime, zone: str) -> bool:
+        """By this moment one of its ends had come, whether or not that had been noticed."""
         last = None if self.expires_on is None else calendar.end_of_day(self.expires_on, zone)
         ends = (last, self.ends_at, self.revoked_at, self.expired_at)
-        return begun and all(end is None or at < end for end in ends)
+        return any(end is not None and end <= at for end in ends)
 
     def names(self, partner: Partner) -> bool:
         """It names this partner, or the class that the partner belongs to, where its form may name a class.

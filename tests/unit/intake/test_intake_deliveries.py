@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -317,6 +317,44 @@ async def test_reports_that_say_nothing(
     refused(await case.reports(**what), status, code)
     refused(await case.reports(uid("another")), 404, "unknown-delivery")
     assert case.loops() == [uid("delivery")]
+
+
+ENDS: dict[str, dict[str, Any]] = {
+    "revoked": {},
+    "its last day": {"expires_on": "2026-03-02"},
+    "with treatment": {"expires_on": None, "expires_with": "end_of_treatment"},
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("hours", "late"), [(None, False), (0, False), (1, True), (36, True)], ids=str
+)
+@pytest.mark.fault("F4")
+async def test_what_is_made_after_its_consent_has_ended_is_looked_at(
+    case: Case, end: str, hours: int | None, *, late: bool
+) -> None:
+    """However the consent ended; not what left before that, nor what did not leave. Hours are counted from the end."""
+    consent_id = await case.consents(**ENDS[end])
+    await case.asks()
+    ended_at = datetime(2026, 3, 3, 5, tzinfo=UTC)
+    if end == "revoked":
+        await case.served.at(ended_at)
+        await case.revokes(consent_id)
+    if end == "with treatment":
+        case.served.acting_as("intake_coordinator")
+        await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
+    await case.served.after(days=3)
+    made_at = None if hours is None else ended_at + (hours or -1) * HOUR
+    what = {"made_at": made_at.isoformat()} if made_at else {"not_made": "withdrawn"}
+    assert (await case.reports(**what)).status_code == 200
+    reviews = case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+    assert [one.id for one in reviews] == ([uid("delivery")] if late else [])
+    assert len(await case.entries("not_made" if made_at is None else "made")) == 1
+    if late:
+        path = f"/disclosures/{uid('delivery')}/review"
+        await case.served.does(path, {"episode_id": case.episode_id})
+        assert not case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
 
 
 async def test_only_what_was_made_was_relied_on(case: Case) -> None:
