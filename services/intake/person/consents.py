@@ -216,7 +216,7 @@ def _complete(new: NewConsent, known: Circumstances) -> None:
         raise Invalid(
             "consent-incomplete",
             f"The form does not say: {', '.join(missing)}.",
-            hint="State discloser_id, and in `statements` what the form tells the person before they sign.",
+            hint="State what the form says of it in discloser_id and `statements`; have a form signed that says all of it.",
         )
 
 

@@ -50,6 +50,9 @@ CLOCKS_APART: Final = timedelta(minutes=5)
 ON_THE_WAY_MAX: Final = 500
 REPORTED_KEPT: Final = 2_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
+REPORT_IT: Final = "Report what became of what was only allowed: POST /disclosures/{id}/report."
+RECORD_IT: Final = "If it was disclosed after all, record that: POST /disclosures."
+UNDO_OR_RECORD_IT: Final = "If it was not disclosed after all: POST /disclosures/{id}/undo; if it was after all: POST /disclosures."
 HINTS: Final = {
     WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
     WithheldReason.DISCLOSER_NOT_NAMED: "The consent is for another facility to disclose; have a form signed for this.",
@@ -277,7 +280,7 @@ def report(
         raise Refused(
             "delivery-reported",
             "What became of this is known.",
-            hint="If the report was a mistake: POST /disclosures/{id}/undo.",
+            hint=RECORD_IT if delivery_id in state.undone else UNDO_OR_RECORD_IT,
         )
     if entry is None:
         raise Unknown("delivery")
@@ -337,16 +340,17 @@ def undo(
     """An entry was a mistake. It stays in the accounting and is marked; `kept_in` is the record that has it."""
     person_state.known(state)
     if found.state is not EntryState.MADE:
+        open_yet = found.state is EntryState.ALLOWED
         raise Refused(
             "disclosure-not-made",
             "Nothing was disclosed.",
-            hint="Report what became of what was only allowed: POST /disclosures/{id}/report.",
+            hint=REPORT_IT if open_yet else RECORD_IT,
         )
     if found.mistake is not None or found.disclosure_id in state.undone:
         raise Refused(
             "disclosure-undone",
             "This entry is marked as a mistake already.",
-            hint="There is nothing left to do.",
+            hint=RECORD_IT,
         )
     marked = found.replace(mistake=Mistake(reason=reason, marked_at=cause.now))
     event = intake.DisclosureUndone(disclosure_id=found.disclosure_id, reason=reason)

@@ -421,9 +421,26 @@ async def test_an_entry_that_was_a_mistake_stays_and_is_marked(case: Case) -> No
     assert entry["mistake"]["reason"] == "wrong_person"
     [undone] = case.said(intake.DisclosureUndone, case.person)
     assert undone.disclosure_id == uid("delivery")
-    refused(await case.served.post(undo, body), 409, "disclosure-undone")
+    refused(again := await case.served.post(undo, body), 409, "disclosure-undone")
+    refused(reported := await case.reports(), 409, "delivery-reported")
+    assert "POST /disclosures." in again.json()["hint"]
+    assert again.json()["hint"] == reported.json()["hint"], "not back to the report, nor to undo"
     unknown = f"/disclosures/{uid('x')}/undo"
     refused(await case.served.post(unknown, body), 404, "unknown-disclosure")
+
+
+async def test_what_was_reported_as_not_made_and_was_is_recorded(case: Case) -> None:
+    """No refusal leads to another one that leads back."""
+    await case.consents()
+    await case.asks()
+    await case.reports(not_made="withdrawn")
+    body = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    refused(await case.reports(), 409, "delivery-reported")
+    case.served.acting_as("privacy_officer")
+    page = f"/disclosures/{uid('delivery')}/undo"
+    refused(answer := await case.served.post(page, body), 409, "disclosure-not-made")
+    assert "POST /disclosures." in answer.json()["hint"]
 
 
 async def test_an_entry_on_an_old_page_is_marked_there(
