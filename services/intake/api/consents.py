@@ -270,7 +270,7 @@ def consents_view(state: PersonState) -> dict[str, Any]:
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
-    await registered(call, "recipient_id", body.recipient_id)
+    await partner(call, "recipient_id", body.recipient_id)
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**given, personnel_id=personnel_id)

@@ -216,7 +216,7 @@ def _complete(new: NewConsent, known: Circumstances) -> None:
         raise Invalid(
             "consent-incomplete",
             f"The form does not say: {', '.join(missing)}.",
-            hint="State what the form says of it in discloser_id and `statements`; have a form signed that says all of it.",
+            hint="State it in discloser_id and `statements` where the form says it; else have one signed that does.",
         )
 
 

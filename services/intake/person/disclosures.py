@@ -52,7 +52,9 @@ REPORTED_KEPT: Final = 2_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
 REPORT_IT: Final = "Report what became of what was only allowed: POST /disclosures/{id}/report."
 RECORD_IT: Final = "If it was disclosed after all, record that: POST /disclosures."
-UNDO_OR_RECORD_IT: Final = "If it was not disclosed after all: POST /disclosures/{id}/undo; if it was after all: POST /disclosures."
+UNDO_OR_RECORD_IT: Final = (
+    "If it was not disclosed: POST /disclosures/{id}/undo; if it was after all: POST /disclosures."
+)
 HINTS: Final = {
     WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
     WithheldReason.DISCLOSER_NOT_NAMED: "The consent is for another facility to disclose; have a form signed for this.",

@@ -425,6 +425,7 @@ async def test_an_entry_that_was_a_mistake_stays_and_is_marked(case: Case) -> No
     refused(reported := await case.reports(), 409, "delivery-reported")
     assert "POST /disclosures." in again.json()["hint"]
     assert again.json()["hint"] == reported.json()["hint"], "not back to the report, nor to undo"
+    case.served.acting_as("privacy_officer")
     unknown = f"/disclosures/{uid('x')}/undo"
     refused(await case.served.post(unknown, body), 404, "unknown-disclosure")
 
@@ -723,6 +724,50 @@ async def test_a_consent_for_another_to_disclose_allows_this_facility_nothing(ca
     ]
     assert not await case.entries("allowed")
     assert not await case.entries()
+
+
+async def test_the_own_facility_is_no_partner_though_others_refer_to_it(case: Case) -> None:
+    """Through no door: what stays in the house is no disclosure, and belongs in no accounting."""
+    served = case.served.acting_as("operator", facility_id="operations")
+    body = {"kind": "withdrawal_management", "recipient_class": "treating-providers"}
+    assert (await served.put(f"/partners/{FACILITY}", body)).status_code == 200
+    here = {"person_id": case.person_id, "episode_id": case.episode_id, "recipient_id": FACILITY}
+    told = {"categories": ["attendance"], "discloser_id": uid("nurse")}
+    now = {"disclosed_at": START.isoformat()}
+    who = {"personnel_name": "Dr. A", "personnel_role": "physician", "nature": "overdose"}
+    room = {"kind": "withdrawal_management", "places_free": 1, "as_of": START.isoformat()}
+    await case.consents(recipients=["treating-providers"])
+    refused(await case.refers(target_facility_id=FACILITY), 422, "partner-not-registered")
+    refused(await case.asks(recipient_id=FACILITY), 422, "partner-not-registered")
+    refused(
+        await case.served.post("/disclosures/emergency", here | told | now | who),
+        422,
+        "partner-not-registered",
+    )
+    answer = await served.post(
+        "/disclosures", here | told | now | {"basis": "consent", "purpose": "care_coordination"}
+    )
+    refused(answer, 422, "partner-not-registered")
+    refused(
+        await served.put("/partners/capacity", {"partner_id": FACILITY, **room}),
+        422,
+        "partner-not-registered",
+    )
+    consent = {"person_id": case.person_id, **CONSENT, "recipients": [FACILITY]}
+    served.acting_as("intake_coordinator")
+    refused(await served.post("/consents", consent), 422, "recipient-unknown")
+    question = {
+        "person_id": case.person_id,
+        "recipient": FACILITY,
+        "category": "referral_status",
+        "purpose": "care_coordination",
+    }
+    answer = (await served.get("/consents/check", params=question)).json()
+    assert answer["reason"] == "partner_unknown"
+    await asked_by_plans(case, to_facility_id=FACILITY)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [
+        WithheldReason.PARTNER_UNKNOWN
+    ]
 
 
 async def test_who_asks_about_an_organisation_does_not_make_it_theirs() -> None:
