@@ -102,3 +102,4 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
         default=loops.escalate,
     ),
 )
+outreach.LATE.with_deadlines(DEADLINES.decide)

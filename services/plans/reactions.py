@@ -92,3 +92,4 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
     due("aftercare-opens", aftercare.opens),
     loops=LoopDeadlines(PlansLoop, default=episode_state.escalate),
 )
+late_facts.LATE.with_deadlines(DEADLINES.decide)

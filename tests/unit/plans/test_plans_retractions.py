@@ -170,6 +170,21 @@ class TestRefused:
         assert error.value.code == "entered-in-error"
 
 
+@pytest.mark.parametrize("days", [19, 20, 25])
+def test_what_was_due_before_a_fact_comes_before_it(days: int) -> None:
+    """A step down that took effect before a danger was found did; one that was still to come does not."""
+    history, never = with_plan(), with_plan()
+    for one in (history, never):
+        step_down_ahead(one)
+    history.discharge(DischargeKind.AGAINST_ADVICE)
+    for one in (history, never):
+        one.after(days=days)
+        one.hear(fact(intake.ImminentDangerIdentified))
+    undo(history)
+    assert history.state.admission.level == never.state.admission.level
+    assert but_for_the_look(history.at(history.now)) == never.state
+
+
 def test_a_risk_that_nobody_looked_at_because_of_an_end_is_looked_at() -> None:
     history, never = with_plan(), with_plan()
     history.discharge(DischargeKind.DECEASED)
@@ -226,11 +241,19 @@ def courses(draw: st.DrawFn) -> tuple[list[Event], int, int]:
     return events, ended, draw(st.integers(ended, len(events)))
 
 
-@given(courses(), st.sampled_from(OTHERS), st.sampled_from([nothing, looked_for, handed_over]))
+@given(
+    courses(),
+    st.sampled_from(OTHERS),
+    st.sampled_from([nothing, looked_for, handed_over]),
+    st.sampled_from([0, 1, 5]),
+)
 def test_whatever_is_heard_meanwhile(
-    course: tuple[list[Event], int, int], kind: DischargeKind, begun: Callable[[Plans], None]
+    course: tuple[list[Event], int, int],
+    kind: DischargeKind,
+    begun: Callable[[Plans], None],
+    days: int,
 ) -> None:
-    """Facts that came while the end stood count as if it had not."""
+    """Facts that came while the end stood count as if it had not, and so does what was due between them."""
     events, ended, undone = course
     history, other = in_treatment(), in_treatment()
     for one in (history, other):
@@ -241,9 +264,11 @@ def test_whatever_is_heard_meanwhile(
             history.discharge(kind)
         if at == undone:
             undo(history)
+            history.at(history.now)
         if at < len(events):
-            history.hear(events[at])
-            other.hear(events[at])
+            for one in (history, other):
+                one.hear(events[at])
+                one.after(days=days)
     assert but_for_the_look(history) == other.state
     assert but_for_the_look(history.after(days=40)) == other.after(days=40).state
 
