@@ -237,12 +237,12 @@ async def check_consent(
     call: Team, question: Annotated[ConsentQuestion, Depends(ConsentQuestion)]
 ) -> Response:
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
-    now = call.runtime.clock.now()
+    now, discloser_id = call.runtime.clock.now(), call.actor.facility_id
     recipient = (await known_partners(call, [question.recipient])).get(question.recipient)
     return await call.read(
         PERSON(question.person_id),
         lambda state: disclosures.check(
-            state, recipient, question.categories, question.purpose, now
+            state, discloser_id, recipient, question.categories, question.purpose, now
         ),
     )
 
@@ -270,7 +270,7 @@ def consents_view(state: PersonState) -> dict[str, Any]:
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
-    await registered(call, "recipient_id", body.recipient_id)
+    await partner(call, "recipient_id", body.recipient_id)
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**given, personnel_id=personnel_id)
@@ -293,7 +293,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
 
 @router.post("/disclosures/{disclosure_id}/review")
 async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEpisode) -> Response:
-    """Say that an emergency disclosure was looked at by somebody who answers for it."""
+    """Say that somebody who answers for it looked at what was told in an emergency, or after its consent had ended."""
     return await call.execute(
         EPISODE(body.episode_id),
         lambda state, cause: deliveries.reviewed(state, disclosure_id, cause),

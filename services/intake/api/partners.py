@@ -121,7 +121,7 @@ async def read_partner(call: Anyone, partner_id: PartnerPath) -> Response:
 
 
 async def known_partners(call: Call, partner_ids: Iterable[str]) -> dict[str, Partner]:
-    """Those of these organisations that are registered, by their codes, as the caller's facility sees them."""
+    """Those of these that are registered, by their codes, as the caller's facility sees them: itself never."""
     found = {
         partner_id: state_of(record, PartnerState).seen_by(call.actor.facility_id)
         for partner_id, record in (await _records(call, partner_ids)).items()
@@ -151,7 +151,7 @@ async def partner(call: Call, field: str, partner_id: str) -> Partner:
     if partner_id not in known:
         raise Invalid(
             "partner-not-registered",
-            f"{field} names the own facility, which is not registered as a partner.",
+            f"{field} names the own facility, which is no partner of its own.",
             hint="Name an organisation outside.",
         )
     return known[partner_id]
