@@ -49,8 +49,12 @@ PATTERNS: Final = MappingProxyType(
 )
 """The required attributes in their order, each with the regular expression that the whole text matches."""
 
+PERSON: Final = UUID
+"""Of the optional `personid`: whom the record is about that published the event, as far as it knows."""
+
 _COMPILED: Final = {name: re.compile(pattern) for name, pattern in PATTERNS.items()}
 _TRACEPARENT: Final = re.compile(TRACEPARENT)
+_PERSON: Final = re.compile(PERSON)
 
 
 def legal(name: str, text: str) -> bool:
@@ -61,3 +65,8 @@ def legal(name: str, text: str) -> bool:
 def trace_or_none(text: str | None) -> str | None:
     """The text when it is a W3C `traceparent`; nothing else may travel on with an event."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+
+
+def is_person(text: str) -> bool:
+    """Whether the attribute `personid` may have this text."""
+    return _PERSON.fullmatch(text) is not None

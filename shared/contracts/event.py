@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast, get_ar
 
 from pydantic import BaseModel, ConfigDict
 
-from .attributes import PATTERNS, SCHEMA, SEQUENCE_DIGITS, legal, trace_or_none
+from .attributes import PATTERNS, SCHEMA, SEQUENCE_DIGITS, is_person, legal, trace_or_none
 
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
@@ -167,7 +167,8 @@ class Envelope(NamedTuple):
 
     `sequence` counts 1, 2, 3 … per (source, subject) without a gap; its header has 18 digits. `correlationid`
     is shared by all that follows from one first cause; `causationid` names the command, event or deadline right
-    before. `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock.
+    before. `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock. `personid` names whom an
+    event is about when its subject does not: as its publisher knew it, which `episode-person-corrected` may correct.
     """
 
     id: str
@@ -183,6 +184,7 @@ class Envelope(NamedTuple):
     sensitivity: str
     dataschema: str
     traceparent: str | None = None
+    personid: str | None = None
     extensions: Mapping[str, str] = NO_EXTENSIONS
 
     @property
@@ -214,12 +216,14 @@ class Envelope(NamedTuple):
         }
         if self.traceparent is not None:
             attributes["ce_traceparent"] = self.traceparent
+        if self.personid is not None:
+            attributes["ce_personid"] = self.personid
         return attributes
 
 
 _REQUIRED: Final = tuple(f"ce_{name}" for name in PATTERNS)
 """The attributes that every event has, in the order in which `read_envelope` takes them."""
-_OURS: Final = {*_REQUIRED, "ce_traceparent", "content-type"}
+_OURS: Final = {*_REQUIRED, "ce_traceparent", "ce_personid", "content-type"}
 _required: Final = cast(
     "Callable[[Mapping[str, bytes]], tuple[bytes, ...]]", itemgetter(*_REQUIRED)
 )
@@ -235,7 +239,7 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
     """
     if len(headers) > HEADERS_MAX or headers_bytes(headers) > HEADERS_BYTES_MAX:
         raise EnvelopeError("headers-too-large", "the headers are larger than headers may be")
-    known, traceparent, extensions = _attributes(headers)
+    known, traceparent, person_id, extensions = _attributes(headers)
     if max(map(len, known)) > _ATTRIBUTE_LENGTH_MAX:
         raise _illegal(known)
     specversion, event_id, source, event_type, subject, sequence, at, *more = known
@@ -269,12 +273,15 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
         sensitivity,
         schema,
         traceparent,
+        person_id,
         extensions,
     )
 
 
-def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, str]]:
-    """The required attributes in their order, the trace, and those that are not ours."""
+def _attributes(
+    headers: Headers,
+) -> tuple[list[str], str | None, str | None, Mapping[str, str]]:
+    """The required attributes in their order, the trace, the person, and those that are not ours."""
     given = cast("dict[str, bytes]", dict(headers))
     if len(given) < len(headers) or None in given.values():
         given = _once(headers)
@@ -282,6 +289,8 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
         known = [raw.decode() for raw in _required(given)]
         trace = given.get("ce_traceparent")
         traceparent = None if trace is None else trace_or_none(trace.decode("ascii", "replace"))
+        person = given.get("ce_personid")
+        person_id = None if person is None else person.decode()
         extensions = NO_EXTENSIONS
         if not _OURS.issuperset(given):
             others = given.keys() - _OURS
@@ -289,11 +298,13 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
     except UnicodeDecodeError:
         raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
     except KeyError:
-        known, traceparent, extensions = [""], None, NO_EXTENSIONS
+        known, traceparent, person_id, extensions = [""], None, None, NO_EXTENSIONS
     if not all(known):
         missing = [name for name in _REQUIRED if not given.get(name)]
         raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}", missing[0])
-    return known, traceparent, extensions
+    if person_id is not None and not _is_person(person_id):
+        raise EnvelopeError("envelope-invalid", "personid has no legal value", "ce_personid")
+    return known, traceparent, person_id, extensions
 
 
 def _once(headers: Headers) -> dict[str, bytes]:
@@ -326,6 +337,11 @@ def _illegal(known: Iterable[str]) -> EnvelopeError:
 @lru_cache(maxsize=4_096)
 def _is_subject(text: str) -> bool:
     return legal("subject", text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_person(text: str) -> bool:
+    return len(text) <= _ATTRIBUTE_LENGTH_MAX and is_person(text)
 
 
 @lru_cache(maxsize=1_024)

@@ -89,6 +89,9 @@ def test_a_missing_attribute_is_incomplete(header: str, value: bytes | None) -> 
         ("sequence", "\u00b2".encode(), "envelope-invalid"),  # a digit to isdigit, not to int
         ("sequence", b"9" * 19, "envelope-invalid"),
         ("sequence", b"0" * 18, "envelope-invalid"),
+        ("personid", b"Jane Doe", "envelope-invalid"),
+        ("personid", b"", "envelope-invalid"),
+        ("personid", b"0" * 60_000, "headers-too-large"),
         ("sequence", b"1\n", "envelope-invalid"),
         ("time", b"yesterday", "envelope-invalid"),
         ("time", b"2026-03-02", "envelope-invalid"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ..attributes import PATTERNS, SEQUENCE_WRITTEN, TRACEPARENT, UUID
+from ..attributes import PATTERNS, PERSON, SEQUENCE_WRITTEN, TRACEPARENT, UUID
 from ..event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, Event
 from ..topics import TOPICS
 from .examples import example_of
@@ -291,9 +291,13 @@ def envelope_schema() -> Schema:
             "dataschema", "Identifies the schema of the data.", format="uri"
         ),
         "ce_traceparent": text("W3C trace context.", pattern=f"^{TRACEPARENT}$"),
+        "ce_personid": text(
+            "Whom the event is about, where its subject does not say so and its publisher knows.",
+            pattern=f"^{PERSON}$",
+        ),
         "content-type": text("The media type of the data.", const=CONTENT_TYPE),
     }
-    optional = {"ce_traceparent"}
+    optional = {"ce_traceparent", "ce_personid"}
     return {
         "type": "object",
         "description": "CloudEvents attributes as Kafka headers; unknown ones are to be ignored.",
