@@ -173,8 +173,8 @@ class ReadmissionUndone(HandoffBody):
     episode_id: str
 
 
-class EmergencyTold(HandoffBody):
-    """To an episode: something of it was disclosed in an emergency, and somebody has to look at it afterwards."""
+class ReviewAsked(HandoffBody):
+    """To an episode: somebody has to look at what was disclosed in an emergency, or after its consent had ended."""
 
     disclosure_id: str
 

@@ -45,8 +45,8 @@ LOOPS: Final[Mapping[IntakeLoop, LoopRule]] = {
     # To find a partner; a referral that was sent is answered in the time that was asked for.
     IntakeLoop.OUTBOUND_REFERRAL: _rule(Role.CASE_MANAGER, timedelta(days=2)),
     IntakeLoop.READMISSION: _rule(Role.INTAKE_COORDINATOR, timedelta(hours=72)),
-    # Somebody who took no part in an emergency disclosure reviews it afterwards.
-    IntakeLoop.EMERGENCY_DISCLOSURE: LoopRule(
+    # Somebody who took no part reviews what was disclosed in an emergency, or after its consent had ended.
+    IntakeLoop.DISCLOSURE_REVIEW: LoopRule(
         owners=(Role.PRIVACY_OFFICER, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
         within=timedelta(days=1),
     ),

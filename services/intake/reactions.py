@@ -58,7 +58,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
     handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
-    handles(handoffs.EmergencyTold, deliveries.emergency_told),
+    handles(handoffs.ReviewAsked, deliveries.review_asked),
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),

@@ -323,7 +323,7 @@ class IntakeLoop(OpenEnum):
     DOUBLE_ADMISSION = "double_admission"
     OUTBOUND_REFERRAL = "outbound_referral"
     READMISSION = "readmission"
-    EMERGENCY_DISCLOSURE = "emergency_disclosure"
+    DISCLOSURE_REVIEW = "disclosure_review"
     DISCLOSURE_REPORT = "disclosure_report"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"

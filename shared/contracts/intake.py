@@ -107,6 +107,7 @@ class WithheldReason(OpenEnum):
 
     NOT_IN_FORCE = "not_in_force"
     RECIPIENT_NOT_NAMED = "recipient_not_named"
+    DISCLOSER_NOT_NAMED = "discloser_not_named"
     CATEGORY_NOT_COVERED = "category_not_covered"
     PURPOSE_NOT_COVERED = "purpose_not_covered"
     PARTNER_UNKNOWN = "partner_unknown"

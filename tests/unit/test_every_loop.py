@@ -85,9 +85,12 @@ OPENED: list[Row] = [
         ("test_intake_deadlines.py::test_a_readmission_that_is_asked_for_is_waited_for",),
     ),
     (
-        IntakeLoop.EMERGENCY_DISCLOSURE,
+        IntakeLoop.DISCLOSURE_REVIEW,
         "episode/deliveries.py",
-        ("test_intake_disclosures.py::test_the_look_afterwards_closes_or_escalates",),
+        (
+            "test_intake_disclosures.py::test_the_look_afterwards_closes_or_escalates",
+            "test_intake_deliveries.py::test_what_is_made_after_its_consent_has_ended_is_looked_at",
+        ),
     ),
     *(
         (

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
-from services.intake.api.episodes import Staff, Team
+from services.intake.api.callers import Accountant, Reporter, Reviewer, Staff, Team
 from services.intake.api.log_pages import PageQuery, entries_of, log_page
 from services.intake.api.partners import known_partners, partner, registered
 from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
@@ -46,22 +46,10 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 
 router = APIRouter(tags=["consents"])
 
-Accountant = Annotated[Call, require_roles("privacy_officer", "clinician", "program_director")]
-Reviewer = Annotated[
-    Call, require_roles("privacy_officer", "clinical_supervisor", "program_director")
-]
-Reporter = Annotated[
-    Call,
-    require_roles(
-        *("intake_coordinator", "clinician", "case_manager", "counselor", "nurse"),
-        *("clinical_supervisor", "program_director", "privacy_officer"),
-    ),
-]
-"""Who sends, and who owns the loop of what nobody reported."""
 Categories = Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
 IdQuery = Annotated[str, Query(pattern=UUID_PATTERN)]
 
@@ -237,12 +225,12 @@ async def check_consent(
     call: Team, question: Annotated[ConsentQuestion, Depends(ConsentQuestion)]
 ) -> Response:
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
-    now = call.runtime.clock.now()
+    now, discloser_id = call.runtime.clock.now(), call.actor.facility_id
     recipient = (await known_partners(call, [question.recipient])).get(question.recipient)
     return await call.read(
         PERSON(question.person_id),
         lambda state: disclosures.check(
-            state, recipient, question.categories, question.purpose, now
+            state, discloser_id, recipient, question.categories, question.purpose, now
         ),
     )
 
@@ -270,7 +258,7 @@ def consents_view(state: PersonState) -> dict[str, Any]:
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
-    await registered(call, "recipient_id", body.recipient_id)
+    await partner(call, "recipient_id", body.recipient_id)
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
     new = disclosures.Emergency(**given, personnel_id=personnel_id)
@@ -293,7 +281,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
 
 @router.post("/disclosures/{disclosure_id}/review")
 async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEpisode) -> Response:
-    """Say that an emergency disclosure was looked at by somebody who answers for it."""
+    """Say that somebody who answers for it looked at what was told in an emergency, or after its consent had ended."""
     return await call.execute(
         EPISODE(body.episode_id),
         lambda state, cause: deliveries.reviewed(state, disclosure_id, cause),

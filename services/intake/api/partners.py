@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
 from pydantic import Field, StrictBool
 
+from services.intake.api.callers import Anyone, Operating
 from services.intake.api.subjects import partner_of
 from services.intake.person.may_disclose import Agreement, Partner
 from services.intake.resources import partners
@@ -24,15 +25,12 @@ from shared.contracts.intake import (
 )
 from shared.errors import Invalid, Unknown
 from shared.runtime.core.record import Record
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
-from shared.runtime.http.operators import OPERATING
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["partners"])
 
-Operating = Annotated[Call, OPERATING]
-Anyone = Annotated[Call, require_roles()]
 PartnerPath = Annotated[str, InPath(pattern=f"^{FACILITY}$")]
 
 
@@ -121,7 +119,7 @@ async def read_partner(call: Anyone, partner_id: PartnerPath) -> Response:
 
 
 async def known_partners(call: Call, partner_ids: Iterable[str]) -> dict[str, Partner]:
-    """Those of these organisations that are registered, by their codes, as the caller's facility sees them."""
+    """Those of these that are registered, by their codes, as the caller's facility sees them: itself never."""
     found = {
         partner_id: state_of(record, PartnerState).seen_by(call.actor.facility_id)
         for partner_id, record in (await _records(call, partner_ids)).items()
@@ -151,7 +149,7 @@ async def partner(call: Call, field: str, partner_id: str) -> Partner:
     if partner_id not in known:
         raise Invalid(
             "partner-not-registered",
-            f"{field} names the own facility, which is not registered as a partner.",
+            f"{field} names the own facility, which is no partner of its own.",
             hint="Name an organisation outside.",
         )
     return known[partner_id]

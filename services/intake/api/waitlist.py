@@ -10,8 +10,9 @@ from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.api.episodes import Staff, Team, settings_of
-from services.intake.api.partners import registered
+from services.intake.api.callers import Staff, Team
+from services.intake.api.episodes import settings_of
+from services.intake.api.partners import partner
 from services.intake.api.subjects import EPISODE, GROUP
 from services.intake.episode import waitlist
 from services.intake.resources import partner_capacity, waitlist_queue
@@ -157,7 +158,7 @@ async def read_track_line(call: Team, track: TrackPath) -> dict[str, Any]:
 @router.put("/partners/capacity")
 async def state_capacity(call: Staff, body: Capacity) -> Response:
     """Record what a partner can take."""
-    await registered(call, "partner_id", body.partner_id)
+    await partner(call, "partner_id", body.partner_id)
     new = partner_capacity.Statement(
         **body.model_dump(exclude={"believed_for_minutes"}),
         believed_for=timedelta(minutes=body.believed_for_minutes),

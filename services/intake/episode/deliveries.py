@@ -12,8 +12,8 @@ from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.handoffs import (
     DeliveryReported,
-    EmergencyTold,
     ReportHeard,
+    ReviewAsked,
 )
 from services.intake.person.disclosures import NOTICE_VERSION
 from services.intake.person.may_disclose import Allowed
@@ -130,22 +130,18 @@ def transfer_not_begun(
     return Decision(state, handoffs=not_made(state, event.delivery_id, NotMadeReason.WITHDRAWN))
 
 
-# --- emergencies ----------------------------------------------------------------------------------------
+# --- reviews --------------------------------------------------------------------------------------------
 
 
-def emergency_told(
-    state: EpisodeState, body: EmergencyTold, cause: Cause
-) -> Decision[EpisodeState]:
+def review_asked(state: EpisodeState, body: ReviewAsked, cause: Cause) -> Decision[EpisodeState]:
     """Somebody who took no part reviews what was disclosed, and why. House rule."""
-    return Decision(
-        loops.open_loop(state, IntakeLoop.EMERGENCY_DISCLOSURE, body.disclosure_id, cause)
-    )
+    return Decision(loops.open_loop(state, IntakeLoop.DISCLOSURE_REVIEW, body.disclosure_id, cause))
 
 
 def reviewed(state: EpisodeState, disclosure_id: str, _cause: Cause) -> Decision[EpisodeState]:
-    """An emergency disclosure was looked at."""
+    """A disclosure that had to be looked at was."""
     episode_state.standing(state)
-    if state.loop(IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id) is None:
+    if state.loop(IntakeLoop.DISCLOSURE_REVIEW, disclosure_id) is None:
         raise Unknown("open-disclosure")
-    state, cleared = loops.close(state, IntakeLoop.EMERGENCY_DISCLOSURE, disclosure_id)
+    state, cleared = loops.close(state, IntakeLoop.DISCLOSURE_REVIEW, disclosure_id)
     return Decision(state, cleared)

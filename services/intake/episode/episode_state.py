@@ -46,7 +46,7 @@ SOON: Final = timedelta(hours=1)
 COUNT_MAX: Final = 100_000
 OUTLASTING: Final = (
     IntakeLoop.READMISSION,
-    IntakeLoop.EMERGENCY_DISCLOSURE,
+    IntakeLoop.DISCLOSURE_REVIEW,
     IntakeLoop.DISCLOSURE_REPORT,
 )
 """What somebody still has to do when the episode has ended."""

@@ -216,7 +216,7 @@ def _complete(new: NewConsent, known: Circumstances) -> None:
         raise Invalid(
             "consent-incomplete",
             f"The form does not say: {', '.join(missing)}.",
-            hint="State discloser_id, and in `statements` what the form tells the person before they sign.",
+            hint="State it in discloser_id and `statements` where the form says it; else have one signed that does.",
         )
 
 

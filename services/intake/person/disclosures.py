@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from services.intake.handoffs import (
     DeliveryReported,
-    EmergencyTold,
     ReferralAllowed,
     ReportHeard,
+    ReviewAsked,
 )
 from services.intake.person import grounds, person_state
 from services.intake.person.accounting import (
@@ -50,8 +50,14 @@ CLOCKS_APART: Final = timedelta(minutes=5)
 ON_THE_WAY_MAX: Final = 500
 REPORTED_KEPT: Final = 2_000
 """How many deliveries are remembered that were reported: asked for again, they have their entry already."""
+REPORT_IT: Final = "Report what became of what was only allowed: POST /disclosures/{id}/report."
+RECORD_IT: Final = "If it was disclosed after all, record that: POST /disclosures."
+UNDO_OR_RECORD_IT: Final = (
+    "If it was not disclosed: POST /disclosures/{id}/undo; if it was after all: POST /disclosures."
+)
 HINTS: Final = {
     WithheldReason.RECIPIENT_NOT_NAMED: "Record the person's consent for this recipient first.",
+    WithheldReason.DISCLOSER_NOT_NAMED: "The consent is for another facility to disclose; have a form signed for this.",
     WithheldReason.NOT_IN_FORCE: "The consent has ended or not begun; have a new form signed.",
     WithheldReason.CATEGORY_NOT_COVERED: "Disclose only what the consent names, or have a new form signed.",
     WithheldReason.PURPOSE_NOT_COVERED: "The consent is for another purpose; have a new form signed.",
@@ -96,14 +102,17 @@ class Ordinary(NewDisclosure):
 
 def check(
     state: PersonState,
+    discloser_id: str,
     partner: Partner | None,
     categories: tuple[InformationCategory, ...],
     purpose: ConsentPurpose,
     now: datetime,
 ) -> dict[str, Any]:
-    """Whether something may be disclosed to somebody for a purpose now, and by which consent. In doubt: no."""
+    """Whether a facility may tell somebody something for a purpose now, and by which consent. In doubt: no."""
     person_state.known(state)
-    found = may_disclose(state.consents, partner, categories, purpose, now, state.time_zone)
+    found = may_disclose(
+        state.consents, discloser_id, partner, categories, purpose, now, state.time_zone
+    )
     allowed = isinstance(found, Allowed)
     return {
         "allowed": allowed,
@@ -129,7 +138,7 @@ def ask(
 ) -> Decision[PersonState]:
     """May this be disclosed, before it is? Entered as allowed, until its sender reports what became of it."""
     _theirs(state, request.episode_id)
-    found = _decided(state, request, partner, cause.now)
+    found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
         raise _refusal(found)
     state, entered = _entered(state, request, found, cause)
@@ -151,7 +160,7 @@ def refer(
 ) -> Decision[PersonState]:
     """A partner is asked to take the person: that they are referred is disclosed, and the level that is asked for."""
     _theirs(state, request.episode_id)
-    found = _decided(state, request, partner, cause.now)
+    found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
         raise _refusal(found)
     if new.target_kind not in partner.kinds:
@@ -175,7 +184,7 @@ def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonS
     """Another service asks, by way of the episode and the partner: it hears the answer on the episode."""
     request, handoffs = body.request, ()
     if request.episode_id in state.episodes:
-        found = _decided(state, request, body.partner, cause.now)
+        found = _decided(state, request, body.partner, cause)
     else:
         found = Withheld(reason=WithheldReason.PERSON_CHANGED)
     if isinstance(found, Allowed):
@@ -188,7 +197,7 @@ def asked(state: PersonState, body: AskPerson, cause: Cause) -> Decision[PersonS
 
 
 def _decided(
-    state: PersonState, request: Request, partner: Partner | None, now: datetime
+    state: PersonState, request: Request, partner: Partner | None, cause: Cause
 ) -> Allowed | Withheld:
     digest = _digest_of(request)
     entry = state.on_the_way.get(request.delivery_id)
@@ -202,7 +211,13 @@ def _decided(
     if request.consent_id is not None:
         consents = {key: one for key, one in consents.items() if key == request.consent_id}
     return may_disclose(
-        consents, partner, request.categories, request.purpose, now, state.time_zone
+        consents,
+        cause.facility_id,
+        partner,
+        request.categories,
+        request.purpose,
+        cause.now,
+        state.time_zone,
     )
 
 
@@ -267,7 +282,7 @@ def report(
         raise Refused(
             "delivery-reported",
             "What became of this is known.",
-            hint="If the report was a mistake: POST /disclosures/{id}/undo.",
+            hint=RECORD_IT if delivery_id in state.undone else UNDO_OR_RECORD_IT,
         )
     if entry is None:
         raise Unknown("delivery")
@@ -288,7 +303,10 @@ def report(
 
 
 def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decision[PersonState]:
-    """What was allowed is made or not made; whoever reports again is heard no more."""
+    """What was allowed is made or not made; whoever reports again is heard no more.
+
+    What was made after its consent had ended is somebody's to look at.
+    """
     entry = state.on_the_way.get(body.delivery_id)
     if entry is None:
         return Decision(state)
@@ -305,6 +323,9 @@ def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decisi
     if entry.episode_id is not None:
         heard = ReportHeard(delivery_id=body.delivery_id)
         handoffs.append(Handoff(f"episode/{entry.episode_id}", heard))
+        if _came_too_late(state, entry):
+            look = ReviewAsked(disclosure_id=body.delivery_id)
+            handoffs.append(Handoff(f"episode/{entry.episode_id}", look))
     if not made:
         return Decision(state, handoffs=tuple(handoffs))
     state = _relied_on(state, entry.consent_id)
@@ -321,16 +342,17 @@ def undo(
     """An entry was a mistake. It stays in the accounting and is marked; `kept_in` is the record that has it."""
     person_state.known(state)
     if found.state is not EntryState.MADE:
+        open_yet = found.state is EntryState.ALLOWED
         raise Refused(
             "disclosure-not-made",
             "Nothing was disclosed.",
-            hint="Report what became of what was only allowed: POST /disclosures/{id}/report.",
+            hint=REPORT_IT if open_yet else RECORD_IT,
         )
     if found.mistake is not None or found.disclosure_id in state.undone:
         raise Refused(
             "disclosure-undone",
             "This entry is marked as a mistake already.",
-            hint="There is nothing left to do.",
+            hint=RECORD_IT,
         )
     marked = found.replace(mistake=Mistake(reason=reason, marked_at=cause.now))
     event = intake.DisclosureUndone(disclosure_id=found.disclosure_id, reason=reason)
@@ -362,7 +384,7 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
         recorded_at=cause.now,
         basis=DisclosureBasis.EMERGENCY,
     )
-    look = Handoff(f"episode/{new.episode_id}", EmergencyTold(disclosure_id=disclosure_id))
+    look = Handoff(f"episode/{new.episode_id}", ReviewAsked(disclosure_id=disclosure_id))
     return Decision(
         state,
         (made, _recorded(row)),
@@ -382,7 +404,13 @@ def record(
     row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
     if ground.consent:
         found = may_disclose(
-            state.consents, partner, new.categories, new.purpose, new.disclosed_at, state.time_zone
+            state.consents,
+            cause.facility_id,
+            partner,
+            new.categories,
+            new.purpose,
+            new.disclosed_at,
+            state.time_zone,
         )
         if isinstance(found, Withheld):
             raise _refusal(found)
@@ -417,6 +445,13 @@ def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
 
 def _is_between(entry: Disclosure, made_at: datetime, now: datetime) -> bool:
     return entry.recorded_at - CLOCKS_APART <= made_at <= now + CLOCKS_APART
+
+
+def _came_too_late(state: PersonState, entry: Disclosure) -> bool:
+    """It was made when the consent that had allowed it had ended."""
+    consent = None if entry.consent_id is None else state.consents.get(entry.consent_id)
+    at = entry.disclosed_at
+    return consent is not None and at is not None and consent.has_ended(at, state.time_zone)
 
 
 def _relied_on(state: PersonState, consent_id: str | None) -> PersonState:

@@ -162,9 +162,13 @@ class Consent(NewConsent):
         day ends when that day of the facility does.
         """
         begun = self.effective_at <= at and self.signed_on <= calendar.local_day(at, zone)
+        return begun and not self.has_ended(at, zone)
+
+    def has_ended(self, at: datetime, zone: str) -> bool:
+        """By this moment one of its ends had come, whether or not that had been noticed."""
         last = None if self.expires_on is None else calendar.end_of_day(self.expires_on, zone)
         ends = (last, self.ends_at, self.revoked_at, self.expired_at)
-        return begun and all(end is None or at < end for end in ends)
+        return any(end is not None and end <= at for end in ends)
 
     def names(self, partner: Partner) -> bool:
         """It names this partner, or the class that the partner belongs to, where its form may name a class.
@@ -231,22 +235,25 @@ class Withheld(Value):
 
 def may_disclose(
     consents: Mapping[str, Consent],
+    discloser_id: str,
     partner: Partner | None,
     categories: tuple[InformationCategory, ...],
     purpose: ConsentPurpose,
     at: datetime,
     zone: str,
 ) -> Allowed | Withheld:
-    """Whether one consent of the person allows all of this to this partner at this moment, and what goes along.
+    """Whether one consent lets this facility tell all of this to this partner at this moment, and what goes along.
 
-    `zone` is the time zone of the facility that discloses. Where several consents allow it, the one with the
-    narrowest form is relied upon, so that a general one is not where a specific one was given.
+    A consent for another facility to disclose allows this one nothing (42 CFR 2.31(a)(2)). `zone` is the time zone of
+    the facility that discloses. Where several consents allow it, the one with the narrowest form is relied upon, so
+    that a general one is not where a specific one was given.
     """
     if partner is None:
         return Withheld(reason=WithheldReason.PARTNER_UNKNOWN)
     known = partner
     steps: tuple[tuple[WithheldReason, Callable[[Consent], bool]], ...] = (
         (WithheldReason.RECIPIENT_NOT_NAMED, lambda one: one.names(known)),
+        (WithheldReason.DISCLOSER_NOT_NAMED, lambda one: one.discloser_id == discloser_id),
         (WithheldReason.NOT_IN_FORCE, lambda one: one.holds(at, zone)),
         (WithheldReason.CATEGORY_NOT_COVERED, lambda one: one.covers(categories)),
         (WithheldReason.PURPOSE_NOT_COVERED, lambda one: one.serves(purpose, known)),

@@ -60,8 +60,11 @@ class PartnerState(State):
         return {} if self.registered_at is None else {PARTNER_INDEX: self.registered_at}
 
     def seen_by(self, facility_id: str) -> Partner | None:
-        """What it is to one facility, with the agreements of that facility; None while it is not registered."""
-        if self.known is None:
+        """What it is to one facility, with the agreements of that facility; None while it is not registered.
+
+        To itself it is nothing outside, whoever else refers to it.
+        """
+        if self.known is None or self.known.partner_id == facility_id:
             return None
         ours = tuple(one for one in self.agreements.values() if one.facility_id == facility_id)
         return self.known.replace(agreements=ours)

@@ -28,6 +28,8 @@ ZONES: Final = (
 )
 NOON: Final = datetime(2026, 3, 8, 12, tzinfo=UTC)
 """Of the day on which clocks change in the United States."""
+DISCLOSER: Final = "harbor-iop"
+"""The facility that asks."""
 CODES: Final = ("one-house", "two-house", "a-court", "an-exchange")
 PURPOSES: Final = tuple(one for one in ConsentPurpose if one.name != "UNKNOWN")
 CATEGORIES: Final = tuple(one for one in InformationCategory if one.name != "UNKNOWN")
@@ -104,7 +106,7 @@ def _consent(
     named = mostly(categories, tuple(luck.sample(CATEGORIES, 2)))
     return Consent(
         kind=kind,
-        discloser_id="harbor-iop",
+        discloser_id=mostly(DISCLOSER, "another-iop"),
         recipients=recipients,
         intermediary_id="an-exchange" if kind is ConsentKind.INTERMEDIARY else None,
         categories=mostly((*named, luck.choice(CATEGORIES)), named[:1]),

@@ -32,8 +32,9 @@ WORDS_OF_THE_FUTURE = {
 
 @dataclass(frozen=True)
 class Question:
-    """To whom, what, what for, when, and where the clock hangs."""
+    """Who discloses, to whom, what, what for, when, and where the clock hangs."""
 
+    discloser_id: str
     partner: Partner
     categories: tuple[InformationCategory, ...]
     purpose: ConsentPurpose
@@ -68,6 +69,11 @@ def not_named(consent: Consent, asked: Question) -> bool:
         ConsentKind.INTERMEDIARY: {RecipientClass.TREATING_PROVIDERS},
     }
     return its_class not in of_form.get(consent.kind, set())
+
+
+def another_discloses(consent: Consent, asked: Question) -> bool:
+    """2.31(a)(2): the form names who may disclose, and it is not the one who wants to."""
+    return asked.discloser_id != consent.discloser_id
 
 
 def not_described(consent: Consent, asked: Question) -> bool:
@@ -127,7 +133,7 @@ def not_understood(consent: Consent, asked: Question) -> bool:
 
 
 OBJECTIONS: tuple[Objection, ...] = (
-    *(not_named, not_described, another_purpose, notes_on_another_form),
+    *(not_named, another_discloses, not_described, another_purpose, notes_on_another_form),
     *(proceedings_on_another_form, no_monitor, not_yet, over, not_understood),
 )
 

@@ -38,7 +38,7 @@ from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.work import OutcomeStatus
 from tests.unit.intake.partners import known, register
 from tests.unit.served import Served, refused
-from tests.unit.support import EPISODE_ID, START, History, uid
+from tests.unit.support import EPISODE_ID, FACILITY, START, History, uid
 
 PERSON_ID = uid("person")
 PERSON = f"person/{PERSON_ID}"
@@ -151,7 +151,7 @@ def decided(
     purpose: ConsentPurpose = Purpose.CARE_COORDINATION,
 ) -> Allowed | Withheld:
     return may_disclose(
-        state.consents, known().get(recipient), categories, purpose, now, state.time_zone
+        state.consents, FACILITY, known().get(recipient), categories, purpose, now, state.time_zone
     )
 
 
@@ -636,7 +636,13 @@ def test_what_a_courts_consent_allows_goes_to_courts_alone() -> None:
     held = {uid("c"): Consent(**dict(form(Kind.CRIMINAL_JUSTICE, recipients=[COURT, PARTNER])))}
     for recipient, allowed in ((COURT, True), (PARTNER, False)):
         found = may_disclose(
-            held, known()[recipient], (What.REFERRAL_STATUS,), Purpose.MONITORING, START, "UTC"
+            held,
+            FACILITY,
+            known()[recipient],
+            (What.REFERRAL_STATUS,),
+            Purpose.MONITORING,
+            START,
+            "UTC",
         )
         assert isinstance(found, Allowed) is allowed
 

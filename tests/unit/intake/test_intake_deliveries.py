@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -319,6 +319,44 @@ async def test_reports_that_say_nothing(
     assert case.loops() == [uid("delivery")]
 
 
+ENDS: dict[str, dict[str, Any]] = {
+    "revoked": {},
+    "its last day": {"expires_on": "2026-03-02"},
+    "with treatment": {"expires_on": None, "expires_with": "end_of_treatment"},
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(
+    ("hours", "late"), [(None, False), (0, False), (1, True), (36, True)], ids=str
+)
+@pytest.mark.fault("F4")
+async def test_what_is_made_after_its_consent_has_ended_is_looked_at(
+    case: Case, end: str, hours: int | None, *, late: bool
+) -> None:
+    """However the consent ended; not what left before that, nor what did not leave. Hours are counted from the end."""
+    consent_id = await case.consents(**ENDS[end])
+    await case.asks()
+    ended_at = datetime(2026, 3, 3, 5, tzinfo=UTC)
+    if end == "revoked":
+        await case.served.at(ended_at)
+        await case.revokes(consent_id)
+    if end == "with treatment":
+        case.served.acting_as("intake_coordinator")
+        await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
+    await case.served.after(days=3)
+    made_at = None if hours is None else ended_at + (hours or -1) * HOUR
+    what = {"made_at": made_at.isoformat()} if made_at else {"not_made": "withdrawn"}
+    assert (await case.reports(**what)).status_code == 200
+    reviews = case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+    assert [one.id for one in reviews] == ([uid("delivery")] if late else [])
+    assert len(await case.entries("not_made" if made_at is None else "made")) == 1
+    if late:
+        path = f"/disclosures/{uid('delivery')}/review"
+        await case.served.does(path, {"episode_id": case.episode_id})
+        assert not case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+
+
 async def test_only_what_was_made_was_relied_on(case: Case) -> None:
     first, second = await case.consents(), await case.consents(recipients=["river-clinic"])
     await case.asks()
@@ -383,9 +421,27 @@ async def test_an_entry_that_was_a_mistake_stays_and_is_marked(case: Case) -> No
     assert entry["mistake"]["reason"] == "wrong_person"
     [undone] = case.said(intake.DisclosureUndone, case.person)
     assert undone.disclosure_id == uid("delivery")
-    refused(await case.served.post(undo, body), 409, "disclosure-undone")
+    refused(again := await case.served.post(undo, body), 409, "disclosure-undone")
+    refused(reported := await case.reports(), 409, "delivery-reported")
+    assert "POST /disclosures." in again.json()["hint"]
+    assert again.json()["hint"] == reported.json()["hint"], "not back to the report, nor to undo"
+    case.served.acting_as("privacy_officer")
     unknown = f"/disclosures/{uid('x')}/undo"
     refused(await case.served.post(unknown, body), 404, "unknown-disclosure")
+
+
+async def test_what_was_reported_as_not_made_and_was_is_recorded(case: Case) -> None:
+    """No refusal leads to another one that leads back."""
+    await case.consents()
+    await case.asks()
+    await case.reports(not_made="withdrawn")
+    body = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    refused(await case.reports(), 409, "delivery-reported")
+    case.served.acting_as("privacy_officer")
+    page = f"/disclosures/{uid('delivery')}/undo"
+    refused(answer := await case.served.post(page, body), 409, "disclosure-not-made")
+    assert "POST /disclosures." in answer.json()["hint"]
 
 
 async def test_an_entry_on_an_old_page_is_marked_there(
@@ -633,6 +689,84 @@ async def test_agreements_are_each_facilitys_own(case: Case) -> None:
         "partner-registered",
         "partner-agreement-recorded",
         "partner-agreement-ended",
+    ]
+
+
+@pytest.mark.fault("F1")
+async def test_a_consent_for_another_to_disclose_allows_this_facility_nothing(case: Case) -> None:
+    """42 CFR 2.31(a)(2): through no door of the service."""
+    await case.consents(discloser_id="harbor-ed")
+    refused(await case.refers(), 403, "consent-missing")
+    problem = (await case.asks()).json()
+    assert (problem["code"], "discloser" in problem["detail"]) == ("consent-missing", True)
+    told = {
+        "person_id": case.person_id,
+        "episode_id": case.episode_id,
+        "recipient_id": "harbor-detox",
+        "categories": ["referral_status"],
+        "discloser_id": uid("nurse"),
+        "disclosed_at": START.isoformat(),
+        "basis": "consent",
+        "purpose": "care_coordination",
+    }
+    refused(await case.served.post("/disclosures", told), 403, "consent-missing")
+    question = {
+        "person_id": case.person_id,
+        "recipient": "harbor-detox",
+        "category": "referral_status",
+        "purpose": "care_coordination",
+    }
+    answer = (await case.served.get("/consents/check", params=question)).json()
+    assert (answer["allowed"], answer["reason"]) == (False, "discloser_not_named")
+    await asked_by_plans(case)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [
+        WithheldReason.DISCLOSER_NOT_NAMED
+    ]
+    assert not await case.entries("allowed")
+    assert not await case.entries()
+
+
+async def test_the_own_facility_is_no_partner_though_others_refer_to_it(case: Case) -> None:
+    """Through no door: what stays in the house is no disclosure, and belongs in no accounting."""
+    served = case.served.acting_as("operator", facility_id="operations")
+    body = {"kind": "withdrawal_management", "recipient_class": "treating-providers"}
+    assert (await served.put(f"/partners/{FACILITY}", body)).status_code == 200
+    here = {"person_id": case.person_id, "episode_id": case.episode_id, "recipient_id": FACILITY}
+    told = {"categories": ["attendance"], "discloser_id": uid("nurse")}
+    now = {"disclosed_at": START.isoformat()}
+    who = {"personnel_name": "Dr. A", "personnel_role": "physician", "nature": "overdose"}
+    room = {"kind": "withdrawal_management", "places_free": 1, "as_of": START.isoformat()}
+    await case.consents(recipients=["treating-providers"])
+    refused(await case.refers(target_facility_id=FACILITY), 422, "partner-not-registered")
+    refused(await case.asks(recipient_id=FACILITY), 422, "partner-not-registered")
+    refused(
+        await case.served.post("/disclosures/emergency", here | told | now | who),
+        422,
+        "partner-not-registered",
+    )
+    answer = await served.post(
+        "/disclosures", here | told | now | {"basis": "consent", "purpose": "care_coordination"}
+    )
+    refused(answer, 422, "partner-not-registered")
+    refused(
+        await served.put("/partners/capacity", {"partner_id": FACILITY, **room}),
+        422,
+        "partner-not-registered",
+    )
+    consent = {"person_id": case.person_id, **CONSENT, "recipients": [FACILITY]}
+    served.acting_as("intake_coordinator")
+    refused(await served.post("/consents", consent), 422, "recipient-unknown")
+    question = {
+        "person_id": case.person_id,
+        "recipient": FACILITY,
+        "category": "referral_status",
+        "purpose": "care_coordination",
+    }
+    answer = (await served.get("/consents/check", params=question)).json()
+    assert answer["reason"] == "partner_unknown"
+    await asked_by_plans(case, to_facility_id=FACILITY)
+    assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [
+        WithheldReason.PARTNER_UNKNOWN
     ]
 
 

@@ -120,9 +120,7 @@ async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> N
     [row] = await case.accounting()
     assert row["personnel_id"] == made.personnel_id
     assert (row["personnel_role"], row["nature"]) == ("ed-physician", "overdose")
-    [loop] = (await case.served.get("/loops", params={"kind": "emergency_disclosure"})).json()[
-        "loops"
-    ]
+    [loop] = (await case.served.get("/loops", params={"kind": "disclosure_review"})).json()["loops"]
     assert (loop["id"], loop["owner"]["role"]) == (disclosure_id, "privacy_officer")
 
 
@@ -192,7 +190,7 @@ async def test_the_look_afterwards_closes_or_escalates(case: Case, days: int) ->
     escalated = [
         event.step
         for event in case.served.said(episode)
-        if isinstance(event, intake.LoopEscalated) and event.loop is IntakeLoop.EMERGENCY_DISCLOSURE
+        if isinstance(event, intake.LoopEscalated) and event.loop is IntakeLoop.DISCLOSURE_REVIEW
     ]
     assert escalated == ([1, 2] if days else [])
     refused(await case.served.acting_as("nurse").post(path, body), 403, "role-not-allowed")
@@ -212,7 +210,7 @@ async def test_the_look_afterwards_outlasts_the_episode(case: Case) -> None:
     case.served.acting_as("intake_coordinator")
     await case.served.does(f"/referrals/{case.episode_id}/close", {"outcome": "lost"})
     state = case.served.state(f"episode/{case.episode_id}")
-    assert [loop.kind for loop in state.loops.values()] == [IntakeLoop.EMERGENCY_DISCLOSURE]
+    assert [loop.kind for loop in state.loops.values()] == [IntakeLoop.DISCLOSURE_REVIEW]
 
 
 async def test_a_repeated_emergency_is_one(case: Case) -> None:
@@ -380,6 +378,8 @@ async def test_what_was_told_before_a_revocation_may_be_written_down_after_it(ca
     [
         ("privacy_officer", True),
         ("clinician", True),
+        ("clinical_supervisor", True),
+        ("case_manager", True),
         ("nurse", False),
         ("intake_coordinator", False),
         ("operator", False),

@@ -110,7 +110,7 @@ async def test_what_waits_about_the_person_goes_on(intake: Served) -> None:
     path = f"/disclosures/{told['disclosure_id']}/review"
     await intake.does(path, {"episode_id": episode_id})
     loops = (await intake.get("/loops")).json()["loops"]
-    assert "emergency_disclosure" not in {loop["kind"] for loop in loops}
+    assert "disclosure_review" not in {loop["kind"] for loop in loops}
     assert not intake.store.set_aside
     assert not intake.disk.dead_letters
 

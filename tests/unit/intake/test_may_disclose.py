@@ -16,7 +16,7 @@ from services.intake.person.may_disclose import (
     may_disclose,
 )
 from shared.contracts.intake import AgreementKind, PartnerKind, RecipientClass, WithheldReason
-from tests.unit.intake.disclosure_cases import Case, cases
+from tests.unit.intake.disclosure_cases import DISCLOSER, Case, cases
 from tests.unit.intake.disclosure_law import OBJECTIONS, Question, lawful
 from tests.unit.intake.partners import known
 from tests.unit.support import START
@@ -26,7 +26,7 @@ CASES: Final = 10_000
 
 def decided(case: Case) -> Allowed | Withheld:
     return may_disclose(
-        case.consents, case.partner, case.categories, case.purpose, case.at, case.zone
+        case.consents, DISCLOSER, case.partner, case.categories, case.purpose, case.at, case.zone
     )
 
 
@@ -34,7 +34,7 @@ def by_law(case: Case) -> set[str]:
     """The consents to which the regulation does not object."""
     if case.partner is None:
         return set()
-    asked = Question(case.partner, case.categories, case.purpose, case.at, case.zone)
+    asked = Question(DISCLOSER, case.partner, case.categories, case.purpose, case.at, case.zone)
     return lawful(case.consents, asked)
 
 
@@ -60,7 +60,7 @@ def test_each_paragraph_decides_cases_alone() -> None:
     for case in cases(CASES):
         if case.partner is None:
             continue
-        asked = Question(case.partner, case.categories, case.purpose, case.at, case.zone)
+        asked = Question(DISCLOSER, case.partner, case.categories, case.purpose, case.at, case.zone)
         for consent in case.consents.values():
             objecting = [one.__name__ for one in OBJECTIONS if one(consent, asked)]
             if len(objecting) == 1:
@@ -135,6 +135,6 @@ def test_an_agreement_holds_on_both_of_its_days(day: str, *, holds: bool) -> Non
 
 
 def test_an_organisation_that_nobody_registered_hears_nothing() -> None:
-    found = may_disclose({}, None, (), next(cases(1)).purpose, START, "UTC")
+    found = may_disclose({}, DISCLOSER, None, (), next(cases(1)).purpose, START, "UTC")
     assert found == Withheld(reason=WithheldReason.PARTNER_UNKNOWN)
     assert PartnerKind.COURT in known("northside-court")["northside-court"].kinds
