@@ -19,7 +19,7 @@ from .messages import RETRIED, Aside, Message, Place, Reason, Stream, unpacked
 from .metrics import Metrics
 from .notices import CaughtUp, Conflict, Gap, Notice, SetAside
 from .reading import Read, read
-from .streams import NOTHING, StreamInbox, look, with_applied
+from .streams import NOTHING, StreamInbox, look
 from .streams import Place as InStream
 from .turn import Shelf, Turn
 
@@ -164,7 +164,7 @@ class Delivery:
         place = (item.message.topic, item.message.partition)
         async with self._inbox.unit({place: self._stored[place]}) as unit:
             self._fail(item, turn, error)
-            turn.pass_by(item)
+            turn.advance(item)
             await unit.save(turn.changes)
         return 1, None
 
@@ -174,16 +174,14 @@ class Delivery:
             turn.set_aside(item, Reason.UNREADABLE, item.error, self._now())
             turn.pass_by(item)
             return
-        known = turn.known(stream)
-        seen = look(known, item.number, item.event_id)
-        if seen.place is InStream.NEXT:
-            if seen.missing:
-                turn.notices.append(Gap(*stream, known[0] + 1, item.number - 1))
+        seen = look(turn.known(stream), item.number, item.event_id)
+        if seen is InStream.NEXT:
             await self._next(item, unit, turn)
-            turn.changes.streams[stream] = with_applied(known, item.number, item.event_id)
-        elif seen.place is InStream.REPEATED:
+            turn.advance(item)
+            return
+        if seen is InStream.REPEATED:
             self.metrics.duplicates += 1
-        elif seen.place is InStream.CONFLICTING:
+        elif seen is InStream.CONFLICTING:
             turn.notices.append(Conflict(*stream, item.number, item.event_id))
             if item.handler is not None:
                 turn.set_aside(item, Reason.CONFLICT, "", self._now())

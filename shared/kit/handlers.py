@@ -36,6 +36,11 @@ class Handlers:
         """The topics that have to be read."""
         return sorted({handler.event.SOURCE for handler in self.by_type.values()})
 
+    @property
+    def take_tx(self) -> bool:
+        """Whether any handler writes in the inbox's transaction."""
+        return any(handler.takes_tx for handler in self.by_type.values())
+
     def on(self, *kinds: type[Event | Notice]) -> Callable[[F], F]:
         """Register the decorated function for these events or notices.
 

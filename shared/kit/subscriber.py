@@ -134,6 +134,12 @@ class Subscriber:
         self._ran = True
         if not self._handlers.topics:
             raise TypeError("register a handler with `events.on(…)` before the subscriber runs")
+        if self._handlers.take_tx and not self._inbox.transactions:
+            raise Refused(
+                "inbox-without-transactions",
+                "A handler takes a third argument, and this inbox has no transactions.",
+                "Let it take (event, envelope), and bear the same event twice; or use another store.",
+            )
         with _signals(self.stop):
             consumer = await self._joined()
             try:

@@ -6,9 +6,9 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 
 from .inboxes.protocol import Changes
 from .messages import BLOCKING, Aside, Place, Reason, Stream, packed
-from .notices import Notice
+from .notices import Gap, Notice
 from .reading import Read
-from .streams import StreamInbox
+from .streams import StreamInbox, with_applied
 
 
 class Turn:
@@ -29,6 +29,15 @@ class Turn:
     def is_blocked(self, stream: Stream) -> bool:
         """Whether a message of this stream is aside that later ones wait behind."""
         return stream in self._newly_blocked or stream in self._blocked
+
+    def advance(self, item: Read) -> None:
+        """The event is the last one of its stream now, whether it was handled, skipped or set aside."""
+        if item.stream is not None:
+            known = self.known(item.stream)
+            if item.number > known[0] + 1:
+                self.notices.append(Gap(*item.stream, known[0] + 1, item.number - 1))
+            self.changes.streams[item.stream] = with_applied(known, item.number, item.event_id)
+        self.pass_by(item)
 
     def pass_by(self, item: Read) -> None:
         """The message is done with, one way or another."""

@@ -22,6 +22,7 @@ class MemoryInbox:
 
     def __init__(self) -> None:
         self.id = uuid4().hex
+        self.transactions = False
         self._offsets: dict[Place, int] = {}
         self._streams: dict[Stream, StreamInbox] = {}
         self._aside: dict[tuple[str, int, int], Aside] = {}

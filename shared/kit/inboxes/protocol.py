@@ -64,6 +64,11 @@ class Inbox(Protocol):
         """Names this inbox for ever; it is in the metadata of offset commits."""
         ...
 
+    @property
+    def transactions(self) -> bool:
+        """Whether a handler can write in the unit; known once the inbox is open."""
+        ...
+
     async def open(self, subscriber: str) -> None:
         """Make it ready. Raises `Refused` for one that is of a newer version, locked, full or no inbox at all."""
         ...

@@ -50,6 +50,7 @@ class SQLiteInbox:
 
     def __init__(self, path: str | Path, *, lock_seconds: float = LOCK_SECONDS) -> None:
         self.id = ""
+        self.transactions = True
         self._path = Path(path)
         self._lock_seconds = lock_seconds
         self._name = ""
