@@ -267,3 +267,22 @@ async def test_without_an_inbox_it_begins_at_the_beginning(backend: Backend, bus
     for _ in range(2):
         async with running(backend, MemoryInbox()) as heard:
             await heard.has(2)
+
+
+# --- without the demo --------------------------------------------------------------------------------
+
+
+async def test_a_scenario_is_published_in_seconds_and_heard_without_a_gap(
+    backend: Backend, bus: Bus
+) -> None:
+    del bus
+    command = [sys.executable, "-m", "care.cli", "events", "scenario", "graduation"]
+    options = ["--people", "3", "--kafka", backend.kafka_bootstrap]
+    environment = os.environ | {"CARE_MODE": "development"}
+    process = await asyncio.create_subprocess_exec(*command, *options, cwd=ROOT, env=environment)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    async with running(backend, MemoryInbox()) as heard:
+        await until(lambda: heard.told, what="having caught up")
+    assert len(heard.taken) == 3 * 12
+    assert heard.events.metrics.gaps == 0
+    assert heard.events.aside == []
