@@ -18,6 +18,9 @@ from ..contracts.event import Event
 from .history import BEGIN, History, headers_of
 from .messages import Kept
 
+FIRST_DAY: Final = date(2026, 3, 2)
+FIRST_HOUR: Final = 15
+"""When a path begins, in UTC: as `BEGIN` says."""
 DIGEST: Final = "9f" * 32
 
 
@@ -46,6 +49,10 @@ class Path:
         """This many days from now."""
         return self.now + timedelta(days=days)
 
+    def day(self, later: int = 0) -> date:
+        """The day, so many days from now."""
+        return FIRST_DAY + timedelta(days=int(self._day + FIRST_HOUR / 24) + later)
+
     def wait(self, days: float) -> None:
         """Go on so many days."""
         self._day += days
@@ -71,7 +78,7 @@ class Path:
             elif info.annotation is datetime:
                 found[name] = self.now.isoformat()
             elif info.annotation is date:
-                found[name] = self.now.date().isoformat()
+                found[name] = self.day().isoformat()
         return found
 
 
@@ -101,8 +108,8 @@ def _admitted(path: Path) -> None:
     say(intake.CareTeamAssigned, role="counselor", staff_id=path.id("staff"))
     say(intake.OrientationCompleted)
     goal = {**plans.TreatmentPlanActivated.example().goals[0].model_dump(mode="json")}
-    goal |= {"goal_id": path.id("goal"), "due_on": path.after(40).date()}
-    say(plans.TreatmentPlanActivated, goals=[goal], next_review_on=path.after(30).date())
+    goal |= {"goal_id": path.id("goal"), "due_on": path.day(40)}
+    say(plans.TreatmentPlanActivated, goals=[goal], next_review_on=path.day(30))
 
 
 def _session(path: Path, number: int, *, attended: bool = True, later: float = 2) -> Kept:
@@ -142,7 +149,7 @@ def _screen(path: Path, number: int, classification: str) -> Kept:
 
 def _week(path: Path, first: int) -> None:
     """Three sessions, and the week's hours."""
-    monday = path.now.date()
+    monday = path.day()
     for number in range(first, first + 3):
         _session(path, number)
     path.say(
@@ -181,7 +188,7 @@ def graduation(path: Path) -> None:
         _screen(path, week, "negative")
     say, plan = path.say, {"aftercare_plan_id": path.id("aftercare_plan")}
     say(plans.GoalUpdated, value=2.0)
-    say(plans.TreatmentPlanReviewed, next_review_on=path.after(30).date())
+    say(plans.TreatmentPlanReviewed, next_review_on=path.day(30))
     say(plans.GoalAchieved, value=3.0)
     say(plans.AftercarePlanDrafted, **plan)
     say(plans.GraduationApproved)
@@ -212,7 +219,7 @@ def relapse(path: Path) -> None:
         days_silent=3,
     )
     say(followup.OutreachEscalated)
-    report = path.now.date()
+    report = path.day()
     say(followup.ReturnToUseReported, occurred_on=report)
     _screen(path, 0, "unexpected_positive")
     failed = say(attendance.ScreenFailed, screen_id=path.id("screen", 0))
@@ -224,7 +231,7 @@ def relapse(path: Path) -> None:
     )
     path.wait(0.5)
     say(plans.ClinicalReviewCompleted, outcome="intensify")
-    say(plans.TreatmentPlanReviewed, next_review_on=path.after(14).date())
+    say(plans.TreatmentPlanReviewed, next_review_on=path.day(14))
     _week(path, 5)
     _screen(path, 1, "negative")
 
