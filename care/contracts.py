@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from care import releases
+from care import releases, replay
 from care.ops import NAMES
 from care.show import ROOT, Json, as_json, fail, need_source, table
 from care.subscribers import all_subscribers, contract_failures
@@ -106,3 +106,4 @@ app.command(
     epilog="Example: `care contracts diff --against origin/main --markdown`",
 )(releases.diff)
 app.command(epilog="Example: `care contracts release`")(releases.release)
+app.command(epilog="Example: `care contracts replay --kafka 127.0.0.1:9092`")(replay.replay)

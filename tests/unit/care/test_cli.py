@@ -44,6 +44,7 @@ def test_these_are_the_commands() -> None:
         "contracts diff",
         "contracts generate",
         "contracts release",
+        "contracts replay",
         "dead-letters approve",
         "dead-letters audit",
         "dead-letters discard",
