@@ -71,6 +71,38 @@ async def test_what_no_handler_wants_is_skipped_and_counted(
     assert it.told == []
 
 
+async def test_what_is_only_passed_over_is_saved_with_what_comes(
+    it: Subscribed, history: History, subject: str
+) -> None:
+    passed = [history.say(MISSED, subject) for _ in range(3)]
+    place = (passed[0].topic, passed[0].partition)
+    await it.delivery.hold([place])
+    assert await it.delivery.take(passed) == {place: 3}
+    assert await it.inbox.offsets() in ({}, {place: 0})
+    await it.delivery.take([history.say(ATTENDED, subject)])
+    assert await it.inbox.offsets() == {place: 4}
+    assert it.numbers == [4]
+    assert it.told == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_is_only_passed_over_can_be_passed_over_again(
+    it: Subscribed, history: History, subject: str, kept: bool
+) -> None:
+    passed = [history.say(MISSED, subject) for _ in range(3)]
+    place = (passed[0].topic, passed[0].partition)
+    await it.delivery.hold([place])
+    await it.delivery.take(passed)
+    if kept:
+        await it.delivery.flush()
+    back = it.delivery.go_back()[place]
+    assert back == (3 if kept else 0)
+    await it.delivery.take([*passed[back:], history.say(ATTENDED, subject)])
+    assert it.numbers == [4]
+    assert it.told == []
+    assert it.delivery.metrics.duplicates == 0
+
+
 async def test_a_missing_number_is_said_and_stops_nothing(
     it: Subscribed, history: History, subject: str
 ) -> None:
