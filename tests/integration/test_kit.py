@@ -163,7 +163,7 @@ async def test_loading_is_not_taken_for_nothing_committed(
     async with running(backend, SQLiteInbox(tmp_path / "inbox.db")) as first:
         await first.has(3)
     send: Any = GroupCoordinator._send_req
-    answers = iter(["loading"] * 3)
+    answers = iter(["loading"] * 20)
 
     async def loading(coordinator: Any, request: Any) -> Any:
         if isinstance(request, OffsetFetchRequest) and next(answers, ""):
