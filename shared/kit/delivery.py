@@ -26,6 +26,7 @@ from .turn import Shelf, Turn
 log: Final = logging.getLogger("throughcare_events")
 UNIT_SECONDS: Final = 1.0
 """How long one unit may take: the longest that the store's locks are held, and that a stop waits."""
+ROUND_SECONDS: Final = 30.0
 FAILURES_MAX: Final = 20
 """After this many failures without a success it is not the events: nothing more is set aside, and the kit waits."""
 STREAMS_KEPT_MAX: Final = 50_000
@@ -53,6 +54,7 @@ class Delivery:
         metrics: Metrics | None = None,
         *,
         unit_seconds: float = UNIT_SECONDS,
+        round_seconds: float = ROUND_SECONDS,
         failures_max: int = FAILURES_MAX,
         now: Callable[[], float] = time,
     ) -> None:
@@ -60,6 +62,7 @@ class Delivery:
         self._inbox = inbox
         self.metrics = metrics or Metrics()
         self._unit_seconds = unit_seconds
+        self._round_seconds = round_seconds
         self._failures_max = failures_max
         self._now = now
         self._stored: dict[Place, int] = {}
@@ -72,6 +75,8 @@ class Delivery:
         self._failures = 0
         self.stopping = False
         """End after the event in hand."""
+        self.cut_short = False
+        """Whether `take` ended before its messages did, so that the rest has to be fetched again."""
 
     # --- partitions ------------------------------------------------------------------------------
 
@@ -119,6 +124,7 @@ class Delivery:
     async def take(self, messages: Sequence[Message]) -> dict[Place, int]:
         """Handle messages of held partitions; returns the next offsets. Those of events that were handled are saved.
 
+        It ends early when it is to stop, or after half a minute: Kafka takes a member that does not fetch for lost.
         Raises `NotNow` when a handler has to wait, after saving what came before, or `InboxUnavailable`: then `go_back`
         says what has to be taken again.
         """
@@ -127,8 +133,12 @@ class Delivery:
         await self._load_streams(items)
         ends: dict[Place, int] = {}
         at = len(items) if await self._only_passed(items, ends) else 0
+        until = monotonic() + self._round_seconds
         while at < len(items) and not self.stopping:
             at += await self._unit(items, at, ends)
+            if monotonic() > until:
+                break
+        self.cut_short = at < len(items)
         return ends
 
     async def _only_passed(self, items: Sequence[Read], ends: dict[Place, int]) -> bool:
@@ -323,8 +333,10 @@ class Delivery:
     async def again(self) -> None:
         """Try what is aside and due: of each stream from its head, until one fails. Raises as `take` does."""
         await self._flush_when_due()
-        now = self._now()
+        now, until = self._now(), monotonic() + self._round_seconds
         for stream, waiting in self._shelf.by_stream().items():
+            if monotonic() > until:
+                return
             if waiting[0].reason in RETRIED and waiting[0].next_at <= now:
                 await self._again(stream, waiting)
 

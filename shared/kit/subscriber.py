@@ -178,7 +178,7 @@ class Subscriber:
             await self._learn(consumer)
             messages = await consumer.fetch()
             async with self._busy:
-                await self._handle(messages)
+                await self._handle(consumer, messages)
                 await self._delivery.again()
         except NotNow as error:
             self._from_the_inbox(consumer)
@@ -200,11 +200,13 @@ class Subscriber:
         await self._say_caught_up()
         await self._commit(consumer)
 
-    async def _handle(self, messages: Sequence[Message]) -> None:
+    async def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         held = [one for one in messages if (one.topic, one.partition) in self._offsets]
         if held:
             self._offsets |= await self._delivery.take(held)
             self._uncommitted = True
+            if self._delivery.cut_short:
+                self._from_the_inbox(consumer)
 
     async def _learn(self, consumer: Consumer) -> None:
         """Begin with partitions that are new here, where the inbox stands. Raises `Refused`, `KafkaError`."""
@@ -256,7 +258,9 @@ class Subscriber:
         consumer.seek(self._offsets)
 
     async def _revoked(self, places: Collection[Place]) -> None:
+        self._delivery.stopping = True  # after the event in hand: the group waits for this
         async with self._busy:
+            self._delivery.stopping = self._stop.is_set()
             await self._flush()
             for place in places:
                 self._offsets.pop(place, None)

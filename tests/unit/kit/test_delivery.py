@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.attendance import SessionAttended
+from shared.contracts.attendance import SessionAttended, SessionMissed
 from shared.kit.errors import KitError, NotNow
 from shared.kit.inboxes.memory import MemoryInbox
 from shared.kit.inboxes.protocol import Inbox
@@ -100,6 +100,29 @@ async def test_what_is_only_passed_over_can_be_passed_over_again(
     await it.delivery.take([*passed[back:], history.say(ATTENDED, subject)])
     assert it.numbers == [4]
     assert it.told == []
+    assert it.delivery.metrics.duplicates == 0
+
+
+@pytest.mark.parametrize("why", ["stop", "time"])
+async def test_a_batch_that_is_cut_short_goes_on_where_it_ended(
+    history: History, subject: str, why: str
+) -> None:
+    limits = {} if why == "stop" else {"unit_seconds": 0, "round_seconds": 0}
+    it = Subscribed(MemoryInbox(), **limits)
+
+    @it.handlers.on(SessionMissed)
+    async def _stop(_event: object, _envelope: object) -> None:
+        it.delivery.stopping = why == "stop"
+
+    events = (MISSED, ATTENDED, ATTENDED)
+    messages = [history.say(event, subject) for event in events]
+    place = (messages[0].topic, messages[0].partition)
+    await it.hear(messages)
+    assert it.delivery.cut_short
+    it.delivery.stopping = False
+    while it.delivery.cut_short:
+        await it.delivery.take(messages[it.delivery.go_back()[place] :])
+    assert it.numbers == [2, 3]
     assert it.delivery.metrics.duplicates == 0
 
 
