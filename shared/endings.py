@@ -54,6 +54,33 @@ def take_up(state: C) -> tuple[C, Events]:
     return state, announced(state, again.values())
 
 
+def reopened(state: C, again: Iterable[Loop]) -> tuple[C, Events]:
+    """Loops that were closed, open again as they were. Publishes anew how far each had gone."""
+    known = tuple(again)
+    state = state.replace(loops={**state.loops, **{loop.key: loop for loop in known}})
+    for loop in known:
+        if not loop.at_last_owner:
+            state = state.arm(DEADLINE + loop.key, loop.deadline_at)
+    return state, announced(state, known)
+
+
+def without(aside: Aside, *keys: str) -> Aside:
+    """What was put aside, but for these loops."""
+    names = {DEADLINE + key for key in keys}
+    return aside.replace(
+        loops={key: loop for key, loop in aside.loops.items() if key not in keys},
+        deadlines={name: at for name, at in aside.deadlines.items() if name not in names},
+    )
+
+
+def with_loop(aside: Aside, loop: Loop) -> Aside:
+    """What was put aside, and this loop."""
+    due = {} if loop.at_last_owner else {DEADLINE + loop.key: loop.deadline_at}
+    return aside.replace(
+        loops={**aside.loops, loop.key: loop}, deadlines={**aside.deadlines, **due}
+    )
+
+
 def announced(state: CareState, again: Iterable[Loop]) -> Events:
     """How far loops had gone that are open again: their escalation had been taken back."""
     said = state.LOOP_EVENTS

@@ -17,7 +17,7 @@ HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /retu
 
 Read on in:
 
-`episode/`           the state of an episode, contact and silence (`episode/episode_state.py`), the check-in calendar,
+`episode/`           the state of an episode, contact and silence (`episode/contact.py`), the check-in calendar,
                      upcoming sessions
 `outreach/`          outreach, tier by tier; return to use and re-engagement
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them

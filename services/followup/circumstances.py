@@ -7,19 +7,20 @@ each at the time it was due; ended, what passed meanwhile is excused, and silenc
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from services.followup.aftercare import check_ins
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import Circumstance, EpisodeState, StateAndEvents
-from shared import calendar, endings, loops
+from services.followup.outreach import outreach
+from shared import endings, loops
 from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, MistakeReason
+from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason
 from shared.contracts.event import Event
-from shared.contracts.followup import CircumstanceKind
+from shared.contracts.followup import CircumstanceKind, OutreachCause
 from shared.decision import Cause, Decision, Events
-from shared.errors import Invalid, NotYetKnown, Refused
+from shared.errors import Refused
 from shared.retractions import holding, taken_back
 
 UNHEARD: Final = (
@@ -35,14 +36,8 @@ def record(
     state: EpisodeState, kind: CircumstanceKind, on: date, cause: Cause
 ) -> Decision[EpisodeState]:
     """From now on nobody is called. Several may last at a time."""
-    if state.admission is None and state.referral is None:
-        raise NotYetKnown("episode")
-    if on > calendar.local_day(cause.now, state.time_zone):
-        raise Invalid(
-            "day-in-future",
-            "The day lies in the future.",
-            hint="Give the day in the facility's time zone, once it has come.",
-        )
+    contact.must_be_known(state)
+    contact.must_have_come(on, state, cause)
     if any(one.kind is kind and one.ended_at is None for one in state.circumstances.values()):
         raise Refused(
             "circumstance-recorded",
@@ -71,45 +66,89 @@ def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[Epi
         )
     if known.ended_at is not None:
         raise Refused("circumstance-ended", "This is over.", hint="There is nothing left to do.")
+    before = contact.silent_since(state)
     over = known.replace(ended_at=cause.now)
     state = state.replace(circumstances={**state.circumstances, circumstance_id: over})
+    state, found = contact.found(state, before, cause.now, but=(OutreachCause.REFERRAL,))
+    state, excused = _excused(state, known, cause)
+    if state.stopped_by is None:
+        state = _put_off(state, circumstance_id, cause)
     event = followup.CircumstanceEnded(circumstance_id=circumstance_id, ended_at=cause.now)
+    return Decision(state, (event, *_as_heard(state, (*found, *excused), was_stopped=True)))
+
+
+def _as_heard(state: EpisodeState, events: Events, *, was_stopped: bool) -> Events:
+    """What is said of reaching the person: nothing while nobody is called, and everything once somebody is again."""
+    if not was_stopped:
+        return events
+    kept = tuple(event for event in events if not isinstance(event, UNHEARD))
     if state.stopped_by is not None:
-        return Decision(state, (event,))
-    state, reached = episode_state.close_outreach(state, ClearedReason.SUPERSEDED)
-    state, found = episode_state.close_lost(state, ClearedReason.SUPERSEDED)
-    state, excused = _excused(episode_state.arm_silence(state), cause)
-    kept = [one for one in (*reached, *found, *excused) if not isinstance(one, UNHEARD)]
-    return Decision(state, (event, *kept, *endings.announced(state, state.loops.values())))
+        return kept
+    return (*kept, *endings.announced(state, state.loops.values()))
 
 
-def _excused(state: EpisodeState, cause: Cause) -> StateAndEvents:
+def _excused(state: EpisodeState, known: Circumstance, cause: Cause) -> StateAndEvents:
+    """Check-ins whose window closed meanwhile are excused; one that closed before was missed."""
     events: list[Event] = []
     for key, item in check_ins.check_ins(state).items():
-        if item.settled is None and item.window.closes_at <= cause.now:
+        if item.settled is None and known.recorded_at <= item.window.closes_at <= cause.now:
             state, cleared = check_ins.settle(state, key, item, "excused", ClearedReason.SUPERSEDED)
             events += cleared
     state, over = check_ins.finished(state, cause)
     return state, (*events, *over)
 
 
+def _put_off(state: EpisodeState, circumstance_id: str, cause: Cause) -> EpisodeState:
+    """Nobody knows yet whether the person got somewhere after a referral: there is time for it again."""
+    loop = state.outreach_loop
+    if loop is None:
+        return state
+    over = state.circumstances[circumstance_id].replace(postponed={loop.key: loop})
+    state = state.replace(circumstances={**state.circumstances, circumstance_id: over})
+    deadline_at = cause.now + outreach.REACH_AFTER_REFUSAL
+    return loops.open_loop(state, FollowupLoop.OUTREACH, loop.id, cause, deadline_at=deadline_at)
+
+
 def undo(
     state: EpisodeState, circumstance_id: str, reason: MistakeReason
 ) -> Decision[EpisodeState]:
     """It was a mistake: everything is as if it had not been recorded. What was due meanwhile comes now."""
-    _of(state, circumstance_id)
+    known = _of(state, circumstance_id)
     was_stopped = state.stopped_by is not None
     left = {key: one for key, one in state.circumstances.items() if key != circumstance_id}
     state = taken_back(state.replace(circumstances=left), circumstance_id, "circumstance")
+    state, again = contact.goes_on(_due_again(_not_put_off(state, known)))
     event = followup.CircumstanceUndone(circumstance_id=circumstance_id, reason=reason)
-    if not was_stopped or state.stopped_by is not None:
-        return Decision(state, (event,))
-    return Decision(state, (event, *endings.announced(state, state.loops.values())))
+    return Decision(state, (event, *_as_heard(state, again, was_stopped=was_stopped)))
+
+
+def _not_put_off(state: EpisodeState, known: Circumstance) -> EpisodeState:
+    """What was put off when it ended is due when it was before, unless that has gone on since."""
+    for key, loop in known.postponed.items():
+        now = state.loops.get(key)
+        if now is not None and now.step == loop.step:
+            state, _ = endings.reopened(state, (loop,))
+    return state
+
+
+def _due_again(state: EpisodeState) -> EpisodeState:
+    """Check-ins that nothing excuses any more are open again, and missed when their window has closed."""
+    for key, item in check_ins.check_ins(state).items():
+        if item.settled == "excused" and not _lasted(state, item.window.closes_at):
+            state = check_ins.reopened(state, key, item)
+    return state
+
+
+def _lasted(state: EpisodeState, at: datetime) -> bool:
+    """Whether a circumstance that has ended lasted then."""
+    return any(
+        one.ended_at is not None and one.recorded_at <= at <= one.ended_at
+        for one in state.circumstances.values()
+    )
 
 
 def _of(state: EpisodeState, circumstance_id: str) -> Circumstance:
-    if state.admission is None and state.referral is None:
-        raise NotYetKnown("episode")
+    contact.must_be_known(state)
     return holding(state, state.circumstances, circumstance_id, "circumstance")
 
 

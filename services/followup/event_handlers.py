@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, Outbound, Referral
 from services.followup.measures import transitions
 from services.followup.outreach import outreach
@@ -158,7 +158,7 @@ def referral_closed(
     state = state.replace(referrals=left)
     if event.outcome is ReferralOutcome.ADMITTED:
         if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
-            return Decision(*episode_state.close_outreach(state, ClearedReason.RESOLVED))
+            return Decision(*contact.close_outreach(state, ClearedReason.RESOLVED))
         return Decision(state)
     nobody_has_them = state.admission is None and not left and state.outreach is None
     lost = event.outcome in (ReferralOutcome.NO_SHOW, ReferralOutcome.LOST)

@@ -5,7 +5,7 @@ What holds after each of these decisions stands in `invariants.py`.
 
 from services.followup import event_handlers, going_on, invariants, mistakes
 from services.followup.aftercare import aftercare, appointments, check_ins, risks
-from services.followup.episode import episode_state, upcoming_sessions
+from services.followup.episode import contact, episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -87,7 +87,7 @@ HANDOFFS = HandoffRules(
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](
-    due("silence", episode_state.silence),
+    due("silence", contact.silence),
     due_for("check-in-opens", check_ins.opened),
     due_for("check-in", check_ins.closed),
     due("aftercare-over", aftercare.over),

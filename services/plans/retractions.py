@@ -105,17 +105,8 @@ def undo_transfer(
     )
     begun = state.loops_of(PlansLoop.TRANSFER)
     state, cleared = loops.close_all(state, begun, ClearedReason.ENTERED_IN_ERROR)
-    due = {
-        loops.DEADLINE + key: loop.deadline_at
-        for key, loop in under_way.waited.items()
-        if not loop.at_last_owner
-    }
-    state = state.replace(
-        transfer=None,
-        level_change=under_way.level_change,
-        loops={**state.loops, **under_way.waited},
-        deadlines={**state.deadlines, **due},
-    )
+    state = state.replace(transfer=None, level_change=under_way.level_change)
+    state, escalated = endings.reopened(state, under_way.waited.values())
     if under_way.level_change is not None:
         state = state.arm("level-effective", under_way.level_change.effective_at)
-    return Decision(state, (event, *cleared, *endings.announced(state, under_way.waited.values())))
+    return Decision(state, (event, *cleared, *escalated))

@@ -240,7 +240,7 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.LOST_CONTACT,
-        "episode/episode_state.py",
+        "episode/contact.py",
         (
             "test_followup_outreach.py::test_thirty_days_without_contact",
             "test_followup_outreach.py::test_contact_reopens_and_the_count_begins_anew",

@@ -12,7 +12,7 @@ from typing import Final
 
 from services.followup import going_on
 from services.followup.aftercare import appointments, check_ins
-from services.followup.episode import check_in_calendar, episode_state
+from services.followup.episode import check_in_calendar, contact, episode_state
 from services.followup.episode.episode_state import (
     Admission,
     Aftercare,
@@ -62,9 +62,10 @@ def admitted(
         level=event.level.code,
         path={**state.path, "admitted": event.admitted_at},
         waitlist={},
+        ended=(),
     )
-    state, reached = episode_state.close_outreach(state, ClearedReason.RESOLVED)
-    state, replayed = outreach.replay(episode_state.arm_silence(state), cause)
+    state, reached = contact.close_outreach(state, ClearedReason.RESOLVED)
+    state, replayed = outreach.replay(contact.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
     body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
@@ -110,11 +111,11 @@ def discharged(
         return Decision(state)
     before = state
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
-    state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
+    state, ended = contact.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
-    state = episode_state.arm_silence(state)
+    state = contact.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
-        state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
+        state, stopped = contact.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(going_on.put_aside(before, state), (*ended, *stopped))
     state, events = activate(going_on.put_aside(before, state), cause)
     return Decision(state, (*ended, *events))
@@ -135,7 +136,7 @@ def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision
     risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
     others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
     state, ended = loops.close_all(
-        state.replace(outreach=None, lost_at=None, reengagement=None),
+        state.replace(outreach=None, lost_at=None, ended=(), reengagement=None),
         state.loops_of(*others),
         ClearedReason.SUPERSEDED,
     )
@@ -158,7 +159,7 @@ def readmission_undone(
         return Decision(state)
     state = state.replace(readmitted=False, next_episode_id=None, readmitted_at=None)
     if state.aftercare is None:
-        return Decision(*activate(episode_state.arm_silence(state), cause))
+        return Decision(*activate(contact.arm_silence(state), cause))
     return Decision(_calendar_armed(state))
 
 
@@ -212,8 +213,7 @@ def _check_in_id(subject: str, left: Discharge, milestone: Milestone) -> str:
 def _calendar_armed(state: EpisodeState) -> EpisodeState:
     for key, item in check_ins.check_ins(state).items():
         if item.settled is None:
-            state = state.arm(f"check-in-opens:{key}", item.window.opens_at)
-            state = state.arm(f"check-in:{key}", item.window.closes_at)
+            state = check_ins.armed(state, key, item)
     return state
 
 
@@ -280,7 +280,7 @@ def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeSt
 
 def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[EpisodeState]:
     """The person and staff agree what aftercare consists of: before the last day, or as soon as possible after it."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     if state.readmitted or (state.aftercare is not None and state.aftercare.completed_at):
         raise Refused(
             "aftercare-over",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from shared import calendar, loops
 from shared.contracts import plans
@@ -98,7 +98,7 @@ def report(
     state: EpisodeState, plan_id: str, outcome: Outcome, cause: Cause
 ) -> Decision[EpisodeState]:
     """Record whether the person came. A missed appointment goes to the next owner at once, until another is booked."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     known = (state.draft, state.aftercare)
     if plan_id not in [one.aftercare_plan_id for one in known if one is not None]:
         raise Unknown("aftercare-plan")

@@ -14,7 +14,7 @@ from services.followup import circumstances
 from services.followup.app import SERVICE
 from services.followup.circumstances import UNHEARD
 from services.followup.measures import transitions
-from shared.contracts import followup
+from shared.contracts import followup, intake
 from shared.contracts.codes import FollowupLoop, MistakeReason
 from shared.contracts.followup import AttemptResult, CircumstanceKind, TransitionKind
 from shared.contracts.plans import DischargeKind
@@ -29,7 +29,7 @@ from tests.unit.followup.world import (
     in_program,
     missed,
 )
-from tests.unit.support import START, uid
+from tests.unit.support import START, fact, uid
 
 KINDS = [kind for kind in CircumstanceKind if kind is not CircumstanceKind.UNKNOWN]
 PASSING = [kind for kind in KINDS if kind is not CircumstanceKind.DECEASED]
@@ -173,6 +173,84 @@ def test_when_it_ends_what_passed_is_excused(kind: CircumstanceKind) -> None:
     history.after(days=400)
     assert history.of(followup.AftercareCompleted) != [] or history.state.lost_at is not None
     assert [item.settled for item in history.check_ins.values()].count(None) == 0
+
+
+def turned_away() -> Followup:
+    """Somebody makes sure that the person got somewhere."""
+    history = Followup()
+    history.hear(fact(intake.ReferralReceived))
+    history.hear(fact(intake.ReferralDeclined, reason=intake.DeclineReason.NO_CAPACITY))
+    return history.after(days=1)
+
+
+@pytest.mark.parametrize("days", [1, 20, 100])
+def test_who_was_turned_away_is_still_looked_for_when_it_ends(days: int) -> None:
+    history = turned_away()
+    before = history.state.outreach
+    key = happens(history, CircumstanceKind.HOSPITALIZED)
+    history.after(days=days)
+    ends(history, key)
+    assert history.state.outreach == before
+    [loop] = history.loops(FollowupLoop.OUTREACH)
+    assert loop.deadline_at == history.now + timedelta(days=7)
+
+
+@pytest.mark.parametrize("days", [0, 1, 20, 300])
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("stage", [*STAGES, turned_away])
+def test_taken_back_after_its_end_it_is_as_if_it_had_not_been(
+    kind: CircumstanceKind, stage: Callable[[], Followup], days: int
+) -> None:
+    history, never = stage(), stage()
+    key = happens(history, kind)
+    for one in (history, never):
+        one.after(days=days)
+    ends(history, key)
+    undo(history, key)
+    history.at(history.now)
+    assert shown(history) == shown(never)
+    for one in (history, never):
+        one.after(days=400)
+    assert shown(history) == shown(never)
+
+
+@given(
+    st.sampled_from(STAGES),
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)),
+    st.permutations([0, 1]),
+    st.booleans(),
+)
+def test_of_two_that_overlap_the_one_that_is_left_counts(
+    stage: Callable[[], Followup], days: tuple[int, int, int], order: list[int], nested: bool
+) -> None:
+    """One of two is taken back, after both are over: as if only the other had been."""
+    history, never = stage(), stage()
+    kinds = [CircumstanceKind.HOSPITALIZED, CircumstanceKind.MOVED_AWAY]
+    wrong, right = order
+    keys: dict[int, str] = {}
+    alone = ""
+    steps = [
+        ("begin", 0),
+        ("begin", 1),
+        *((("end", 1), ("end", 0)) if nested else (("end", 0), ("end", 1))),
+    ]
+    for (what, which), wait in zip(steps, (*days, 0), strict=True):
+        if what == "begin":
+            keys[which] = happens(history, kinds[which])
+            alone = happens(never, kinds[which]) if which == right else alone
+        else:
+            ends(history, keys[which])
+            if which == right:
+                ends(never, alone)
+        for one in (history, never):
+            one.after(days=wait)
+    undo(history, keys[wrong])
+    for one in (history, never):
+        one.at(one.now)
+    kept = {"circumstances", "deadlines", "ended"}
+    assert {k: v for k, v in shown(history).items() if k not in kept} == {
+        k: v for k, v in shown(never).items() if k not in kept
+    }
 
 
 def test_somebody_who_died_does_not_come_back_by_an_end() -> None:

@@ -58,7 +58,7 @@ def ends(kind: DischargeKind, at: Any) -> list[Event]:
 
 
 def shown(history: Followup) -> Any:
-    return history.state.replace(aside=None, ending=None)
+    return history.state.replace(aside=None, ending=None, ended=())
 
 
 @st.composite
