@@ -27,7 +27,7 @@ def put_aside(before: C, after: C, *kinds: OpenEnum) -> C:
     """
     known = after.aside or Aside()
     was = before.loops_of(*kinds) if kinds else before.loops.values()
-    loops = {loop.key: loop for loop in was if loop.key not in after.loops}
+    loops = {loop.key: loop.shown for loop in was if loop.key not in after.loops}
     names = {DEADLINE + key for key in loops} if kinds else before.deadlines.keys()
     deadlines = {
         name: at
@@ -148,7 +148,7 @@ class LateFacts(Generic[C]):
         events: Events = ()
         handoffs: Handoffs = ()
         while self._deadline is not None and state.due is not None and state.due <= cause.now:
-            at, name = min((at, name) for name, at in state.deadlines.items())
+            at, name = min((at, name) for name, at in state.running.items())
             then = cause._replace(id=derive_id("late", cause.id, name, at.isoformat()), now=at)
             decision = self._deadline(state.disarm(name), name, then)
             state, events = decision.state, (*events, *decision.events)

@@ -1,24 +1,29 @@
 """Death, jail, hospital, a move away: known at any time, also in the year after. Pure; no clock, no ids, no I/O.
 
-From then on nobody calls the person or their family: nothing is due, nobody has a task, and what was escalated is taken
-back. Loops and deadlines stay where they are, out of sight. Taken back, they come as if the circumstance had not been,
-each at the time it was due; ended, what passed meanwhile is excused, and silence counts from the end.
+From then on nobody calls the person or their family: nothing is due, and what was escalated is taken back. Loops and
+deadlines stay where they are, out of sight. Taken back, they come as if the circumstance had not been, each at the time
+it was due; ended, what passed meanwhile is excused, and silence counts from the end.
+
+So that nobody is forgotten, somebody finds out from time to time whether it still lasts, unless the person has died:
+that is a loop, settled by confirming, ending or undoing the circumstance, or by a readmission.
 """
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup.aftercare import check_ins
 from services.followup.episode import contact
 from services.followup.episode.episode_state import Circumstance, EpisodeState, StateAndEvents
+from services.followup.loop_table import LOOPS
 from services.followup.outreach import outreach
 from shared import endings, loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason
 from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind, OutreachCause
+from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, Events
 from shared.errors import Refused
 from shared.retractions import holding, taken_back
@@ -30,6 +35,10 @@ UNHEARD: Final = (
     followup.EscalationCleared,
 )
 """What is not published while nobody is called."""
+
+
+ASKED_WITHIN: Final = {CircumstanceKind.HOSPITALIZED: timedelta(days=7)}
+"""How long a circumstance is taken to last before somebody asks; the others for as long as the table of loops says."""
 
 
 def record(
@@ -57,15 +66,7 @@ def record(
 
 def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
     """It is over: who may be called again is; check-ins that passed meanwhile are excused."""
-    known = _of(state, circumstance_id)
-    if known.kind is CircumstanceKind.DECEASED:
-        raise Refused(
-            "circumstance-lasts",
-            "This does not end.",
-            hint="If it was a mistake, take it back: POST /circumstances/{id}/undo.",
-        )
-    if known.ended_at is not None:
-        raise Refused("circumstance-ended", "This is over.", hint="There is nothing left to do.")
+    known = _passing(state, circumstance_id)
     before = contact.silent_since(state)
     over = known.replace(ended_at=cause.now)
     state = state.replace(circumstances={**state.circumstances, circumstance_id: over})
@@ -77,14 +78,68 @@ def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[Epi
     return Decision(state, (event, *_as_heard(state, (*found, *excused), was_stopped=True)))
 
 
+def confirm(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
+    """It still lasts: somebody asks again later."""
+    again = _passing(state, circumstance_id).replace(confirmed_at=cause.now)
+    state = state.replace(circumstances={**state.circumstances, circumstance_id: again})
+    return Decision(*loops.close(state, FollowupLoop.CIRCUMSTANCE, circumstance_id))
+
+
+def _passing(state: EpisodeState, circumstance_id: str) -> Circumstance:
+    """A circumstance that lasts, and can end."""
+    known = _of(state, circumstance_id)
+    if known.kind is CircumstanceKind.DECEASED:
+        raise Refused(
+            "circumstance-lasts",
+            "This does not end.",
+            hint="If it was a mistake, take it back: POST /circumstances/{id}/undo.",
+        )
+    if known.ended_at is not None:
+        raise Refused("circumstance-ended", "This is over.", hint="There is nothing left to do.")
+    return known
+
+
+def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
+    """Who asks whether a circumstance lasts, by the facts; and what is out of sight as long as one does."""
+    asked = {} if state.readmitted or _died(state) else state.circumstances
+    wanted = {key: one for key, one in asked.items() if one.ended_at is None}
+    kind = FollowupLoop.CIRCUMSTANCE
+    over = tuple(loop for loop in state.loops_of(kind) if loop.id not in wanted)
+    state, events = loops.close_all(state, over)
+    for key, one in wanted.items():
+        if state.loop(kind, key) is None:
+            within = ASKED_WITHIN.get(one.kind, LOOPS[kind].deadline(cause.now) - cause.now)
+            deadline_at = max((one.confirmed_at or one.recorded_at) + within, cause.now)
+            state = loops.open_loop(state, kind, key, cause, deadline_at=deadline_at)
+    return _hidden(state), events
+
+
+def _died(state: EpisodeState) -> bool:
+    lasting = (one.kind for one in state.circumstances.values() if one.ended_at is None)
+    left = state.discharge
+    return CircumstanceKind.DECEASED in lasting or (
+        left is not None and left.kind is DischargeKind.DECEASED
+    )
+
+
+def _hidden(state: EpisodeState) -> EpisodeState:
+    stopped = state.stopped_by is not None
+    hidden = {
+        key: loop.replace(hidden=stopped and loop.kind != FollowupLoop.CIRCUMSTANCE)
+        for key, loop in state.loops.items()
+    }
+    return state if hidden == state.loops else state.replace(loops=hidden)
+
+
 def _as_heard(state: EpisodeState, events: Events, *, was_stopped: bool) -> Events:
     """What is said of reaching the person: nothing while nobody is called, and everything once somebody is again."""
     if not was_stopped:
         return events
-    kept = tuple(event for event in events if not isinstance(event, UNHEARD))
+    kept = heard(events)
     if state.stopped_by is not None:
         return kept
-    return (*kept, *endings.announced(state, state.loops.values()))
+    again = (one for one in state.loops.values() if one.kind != FollowupLoop.CIRCUMSTANCE)
+    return (*kept, *endings.announced(state, again))
 
 
 def _excused(state: EpisodeState, known: Circumstance, cause: Cause) -> StateAndEvents:
@@ -103,7 +158,7 @@ def _put_off(state: EpisodeState, circumstance_id: str, cause: Cause) -> Episode
     loop = state.outreach_loop
     if loop is None:
         return state
-    over = state.circumstances[circumstance_id].replace(postponed={loop.key: loop})
+    over = state.circumstances[circumstance_id].replace(postponed={loop.key: loop.shown})
     state = state.replace(circumstances={**state.circumstances, circumstance_id: over})
     deadline_at = cause.now + outreach.REACH_AFTER_REFUSAL
     return loops.open_loop(state, FollowupLoop.OUTREACH, loop.id, cause, deadline_at=deadline_at)
@@ -154,4 +209,9 @@ def _of(state: EpisodeState, circumstance_id: str) -> Circumstance:
 
 def heard(events: Events) -> Events:
     """What is published of these while a circumstance lasts: nothing about reaching the person."""
-    return tuple(event for event in events if not isinstance(event, UNHEARD))
+    asked = FollowupLoop.CIRCUMSTANCE
+    return tuple(
+        event
+        for event in events
+        if not isinstance(event, UNHEARD) or getattr(event, "loop", None) is asked
+    )

@@ -380,6 +380,7 @@ class FollowupLoop(OpenEnum):
     FIRST_APPOINTMENT = "first_appointment"
     REENGAGEMENT = "reengagement"
     LOST_CONTACT = "lost_contact"
+    CIRCUMSTANCE = "circumstance"
     TIMELY_VISIT = "timely_visit"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"

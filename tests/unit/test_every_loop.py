@@ -247,6 +247,14 @@ OPENED: list[Row] = [
         ),
     ),
     (
+        FollowupLoop.CIRCUMSTANCE,
+        "circumstances.py",
+        (
+            "test_followup_circumstances.py::test_somebody_asks_whether_it_lasts",
+            "test_followup_circumstances.py::test_whatever_answers_it_nobody_asks_any_more",
+        ),
+    ),
+    (
         FollowupLoop.TIMELY_VISIT,
         "invariants.py",
         ("test_followup_measures.py::test_a_running_clock_has_an_owner_before_it_lapses",),
@@ -300,6 +308,7 @@ NOT_A_DAY = {
     "PlansLoop.CONTINUED_SERVICE": 3,
     "PlansLoop.AFTERCARE_PLAN": 3,
     "FollowupLoop.LOST_CONTACT": 30,
+    "FollowupLoop.CIRCUMSTANCE": 7,
 }
 
 

@@ -82,12 +82,13 @@ def open_now(state: EpisodeState) -> tuple[Ended, ...]:
 def outreach_entry(state: EpisodeState, outreach: Outreach, loop: Loop | None) -> Ended:
     """An outreach as it is."""
     in_program = state.discharge is None
-    return Ended(since=outreach.since, loop=loop, outreach=outreach, in_program=in_program)
+    known = None if loop is None else loop.shown
+    return Ended(since=outreach.since, loop=known, outreach=outreach, in_program=in_program)
 
 
 def lost_entry(state: EpisodeState, since: datetime) -> Ended:
     """A loss of contact as it is."""
-    loop = next(iter(state.loops_of(FollowupLoop.LOST_CONTACT)), None)
+    loop = next((one.shown for one in state.loops_of(FollowupLoop.LOST_CONTACT)), None)
     in_program = state.discharge is None
     return Ended(since=since, loop=loop, lost_at=state.lost_at, in_program=in_program)
 

@@ -21,7 +21,7 @@ from shared.contracts.followup import Channel, CircumstanceKind, OutreachCause, 
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Events, HandoffBody
-from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
+from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
@@ -192,6 +192,8 @@ class Circumstance(Value):
     kind: CircumstanceKind
     on: date
     recorded_at: AwareDatetime
+    confirmed_at: AwareDatetime | None = None
+    """When somebody last found out that it lasts."""
     ended_at: AwareDatetime | None = None
     postponed: dict[str, Loop] = Field(default_factory=dict[str, Loop])
     """What was put off when it ended, as it was before."""
@@ -281,14 +283,17 @@ class EpisodeState(CareState):
 
     @property
     def stopped_by(self) -> Circumstance | None:
-        """Why nobody is called: the earliest circumstance that lasts. Nothing is due then, and nobody has a task."""
+        """Why nobody is called: the earliest circumstance that lasts. The only task is then to ask whether it does."""
         lasting = [one for one in self.circumstances.values() if one.ended_at is None]
         return min(lasting, key=lambda one: one.recorded_at, default=None)
 
     @property
-    def due(self) -> datetime | None:
-        """The earliest deadline; none comes while a circumstance lasts, and all that were due then come after it."""
-        return None if self.stopped_by is not None else super().due
+    def running(self) -> Mapping[str, datetime]:
+        """While a circumstance lasts only the question whether it does; all that were due then come after it."""
+        if self.stopped_by is None:
+            return self.deadlines
+        asked = f"{DEADLINE}{FollowupLoop.CIRCUMSTANCE.value}:"
+        return {name: at for name, at in self.deadlines.items() if name.startswith(asked)}
 
     @property
     def contact_at(self) -> datetime | None:
@@ -316,9 +321,9 @@ class EpisodeState(CareState):
 
     def index_entries(self) -> Mapping[str, datetime]:
         """By its loops, its next check-in, the step it waits in, and the measures that count it."""
-        if self.stopped_by is not None:
-            return self.tz_index_entries
         index_entries = {**super().index_entries(), **self.tz_index_entries}
+        if self.stopped_by is not None:
+            return index_entries
         if self.awaits_check_ins and self.aftercare is not None:
             waiting = [c.window.due_at for c in self.aftercare.check_ins.values() if not c.settled]
             if waiting:

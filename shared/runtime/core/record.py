@@ -419,7 +419,7 @@ class Record:
     def next_deadline(self) -> str | None:
         """The name of the deadline that fires next."""
         due = self.state.due
-        return min((n for n, at in self.state.deadlines.items() if at == due), default=None)
+        return min((n for n, at in self.state.running.items() if at == due), default=None)
 
     def waiting_entries(self) -> list[dict[str, Any]]:
         """The whole waiting outbox, from its head: what a relay publishes."""

@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup import circumstances
+from services.followup.aftercare import aftercare
 from services.followup.app import SERVICE
 from services.followup.circumstances import UNHEARD
+from services.followup.episode.episode_state import ReadmissionUndone
 from services.followup.measures import transitions
+from services.followup.outreach import reengagement
 from shared.contracts import followup, intake
-from shared.contracts.codes import FollowupLoop, MistakeReason
-from shared.contracts.followup import AttemptResult, CircumstanceKind, TransitionKind
+from shared.contracts.codes import FollowupLoop, MistakeReason, Role
+from shared.contracts.followup import AttemptResult, CircumstanceKind, ReportedBy, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused, Unknown
 from tests.unit.followup.test_followup_order import from_attendance
@@ -50,6 +53,10 @@ def ends(history: Followup, key: str) -> None:
     history.tell(lambda s, c: circumstances.end(s, key, c))
 
 
+def confirms(history: Followup, key: str) -> None:
+    history.tell(lambda s, c: circumstances.confirm(s, key, c))
+
+
 def shown(history: Followup) -> Any:
     return history.state.replace(taken_back=()).model_dump()
 
@@ -79,12 +86,17 @@ def test_nobody_is_called_from_then_on(
 ) -> None:
     history = stage()
     happens(history, kind)
-    assert history.record.due is None
-    assert "loop" not in history.state.index_entries()
+    asked = history.state.loops_of(FollowupLoop.CIRCUMSTANCE)
+    assert len(asked) == (0 if kind is CircumstanceKind.DECEASED else 1)
+    assert history.record.due == (asked[0].deadline_at if asked else None)
+    assert history.state.index_entries().get("loop") == history.record.due
+    assert {one for one in history.state.loops.values() if not one.hidden} == {*asked}
     assert "check_in" not in history.state.index_entries()
     said = len(history.said)
     history.after(days=400)
-    assert len(history.said) == said
+    assert {getattr(event, "loop", None) for event in history.said[said:]} == {
+        one.kind for one in asked
+    }
     with pytest.raises(Refused) as error:
         history.outreach(AttemptResult.NO_ANSWER)
     assert error.value.code == "no-contact"
@@ -93,6 +105,66 @@ def test_nobody_is_called_from_then_on(
         "/circumstances/{circumstance_id}/end",
         "/circumstances/{circumstance_id}/undo",
     } <= paths
+
+
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("stage", STAGES)
+def test_somebody_asks_whether_it_lasts(
+    kind: CircumstanceKind, stage: Callable[[], Followup]
+) -> None:
+    history = stage()
+    key = happens(history, kind)
+    days = 7 if kind is CircumstanceKind.HOSPITALIZED else 30
+    for _ in range(3):
+        [loop] = history.loops(FollowupLoop.CIRCUMSTANCE)
+        assert loop.deadline_at == history.now + timedelta(days=days)
+        said = len(history.said)
+        history.after(days=days + 30)
+        roles = [event.owner_role for event in history.said[said:]]
+        assert roles == [Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR]
+        confirms(history, key)
+        assert history.names[-1] == "escalation-cleared"
+
+
+def comes_back(history: Followup, _key: str) -> None:
+    history.handed(aftercare.Readmitted(episode_id=uid("later"), admitted_at=history.now))
+
+
+def dies(history: Followup, _key: str) -> None:
+    happens(history)
+
+
+@pytest.mark.parametrize("over", [ends, undo, comes_back, dies])
+@pytest.mark.parametrize("days", [1, 100])
+@pytest.mark.parametrize("kind", PASSING)
+def test_whatever_answers_it_nobody_asks_any_more(
+    kind: CircumstanceKind, days: int, over: Callable[[Followup, str], None]
+) -> None:
+    history = in_the_year()
+    key = happens(history, kind)
+    history.after(days=days)
+    over(history, key)
+    assert history.loops(FollowupLoop.CIRCUMSTANCE) == []
+    [cleared] = [e for e in history.of(followup.EscalationCleared) if e.loop_id == key] or [None]
+    assert (cleared is None) is (days == 1)
+
+
+def test_a_readmission_that_was_a_mistake_leaves_the_question() -> None:
+    history = in_the_year()
+    key = happens(history, CircumstanceKind.INCARCERATED)
+    comes_back(history, key)
+    history.handed(ReadmissionUndone(episode_id=uid("later")))
+    assert [loop.id for loop in history.loops(FollowupLoop.CIRCUMSTANCE)] == [key]
+
+
+def test_what_was_told_by_mistake_is_taken_back_while_one_lasts() -> None:
+    """It is no call, and it leads to none."""
+    history = reached_out_to()
+    report = history.return_to_use(reported_by=ReportedBy.PATIENT).answer["report_id"]
+    happens(history)
+    history.tell(lambda s, c: reengagement.undo(s, report, WHY, c))
+    assert history.record.due is None
+    assert all(loop.hidden for loop in history.state.loops.values())
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -291,9 +363,10 @@ class TestRefused:
         history = in_the_year()
         key = happens(history, CircumstanceKind.MOVED_AWAY)
         ends(history, key)
-        with pytest.raises(Refused) as error:
-            ends(history, key)
-        assert error.value.code == "circumstance-ended"
+        for again in (ends, confirms):
+            with pytest.raises(Refused) as error:
+                again(history, key)
+            assert error.value.code == "circumstance-ended"
 
     def test_what_is_still_to_come(self) -> None:
         on = START.date() + 3 * DAY
