@@ -10,18 +10,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
 from services.attendance.episode.handoffs import BackOnRoster, Corrected, RollCalled
 from services.attendance.screening import specimens
 from shared import endings, loops
-from shared.contracts import plans
+from shared.contracts import followup, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
 from shared.decision import Cause, Decision, Handoff
 from shared.endings import LateFacts
 
 LATE: Final = LateFacts[EpisodeState]()
+AWAY: Final = LATE.rule(followup.CircumstanceRecorded, circumstances.recorded)
+AWAY_ENDED: Final = LATE.rule(followup.CircumstanceEnded, circumstances.ended)
+AWAY_UNDONE: Final = LATE.rule(followup.CircumstanceUndone, circumstances.undone)
 ROLL_CALLED: Final = LATE.rule(RollCalled, rolls.roll_called, if_ignored=True)
 CORRECTED: Final = LATE.rule(Corrected, rolls.corrected, if_ignored=True)
 

@@ -27,7 +27,7 @@ from services.attendance.groups import (
 )
 from services.attendance.screening import incentives, screens, specimens
 from shared import loops
-from shared.contracts import intake, plans
+from shared.contracts import followup, intake, plans
 from shared.contracts.codes import AttendanceLoop
 from shared.loops import team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
@@ -63,6 +63,9 @@ REACTIONS = Reactions(
     on(plans.FirstContactUndone, seats.first_contact_undone),
     on(plans.GraduationUndone, seats.graduation_undone),
     on(plans.DischargeUndone, ending.discharge_undone),
+    on(followup.CircumstanceRecorded, ending.AWAY),
+    on(followup.CircumstanceEnded, ending.AWAY_ENDED),
+    on(followup.CircumstanceUndone, ending.AWAY_UNDONE),
 )
 
 HANDOFFS = HandoffRules(
@@ -114,6 +117,7 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
+ending.LATE.with_deadlines(EPISODE_DEADLINES.decide)
 SESSION_DEADLINES = Deadlines[session_state.SessionState](
     due(sessions.BEGINS, sessions.begins),
     due(sessions.ENDED, sessions.ended),
