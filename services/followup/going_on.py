@@ -94,16 +94,12 @@ def graduation_undone(
     state: EpisodeState, _event: plans.GraduationUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Neither approved nor graduated. The end is taken back by the fact that follows."""
-    return Decision(_off_path(state, "approved", "graduated"))
+    return Decision(event_handlers.on_path(state, ("approved", "graduated")))
 
 
 def first_contact_undone(
     state: EpisodeState, event: plans.FirstContactUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """We are responsible again until the other place has seen the person."""
-    state = _off_path(state, "transferred")
-    return Decision(state.replace(path={**state.path, "transferring": event.handoff_at}))
-
-
-def _off_path(state: EpisodeState, *gone: str) -> EpisodeState:
-    return state.replace(path={key: at for key, at in state.path.items() if key not in gone})
+    gone = ("transferred",)
+    return Decision(event_handlers.on_path(state, gone, transferring=event.handoff_at))
