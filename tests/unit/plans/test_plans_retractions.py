@@ -166,6 +166,14 @@ class TestRefused:
         assert error.value.code == "ended-otherwise"
         assert "/discharge/undo" in error.value.hint
 
+    def test_a_hand_over_that_is_over(self) -> None:
+        history = transferred(with_plan())
+        history.first_contact(START)
+        with pytest.raises(Refused) as error:
+            undo_transfer(history)
+        assert error.value.code == "no-transfer-open"
+        assert "first-contact/undo" in error.value.hint
+
     def test_of_an_episode_in_error(self) -> None:
         history = with_plan()
         history.discharge()
