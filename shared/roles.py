@@ -27,6 +27,8 @@ StaffRole = Literal[
 ]
 """The roles that people come with."""
 STAFF_ROLES: Final[tuple[StaffRole, ...]] = get_args(StaffRole)
+OWNERS: Final[tuple[StaffRole, ...]] = ("clinical_supervisor", "program_director")
+"""Who owns in the end what others left undone, in every service: they may see and do what the team may."""
 
 SERVICE: Final = "service"
 """The role of a service that calls: what it does is recorded under this word, and under the actor of its token."""

@@ -6,6 +6,7 @@ from services.attendance import ending, event_handlers
 from services.attendance.episode import (
     absences,
     bookings,
+    circumstances,
     episode_state,
     handoffs,
     pauses,
@@ -63,9 +64,9 @@ REACTIONS = Reactions(
     on(plans.FirstContactUndone, seats.first_contact_undone),
     on(plans.GraduationUndone, seats.graduation_undone),
     on(plans.DischargeUndone, ending.discharge_undone),
-    on(followup.CircumstanceRecorded, ending.AWAY),
-    on(followup.CircumstanceEnded, ending.AWAY_ENDED),
-    on(followup.CircumstanceUndone, ending.AWAY_UNDONE),
+    on(followup.CircumstanceRecorded, circumstances.recorded),
+    on(followup.CircumstanceEnded, circumstances.ended),
+    on(followup.CircumstanceUndone, circumstances.undone),
 )
 
 HANDOFFS = HandoffRules(
@@ -75,8 +76,8 @@ HANDOFFS = HandoffRules(
     handles(handoffs.ClosedOn, bookings.closed_on),
     handles(handoffs.Unbooked, bookings.unbooked),
     handles(handoffs.Dropped, bookings.dropped),
-    handles(handoffs.RollCalled, ending.ROLL_CALLED, void=Void.RUN),
-    handles(handoffs.Corrected, ending.CORRECTED),
+    handles(handoffs.RollCalled, rolls.roll_called, void=Void.RUN),
+    handles(handoffs.Corrected, rolls.corrected),
     handles(handoffs.OffRoll, rolls.off_roll),
     handles(handoffs.LeftRoster, sessions.left_roster),
     handles(handoffs.WalkInDoubted, roll.walk_in_doubted),
@@ -117,7 +118,6 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
-ending.LATE.with_deadlines(EPISODE_DEADLINES.decide)
 SESSION_DEADLINES = Deadlines[session_state.SessionState](
     due(sessions.BEGINS, sessions.begins),
     due(sessions.ENDED, sessions.ended),

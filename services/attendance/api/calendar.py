@@ -9,19 +9,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
+from services.attendance.api.callers import Anyone, Closer, Staff
 from services.attendance.api.subjects import CLOSURES, GROUP, SESSION
 from services.attendance.groups import changes, closures, group_calendar, sessions
 from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import SessionState
 from shared.contracts.attendance import CancelledBy
 from shared.decision import Cause, Decision
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, SubjectId
 
 router = APIRouter(tags=["calendar"])
-
-Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
-Lead = Annotated[Call, require_roles("clinical_supervisor", "program_director")]
-Anyone = Annotated[Call, require_roles()]
 
 
 class CancelSession(Body):
@@ -122,7 +119,7 @@ async def _change(
 
 
 @router.post("/closures", status_code=201)
-async def close_facility(call: Lead, body: CloseFacility) -> Response:
+async def close_facility(call: Closer, body: CloseFacility) -> Response:
     """Close the facility on these days: no group meets, and no week asks for them."""
     closure = closures.Closure(from_on=body.from_on, until_on=body.until_on, reason=body.reason)
     closure_id = call.new_id("closure")
@@ -135,7 +132,7 @@ async def close_facility(call: Lead, body: CloseFacility) -> Response:
 
 
 @router.post("/closures/{closure_id}/undo")
-async def open_facility(call: Lead, closure_id: SubjectId, _body: OpenFacility) -> Response:
+async def open_facility(call: Closer, closure_id: SubjectId, _body: OpenFacility) -> Response:
     """Take a closure back; what it called off and is still ahead takes place after all."""
     return await call.execute(
         CLOSURES(closures.closures_id(call.actor.facility_id)),

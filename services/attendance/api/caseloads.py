@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
+from services.attendance.api.callers import Team
 from services.attendance.episode.episode_state import (
     ADMITTED_INDEX,
     IN_CARE,
@@ -24,32 +25,18 @@ from services.attendance.episode.episode_state import (
 )
 from shared import calendar
 from shared.contracts.codes import CODE_PATTERN, UUID_PATTERN
-from shared.runtime.http.call import Call, require_roles
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.task_lists import loop_views
 
 router = APIRouter(tags=["caseloads"])
 
-Staff = Annotated[
-    Call,
-    require_roles(
-        "intake_coordinator",
-        "counselor",
-        "clinician",
-        "nurse",
-        "case_manager",
-        "peer_specialist",
-        "clinical_supervisor",
-        "program_director",
-    ),
-]
 CodeQuery = Annotated[str | None, Query(pattern=CODE_PATTERN)]
 NARROWEST_FIRST: Final = ("caseload", "track", "program", "level")
 
 
 @router.get("/episodes")
 async def list_episodes(
-    call: Staff,
+    call: Team,
     caseload: Annotated[str | None, Query(pattern=UUID_PATTERN)] = None,
     track: CodeQuery = None,
     program: CodeQuery = None,

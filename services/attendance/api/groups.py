@@ -7,30 +7,18 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import Field, field_validator
 
+from services.attendance.api.callers import Anyone, Desk, GroupLead
 from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
 from services.attendance.groups import group_state, groups
 from shared import calendar
 from shared.contracts.codes import GroupId, ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["groups"])
 
-Desk = Annotated[
-    Call,
-    require_roles(
-        "intake_coordinator",
-        "counselor",
-        "clinician",
-        "case_manager",
-        "clinical_supervisor",
-        "program_director",
-    ),
-]
-Lead = Annotated[Call, require_roles("counselor", "clinical_supervisor", "program_director")]
-Anyone = Annotated[Call, require_roles()]
 Members = Annotated[int, Field(ge=1, le=50)]
 TrackQuery = Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9_.-]{0,39}$")]
 
@@ -70,7 +58,7 @@ class CloseGroup(Body):
 
 
 @router.post("/groups", status_code=201)
-async def open_group(call: Lead, body: OpenGroup) -> Response:
+async def open_group(call: GroupLead, body: OpenGroup) -> Response:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
     today = calendar.local_day(runtime.clock.now(), body.time_zone)
@@ -156,7 +144,7 @@ async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Resp
 
 
 @router.post("/groups/{group_id}/below-minimum")
-async def decide_size(call: Lead, group_id: SubjectId, body: DecideSize) -> Response:
+async def decide_size(call: GroupLead, group_id: SubjectId, body: DecideSize) -> Response:
     """Say what becomes of a group with too few people."""
     await call.record(GROUP(group_id))
     return await call.execute(
@@ -166,7 +154,7 @@ async def decide_size(call: Lead, group_id: SubjectId, body: DecideSize) -> Resp
 
 
 @router.post("/groups/{group_id}/close")
-async def close_group(call: Lead, group_id: SubjectId, _body: CloseGroup) -> Response:
+async def close_group(call: GroupLead, group_id: SubjectId, _body: CloseGroup) -> Response:
     """End a group; its seats fall free."""
     await call.record(GROUP(group_id))
     return await call.execute(GROUP(group_id), groups.close, wait_for_handoffs=True)

@@ -7,19 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from services.attendance.api.callers import GroupLead, Staff
 from services.attendance.api.subjects import SESSION
 from services.attendance.groups import leaders
 from services.attendance.groups.session_state import Credential, Leader, LeadingPart
 from shared.contracts.codes import ActorId
 from shared.errors import Invalid
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, SubjectId
 
 router = APIRouter(tags=["leaders"])
-
-Lead = Annotated[Call, require_roles("counselor", "clinical_supervisor", "program_director")]
-Signer = Annotated[
-    Call, require_roles("counselor", "clinician", "nurse", "case_manager", "clinical_supervisor")
-]
 
 
 class LeaderLine(Body):
@@ -37,7 +33,7 @@ class SignOff(Body):
 
 
 @router.post("/sessions/{session_id}/leaders")
-async def assign_leaders(call: Lead, session_id: SubjectId, body: AssignLeaders) -> Response:
+async def assign_leaders(call: GroupLead, session_id: SubjectId, body: AssignLeaders) -> Response:
     """Say who leads a session, as what, with which credential. Who is not named does not lead it any more."""
     named = {
         line.staff_id: Leader(part=line.part, credential=line.credential) for line in body.leaders
@@ -52,6 +48,6 @@ async def assign_leaders(call: Lead, session_id: SubjectId, body: AssignLeaders)
 
 
 @router.post("/sessions/{session_id}/sign-off")
-async def sign_off(call: Signer, session_id: SubjectId, _body: SignOff) -> Response:
+async def sign_off(call: Staff, session_id: SubjectId, _body: SignOff) -> Response:
     """Sign the roll, as who led the session or stood in. A correction afterwards is signed anew."""
     return await call.execute(SESSION(session_id), leaders.sign_off)

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, Field, model_validator
 
+from services.attendance.api.callers import Drawer, Interpreter, ScreenAmender, Staff
 from services.attendance.api.subjects import EPISODE
 from services.attendance.episode.values import Transport, WithdrawalSigns
 from services.attendance.laboratory.interpretation import (
@@ -38,18 +39,11 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
 from shared.errors import Invalid, NotYetKnown
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["screens"])
 
-Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
-Clinician = Annotated[Call, require_roles("clinician", "nurse")]
-Amender = Annotated[Call, require_roles("clinician", "nurse", *ANSWERING)]
-Drawer = Annotated[
-    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "operator")
-]
 Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 DRAW_MAX: Final = 500
@@ -215,7 +209,9 @@ async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> 
 
 
 @router.post("/screens/{screen_id}/not-provided/undo")
-async def undo_not_provided(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_not_provided(
+    call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
+) -> Response:
     """Take back that there is no specimen, such as a refusal that was another person's."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -251,7 +247,7 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
 
 
 @router.post("/screens/{screen_id}/definitive")
-async def ask_definitive(call: Clinician, screen_id: SubjectId, body: AskDefinitive) -> Response:
+async def ask_definitive(call: Interpreter, screen_id: SubjectId, body: AskDefinitive) -> Response:
     """Send a specimen for a definitive test, because its result is contested or consequential."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -260,7 +256,7 @@ async def ask_definitive(call: Clinician, screen_id: SubjectId, body: AskDefinit
 
 
 @router.post("/screens/{screen_id}/interpret")
-async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisode) -> Response:
+async def interpret_screen(call: Interpreter, screen_id: SubjectId, body: OfEpisode) -> Response:
     """Interpret a result against what is prescribed."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -270,7 +266,9 @@ async def interpret_screen(call: Clinician, screen_id: SubjectId, body: OfEpisod
 
 
 @router.post("/screens/{screen_id}/interpretation/undo")
-async def undo_interpretation(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_interpretation(
+    call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
+) -> Response:
     """Take back what was made of a result; it waits to be interpreted again."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -280,7 +278,7 @@ async def undo_interpretation(call: Amender, screen_id: SubjectId, body: TakeBac
 
 
 @router.get("/screens/{screen_id}")
-async def read_screen(call: Clinician, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
+async def read_screen(call: Interpreter, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
     """One screen for those who interpret it: its chain, its results and what was made of them."""
     return await call.read(
         EPISODE(episode_id), lambda state: _screen_view(screens.of(state, screen_id))
@@ -316,7 +314,7 @@ async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDepart
 
 
 @router.post("/breath-tests/{screen_id}/undo")
-async def undo_breath_test(call: Amender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_breath_test(call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf) -> Response:
     """Take back a breath test that was recorded by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
+from services.attendance.api.callers import Desk, Lifter, Staff
 from services.attendance.api.subjects import EPISODE, GROUP, SESSION
 from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
 from services.attendance.groups import group_calendar, roll, session_state, sessions
@@ -32,25 +33,11 @@ from shared.contracts.codes import (
 )
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["attendance"])
 
-Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager", "nurse")]
-Desk = Annotated[
-    Call,
-    require_roles(
-        "intake_coordinator",
-        "counselor",
-        "clinician",
-        "case_manager",
-        "nurse",
-        "clinical_supervisor",
-        "program_director",
-    ),
-]
-Lifter = Annotated[Call, require_roles("clinician", "clinical_supervisor", "program_director")]
 Minutes = Annotated[int, Field(ge=0, le=480)]
 CALENDAR: Final = timedelta(days=366)
 """How far back a session may be written down, and how far ahead it may be planned."""
@@ -264,7 +251,7 @@ def _row(
 
 
 @router.get("/sessions/{session_id}")
-async def read_session(call: Staff, session_id: SubjectId) -> Response:
+async def read_session(call: Desk, session_id: SubjectId) -> Response:
     """A session, its roster, and its roll. Until a group's session begins, whoever has a seat is on the roster."""
     session = SESSION(session_id)
     known = await call.state(session)
@@ -330,14 +317,14 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 
 
 @router.get("/episodes/{episode_id}/weeks/{day}")
-async def read_week(call: Staff, episode_id: SubjectId, day: date) -> Response:
+async def read_week(call: Desk, episode_id: SubjectId, day: date) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
     until = call.today + CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
+async def read_episode(call: Desk, episode_id: SubjectId) -> Response:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
     now = call.runtime.clock.now()
     return await call.read(EPISODE(episode_id), lambda state: _episode_view(state, now))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from services.attendance.api.callers import SupportAmender, Supporter
 from services.attendance.api.subjects import EPISODE, PERSON
 from services.attendance.episode import mutual_support
 from services.attendance.episode.episode_state import EpisodeState
@@ -16,20 +17,10 @@ from services.attendance.screening.incentives import LedgerState, TargetBehavior
 from shared.contracts.attendance import FamilySessionKind, Fellowship, Verification
 from shared.contracts.codes import UUID_PATTERN, AttendeeId, SessionId
 from shared.errors import NotYetKnown
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, OfEpisode, SubjectId
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["support and incentives"])
-
-Staff = Annotated[
-    Call, require_roles("counselor", "clinician", "case_manager", "nurse", "peer_specialist")
-]
-
-Amender = Annotated[
-    Call,
-    require_roles("counselor", "clinician", "case_manager", "nurse", "peer_specialist", *ANSWERING),
-]
 
 
 class LogMeeting(OfEpisode):
@@ -61,7 +52,7 @@ class EarnIncentive(OfEpisode):
 
 
 @router.post("/mutual-support", status_code=201)
-async def log_meeting(call: Staff, body: LogMeeting) -> Response:
+async def log_meeting(call: Supporter, body: LogMeeting) -> Response:
     """Record a mutual-support meeting: the day, the fellowship and how it was verified; nothing of what was said."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -73,7 +64,7 @@ async def log_meeting(call: Staff, body: LogMeeting) -> Response:
 
 
 @router.post("/mutual-support/{meeting_id}/undo")
-async def undo_meeting(call: Amender, meeting_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_meeting(call: SupportAmender, meeting_id: SubjectId, body: TakeBackOf) -> Response:
     """Take back a meeting that was recorded by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -82,7 +73,7 @@ async def undo_meeting(call: Amender, meeting_id: SubjectId, body: TakeBackOf) -
 
 
 @router.put("/episodes/{episode_id}/mutual-support")
-async def choose_support(call: Staff, episode_id: SubjectId, body: ChooseSupport) -> Response:
+async def choose_support(call: Supporter, episode_id: SubjectId, body: ChooseSupport) -> Response:
     """Record what the patient chose: fellowships, a secular one among them, or none at all."""
     return await call.execute(
         EPISODE(episode_id),
@@ -93,7 +84,7 @@ async def choose_support(call: Staff, episode_id: SubjectId, body: ChooseSupport
 
 
 @router.get("/episodes/{episode_id}/support")
-async def read_support(call: Staff, episode_id: SubjectId) -> Response:
+async def read_support(call: Supporter, episode_id: SubjectId) -> Response:
     """This week's meetings and family sessions, and what the program asks for."""
     now = call.runtime.clock.now()
 
@@ -109,7 +100,7 @@ async def read_support(call: Staff, episode_id: SubjectId) -> Response:
 
 
 @router.post("/family-sessions", status_code=201)
-async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
+async def log_family_session(call: Supporter, body: LogFamilySession) -> Response:
     """Record that somebody of the family took part in a session, or met the staff outside of one."""
     visit = mutual_support.Visit(
         session_id=body.session_id or call.new_id("family-session"),
@@ -127,7 +118,7 @@ async def log_family_session(call: Staff, body: LogFamilySession) -> Response:
 
 @router.post("/family-sessions/{session_id}/undo")
 async def undo_family_session(
-    call: Amender, session_id: SubjectId, body: TakeBackVisit
+    call: SupportAmender, session_id: SubjectId, body: TakeBackVisit
 ) -> Response:
     """Take back that somebody of the family took part."""
     return await call.execute(
@@ -139,7 +130,7 @@ async def undo_family_session(
 
 
 @router.post("/incentives", status_code=201)
-async def earn_incentive(call: Staff, body: EarnIncentive) -> Response:
+async def earn_incentive(call: Supporter, body: EarnIncentive) -> Response:
     """Reward a screen or a session that the program rewards. 201: it stands in the ledger. 202: it will shortly."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -150,7 +141,7 @@ async def earn_incentive(call: Staff, body: EarnIncentive) -> Response:
 
 
 @router.get("/incentives/{person_id}")
-async def read_ledger(call: Staff, person_id: SubjectId) -> Response:
+async def read_ledger(call: Supporter, person_id: SubjectId) -> Response:
     """A person's ledger: the rewards of all their episodes, and what each year adds up to."""
     return await call.read(PERSON(person_id), _ledger_view)
 

@@ -51,7 +51,7 @@ def consider(
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
-    state, undone = _taken_back(state)
+    state, undone = taken_back(state)
     state, silent = watch_silence(state, cause)
     were, in_a_row = before.absences_consecutive, state.absences_consecutive
     if not silent and any(were < step <= in_a_row for step in steps):
@@ -64,7 +64,7 @@ def _announced(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresh
     return state.replace(thresholds=(*state.thresholds, now)), (threshold(state, now),)
 
 
-def _taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
+def taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
     """The thresholds that had not been reached after all, as the rolls now are."""
     kept = tuple(at for at in state.thresholds if _held(state, at))
     undone = tuple(

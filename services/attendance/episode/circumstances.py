@@ -39,6 +39,13 @@ def undone(
     return _considered(state, _without(state, event.circumstance_id), cause)
 
 
+def go_on(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """An end is taken back: what was heard while it stood counts."""
+    state, undone = absences.taken_back(state)
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (*undone, *events), handoffs)
+
+
 def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
     left = {key: one for key, one in state.away.items() if key != circumstance_id}
     return state.replace(away=left)

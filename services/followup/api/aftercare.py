@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
+from services.followup.api.callers import Amender, Staff
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
 from services.followup.invariants import for_command
@@ -27,29 +28,12 @@ from shared.contracts.followup import (
     Work,
 )
 from shared.errors import Invalid
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["aftercare"])
 
-Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
-Amender = Annotated[
-    Call,
-    require_roles("counselor", "case_manager", "peer_specialist", "clinician", *ANSWERING),
-]
-Reader = Annotated[
-    Call,
-    require_roles(
-        "counselor",
-        "case_manager",
-        "peer_specialist",
-        "clinician",
-        "clinical_supervisor",
-        "program_director",
-    ),
-]
 YEARS: Final = (1900, 2200)
 
 
@@ -148,7 +132,7 @@ async def undo_check_in(call: Amender, check_in_id: SubjectId, body: TakeBackOf)
 
 @router.get("/checkins")
 async def due_check_ins(
-    call: Reader,
+    call: Staff,
     due: Annotated[str | None, Query(max_length=40, examples=["2026-03-09"])] = None,
     limit: Limit = 100,
     after: After = None,

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter, Response
 
 from services.followup import circumstances
+from services.followup.api.callers import Witness
 from services.followup.api.subjects import EPISODE
 from services.followup.invariants import for_command
 from shared.contracts.codes import Day
 from shared.contracts.followup import CircumstanceKind
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["circumstances"])
-
-Staff = Annotated[
-    Call,
-    require_roles("counselor", "case_manager", "peer_specialist", "clinician", "nurse", *ANSWERING),
-]
 
 
 class RecordCircumstance(OfEpisode):
@@ -29,7 +22,7 @@ class RecordCircumstance(OfEpisode):
 
 
 @router.post("/circumstances", status_code=201)
-async def record_circumstance(call: Staff, body: RecordCircumstance) -> Response:
+async def record_circumstance(call: Witness, body: RecordCircumstance) -> Response:
     """Record that the person died, is in jail or hospital, or moved away: nobody calls them any more."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -42,7 +35,7 @@ async def record_circumstance(call: Staff, body: RecordCircumstance) -> Response
 
 @router.post("/circumstances/{circumstance_id}/confirm")
 async def confirm_circumstance(
-    call: Staff, circumstance_id: SubjectId, body: OfEpisode
+    call: Witness, circumstance_id: SubjectId, body: OfEpisode
 ) -> Response:
     """Somebody found out that it still lasts: nobody calls the person, and it is asked again later."""
     return await call.execute(
@@ -52,7 +45,7 @@ async def confirm_circumstance(
 
 
 @router.post("/circumstances/{circumstance_id}/end")
-async def end_circumstance(call: Staff, circumstance_id: SubjectId, body: OfEpisode) -> Response:
+async def end_circumstance(call: Witness, circumstance_id: SubjectId, body: OfEpisode) -> Response:
     """It is over: the person may be called again, from now on."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -61,7 +54,9 @@ async def end_circumstance(call: Staff, circumstance_id: SubjectId, body: OfEpis
 
 
 @router.post("/circumstances/{circumstance_id}/undo")
-async def undo_circumstance(call: Staff, circumstance_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_circumstance(
+    call: Witness, circumstance_id: SubjectId, body: TakeBackOf
+) -> Response:
     """It was a mistake: everything goes on as if it had not been recorded."""
     return await call.execute(
         EPISODE(body.episode_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from fastapi import APIRouter, Response
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from services.followup import journey
 from services.followup.aftercare import check_ins, risks
+from services.followup.api.callers import Amender, Responder, Staff
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
 from services.followup.invariants import for_command
@@ -25,18 +26,10 @@ from shared.contracts.followup import (
     SubstanceClass,
 )
 from shared.errors import NotYetKnown
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, OfEpisode, SubjectId
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["followup"])
-
-Staff = Annotated[Call, require_roles("counselor", "case_manager", "peer_specialist", "clinician")]
-Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
-Amender = Annotated[
-    Call,
-    require_roles("counselor", "case_manager", "peer_specialist", "clinician", *ANSWERING),
-]
 
 
 class Attempt(Body):
@@ -84,7 +77,7 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
 
 
 @router.post("/risk-responses/{loop_id}/complete")
-async def answer_risk(call: Clinician, loop_id: SubjectId, body: AnswerRisk) -> Response:
+async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> Response:
     """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
     return await call.execute(
         EPISODE(body.episode_id),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from services.followup import invariants
+from services.followup.api.callers import Measurer, Teller, TellerAmender
 from services.followup.api.episodes import journey_view
 from services.followup.api.subjects import EPISODE
 from services.followup.episode.episode_state import EpisodeState
@@ -19,35 +20,11 @@ from shared import calendar
 from shared.contracts.codes import Day, MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Call, OfEpisode, require_roles
+from shared.runtime.http.call import Call, OfEpisode
 from shared.runtime.http.paging import After, Limit, all_pages, states
 
 router = APIRouter(tags=["measures"])
 
-Staff = Annotated[
-    Call,
-    require_roles(
-        "counselor", "case_manager", "peer_specialist", "clinician", "intake_coordinator"
-    ),
-]
-Amender = Annotated[
-    Call,
-    require_roles(
-        "counselor",
-        "case_manager",
-        "peer_specialist",
-        "clinician",
-        "intake_coordinator",
-        *ANSWERING,
-    ),
-]
-Reader = Annotated[
-    Call,
-    require_roles(
-        "case_manager", "clinician", "clinical_supervisor", "program_director", "operator"
-    ),
-]
 PERIOD_MAX: Final = timedelta(days=3 * 366)
 FIRST_DAY: Final = date(1900, 1, 1)
 LAST_DAY: Final = date(2200, 1, 1)
@@ -65,7 +42,7 @@ class TakeBackTransition(ReportTransition):
 
 
 @router.post("/transitions/undo")
-async def undo_transition(call: Amender, body: TakeBackTransition) -> Response:
+async def undo_transition(call: TellerAmender, body: TakeBackTransition) -> Response:
     """Take back a visit or a discharge elsewhere that was reported by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -76,7 +53,7 @@ async def undo_transition(call: Amender, body: TakeBackTransition) -> Response:
 
 
 @router.post("/transitions")
-async def report_transition(call: Staff, body: ReportTransition) -> Response:
+async def report_transition(call: Teller, body: ReportTransition) -> Response:
     """Report an emergency visit, or a discharge from a bed or from withdrawal management, and its day."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -88,7 +65,7 @@ async def report_transition(call: Staff, body: ReportTransition) -> Response:
 
 @router.get("/measures/{measure}")
 async def read_measure(
-    call: Reader,
+    call: Measurer,
     measure: Measure,
     first: Annotated[date, Query(alias="from")],
     last: Annotated[date, Query(alias="to")],
@@ -129,7 +106,7 @@ async def read_measure(
 
 
 @router.get("/journeys")
-async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -> dict[str, Any]:
+async def late_journeys(call: Measurer, limit: Limit = 100, after: After = None) -> dict[str, Any]:
     """The episodes that have stayed in one step for longer than they may, the longest first, and who owns each.
 
     Pages as `GET /loops` does.
@@ -144,7 +121,7 @@ async def late_journeys(call: Reader, limit: Limit = 100, after: After = None) -
 
 
 @router.get("/sessions/coming")
-async def coming_sessions(call: Staff, limit: Limit = 50, after: After = None) -> dict[str, Any]:
+async def coming_sessions(call: Teller, limit: Limit = 50, after: After = None) -> dict[str, Any]:
     """The next sessions of the facility, so that whoever calls can say when the person is expected.
 
     Pages as `GET /loops` does.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
-from services.intake.api.episodes import Staff, Team
+from services.intake.api.callers import Accountant, Reporter, Reviewer, Staff, Team
 from services.intake.api.log_pages import PageQuery, entries_of, log_page
 from services.intake.api.partners import known_partners, partner, registered
 from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
@@ -46,22 +46,10 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 
 router = APIRouter(tags=["consents"])
 
-Accountant = Annotated[Call, require_roles("privacy_officer", "clinician", "program_director")]
-Reviewer = Annotated[
-    Call, require_roles("privacy_officer", "clinical_supervisor", "program_director")
-]
-Reporter = Annotated[
-    Call,
-    require_roles(
-        *("intake_coordinator", "clinician", "case_manager", "counselor", "nurse"),
-        *("clinical_supervisor", "program_director", "privacy_officer"),
-    ),
-]
-"""Who sends, and who owns the loop of what nobody reported."""
 Categories = Annotated[list[InformationCategory], Field(min_length=1, max_length=20)]
 IdQuery = Annotated[str, Query(pattern=UUID_PATTERN)]
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api.callers import Assessor, Clinician, Staff, Team
 from services.intake.api.partners import registered
 from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import (
@@ -49,18 +50,10 @@ from shared.contracts.intake import (
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 
 router = APIRouter(tags=["intake"])
 
-_INTAKE = ("intake_coordinator", "clinician", "case_manager")
-_OWNERS = ("clinical_supervisor", "program_director")
-"""Who owns a loop that escalated must be able to close it."""
-_TEAM = (*_INTAKE, *_OWNERS, "counselor", "nurse")
-Staff = Annotated[Call, require_roles(*_INTAKE, *_OWNERS)]
-Team = Annotated[Call, require_roles(*_TEAM)]
-Assessor = Annotated[Call, require_roles("clinician", "counselor")]
-Clinician = Annotated[Call, require_roles("clinician")]
 
 ON_ITS_WAY: Final = 202
 

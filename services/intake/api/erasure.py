@@ -12,6 +12,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from services.intake.api.callers import Eraser
 from services.intake.api.episodes import settings_of
 from services.intake.api.subjects import IDENTITY, PERSON
 from services.intake.person import identity
@@ -22,13 +23,11 @@ from shared.contracts.codes import PersonId
 from shared.errors import Invalid
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.audit import Audit, Who
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.vault import Erased
 
 router = APIRouter(tags=["identity"])
-
-Eraser = Annotated[Call, require_roles("privacy_officer")]
 
 
 class Erase(Body):

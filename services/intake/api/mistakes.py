@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter, Response
 
 from services.intake import mistakes
+from services.intake.api.callers import Answering
 from services.intake.api.subjects import EPISODE, PERSON
 from shared.contracts.codes import EpisodeId, PersonId
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, SubjectId
 from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["mistakes"])
-
-Answering = Annotated[Call, require_roles(*ANSWERING)]
 
 
 class CorrectPerson(Body):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from services.intake.api.episodes import Staff
+from services.intake.api.callers import Staff
 from services.intake.api.partners import partner
 from services.intake.api.subjects import EPISODE, PERSON
 from services.intake.episode import episode_state, outbound_referrals

@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
 from pydantic import Field, StrictBool
 
+from services.intake.api.callers import Anyone, Operating
 from services.intake.api.subjects import partner_of
 from services.intake.person.may_disclose import Agreement, Partner
 from services.intake.resources import partners
@@ -24,15 +25,12 @@ from shared.contracts.intake import (
 )
 from shared.errors import Invalid, Unknown
 from shared.runtime.core.record import Record
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
-from shared.runtime.http.operators import OPERATING
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["partners"])
 
-Operating = Annotated[Call, OPERATING]
-Anyone = Annotated[Call, require_roles()]
 PartnerPath = Annotated[str, InPath(pattern=f"^{FACILITY}$")]
 
 

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from services.intake.api.callers import Anyone, Finder
 from services.intake.api.sealed import (
     key_for_command,
     open_identity,
@@ -32,7 +33,7 @@ from services.intake.person.identity import (
 )
 from shared.contracts.codes import Day
 from shared.errors import Unknown
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey
 from shared.runtime.vault.vault import Erased, key_missing
@@ -41,11 +42,6 @@ router = APIRouter(tags=["identity"])
 
 MATCHES_MAX: Final = 50
 CANDIDATES_MAX: Final = 500
-Anyone = Annotated[Call, require_roles()]
-"""Who may is decided by purpose and role together, in `identity.ALLOWED`."""
-Finder = Annotated[
-    Call, require_roles(*identity.ALLOWED[AccessPurpose.REGISTRATION], "privacy_officer")
-]
 
 
 class WriteIdentity(Body):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from services.intake.api.episodes import Team
+from services.intake.api.callers import Team
 from services.intake.episode.episode_state import OUTBOUND_INDEX, REFERRAL_INDEX, EpisodeState
 from services.intake.episode.values import Outbound, OutboundStage, Stage
 from shared.contracts.codes import Timestamp

@@ -7,18 +7,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
-from services.intake.api.episodes import Staff
+from services.intake.api.callers import Anyone, Staff
 from services.intake.api.subjects import EPISODE, staff_of
 from services.intake.resources import staff
 from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
 from shared.errors import Forbidden, Refused
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["people on duty"])
 
-Anyone = Annotated[Call, require_roles()]
 SUPERVISORS: Final = ("clinical_supervisor", "program_director")
 """Who plans for others."""
 

@@ -10,7 +10,8 @@ from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.intake.api.episodes import Staff, Team, settings_of
+from services.intake.api.callers import Staff, Team
+from services.intake.api.episodes import settings_of
 from services.intake.api.partners import partner
 from services.intake.api.subjects import EPISODE, GROUP
 from services.intake.episode import waitlist

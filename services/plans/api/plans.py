@@ -17,6 +17,7 @@ from services.plans import (
     tables,
     treatment_plan,
 )
+from services.plans.api.callers import Anyone, Clinician, Prescriber, Reviewer, Staff, Supervisor
 from services.plans.api.subjects import EPISODE, GROUP
 from services.plans.available_sessions import GroupState
 from services.plans.episode_state import Deferral, Goal
@@ -41,15 +42,10 @@ from shared.contracts.plans import (
 )
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
-from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 
 router = APIRouter(tags=["plans"])
 
-Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
-Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
-Prescriber = Annotated[Call, require_roles("clinician", "clinical_supervisor", "nurse")]
-Supervisor = Annotated[Call, require_roles("clinical_supervisor", "program_director")]
-Anyone = Annotated[Call, require_roles()]
 Codes = Annotated[tuple[Code, ...], Field(max_length=20)]
 Dimensions = Annotated[tuple[Dimension, ...], Field(max_length=6)]
 
@@ -260,7 +256,7 @@ async def name_relapse_prevention(
 
 
 @router.post("/plans/{plan_id}/reviews")
-async def review_plan(call: Clinician, plan_id: SubjectId, body: ReviewPlan) -> Response:
+async def review_plan(call: Reviewer, plan_id: SubjectId, body: ReviewPlan) -> Response:
     """Record the review of a plan. Which decisions a finding allows: GET /tables/continued-service."""
     new = treatment_plan.NewReview(
         basis=body.basis,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.plans import aftercare, graduation, level_changes, retractions, transfers
+from services.plans.api.callers import Answering, Arranger, Clinician, Staff
 from services.plans.api.subjects import EPISODE, SESSION
 from services.plans.episode_state import AskedTransfer
 from services.plans.level_changes import NewLevel, StepDownReason
@@ -24,16 +25,10 @@ from shared.contracts.codes import (
 from shared.contracts.intake import ConsentPurpose, InformationCategory
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
 from shared.errors import Refused
-from shared.retractions import ANSWERING
-from shared.runtime.http.call import Body, Call, SubjectId, require_roles
+from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["plans: moving on"])
-
-Clinician = Annotated[Call, require_roles("clinician", "clinical_supervisor")]
-Arranger = Annotated[Call, require_roles("clinician", "clinical_supervisor", "case_manager")]
-Answering = Annotated[Call, require_roles(*ANSWERING)]
-Staff = Annotated[Call, require_roles("counselor", "clinician", "case_manager")]
 
 
 class ChangeLevel(Body):

@@ -11,6 +11,7 @@ import pytest
 from services.attendance.app import SERVICE
 from shared.contracts import plans
 from shared.contracts.terms import IncentiveTerms, ProgramTerms
+from shared.roles import OWNERS
 from tests.unit.attendance.screened import MONDAY, prescribed
 from tests.unit.attendance.world import admission
 from tests.unit.served import Served, refused
@@ -207,7 +208,7 @@ ROUTES: list[tuple[str, str, dict[str, Any], set[str]]] = [
 ]
 EVERYONE = [
     *("intake_coordinator", "counselor", "clinician", "nurse", "case_manager", "operator"),
-    *("peer_specialist", "privacy_officer", "partner", "system"),
+    *("peer_specialist", "privacy_officer", "partner", "system", *OWNERS),
 ]
 
 
@@ -215,7 +216,7 @@ EVERYONE = [
 async def test_only_those_may_call_who_should(
     method: str, path: str, body: dict[str, Any], more: set[str]
 ) -> None:
-    allowed = {"clinician", "nurse"}
+    allowed = {"clinician", "nurse", *OWNERS}
     if "few" not in more:
         allowed |= {"counselor", "case_manager"} | more
     served = await a_clinic()

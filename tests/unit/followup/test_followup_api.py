@@ -10,6 +10,7 @@ from services.followup.app import SERVICE
 from shared.contracts import intake
 from shared.contracts.followup import RiskFlag
 from shared.contracts.plans import DischargeKind
+from shared.roles import OWNERS
 from tests.unit.followup.world import (
     DAY,
     Followup,
@@ -23,7 +24,7 @@ from tests.unit.followup.world import (
 from tests.unit.support import EPISODE_ID, START, Http, fact, uid
 
 HERE = f"/episodes/{EPISODE_ID}"
-STAFF = ["counselor", "case_manager", "peer_specialist", "clinician"]
+STAFF = ["counselor", "case_manager", "peer_specialist", "clinician", *OWNERS]
 ANSWERS = {"episode_id": EPISODE_ID, "use_since": "none"}
 TRIED = {"channel": "call", "result": "no_answer"}
 REPORT = {
@@ -149,10 +150,10 @@ def test_reading_before_anything_is_known() -> None:
 @pytest.mark.parametrize(("path", "body"), ROUTES)
 def test_who_may(path: str, body: dict[str, Any]) -> None:
     http = serve(in_program())
-    allowed = ["clinician", "clinical_supervisor"] if "risk-responses" in path else STAFF
+    allowed = ["clinician", *OWNERS] if "risk-responses" in path else STAFF
     if path == "/transitions":
         allowed = [*STAFF, "intake_coordinator"]
-    everyone = {*STAFF, "clinical_supervisor", "nurse", "intake_coordinator", "partner", "operator"}
+    everyone = {*STAFF, "nurse", "intake_coordinator", "partner", "operator"}
     for role in sorted(everyone):
         response = http.acting_as(role).post(path, body)
         assert (response.status_code != 403) is (role in allowed), role

@@ -378,6 +378,8 @@ async def test_what_was_told_before_a_revocation_may_be_written_down_after_it(ca
     [
         ("privacy_officer", True),
         ("clinician", True),
+        ("clinical_supervisor", True),
+        ("case_manager", True),
         ("nurse", False),
         ("intake_coordinator", False),
         ("operator", False),

@@ -9,6 +9,7 @@ import pytest
 
 from services.plans.app import SERVICE
 from shared.contracts import attendance, intake
+from shared.roles import OWNERS
 from tests.unit.plans.world import PARTNER, Plans, attended, in_treatment, week, with_plan
 from tests.unit.support import EPISODE_ID, Http, fact, uid
 
@@ -30,12 +31,12 @@ ALONE = {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60}
 DRAFT = {**OF, "goals": [GOAL, GOAL], "services": [GROUP, ALONE]}
 LOWER = {"system": "asam", "edition": "4", "code": "1.5"}
 REVIEW = {**OF, "basis": "progressing", "decision": "continue"}
-STAFF = {"counselor", "clinician", "case_manager"}
-CLINICIANS = {"clinician", "clinical_supervisor"}
+STAFF = {"counselor", "clinician", "case_manager", *OWNERS}
+CLINICIANS = {"clinician", *OWNERS}
 ROUTES: list[tuple[str, dict[str, Any], set[str]]] = [
     ("/plans", DRAFT, STAFF),
     (f"/plans/{uid('x')}/sign", {**OF, "by": "patient"}, STAFF),
-    (f"/plans/{uid('x')}/reviews", REVIEW, CLINICIANS),
+    (f"/plans/{uid('x')}/reviews", REVIEW, CLINICIANS | {"counselor"}),
     (f"/reviews/{uid('x')}/complete", {**OF, "outcome": "amend"}, CLINICIANS),
     (f"{HERE}/loc-changes", {"to_level": LOWER, "direction": "down"}, CLINICIANS),
     (f"{HERE}/graduate", {"criteria": [{"code": "goals-met", "met": True}]}, CLINICIANS),
