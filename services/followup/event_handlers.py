@@ -307,9 +307,10 @@ def transfer_initiated(
 def transfer_undone(
     state: EpisodeState, _event: plans.TransferUndone, _cause: Cause
 ) -> EpisodeDecision:
-    """Nobody is handed over: another level is looked for, if it was before."""
+    """Nobody is handed over: another level is looked for, if it was before and still is."""
     before = state.path.get(RECOMMENDED)
-    again = {} if before is None else {"change_recommended": before}
+    newer = "change_recommended" in state.path
+    again = {} if before is None or newer else {"change_recommended": before}
     return Decision(on_path(state, ("transferring", RECOMMENDED), **again))
 
 

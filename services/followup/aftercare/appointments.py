@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from services.followup import event_handlers
 from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from shared import calendar, loops
@@ -38,12 +39,12 @@ def level_changed(
     state: EpisodeState, event: plans.LevelOfCareChanged, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The level that holds; whether a session there has to follow is decided by `refresh`."""
-    path = {key: at for key, at in state.path.items() if key != "change_recommended"}
+    gone = ("change_recommended", event_handlers.RECOMMENDED)
+    state = event_handlers.on_path(state, gone, level_changed=event.effective_at)
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
         state.replace(
             level=event.to_level.code,
-            path={**path, "level_changed": event.effective_at},
             step_down_at=event.effective_at if down else None,
         )
     )
