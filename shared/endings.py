@@ -73,14 +73,6 @@ def without(aside: Aside, *keys: str) -> Aside:
     )
 
 
-def with_loop(aside: Aside, loop: Loop) -> Aside:
-    """What was put aside, and this loop."""
-    due = {} if loop.at_last_owner else {DEADLINE + loop.key: loop.deadline_at}
-    return aside.replace(
-        loops={**aside.loops, loop.key: loop}, deadlines={**aside.deadlines, **due}
-    )
-
-
 def announced(state: CareState, again: Iterable[Loop]) -> Events:
     """How far loops had gone that are open again: their escalation had been taken back."""
     said = state.LOOP_EVENTS

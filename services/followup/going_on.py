@@ -11,7 +11,7 @@ from typing import Final
 from services.followup import event_handlers
 from services.followup.episode import contact
 from services.followup.episode.episode_state import Ending, EpisodeState, StateAndEvents
-from services.followup.outreach import outreach
+from services.followup.outreach import outreach, reengagement
 from shared import endings, loops
 from shared.contracts import attendance, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop
@@ -57,14 +57,18 @@ def discharge_undone(
     if was is None:
         return Decision(state.replace(aside=None), superseded)
     state, ended = _reached_out_as_before(state, was)
+    waiting = reengagement.still_asked(state, was.reengagement)
+    if was.reengagement is not None and waiting is None:
+        gone = f"{FollowupLoop.REENGAGEMENT.value}:{was.reengagement.id}"
+        state = state.replace(aside=endings.without(state.aside or Aside(), gone))
     state, escalated = endings.take_up(state)
     state = contact.arm_silence(state).replace(
-        reengagement=state.reengagement or was.reengagement,
+        reengagement=state.reengagement or waiting,
         reviews={**was.reviews, **state.reviews},
         plan_review=was.plan_review,
         hours_short=was.hours_short,
     )
-    meanwhile = outreach.LATE.replay(state, late, cause)
+    meanwhile = outreach.LATE.replay(reengagement.due_as_asked(state, cause), late, cause)
     events = (*superseded, *ended, *escalated, *meanwhile.events)
     return Decision(meanwhile.state, events, meanwhile.handoffs)
 

@@ -4,7 +4,7 @@ What holds after each of these decisions stands in `invariants.py`.
 """
 
 from services.followup import event_handlers, going_on, invariants, mistakes
-from services.followup.aftercare import aftercare, appointments, check_ins, risks
+from services.followup.aftercare import aftercare, appointments, check_ins, readmission, risks
 from services.followup.episode import contact, episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
@@ -82,8 +82,8 @@ REACTIONS = Reactions(
 )
 
 HANDOFFS = HandoffRules(
-    handles(aftercare.Readmitted, aftercare.readmitted),
-    handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
+    handles(episode_state.Readmitted, readmission.readmitted),
+    handles(episode_state.ReadmissionUndone, readmission.readmission_undone),
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](

@@ -21,7 +21,7 @@ from services.followup.episode.episode_state import (
     Discharge,
     Draft,
     EpisodeState,
-    ReadmissionUndone,
+    Readmitted,
     StateAndEvents,
 )
 from services.followup.outreach import outreach
@@ -29,8 +29,7 @@ from shared import loops
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone
 from shared.contracts.event import Event
-from shared.contracts.followup import ReengagementOutcome
-from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
+from shared.decision import Cause, Decision, Handoff, derive_id
 from shared.errors import Invalid, Refused
 
 ELEMENTS: Final = ("check-in-calendar",)
@@ -39,13 +38,6 @@ ESSENTIAL: Final = frozenset({"crisis-contacts"})
 """Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
 DAYS_HORIZON_MAX: Final = 1100
 APPOINTMENT_WITHIN: Final = timedelta(days=366)
-
-
-class Readmitted(HandoffBody):
-    """To the episode before: a new one has taken over."""
-
-    episode_id: str
-    admitted_at: datetime
 
 
 # --- other services' events -----------------------------------------------------------------------------
@@ -128,41 +120,6 @@ def _is_of_an_undone_stay(state: EpisodeState) -> bool:
     return left.discharged_at < admission.admitted_at
 
 
-def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
-    """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
-    events: Events = ()
-    if state.reengagement is not None:
-        events = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
-    risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
-    others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
-    state, ended = loops.close_all(
-        state.replace(outreach=None, lost_at=None, ended=(), reengagement=None),
-        state.loops_of(*others),
-        ClearedReason.SUPERSEDED,
-    )
-    names = (f"loop:{loop.key}" for loop in risks_kept)
-    deadlines = {name: state.deadlines[name] for name in names if name in state.deadlines}
-    state = state.replace(
-        readmitted=True,
-        next_episode_id=body.episode_id,
-        readmitted_at=body.admitted_at,
-        deadlines=deadlines,
-    )
-    return Decision(state, (*events, *ended))
-
-
-def readmission_undone(
-    state: EpisodeState, body: ReadmissionUndone, cause: Cause
-) -> Decision[EpisodeState]:
-    """The later episode was a mistake: this calendar goes on where it stands."""
-    if state.next_episode_id != body.episode_id:
-        return Decision(state)
-    state = state.replace(readmitted=False, next_episode_id=None, readmitted_at=None)
-    if state.aftercare is None:
-        return Decision(*activate(contact.arm_silence(state), cause))
-    return Decision(_calendar_armed(state))
-
-
 # --- beginning ------------------------------------------------------------------------------------------
 
 
@@ -190,7 +147,7 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
         elements=elements,
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())
-    state = _wants_plan(_calendar_armed(state), left.discharged_at, cause)
+    state = _wants_plan(calendar_armed(state), left.discharged_at, cause)
     if not check_ins.check_ins(state):
         state = state.arm("aftercare-over", _over_at(left, admission))
     return state, (*resolved, activated, *scheduled)
@@ -210,7 +167,8 @@ def _check_in_id(subject: str, left: Discharge, milestone: Milestone) -> str:
     return derive_id("check-in", subject, left.discharged_at.isoformat(), milestone)
 
 
-def _calendar_armed(state: EpisodeState) -> EpisodeState:
+def calendar_armed(state: EpisodeState) -> EpisodeState:
+    """Every check-in that is not settled comes, or is to be done."""
     for key, item in check_ins.check_ins(state).items():
         if item.settled is None:
             state = check_ins.armed(state, key, item)

@@ -17,7 +17,13 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.followup import Channel, CircumstanceKind, OutreachCause, TransitionKind
+from shared.contracts.followup import (
+    Channel,
+    CircumstanceKind,
+    OutreachCause,
+    ReengagementCause,
+    TransitionKind,
+)
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import Events, HandoffBody
@@ -122,6 +128,7 @@ class Reengagement(Value):
     """The way back into care; its loop has the same id."""
 
     id: str
+    cause: ReengagementCause
     reassessment_due_at: AwareDatetime
     overdose: bool = False
     asked_by: tuple[str, ...] = ()
@@ -158,6 +165,15 @@ class Ending(Value):
     reviews: dict[str, bool] = Field(default_factory=dict[str, bool])
     plan_review: dict[str, str | bool] = Field(default_factory=dict[str, str | bool])
     hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
+
+
+class Superseded(Value):
+    """What a readmission closed, for the case that it is taken back."""
+
+    loops: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    ended: tuple[Ended, ...] = ()
+    reengagement: Reengagement | None = None
 
 
 class Referral(Value):
@@ -197,6 +213,13 @@ class Circumstance(Value):
     ended_at: AwareDatetime | None = None
     postponed: dict[str, Loop] = Field(default_factory=dict[str, Loop])
     """What was put off when it ended, as it was before."""
+
+
+class Readmitted(HandoffBody):
+    """To the episode before: a new one has taken over."""
+
+    episode_id: str
+    admitted_at: datetime
 
 
 class ReadmissionUndone(HandoffBody):
@@ -268,6 +291,7 @@ class EpisodeState(CareState):
     aftercare: Aftercare | None = None
     readmitted: bool = False
     """A later episode has taken over; the check-ins that remain are superseded."""
+    superseded: Superseded | None = None
     next_episode_id: str | None = None
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None

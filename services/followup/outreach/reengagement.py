@@ -13,7 +13,7 @@ from services.followup.episode.episode_state import (
     StateAndEvents,
 )
 from services.followup.loop_table import LOOPS
-from shared import endings, loops
+from shared import loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason, Urgency
 from shared.contracts.event import Event
@@ -86,56 +86,43 @@ def undo(
     state = taken_back(state.replace(reports=left), report_id, "report")
     events: Events = (followup.ReturnToUseUndone(report_id=report_id, reason=reason),)
     state, again = contact.never_made(state, _told_in(report_id))
-    state = _not_put_aside(state, report_id)
     under_way = state.reengagement
     if under_way is None or report_id not in under_way.asked_by:
         return Decision(state, (*events, *again))
-    asked = _not_asked_by(state, under_way, report_id)
+    asked = still_asked(state, under_way)
     if asked is None:
         state, ended = contact.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
         withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
         return Decision(state, (*events, *again, withdrawn, *ended))
-    state = state.replace(reengagement=asked)
-    kind = FollowupLoop.REENGAGEMENT
-    loop = state.loop(kind, under_way.id)
-    if loop is not None and not loop.step:
-        due_at = asked.reassessment_due_at
-        state = loops.open_loop(state, kind, under_way.id, cause, deadline_at=due_at)
-    return Decision(state, (*events, *again))
+    return Decision(due_as_asked(state.replace(reengagement=asked), cause), (*events, *again))
 
 
-def _not_asked_by(
-    state: EpisodeState, under_way: Reengagement, report_id: str
-) -> Reengagement | None:
-    """The way back as the reports that are left ask for it; None when nothing asks for it any more."""
-    asked_by = tuple(key for key in under_way.asked_by if key != report_id)
+def still_asked(state: EpisodeState, waiting: Reengagement | None) -> Reengagement | None:
+    """A way back as it is asked for now, by the reports that hold or by staff; None when nothing asks for it."""
+    if waiting is None:
+        return None
+    asked_by = tuple(key for key in waiting.asked_by if key == STARTED or key in state.reports)
     if not asked_by:
         return None
     left = [state.reports[key] for key in asked_by if key in state.reports]
     dues = [one.due_at for one in left]
-    if under_way.due_otherwise is not None:
-        dues.append(under_way.due_otherwise)
-    return under_way.replace(
+    if waiting.due_otherwise is not None:
+        dues.append(waiting.due_otherwise)
+    return waiting.replace(
         asked_by=asked_by,
         overdose=any(one.overdose for one in left),
-        reassessment_due_at=min(dues, default=under_way.reassessment_due_at),
+        reassessment_due_at=min(dues, default=waiting.reassessment_due_at),
     )
 
 
-def _not_put_aside(state: EpisodeState, report_id: str) -> EpisodeState:
-    """Nor does the report ask for the way back that an end put aside, should the end be taken back."""
-    ending, aside = state.ending, state.aside
-    waiting = None if ending is None else ending.reengagement
-    if ending is None or aside is None or waiting is None or report_id not in waiting.asked_by:
+def due_as_asked(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Its loop is due when it is asked for, unless that was missed already."""
+    kind, under_way = FollowupLoop.REENGAGEMENT, state.reengagement
+    loop = None if under_way is None else state.loop(kind, under_way.id)
+    if under_way is None or loop is None or loop.step:
         return state
-    asked = _not_asked_by(state, waiting, report_id)
-    key = f"{FollowupLoop.REENGAGEMENT.value}:{waiting.id}"
-    loop = aside.loops.get(key)
-    aside = endings.without(aside, key)
-    if asked is not None and loop is not None:
-        due_at = loop.deadline_at if loop.step else asked.reassessment_due_at
-        aside = endings.with_loop(aside, loop.replace(deadline_at=due_at))
-    return state.replace(ending=ending.replace(reengagement=asked), aside=aside)
+    due_at = under_way.reassessment_due_at
+    return loops.open_loop(state, kind, under_way.id, cause, deadline_at=due_at)
 
 
 def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision[EpisodeState]:
@@ -184,6 +171,7 @@ def _wait(
     overdose = overdose or (before is not None and before.overdose)
     under_way = Reengagement(
         id=loop_id,
+        cause=why,
         reassessment_due_at=due_at,
         overdose=overdose,
         asked_by=(*asked_by, of),

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup import circumstances
-from services.followup.aftercare import aftercare
 from services.followup.app import SERVICE
 from services.followup.circumstances import UNHEARD
-from services.followup.episode.episode_state import ReadmissionUndone
+from services.followup.episode.episode_state import ReadmissionUndone, Readmitted
 from services.followup.measures import transitions
 from services.followup.outreach import reengagement
 from shared.contracts import followup, intake
@@ -127,7 +126,7 @@ def test_somebody_asks_whether_it_lasts(
 
 
 def comes_back(history: Followup, _key: str) -> None:
-    history.handed(aftercare.Readmitted(episode_id=uid("later"), admitted_at=history.now))
+    history.handed(Readmitted(episode_id=uid("later"), admitted_at=history.now))
 
 
 def dies(history: Followup, _key: str) -> None:

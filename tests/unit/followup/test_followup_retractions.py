@@ -9,18 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.followup.aftercare import aftercare, check_ins
-from services.followup.episode.episode_state import NO_CONTACT, ReadmissionUndone
+from services.followup.aftercare import check_ins
+from services.followup.episode.episode_state import NO_CONTACT, ReadmissionUndone, Readmitted
 from services.followup.outreach import reengagement
-from shared.contracts import followup, intake, plans
+from shared.contracts import attendance, followup, intake, plans
+from shared.contracts.attendance import AttendanceStatus
 from shared.contracts.codes import FollowupLoop, MistakeReason
 from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy, RiskFlag
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused, Unknown
 from tests.unit.followup.world import (
+    DAY,
     HOUR,
     Followup,
     admitted,
+    attended,
     discharged,
     in_aftercare,
     in_program,
@@ -173,7 +176,7 @@ def leaves(kind: DischargeKind) -> Callable[[Followup], None]:
 
 
 def comes_back(history: Followup) -> None:
-    history.handed(aftercare.Readmitted(episode_id=uid("later"), admitted_at=history.now))
+    history.handed(Readmitted(episode_id=uid("later"), admitted_at=history.now))
 
 
 def was_never_admitted(history: Followup) -> None:
@@ -245,6 +248,65 @@ def test_a_check_in_taken_back_after_a_readmission_begins_nothing(which: int) ->
     undo_check_in(history, key)
     history.handed(ReadmissionUndone(episode_id=uid("later")))
     assert f"check-in:{key}" in history.state.deadlines
+
+
+def used_before() -> Followup:
+    history = in_aftercare().after(days=10)
+    history.return_to_use()
+    return history
+
+
+def arranged() -> Followup:
+    history = in_aftercare()
+    history.agree("crisis-contacts", first_appointment_at=history.now + 9 * DAY)
+    return history.after(days=5)
+
+
+def lost_later() -> Followup:
+    return in_aftercare().after(days=75)
+
+
+@pytest.mark.parametrize("days", [0, 3, 200])
+@pytest.mark.parametrize(
+    "stage", [in_aftercare, missed_two, used_before, arranged, lost_later, chased, lost]
+)
+def test_a_readmission_that_was_a_mistake_leaves_what_would_have_been(
+    stage: Callable[[], Followup], days: int
+) -> None:
+    history, never = stage(), stage()
+    comes_back(history)
+    for one in (history, never):
+        one.after(days=days)
+    history.handed(ReadmissionUndone(episode_id=uid("later")))
+    for one in (history, never):
+        one.at(one.now)
+    assert shown(history) == shown(never)
+
+
+@pytest.mark.parametrize("by", [ReportedBy.PATIENT, ReportedBy.PARTNER])
+def test_a_report_taken_back_before_it_is_no_longer_asked_for(by: ReportedBy) -> None:
+    history, never = missed_two(), missed_two()
+    wrong = history.return_to_use(reported_by=by).answer["report_id"]
+    comes_back(history)
+    undo_report(history, wrong)
+    history.handed(ReadmissionUndone(episode_id=uid("later")))
+    for one in (history, never):
+        one.at(one.now)
+    assert shown(history) == shown(never)
+
+
+@pytest.mark.parametrize("after", [AttendanceStatus.EXCUSED, AttendanceStatus.NO_SHOW])
+def test_a_presence_that_was_none_had_ended_nothing(after: AttendanceStatus) -> None:
+    history = chased()
+    before = history.state.outreach
+    session = attended(history.now)
+    history.hear(session)
+    assert history.state.outreach is None
+    history.hear(
+        fact(attendance.AttendanceCorrected, session_id=session.session_id, status_after=after)
+    )
+    assert history.state.outreach.loop_id == before.loop_id
+    assert [loop.id for loop in history.loops(FollowupLoop.OUTREACH)] == [before.loop_id]
 
 
 class TestRefused:
