@@ -301,7 +301,7 @@ def test_a_presence_that_was_none_had_ended_nothing(after: AttendanceStatus) -> 
     before = history.state.outreach
     session = attended(history.now)
     history.hear(session)
-    assert history.state.outreach is None
+    assert history.loops(FollowupLoop.OUTREACH) == []
     history.hear(
         fact(attendance.AttendanceCorrected, session_id=session.session_id, status_after=after)
     )
