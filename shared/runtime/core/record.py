@@ -238,6 +238,9 @@ class Record:
     def _run_deadlines(self, work: Work, source: str) -> Outcome:
         """Fire the deadlines that are due, earliest first, each with `now` = its own instant."""
         deadlines = self.kind.deadlines
+        if self.state.due is None or self.state.due > work.now:
+            # It was found by a deadline that does not run, perhaps after a rebuild. Saved, it is found by the next one.
+            self.touched = True
         for _ in range(DEADLINES_PER_SAVE):
             due = self.state.due
             if due is None or due > work.now:
