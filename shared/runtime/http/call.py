@@ -24,6 +24,7 @@ from shared.calendar import local_day
 from shared.contracts.attributes import trace_or_none
 from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
+from shared.contracts.times import not_a_time
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
@@ -40,7 +41,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
-from shared.runtime.http.numbers import not_numbers
+from shared.runtime.http.numbers import not_numbers, not_times
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of
@@ -71,14 +72,16 @@ class Body(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """`true` is no minute and `"3"` no three: what was meant is not guessed at."""
+    def _numbers_and_times_are_such(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` is no minute, `"3"` no three and 1700000000 no time: what was meant is not guessed at."""
         for place in not_numbers(field_types(cls)[info.field_name or ""], value):
             raise PydanticCustomError(
                 "not_a_number",
                 "a number is asked for, and a whole one where the schema says integer",
                 {"place": place},
             )
+        for place in not_times(field_types(cls)[info.field_name or ""], value):
+            raise not_a_time(place)
         return value
 
     @field_validator("*", mode="after")
