@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel
 
 from shared.contracts.event import Event, OpenEnum
-from shared.decision import Cause, Decision, Events, Handoffs
+from shared.decision import Cause, Decision, Events, Handoffs, derive_id
 from shared.loops import DEADLINE, Aside, CareState, Late, Loop
 
 C = TypeVar("C", bound=CareState)
@@ -74,6 +74,7 @@ class LateFacts(Generic[C]):
     """The facts and handoffs whose rules ask whether the episode has ended: after an end they are kept."""
 
     def __init__(self) -> None:
+        self._deadline: Callable[[C, str, Cause], Decision[C]] | None = None
         self._rules: Final[dict[str, tuple[type[BaseModel], Callable[..., Decision[Any]]]]] = {}
 
     def rule(
@@ -98,16 +99,35 @@ class LateFacts(Generic[C]):
 
         return decide
 
+    def with_deadlines(self, rule: Callable[[C, str, Cause], Decision[C]]) -> None:
+        """The rule of the record's deadlines, which came between the facts. Name it once, beside their table."""
+        self._deadline = rule
+
     def replay(self, state: C, late: tuple[Late, ...], cause: Cause) -> Decision[C]:
-        """Decide these again, in the order and at the time in which they came."""
+        """Decide these again, in the order and at the time in which they came, and before each what was due by then."""
         events: Events = ()
         handoffs: Handoffs = ()
         for one in late:
             kind, rule = self._rules[one.name]
             then = cause._replace(id=one.cause_id, now=one.at)
-            decision = rule(state, kind.model_validate(one.data), then)
+            due = self._due_by(state, then)
+            decision = rule(due.state, kind.model_validate(one.data), then)
+            state, events = decision.state, (*events, *due.events, *decision.events)
+            handoffs += (*due.handoffs, *decision.handoffs)
+        return Decision(state, events, handoffs)
+
+    def _due_by(self, state: C, cause: Cause) -> Decision[C]:
+        """Ask the rule of each deadline that came up to now, earliest first, each at its own time."""
+        events: Events = ()
+        handoffs: Handoffs = ()
+        while self._deadline is not None and state.due is not None and state.due <= cause.now:
+            at, name = min((at, name) for name, at in state.deadlines.items())
+            then = cause._replace(id=derive_id("late", cause.id, name, at.isoformat()), now=at)
+            decision = self._deadline(state.disarm(name), name, then)
             state, events = decision.state, (*events, *decision.events)
             handoffs += decision.handoffs
+            if name in state.deadlines and state.deadlines[name] <= at:
+                raise RuntimeError(f"deadline {name.partition(':')[0]} does not advance")
         return Decision(state, events, handoffs)
 
 

@@ -28,6 +28,7 @@ OF_AFTERCARE: Final = (
 """What is waited for only because the episode has ended."""
 
 PAUSED: Final = outreach.LATE.rule(attendance.ParticipationPaused, event_handlers.paused)
+RESUMED: Final = outreach.LATE.rule(attendance.ParticipationResumed, event_handlers.resumed)
 HOURS_SHORT: Final = outreach.LATE.rule(
     attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short
 )

@@ -50,7 +50,7 @@ REACTIONS = Reactions(
     on(attendance.AttendanceCorrected, outreach.CORRECTED),
     on(attendance.AbsenceThresholdReached, outreach.THRESHOLD_REACHED),
     on(attendance.ParticipationPaused, going_on.PAUSED),
-    on(attendance.ParticipationResumed, event_handlers.resumed),
+    on(attendance.ParticipationResumed, going_on.RESUMED),
     on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
@@ -102,3 +102,4 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
         default=loops.escalate,
     ),
 )
+outreach.LATE.with_deadlines(DEADLINES.decide)

@@ -24,7 +24,11 @@ def identify_need(
     episode_state.in_treatment(state)
     need = Need(category=category, enhanced=enhanced)
     if need in state.needs:
-        raise Refused("need-known", "This need is identified already.")
+        raise Refused(
+            "need-known",
+            "This need is identified already.",
+            hint="Read the episode; identify it again only if its enhancement differs.",
+        )
     others = tuple(item for item in state.needs if item.category is not category)
     state = state.replace(needs=(*others, need))
     plan = state.plan
@@ -50,7 +54,11 @@ def add_service(
     episode_state.in_treatment(state)
     service = Ancillary(kind=kind, on_site=on_site)
     if service in state.ancillary:
-        raise Refused("service-known", "This service belongs to the plan already.")
+        raise Refused(
+            "service-known",
+            "This service belongs to the plan already.",
+            hint="There is nothing left to do.",
+        )
     state = state.replace(ancillary=(*state.ancillary, service))
     counts = on_site and kind in tables.COUNTS_ON_SITE
     event = plans.AncillaryServiceAdded(kind=kind, on_site=on_site, counts_toward_hours=counts)

@@ -52,9 +52,17 @@ def write(
         raise NotYetKnown("aftercare plan")
     listed = frozenset(tables.AFTERCARE_NEEDED) | tables.AFTERCARE_FURTHER
     if not episode_state.known(elements, listed):
-        raise Invalid("element-not-listed", "An element of aftercare is not on the list.")
+        raise Invalid(
+            "element-not-listed",
+            "An element of aftercare is not on the list.",
+            hint=episode_state.choose_from(listed),
+        )
     if not episode_state.known(not_needed, tables.AFTERCARE_MAY_BE_NONE):
-        raise Invalid("element-needed", "Everybody needs one of these elements.")
+        raise Invalid(
+            "element-needed",
+            "Everybody needs one of these elements.",
+            hint="Settle it; only what a person may do without can be marked as not needed.",
+        )
     if ("first-appointment" in elements) is (first_appointment_at is None):
         raise Invalid(
             "first-appointment-without-time",
@@ -62,7 +70,11 @@ def write(
             hint="Send the element and its time together.",
         )
     if before.version >= VERSIONS_MAX:
-        raise Refused("too-many-versions", "The plan was written too often.")
+        raise Refused(
+            "too-many-versions",
+            "The plan was written too often.",
+            hint="Work with the version that holds.",
+        )
     plan = AftercarePlan(
         version=before.version + 1,
         elements=tuple(dict.fromkeys((*tables.AFTERCARE_BEGUN, *elements))),

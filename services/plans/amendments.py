@@ -23,7 +23,11 @@ def amend(
     episode_state.in_treatment(state)
     plan = _in_force(state, plan_id)
     if services == plan.services:
-        raise Refused("amendment-changes-nothing", "These are the services of the plan in force.")
+        raise Refused(
+            "amendment-changes-nothing",
+            "These are the services of the plan in force.",
+            hint="Send the services as they are to be, or leave the plan as it is.",
+        )
     treatment_plan.fit_to_sign(state, plan.replace(services=services))
     state, cleared = _close_signatures(state, ClearedReason.SUPERSEDED)
     amendment = Amendment(amendment_id=cause.derive_id("amendment"), services=services)

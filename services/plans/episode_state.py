@@ -342,7 +342,11 @@ def in_treatment(state: EpisodeState) -> Admission:
     if state.admission is None:
         raise NotYetKnown("episode")
     if state.discharged is not None:
-        raise Refused("episode-closed", "The episode has ended.")
+        raise Refused(
+            "episode-closed",
+            "The episode has ended.",
+            hint="If the end was a mistake, take it back: POST /episodes/{id}/discharge/undo.",
+        )
     return state.admission
 
 
@@ -378,3 +382,8 @@ def changed(plan: Plan, goal: Goal) -> Plan:
 def known(codes: Iterable[str], allowed: Mapping[str, object] | frozenset[str]) -> bool:
     """Whether all of these codes are on the list."""
     return all(code in allowed for code in codes)
+
+
+def choose_from(allowed: Iterable[str]) -> str:
+    """The hint for a code that is not on the list."""
+    return f"Choose from: {', '.join(sorted(allowed))}."

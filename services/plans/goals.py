@@ -51,7 +51,11 @@ def add(
     plan = episode_state.plan_of(state, plan_id)
     treatment_plan.smart(state, goal, cause, therapies=therapies)
     if len(plan.goals) >= GOALS_MAX:
-        raise Refused("too-many-goals", "A plan holds at most fifty goals.")
+        raise Refused(
+            "too-many-goals",
+            "A plan holds at most fifty goals.",
+            hint="Change a goal that is there, or withdraw one when the plan is drafted anew.",
+        )
     state = state.replace(plan=_unsigned(plan.replace(goals=(*plan.goals, goal))))
     answer = {"goal_id": goal.goal_id}
     if not plan.active:

@@ -133,7 +133,11 @@ def graduate(
     """Graduate when every criterion of the program is met and nothing is left open."""
     episode_state.in_treatment(state)
     if state.plan is None or not state.plan.active:
-        raise Refused("plan-not-active", "A graduation needs a treatment plan in force.")
+        raise Refused(
+            "plan-not-active",
+            "A graduation needs a treatment plan in force.",
+            hint="Have the plan signed by both first, or discharge in another way.",
+        )
     if not no_open_review(state, cause):
         raise Refused(
             "review-open", "A clinical review is open.", hint="Complete the review first."
@@ -142,7 +146,7 @@ def graduate(
         raise Refused(
             "transfer-open",
             "The person is being handed over.",
-            hint="Record the first contact, or what became of the referral.",
+            hint="Record the first contact, or take the transfer back: POST /episodes/{id}/transfer/undo.",
         )
     asserted = {criterion.code: criterion.met for criterion in criteria}
     results = judged(state, state.terms.graduation_criteria, asserted, cause)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.plans import event_handlers, review_reasons
+from services.plans import event_handlers, level_changes, review_reasons
 from services.plans.episode_state import EpisodeState
 from shared.contracts import attendance, followup, intake
 from shared.endings import LateFacts
@@ -12,6 +12,13 @@ from shared.endings import LateFacts
 LATE: Final = LateFacts[EpisodeState]()
 
 LEVEL_RECOMMENDED: Final = LATE.rule(intake.LevelRecommended, event_handlers.level_recommended)
+REFERRAL_ACCEPTED: Final = LATE.rule(
+    intake.PartnerReferralAccepted, level_changes.referral_accepted
+)
+REFERRAL_REJECTED: Final = LATE.rule(
+    intake.PartnerReferralRejected, level_changes.referral_rejected
+)
+REFERRAL_CLOSED: Final = LATE.rule(intake.ReferralLoopClosed, level_changes.referral_closed)
 DANGER: Final = LATE.rule(intake.ImminentDangerIdentified, review_reasons.danger_identified)
 THRESHOLD: Final = LATE.rule(
     attendance.AbsenceThresholdReached, review_reasons.absence_threshold_reached
@@ -39,6 +46,8 @@ BREATH_UNDONE: Final = LATE.rule(attendance.BreathTestUndone, review_reasons.bre
 INTERPRETATION_UNDONE: Final = LATE.rule(
     attendance.InterpretationUndone, review_reasons.interpretation_undone
 )
+CHECKED_IN: Final = LATE.rule(followup.CheckInCompleted, review_reasons.checked_in, if_ignored=True)
+CHECK_IN_UNDONE: Final = LATE.rule(followup.CheckInUndone, review_reasons.check_in_undone)
 OUTREACH_CLEARED: Final = LATE.rule(followup.EscalationCleared, review_reasons.outreach_cleared)
 CIRCUMSTANCE: Final = LATE.rule(followup.CircumstanceRecorded, event_handlers.circumstance_recorded)
 CIRCUMSTANCE_ENDED: Final = LATE.rule(followup.CircumstanceEnded, event_handlers.circumstance_over)

@@ -55,11 +55,21 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
     """Decide for another level of care: here, from a moment on, or in another place, by a hand-over."""
     admission = episode_state.in_treatment(state)
     if new.to_level == admission.level:
-        raise Invalid("level-unchanged", "The person is at this level already.")
+        raise Invalid(
+            "level-unchanged", "The person is at this level already.", hint="Name another level."
+        )
     if new.direction is not tables.direction(admission.level, new.to_level):
-        raise Invalid("direction-wrong", "This level does not lie in this direction.")
+        raise Invalid(
+            "direction-wrong",
+            "This level does not lie in this direction.",
+            hint="Read the episode's level, and name direction and level that agree.",
+        )
     if state.transfer is not None:
-        raise Refused("transfer-open", "The person is being handed over.")
+        raise Refused(
+            "transfer-open",
+            "The person is being handed over.",
+            hint="Record the first contact, or take the transfer back: POST /episodes/{id}/transfer/undo.",
+        )
     residential = tables.setting(new.to_level) >= tables.RESIDENTIAL
     if residential and not new.elsewhere:
         raise Refused(
@@ -70,7 +80,9 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
     effective_at = new.effective_at or cause.now
     if not cause.now <= effective_at <= cause.now + PLANNED_AHEAD_MAX:
         raise Invalid(
-            "effective-at-out-of-range", "A level changes now or within the next ninety days."
+            "effective-at-out-of-range",
+            "A level changes now or within the next ninety days.",
+            hint="Leave the time out for a change that holds from now on.",
         )
     if new.direction is Direction.DOWN and not new.elsewhere:
         _ready_to_step_down(state, new, effective_at, cause)
@@ -260,7 +272,11 @@ def first_contact(
             hint="Start the transfer to the partner that accepted.",
         )
     if first_contact_at > cause.now:
-        raise Invalid("first-contact-in-the-future", "First contact is recorded once it was made.")
+        raise Invalid(
+            "first-contact-in-the-future",
+            "First contact is recorded once it was made.",
+            hint="Send it when the receiving facility has seen the person.",
+        )
     completed = plans.TransferCompleted(
         to_facility_id=under_way.to_facility_id,
         to_level=under_way.to_level,

@@ -9,7 +9,6 @@ from services.plans import (
     event_handlers,
     late_facts,
     level_changes,
-    review_reasons,
     transfers,
     treatment_plan,
 )
@@ -32,9 +31,9 @@ REACTIONS = Reactions(
     on(intake.ImminentDangerIdentified, late_facts.DANGER),
     # other places
     on(intake.ReferralSent, level_changes.referral_sent),
-    on(intake.PartnerReferralAccepted, level_changes.referral_accepted),
-    on(intake.PartnerReferralRejected, level_changes.referral_rejected),
-    on(intake.ReferralLoopClosed, level_changes.referral_closed),
+    on(intake.PartnerReferralAccepted, late_facts.REFERRAL_ACCEPTED),
+    on(intake.PartnerReferralRejected, late_facts.REFERRAL_REJECTED),
+    on(intake.ReferralLoopClosed, late_facts.REFERRAL_CLOSED),
     on(intake.DisclosureAllowed, transfers.allowed),
     on(intake.DisclosureWithheld, transfers.withheld),
     # sessions, hours, screens
@@ -68,9 +67,9 @@ REACTIONS = Reactions(
     on(attendance.MutualSupportRequirementSet, event_handlers.support_required, unless=undone),
     on(attendance.FamilySessionAttended, event_handlers.family_attended, unless=undone),
     # after a session, after the program
-    on(followup.CheckInCompleted, review_reasons.checked_in, unless=undone),
+    on(followup.CheckInCompleted, late_facts.CHECKED_IN, unless=undone),
     on(followup.OutreachEscalated, late_facts.OUTREACH, unless=undone),
-    on(followup.CheckInUndone, review_reasons.check_in_undone, unless=undone),
+    on(followup.CheckInUndone, late_facts.CHECK_IN_UNDONE, unless=undone),
     on(followup.ReturnToUseUndone, late_facts.RETURN_TO_USE_UNDONE, unless=undone),
     on(followup.CircumstanceRecorded, late_facts.CIRCUMSTANCE, unless=undone),
     on(followup.CircumstanceEnded, late_facts.CIRCUMSTANCE_ENDED, unless=undone),
@@ -93,3 +92,4 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
     due("aftercare-opens", aftercare.opens),
     loops=LoopDeadlines(PlansLoop, default=episode_state.escalate),
 )
+late_facts.LATE.with_deadlines(DEADLINES.decide)

@@ -50,11 +50,10 @@ def undo_discharge(
         kind=ending.kind, discharged_at=ending.discharged_at, reason=reason
     )
     facts = (*_what_led_to_it(ending, reason), undone, *escalated)
-    meanwhile = LATE.replay(state, late, cause)
-    state, cleared = level_changes.was_seen(meanwhile.state, cause)
-    state = treatment_plan.expect_plan(state, cause)
-    looked_at = reviews.request(state, ReviewTrigger.DISCHARGE_UNDONE, cause)
-    return Decision(looked_at.state, (*facts, *meanwhile.events, *cleared, *looked_at.events))
+    state, cleared = level_changes.was_seen(state, cause)
+    meanwhile = LATE.replay(treatment_plan.expect_plan(state, cause), late, cause)
+    looked_at = reviews.request(meanwhile.state, ReviewTrigger.DISCHARGE_UNDONE, cause)
+    return Decision(looked_at.state, (*facts, *cleared, *meanwhile.events, *looked_at.events))
 
 
 def _standing(state: EpisodeState, kinds: Collection[DischargeKind]) -> Ending:

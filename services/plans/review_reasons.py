@@ -200,7 +200,13 @@ def participation_paused(
 def participation_resumed(
     state: EpisodeState, event: attendance.ParticipationResumed, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person may come again. The review goes on, unless an absence that led to the pause was none."""
+    """The person may come again. The review goes on, unless an absence that led to the pause was none.
+
+    Who is not paused does not come back from a pause. After an end it is kept as it came (`late_facts.py`): decided
+    then, it would be decided twice if the end is taken back.
+    """
+    if state.paused_until is None or state.discharged is not None:
+        return Decision(state)
     state = state.replace(paused_until=None)
     pauses = [key for key in state.absences if key.startswith(PAUSE)]
     if event.reason is not PauseEnd.CORRECTED or not pauses:

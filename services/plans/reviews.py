@@ -159,7 +159,11 @@ def complete(
     if item is None:
         raise NotYetKnown("episode") if state.admission is None else Unknown("review")
     if not item.open:
-        raise Refused("review-closed", "This review is closed.")
+        raise Refused(
+            "review-closed",
+            "This review is closed.",
+            hint="There is nothing left to do; a new reason opens a new review.",
+        )
     if item.reassess and drivers is None:
         raise Invalid(
             "reassessment-missing",

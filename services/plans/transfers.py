@@ -26,7 +26,11 @@ def ask(state: EpisodeState, new: AskedTransfer, cause: Cause) -> Decision[Episo
     """Ask whether the partner may be told. Asked again for the same, it is the same question, decided anew."""
     episode_state.in_treatment(state)
     if state.transfer is not None:
-        raise Refused("transfer-open", "The person is being handed over already.")
+        raise Refused(
+            "transfer-open",
+            "The person is being handed over already.",
+            hint="Record the first contact, or take the transfer back: POST /episodes/{id}/transfer/undo.",
+        )
     referral = state.outbound.get(new.referral_id)
     if referral is None:
         raise Unknown("referral")

@@ -122,9 +122,17 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
             hint="Set the goal together with the patient.",
         )
     if goal.baseline == goal.target:
-        raise Invalid("goal-already-reached", "The goal's target is where the person is already.")
+        raise Invalid(
+            "goal-already-reached",
+            "The goal's target is where the person is already.",
+            hint="Set a target that differs from the baseline.",
+        )
     if goal.due_on < calendar.local_day(cause.now, state.time_zone):
-        raise Invalid("goal-due-in-the-past", "The goal's day has passed.")
+        raise Invalid(
+            "goal-due-in-the-past",
+            "The goal's day has passed.",
+            hint="Give a day from today on, in the facility's time zone.",
+        )
     if therapies and not episode_state.known(goal.therapies, therapies):
         raise Invalid(
             "therapy-not-offered",
@@ -132,9 +140,17 @@ def smart(state: EpisodeState, goal: Goal, cause: Cause, *, therapies: Therapies
             hint="Choose from the program's profile: GET /programs/{program}.",
         )
     if not therapies and not episode_state.known(goal.therapies, tables.THERAPIES):
-        raise Invalid("therapy-not-listed", "A therapy is not on the list.")
+        raise Invalid(
+            "therapy-not-listed",
+            "A therapy is not on the list.",
+            hint=episode_state.choose_from(tables.THERAPIES),
+        )
     if not episode_state.known(goal.interventions, tables.INTERVENTIONS):
-        raise Invalid("intervention-not-listed", "An intervention is not on the list.")
+        raise Invalid(
+            "intervention-not-listed",
+            "An intervention is not on the list.",
+            hint=episode_state.choose_from(tables.INTERVENTIONS),
+        )
 
 
 def sign(
@@ -144,7 +160,9 @@ def sign(
     episode_state.in_treatment(state)
     plan = episode_state.plan_of(state, plan_id)
     if plan.active:
-        raise Refused("plan-active", "The plan is signed by both.")
+        raise Refused(
+            "plan-active", "The plan is signed by both.", hint="Amend it, or change its goals."
+        )
     if not state.oriented:
         raise Refused(
             "not-oriented",
@@ -227,7 +245,11 @@ def name_relapse_prevention(
     episode_state.in_treatment(state)
     plan = episode_state.plan_of(state, plan_id)
     if not episode_state.known(elements, frozenset(tables.RELAPSE_PREVENTION)):
-        raise Invalid("element-not-listed", "An element is not on the list.")
+        raise Invalid(
+            "element-not-listed",
+            "An element is not on the list.",
+            hint=episode_state.choose_from(tables.RELAPSE_PREVENTION),
+        )
     named = tuple(
         e for e in tables.RELAPSE_PREVENTION if e in {*plan.relapse_prevention, *elements}
     )
@@ -246,7 +268,11 @@ def review(
     episode_state.in_treatment(state)
     plan = episode_state.plan_of(state, plan_id)
     if not plan.active:
-        raise Refused("plan-not-active", "Only a plan in force is reviewed.")
+        raise Refused(
+            "plan-not-active",
+            "Only a plan in force is reviewed.",
+            hint="Have the plan signed by both first.",
+        )
     if new.decision not in tables.DECISIONS.get(new.basis, frozenset()):
         raise Invalid(
             "decision-not-allowed",

@@ -80,7 +80,11 @@ def report(
             hint="Report what a follow-up can still be measured from.",
         )
     if len(state.transitions) >= TRANSITIONS_MAX:
-        raise Refused("too-many-transitions", "More transitions than an episode can hold.")
+        raise Refused(
+            "too-many-transitions",
+            "More transitions than an episode can hold.",
+            hint="Take back what was reported by mistake: POST /transitions/undo.",
+        )
     return Decision(*add(state, kind, on))
 
 

@@ -134,6 +134,19 @@ def test_two_years_later_it_is_as_at_once(
     assert shown(late).model_dump() == shown(never).model_dump()
 
 
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_pause_that_is_over_meanwhile_is_over(before: int) -> None:
+    """However much of it came before the end, and the rest while the end stood."""
+    pause = [fact(attendance.ParticipationPaused), fact(attendance.ParticipationResumed)]
+    history, never = in_program(), in_program()
+    never.hear_all(pause)
+    history.hear_all(pause[:before])
+    history.hear(discharged(history.now, DischargeKind.ADMINISTRATIVE))
+    history.hear_all(pause[before:])
+    history.hear(undone(history.now, DischargeKind.ADMINISTRATIVE))
+    assert shown(history).path == shown(never).path
+
+
 def test_who_was_reached_meanwhile_is_not_chased() -> None:
     history = in_program()
     chased(history)

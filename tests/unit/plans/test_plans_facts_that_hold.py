@@ -190,6 +190,14 @@ class TestAbsences:
         assert history.state.absences == {}
         assert not any(r.open for r in history.state.reviews.values())
 
+    def test_who_is_not_paused_does_not_come_back_from_a_pause(self) -> None:
+        history = with_plan()
+        history.hear(fact(attendance.ParticipationPaused))
+        history.hear(fact(attendance.ParticipationResumed, reason=PauseEnd.OVER))
+        before = history.state
+        history.hear(fact(attendance.ParticipationResumed, reason=PauseEnd.CORRECTED))
+        assert history.state == before
+
     @pytest.mark.parametrize("reason", [PauseEnd.OVER, PauseEnd.LIFTED])
     def test_one_that_was_none_goes_on_being_reviewed(self, reason: PauseEnd) -> None:
         history = with_plan()

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.plans import retractions
-from shared.contracts import attendance, intake, plans
+from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import MistakeReason, PlansLoop
 from shared.contracts.event import Event
+from shared.contracts.followup import RiskFlag
 from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
 from shared.errors import NotYetKnown, Refused
 from shared.runtime.core.record import Outcome
@@ -20,6 +21,7 @@ from tests.unit.plans.test_plans_order import from_attendance, from_followup
 from tests.unit.plans.world import (
     DAY,
     LOWER,
+    RESIDENTIAL,
     Plans,
     accepted,
     attended,
@@ -168,6 +170,30 @@ class TestRefused:
         assert error.value.code == "entered-in-error"
 
 
+@pytest.mark.parametrize("days", [19, 20, 25])
+def test_what_was_due_before_a_fact_comes_before_it(days: int) -> None:
+    """A step down that took effect before a danger was found did; one that was still to come does not."""
+    history, never = with_plan(), with_plan()
+    for one in (history, never):
+        step_down_ahead(one)
+    history.discharge(DischargeKind.AGAINST_ADVICE)
+    for one in (history, never):
+        one.after(days=days)
+        one.hear(fact(intake.ImminentDangerIdentified))
+    undo(history)
+    assert history.state.admission.level == never.state.admission.level
+    assert but_for_the_look(history.at(history.now)) == never.state
+
+
+def test_a_risk_that_nobody_looked_at_because_of_an_end_is_looked_at() -> None:
+    history, never = with_plan(), with_plan()
+    history.discharge(DischargeKind.DECEASED)
+    for one in (history, never):
+        one.hear(fact(followup.CheckInCompleted, risk_flags=(RiskFlag.SUICIDE_RISK,)))
+    undo(history)
+    assert but_for_the_look(history) == never.state
+
+
 def test_an_end_may_follow_again() -> None:
     history = with_plan()
     history.discharge(DischargeKind.DECEASED)
@@ -178,10 +204,35 @@ def test_an_end_may_follow_again() -> None:
     assert history.state.discharged is None
 
 
+ABOUT = {"referral_id": uid("outbound")}
+from_partners = st.lists(
+    st.sampled_from(
+        [
+            fact(intake.PartnerReferralAccepted, **ABOUT),
+            fact(intake.PartnerReferralRejected, **ABOUT),
+            fact(intake.ReferralLoopClosed, **ABOUT),
+            fact(intake.ReferralLoopClosed, **ABOUT, outcome=intake.ReferralOutcome.LOST),
+            fact(intake.PartnerReferralAccepted, referral_id=uid("another")),
+        ]
+    ),
+    max_size=4,
+)
+"""What partners answer, of a referral on which a hand-over rests."""
+
+
+def looked_for(history: Plans) -> None:
+    referred(history)
+    history.change_level(RESIDENTIAL, elsewhere=True)
+
+
+def handed_over(history: Plans) -> None:
+    accepted(referred(history)).transfer()
+
+
 @st.composite
 def courses(draw: st.DrawFn) -> tuple[list[Event], int, int]:
     lines: list[Sequence[Event]] = [
-        [fact(intake.OrientationCompleted)],
+        [fact(intake.OrientationCompleted), *draw(from_partners)],
         draw(from_attendance),
         draw(from_followup),
     ]
@@ -190,23 +241,34 @@ def courses(draw: st.DrawFn) -> tuple[list[Event], int, int]:
     return events, ended, draw(st.integers(ended, len(events)))
 
 
-@given(courses(), st.sampled_from(OTHERS))
+@given(
+    courses(),
+    st.sampled_from(OTHERS),
+    st.sampled_from([nothing, looked_for, handed_over]),
+    st.sampled_from([0, 1, 5]),
+)
 def test_whatever_is_heard_meanwhile(
-    course: tuple[list[Event], int, int], kind: DischargeKind
+    course: tuple[list[Event], int, int],
+    kind: DischargeKind,
+    begun: Callable[[Plans], None],
+    days: int,
 ) -> None:
-    """Facts that came while the end stood count as if it had not."""
+    """Facts that came while the end stood count as if it had not, and so does what was due between them."""
     events, ended, undone = course
     history, other = in_treatment(), in_treatment()
     for one in (history, other):
+        begun(one)
         one.after(hours=1)
     for at in range(len(events) + 1):
         if at == ended:
             history.discharge(kind)
         if at == undone:
             undo(history)
+            history.at(history.now)
         if at < len(events):
-            history.hear(events[at])
-            other.hear(events[at])
+            for one in (history, other):
+                one.hear(events[at])
+                one.after(days=days)
     assert but_for_the_look(history) == other.state
     assert but_for_the_look(history.after(days=40)) == other.after(days=40).state
 

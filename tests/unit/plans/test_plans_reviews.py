@@ -11,6 +11,7 @@ from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.attendance import (
     BreathOutcome,
     NotProvidedKind,
+    PauseEnd,
     ScreenClass,
     SpecimenValidity,
 )
@@ -33,6 +34,7 @@ TRIGGERS: list[tuple[Event, ReviewTrigger | None]] = [
     (fact(attendance.AbsenceThresholdReached), ReviewTrigger.ABSENCE),
     (fact(attendance.ParticipationPaused), ReviewTrigger.ABSENCE),
     (fact(attendance.ParticipationResumed), None),
+    (fact(attendance.ParticipationResumed, reason=PauseEnd.CORRECTED), None),
     (fact(attendance.WeeklyHoursShortfallDetected, projected=False), ReviewTrigger.HOURS),
     (fact(attendance.WeeklyHoursShortfallDetected, projected=True), None),
     (fact(attendance.ScreenNotProvided, kind=NotProvidedKind.REFUSED), ReviewTrigger.REFUSAL),

@@ -1,0 +1,63 @@
+"""Every refusal that a service's rules raise says what to do about it, and names only routes that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from shared.devtools.stack import SERVICES as STACK
+from shared.runtime.service import create_app
+from shared.runtime.settings import ServiceSettings
+
+SERVICES = ("plans", "followup")
+"""The services whose rules are held to it."""
+RAISED = ("Refused", "Invalid")
+"""The errors whose hint the caller gives; the others of `shared/errors.py` have one of their own."""
+ROUTE = re.compile(r"(?:GET|POST|PUT) (/[a-z{}_/-]+)")
+
+
+def refusals(service: str) -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted(Path("services", service).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED:
+                yield f"{path.name}:{node.lineno}", node
+
+
+def routes() -> set[str]:
+    """The paths of all services, with every parameter as `{id}`."""
+    found: set[str] = set()
+    for name in STACK:
+        app = create_app(import_module(f"services.{name}.app").SERVICE, ServiceSettings())
+        found |= {re.sub(r"{\w+}", "{id}", path) for path in app.openapi()["paths"]}
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_refusal_carries_a_hint(service: str) -> None:
+    found = list(refusals(service))
+    assert len(found) > 20
+    bare = [
+        where
+        for where, node in found
+        if not any(
+            word.arg == "hint" and ast.unparse(word.value).strip("\"'") for word in node.keywords
+        )
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_hint_names_routes_that_exist(service: str) -> None:
+    known = routes()
+    for path in sorted(Path("services", service).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.keyword) or node.arg != "hint":
+                continue
+            said = [c.value for c in ast.walk(node.value) if isinstance(c, ast.Constant)]
+            named = {re.sub(r"{\w+}", "{id}", r) for one in said for r in ROUTE.findall(str(one))}
+            assert {one.rstrip("/") for one in named} <= known, f"{path.name}:{node.value.lineno}"
