@@ -31,6 +31,7 @@ from shared.errors import (
     Forbidden,
     Invalid,
     NotYetKnown,
+    OtherFacility,
     Outdated,
     Unknown,
 )
@@ -323,7 +324,7 @@ class Call:
             raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
             self.trail.facilities[record.facility_id] = None
-            raise Forbidden("other-facility", "This record belongs to another facility.")
+            raise OtherFacility
         return record
 
     def _key(self) -> str:
@@ -357,7 +358,11 @@ class Call:
             return None
         text = tag.strip().strip('"')
         if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
-            raise Invalid("if-match-invalid", "If-Match is not an ETag of this service.")
+            raise Invalid(
+                "if-match-invalid",
+                "If-Match is not an ETag of this service.",
+                hint="Send the ETag of the answer that you read, as it came.",
+            )
         return int(text)
 
 
@@ -392,7 +397,11 @@ def _sha256(body: bytes) -> str:
 def _fresh_enough(record: Record, wanted: str) -> None:
     source, _, number = wanted.rpartition(":")
     if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
-        raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
+        raise Invalid(
+            "min-sequence-invalid",
+            "min-sequence is a number, or a source and a number.",
+            hint="For example min-sequence=3, or min-sequence=intake:3.",
+        )
     reached = record.inbox.get(source, NOTHING)[0] if source else record.next_sequence - 1
     if reached < int(number):
         raise NotYetKnown("change")

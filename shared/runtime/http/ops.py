@@ -173,6 +173,10 @@ async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     call.trail.exempt = True  # a driver's, once for each step
     clock = call.runtime.clock
     if not isinstance(clock, SteppedClock):
-        raise Refused("clock-is-wall", "This service runs on wall time.")
+        raise Refused(
+            "clock-is-wall",
+            "This service runs on wall time.",
+            hint="Start it with CARE_CLOCK=stepped to step its time.",
+        )
     clock.step_to(to.now)
     return {"now": to.now.isoformat()}
