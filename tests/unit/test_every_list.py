@@ -29,7 +29,7 @@ from services.intake.person.may_disclose import Partner
 from services.intake.resources.partners import PartnerState
 from shared.contracts.codes import Role, Urgency
 from shared.contracts.followup import Milestone
-from shared.contracts.intake import PartnerKind
+from shared.contracts.intake import ConsentPurpose, PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
@@ -111,6 +111,7 @@ def _with_outbound(_service: Service, at: datetime) -> State:
     outbound = intake_values.Outbound(
         target_kind=PartnerKind.RESIDENTIAL,
         target_facility_id="hill-house",
+        purpose=ConsentPurpose.TREATMENT,
         consent_id=uid("consent"),
         sent_at=at,
     )

@@ -7,6 +7,7 @@ from the first day, for everything: the accounting is only ever added to.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, Final
 
 from services.intake.handoffs import (
@@ -317,11 +318,10 @@ def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decisi
         not_made=body.not_made,
     )
     left = {key: one for key, one in state.on_the_way.items() if key != body.delivery_id}
-    kept = [*state.reported.items(), (body.delivery_id, _digest_of(entry))][-REPORTED_KEPT:]
-    state = state.replace(on_the_way=left, reported=dict(kept))
+    state = _remembered(state.replace(on_the_way=left), body.delivery_id, _digest_of(entry))
     handoffs = [_accounted(EntrySettled(disclosure=entry), cause)]
     if entry.episode_id is not None:
-        heard = ReportHeard(delivery_id=body.delivery_id)
+        heard = ReportHeard(delivery_id=body.delivery_id, made=made)
         handoffs.append(Handoff(f"episode/{entry.episode_id}", heard))
         if _came_too_late(state, entry):
             look = ReviewAsked(disclosure_id=body.delivery_id)
@@ -396,11 +396,16 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
 def record(
     state: PersonState, new: Ordinary, partner: Partner | None, cause: Cause
 ) -> Decision[PersonState]:
-    """A disclosure that was made on another ground than an emergency; `partner` is None when the person received it."""
+    """A disclosure that was made on another ground than an emergency; `partner` is None when the person received it.
+
+    One that comes again, to the moment and in every word, has its entry.
+    """
     _possible(state, new, cause)
+    disclosure_id, digest = _entry_id(state, new, cause)
+    if disclosure_id in state.reported:
+        return Decision(state, answer={"disclosure_id": disclosure_id})
     day = calendar.local_day(new.disclosed_at, state.time_zone)
     ground = grounds.check(new.basis, partner, new.categories, new.evidence, day)
-    disclosure_id = cause.derive_id("disclosure")
     row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
     if ground.consent:
         found = may_disclose(
@@ -419,7 +424,20 @@ def record(
         )
         state = _relied_on(state, found.consent_id)
     entered = _accounted(Disclosed(disclosure=row), cause)
+    state = _remembered(state, disclosure_id, digest)
     return Decision(state, (_recorded(row),), (entered,), {"disclosure_id": disclosure_id})
+
+
+def _entry_id(state: PersonState, new: Ordinary, cause: Cause) -> tuple[str, str]:
+    """The id of the entry that this has or would have, and a digest of it. One that was a mistake is not its entry."""
+    said = new.model_dump_json()
+    ids = (derive_id("disclosure", cause.subject, said, str(number)) for number in count())
+    return next(one for one in ids if one not in state.undone), derive_id("disclosed", said)[:8]
+
+
+def _remembered(state: PersonState, disclosure_id: str, digest: str) -> PersonState:
+    kept = [*state.reported.items(), (disclosure_id, digest)][-REPORTED_KEPT:]
+    return state.replace(reported=dict(kept))
 
 
 # --- what has to be true --------------------------------------------------------------------------------
