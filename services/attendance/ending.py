@@ -8,22 +8,16 @@ meanwhile is kept, and counts then.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from services.attendance.episode import absences, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
-from services.attendance.episode.handoffs import BackOnRoster, Corrected, RollCalled
+from services.attendance.episode.handoffs import BackOnRoster
 from services.attendance.screening import specimens
 from shared import endings, loops
 from shared.contracts import plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
-from shared.decision import Cause, Decision, Handoff
-from shared.endings import LateFacts
-
-LATE: Final = LateFacts[EpisodeState]()
-ROLL_CALLED: Final = LATE.rule(RollCalled, rolls.roll_called, if_ignored=True)
-CORRECTED: Final = LATE.rule(Corrected, rolls.corrected, if_ignored=True)
+from shared.decision import Cause, Decision, Handoff, Handoffs
 
 
 def discharged(
@@ -45,7 +39,9 @@ def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeSt
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
     state = _put_aside(before, seats.watch_level(state, cause))
+    state, doubts = rolls.watch_doubts(state, cause)
     handoffs = (
+        *doubts,
         *not_expected(cause.subject_id, after),
         *seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause),
     )
@@ -59,6 +55,12 @@ def _to_come(state: EpisodeState, at: datetime) -> tuple[str, ...]:
     )
 
 
+def expected_again(state: EpisodeState, since: datetime, cause: Cause) -> Handoffs:
+    """The sessions after an instant have the person on their rosters again."""
+    back = BackOnRoster(episode_id=cause.subject_id)
+    return tuple(Handoff(f"session/{key}", back) for key in _to_come(state, since))
+
+
 def _put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
     known = after.ending or Ending()
     removed = tuple(label for label in before.weeks if label not in after.weeks)
@@ -70,7 +72,6 @@ def discharge_undone(
     state: EpisodeState, event: plans.DischargeUndone, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person is here: seats are asked for again, sessions and weeks go on, and so does whatever was open."""
-    late = () if state.aside is None else state.aside.late
     was = state.ending or Ending()
     state = state.replace(discharged_at=None, ending=None)
     if state.admission is None:
@@ -79,12 +80,11 @@ def discharge_undone(
     state, evaluated = weeks.go_on(state, was.weeks, cause)
     state = seats.watch_level(absences.go_on(state, event.discharged_at), cause)
     state, settled = specimens.go_on(state, cause)
-    meanwhile = LATE.replay(state, late, cause)
-    back = BackOnRoster(episode_id=cause.subject_id)
+    meanwhile = rolls.caught_up(state, cause)
     handoffs = (
         *meanwhile.handoffs,
         *seats.asked_again(was.seats, cause),
-        *(Handoff(f"session/{key}", back) for key in _to_come(state, event.discharged_at)),
+        *expected_again(state, event.discharged_at, cause),
     )
     events = (*escalated, *evaluated, *settled, *meanwhile.events)
     return Decision(meanwhile.state, events, handoffs)

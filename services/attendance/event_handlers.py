@@ -15,7 +15,7 @@ from services.attendance.episode.episode_state import (
     Prescribed,
     not_expected,
 )
-from services.attendance.episode.hours import LevelFrom
+from services.attendance.episode.hours import Booking, LevelFrom
 from services.attendance.screening import incentives
 from shared import loops
 from shared.contracts import intake, plans
@@ -46,12 +46,15 @@ def admitted(
     state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
     state = absences.start(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
-    state, agreed = rolls.agreed(state, cause)
-    begun = Decision(state, events, (*seats.confirmations(state, cause), *agreed))
-    if ended_at is None:
-        return begun
-    ended = ending.ended(begun.state, ended_at, cause)
-    return Decision(ended.state, (*events, *ended.events), ended.handoffs or begun.handoffs)
+    if ended_at is not None:
+        ended = ending.ended(state, ended_at, cause)
+        state, events = ended.state, (*events, *ended.events)
+        expected = ended.handoffs
+    else:
+        expected = ending.expected_again(state, cause.now, cause)
+    heard = rolls.caught_up(state, cause)
+    handoffs = (*seats.confirmations(heard.state, cause), *expected, *heard.handoffs)
+    return Decision(heard.state, (*events, *heard.events), handoffs)
 
 
 def oriented(
@@ -59,8 +62,8 @@ def oriented(
 ) -> Decision[EpisodeState]:
     """The person knows the schedule and the rules: groups are open to them."""
     state, events = weeks.reconsider(state.replace(oriented_at=event.completed_at), cause)
-    state, handoffs = rolls.agreed(state, cause)
-    return Decision(state, events, handoffs)
+    heard = rolls.caught_up(state, cause)
+    return Decision(heard.state, (*events, *heard.events), heard.handoffs)
 
 
 def person_corrected(
@@ -93,6 +96,7 @@ def _nothing_left(
 ) -> Decision[EpisodeState]:
     state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
+    handoffs += rolls.all_doubted(state, cause)
     handoffs += incentives.taken_back(state, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
     void = EpisodeState(void=True, team=state.team, seats=state.seats)
@@ -102,7 +106,11 @@ def _nothing_left(
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is removed. What plans published stays."""
+    """The person is where they were before: what the admission began is removed. What plans published stays.
+
+    Bookings stay too, as whatever another record told: they count for the admission that is entered instead. Somebody
+    looks at the rolls that have the person meanwhile.
+    """
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += incentives.taken_back(state, cause)
@@ -121,8 +129,18 @@ def admission_undone(
         co_occurring=state.co_occurring,
         ancillary=state.ancillary,
         expected=state.expected,
+        bookings={key: _unsaid(one) for key, one in state.bookings.items()},
+        days_closed=state.days_closed,
+        doubted=state.doubted,
     )
-    return Decision(before, cleared, handoffs)
+    before, doubts = rolls.watch_doubts(before, cause)
+    return Decision(before, cleared, (*doubts, *handoffs))
+
+
+def _unsaid(booking: Booking) -> Booking:
+    """What was published of it was of the admission that never was; it is published anew with the one that holds."""
+    since = None if booking.said is None else booking.starts_at
+    return booking.replace(unsaid_since=booking.unsaid_since or since)
 
 
 def _sessions(state: EpisodeState) -> tuple[str, ...]:

@@ -67,8 +67,9 @@ def _closed(
 def _book(state: EpisodeState, body: Booked, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
     welcome = _is_welcome(state, body, cause)
     if not state.void:
-        off_roll = body.begins and not welcome
-        after = told(state, body).replace(off_roll=off_roll)
+        after = told(state, body)
+        if body.begins:
+            after = after.replace(off_roll=not welcome)
         known = state.bookings.get(body.session_id)
         if known is not None and known.status is not None:
             after = known
@@ -98,12 +99,18 @@ def told(state: EpisodeState, body: Booked) -> Booking:
     if body.times_changed < known.times_changed:
         return known
     back = body.times_changed > known.times_changed
-    return now.replace(
+    return known.replace(
+        starts_at=now.starts_at,
+        minutes_planned=now.minutes_planned,
+        modality=now.modality,
+        counts=now.counts,
+        group_id=now.group_id,
+        service=now.service,
+        family_only=now.family_only,
+        times_changed=now.times_changed,
         track_days=now.track_days or known.track_days,
-        status=known.status,
-        minutes_credited=known.minutes_credited,
-        minutes_held=known.minutes_held,
         cancelled_by=None if back else known.cancelled_by,
+        off_roll=known.off_roll and not back,
     )
 
 
@@ -136,20 +143,26 @@ def ancillary_added(
     state = state.replace(ancillary={**state.ancillary, kind: event.counts_toward_hours})
     events: Events = ()
     for session_id, booking in state.bookings.items():
-        if booking.service == kind and booking.counts != event.counts_toward_hours:
-            after = booking.replace(counts=event.counts_toward_hours)
+        counts = _counts(state, booking)
+        if booking.service == kind and booking.counts != counts:
+            after = booking.replace(counts=counts)
             state, evaluated = weeks.put(state, session_id, after, cause)
             events += evaluated
     return Decision(state, events)
 
 
+def _counts(state: EpisodeState, session: Booked | Booking) -> bool:
+    """Whether a session counts toward the hours, by all that is known of it and of the plan."""
+    service = None if session.service is None else state.ancillary.get(session.service)
+    return hours.counts(session.modality, family_only=session.family_only, service_counts=service)
+
+
 def _booking(state: EpisodeState, body: Booked) -> Booking:
-    service = None if body.service is None else state.ancillary.get(body.service)
     return Booking(
         starts_at=body.starts_at.astimezone(UTC),
         minutes_planned=body.minutes_planned,
         modality=body.modality,
-        counts=hours.counts(body.modality, family_only=body.family_only, service_counts=service),
+        counts=_counts(state, body),
         group_id=body.group_id,
         service=body.service,
         family_only=body.family_only,

@@ -254,12 +254,16 @@ class EpisodeState(CareState):
 
     @property
     def seen(self) -> dict[str, Seen]:
-        """The rolls' entries, by session. The family without the patient says nothing about the patient."""
+        """The rolls' entries that were published and hold, by session.
+
+        The family without the patient says nothing about the patient.
+        """
         return {
-            key: Seen(at=booking.starts_at, status=booking.status)
+            key: Seen(at=booking.starts_at, status=booking.said.status)
             for key, booking in self.bookings.items()
-            if booking.status is not None
-            and not booking.off_roll
+            if booking.said is not None
+            and booking.said.status is not None
+            and booking.unsaid_since is None
             and not booking.family_only
             and expects(self, booking.starts_at)
         }

@@ -74,8 +74,6 @@ class Corrected(HandoffBody):
 
     session_id: str
     booked: Booked
-    status_before: AttendanceStatus
-    minutes_before: int
     status_after: AttendanceStatus
     minutes_after: int
     reason: CorrectionReason

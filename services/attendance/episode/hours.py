@@ -13,7 +13,12 @@ from typing import Final
 
 from services.attendance.episode.intervals import Span, minutes_of_union, overlap, shares, span
 from shared import calendar
-from shared.contracts.attendance import AttendanceStatus, CancelledBy
+from shared.contracts.attendance import (
+    AttendanceStatus,
+    CancelledBy,
+    CorrectionReason,
+    Participation,
+)
 from shared.contracts.codes import LevelOfCare, Modality, Population, Value
 from shared.contracts.terms import HoursBand, ProgramTerms
 
@@ -42,6 +47,14 @@ class LevelFrom(Value):
     effective_at: datetime
 
 
+class Said(Value):
+    """What was published of a roll's entry, and what the session then added to the hours."""
+
+    status: AttendanceStatus | None
+    """None: the roll is not about the person after all."""
+    minutes: int
+
+
 class Booking(Value):
     """One session in a person's week: what the calendar, the roll and a cancellation say of it."""
 
@@ -66,6 +79,13 @@ class Booking(Value):
     """On which days of the week its group meets; 1 is Monday."""
     off_roll: bool = False
     """When it began, or when its roll was called, the person was not to be expected."""
+    participation: Participation = Participation.NOT_RATED
+    correction: CorrectionReason | None = None
+    """Why the entry of the roll was corrected."""
+    unsaid_since: datetime | None = None
+    """When the roll said something that is not published: the person was not to be expected. None: all is said."""
+    said: Said | None = None
+    """What was published of the roll's entry."""
 
     @property
     def open(self) -> bool:
@@ -75,7 +95,7 @@ class Booking(Value):
     @property
     def is_present(self) -> bool:
         """The roll says that the person was there."""
-        return self.status is not None and self.status.is_present
+        return not self.off_roll and self.status is not None and self.status.is_present
 
     @property
     def is_offered(self) -> bool:

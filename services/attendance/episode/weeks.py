@@ -22,7 +22,7 @@ from services.attendance.episode.hours import Booking, DaysOff, WeekAsks, WeekTo
 from services.attendance.loop_table import LOOPS
 from shared import calendar, loops
 from shared.contracts import attendance
-from shared.contracts.attendance import AttendanceStatus, CorrectionReason
+from shared.contracts.attendance import CorrectionReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason
 from shared.decision import Cause, Decision, Events, derive_id
 from shared.errors import NotYetKnown, Unknown
@@ -50,7 +50,7 @@ def put(
     if state.admission is None:
         return after, ()
     touched = [one for one in (before, booking) if one is not None]
-    events: Events = _shares_moved(state, after, session_id, touched)
+    after, events = _shares_moved(state, after, session_id, touched)
     zone = state.admission.time_zone
     mondays = {hours.week_of(at, zone) for one in touched for at in one.planned}
     for monday in sorted(mondays):
@@ -87,8 +87,8 @@ def _credits_around(state: EpisodeState, booking: Booking) -> dict[str, int]:
 
 def _shares_moved(
     before: EpisodeState, after: EpisodeState, session_id: str, touched: Iterable[Booking]
-) -> Events:
-    """The corrections of other sessions whose time another one takes, or gives back."""
+) -> StateAndEvents:
+    """The corrections of other sessions whose time another one takes, or gives back, of which something was said."""
     moved: dict[str, tuple[int, int]] = {}
     for booking in touched:
         was, now = _credits_around(before, booking), _credits_around(after, booking)
@@ -97,21 +97,24 @@ def _shares_moved(
                 near = abs(after.bookings[key].starts_at - booking.starts_at) <= calendar.DAY
                 if near:
                     moved[key] = (was[key], now[key])
-    return tuple(
-        attendance.AttendanceCorrected(
-            session_id=key,
-            status_before=_status(after, key),
-            status_after=_status(after, key),
-            minutes_before=was,
-            minutes_after=now,
-            reason=CorrectionReason.OVERLAP,
+    events: Events = ()
+    for key, (minutes_before, minutes_after) in sorted(moved.items()):
+        other = after.bookings[key]
+        if other.said is None or other.said.status is None:
+            continue
+        events += (
+            attendance.AttendanceCorrected(
+                session_id=key,
+                status_before=other.said.status,
+                status_after=other.said.status,
+                minutes_before=minutes_before,
+                minutes_after=minutes_after,
+                reason=CorrectionReason.OVERLAP,
+            ),
         )
-        for key, (was, now) in sorted(moved.items())
-    )
-
-
-def _status(state: EpisodeState, session_id: str) -> AttendanceStatus:
-    return state.bookings[session_id].status or AttendanceStatus.UNKNOWN
+        said = other.said.replace(minutes=minutes_after)
+        after = after.replace(bookings={**after.bookings, key: other.replace(said=said)})
+    return after, events
 
 
 def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:

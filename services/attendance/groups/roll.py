@@ -159,8 +159,6 @@ def correct(
     corrected = Corrected(
         session_id=cause.subject_id,
         booked=booking_of(state, cause.subject_id, starts_at),
-        status_before=before.status,
-        minutes_before=before.minutes_credited,
         status_after=after.status,
         minutes_after=after.minutes_credited,
         reason=reason,

@@ -226,8 +226,6 @@ def correct(episode: Episode, booked: Booked, was: AttendanceStatus, now: Attend
     body = Corrected(
         session_id=booked.session_id,
         booked=booked,
-        status_before=was,
-        minutes_before=minutes[was],
         status_after=now,
         minutes_after=minutes[now],
         reason=CorrectionReason.ENTERED_IN_ERROR,

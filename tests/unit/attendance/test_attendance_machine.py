@@ -353,12 +353,9 @@ class Weeks(RuleBasedStateMachine):
         if booked.session_id not in self.rolls:
             self.episode.roll(booked, status, minutes, again=1)
         elif self.rolls[booked.session_id] != (status, credited):
-            was = self.rolls[booked.session_id]
             corrected = handoffs.Corrected(
                 session_id=booked.session_id,
                 booked=booked,
-                status_before=was[0],
-                minutes_before=was[1],
                 status_after=status,
                 minutes_after=credited,
                 reason=CorrectionReason.ENTERED_IN_ERROR,

@@ -173,8 +173,6 @@ def test_an_absence_that_was_none_takes_the_pause_back() -> None:
     mended = Corrected(
         session_id=wrong.session_id,
         booked=wrong,
-        status_before=NO_SHOW,
-        minutes_before=0,
         status_after=EXCUSED,
         minutes_after=0,
         reason=CorrectionReason.EXCUSE_VERIFIED,
