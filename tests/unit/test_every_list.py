@@ -377,6 +377,25 @@ def _shelf(name: str, path: str) -> Shelf:
     return _shelves.setdefault((name, path), Shelf(name, path))
 
 
+WHOLE: Final = {
+    "loop": "only records with something open",
+    "group": "only groups that are open",
+    "check_in": "only people with a check-in to come, up to a day",
+    "awaited": "only episodes whose step may not last any longer",
+    "coming": "only sessions ahead",
+    **dict.fromkeys(("iet", "fua", "fui"), "read between two days"),
+    "partner": "of the operating organisation alone",
+}
+"""The indexes that are not divided, and why a page of theirs does not read past much that it leaves out."""
+
+
+def test_an_index_is_divided_or_says_why_it_need_not_be() -> None:
+    states = [kind.state for name in SERVICES for kind in service(name).kinds.values()]
+    divided = {index for state in states for index in state.DIVIDED}
+    assert {index for state in states for index in state.INDEXES} - divided == set(WHOLE)
+    assert not divided & set(WHOLE)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 @pytest.mark.parametrize("end", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 async def test_an_instant_outside_the_calendar_is_refused(name: str, end: str) -> None:
