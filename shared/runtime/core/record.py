@@ -18,8 +18,8 @@ from shared.contracts.attributes import trace_or_none
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
-    Forbidden,
     KeyReused,
+    OtherFacility,
     Outdated,
     Refused,
     TooLarge,
@@ -183,8 +183,7 @@ class Record:
         if command is None:
             return None
         if self._is_foreign(work):
-            error = Forbidden("other-facility", "This record belongs to another facility.")
-            return Outcome(OutcomeStatus.REFUSED, error=error)
+            return Outcome(OutcomeStatus.REFUSED, error=OtherFacility())
         known = self.commands.get(command.key)
         if known is not None:
             if known["body_hash"] != command.body_hash:
@@ -307,7 +306,11 @@ class Record:
             self._ensure_capacity(entries)
         if decision.state is not self.state:
             if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
-                raise TooLarge("record-too-large", "The record would outgrow its limit.")
+                raise TooLarge(
+                    "record-too-large",
+                    "The record would outgrow its limit.",
+                    hint="Tell the operators; what this record holds can't grow.",
+                )
             # Both are of this record's class: their fields are all that can differ.
             if vars(decision.state) != vars(self.state):
                 self.revision += 1
