@@ -26,16 +26,16 @@ Thresholds = tuple[attendance.AbsenceThresholdReached | attendance.AbsenceThresh
 
 def start(state: EpisodeState) -> EpisodeState:
     """From the admission on, silence counts."""
-    since = state.last_contact_at
-    if since is None or state.left_at is not None:
+    since = state.silent_since
+    if since is None or state.left_at is not None or state.is_away:
         return state
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
 def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
     """An end is taken back: silence counts again, unless it had been published before that end."""
-    since = state.last_contact_at
-    if since is None:
+    since = state.silent_since
+    if since is None or state.is_away:
         return state
     at = since + timedelta(days=state.terms.silent_days_conference)
     if SILENCE not in state.deadlines and at <= ended_at:
@@ -51,7 +51,7 @@ def consider(
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
     """
     steps = (state.terms.absences_review, state.terms.absences_conference)
-    state, undone = _taken_back(state)
+    state, undone = taken_back(state)
     state, silent = watch_silence(state, cause)
     were, in_a_row = before.absences_consecutive, state.absences_consecutive
     if not silent and any(were < step <= in_a_row for step in steps):
@@ -64,7 +64,7 @@ def _announced(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresh
     return state.replace(thresholds=(*state.thresholds, now)), (threshold(state, now),)
 
 
-def _taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
+def taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
     """The thresholds that had not been reached after all, as the rolls now are."""
     kept = tuple(at for at in state.thresholds if _held(state, at))
     undone = tuple(
@@ -84,7 +84,11 @@ def _held(state: EpisodeState, at: datetime) -> bool:
     if since is None:
         return True
     missed = sum(since < moment <= at for moment in state.no_shows)
-    silent = at - since >= timedelta(days=state.terms.silent_days_conference)
+    if state.away_at(at):
+        return missed >= state.terms.absences_review
+    ends = [one.until for one in state.away.values() if one.until is not None and one.until <= at]
+    unseen_since = max((since, *ends))
+    silent = at - unseen_since >= timedelta(days=state.terms.silent_days_conference)
     return silent or missed >= state.terms.absences_review
 
 
@@ -93,8 +97,8 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
 
     When a correction removes the last contact, silence may have lasted too long already; then it is published now.
     """
-    since = state.last_contact_at
-    if since is None or state.left_at is not None or state.void:
+    since = state.silent_since
+    if since is None or state.left_at is not None or state.void or state.is_away:
         return state.disarm(SILENCE), ()
     at = since + timedelta(days=state.terms.silent_days_conference)
     if at > cause.now:
@@ -104,6 +108,15 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
     return _announced(state.disarm(SILENCE), cause.now)
 
 
+def watched_again(state: EpisodeState) -> EpisodeState:
+    """A circumstance was taken back: silence that it held back is published, unless it was before."""
+    since = state.silent_since
+    if since is None or state.is_away or SILENCE in state.deadlines:
+        return state
+    at = since + timedelta(days=state.terms.silent_days_conference)
+    return state if any(one >= at for one in state.thresholds) else state.arm(SILENCE, at)
+
+
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen the person for as long as the program waits."""
     return Decision(*_announced(state, cause.now))
@@ -111,7 +124,7 @@ def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
     """What adds up at this moment."""
-    silent = now - (state.last_contact_at or now)
+    silent = now - (state.silent_since or now)
     return attendance.AbsenceThresholdReached(
         reached_at=now,
         absences_consecutive=state.absences_consecutive,
