@@ -182,7 +182,11 @@ class Record:
         if command is None:
             return None
         if self._is_foreign(work):
-            error = Forbidden("other-facility", "This record belongs to another facility.")
+            error = Forbidden(
+                "other-facility",
+                "This record belongs to another facility.",
+                hint="Work with the records of your own facility; who works at two has a token for each.",
+            )
             return Outcome(OutcomeStatus.REFUSED, error=error)
         known = self.commands.get(command.key)
         if known is not None:

@@ -320,7 +320,11 @@ class Call:
             raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
             self.trail.facilities[record.facility_id] = None
-            raise Forbidden("other-facility", "This record belongs to another facility.")
+            raise Forbidden(
+                "other-facility",
+                "This record belongs to another facility.",
+                hint="Work with the records of your own facility; who works at two has a token for each.",
+            )
         return record
 
     def _key(self) -> str:
