@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.callers import Anyone, Closer, Staff
-from services.attendance.api.subjects import CLOSURES, GROUP, SESSION
-from services.attendance.groups import changes, closures, group_calendar, sessions
+from services.attendance.api.subjects import CLOSURES, EPISODE, GROUP, SESSION
+from services.attendance.groups import changes, closures, group_calendar, session_state, sessions
 from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import SessionState
 from shared.contracts.attendance import CancelledBy
@@ -70,6 +70,8 @@ async def reschedule_session(
 ) -> Response:
     """Move a session that is ahead to another time; everybody who is expected hears of it."""
     new = changes.NewTime(**dict(body))
+    session_state.must_be_near(body.starts_at, call.runtime.clock.now())
+    await _may_take_place(call, session_id, new)
     return await _change(
         call,
         session_id,
@@ -83,6 +85,7 @@ async def undo_cancellation(
     call: Staff, session_id: SubjectId, _body: UndoCancellation
 ) -> Response:
     """Take a cancellation back: the session takes place after all."""
+    await _may_take_place(call, session_id)
     return await _change(
         call,
         session_id,
@@ -103,6 +106,19 @@ async def correct_cancellation(
         lambda state, cause: changes.blame_of_group(state, session_id, by, cause),
         lambda state, cause: changes.blame(state, by, cause),
     )
+
+
+async def _may_take_place(call: Call, session_id: str, new: changes.NewTime | None = None) -> None:
+    """Whether the people of a session without a group can come to it, as it is or at its new time. Raises why not."""
+    state = await call.state(SESSION(session_id))
+    if state.group_id is not None or state.starts_at is None:
+        return
+    if new is not None:
+        minutes = new.minutes_planned or state.minutes_planned
+        state = state.replace(starts_at=new.starts_at.astimezone(UTC), minutes_planned=minutes)
+    booked = sessions.booking_of(state, session_id, session_state.must_be_known(state))
+    episodes = await call.states([EPISODE(one) for one in state.roster])
+    sessions.may_take_place(episodes, booked, call.runtime.clock.now())
 
 
 async def _change(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
@@ -39,8 +39,6 @@ from shared.runtime.http.paging import After, Limit, states
 router = APIRouter(tags=["attendance"])
 
 Minutes = Annotated[int, Field(ge=0, le=480)]
-CALENDAR: Final = timedelta(days=366)
-"""How far back a session may be written down, and how far ahead it may be planned."""
 
 
 class ScheduleSession(Body):
@@ -103,13 +101,16 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     """Schedule a session: on the calendar of its group, whose people are expected, or for the people on its roster.
 
     The same session once more is the one that is there. A group has no two sessions at one time; whoever is on a roster
-    of their own is in care, known here and nowhere else then.
+    of their own is in treatment then and nowhere else. What has begun is written down afterwards, as it was.
     """
     if len(set(body.roster)) != len(body.roster):
-        raise Invalid("roster-repeats", "Someone stands on the roster twice.")
+        raise Invalid(
+            "roster-repeats",
+            "Someone stands on the roster twice.",
+            hint="Name each person once.",
+        )
     now = call.runtime.clock.now()
-    if not now - CALENDAR <= body.starts_at <= now + CALENDAR:
-        raise Invalid("session-too-far", "A session is at most a year away.")
+    session_state.must_be_near(body.starts_at, now)
     new = session_state.NewSession(
         group_id=body.group_id,
         modality=body.modality,
@@ -159,7 +160,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> Response:
     episodes = await call.states([EPISODE(one) for one in new.roster])
     session_id = sessions.scheduled_before(episodes, new) or call.new_id("session")
     for episode in episodes:
-        sessions.may_be_booked(episode, new, session_id)
+        sessions.may_be_booked(episode, new.booked_as(session_id), call.runtime.clock.now())
         _is_of_program(call, episode, new)
     return await call.execute(
         SESSION(session_id),
@@ -267,7 +268,11 @@ async def read_session(call: Desk, session_id: SubjectId) -> Response:
 async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Response:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
     if len({line.episode_id for line in body.entries}) != len(body.entries):
-        raise Invalid("roll-repeats", "The roll names someone twice.")
+        raise Invalid(
+            "roll-repeats",
+            "The roll names someone twice.",
+            hint="Name each person once.",
+        )
     entries = [
         session_state.RollEntry(
             episode_id=line.episode_id,
@@ -319,7 +324,7 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 @router.get("/episodes/{episode_id}/weeks/{day}")
 async def read_week(call: Desk, episode_id: SubjectId, day: date) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
-    until = call.today + CALENDAR
+    until = call.today + session_state.CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 

@@ -306,7 +306,11 @@ def in_care(state: EpisodeState) -> Admission:
     """The admission of a person who is in care: what every command on an episode begins with."""
     admission = known(state)
     if state.left_at is not None:
-        raise Refused("episode-closed", "The episode has ended.")
+        raise Refused(
+            "episode-closed",
+            "The episode has ended.",
+            hint="If the end was a mistake, have it taken back; what happened before it is still written down.",
+        )
     return admission
 
 
