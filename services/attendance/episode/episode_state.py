@@ -77,6 +77,15 @@ class Seen(Value):
     status: AttendanceStatus
 
 
+class Threshold(Value):
+    """What added up at a moment, as it was published: absences in a row, silence, or both."""
+
+    at: datetime
+    absences: int = 0
+    """How many of them the program's terms ask for; 0: it was silence alone."""
+    silent: bool = False
+
+
 class Seat(Value):
     """A place in a group: held until an instant, or taken."""
 
@@ -158,8 +167,8 @@ class EpisodeState(CareState):
     """When the facility is closed, as the person's groups said, by group."""
     doubted: tuple[str, ...] = ()
     """Sessions whose roll has the person although their record speaks against it."""
-    thresholds: tuple[datetime, ...] = ()
-    """When absences added up, as it was published and holds."""
+    thresholds: tuple[Threshold, ...] = ()
+    """When absences added up, and to what, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
