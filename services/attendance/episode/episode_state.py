@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from services.attendance.episode.handoffs import LeftRoster
-from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
+from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals, overlapping
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.loop_table import LOOPS
@@ -33,9 +33,9 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Events, Handoff, Handoffs
+from shared.decision import Events, Handoff, Handoffs, derive_id
 from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
 
 # --- an episode -----------------------------------------------------------------------------------------
 
@@ -208,6 +208,14 @@ class EpisodeState(CareState):
         parts |= {f"caseload={staff_id}" for staff_id in self.team.values()}
         return {ADMITTED_INDEX: tuple(sorted(parts))}
 
+    def told_of(self, subject: str, loop: Loop) -> Mapping[str, Any]:
+        """Of a double booking, which two sessions they are."""
+        if loop.kind != AttendanceLoop.DOUBLE_BOOKING.value:
+            return {}
+        pairs = overlapping(booked_sessions(self))
+        found = (pair for pair in sorted(pairs) if double_booking_id(subject, pair) == loop.id)
+        return {"session_ids": [*next(found, ())]}
+
     @property
     def standing(self) -> Standing:
         """Where the person stands in this program."""
@@ -366,6 +374,11 @@ def booked_sessions(state: EpisodeState) -> dict[str, Booking]:
         and (left_at is None or booking.starts_at <= left_at)
         and (booking.is_present or not is_shut_out(state, booking.starts_at, booking.modality))
     }
+
+
+def double_booking_id(subject: str, pair: tuple[str, str]) -> str:
+    """The id of the loop about two sessions of a person at one time."""
+    return derive_id("double-booking", subject, *pair)
 
 
 # --- sessions ------------------------------------------------------------------------------------------

@@ -18,12 +18,13 @@ from services.attendance.groups.session_state import (
     Leader,
     LeadingPart,
     SessionState,
+    about,
     must_be_scheduled,
 )
 from shared import duty, loops
 from shared.contracts import intake
 from shared.contracts.codes import AttendanceLoop, ClearedReason, Value
-from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, Handoffs, derive_id
+from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, Handoffs
 from shared.duty import StaffState, staff_subject
 from shared.errors import Forbidden, Invalid, Refused
 
@@ -219,7 +220,7 @@ def is_over(state: SessionState) -> tuple[SessionState, Events]:
 
 
 def _loop_id(cause: Cause, staff_id: str) -> str:
-    return derive_id("leader", cause.subject, staff_id)
+    return about("leader", cause.subject, staff_id)
 
 
 # --- the signature ---------------------------------------------------------------------------------------

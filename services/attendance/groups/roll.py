@@ -26,6 +26,7 @@ from services.attendance.groups.session_state import (
     RollEntry,
     SessionState,
     TookPlace,
+    about,
     must_be_scheduled,
 )
 from services.attendance.groups.sessions import (
@@ -36,7 +37,7 @@ from services.attendance.groups.sessions import (
 from shared import loops
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
 
@@ -253,7 +254,7 @@ def settle_walk_in(state: SessionState, episode_id: str, cause: Cause) -> Decisi
 
 
 def _walk_in(cause: Cause, episode_id: str) -> str:
-    return derive_id("walk-in", cause.subject, episode_id)
+    return about("walk-in", cause.subject, episode_id)
 
 
 def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:

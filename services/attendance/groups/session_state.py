@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -20,9 +20,9 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AttendanceLoop, Modality, TopicCode, Value
 from shared.contracts.event import OpenEnum
-from shared.decision import HandoffBody
+from shared.decision import HandoffBody, derive_id
 from shared.errors import Invalid, Refused, Unknown
-from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
 SESSION_INDEX: Final = "session"
 """The index of sessions, by when they begin."""
@@ -146,6 +146,13 @@ class SessionState(CareState):
             parts.append(f"group={self.group_id}")
         return {SESSION_INDEX: tuple(parts)}
 
+    def told_of(self, subject: str, loop: Loop) -> Mapping[str, Any]:
+        """Who is meant: somebody on the roll, or somebody who was to lead the session."""
+        episode = (one for one in self.entries if about("walk-in", subject, one) == loop.id)
+        leader = (one for one in self.leaders if about("leader", subject, one) == loop.id)
+        named = {"episode_id": next(episode, None), "staff_id": next(leader, None)}
+        return {field: one for field, one in named.items() if one is not None}
+
     @property
     def expected(self) -> tuple[str, ...]:
         """Who is on the roster and still expected."""
@@ -157,6 +164,11 @@ class SessionState(CareState):
         if self.starts_at is None:
             return None
         return self.starts_at + timedelta(minutes=self.minutes_planned)
+
+
+def about(what: str, subject: str, who: str) -> str:
+    """The id of a loop of a session about one person: who walked in, or leads it (`walk-in`, `leader`)."""
+    return derive_id(what, subject, who)
 
 
 def must_be_near(starts_at: datetime, now: datetime) -> None:
