@@ -54,7 +54,10 @@ class OpenFacility(Body):
 
 @router.post("/sessions/{session_id}/cancel")
 async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
-    """Cancel a session that has not taken place; one of a group is taken off the group's calendar."""
+    """Cancel a session that has not taken place; one of a group is taken off the group's calendar.
+
+    The answer's `subject`, `revision` and `sequence` are of the record whose calendar it is: the group's, or its own.
+    """
     by = body.cancelled_by
     return await _change(
         call,
@@ -127,7 +130,10 @@ async def _change(
     in_group: Callable[[GroupState, Cause], Decision[GroupState]],
     alone: Callable[[SessionState, Cause], Decision[SessionState]],
 ) -> Response:
-    """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group."""
+    """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group.
+
+    The answer's `subject`, `revision` and `sequence` are that record's.
+    """
     group_id = (await call.state(SESSION(session_id))).group_id
     if group_id is None:
         return await call.execute(SESSION(session_id), alone, wait_for_handoffs=True)
@@ -136,7 +142,11 @@ async def _change(
 
 @router.post("/closures", status_code=201)
 async def close_facility(call: Closer, body: CloseFacility) -> Response:
-    """Close the facility on these days: no group meets, and no week asks for them."""
+    """Close the facility on these days: no group meets, and no week asks for them.
+
+    Sessions without a group stay: `GET /sessions?on_closed_day=true` lists them for their staff. The record of closures
+    publishes nothing itself, so `sequence` stays 0; its groups' sessions publish that they were cancelled.
+    """
     closure = closures.Closure(from_on=body.from_on, until_on=body.until_on, reason=body.reason)
     closure_id = call.new_id("closure")
     return await call.execute(

@@ -13,7 +13,6 @@ from tests.unit.attendance.test_calendar_changes import (
     EVENING,
     MONDAY,
     NEXT_MONDAY,
-    THURSDAY,
     WEDNESDAY,
     closes,
     rolled,
@@ -142,6 +141,31 @@ async def test_the_end_of_a_closure_puts_back_nothing_of_a_group_that_has_ended(
     assert await cancelled(clinic, first) == "closure"
 
 
+async def test_what_a_closure_leaves_alone_is_shown_to_staff(clinic: Clinic) -> None:
+    """A session without a group is moved or cancelled by its own staff, who find it in the list."""
+    ann = await clinic.admit("ann", time_zone=ZONE)
+    group, _ = await week_of_three(clinic, ann)
+    body = {"modality": "individual", "minutes_planned": 60, "roster": [ann]}
+    single, late, called_off = [
+        (await clinic.post("/sessions", {**body, "starts_at": at.isoformat()})).json()["session_id"]
+        for at in (NEXT_MONDAY - 5 * HOUR, NEXT_MONDAY + 5.5 * HOUR, NEXT_MONDAY - 3 * HOUR)
+    ]
+    await clinic.post(f"/sessions/{called_off}/cancel", {"cancelled_by": "program"})
+    extra = await scheduled(clinic, group, NEXT_MONDAY - 9 * HOUR, unscheduled="extra")
+
+    async def listed(query: str = "?on_closed_day=true") -> list[str]:
+        rows = (await clinic.get(f"/sessions{query}")).json()["sessions"]
+        return [row["session_id"] for row in rows if row["on_closed_day"]]
+
+    assert await listed() == []
+    closure = await closes(clinic, MONDAY, MONDAY)
+    expected = [extra.json()["session_id"], single, late]
+    assert await listed() == expected, "by the facility's day, to its last hour"
+    assert await listed("") == expected
+    await opens(clinic, closure)
+    assert await listed() == []
+
+
 # --- days off, for who comes and goes ------------------------------------------------------------------------
 
 
@@ -248,4 +272,3 @@ async def test_a_session_that_comes_back_to_its_day_is_no_longer_outside(clinic:
         assert (await clinic.post(path, body)).status_code == 200
         assert (await clinic.state(f"group/{group}")).slots[first].unscheduled == why
         assert (await clinic.state(f"session/{first}")).unscheduled == why
-    assert THURSDAY > WEDNESDAY
