@@ -9,7 +9,7 @@ UV_VERSION := 0.13.8
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo chaos fuzz simulate mutants proofs bench bench-quick study study-growth up test test-fast check contracts coverage asyncapi format lock clean
+.PHONY: help setup demo chaos fuzz simulate mutants proofs bench bench-quick study study-growth up test test-fast check contracts kit coverage asyncapi format lock clean
 
 help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ asyncapi:  ## Read the AsyncAPI document with the official parser (needs Node; s
 		node validate.mjs ../../../shared/contracts/published/asyncapi.yaml; \
 	elif [ -n "$$CI" ]; then echo "CI needs Node for the AsyncAPI parser" >&2; exit 1; \
 	else echo "no Node here: the AsyncAPI document is not parsed"; fi
+
+kit: setup  ## Build the wheel of the events and the subscriber kit, throughcare-events, into dist/
+	@cd kit && ../$(BIN)/hatchling build -t wheel -d ../dist
 
 coverage: setup  ## Make docs/coverage.md from the marks on the tests
 	@$(BIN)/care coverage

@@ -15,6 +15,7 @@ from care import (
     erase,
     events,
     loops,
+    made_up,
     programs,
     rebuild,
     stack,
@@ -70,6 +71,12 @@ app.command(
     epilog="Example: `care erase 1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44 --why retention-over`"
 )(erase.erase)
 app.command(epilog="Example: `care coverage --check`")(coverage.coverage)
+events.app.command(
+    epilog="Example: `CARE_MODE=development care events scenario relapse --kafka …`"
+)(made_up.scenario)
+events.app.command(
+    epilog="Example: `CARE_MODE=development care events publish-examples --kafka …`"
+)(made_up.publish_examples)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")

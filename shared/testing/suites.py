@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Final, Protocol
 import pytest
 from pydantic import AwareDatetime, Field
 
+from shared import inbox
 from shared.contracts.topics import PARTITIONS
 from shared.decision import Decision, Handoff, HandoffBody, State, derive_id
-from shared.runtime.core import inbox
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.original import MessageOriginal, Position
 from shared.runtime.core.partitions import partition_of

@@ -13,6 +13,7 @@ from dataclasses import field as made_by
 from datetime import datetime
 from typing import Any, Final
 
+from shared import inbox
 from shared.contracts.attributes import trace_or_none
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
@@ -24,8 +25,8 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
-from shared.runtime.core import audit, inbox
-from shared.runtime.core.inbox import StreamInbox
+from shared.inbox import StreamInbox
+from shared.runtime.core import audit
 from shared.runtime.core.outbox import outbox_entry
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.work import (

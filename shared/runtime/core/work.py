@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
+from shared import inbox
 from shared.decision import SYSTEM, Cause, Decision, State
 from shared.errors import CareError
-from shared.runtime.core import inbox
 from shared.runtime.core.original import Original
 
 SEQUENCE_MAX: Final = 2**63 - 1

@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from shared import inbox
 from shared.errors import Refused, Unavailable, Unknown
-from shared.runtime.core import inbox
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
 from shared.runtime.core.reactor import RACES_MAX
 from shared.runtime.core.record import Record

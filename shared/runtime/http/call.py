@@ -33,9 +33,9 @@ from shared.errors import (
     Outdated,
     Unknown,
 )
+from shared.inbox import NOTHING
 from shared.programs.registered import field_types, registered_codes
 from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
-from shared.runtime.core.inbox import NOTHING
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work

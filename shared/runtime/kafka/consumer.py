@@ -25,6 +25,8 @@ from faststream.kafka.message import KafkaMessage
 
 from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
 from shared.errors import CareError, Refused, Unavailable
+from shared.kit.aiokafka_patch import patch_offset_fetch
+from shared.kit.header_names import patch_header_names
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
@@ -33,9 +35,7 @@ from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
 from shared.runtime.core.work import Work
-from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
-from shared.runtime.kafka.header_names import patch_header_names
 from shared.runtime.kafka.lag import Lag
 from shared.runtime.kafka.offset_commits import commit_offsets
 from shared.runtime.kafka.positions import (

@@ -59,6 +59,8 @@ def test_these_are_the_commands() -> None:
         "topics repair",
         "erase",
         "events tail",
+        "events scenario",
+        "events publish-examples",
     }
 
 
@@ -73,6 +75,24 @@ def test_every_command_has_help_with_an_example_of_itself(words: tuple[str, ...]
 def test_no_word_of_the_help_is_swallowed(words: tuple[str, ...]) -> None:
     """Help is markdown, which takes `<name>` for a tag and leaves it out."""
     assert "__" not in care(*words, "--help").stdout
+
+
+@pytest.mark.parametrize(
+    "words", [("events", "publish-examples"), ("events", "scenario", "relapse")]
+)
+def test_made_up_events_are_refused_where_something_real_may_be(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CARE_MODE")
+    result = care(*words, "--kafka", "127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "development-only" in result.output
+
+
+def test_a_scenario_that_is_none_is_refused() -> None:
+    result = care("events", "scenario", "lottery", "--kafka", "127.0.0.1:9")
+    assert result.exit_code == 2
+    assert "wrong-discharge" in result.output
 
 
 def test_without_a_command_there_is_help() -> None:

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 from aiokafka.structs import OffsetAndMetadata
 
-from shared.runtime.kafka.aiokafka_patch import patch_offset_fetch, raising_response_errors
+from shared.kit.aiokafka_patch import patch_offset_fetch, raising_response_errors
 
 LOADING, MOVED = 14, 16
 HERE = TopicPartition("care.intake", 3)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime.core import inbox
-from shared.runtime.core.inbox import NOTHING, WINDOW, Place, StreamInbox, place_of
+from shared import inbox
+from shared.inbox import NOTHING, WINDOW, Place, StreamInbox, place_of
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import OutcomeStatus, RedriveOptions, StreamPosition, Work
 from tests.unit.runtime.toy import KINDS, SOURCE, START, add, episode, poison

@@ -1,4 +1,4 @@
-"""The inbox: what a record remembers of each stream, so that every item of it has its effect once.
+"""The inbox: what is remembered of each stream, so that every item of it has its effect once.
 
 Per stream it keeps the highest number applied, a window with the numbers and ids applied last, and what operators have
 discarded. The window tells a repeat from an item that was never applied although its number is not new: either another

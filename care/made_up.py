@@ -1,0 +1,98 @@
+"""`care events scenario` and `care events publish-examples`: made-up events, on a Kafka of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from care.events import Bootstrap
+from care.show import Json, failures, said
+
+if TYPE_CHECKING:
+    from shared.kit.messages import Kept
+
+
+def scenario(
+    name: Annotated[str, typer.Argument(help="graduation, relapse or wrong-discharge.")],
+    kafka: Bootstrap,
+    people: Annotated[int, typer.Option(min=1, max=1000, help="So many people, in turn.")] = 1,
+    which: Annotated[
+        str, typer.Option(help="Another word, another person; the same word publishes again.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Publish a whole path of a made-up person: every event, numbered and in order, within seconds.
+
+    For a Kafka of one's own without services (`CARE_MODE=development`); missing topics are made.
+    """
+    from shared.kit.history import History
+    from shared.kit.scenarios import SCENARIOS, play
+
+    if name not in SCENARIOS:
+        raise typer.BadParameter(f"choose from {', '.join(SCENARIOS)}", param_hint="NAME")
+    history = History()
+    for person in range(people):
+        play(name, history, f"{which}/{person}")
+    _publish(kafka, history.messages, json=json)
+
+
+def publish_examples(kafka: Bootstrap, json: Json = False) -> None:
+    """Publish one event of each type, the published example of its class.
+
+    For a Kafka of one's own without services (`CARE_MODE=development`); missing topics are made.
+    """
+    from shared.kit.history import History
+    from shared.kit.scenarios import every_example
+
+    _publish(kafka, every_example(History("examples")), json=json)
+
+
+def _publish(kafka: str, messages: Sequence[Kept], *, json: bool) -> None:
+    from shared.errors import Refused
+    from shared.runtime.development import DEVELOPMENT
+
+    with failures():
+        if os.environ.get("CARE_MODE") != DEVELOPMENT:
+            raise Refused(
+                "development-only",
+                "Made-up events do not belong among those about people.",
+                hint="On a Kafka where nothing real is kept, set CARE_MODE=development.",
+            )
+        asyncio.run(_send(kafka, messages))
+    answer = {"published": len(messages), "topics": sorted({one.topic for one in messages})}
+    said(answer, f"published {len(messages)} events", json=json)
+
+
+async def _send(kafka: str, messages: Sequence[Kept]) -> None:
+    from aiokafka.errors import KafkaError
+
+    from shared.contracts.topics import TOPICS
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.clients import new_producer
+    from shared.runtime.kafka.producer import unavailable
+    from shared.runtime.kafka.topics import ensure_topics
+
+    connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
+    await ensure_topics(connection, TOPICS.values())
+    producer = new_producer(connection, enable_idempotence=True, linger_ms=5)
+    try:
+        await producer.start()
+        sent = [
+            await producer.send(
+                one.topic,
+                one.value,
+                key=one.key,
+                partition=one.partition,
+                headers=[(name, value or b"") for name, value in one.headers],
+            )
+            for one in messages
+        ]
+        await asyncio.gather(*sent)
+    except (KafkaError, OSError) as error:
+        raise unavailable(error) from error
+    finally:
+        await producer.stop()

@@ -1,0 +1,92 @@
+"""How a subscriber reaches Kafka: the same variables as the services read, and nothing that would be ignored."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from .errors import Refused
+
+PROTOCOLS: Final = {"plaintext": "PLAINTEXT", "ssl": "SSL", "sasl_ssl": "SASL_SSL"}
+SCRAM: Final = "SCRAM-SHA-512"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which Kafka, and as whom. Every field has a variable of the same name: `KAFKA_BOOTSTRAP` …"""
+
+    bootstrap: str = "127.0.0.1:9092"
+    """`host:port[,host:port]`."""
+    prefix: str = ""
+    """What the names of topics, groups and users begin with on this cluster, such as `test.`."""
+    security: str = "plaintext"
+    """`plaintext`, `ssl` (the certificate says who the client is) or `sasl_ssl` (SCRAM-SHA-512)."""
+    username: str = ""
+    password_file: str = ""
+    """A file, because other processes can see a variable."""
+    ca_file: str = ""
+    """PEM: who may sign the brokers' certificates; empty: whom the system trusts."""
+    certificate_file: str = ""
+    key_file: str = ""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Connection:
+        """What the variables say."""
+        names = [field.name for field in fields(cls)]
+        given = {name: environment.get(f"KAFKA_{name.upper()}", "") for name in names}
+        return cls(**{name: value for name, value in given.items() if value})
+
+    def client_options(self) -> dict[str, Any]:
+        """What an aiokafka client is created with. Files are read each time, so that a replaced one counts.
+
+        Raises `Refused` when the settings contradict each other or a file is missing.
+        """
+        if self.security not in PROTOCOLS:
+            raise _unusable("security", f"is not one of {', '.join(PROTOCOLS)}")
+        options: dict[str, Any] = {
+            "bootstrap_servers": self.bootstrap,
+            "security_protocol": PROTOCOLS[self.security],
+        }
+        if self.security == "plaintext":
+            for name in ("username", "ca_file", "certificate_file"):
+                if getattr(self, name):  # it would be ignored, and the connection open
+                    raise _unusable("security", f"is `plaintext`, but KAFKA_{name.upper()} is set")
+            return options
+        options["ssl_context"] = self._tls()
+        if self.security == "sasl_ssl":
+            options |= {
+                "sasl_mechanism": SCRAM,
+                "sasl_plain_username": self.username or self._missing("username"),
+                "sasl_plain_password": self._password(),
+            }
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            if self.certificate_file:
+                context.load_cert_chain(self.certificate_file, self.key_file or None, "")
+            elif self.security == "ssl":
+                self._missing("certificate_file")
+        except (ssl.SSLError, OSError) as error:
+            raise _unusable("ca_file", f"can't be used ({type(error).__name__})") from error
+        return context
+
+    def _password(self) -> str:
+        try:
+            text = Path(self.password_file or self._missing("password_file")).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unusable("password_file", "names no readable file") from error
+        return text.rstrip("\r\n") or self._missing("password_file")
+
+    def _missing(self, name: str) -> str:
+        raise _unusable(name, "is not set, and the other settings need it")
+
+
+def _unusable(name: str, why: str) -> Refused:
+    return Refused("connection-settings-unusable", f"KAFKA_{name.upper()} {why}.")

@@ -1,0 +1,350 @@
+"""Delivery: messages in, each event to its handler once and in its order, and everything else accounted for.
+
+It knows no Kafka: a subscriber feeds it what it has fetched, and the tests of your own handlers what they want.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic, time
+from typing import Final
+
+from pydantic import ValidationError
+
+from .errors import InboxUnavailable, KitError, NotNow
+from .handlers import Handler, Handlers
+from .inboxes.protocol import Changes, Inbox, Unit
+from .messages import RETRIED, Aside, Message, Place, Reason, Stream, unpacked
+from .metrics import Metrics
+from .notices import CaughtUp, Conflict, Gap, Notice, SetAside
+from .reading import Read, read
+from .streams import NOTHING, StreamInbox, look
+from .streams import Place as InStream
+from .turn import Shelf, Turn
+
+log: Final = logging.getLogger("throughcare_events")
+UNIT_SECONDS: Final = 1.0
+"""How long one unit may take: the longest that the store's locks are held, and that a stop waits."""
+FAILURES_MAX: Final = 20
+"""After this many failures without a success it is not the events: nothing more is set aside, and the kit waits."""
+STREAMS_KEPT_MAX: Final = 50_000
+RETRY_FIRST_SECONDS: Final = 1.0
+RETRY_MOST_SECONDS: Final = 600.0
+
+
+class _Again(Exception):
+    """The handler failed in a store that can't take back its writes alone: the unit is given up."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class Delivery:
+    """Everything between the fetch and the handler, for the partitions that are held."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        inbox: Inbox,
+        metrics: Metrics | None = None,
+        *,
+        unit_seconds: float = UNIT_SECONDS,
+        failures_max: int = FAILURES_MAX,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._handlers = handlers
+        self._inbox = inbox
+        self.metrics = metrics or Metrics()
+        self._unit_seconds = unit_seconds
+        self._failures_max = failures_max
+        self._now = now
+        self._stored: dict[Place, int] = {}
+        """What the inbox holds as the next offset of each held partition."""
+        self._streams: dict[Stream, StreamInbox] = {}
+        self._shelf = Shelf()
+        self._failures = 0
+        self.stopping = False
+        """End after the event in hand."""
+
+    # --- partitions ------------------------------------------------------------------------------
+
+    async def hold(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Begin with these partitions; returns the next offset of each, 0 where nothing was ever handled."""
+        offsets = await self._inbox.offsets()
+        found = {place: offsets.get(place, 0) for place in places}
+        self._stored |= found
+        self._streams.clear()
+        self._shelf.keep(await self._inbox.aside(), self._stored)
+        return found
+
+    def release(self, places: Iterable[Place]) -> None:
+        """These partitions are another process's from now on."""
+        for place in places:
+            self._stored.pop(place, None)
+        self._streams.clear()
+        self._shelf.keep(self._shelf.all, self._stored)
+
+    def positions(self, reached: Mapping[Place, int]) -> dict[Place, int]:
+        """What has to be fetched next of each partition: what the inbox holds, or where its topic begins."""
+        stored = self._stored
+        return {place: max(stored.get(place, 0), at) for place, at in reached.items()}
+
+    # --- what comes ------------------------------------------------------------------------------
+
+    async def take(self, messages: Sequence[Message]) -> dict[Place, int]:
+        """Handle messages of held partitions; returns the next offsets, which are saved.
+
+        Raises `NotNow` when a handler has to wait, after saving what came before; `InboxUnavailable`, and then what was
+        not saved has to be taken again.
+        """
+        handlers = self._handlers
+        items = [read(message, handlers) for message in messages]
+        await self._load_streams(items)
+        ends: dict[Place, int] = {}
+        at = 0
+        while at < len(items) and not self.stopping:
+            at += await self._unit(items, at, ends)
+        return ends
+
+    async def _load_streams(self, items: Sequence[Read]) -> None:
+        known = self._streams
+        if len(known) > STREAMS_KEPT_MAX:
+            known.clear()
+        wanted = {item.stream for item in items if item.stream is not None} - known.keys()
+        if wanted:
+            known |= dict.fromkeys(wanted, NOTHING)
+            known |= await self._inbox.streams(wanted)
+
+    async def _unit(self, items: Sequence[Read], at: int, ends: dict[Place, int]) -> int:
+        """Handle some of the items from `at` on as one unit; returns how many."""
+        try:
+            turn = Turn(self._streams, self._shelf.blocked)
+            done, wait = await self._handled(items, at, turn)
+        except _Again as again:
+            if isinstance(again.error, NotNow):
+                raise again.error from None
+            turn = Turn(self._streams, self._shelf.blocked)
+            done, wait = await self._failed_alone(items[at], turn, again.error)
+        except BaseException:
+            self._streams.clear()
+            raise
+        ends |= turn.changes.offsets
+        await self._keep(turn)
+        if wait is not None:
+            raise wait
+        return done
+
+    async def _handled(
+        self, items: Sequence[Read], at: int, turn: Turn
+    ) -> tuple[int, NotNow | None]:
+        inbox, until = self._inbox, monotonic() + self._unit_seconds
+        places = {(item.message.topic, item.message.partition) for item in items[at:]}
+        done, wait = 0, None
+        async with inbox.unit({place: self._stored[place] for place in places}) as unit:
+            for item in items[at:]:
+                alone = not inbox.savepoints and item.handler is not None and item.handler.takes_tx
+                if done and (alone or monotonic() > until or self.stopping):
+                    break
+                try:
+                    await self._one(item, unit, turn)
+                except NotNow as not_now:
+                    wait = not_now
+                    break
+                done += 1
+                if alone:
+                    break
+            await unit.save(turn.changes)
+        return done, wait
+
+    async def _failed_alone(
+        self, item: Read, turn: Turn, error: Exception
+    ) -> tuple[int, NotNow | None]:
+        place = (item.message.topic, item.message.partition)
+        async with self._inbox.unit({place: self._stored[place]}) as unit:
+            self._fail(item, turn, error)
+            turn.advance(item)
+            await unit.save(turn.changes)
+        return 1, None
+
+    async def _one(self, item: Read, unit: Unit, turn: Turn) -> None:
+        stream = item.stream
+        if stream is None:
+            turn.set_aside(item, Reason.UNREADABLE, item.error, self._now())
+            turn.pass_by(item)
+            return
+        seen = look(turn.known(stream), item.number, item.event_id)
+        if seen is InStream.NEXT:
+            await self._next(item, unit, turn)
+            turn.advance(item)
+            return
+        if seen is InStream.REPEATED:
+            self.metrics.duplicates += 1
+        elif seen is InStream.CONFLICTING:
+            turn.notices.append(Conflict(*stream, item.number, item.event_id))
+            if item.handler is not None:
+                turn.set_aside(item, Reason.CONFLICT, "", self._now())
+        elif item.handler is None:
+            self.metrics.skipped[item.skipped] += 1
+        else:
+            turn.set_aside(item, Reason.MISSED, "", self._now())
+        turn.pass_by(item)
+
+    async def _next(self, item: Read, unit: Unit, turn: Turn) -> None:
+        """The next event of its stream."""
+        handler, stream = item.handler, item.stream
+        if handler is None or stream is None:
+            self.metrics.skipped[item.skipped] += 1
+        elif turn.is_blocked(stream):
+            turn.set_aside(item, Reason.WAITING, "", self._now())
+        else:
+            try:
+                await self._hand_over(item, handler, unit)
+            except (InboxUnavailable, NotNow, _Again):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises
+                self._fail(item, turn, error)
+
+    async def _hand_over(self, item: Read, handler: Handler, unit: Unit) -> None:
+        """Call the handler. Raises what it raises."""
+        event = handler.event.parse(item.message.value or b"")
+        if not handler.takes_tx:
+            await handler.function(event, item.envelope)
+        elif self._inbox.savepoints:
+            async with unit.step():
+                await handler.function(event, item.envelope, unit.tx)
+        else:
+            try:
+                await handler.function(event, item.envelope, unit.tx)
+            except InboxUnavailable:
+                raise
+            except Exception as error:
+                raise _Again(error) from error
+        self._failures = 0
+        self.metrics.handled += 1
+
+    def _fail(self, item: Read, turn: Turn, error: Exception) -> None:
+        """Set a failed event aside. Raises `NotNow` when so many have failed that it can't be the events."""
+        name, reason = type(error).__name__, Reason.HANDLER_FAILED
+        if isinstance(error, ValidationError) and error.title == _title(item):
+            reason = Reason.DATA_INVALID
+        else:
+            self._failures += 1
+            if 0 < self._failures_max <= self._failures:
+                raise NotNow(f"{self._failures} events in a row failed, the last with {name}")
+        turn.set_aside(item, reason, name, self._now() + RETRY_FIRST_SECONDS)
+
+    async def _keep(self, turn: Turn) -> None:
+        """The unit is saved: note it, and tell whoever wants to know."""
+        changes = turn.changes
+        self._stored |= changes.offsets
+        self._streams |= changes.streams
+        for one in self._shelf.change(changes):
+            self.metrics.set_aside[one.reason] += 1
+            if one.reason != Reason.WAITING:
+                turn.notices.append(SetAside(*one.place, *one.stream, one.reason, one.error))
+        self.metrics.aside = len(self._shelf.all)
+        for notice in turn.notices:
+            await self.tell(notice)
+
+    async def tell(self, notice: Notice) -> None:
+        """Log a notice with its advice, and hand it to those that want it. Never raises."""
+        self.metrics.gaps += isinstance(notice, Gap)
+        level = logging.ERROR if isinstance(notice, Gap | Conflict) else logging.WARNING
+        if isinstance(notice, CaughtUp):
+            level = logging.INFO
+        log.log(level, "%s %s", notice, notice.ADVICE)
+        for function in self._handlers.of(notice):
+            try:
+                await function(notice)
+            except Exception as error:  # noqa: BLE001 - a notice is no event: nothing waits for it
+                names = (type(notice).__name__, type(error).__name__)
+                log.error("a handler of %s raised %s", *names)  # noqa: TRY400 - its words may repeat data
+
+    # --- what is aside ---------------------------------------------------------------------------
+
+    @property
+    def aside(self) -> list[Aside]:
+        """What is aside on the partitions that are held, in the order of the topics."""
+        return self._shelf.all
+
+    async def again(self) -> None:
+        """Try what is aside and due: of each stream from its head, until one fails. Raises as `take` does."""
+        now = self._now()
+        for stream, waiting in self._shelf.by_stream().items():
+            if waiting[0].reason in RETRIED and waiting[0].next_at <= now:
+                await self._again(stream, waiting)
+
+    async def release_aside(self, place: tuple[str, int, int]) -> None:
+        """Have an event that is aside handled next, whatever its reason. Raises `KitError` when it is not there."""
+        one = self._found(place)
+        behind = [other for other in self._shelf.by_stream().get(one.stream, []) if other != one]
+        await self._again(one.stream, [one._replace(next_at=0.0), *behind])
+
+    async def discard_aside(self, place: tuple[str, int, int]) -> None:
+        """Never handle an event that is aside; its stream goes on. Raises `KitError` when it is not there."""
+        one = self._found(place)
+        turn = Turn(self._streams, self._shelf.blocked)
+        turn.changes.settled.add(one.place)
+        async with self._inbox.unit({one.place[:2]: self._stored[one.place[:2]]}) as unit:
+            await unit.save(turn.changes)
+        await self._keep(turn)
+
+    def _found(self, place: tuple[str, int, int]) -> Aside:
+        found = self._shelf.at(place)
+        if found is None:
+            raise KitError("aside-unknown", "Nothing is aside there, or another process holds it.")
+        return found
+
+    async def _again(self, stream: Stream, waiting: Sequence[Aside]) -> None:
+        for one in waiting:
+            if self.stopping or (one is not waiting[0] and one.reason not in RETRIED):
+                return
+            self.metrics.retried += 1
+            if not await self._settled(one):
+                return
+        log.info("nothing of %s %s is aside any more", *stream)
+
+    async def _settled(self, one: Aside) -> bool:
+        """Whether an event that was aside has been handled now."""
+        item = read(unpacked(one), self._handlers)
+        turn = Turn(self._streams, self._shelf.blocked)
+        place = one.place[:2]
+        error: Exception | None = None
+        try:
+            async with self._inbox.unit({place: self._stored[place]}) as unit:
+                if item.handler is not None:
+                    await self._hand_over(item, item.handler, unit)
+                turn.changes.settled.add(one.place)
+                await unit.save(turn.changes)
+        except (KitError, NotNow):
+            raise
+        except _Again as again:
+            if isinstance(again.error, NotNow):
+                raise again.error from None
+            error = again.error
+        except Exception as raised:  # noqa: BLE001 - whatever a handler raises
+            error = raised
+        if error is not None:
+            await self._later(one, turn, error)
+        await self._keep(turn)
+        return error is None
+
+    async def _later(self, one: Aside, turn: Turn, error: Exception) -> None:
+        wait = min(RETRY_FIRST_SECONDS * 2**one.tries, RETRY_MOST_SECONDS)
+        reason = Reason.HANDLER_FAILED if one.reason == Reason.WAITING else one.reason
+        turn.changes = Changes()
+        turn.changes.aside[one.place] = one._replace(
+            reason=reason,
+            error=type(error).__name__,
+            tries=one.tries + 1,
+            next_at=self._now() + wait,
+        )
+        async with self._inbox.unit({one.place[:2]: self._stored[one.place[:2]]}) as unit:
+            await unit.save(turn.changes)
+
+
+def _title(item: Read) -> str:
+    """What pydantic calls the data that was refused."""
+    return item.handler.event.__name__ if item.handler is not None else ""

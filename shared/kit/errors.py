@@ -1,0 +1,29 @@
+"""What the kit refuses, and what it waits for. Each has a stable code, and says what to do."""
+
+from __future__ import annotations
+
+
+class KitError(Exception):
+    """Root of the tree. `code` is stable; `detail` and `hint` are sentences that repeat nothing of an event."""
+
+    def __init__(self, code: str, detail: str, hint: str = "") -> None:
+        super().__init__(f"{code}: {detail} {hint}".rstrip())
+        self.code = code
+        self.detail = detail
+        self.hint = hint
+
+
+class Refused(KitError):
+    """Going on would lose events or handle them twice. Nothing has been changed; only a person can decide."""
+
+
+class InboxUnavailable(KitError):
+    """The inbox can't be read or written now: it is locked, full or away. The kit waits, and loses nothing."""
+
+
+class MovedOn(InboxUnavailable):
+    """Another process has taken over these partitions, and has written further than this one knows."""
+
+
+class NotNow(Exception):
+    """Raise it in a handler when something it needs is away: the event is handled later, and nothing overtakes it."""

@@ -1,0 +1,65 @@
+"""The heartbeat: how a subscriber is, in the metadata of its offset commits. Pure.
+
+Kafka keeps a text with every committed offset. Whoever may describe the group reads it there, and nobody needs a right
+to write, a topic or a port for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from .metrics import Metrics
+
+BYTES_MAX: Final = 4096
+"""Kafka's own limit (`offset.metadata.max.bytes`) unless an operator has set another."""
+_WORD_MAX: Final = 80
+
+
+class Versions(NamedTuple):
+    """What runs there."""
+
+    kit: str
+    aiokafka: str
+    python: str
+
+
+def heartbeat(
+    inbox_id: str, next_offset: int, at: float, versions: Versions, metrics: Metrics
+) -> str:
+    """The metadata of one partition's commit, below 4 kB whatever was counted."""
+    body: dict[str, Any] = {
+        "inbox": inbox_id,
+        "next": next_offset,
+        "at": int(at),
+        "versions": {name: one[:_WORD_MAX] for name, one in versions._asdict().items()},
+        "handled": metrics.handled,
+        "duplicates": metrics.duplicates,
+        "gaps": metrics.gaps,
+        "aside": metrics.aside,
+        "set_aside": dict(metrics.set_aside),
+        "waits": dict(metrics.waits),
+        "lag": metrics.lag,
+        "caught_up": metrics.caught_up,
+    }
+    text = _text(body)
+    for name in ("waits", "set_aside"):
+        if len(text) >= BYTES_MAX:
+            del body[name]
+            text = _text(body)
+    return text
+
+
+def inbox_of(metadata: str) -> str:
+    """Which inbox a commit belongs to; empty when no kit has made it."""
+    try:
+        body: Any = json.loads(metadata)
+        found: Any = body["inbox"]
+    except (ValueError, TypeError, LookupError):
+        return ""
+    return found if isinstance(found, str) else ""
+
+
+def _text(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))

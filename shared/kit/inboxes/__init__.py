@@ -1,0 +1,1 @@
+"""Where a subscriber remembers what it has handled: SQLite, MongoDB, PostgreSQL, or (for tests) nowhere."""

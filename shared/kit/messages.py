@@ -1,0 +1,115 @@
+"""What the kit takes from Kafka and keeps aside: a message, its place on a topic, and the reason why it waits."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple, Protocol
+
+Place = tuple[str, int]
+"""A partition: its topic, by the name of the catalogue, and its number."""
+Stream = tuple[str, str]
+"""All events of one source about one subject: they are numbered 1, 2, 3 … and handled in that order."""
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Message(Protocol):
+    """A Kafka message, as aiokafka gives it or as it was kept."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+class Kept(NamedTuple):
+    """A message that was kept byte by byte."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Reason(StrEnum):
+    """Why a message is set aside."""
+
+    HANDLER_FAILED = "handler-failed"
+    """The handler raised. It is tried again, later and later."""
+    DATA_INVALID = "data-invalid"
+    """The data is not what the event's class takes. It is tried again: a newer wheel may read it."""
+    WAITING = "waiting"
+    """An earlier event of its stream is aside, and nothing of a stream overtakes."""
+    CONFLICT = "conflict"
+    """Another event with its number was handled. The stream waits for a person."""
+    MISSED = "missed"
+    """Later events of its stream were handled before it came. The stream goes on."""
+    UNREADABLE = "unreadable"
+    """Its envelope can't be trusted, so that it belongs to no stream."""
+
+
+RETRIED: Final = frozenset({Reason.HANDLER_FAILED, Reason.DATA_INVALID, Reason.WAITING})
+"""What the kit tries again by itself; a person decides about the others."""
+BLOCKING: Final = RETRIED | {Reason.CONFLICT}
+"""Behind what the later events of the stream wait."""
+
+
+class Aside(NamedTuple):
+    """A message that was set aside, and what is known of it."""
+
+    topic: str
+    partition: int
+    offset: int
+    source: str
+    """With `subject`, its stream; both are empty when the envelope is unreadable."""
+    subject: str
+    reason: str
+    error: str
+    """The type of what was raised; never its words, for they may repeat the data."""
+    tries: int
+    next_at: float
+    """When it is tried again, in seconds since 1970. What only a person decides about is never tried."""
+    message: bytes
+    """The message as it came, by `packed`."""
+
+    @property
+    def stream(self) -> Stream:
+        """The stream that it belongs to."""
+        return self.source, self.subject
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition and offset: what names it in every command."""
+        return self.topic, self.partition, self.offset
+
+
+def packed(message: Message) -> bytes:
+    """The message in a form that every store can keep."""
+    headers = [(name, _text(value)) for name, value in message.headers]
+    return json.dumps([_text(message.key), _text(message.value), headers]).encode()
+
+
+def unpacked(aside: Aside) -> Kept:
+    """The message that was set aside."""
+    key, value, headers = json.loads(aside.message)
+    return Kept(*aside.place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+
+
+def _text(raw: bytes | None) -> str | None:
+    return None if raw is None else b64encode(raw).decode()
+
+
+def _raw(text: str | None) -> bytes | None:
+    return None if text is None else b64decode(text)

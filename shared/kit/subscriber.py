@@ -1,0 +1,324 @@
+"""The subscriber: other teams' service hears events, each once and in order.
+
+    async with Subscriber("billing", inbox=SQLiteInbox("inbox.db")) as events:
+        @events.on(SessionAttended)
+        async def credit(event, envelope, tx): ...
+
+The block registers the handlers; at its end the subscriber runs until it is told to stop (SIGTERM, SIGINT, `stop`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import random
+import signal
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from time import monotonic, time
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from aiokafka.errors import KafkaError
+
+from ..contracts.event import Event
+from .connection import Connection
+from .consumer import Consumer
+from .delivery import Delivery
+from .errors import InboxUnavailable, MovedOn, NotNow, Refused
+from .handlers import Function, Handlers
+from .heartbeat import Versions, heartbeat
+from .inboxes.protocol import Inbox
+from .messages import Aside, Message, Place
+from .metrics import Metrics
+from .notices import CaughtUp, Notice
+
+log: Final = logging.getLogger("throughcare_events")
+F = TypeVar("F", bound=Function)
+BATCH: Final = 500
+COMMIT_SECONDS: Final = 1.0
+HEARTBEAT_SECONDS: Final = 10.0
+WAIT_FIRST_SECONDS: Final = 0.2
+WAIT_MOST_SECONDS: Final = 15.0
+"""Far below the time after which Kafka takes a silent member's partitions away."""
+
+
+class Subscriber:
+    """One member of the group `name`. Start as many processes as you like, all with the same inbox.
+
+    `accept_removed`: go on although a topic begins later than the inbox; what was removed is never handled.
+    `take_over`: go on although the group's offsets belong to another inbox; everything is handled from where this
+    inbox stands, also what the other one has handled.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inbox: Inbox,
+        *,
+        kafka: Connection | None = None,
+        batch: int = BATCH,
+        accept_removed: bool = False,
+        take_over: bool = False,
+        delivery: Callable[[Handlers, Inbox, Metrics], Delivery] = Delivery,
+    ) -> None:
+        self.name = name
+        self.metrics = Metrics()
+        self.problem = ""
+        """Why nothing moves at the moment, as a code; empty while all is well."""
+        self._inbox = inbox
+        self._kafka = kafka or Connection.from_environment()
+        self._batch = batch
+        self._accept_removed = accept_removed
+        self._take_over = take_over
+        self._handlers = Handlers()
+        self._delivery = delivery(self._handlers, inbox, self.metrics)
+        self._busy = asyncio.Lock()
+        """Held while the inbox is written: partitions move only in between."""
+        self._offsets: dict[Place, int] = {}
+        self._targets: dict[Place, int] | None = None
+        """The ends of the topics when this process began; None until they are known."""
+        self._committed_at = 0.0
+        self._uncommitted = False
+        self._ran = False
+        self._stop = asyncio.Event()
+        self._wait = WAIT_FIRST_SECONDS
+
+    # --- what your code calls --------------------------------------------------------------------
+
+    def on(self, *kinds: type[Event | Notice]) -> Callable[[F], F]:
+        """Register a handler; see `Handlers.on`."""
+        return self._handlers.on(*kinds)
+
+    async def __aenter__(self) -> Self:
+        """Open the inbox. Raises `Refused` for one that can't be used."""
+        await self._inbox.open(self.name)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and not self._ran:
+                await self.run()
+        finally:
+            await self._inbox.close()
+
+    def stop(self) -> None:
+        """End after the event in hand; what was handled is saved and committed."""
+        self._delivery.stopping = True
+        self._stop.set()
+
+    @property
+    def aside(self) -> list[Aside]:
+        """What is aside on this process's partitions."""
+        return self._delivery.aside
+
+    async def release(self, place: tuple[str, int, int]) -> None:
+        """Handle what is aside there now, and then what waits behind it."""
+        async with self._busy:
+            await self._delivery.release_aside(place)
+
+    async def discard(self, place: tuple[str, int, int]) -> None:
+        """Never handle what is aside there; its stream goes on."""
+        async with self._busy:
+            await self._delivery.discard_aside(place)
+
+    async def run(self) -> None:
+        """Hear events until `stop`, SIGTERM or SIGINT. Raises `Refused` when only a person can decide how to go on."""
+        self._ran = True
+        if not self._handlers.topics:
+            raise TypeError("register a handler with `events.on(…)` before the subscriber runs")
+        if self._handlers.take_tx and not self._inbox.transactions:
+            raise Refused(
+                "inbox-without-transactions",
+                "A handler takes a third argument, and this inbox has no transactions.",
+                "Let it take (event, envelope), and bear the same event twice; or use another store.",
+            )
+        with _signals(self.stop):
+            consumer = await self._joined()
+            try:
+                while consumer is not None and not self._stop.is_set():
+                    await self._round(consumer)
+            finally:
+                if consumer is not None:
+                    await self._leave(consumer)
+
+    # --- rounds ----------------------------------------------------------------------------------
+
+    async def _joined(self) -> Consumer | None:
+        """A member of the group, as soon as Kafka answers; None when it was told to stop before."""
+        while not self._stop.is_set():
+            consumer = Consumer(
+                self._kafka, self.name, self._handlers.topics, self._batch, self._revoked
+            )
+            try:
+                await consumer.start()
+            except (KafkaError, OSError) as error:
+                await consumer.stop()
+                await self._pause("kafka-unavailable", error)
+            except BaseException:
+                await consumer.stop()
+                raise
+            else:
+                self._well()
+                return consumer
+        return None
+
+    async def _round(self, consumer: Consumer) -> None:
+        """Fetch and handle once. Whatever goes wrong is waited for, and taken again from where the inbox stands."""
+        try:
+            await self._learn(consumer)
+            messages = await consumer.fetch()
+            async with self._busy:
+                await self._handle(messages)
+                await self._delivery.again()
+        except NotNow as error:
+            self._from_the_inbox(consumer)
+            await self._pause("handler-waits", error)
+        except MovedOn as error:
+            self._offsets.clear()
+            consumer.forget()
+            await self._pause(error.code, error)
+        except InboxUnavailable as error:
+            self._from_the_inbox(consumer)
+            await self._pause(error.code, error)
+        except (KafkaError, OSError) as error:
+            self._from_the_inbox(consumer)
+            await self._pause("kafka-unavailable", error)
+        else:
+            self._well()
+        self.metrics.behind = consumer.behind(self._offsets)
+        await self._say_caught_up()
+        await self._commit(consumer)
+
+    async def _handle(self, messages: Sequence[Message]) -> None:
+        held = [one for one in messages if (one.topic, one.partition) in self._offsets]
+        if held:
+            self._offsets |= await self._delivery.take(held)
+            self._uncommitted = True
+
+    async def _learn(self, consumer: Consumer) -> None:
+        """Begin with partitions that are new here, where the inbox stands. Raises `Refused`, `KafkaError`."""
+        places = consumer.unknown()
+        if not places:
+            return
+        async with self._busy:
+            stored = await self._delivery.hold(places)
+        bounds = await consumer.bounds(places)
+        if self._inbox.durable and not self._take_over:
+            self._check_inbox(await consumer.committed_by(places))
+        begin = {place: self._begin(place, stored[place], *bounds[place]) for place in places}
+        if self._targets is None:
+            self._targets = {place: end for place, (_, end) in bounds.items()}
+        consumer.seek(begin)
+        self._offsets |= begin
+        self._uncommitted = True
+
+    def _check_inbox(self, committed_by: Iterable[str]) -> None:
+        if set(committed_by) - {self._inbox.id}:
+            raise Refused(
+                "inbox-differs",
+                f"Another inbox has handled events in the group {self.name}: this one is new, or somebody else's.",
+                "Restore the other inbox, or use a name of your own. With `take_over=True` everything is handled from"
+                " where this inbox stands, from the beginning if it is new.",
+            )
+
+    def _begin(self, place: Place, stored: int, beginning: int, end: int) -> int:
+        if stored > end:
+            raise Refused(
+                "topic-made-again",
+                f"{place[0]}/{place[1]} is shorter than what was handled of it.",
+                "Is this the right cluster? A topic that was made again is a new history: use a new name and inbox.",
+            )
+        if stored < beginning and not self._accept_removed:
+            raise Refused(
+                "history-removed",
+                f"{place[0]}/{place[1]} begins at {beginning}; the inbox has handled what is before {stored}.",
+                "Events that you have not handled are gone. Ask the operators to restore them, or go on without them by"
+                " `accept_removed=True`.",
+            )
+        return max(stored, beginning)
+
+    def _from_the_inbox(self, consumer: Consumer) -> None:
+        """Fetch again what was fetched and is not saved."""
+        self._offsets = self._delivery.positions(self._offsets)
+        consumer.seek(self._offsets)
+
+    async def _revoked(self, places: Collection[Place]) -> None:
+        async with self._busy:
+            for place in places:
+                self._offsets.pop(place, None)
+            self._delivery.release(places)
+
+    # --- waiting, and saying how it is -----------------------------------------------------------
+
+    def _well(self) -> None:
+        self.problem = ""
+        self._wait = WAIT_FIRST_SECONDS
+
+    async def _pause(self, code: str, error: Exception) -> None:
+        self.problem = code
+        self.metrics.waits[code] += 1
+        words = str(error) if isinstance(error, InboxUnavailable | NotNow) else type(error).__name__
+        log.warning("waiting: %s (%s)", code, words)
+        with suppress(TimeoutError):
+            seconds = random.uniform(self._wait / 2, self._wait)  # noqa: S311 - jitter
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        self._wait = min(2 * self._wait, WAIT_MOST_SECONDS)
+
+    async def _say_caught_up(self) -> None:
+        if self._targets is None or self.metrics.caught_up:
+            return
+        if all(self._offsets.get(place, end) >= end for place, end in self._targets.items()):
+            self.metrics.caught_up = True
+            await self._delivery.tell(CaughtUp(self.metrics.handled))
+
+    async def _commit(self, consumer: Consumer, *, at_once: bool = False) -> None:
+        """Commit offsets when something was handled, and as a heartbeat."""
+        since = monotonic() - self._committed_at
+        due = since >= (COMMIT_SECONDS if self._uncommitted else HEARTBEAT_SECONDS)
+        if self._offsets and (due or at_once):
+            self._committed_at, self._uncommitted = monotonic(), False
+            await consumer.commit(dict(self._offsets), self._heartbeat)
+
+    def _heartbeat(self, next_offset: int) -> str:
+        return heartbeat(self._inbox.id, next_offset, time(), _versions(), self.metrics)
+
+    async def _leave(self, consumer: Consumer) -> None:
+        with suppress(KafkaError, OSError):
+            await self._commit(consumer, at_once=True)
+        await consumer.stop()
+
+
+def _versions() -> Versions:
+    """The versions that run here."""
+    found: dict[str, str] = {}
+    for name in ("throughcare-events", "aiokafka"):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return Versions(
+        found.get("throughcare-events", "source"),
+        found.get("aiokafka", ""),
+        platform.python_version(),
+    )
+
+
+@contextmanager
+def _signals(stop: Callable[[], None]) -> Generator[None]:
+    """SIGTERM and SIGINT call `stop` meanwhile, where this loop may say so."""
+    loop, taken = asyncio.get_running_loop(), list[signal.Signals]()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
+            loop.add_signal_handler(one, stop)
+            taken.append(one)
+    try:
+        yield
+    finally:
+        for one in taken:
+            loop.remove_signal_handler(one)

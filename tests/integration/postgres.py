@@ -1,0 +1,63 @@
+"""A PostgreSQL of one's own for the tests, where Debian's `postgresql` is installed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.devtools.backends.process import free_port
+
+OTHERS = ("postgres", "nobody")
+"""As whom it runs when the tests are root, which PostgreSQL refuses to be."""
+
+
+def binaries() -> Path | None:
+    """Where `initdb` and `pg_ctl` are."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+@contextmanager
+def postgres(directory: Path) -> Generator[str]:
+    """A running server, as a connection string."""
+    programs, port = binaries(), free_port()
+    assert programs is not None
+    user = _somebody() if os.getuid() == 0 else None
+    if user is not None:
+        shutil.chown(directory, user)
+        for parent in directory.parents:
+            if parent.stat().st_uid == 0 and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def run(*command: str | Path) -> None:
+        done = subprocess.run(
+            [str(one) for one in command],
+            user=user,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        assert done.returncode == 0, command
+
+    data = directory / "data"
+    run(programs / "initdb", "-D", data, "-U", "kit", "-A", "trust", "--no-sync")
+    options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1"
+    control = (programs / "pg_ctl", "-D", data, "-w")
+    run(*control, "-o", options, "-l", directory / "log", "start")
+    try:
+        yield f"host=127.0.0.1 port={port} user=kit dbname=postgres"
+    finally:
+        run(*control, "-m", "immediate", "stop")
+
+
+def _somebody() -> str:
+    known = {one.pw_name for one in pwd.getpwall()}
+    return next(name for name in OTHERS if name in known)
