@@ -475,8 +475,6 @@ async def test_a_session_before_the_admission_credits_nothing(clinic: Clinic) ->
         "minutes_planned": 60,
         "roster": [ann],
     }
-    session = (await clinic.post("/sessions", body)).json()["session_id"]
-    await clinic.after(hours=1)
-    await rolled(clinic, session, line(ann))
+    assert code(await clinic.post("/sessions", body)) == (409, "not-in-treatment-then")
     assert await minutes(clinic, ann) == (0, 0, 0)
     assert "session-attended" not in await clinic.names(f"episode/{ann}")
