@@ -30,7 +30,7 @@ class RescheduleSession(Body):
     minutes_planned: Annotated[int, Field(ge=15, le=480)] | None = None
     """Missing: as long as before."""
     unscheduled: Unscheduled | None = None
-    """Why the new time is outside the group's days or hours."""
+    """Why the new time is outside the group's days or hours. Missing: as before, if it is outside as well."""
 
 
 class UndoCancellation(Body):

@@ -42,6 +42,7 @@ class NewTime(Value):
     minutes_planned: int | None = None
     """None: as long as before."""
     unscheduled: Unscheduled | None = None
+    """None: as before, if the new time is outside as well."""
 
 
 # --- of a group ------------------------------------------------------------------------------------------
@@ -63,7 +64,10 @@ def move_of_group(
         times_changed=slot.times_changed + 1,
     )
     others = {key: one for key, one in state.slots.items() if key != session_id}
-    group_calendar.may_have(state.replace(slots=others), moved)
+    without = state.replace(slots=others)
+    if new.unscheduled is None and not group_calendar.is_regular(without, moved):
+        moved = moved.replace(unscheduled=slot.unscheduled)
+    group_calendar.may_have(without, moved)
     state = with_slot(state, session_id, moved, cause.now)
     body = Moved(
         starts_at=moved.starts_at,

@@ -119,6 +119,16 @@ def is_free(state: GroupState, slot: Slot) -> None:
         raise _meets_then()
 
 
+def is_regular(state: GroupState, slot: Slot) -> bool:
+    """Whether a session is within the track, and on a day on which the facility is open."""
+    try:
+        _is_within_track(state, slot)
+        _is_open_then(state, slot)
+    except Refused:
+        return False
+    return True
+
+
 def _is_open_then(state: GroupState, slot: Slot) -> None:
     if slot.unscheduled is None and state.closure_of(slot) is not None:
         raise Refused(

@@ -268,7 +268,9 @@ async def test_a_session_that_comes_back_to_its_day_is_no_longer_outside(clinic:
     group, [first, *_] = await week_of_three(clinic, ann)
     path = f"/sessions/{first}/reschedule"
     outside = {"starts_at": (NEXT_MONDAY + DAY).isoformat(), "unscheduled": "extra"}
-    for body, why in ((outside, "extra"), ({"starts_at": NEXT_MONDAY.isoformat()}, None)):
+    further = {"starts_at": (NEXT_MONDAY + DAY + HOUR).isoformat()}
+    home = {"starts_at": NEXT_MONDAY.isoformat()}
+    for body, why in ((outside, "extra"), (further, "extra"), (home, None)):
         assert (await clinic.post(path, body)).status_code == 200
         assert (await clinic.state(f"group/{group}")).slots[first].unscheduled == why
         assert (await clinic.state(f"session/{first}")).unscheduled == why
