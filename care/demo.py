@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from care.ops import NAMES
-from care.show import fail
+from care.show import end_as_ctrl_c_does, fail
 from shared.services import PORTS
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def demo(
     from shared.devtools.backends import BackendError
 
     options = Options(episodes, seed, tuple(kill or ()), cast=cast)
+    end_as_ctrl_c_does()
     try:
         _run(options, json_file, logs, stay=not leave)
     except BackendError as error:

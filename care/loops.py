@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PAGES_MAX: Final = 1_000
 PAGE: Final = 200
 TASKS_MAX: Final = 500
+SHOWN: Final = 50
+"""How many are printed for people unless they ask for another number."""
 
 View = dict[str, Any]
 Urls = Mapping[str, str]
@@ -26,12 +28,16 @@ Facility = Annotated[
     str, typer.Option(envvar="CARE_FACILITY", help="The facility, for a token of the local issuer.")
 ]
 Overdue = Annotated[bool, typer.Option("--overdue", help="Only what is late or escalated.")]
+Limit = Annotated[int, typer.Option(min=1, help="How many are printed. JSON has them all.")]
+All = Annotated[bool, typer.Option("--all", help="Print all of them.")]
 
 
 def loops(
     role: Annotated[str | None, typer.Option(help="Only loops that this role owns.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only loops of this kind.")] = None,
     overdue: Overdue = False,
+    limit: Limit = SHOWN,
+    everything: All = False,
     facility: Facility = "harbor-iop",
     token: Token = None,
     url: Addresses = None,
@@ -45,7 +51,7 @@ def loops(
     async def of(client: ServiceClient) -> list[View]:
         return await _pages(client, asked)
 
-    _show(_answered(_merged(urls, signed, of)), json=json)
+    _show(_answered(_merged(urls, signed, of)), None if everything else limit, json=json)
 
 
 def tasks(
@@ -54,6 +60,8 @@ def tasks(
         str | None, typer.Option(help="The person, by opaque id; by default, a developer.")
     ] = None,
     overdue: Overdue = False,
+    limit: Limit = SHOWN,
+    everything: All = False,
     facility: Facility = "harbor-iop",
     token: Token = None,
     url: Addresses = None,
@@ -69,7 +77,8 @@ def tasks(
         return (await client.get("/tasks", **asked, limit=str(TASKS_MAX)))["tasks"]
 
     found = _answered(_merged(urls, signed, of))
-    _show([view for view in found if view["overdue"] or not overdue], json=json)
+    wanted = [view for view in found if view["overdue"] or not overdue]
+    _show(wanted, None if everything else limit, json=json)
 
 
 def _answered(asking: Coroutine[Any, Any, list[View]]) -> list[View]:
@@ -117,13 +126,17 @@ async def _pages(client: ServiceClient, asked: Mapping[str, str | None]) -> list
     )
 
 
-def _show(found: Sequence[View], *, json: bool) -> None:
+def _show(found: Sequence[View], limit: int | None, *, json: bool) -> None:
+    """Print the earliest of them, and how many more there are; for machines all."""
     if json:
         as_json(found)
     elif not found:
         typer.echo("Nothing is open.")
     else:
-        table(("deadline", "loop, its record and its owner"), _rows(found))
+        shown = found[:limit]
+        table(("deadline", "loop, its record and its owner"), _rows(shown))
+        if len(shown) < len(found):
+            typer.echo(f"{len(found) - len(shown):,} more: --all")
 
 
 def _rows(found: Iterable[View]) -> Iterable[tuple[Any, ...]]:

@@ -27,6 +27,20 @@ def as_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
 
+def end_as_ctrl_c_does() -> None:
+    """Let a supervisor's SIGTERM end this command as Ctrl-C does: it stops its servers and removes what is temporary.
+
+    A second one is not heard, so that the end is not cut short.
+    """
+    import signal
+
+    def interrupt(number: int, _frame: Any) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def said(answer: Mapping[str, Any], text: str, *, json: bool) -> None:
     """Print what a command has done: for people, or for machines."""
     if json:

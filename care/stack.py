@@ -13,7 +13,7 @@ import typer
 
 from care import ops
 from care.ops import NAMES
-from care.show import fail
+from care.show import end_as_ctrl_c_does, fail
 from shared.services import PORTS
 
 LOOK_SECONDS = 0.2
@@ -39,6 +39,7 @@ def up(
     _check_free(first_port)
     ports = {name: first_port + place for place, name in enumerate(PORTS)}
     issuer = LocalIssuer.kept_in(ops.KEY)
+    end_as_ctrl_c_does()
     try:
         with start() as backend, services(backend, ports=ports, issuer=issuer) as stack:
             for process in stack.processes:

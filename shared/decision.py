@@ -121,9 +121,14 @@ class State(BaseModel):
         return {}
 
     @property
+    def running(self) -> Mapping[str, datetime]:
+        """The deadlines that run: all of them, unless a kind of record holds some back."""
+        return self.deadlines
+
+    @property
     def due(self) -> datetime | None:
-        """The earliest deadline."""
-        return min(self.deadlines.values(), default=None)
+        """The earliest deadline that runs."""
+        return min(self.running.values(), default=None)
 
 
 class HandoffBody(BaseModel):

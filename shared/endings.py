@@ -27,7 +27,7 @@ def put_aside(before: C, after: C, *kinds: OpenEnum) -> C:
     """
     known = after.aside or Aside()
     was = before.loops_of(*kinds) if kinds else before.loops.values()
-    loops = {loop.key: loop for loop in was if loop.key not in after.loops}
+    loops = {loop.key: loop.shown for loop in was if loop.key not in after.loops}
     names = {DEADLINE + key for key in loops} if kinds else before.deadlines.keys()
     deadlines = {
         name: at
@@ -52,6 +52,25 @@ def take_up(state: C) -> tuple[C, Events]:
         aside=None,
     )
     return state, announced(state, again.values())
+
+
+def reopened(state: C, again: Iterable[Loop]) -> tuple[C, Events]:
+    """Loops that were closed, open again as they were. Publishes anew how far each had gone."""
+    known = tuple(again)
+    state = state.replace(loops={**state.loops, **{loop.key: loop for loop in known}})
+    for loop in known:
+        if not loop.at_last_owner:
+            state = state.arm(DEADLINE + loop.key, loop.deadline_at)
+    return state, announced(state, known)
+
+
+def without(aside: Aside, *keys: str) -> Aside:
+    """What was put aside, but for these loops."""
+    names = {DEADLINE + key for key in keys}
+    return aside.replace(
+        loops={key: loop for key, loop in aside.loops.items() if key not in keys},
+        deadlines={name: at for name, at in aside.deadlines.items() if name not in names},
+    )
 
 
 def announced(state: CareState, again: Iterable[Loop]) -> Events:
@@ -121,7 +140,7 @@ class LateFacts(Generic[C]):
         events: Events = ()
         handoffs: Handoffs = ()
         while self._deadline is not None and state.due is not None and state.due <= cause.now:
-            at, name = min((at, name) for name, at in state.deadlines.items())
+            at, name = min((at, name) for name, at in state.running.items())
             then = cause._replace(id=derive_id("late", cause.id, name, at.isoformat()), now=at)
             decision = self._deadline(state.disarm(name), name, then)
             state, events = decision.state, (*events, *decision.events)

@@ -103,6 +103,17 @@ class Forbidden(CareError):
     status = 403
 
 
+class OtherFacility(Forbidden):
+    """The record is another facility's."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "other-facility",
+            "This record belongs to another facility.",
+            hint="Check the id, and that the token is of the facility that created the record.",
+        )
+
+
 class TooLarge(Refused):
     """A record or an event would outgrow its limit. Trying again will not help."""
 
@@ -141,7 +152,9 @@ class RecordIsNewer(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "record-is-newer", "A newer version of this service has written this record."
+            "record-is-newer",
+            "A newer version of this service has written this record.",
+            hint="Ask a replica of the newer version: try again, or wait until all are.",
         )
 
 

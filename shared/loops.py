@@ -61,11 +61,18 @@ class Loop(Value):
     owners: tuple[Role, ...] = Field(min_length=1)
     step: int = 0
     """How many deadlines were missed."""
+    hidden: bool = False
+    """Nobody has to do it now, and it is on no list: something holds it back, and it may go on."""
 
     @property
     def key(self) -> str:
         """The loop's name within its record."""
         return f"{self.kind}:{self.id}"
+
+    @property
+    def shown(self) -> Loop:
+        """The loop as it is when nothing holds it back."""
+        return self.replace(hidden=False) if self.hidden else self
 
     @property
     def owner_role(self) -> Role:
@@ -145,9 +152,8 @@ class CareState(State):
 
     def index_entries(self) -> Mapping[str, datetime]:
         """A record with open loops is found by the earliest of their deadlines."""
-        if not self.loops:
-            return {}
-        return {LOOP_INDEX: min(loop.deadline_at for loop in self.loops.values())}
+        deadlines = [loop.deadline_at for loop in self.loops.values() if not loop.hidden]
+        return {LOOP_INDEX: min(deadlines)} if deadlines else {}
 
     def loops_of(self, *kinds: OpenEnum) -> tuple[Loop, ...]:
         """The open loops of these kinds, kind by kind, each in the order of their opening."""

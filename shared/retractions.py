@@ -35,4 +35,5 @@ def holding(state: CareState, facts: Mapping[str, T], fact_id: str, what: str) -
 
 def taken_back(state: C, fact_id: str, what: str) -> C:
     """The state that remembers that this fact was taken back: a second time is refused, and says so."""
-    return state.replace(taken_back=(*state.taken_back, f"{what}:{fact_id}"))
+    known = (one for one in state.taken_back if one != f"{what}:{fact_id}")
+    return state.replace(taken_back=(*known, f"{what}:{fact_id}"))

@@ -5,7 +5,7 @@ Owns        the facility's closures; groups, their seats and their calendars; se
             person: the incentive ledger.
 Subscribes  intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan
             and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
-            graduation, discharge).
+            graduation, discharge), followup (circumstances).
 Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; sessions:
             session-scheduled, session-rescheduled, session-cancelled, session-cancellation-undone, session-attended,
             session-missed, attendance-corrected, absence-threshold-reached, participation-paused,

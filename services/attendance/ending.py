@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
 from services.attendance.episode.handoffs import BackOnRoster
 from services.attendance.screening import specimens
@@ -81,10 +81,12 @@ def discharge_undone(
     state = seats.watch_level(absences.go_on(state, event.discharged_at), cause)
     state, settled = specimens.go_on(state, cause)
     meanwhile = rolls.caught_up(state, cause)
+    counted = circumstances.go_on(meanwhile.state, cause)
     handoffs = (
         *meanwhile.handoffs,
+        *counted.handoffs,
         *seats.asked_again(was.seats, cause),
         *expected_again(state, event.discharged_at, cause),
     )
-    events = (*escalated, *evaluated, *settled, *meanwhile.events)
-    return Decision(meanwhile.state, events, handoffs)
+    events = (*escalated, *evaluated, *settled, *meanwhile.events, *counted.events)
+    return Decision(counted.state, events, handoffs)

@@ -119,6 +119,7 @@ def admission_undone(
         team=state.team,
         seats=state.seats,
         waiting=state.waiting,
+        away=state.away,
         discharged_at=state.discharged_at,
         ending=state.ending,
         graduated_at=state.graduated_at,

@@ -6,6 +6,7 @@ from services.attendance import ending, event_handlers
 from services.attendance.episode import (
     absences,
     bookings,
+    circumstances,
     episode_state,
     handoffs,
     pauses,
@@ -27,7 +28,7 @@ from services.attendance.groups import (
 )
 from services.attendance.screening import incentives, screens, specimens
 from shared import loops
-from shared.contracts import intake, plans
+from shared.contracts import followup, intake, plans
 from shared.contracts.codes import AttendanceLoop
 from shared.loops import team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
@@ -63,6 +64,9 @@ REACTIONS = Reactions(
     on(plans.FirstContactUndone, seats.first_contact_undone),
     on(plans.GraduationUndone, seats.graduation_undone),
     on(plans.DischargeUndone, ending.discharge_undone),
+    on(followup.CircumstanceRecorded, circumstances.recorded),
+    on(followup.CircumstanceEnded, circumstances.ended),
+    on(followup.CircumstanceUndone, circumstances.undone),
 )
 
 HANDOFFS = HandoffRules(

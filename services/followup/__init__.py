@@ -17,10 +17,10 @@ HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /retu
 
 Read on in:
 
-`episode/`           the state of an episode, contact and silence (`episode/episode_state.py`), the check-in calendar,
+`episode/`           the state of an episode, contact and silence (`episode/contact.py`), the check-in calendar,
                      upcoming sessions
 `outreach/`          outreach, tier by tier; return to use and re-engagement
-`aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them
+`aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them, a readmission
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, Outbound, Referral
 from services.followup.measures import transitions
 from services.followup.outreach import outreach
@@ -25,7 +25,8 @@ RECOMMENDED: Final = "recommended_before_transfer"
 """Since when another level was looked for when the hand-over began."""
 
 
-def _on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
+def on_path(state: EpisodeState, gone: tuple[str, ...] = (), **steps: datetime) -> EpisodeState:
+    """The state with these steps reached, and without those that are gone."""
     path = {key: at for key, at in state.path.items() if key not in gone}
     return state.replace(path={**path, **steps})
 
@@ -49,7 +50,7 @@ def referral_declined(
     state: EpisodeState, event: intake.ReferralDeclined, cause: Cause
 ) -> EpisodeDecision:
     """Somebody makes sure that the person got somewhere else. A duplicate is nobody who was turned away."""
-    state = _on_path(state, declined=cause.now)
+    state = on_path(state, declined=cause.now)
     if event.reason is DeclineReason.DUPLICATE or state.outreach is not None:
         return Decision(state)
     why, within = OutreachCause.REFERRAL, outreach.REACH_AFTER_REFUSAL
@@ -60,7 +61,7 @@ def assessment_scheduled(
     state: EpisodeState, event: intake.AssessmentScheduled, _cause: Cause
 ) -> EpisodeDecision:
     """The visit that IET counts from, should it find the person eligible. Intake sees to it that it takes place."""
-    return Decision(_on_path(state, ("ineligible", "eligible"), assessment=event.starts_at))
+    return Decision(on_path(state, ("ineligible", "eligible"), assessment=event.starts_at))
 
 
 def danger_identified(
@@ -68,7 +69,7 @@ def danger_identified(
 ) -> EpisodeDecision:
     """Intake owns the emergency. A visit to the emergency department starts the clock of being seen after it."""
     at = state.path.get("assessment", cause.now)
-    return Decision(*transitions.danger(_on_path(state, danger=cause.now), event, at))
+    return Decision(*transitions.danger(on_path(state, danger=cause.now), event, at))
 
 
 def eligibility_determined(
@@ -76,7 +77,7 @@ def eligibility_determined(
 ) -> EpisodeDecision:
     """The assessment led to a decision, so it was a visit."""
     stage = "eligible" if event.eligible else "ineligible"
-    state = _on_path(state, ("eligible", "ineligible", "danger"), **{stage: cause.now})
+    state = on_path(state, ("eligible", "ineligible", "danger"), **{stage: cause.now})
     return Decision(state.replace(assessed_at=state.path.get("assessment", state.assessed_at)))
 
 
@@ -84,7 +85,7 @@ def waitlist_joined(
     state: EpisodeState, event: intake.WaitlistJoined, cause: Cause
 ) -> EpisodeDecision:
     """The person waits; intake owns that."""
-    state = _on_path(state, ("offer_expires",), waitlisted=cause.now)
+    state = on_path(state, ("offer_expires",), waitlisted=cause.now)
     return Decision(state.replace(waitlist={"track": event.track, "position": event.position}))
 
 
@@ -93,7 +94,7 @@ def waitlist_offered(
 ) -> EpisodeDecision:
     """Until then the person has to answer."""
     since = state.path.get("waitlisted", cause.now)
-    state = _on_path(state, waitlisted=since, offer_expires=event.offer_expires_at)
+    state = on_path(state, waitlisted=since, offer_expires=event.offer_expires_at)
     return Decision(state.replace(waitlist={**state.waitlist, "track": event.track}))
 
 
@@ -101,7 +102,7 @@ def waitlist_left(
     state: EpisodeState, _event: intake.WaitlistLeft, _cause: Cause
 ) -> EpisodeDecision:
     """The waiting is over."""
-    return Decision(_on_path(state, ("waitlisted", "offer_expires")).replace(waitlist={}))
+    return Decision(on_path(state, ("waitlisted", "offer_expires")).replace(waitlist={}))
 
 
 # --- intake: partners -----------------------------------------------------------------------------------
@@ -152,13 +153,13 @@ def referral_closed(
     inbound = state.referral is not None and event.referral_id == state.referral.referral_id
     if inbound:
         elsewhere = event.outcome is not ReferralOutcome.ADMITTED
-        return Decision(_on_path(state, closed=cause.now) if elsewhere else state)
+        return Decision(on_path(state, closed=cause.now) if elsewhere else state)
     left = {key: one for key, one in state.referrals.items() if key != event.referral_id}
     was_ours = len(left) < len(state.referrals)
     state = state.replace(referrals=left)
     if event.outcome is ReferralOutcome.ADMITTED:
         if state.outreach is not None and state.outreach.cause is OutreachCause.REFERRAL:
-            return Decision(*episode_state.close_outreach(state, ClearedReason.RESOLVED))
+            return Decision(*contact.close_outreach(state, ClearedReason.RESOLVED))
         return Decision(state)
     nobody_has_them = state.admission is None and not left and state.outreach is None
     lost = event.outcome in (ReferralOutcome.NO_SHOW, ReferralOutcome.LOST)
@@ -174,7 +175,7 @@ def paused(
     """Somebody informs the person directly within a day, unless they were reached since. Attendance owns the return."""
     if state.undone and state.admission is None:
         return Decision(state)  # of an admission that was taken back
-    state = _on_path(state, paused=event.paused_at, resumes=event.resumes_at)
+    state = on_path(state, paused=event.paused_at, resumes=event.resumes_at)
     reached = state.contact_at is not None and state.contact_at >= event.paused_at
     if reached or state.outreach is not None or state.discharge is not None:
         return Decision(state)
@@ -186,7 +187,7 @@ def resumed(
     state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause
 ) -> EpisodeDecision:
     """The person may come again."""
-    return Decision(_on_path(state, ("paused", "resumes")))
+    return Decision(on_path(state, ("paused", "resumes")))
 
 
 # --- plans ----------------------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ def plan_activated(
     """There is a plan, with goals and a day for its review."""
     signed_at = max(event.patient_signed_at, event.clinician_signed_at)
     goals = {goal.goal_id: state.goals.get(goal.goal_id, False) for goal in event.goals}
-    state = _on_path(state, planned=state.path.get("planned", signed_at))
+    state = on_path(state, planned=state.path.get("planned", signed_at))
     return Decision(
         state.replace(
             goals={**state.goals, **goals},
@@ -290,7 +291,7 @@ def change_recommended(
     state: EpisodeState, _event: plans.LevelOfCareChangeRecommended, cause: Cause
 ) -> EpisodeDecision:
     """Another level is looked for; plans owns it."""
-    return Decision(_on_path(state, change_recommended=cause.now))
+    return Decision(on_path(state, change_recommended=cause.now))
 
 
 def transfer_initiated(
@@ -300,23 +301,24 @@ def transfer_initiated(
     before = state.path.get("change_recommended")
     kept = {} if before is None else {RECOMMENDED: before}
     gone = ("change_recommended",)
-    return Decision(_on_path(state, gone, transferring=event.handoff_at, **kept))
+    return Decision(on_path(state, gone, transferring=event.handoff_at, **kept))
 
 
 def transfer_undone(
     state: EpisodeState, _event: plans.TransferUndone, _cause: Cause
 ) -> EpisodeDecision:
-    """Nobody is handed over: another level is looked for, if it was before."""
+    """Nobody is handed over: another level is looked for, if it was before and still is."""
     before = state.path.get(RECOMMENDED)
-    again = {} if before is None else {"change_recommended": before}
-    return Decision(_on_path(state, ("transferring", RECOMMENDED), **again))
+    newer = "change_recommended" in state.path
+    again = {} if before is None or newer else {"change_recommended": before}
+    return Decision(on_path(state, ("transferring", RECOMMENDED), **again))
 
 
 def transfer_completed(
     state: EpisodeState, event: plans.TransferCompleted, _cause: Cause
 ) -> EpisodeDecision:
     """The other facility has seen the person: a service that measures count."""
-    return Decision(_on_path(state, ("transferring",), transferred=event.first_contact_at))
+    return Decision(on_path(state, ("transferring",), transferred=event.first_contact_at))
 
 
 # --- attendance -----------------------------------------------------------------------------------------

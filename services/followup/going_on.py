@@ -6,18 +6,16 @@ use. Facts of attendance that came meanwhile are decided again, as if the episod
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from services.followup import event_handlers
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import Ending, EpisodeState, StateAndEvents
-from services.followup.outreach import outreach
+from services.followup.outreach import outreach, reengagement
 from shared import endings, loops
 from shared.contracts import attendance, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop
-from shared.contracts.event import Event
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 from shared.loops import Aside
 
 OF_AFTERCARE: Final = (
@@ -36,16 +34,17 @@ HOURS_SHORT: Final = outreach.LATE.rule(
 
 def put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
     """The state after an end, with what the end took away."""
+    open_now = contact.open_now(before)
     ending = Ending(
-        outreach=before.outreach,
-        lost_at=before.lost_at,
-        lost_loop=next(iter(before.loops_of(FollowupLoop.LOST_CONTACT)), None),
+        ended=open_now,
         reengagement=before.reengagement if after.reengagement is None else None,
         reviews=before.reviews,
         plan_review=before.plan_review,
         hours_short=before.hours_short,
     )
-    return endings.put_aside(before, after.replace(ending=ending))
+    state = endings.put_aside(before, after.replace(ending=ending))
+    reaching_out = (one.loop.key for one in open_now if one.loop is not None)
+    return state.replace(aside=endings.without(state.aside or Aside(), *reaching_out))
 
 
 def discharge_undone(
@@ -58,16 +57,18 @@ def discharge_undone(
     if was is None:
         return Decision(state.replace(aside=None), superseded)
     state, ended = _reached_out_as_before(state, was)
+    waiting = reengagement.still_asked(state, was.reengagement)
+    if was.reengagement is not None and waiting is None:
+        gone = f"{FollowupLoop.REENGAGEMENT.value}:{was.reengagement.id}"
+        state = state.replace(aside=endings.without(state.aside or Aside(), gone))
     state, escalated = endings.take_up(state)
-    state = state.replace(
-        reengagement=state.reengagement or was.reengagement,
+    state = contact.arm_silence(state).replace(
+        reengagement=state.reengagement or waiting,
         reviews={**was.reviews, **state.reviews},
         plan_review=was.plan_review,
         hours_short=was.hours_short,
     )
-    if state.lost_at is None:
-        state = episode_state.arm_silence(state)
-    meanwhile = outreach.LATE.replay(state, late, cause)
+    meanwhile = outreach.LATE.replay(reengagement.due_as_asked(state, cause), late, cause)
     events = (*superseded, *ended, *escalated, *meanwhile.events)
     return Decision(meanwhile.state, events, meanwhile.handoffs)
 
@@ -81,48 +82,28 @@ def _without_aftercare(state: EpisodeState) -> StateAndEvents:
 
 def _reached_out_as_before(state: EpisodeState, was: Ending) -> StateAndEvents:
     """Who had been reached out to before the end is, unless there was contact since; nobody else is."""
-    silent = was.outreach is not None and not _contact_since(state, was.outreach.since)
-    lost = was.lost_at is not None and not _contact_since(state, was.lost_at)
-    state, reached = episode_state.close_outreach(state, ClearedReason.SUPERSEDED)
-    found: tuple[Event, ...] = ()
-    if not lost:
-        state, found = episode_state.close_lost(state, ClearedReason.SUPERSEDED)
-    aside = state.aside or Aside()
-    gone = () if silent else (FollowupLoop.OUTREACH,)
-    kept = {key: loop for key, loop in aside.loops.items() if loop.kind not in gone}
-    names = {loops.DEADLINE + key for key in aside.loops.keys() - kept.keys()}
-    deadlines = {key: at for key, at in aside.deadlines.items() if key not in names}
-    loop = was.lost_loop
-    if lost and loop is not None and loop.key not in state.loops:
-        kept[loop.key] = loop
-        if not loop.at_last_owner:
-            deadlines[loops.DEADLINE + loop.key] = loop.deadline_at
-    state = state.replace(
-        outreach=was.outreach if silent else None,
-        lost_at=was.lost_at if lost else None,
-        aside=aside.replace(loops=kept, deadlines=deadlines),
-    )
-    return state, (*reached, *found)
-
-
-def _contact_since(state: EpisodeState, at: datetime) -> bool:
-    return state.contact_at is not None and state.contact_at >= at
+    state, reached = contact.close_outreach(state, ClearedReason.SUPERSEDED)
+    keys = {one.loop.key for one in was.ended if one.loop is not None and one.outreach is None}
+    still_lost = state.lost_at is not None and not keys.isdisjoint(state.loops)
+    found: Events = ()
+    if not still_lost:
+        state, found = contact.close_lost(state, ClearedReason.SUPERSEDED)
+    before = (one for one in was.ended if not (still_lost and one.outreach is None))
+    known = (one for one in state.ended if one.in_program or one.outreach is None)
+    state, again = contact.goes_on(state.replace(ended=(*known, *before)))
+    return state, (*reached, *found, *again)
 
 
 def graduation_undone(
     state: EpisodeState, _event: plans.GraduationUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Neither approved nor graduated. The end is taken back by the fact that follows."""
-    return Decision(_off_path(state, "approved", "graduated"))
+    return Decision(event_handlers.on_path(state, ("approved", "graduated")))
 
 
 def first_contact_undone(
     state: EpisodeState, event: plans.FirstContactUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """We are responsible again until the other place has seen the person."""
-    state = _off_path(state, "transferred")
-    return Decision(state.replace(path={**state.path, "transferring": event.handoff_at}))
-
-
-def _off_path(state: EpisodeState, *gone: str) -> EpisodeState:
-    return state.replace(path={key: at for key, at in state.path.items() if key not in gone})
+    gone = ("transferred",)
+    return Decision(event_handlers.on_path(state, gone, transferring=event.handoff_at))

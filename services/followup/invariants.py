@@ -63,10 +63,11 @@ def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Open and close the loops that follow from the facts, and mark the record."""
     state, appointment_events = appointments.refresh(state, cause)
     state, clock_events = _clock_loops(state, cause)
+    state, asked = circumstances.refresh(state, cause)
     index_entries = _index_entries(state)
     if index_entries != state.tz_index_entries:
         state = state.replace(tz_index_entries=index_entries)
-    return state, (*appointment_events, *clock_events)
+    return state, (*appointment_events, *clock_events, *asked)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------

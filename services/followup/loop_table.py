@@ -48,6 +48,13 @@ LOOPS: Final[Mapping[FollowupLoop, LoopRule]] = {
         owners=(Role.COUNSELOR, Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR),
         again=timedelta(days=30),
     ),
+    # Who finds out whether a circumstance because of which nobody calls still lasts; asked again after each answer, and
+    # sooner about somebody in hospital (`circumstances.py`).
+    FollowupLoop.CIRCUMSTANCE: LoopRule(
+        owners=(Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR),
+        within=timedelta(days=30),
+        again=timedelta(days=7),
+    ),
     # Who sees to it that the person is seen in time; the supervisor for the last two days (`invariants.py`).
     FollowupLoop.TIMELY_VISIT: LoopRule(owners=(Role.CASE_MANAGER, Role.CLINICAL_SUPERVISOR)),
     # Who looks for an admission that should have been published: a fact is late, not a person.

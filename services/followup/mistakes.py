@@ -6,7 +6,7 @@ when.
 
 from __future__ import annotations
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
 from shared import loops
 from shared.contracts import intake
@@ -30,7 +30,7 @@ def merged(
 
 def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
     handoffs = _frees_the_one_before(state, cause)
-    _, events = episode_state.close_everything(state, reason)
+    _, events = contact.close_everything(state, reason)
     return Decision(EpisodeState(void=True), events, handoffs)
 
 
@@ -49,6 +49,7 @@ def admission_undone(
         undone=True,
         outreach=None,
         lost_at=None,
+        ended=(),
         reengagement=None,
         aftercare=None,
         ending=None,

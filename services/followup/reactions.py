@@ -4,8 +4,8 @@ What holds after each of these decisions stands in `invariants.py`.
 """
 
 from services.followup import event_handlers, going_on, invariants, mistakes
-from services.followup.aftercare import aftercare, appointments, check_ins, risks
-from services.followup.episode import episode_state, upcoming_sessions
+from services.followup.aftercare import aftercare, appointments, check_ins, readmission, risks
+from services.followup.episode import contact, episode_state, upcoming_sessions
 from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -82,12 +82,12 @@ REACTIONS = Reactions(
 )
 
 HANDOFFS = HandoffRules(
-    handles(aftercare.Readmitted, aftercare.readmitted),
-    handles(aftercare.ReadmissionUndone, aftercare.readmission_undone),
+    handles(episode_state.Readmitted, readmission.readmitted),
+    handles(episode_state.ReadmissionUndone, readmission.readmission_undone),
 )
 
 DEADLINES = Deadlines[episode_state.EpisodeState](
-    due("silence", episode_state.silence),
+    due("silence", contact.silence),
     due_for("check-in-opens", check_ins.opened),
     due_for("check-in", check_ins.closed),
     due("aftercare-over", aftercare.over),

@@ -25,8 +25,8 @@ Read on in:
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
                 for other services' events
-`person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures and
-                their accounting; the one open episode in each program; an end that is taken back
+`person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
+                and recorded, and their accounting; the one open episode in each program; an end that is taken back
                 (`person/reopening.py`)
 `resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back

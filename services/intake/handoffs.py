@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import AwareDatetime
 
 from shared.contracts.codes import LevelOfCare, Population, Value
-from shared.contracts.intake import NotMadeReason, PartnerKind
+from shared.contracts.intake import ConsentPurpose, NotMadeReason, PartnerKind
 from shared.contracts.terms import ProgramTerms
 from shared.decision import HandoffBody
 
@@ -20,6 +20,7 @@ class ReferralAllowed(HandoffBody):
     target_kind: PartnerKind
     target_facility_id: str
     target_level: LevelOfCare | None
+    purpose: ConsentPurpose
     consent_id: str = ""
     respond_within: timedelta
 
@@ -36,6 +37,7 @@ class ReportHeard(HandoffBody):
     """To an episode: the accounting knows what became of this."""
 
     delivery_id: str
+    made: bool = True
 
 
 class EpisodeOpened(HandoffBody):

@@ -45,6 +45,8 @@ from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
 from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
 
+ARRIVAL_GRACE: Final = timedelta(days=1)
+"""From when a person is to arrive, or a place is found, to when somebody looks whether they have. House rule."""
 MORNING: Final = time(9, 0)
 """The local hour at which a day's deadlines come."""
 
@@ -202,6 +204,8 @@ class AskedTransfer(Value):
     purpose: intake.ConsentPurpose
     consent_id: str | None = None
     """The one consent that is to be looked at; None: any of the person's."""
+    waited: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """What was waited for when it was asked."""
 
 
 class AftercarePlan(Value):
@@ -266,6 +270,8 @@ class EpisodeState(CareState):
     ending: Ending | None = None
     """What the end closed, as long as it stands."""
 
+    invalid: tuple[str, ...] = ()
+    """Screens whose specimen could not be judged, as the laboratory said last."""
     circumstances: tuple[str, ...] = ()
     """Deaths, arrests and moves away that hold: each asks for a discharge of who is in treatment."""
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])

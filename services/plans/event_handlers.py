@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.plans import aftercare, level_changes, tables, treatment_plan
+from services.plans import aftercare, level_changes, tables, transfers, treatment_plan
 from services.plans.episode_state import Admission, EpisodeState
 from shared import loops
 from shared.contracts import attendance, followup, intake
@@ -16,9 +16,9 @@ from shared.decision import Cause, Decision
 
 KEPT_WHEN_UNDONE: Final = (
     *("drivers", "co_occurring", "placement_gap", "outbound", "team"),
-    "transfer_asked",
+    *("transfer_asked", "circumstances"),
 )
-"""What intake published before the admission, who looks after the person, and what it has to answer yet."""
+"""What is so whether the person is admitted or not, and what intake has to answer yet."""
 KEPT_WHEN_VOID: Final = (*KEPT_WHEN_UNDONE, "admission", "plan", "discharged", "aftercare_plan_id")
 """What can still be looked at when an episode should never have existed."""
 
@@ -39,11 +39,18 @@ def level_recommended(
     """The drivers are the exit test. Somebody in treatment for whom another level is recommended is to be moved."""
     state = state.replace(drivers=event.drivers)
     admission = state.admission
-    if admission is None or state.discharged is not None or state.level_change is not None:
+    if admission is None or state.discharged is not None:
         return Decision(state)
     if tables.setting(event.level) == tables.setting(admission.level):
         return Decision(state)
-    return Decision(loops.open_loop(state, PlansLoop.LEVEL_CHANGE, cause.subject_id, cause))
+    state = transfers.also_waited(state, lambda never: _to_be_moved(never, cause))
+    return Decision(_to_be_moved(state, cause))
+
+
+def _to_be_moved(state: EpisodeState, cause: Cause) -> EpisodeState:
+    if state.level_change is not None:
+        return state
+    return loops.open_loop(state, PlansLoop.LEVEL_CHANGE, cause.subject_id, cause)
 
 
 def placed(

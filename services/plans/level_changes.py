@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.plans import episode_state, graduation, tables
+from services.plans import episode_state, graduation, tables, transfers
 from services.plans.episode_state import EpisodeState, Outbound, PendingLevel
 from shared import loops
 from shared.contracts import attendance, intake, plans
@@ -21,7 +21,6 @@ from shared.errors import Invalid, Refused
 
 FIRST_SESSION_WITHIN: Final = timedelta(days=7)
 """After a step down, the first session at the new level follows within seven days. House rule."""
-ARRIVAL_GRACE: Final = timedelta(days=1)
 PLANNED_AHEAD_MAX: Final = timedelta(days=90)
 
 
@@ -107,7 +106,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
             PlansLoop.LEVEL_CHANGE,
             cause.subject_id,
             cause,
-            deadline_at=effective_at + ARRIVAL_GRACE,
+            deadline_at=effective_at + episode_state.ARRIVAL_GRACE,
         )
         state = state.replace(level_change=pending).arm("level-effective", effective_at)
         return Decision(state, (recommended,))
@@ -213,13 +212,16 @@ def referral_accepted(
 ) -> Decision[EpisodeState]:
     """The partner will take the person. Where a hand-over was decided, it is now to be arranged within a day."""
     state = _with_answer(state, event.referral_id, accepted=True)
+    state = transfers.also_waited(state, lambda never: _arranged_soon(never, cause))
+    return Decision(state if state.transfer is not None else _arranged_soon(state, cause))
+
+
+def _arranged_soon(state: EpisodeState, cause: Cause) -> EpisodeState:
     waiting = state.loop(PlansLoop.TRANSFER, cause.subject_id)
-    if waiting is None or state.transfer is not None:
-        return Decision(state)
-    soon = min(waiting.deadline_at, cause.now + ARRIVAL_GRACE)
-    return Decision(
-        loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause, deadline_at=soon)
-    )
+    if waiting is None:
+        return state
+    soon = min(waiting.deadline_at, cause.now + episode_state.ARRIVAL_GRACE)
+    return loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause, deadline_at=soon)
 
 
 def referral_rejected(

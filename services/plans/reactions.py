@@ -71,9 +71,9 @@ REACTIONS = Reactions(
     on(followup.OutreachEscalated, late_facts.OUTREACH, unless=undone),
     on(followup.CheckInUndone, late_facts.CHECK_IN_UNDONE, unless=undone),
     on(followup.ReturnToUseUndone, late_facts.RETURN_TO_USE_UNDONE, unless=undone),
-    on(followup.CircumstanceRecorded, late_facts.CIRCUMSTANCE, unless=undone),
-    on(followup.CircumstanceEnded, late_facts.CIRCUMSTANCE_ENDED, unless=undone),
-    on(followup.CircumstanceUndone, late_facts.CIRCUMSTANCE_UNDONE, unless=undone),
+    on(followup.CircumstanceRecorded, late_facts.CIRCUMSTANCE),
+    on(followup.CircumstanceEnded, late_facts.CIRCUMSTANCE_ENDED),
+    on(followup.CircumstanceUndone, late_facts.CIRCUMSTANCE_UNDONE),
     on(followup.EscalationCleared, late_facts.OUTREACH_CLEARED, unless=undone),
     on(followup.ReturnToUseReported, late_facts.RETURN_TO_USE, unless=undone),
     # mistakes, and who looks after whom

@@ -92,30 +92,27 @@ def undo_transfer(
     state: EpisodeState, reason: MistakeReason, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Take back a hand-over that is under way: what was waited for before it is waited for again."""
+    if state.ending is not None and state.ending.first_contact_at is not None:
+        raise Refused(
+            "no-transfer-open",
+            "The receiving facility has seen the person, so that the transfer is over.",
+            hint="Take that back first: POST /episodes/{id}/transfer/first-contact/undo.",
+        )
     episode_state.in_treatment(state)
     under_way = state.transfer
     if under_way is None:
         raise Refused(
             "no-transfer-open",
             "No transfer is under way.",
-            hint="After first contact, take that back: POST /episodes/{id}/transfer/first-contact/undo.",
+            hint="There is nothing left to do; a transfer that is only asked for begins when intake allows it.",
         )
     event = plans.TransferUndone(
         to_facility_id=under_way.to_facility_id, handoff_at=under_way.handoff_at, reason=reason
     )
     begun = state.loops_of(PlansLoop.TRANSFER)
     state, cleared = loops.close_all(state, begun, ClearedReason.ENTERED_IN_ERROR)
-    due = {
-        loops.DEADLINE + key: loop.deadline_at
-        for key, loop in under_way.waited.items()
-        if not loop.at_last_owner
-    }
-    state = state.replace(
-        transfer=None,
-        level_change=under_way.level_change,
-        loops={**state.loops, **under_way.waited},
-        deadlines={**state.deadlines, **due},
-    )
+    state = state.replace(transfer=None, level_change=under_way.level_change)
+    state, escalated = endings.reopened(state, under_way.waited.values())
     if under_way.level_change is not None:
         state = state.arm("level-effective", under_way.level_change.effective_at)
-    return Decision(state, (event, *cleared, *endings.announced(state, under_way.waited.values())))
+    return Decision(state, (event, *cleared, *escalated))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.plans import episode_state, reviews
+from services.plans import episode_state, reviews, transfers
 from services.plans.episode_state import EpisodeState, Week
 from shared import loops
 from shared.contracts import attendance, followup, intake
@@ -91,10 +91,16 @@ def screen_resulted(
     state: EpisodeState, event: attendance.ScreenResulted, cause: Cause
 ) -> Decision[EpisodeState]:
     """A specimen that can't be judged is no result; why it can't is for a clinician to find out."""
-    key = _validity(event.screen_id)
+    others = tuple(one for one in state.invalid if one != event.screen_id)
     if event.validity not in INVALID_SPECIMENS:
-        return Decision(*reviews.withdraw(state, key))
-    return reviews.request(state, ReviewTrigger.VALIDITY, cause, because=key, about=event.screen_id)
+        state = state.replace(invalid=others)
+        return Decision(*reviews.withdraw(state, _validity(event.screen_id)))
+    return _unjudged(state.replace(invalid=(*others, event.screen_id)), event.screen_id, cause)
+
+
+def _unjudged(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
+    key, trigger = _validity(screen_id), ReviewTrigger.VALIDITY
+    return reviews.request(state, trigger, cause, because=key, about=screen_id)
 
 
 def screen_interpreted(
@@ -109,7 +115,7 @@ def screen_interpreted(
     state, events = _interpreted_otherwise(state, screen_id, said)
     decision = Decision(state)
     if said is ScreenClass.INVALID:
-        key = _validity(screen_id)
+        key = _unreadable(screen_id)
         decision = reviews.request(
             state, ReviewTrigger.VALIDITY, cause, because=key, about=screen_id
         )
@@ -122,10 +128,14 @@ def screen_interpreted(
 
 
 def interpretation_undone(
-    state: EpisodeState, event: attendance.InterpretationUndone, _cause: Cause
+    state: EpisodeState, event: attendance.InterpretationUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Nothing that was read from this screen holds, until it is interpreted again."""
-    return Decision(*_interpreted_otherwise(state, event.screen_id, None))
+    """Nothing that was read from this screen holds, until it is interpreted again; what the laboratory said does."""
+    state, events = _interpreted_otherwise(state, event.screen_id, None)
+    if event.screen_id not in state.invalid:
+        return Decision(state, events)
+    asked = _unjudged(state, event.screen_id, cause)
+    return Decision(asked.state, (*events, *asked.events))
 
 
 def _interpreted_otherwise(
@@ -134,6 +144,9 @@ def _interpreted_otherwise(
     events: Events = ()
     if said is not ScreenClass.UNEXPECTED_POSITIVE:
         state, events, *_ = _no_positive(state, screen_id)
+    if said is not ScreenClass.INVALID:
+        state, more = reviews.withdraw(state, _unreadable(screen_id))
+        events += more
     if said not in (ScreenClass.INVALID, None):
         state, more = reviews.withdraw(state, _validity(screen_id))
         events += more
@@ -145,6 +158,11 @@ def _interpreted_otherwise(
 
 def _validity(screen_id: str) -> str:
     return f"validity:{screen_id}"
+
+
+def _unreadable(screen_id: str) -> str:
+    """The key of a clinician's word that a specimen can't be judged, beside the laboratory's."""
+    return f"unreadable:{screen_id}"
 
 
 def _adherence(screen_id: str) -> str:
@@ -397,6 +415,7 @@ def danger_identified(
     """
     if state.admission is None or state.discharged is not None:
         return Decision(state)
+    state = transfers.also_waited(state, lambda never: never.replace(level_change=None))
     state = state.replace(level_change=None).disarm("level-effective")
     due_at = cause.now + DANGER_WITHIN
     decision = reviews.request(state, ReviewTrigger.RISK, cause, due_at=due_at)

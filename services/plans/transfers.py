@@ -6,6 +6,7 @@ and begins the hand-over when intake has allowed it, or looks for another way. S
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +18,8 @@ from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused, Unknown
 
-ARRIVAL_GRACE: Final = timedelta(days=1)
+MOVES: Final = (PlansLoop.TRANSFER, PlansLoop.LEVEL_CHANGE)
+"""What a hand-over takes the place of."""
 ANSWERED_WITHIN: Final = timedelta(days=1)
 """How soon intake has answered; after that somebody looks why it has not. House rule."""
 
@@ -48,7 +50,7 @@ def ask(state: EpisodeState, new: AskedTransfer, cause: Cause) -> Decision[Episo
             hint="Hand over to whom the referral asked.",
         )
     before = state.transfer_asked
-    if before is not None and before.replace(delivery_id="") != new:
+    if before is not None and before.replace(delivery_id="", waited={}) != new:
         raise Refused(
             "transfer-asked",
             "Another transfer is asked for, and intake has not answered yet.",
@@ -63,7 +65,9 @@ def ask(state: EpisodeState, new: AskedTransfer, cause: Cause) -> Decision[Episo
         requested_by=cause.actor_id,
         consent_id=new.consent_id,
     )
-    asked = new.replace(delivery_id=delivery_id)
+    begun = {loop.key: loop for loop in state.loops_of(PlansLoop.TRANSFER)}
+    waited = begun if before is None else before.waited
+    asked = new.replace(delivery_id=delivery_id, waited=waited)
     state = loops.open_loop(
         state.replace(transfer_asked=asked, transfer_withheld=None),
         PlansLoop.TRANSFER,
@@ -95,7 +99,8 @@ def allowed(
         consent_id=event.consent_id,
         handoff_at=asked.handoff_at,
         waited={
-            loop.key: loop for loop in state.loops_of(PlansLoop.TRANSFER, PlansLoop.LEVEL_CHANGE)
+            **asked.waited,
+            **{loop.key: loop for loop in state.loops_of(PlansLoop.LEVEL_CHANGE)},
         },
         level_change=state.level_change,
     )
@@ -111,12 +116,29 @@ def allowed(
         PlansLoop.TRANSFER,
         cause.subject_id,
         cause,
-        deadline_at=max(transfer.handoff_at, cause.now) + ARRIVAL_GRACE,
+        deadline_at=max(transfer.handoff_at, cause.now) + episode_state.ARRIVAL_GRACE,
     )
     state, cleared = loops.close(
         state, PlansLoop.LEVEL_CHANGE, cause.subject_id, ClearedReason.SUPERSEDED
     )
     return Decision(state, (initiated, *cleared))
+
+
+def also_waited(state: EpisodeState, rule: Callable[[EpisodeState], EpisodeState]) -> EpisodeState:
+    """What a rule does about a move holds as well for what comes back if the hand-over under way is taken back."""
+    under_way = state.transfer
+    if under_way is None:
+        return state
+    never = state.replace(
+        transfer=None,
+        level_change=under_way.level_change,
+        loops=under_way.waited,
+        deadlines={},
+    )
+    after = rule(never)
+    waited = {loop.key: loop for loop in after.loops_of(*MOVES)}
+    changed = under_way.replace(waited=waited, level_change=after.level_change)
+    return state.replace(transfer=changed)
 
 
 def withheld(

@@ -10,7 +10,7 @@ import math
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.plans import episode_state, tables
+from services.plans import episode_state, tables, transfers
 from services.plans.episode_state import Deferral, EpisodeState, Goal, Plan
 from services.plans.tables import Contributor, RecoveryStage
 from shared import calendar, loops
@@ -286,6 +286,7 @@ def review(
     if new.decision not in (ReviewDecision.DISCHARGE, ReviewDecision.TRANSFER):
         state = episode_state.schedule_review(state, plan, cause)
     state, cleared = _answered(state, cause)
+    state = transfers.also_waited(state, lambda never: _decided(never, new, cause)[0])
     state, withdrawn = _decided(state, new, cause)
     event = plans.TreatmentPlanReviewed(
         plan_id=plan.plan_id,

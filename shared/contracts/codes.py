@@ -17,6 +17,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -30,6 +31,7 @@ from pydantic_core import CoreSchema
 
 from .attributes import FACILITY, UUID
 from .event import OpenEnum
+from .times import day_written, instant_written
 
 UUID_PATTERN: Final = f"^{UUID}$"
 CODE_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,39}$"
@@ -147,9 +149,12 @@ Code = Annotated[str, _code("evening-adult")]
 # --- numbers and times ------------------------------------------------------------------------
 
 Timestamp = Annotated[
-    AwareDatetime, AfterValidator(_in_utc), Field(examples=["2026-03-02T15:00:00Z"])
+    AwareDatetime,
+    BeforeValidator(instant_written),
+    AfterValidator(_in_utc),
+    Field(examples=["2026-03-02T15:00:00Z"]),
 ]
-Day = Annotated[date, Field(examples=["2026-03-09"])]
+Day = Annotated[date, BeforeValidator(day_written), Field(examples=["2026-03-09"])]
 WeekMinutes = Annotated[int, Field(ge=0, le=7 * 24 * 60, examples=[540])]
 SessionMinutes = Annotated[int, Field(ge=0, le=24 * 60, examples=[180])]
 Cents = Annotated[int, Field(ge=0, le=1_000_000, examples=[500])]
@@ -380,6 +385,7 @@ class FollowupLoop(OpenEnum):
     FIRST_APPOINTMENT = "first_appointment"
     REENGAGEMENT = "reengagement"
     LOST_CONTACT = "lost_contact"
+    CIRCUMSTANCE = "circumstance"
     TIMELY_VISIT = "timely_visit"
     MISSING_FACT = "missing_fact"
     UNKNOWN = "unknown"

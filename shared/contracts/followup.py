@@ -422,10 +422,11 @@ class TransitionUndone(FollowupEvent, consumers=("reporting",)):
     """Why it is taken back."""
 
 
-class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "reporting")):
+class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance", "reporting")):
     """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
 
-    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died.
+    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died,
+    attendance chases no absence of that time.
     Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
     """
 
@@ -437,7 +438,7 @@ class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "reporti
     """The day."""
 
 
-class CircumstanceEnded(FollowupEvent, consumers=("plans", "reporting")):
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance", "reporting")):
     """The person is back from jail or hospital, or lives here again: they may be called.
 
     Plans decides on no discharge because of it. Circumstance: holds > ended.
@@ -449,7 +450,7 @@ class CircumstanceEnded(FollowupEvent, consumers=("plans", "reporting")):
     """When."""
 
 
-class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "attendance", "reporting")):
     """It was recorded by mistake: whoever was called is called again, as if it had not been.
 
     Retracts `CircumstanceRecorded`. Circumstance: > none.

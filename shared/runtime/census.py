@@ -109,6 +109,7 @@ class CensusTaker:
             {"$limit": COUNTED_MAX},
             {"$project": {"loop": {"$objectToArray": "$state.loops"}}},
             {"$unwind": "$loop"},
+            {"$match": {"loop.v.hidden": {"$ne": True}}},
             {
                 "$group": {
                     "_id": "$loop.v.kind",

@@ -51,7 +51,11 @@ class SteppedClock(Clock):
     def step_to(self, now: datetime) -> None:
         """Raises `Refused` for an instant in the past."""
         if self._now is not None and now < self._now:
-            raise Refused("clock-goes-back", "Time can only be stepped forwards.")
+            raise Refused(
+                "clock-goes-back",
+                "Time can only be stepped forwards.",
+                hint="Step to a later time: GET /ops/flow says which time it is.",
+            )
         self._now = now
         self._moved.set()
 

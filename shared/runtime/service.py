@@ -353,7 +353,9 @@ class Runtime:
             await name_consumers(self._broker, settings)
             await self._broker.start()
         except Exception as error:
-            raise Unavailable("broker-unavailable", "Kafka did not answer.") from error
+            raise Unavailable(
+                "broker-unavailable", "Kafka did not answer.", hint="Wait; it is tried again."
+            ) from error
 
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""

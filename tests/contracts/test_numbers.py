@@ -1,7 +1,9 @@
-"""Wherever a command takes a number it takes nothing else for one: in every body of every service."""
+"""Wherever a command takes a number or a time it takes nothing else for one: in every body of every service."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -9,10 +11,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
+from shared.contracts.attendance import SessionAttended
 from shared.programs.registered import field_types
 from shared.runtime.http.call import Body
 from shared.runtime.http.numbers import NUMBERS, not_numbers
 from shared.services import SERVICES
+from tests.unit.served import Served
+from tests.unit.support import uid
 
 for name in SERVICES:
     import_module(f"services.{name}.app")
@@ -42,6 +47,95 @@ def test_a_truth_value_is_no_number(body: type[BaseModel], name: str) -> None:
             body.model_validate({name: wrong})
         found = {error["loc"]: error["type"] for error in refused.value.errors()}
         assert found[(name,)] == "not_a_number"
+
+
+# --- times ------------------------------------------------------------------------------------------------
+
+NO_TIMES = (
+    *(1_700_000_000, 0, 1.5, True, "1700000000", "2026-03-02T15:00:00", "2026-03-02T15:00Z"),
+    *("2026-03-02T15:00:00+0200", "20260302", "20260302T150000Z", "tomorrow", ""),
+)
+"""What a lenient reader takes for a moment or a day, or nearly does. The first was taken as one of 2023."""
+WRITTEN = {
+    "date": (["2026-03-02"], ["2026-03-02T00:00:00Z"]),
+    "date-time": (
+        ["2026-03-02T15:00:00Z", "2026-03-02t15:00:00.123456z", "2026-03-02 15:00:00-06:00"],
+        ["2026-03-02"],
+    ),
+}
+
+
+def _formats(schema: dict[str, Any]) -> Iterator[str]:
+    if "format" in schema:
+        yield schema["format"]
+    for one in schema.get("anyOf", []):
+        yield from _formats(one)
+
+
+def _times() -> list[Any]:
+    return [
+        pytest.param(body, name, form, id=f"{body.__module__}.{body.__name__}.{name}")
+        for body in sorted(set(_bodies()), key=lambda one: (one.__module__, one.__name__))
+        for name, schema in body.model_json_schema().get("properties", {}).items()
+        for form in _formats(schema)
+        if form in WRITTEN
+    ]
+
+
+@pytest.mark.parametrize(("body", "name", "form"), _times())
+def test_what_is_not_written_as_a_time_is_none(body: type[BaseModel], name: str, form: str) -> None:
+    right, wrong = WRITTEN[form]
+    for value in (*NO_TIMES, *wrong):
+        with pytest.raises(ValidationError) as refused:
+            body.model_validate({name: value})
+        found = {error["loc"]: error["type"] for error in refused.value.errors()}
+        assert found[(name,)] == "not_a_time", value
+    for value in right:
+        with pytest.raises(
+            ValidationError
+        ) as refused:  # the others are missing, or it is the only one
+            body.model_validate({name: value, "no such field": 1})
+        assert (name,) not in {error["loc"] for error in refused.value.errors()}, value
+
+
+def _parameters() -> list[Any]:
+    found: list[Any] = []
+    for name in SERVICES:
+        paths = import_module(f"services.{name}.app").SERVICE
+        for path, methods in Served(paths).app.openapi()["paths"].items():
+            for method, operation in methods.items():
+                for one in operation.get("parameters", []):
+                    for form in set(_formats(one["schema"])) & set(WRITTEN):
+                        label = f"{name} {method} {path} {one['name']}"
+                        found.append(pytest.param(name, method, path, one, form, id=label))
+    return found
+
+
+@pytest.mark.parametrize(("name", "method", "path", "one", "form"), _parameters())
+async def test_so_is_what_stands_in_a_query_or_a_path(
+    name: str, method: str, path: str, one: dict[str, Any], form: str
+) -> None:
+    served = Served(import_module(f"services.{name}.app").SERVICE)
+    operator = path.startswith("/ops")
+    served.acting_as("operator", facility_id="operations") if operator else served.acting_as(
+        "program_director"
+    )
+    for value in ("1700000000", "1699920000", *WRITTEN[form][1]):
+        url = path.replace(f"{{{one['name']}}}", value)
+        url = re.sub(r"{[^}]*}", uid("nobody"), url)
+        query = {one["name"]: value} if one["in"] == "query" else {}
+        answer = await served.send(method.upper(), url, {}, params=query)
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (422, "request-invalid"), problem
+        assert f"{one['in']}.{one['name']}" in {error["at"] for error in problem["errors"]}, value
+
+
+def test_an_event_with_a_bare_number_for_a_time_is_unreadable() -> None:
+    said = json.loads(SessionAttended.example().data())
+    SessionAttended.parse(json.dumps(said))
+    for value in NO_TIMES:
+        with pytest.raises(ValidationError):
+            SessionAttended.parse(json.dumps({**said, "starts_at": value}))
 
 
 def test_every_service_has_numbers_that_are_looked_at() -> None:

@@ -29,7 +29,7 @@ from services.intake.person.may_disclose import Partner
 from services.intake.resources.partners import PartnerState
 from shared.contracts.codes import Role, Urgency
 from shared.contracts.followup import Milestone
-from shared.contracts.intake import PartnerKind
+from shared.contracts.intake import ConsentPurpose, PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
@@ -111,6 +111,7 @@ def _with_outbound(_service: Service, at: datetime) -> State:
     outbound = intake_values.Outbound(
         target_kind=PartnerKind.RESIDENTIAL,
         target_facility_id="hill-house",
+        purpose=ConsentPurpose.TREATMENT,
         consent_id=uid("consent"),
         sent_at=at,
     )
@@ -374,6 +375,25 @@ _shelves: dict[tuple[str, str], Shelf] = {}
 
 def _shelf(name: str, path: str) -> Shelf:
     return _shelves.setdefault((name, path), Shelf(name, path))
+
+
+WHOLE: Final = {
+    "loop": "only records with something open",
+    "group": "only groups that are open",
+    "check_in": "only people with a check-in to come, up to a day",
+    "awaited": "only episodes whose step may not last any longer",
+    "coming": "only sessions ahead",
+    **dict.fromkeys(("iet", "fua", "fui"), "read between two days"),
+    "partner": "of the operating organisation alone",
+}
+"""The indexes that are not divided, and why a page of theirs does not read past much that it leaves out."""
+
+
+def test_an_index_is_divided_or_says_why_it_need_not_be() -> None:
+    states = [kind.state for name in SERVICES for kind in service(name).kinds.values()]
+    divided = {index for state in states for index in state.DIVIDED}
+    assert {index for state in states for index in state.INDEXES} - divided == set(WHOLE)
+    assert not divided & set(WHOLE)
 
 
 @pytest.mark.parametrize("name", SERVICES)

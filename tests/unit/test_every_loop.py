@@ -240,10 +240,18 @@ OPENED: list[Row] = [
     ),
     (
         FollowupLoop.LOST_CONTACT,
-        "episode/episode_state.py",
+        "episode/contact.py",
         (
             "test_followup_outreach.py::test_thirty_days_without_contact",
             "test_followup_outreach.py::test_contact_reopens_and_the_count_begins_anew",
+        ),
+    ),
+    (
+        FollowupLoop.CIRCUMSTANCE,
+        "circumstances.py",
+        (
+            "test_followup_circumstances.py::test_somebody_asks_whether_it_lasts",
+            "test_followup_circumstances.py::test_whatever_answers_it_nobody_asks_any_more",
         ),
     ),
     (
@@ -300,6 +308,7 @@ NOT_A_DAY = {
     "PlansLoop.CONTINUED_SERVICE": 3,
     "PlansLoop.AFTERCARE_PLAN": 3,
     "FollowupLoop.LOST_CONTACT": 30,
+    "FollowupLoop.CIRCUMSTANCE": 7,
 }
 
 

@@ -1,4 +1,4 @@
-"""Every refusal that a service's rules raise says what to do about it, and names only routes that exist."""
+"""Every refusal of a service's rules or of the runtime says what to do about it, and names only routes that exist."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from shared.devtools.stack import SERVICES as STACK
 from shared.runtime.service import create_app
 from shared.runtime.settings import ServiceSettings
 
-SERVICES = ("plans", "followup")
-"""The services whose rules are held to it."""
-RAISED = ("Refused", "Invalid")
+PLACES = ("services/intake", "services/plans", "services/followup", "shared/runtime")
+"""Whose refusals are held to it."""
+RAISED = (
+    *("Refused", "Invalid", "Forbidden", "Unauthenticated", "Unavailable", "KeyRequired"),
+    *("TooLarge", "NotStorable"),
+)
 """The errors whose hint the caller gives; the others of `shared/errors.py` have one of their own."""
 ROUTE = re.compile(r"(?:GET|POST|PUT) (/[a-z{}_/-]+)")
 
 
-def refusals(service: str) -> Iterator[tuple[str, ast.Call]]:
-    for path in sorted(Path("services", service).rglob("*.py")):
+def refusals(place: str) -> Iterator[tuple[str, ast.Call]]:
+    for path in sorted(Path(place).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RAISED:
                 yield f"{path.name}:{node.lineno}", node
@@ -37,9 +40,9 @@ def routes() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_refusal_carries_a_hint(service: str) -> None:
-    found = list(refusals(service))
+@pytest.mark.parametrize("place", PLACES)
+def test_every_refusal_carries_a_hint(place: str) -> None:
+    found = list(refusals(place))
     assert len(found) > 20
     bare = [
         where
@@ -51,10 +54,10 @@ def test_every_refusal_carries_a_hint(service: str) -> None:
     assert bare == []
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_hint_names_routes_that_exist(service: str) -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_a_hint_names_routes_that_exist(place: str) -> None:
     known = routes()
-    for path in sorted(Path("services", service).rglob("*.py")):
+    for path in sorted(Path(place).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.keyword) or node.arg != "hint":
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -26,9 +26,11 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import (
     ActorId,
     Code,
+    Day,
     EpisodeId,
     GroupId,
     Modality,
+    Timestamp,
     TopicCode,
 )
 from shared.contracts.plans import AncillaryKind
@@ -203,8 +205,8 @@ def _is_of_program(
 @router.get("/sessions")
 async def list_sessions(
     call: Desk,
-    since: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    since: Annotated[Timestamp | None, Query(alias="from")] = None,
+    until: Annotated[Timestamp | None, Query(alias="to")] = None,
     group: Annotated[GroupId | None, Query()] = None,
     leader: Annotated[ActorId | None, Query()] = None,
     *,
@@ -361,7 +363,7 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 
 
 @router.get("/episodes/{episode_id}/weeks/{day}")
-async def read_week(call: Desk, episode_id: SubjectId, day: date) -> Response:
+async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
     until = call.today + session_state.CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))

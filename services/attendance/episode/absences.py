@@ -26,16 +26,16 @@ Thresholds = tuple[attendance.AbsenceThresholdReached | attendance.AbsenceThresh
 
 def start(state: EpisodeState) -> EpisodeState:
     """From the admission on, silence counts."""
-    since = state.last_contact_at
-    if since is None or state.left_at is not None:
+    since = state.silent_since
+    if since is None or state.left_at is not None or state.is_away:
         return state
     return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
 
 
 def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
     """An end is taken back: silence counts again, unless it had been published before that end."""
-    since = state.last_contact_at
-    if since is None:
+    since = state.silent_since
+    if since is None or state.is_away:
         return state
     at = since + timedelta(days=state.terms.silent_days_conference)
     if SILENCE not in state.deadlines and at <= ended_at:
@@ -49,7 +49,7 @@ def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Threshold
     Each step of the program's absence policy is published once per run of absences, however late the rolls are called;
     one that was not reached after all is taken back, and what is reached instead is published.
     """
-    state, undone = _taken_back(state)
+    state, undone = taken_back(state)
     state, silent = watch_silence(state, cause)
     step = _unsaid_step(state)
     if step and not silent:
@@ -76,7 +76,7 @@ def _silent(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Threshold
     return _announced(state, Threshold(at=now, absences=_unsaid_step(state), silent=True))
 
 
-def _taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
+def taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
     """The thresholds that had not been reached after all, as the rolls now are."""
     kept = tuple(one for one in state.thresholds if _held(state, one))
     undone = tuple(
@@ -95,9 +95,14 @@ def _held(state: EpisodeState, one: Threshold) -> bool:
     since = max(there, default=None)
     if since is None:
         return True
-    silent = one.at - since >= timedelta(days=state.terms.silent_days_conference)
     missed = sum(since < moment <= one.at for moment in state.no_shows)
-    return (one.silent and silent) or (one.absences > 0 and missed >= one.absences)
+    if one.absences and missed >= one.absences:
+        return True
+    if not one.silent or state.away_at(one.at):
+        return False
+    ends = [away.until for away in state.away.values() if away.until is not None]
+    unseen_since = max((since, *(end for end in ends if end <= one.at)))
+    return one.at - unseen_since >= timedelta(days=state.terms.silent_days_conference)
 
 
 def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
@@ -105,8 +110,8 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
 
     When a correction removes the last contact, silence may have lasted too long already; then it is published now.
     """
-    since = state.last_contact_at
-    if since is None or state.left_at is not None or state.void:
+    since = state.silent_since
+    if since is None or state.left_at is not None or state.void or state.is_away:
         return state.disarm(SILENCE), ()
     at = since + timedelta(days=state.terms.silent_days_conference)
     if at > cause.now:
@@ -116,6 +121,15 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
     return _silent(state.disarm(SILENCE), cause.now)
 
 
+def watched_again(state: EpisodeState) -> EpisodeState:
+    """A circumstance was taken back: silence that it held back is published, unless it was before."""
+    since = state.silent_since
+    if since is None or state.is_away or SILENCE in state.deadlines:
+        return state
+    at = since + timedelta(days=state.terms.silent_days_conference)
+    return state if any(one.at >= at for one in state.thresholds) else state.arm(SILENCE, at)
+
+
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen the person for as long as the program waits."""
     return Decision(*_silent(state, cause.now))
@@ -123,7 +137,7 @@ def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
     """What adds up at this moment."""
-    silent = now - (state.last_contact_at or now)
+    silent = now - (state.silent_since or now)
     return attendance.AbsenceThresholdReached(
         reached_at=now,
         absences_consecutive=state.absences_consecutive,

@@ -131,6 +131,13 @@ class Pause(Value):
     """How it ended; None while it lasts."""
 
 
+class Away(Value):
+    """Why nobody expects the person, as followup knows it: from the begin of this day on."""
+
+    on: date
+    until: datetime | None = None
+
+
 CLOSED_IN_PAUSE: Final = frozenset(
     {Modality.GROUP, Modality.PSYCHOEDUCATION, Modality.FAMILY, Modality.WELLNESS}
 )
@@ -171,6 +178,8 @@ class EpisodeState(CareState):
     """When absences added up, and to what, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
+    away: dict[str, Away] = Field(default_factory=dict[str, Away])
+    """Circumstances that hold, or held until they ended (`circumstances.py`)."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
     ending: Ending | None = None
@@ -294,10 +303,34 @@ class EpisodeState(CareState):
         return max(there, default=None)
 
     @property
+    def silent_since(self) -> datetime | None:
+        """Since when nobody has seen the person, or nobody could while a circumstance lasted."""
+        ended = [one.until for one in self.away.values() if one.until is not None]
+        last = self.last_contact_at
+        return last if last is None else max((last, *ended))
+
+    @property
+    def is_away(self) -> bool:
+        """Whether a circumstance lasts."""
+        return any(one.until is None for one in self.away.values())
+
+    def away_at(self, moment: datetime) -> bool:
+        """Whether nobody expects the person at this moment."""
+        return any(
+            calendar.midnight(one.on, self.time_zone) <= moment
+            and (one.until is None or moment <= one.until)
+            for one in self.away.values()
+        )
+
+    @property
     def no_shows(self) -> tuple[datetime, ...]:
-        """Unexcused absences, by when the session began."""
+        """Unexcused absences, by when the session began. While a circumstance lasts, none is."""
         return tuple(
-            sorted(s.at for s in self.seen.values() if s.status is AttendanceStatus.NO_SHOW)
+            sorted(
+                s.at
+                for s in self.seen.values()
+                if s.status is AttendanceStatus.NO_SHOW and not self.away_at(s.at)
+            )
         )
 
     @property

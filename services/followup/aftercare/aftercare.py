@@ -12,7 +12,7 @@ from typing import Final
 
 from services.followup import going_on
 from services.followup.aftercare import appointments, check_ins
-from services.followup.episode import check_in_calendar, episode_state
+from services.followup.episode import check_in_calendar, contact, episode_state
 from services.followup.episode.episode_state import (
     Admission,
     Aftercare,
@@ -21,7 +21,7 @@ from services.followup.episode.episode_state import (
     Discharge,
     Draft,
     EpisodeState,
-    ReadmissionUndone,
+    Readmitted,
     StateAndEvents,
 )
 from services.followup.outreach import outreach
@@ -29,8 +29,7 @@ from shared import loops
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone
 from shared.contracts.event import Event
-from shared.contracts.followup import ReengagementOutcome
-from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, derive_id
+from shared.decision import Cause, Decision, Handoff, derive_id
 from shared.errors import Invalid, Refused
 
 ELEMENTS: Final = ("check-in-calendar",)
@@ -39,13 +38,6 @@ ESSENTIAL: Final = frozenset({"crisis-contacts"})
 """Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
 DAYS_HORIZON_MAX: Final = 1100
 APPOINTMENT_WITHIN: Final = timedelta(days=366)
-
-
-class Readmitted(HandoffBody):
-    """To the episode before: a new one has taken over."""
-
-    episode_id: str
-    admitted_at: datetime
 
 
 # --- other services' events -----------------------------------------------------------------------------
@@ -62,9 +54,10 @@ def admitted(
         level=event.level.code,
         path={**state.path, "admitted": event.admitted_at},
         waitlist={},
+        ended=(),
     )
-    state, reached = episode_state.close_outreach(state, ClearedReason.RESOLVED)
-    state, replayed = outreach.replay(episode_state.arm_silence(state), cause)
+    state, reached = contact.close_outreach(state, ClearedReason.RESOLVED)
+    state, replayed = outreach.replay(contact.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
     body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
@@ -110,11 +103,11 @@ def discharged(
         return Decision(state)
     before = state
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
-    state, ended = episode_state.close_outreach(state, ClearedReason.EPISODE_CLOSED)
+    state, ended = contact.close_outreach(state, ClearedReason.EPISODE_CLOSED)
     state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
-    state = episode_state.arm_silence(state)
+    state = contact.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
-        state, stopped = episode_state.close_everything(state, ClearedReason.EPISODE_CLOSED)
+        state, stopped = contact.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(going_on.put_aside(before, state), (*ended, *stopped))
     state, events = activate(going_on.put_aside(before, state), cause)
     return Decision(state, (*ended, *events))
@@ -125,41 +118,6 @@ def _is_of_an_undone_stay(state: EpisodeState) -> bool:
     if left is None or admission is None:
         return False
     return left.discharged_at < admission.admitted_at
-
-
-def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision[EpisodeState]:
-    """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
-    events: Events = ()
-    if state.reengagement is not None:
-        events = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
-    risks_kept = state.loops_of(FollowupLoop.RISK_RESPONSE)
-    others = (kind for kind in FollowupLoop if kind is not FollowupLoop.RISK_RESPONSE)
-    state, ended = loops.close_all(
-        state.replace(outreach=None, lost_at=None, reengagement=None),
-        state.loops_of(*others),
-        ClearedReason.SUPERSEDED,
-    )
-    names = (f"loop:{loop.key}" for loop in risks_kept)
-    deadlines = {name: state.deadlines[name] for name in names if name in state.deadlines}
-    state = state.replace(
-        readmitted=True,
-        next_episode_id=body.episode_id,
-        readmitted_at=body.admitted_at,
-        deadlines=deadlines,
-    )
-    return Decision(state, (*events, *ended))
-
-
-def readmission_undone(
-    state: EpisodeState, body: ReadmissionUndone, cause: Cause
-) -> Decision[EpisodeState]:
-    """The later episode was a mistake: this calendar goes on where it stands."""
-    if state.next_episode_id != body.episode_id:
-        return Decision(state)
-    state = state.replace(readmitted=False, next_episode_id=None, readmitted_at=None)
-    if state.aftercare is None:
-        return Decision(*activate(episode_state.arm_silence(state), cause))
-    return Decision(_calendar_armed(state))
 
 
 # --- beginning ------------------------------------------------------------------------------------------
@@ -189,7 +147,7 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
         elements=elements,
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())
-    state = _wants_plan(_calendar_armed(state), left.discharged_at, cause)
+    state = _wants_plan(calendar_armed(state), left.discharged_at, cause)
     if not check_ins.check_ins(state):
         state = state.arm("aftercare-over", _over_at(left, admission))
     return state, (*resolved, activated, *scheduled)
@@ -209,11 +167,11 @@ def _check_in_id(subject: str, left: Discharge, milestone: Milestone) -> str:
     return derive_id("check-in", subject, left.discharged_at.isoformat(), milestone)
 
 
-def _calendar_armed(state: EpisodeState) -> EpisodeState:
+def calendar_armed(state: EpisodeState) -> EpisodeState:
+    """Every check-in that is not settled comes, or is to be done."""
     for key, item in check_ins.check_ins(state).items():
         if item.settled is None:
-            state = state.arm(f"check-in-opens:{key}", item.window.opens_at)
-            state = state.arm(f"check-in:{key}", item.window.closes_at)
+            state = check_ins.armed(state, key, item)
     return state
 
 
@@ -280,7 +238,7 @@ def _wants_plan(state: EpisodeState, since: datetime, cause: Cause) -> EpisodeSt
 
 def agree(state: EpisodeState, agreed: Agreed, cause: Cause) -> Decision[EpisodeState]:
     """The person and staff agree what aftercare consists of: before the last day, or as soon as possible after it."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     if state.readmitted or (state.aftercare is not None and state.aftercare.completed_at):
         raise Refused(
             "aftercare-over",

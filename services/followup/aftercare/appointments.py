@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from services.followup.episode import episode_state
+from services.followup import event_handlers
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from shared import calendar, loops
 from shared.contracts import plans
@@ -38,12 +39,12 @@ def level_changed(
     state: EpisodeState, event: plans.LevelOfCareChanged, _cause: Cause
 ) -> Decision[EpisodeState]:
     """The level that holds; whether a session there has to follow is decided by `refresh`."""
-    path = {key: at for key, at in state.path.items() if key != "change_recommended"}
+    gone = ("change_recommended", event_handlers.RECOMMENDED)
+    state = event_handlers.on_path(state, gone, level_changed=event.effective_at)
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
         state.replace(
             level=event.to_level.code,
-            path={**path, "level_changed": event.effective_at},
             step_down_at=event.effective_at if down else None,
         )
     )
@@ -98,7 +99,7 @@ def report(
     state: EpisodeState, plan_id: str, outcome: Outcome, cause: Cause
 ) -> Decision[EpisodeState]:
     """Record whether the person came. A missed appointment goes to the next owner at once, until another is booked."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     known = (state.draft, state.aftercare)
     if plan_id not in [one.aftercare_plan_id for one in known if one is not None]:
         raise Unknown("aftercare-plan")

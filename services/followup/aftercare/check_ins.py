@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.followup.aftercare import risks
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import CheckIn, EpisodeState, StateAndEvents
 from services.followup.outreach import outreach
 from shared import endings, loops
@@ -113,8 +113,9 @@ def settle(
 
 
 def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> StateAndEvents:
-    """Unless the person was reached after the window closed, before the deadline could be looked at."""
-    if state.contact_at is not None and state.contact_at > cause.now:
+    """Unless the person was reached after the window closed, or a circumstance passed, before it could be looked at."""
+    since = contact.silent_since(state)
+    if since is not None and since > cause.now:
         return state, ()
     why = OutreachCause.CHECK_IN_MISSED
     if state.outreach is None:
@@ -122,12 +123,12 @@ def _reach_out(state: EpisodeState, check_in_id: str, cause: Cause) -> StateAndE
         state = outreach.begin(state, why, cause.now, cause, within=within)
     tier = max(state.tier, min(_missed_in_a_row(state, check_in_id), outreach.TIER_CONFERENCE))
     state, escalated = outreach.escalate(state, why, tier, cause)
-    since, admission = episode_state.silent_since(state), state.admission
+    admission = state.admission
     if since is None or admission is None:
         return state, escalated
     if state.lost_at is None and since + admission.lost_after > cause.now:
         return state.arm("silence", since + admission.lost_after), escalated
-    state, lost = episode_state.lose_contact(state, cause)
+    state, lost = contact.lose(state, cause)
     return state, (*escalated, *lost)
 
 
@@ -189,10 +190,10 @@ def attempt(
     channels = tuple(dict.fromkeys((*item.channels, channel)))
     more = {"attempts": number, "channels": channels}
     state = with_item(state, check_in_id, item.replace(**more))
-    contact: Events = ()
+    told: Events = ()
     if result is AttemptResult.REACHED:
-        state, contact = episode_state.in_contact(state, cause.id, cause.now)
-    return Decision(state, (event, *contact), answer={"attempt": number})
+        state, told = contact.made(state, cause.id, cause.now)
+    return Decision(state, (event, *told), answer={"attempt": number})
 
 
 ATTEMPTS_MAX: Final = 100
@@ -213,7 +214,7 @@ def complete(
         risk_flags=answers.risk_flags,
     )
     state, cleared = settle(state, check_in_id, item, "done", ClearedReason.RESOLVED)
-    state, contact = episode_state.in_contact(state, _said_in(check_in_id), cause.now)
+    state, told = contact.made(state, _said_in(check_in_id), cause.now)
     answer: dict[str, str] = {}
     loop_id = cause.derive_id("risk")
     state, risk = risks.open_loops(state, answers.risk_flags, loop_id, cause)
@@ -222,7 +223,7 @@ def complete(
         done = check_ins(state)[check_in_id].replace(risk_loop_id=loop_id)
         state = with_item(state, check_in_id, done)
     state, over = finished(state, cause)
-    return Decision(state, (event, *cleared, *contact, *risk, *over), answer=answer)
+    return Decision(state, (event, *cleared, *told, *risk, *over), answer=answer)
 
 
 def _said_in(check_in_id: str) -> str:
@@ -233,34 +234,30 @@ def undo(
     state: EpisodeState, check_in_id: str, reason: MistakeReason, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Nobody was spoken to: what came up did not, and the check-in is open again, or missed once its window closes."""
-    episode_state.reachable(state)
+    if state.admission is None:
+        raise NotYetKnown("episode")
     done = {key: item for key, item in check_ins(state).items() if item.settled == "done"}
-    if check_in_id in check_ins(state) and check_in_id not in done:
+    held = f"check-in:{check_in_id}" not in state.taken_back
+    if held and check_in_id in check_ins(state) and check_in_id not in done:
         raise Refused(
             "check-in-not-done",
             "This check-in is not completed.",
             hint="There is nothing to take back.",
         )
     item = holding(state, done, check_in_id, "check-in")
-    aftercare = state.aftercare
-    if aftercare is None:
-        raise NotYetKnown("check-in")
-    state = state.replace(aftercare=aftercare.replace(completed_at=None))
-    state = with_item(state, check_in_id, item.replace(settled=None, risk_loop_id=None))
-    state = state.arm(f"check-in-opens:{check_in_id}", item.window.opens_at)
-    state = state.arm(f"check-in:{check_in_id}", item.window.closes_at)
+    state = reopened(state, check_in_id, item)
     events: Events = (followup.CheckInUndone(check_in_id=check_in_id, reason=reason),)
     if item.risk_loop_id is not None:
         kind, why = FollowupLoop.RISK_RESPONSE, ClearedReason.ENTERED_IN_ERROR
         state, cleared = loops.close(state, kind, item.risk_loop_id, why)
         events += cleared
-    state, again = episode_state.no_contact(state, _said_in(check_in_id))
+    state, again = contact.never_made(state, _said_in(check_in_id))
     return Decision(taken_back(state, check_in_id, "check-in"), (*events, *again))
 
 
 def _workable(state: EpisodeState, check_in_id: str, cause: Cause) -> CheckIn:
     """A check-in that may be worked on now."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     if state.aftercare is None:
         raise NotYetKnown("check-in")
     item = state.aftercare.check_ins.get(check_in_id)
@@ -298,6 +295,22 @@ def _refusal(state: EpisodeState, item: CheckIn, cause: Cause) -> Refused | None
             hint="Wait for its opens_at, or record an outreach.",
         )
     return None
+
+
+def reopened(state: EpisodeState, check_in_id: str, item: CheckIn) -> EpisodeState:
+    """A check-in that is not settled after all; the year is not over, then."""
+    state = with_item(state, check_in_id, item.replace(settled=None, risk_loop_id=None))
+    if state.aftercare is not None:
+        state = state.replace(aftercare=state.aftercare.replace(completed_at=None))
+    return armed(state, check_in_id, item)
+
+
+def armed(state: EpisodeState, check_in_id: str, item: CheckIn) -> EpisodeState:
+    """The check-in is to come, or to do; after a readmission it is superseded, and nothing is due."""
+    if state.readmitted:
+        return state
+    state = state.arm(f"check-in-opens:{check_in_id}", item.window.opens_at)
+    return state.arm(f"check-in:{check_in_id}", item.window.closes_at)
 
 
 # --- helpers --------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final, Literal
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.loop_table import RISK_TO_LIFE
 from services.followup.measures import transitions
@@ -66,7 +66,7 @@ def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
 
 def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Decision[EpisodeState]:
     """Someone has seen to it. Being sent to an emergency department starts the clock of being seen after it."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     if state.loop(FollowupLoop.RISK_RESPONSE, loop_id) is None:
         raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
     state, events = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)

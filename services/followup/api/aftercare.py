@@ -27,6 +27,7 @@ from shared.contracts.followup import (
     UseSince,
     Work,
 )
+from shared.contracts.times import is_day, is_instant
 from shared.errors import Invalid
 from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.paging import After, Limit, states
@@ -163,15 +164,12 @@ def _by(due: str | None, now: datetime) -> datetime | date:
     if due is None:
         return now
     found: datetime | date | None = None
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        with suppress(ValueError):
-            found = found or read(due)
-    instant = isinstance(found, datetime)
-    if (
-        found is None
-        or not YEARS[0] <= found.year <= YEARS[1]
-        or (instant and found.tzinfo is None)
-    ):
+    with suppress(ValueError):
+        if is_day(due):
+            found = date.fromisoformat(due)
+        elif is_instant(due):
+            found = datetime.fromisoformat(due)
+    if found is None or not YEARS[0] <= found.year <= YEARS[1]:
         raise Invalid(
             "due-invalid",
             "`due` is neither a day nor an instant with its offset.",

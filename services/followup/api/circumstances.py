@@ -33,6 +33,17 @@ async def record_circumstance(call: Witness, body: RecordCircumstance) -> Respon
     )
 
 
+@router.post("/circumstances/{circumstance_id}/confirm")
+async def confirm_circumstance(
+    call: Witness, circumstance_id: SubjectId, body: OfEpisode
+) -> Response:
+    """Somebody found out that it still lasts: nobody calls the person, and it is asked again later."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: circumstances.confirm(state, circumstance_id, cause)),
+    )
+
+
 @router.post("/circumstances/{circumstance_id}/end")
 async def end_circumstance(call: Witness, circumstance_id: SubjectId, body: OfEpisode) -> Response:
     """It is over: the person may be called again, from now on."""

@@ -178,6 +178,10 @@ def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
         "aftercare": None if state.aftercare is None else _aftercare_view(state, state.aftercare),
         "agreed": None if state.agreed is None else state.agreed.model_dump(mode="json"),
         "risks": {loop.id: loop.step for loop in state.loops_of(FollowupLoop.RISK_RESPONSE)},
+        "circumstances": {
+            key: one.model_dump(mode="json", exclude={"postponed"})
+            for key, one in state.circumstances.items()
+        },
         "transitions": [one.model_dump(mode="json") for one in state.transitions],
         "reengagement": None
         if state.reengagement is None

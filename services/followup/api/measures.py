@@ -67,8 +67,8 @@ async def report_transition(call: Teller, body: ReportTransition) -> Response:
 async def read_measure(
     call: Measurer,
     measure: Measure,
-    first: Annotated[date, Query(alias="from")],
-    last: Annotated[date, Query(alias="to")],
+    first: Annotated[Day, Query(alias="from")],
+    last: Annotated[Day, Query(alias="to")],
 ) -> dict[str, Any]:
     """How many were seen in time, of those whose index day lies in the period. HEDIS-style, not certified.
 

@@ -1,9 +1,4 @@
-"""What followup knows of an episode, and its rules of contact and silence. Pure: no clock, no ids, no I/O.
-
-Contact counts by its own time, and not by when its event arrived: a session attended before the latest
-miss does not end the reaching out for that miss, however late its roll is called. Time limits come from the program's
-terms, pinned at admission; the defaults are house rules, docs/domain.md 3.9 (Absence).
-"""
+"""What followup knows of an episode. Pure: no clock, no ids, no I/O."""
 
 from __future__ import annotations
 
@@ -15,21 +10,24 @@ from pydantic import AwareDatetime, Field
 
 from services.followup.episode.check_in_calendar import Window
 from services.followup.loop_table import LOOPS
-from shared import endings, loops
 from shared.contracts import followup, intake
 from shared.contracts.codes import (
-    ClearedReason,
     FollowupLoop,
     Milestone,
     Population,
     Value,
 )
-from shared.contracts.followup import Channel, CircumstanceKind, OutreachCause, TransitionKind
+from shared.contracts.followup import (
+    Channel,
+    CircumstanceKind,
+    OutreachCause,
+    ReengagementCause,
+    TransitionKind,
+)
 from shared.contracts.plans import DischargeKind
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Cause, Decision, Events, HandoffBody, derive_id
-from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
+from shared.decision import Events, HandoffBody
+from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
 NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
@@ -106,18 +104,6 @@ class Outreach(Value):
     channels: tuple[Channel, ...] = ()
 
 
-class Contact(Value):
-    """The person was reached outside a session, and what that ended."""
-
-    at: AwareDatetime
-    outreach: Outreach | None = None
-    lost_at: AwareDatetime | None = None
-    ended: dict[str, Loop] = Field(default_factory=dict[str, Loop])
-    """The loops of reaching out that it closed."""
-    silence_at: AwareDatetime | None = None
-    """When silence would have lasted too long."""
-
-
 class CheckIn(Value):
     """One check-in of the calendar."""
 
@@ -142,6 +128,7 @@ class Reengagement(Value):
     """The way back into care; its loop has the same id."""
 
     id: str
+    cause: ReengagementCause
     reassessment_due_at: AwareDatetime
     overdose: bool = False
     asked_by: tuple[str, ...] = ()
@@ -157,16 +144,36 @@ class Reported(Value):
     overdose: bool
 
 
+class Ended(Value):
+    """An outreach, or a loss of contact, as it was when contact ended it."""
+
+    since: AwareDatetime
+    """Contact from then on ends an outreach; contact after it, a loss."""
+    loop: Loop | None = None
+    outreach: Outreach | None = None
+    lost_at: AwareDatetime | None = None
+    in_program: bool = True
+    """Whether that was before the end of the episode."""
+
+
 class Ending(Value):
     """What the end of the episode took away beside its loops, for the case that the end is taken back."""
 
-    outreach: Outreach | None = None
-    lost_at: AwareDatetime | None = None
-    lost_loop: Loop | None = None
+    ended: tuple[Ended, ...] = ()
+    """How the person was being reached out to."""
     reengagement: Reengagement | None = None
     reviews: dict[str, bool] = Field(default_factory=dict[str, bool])
     plan_review: dict[str, str | bool] = Field(default_factory=dict[str, str | bool])
     hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
+
+
+class Superseded(Value):
+    """What a readmission closed, for the case that it is taken back."""
+
+    loops: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
+    ended: tuple[Ended, ...] = ()
+    reengagement: Reengagement | None = None
 
 
 class Referral(Value):
@@ -201,7 +208,18 @@ class Circumstance(Value):
     kind: CircumstanceKind
     on: date
     recorded_at: AwareDatetime
+    confirmed_at: AwareDatetime | None = None
+    """When somebody last found out that it lasts."""
     ended_at: AwareDatetime | None = None
+    postponed: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """What was put off when it ended, as it was before."""
+
+
+class Readmitted(HandoffBody):
+    """To the episode before: a new one has taken over."""
+
+    episode_id: str
+    admitted_at: datetime
 
 
 class ReadmissionUndone(HandoffBody):
@@ -241,8 +259,10 @@ class EpisodeState(CareState):
     discharge: Discharge | None = None
     ending: Ending | None = None
     """What the end took away, as long as it stands."""
-    contacts: dict[str, Contact] = Field(default_factory=dict[str, Contact])
+    contacts: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """When the person was reached outside a session, by the fact that says so."""
+    ended: tuple[Ended, ...] = ()
+    """What contact ended, for the case that it is taken back."""
     outreach: Outreach | None = None
     lost_at: AwareDatetime | None = None
     """Since when contact counts as lost."""
@@ -271,6 +291,7 @@ class EpisodeState(CareState):
     aftercare: Aftercare | None = None
     readmitted: bool = False
     """A later episode has taken over; the check-ins that remain are superseded."""
+    superseded: Superseded | None = None
     next_episode_id: str | None = None
     readmitted_at: AwareDatetime | None = None
     reengagement: Reengagement | None = None
@@ -286,20 +307,23 @@ class EpisodeState(CareState):
 
     @property
     def stopped_by(self) -> Circumstance | None:
-        """Why nobody is called: the earliest circumstance that lasts. Nothing is due then, and nobody has a task."""
+        """Why nobody is called: the earliest circumstance that lasts. The only task is then to ask whether it does."""
         lasting = [one for one in self.circumstances.values() if one.ended_at is None]
         return min(lasting, key=lambda one: one.recorded_at, default=None)
 
     @property
-    def due(self) -> datetime | None:
-        """The earliest deadline; none comes while a circumstance lasts, and all that were due then come after it."""
-        return None if self.stopped_by is not None else super().due
+    def running(self) -> Mapping[str, datetime]:
+        """While a circumstance lasts only the question whether it does; all that were due then come after it."""
+        if self.stopped_by is None:
+            return self.deadlines
+        asked = f"{DEADLINE}{FollowupLoop.CIRCUMSTANCE.value}:"
+        return {name: at for name, at in self.deadlines.items() if name.startswith(asked)}
 
     @property
     def contact_at(self) -> datetime | None:
         """The last time the person was there or was reached."""
         times = [s.starts_at for s in self.sessions.values() if s.status == "attended"]
-        times += [contact.at for contact in self.contacts.values()]
+        times += self.contacts.values()
         return max(times, default=None)
 
     @property
@@ -321,9 +345,9 @@ class EpisodeState(CareState):
 
     def index_entries(self) -> Mapping[str, datetime]:
         """By its loops, its next check-in, the step it waits in, and the measures that count it."""
-        if self.stopped_by is not None:
-            return self.tz_index_entries
         index_entries = {**super().index_entries(), **self.tz_index_entries}
+        if self.stopped_by is not None:
+            return index_entries
         if self.awaits_check_ins and self.aftercare is not None:
             waiting = [c.window.due_at for c in self.aftercare.check_ins.values() if not c.settled]
             if waiting:
@@ -333,163 +357,3 @@ class EpisodeState(CareState):
 
 StateAndEvents = tuple[EpisodeState, Events]
 """What a helper hands back to its rule: the next state, and the events on the way to it."""
-
-
-# --- contact and silence --------------------------------------------------------------------------------
-
-
-def in_contact(state: EpisodeState, key: str, at: datetime) -> StateAndEvents:
-    """The person was reached at this time, says the fact `key`: silence and reaching out before it are over."""
-    before, since = state, silent_since(state)
-    state = state.replace(contacts={**state.contacts, key: Contact(at=at)})
-    state, events = found(state, since, at)
-    kinds = (FollowupLoop.OUTREACH, FollowupLoop.LOST_CONTACT)
-    ended = {one.key: one for one in before.loops_of(*kinds) if one.key not in state.loops}
-    contact = Contact(
-        at=at,
-        outreach=before.outreach if state.outreach is None else None,
-        lost_at=before.lost_at if state.lost_at is None else None,
-        ended=ended,
-        silence_at=before.deadlines.get("silence"),
-    )
-    return state.replace(contacts={**state.contacts, key: contact}), events
-
-
-def no_contact(state: EpisodeState, key: str) -> StateAndEvents:
-    """The fact `key` was a mistake, so nobody was reached: what that ended goes on, unless there was contact since."""
-    contact = state.contacts.get(key)
-    if contact is None:
-        return state, ()
-    left = {other: one for other, one in state.contacts.items() if other != key}
-    state = state.replace(contacts=left)
-    last = state.contact_at
-    outreach, lost_at = contact.outreach, contact.lost_at
-    again = dict(contact.ended)
-    if outreach is None or state.outreach or (last is not None and last >= outreach.since):
-        outreach = state.outreach
-        again = {k: one for k, one in again.items() if one.kind != FollowupLoop.OUTREACH}
-    if lost_at is None or state.lost_at or (last is not None and last >= lost_at):
-        lost_at = state.lost_at
-        again = {k: one for k, one in again.items() if one.kind != FollowupLoop.LOST_CONTACT}
-    due = {loops.DEADLINE + k: one.deadline_at for k, one in again.items() if not one.at_last_owner}
-    state = state.replace(
-        outreach=outreach,
-        lost_at=lost_at,
-        loops={**state.loops, **again},
-        deadlines={**state.deadlines, **due},
-    )
-    state = arm_silence(state) if state.lost_at is None else state.disarm("silence")
-    counted = state.discharge is not None and (last is None or last < contact.at)
-    if counted and contact.silence_at is not None:
-        state = state.arm("silence", contact.silence_at)
-    return state, endings.announced(state, again.values())
-
-
-def found(state: EpisodeState, before: datetime | None, at: datetime) -> StateAndEvents:
-    """There was contact at this time; `before` is since when there had been silence."""
-    ended: Events = ()
-    again: Events = ()
-    if before is None or at > before:
-        state, again = close_lost(arm_silence(state), ClearedReason.RESOLVED)
-    if state.outreach is not None and at >= state.outreach.since:
-        state, ended = close_outreach(state, ClearedReason.RESOLVED)
-    return state, (*again, *ended)
-
-
-def silent_since(state: EpisodeState) -> datetime | None:
-    """Since when nobody has had contact: the last contact, or admission or discharge when that was later."""
-    known = [state.contact_at]
-    if state.admission is not None:
-        known.append(state.admission.admitted_at)
-    if state.discharge is not None and state.discharge.kind is not DischargeKind.LOST_CONTACT:
-        known.append(state.discharge.discharged_at)
-    known += [one.ended_at for one in state.circumstances.values()]
-    return max((at for at in known if at is not None), default=None)
-
-
-def arm_silence(state: EpisodeState) -> EpisodeState:
-    """During the program the deadline of silence always runs; after it, only once a check-in was missed."""
-    since = silent_since(state)
-    admission = state.admission
-    if since is None or admission is None or state.discharge is not None or state.readmitted:
-        return state.disarm("silence")
-    return state.arm("silence", since + admission.lost_after)
-
-
-def silence(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    """The deadline of silence has come."""
-    return Decision(*lose_contact(state, cause))
-
-
-def lose_contact(state: EpisodeState, cause: Cause) -> StateAndEvents:
-    """Publish once that contact is lost, after the silence that the terms allow. The person may come back at any time.
-
-    The announcement is the loop's first step: from then on a case manager looks for the person, and a supervisor
-    after another month.
-    """
-    since, admission = silent_since(state), state.admission
-    if state.lost_at is not None or since is None or admission is None:
-        return state, ()
-    if cause.now - since < admission.lost_after:
-        return state, ()
-    loop_id = derive_id("lost-contact", cause.subject, since.isoformat())
-    kind = FollowupLoop.LOST_CONTACT
-    state = state.replace(lost_at=cause.now)
-    state = loops.open_loop(state, kind, loop_id, cause, deadline_at=cause.now)
-    state = loops.escalate(state, f"{loops.DEADLINE}{kind.value}:{loop_id}", cause).state
-    return state, (followup.ContactLost(days_silent=(cause.now - since).days),)
-
-
-# --- loops -----------------------------------------------------------------------------------------------
-
-
-def close_outreach(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """Nobody has to be reached any more."""
-    return _close_kind(state.replace(outreach=None), FollowupLoop.OUTREACH, reason)
-
-
-def close_lost(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """The person whose contact was lost is found."""
-    return _close_kind(state.replace(lost_at=None), FollowupLoop.LOST_CONTACT, reason)
-
-
-def close_reengagement(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """Nobody has to prepare the way back any more."""
-    return _close_kind(state.replace(reengagement=None), FollowupLoop.REENGAGEMENT, reason)
-
-
-def close_everything(state: EpisodeState, reason: ClearedReason) -> StateAndEvents:
-    """Nobody may, or need, be called any more: every loop and every deadline ends."""
-    state, events = loops.close_all(state, reason=reason)
-    return state.replace(outreach=None, lost_at=None, reengagement=None, deadlines={}), events
-
-
-def _close_kind(state: EpisodeState, kind: FollowupLoop, reason: ClearedReason) -> StateAndEvents:
-    return loops.close_all(state, state.loops_of(kind), reason)
-
-
-# --- who may be called -----------------------------------------------------------------------------------
-
-
-def reachable(state: EpisodeState) -> Admission:
-    """The admission of someone who may be called."""
-    if state.admission is None:
-        raise NotYetKnown("episode")
-    callable_at_all(state)
-    return state.admission
-
-
-def callable_at_all(state: EpisodeState) -> None:
-    """Refuse after an ending after which nobody is called."""
-    if state.stopped_by is not None:
-        raise Refused(
-            "no-contact",
-            "A circumstance is recorded because of which nobody is called.",
-            hint="Read the episode; when it is over, end it: POST /circumstances/{id}/end, or take it back: …/undo.",
-        )
-    if state.discharge is not None and state.discharge.kind in NO_CONTACT:
-        raise Refused(
-            "no-contact",
-            "The episode ended in a way after which nobody is called.",
-            hint="If that was a mistake, take it back in plans: POST /episodes/{id}/discharge/undo.",
-        )

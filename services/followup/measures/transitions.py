@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
+from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents, Transition
 from services.followup.measures.measures import Measure
 from shared import calendar
@@ -16,7 +17,7 @@ from shared.contracts.codes import MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.contracts.intake import PartnerKind
 from shared.decision import Cause, Decision
-from shared.errors import Invalid, NotYetKnown, Refused
+from shared.errors import Invalid, Refused
 from shared.retractions import holding, taken_back
 
 MEASURED_BY: Final = {
@@ -64,15 +65,9 @@ def report(
     state: EpisodeState, kind: TransitionKind, on: date, cause: Cause
 ) -> Decision[EpisodeState]:
     """Staff report an emergency visit or a discharge elsewhere. Reporting the same again changes nothing."""
-    if state.admission is None and state.referral is None:
-        raise NotYetKnown("episode")
+    contact.must_be_known(state)
+    contact.must_have_come(on, state, cause)
     today = calendar.local_day(cause.now, state.time_zone)
-    if on > today:
-        raise Invalid(
-            "day-in-future",
-            "The day lies in the future.",
-            hint="Give the day in the facility's time zone, once it has come.",
-        )
     if today - on > STATED_WITHIN:
         raise Invalid(
             "day-too-long-ago",
@@ -102,8 +97,7 @@ def undo(
     state: EpisodeState, kind: TransitionKind, on: date, reason: MistakeReason
 ) -> Decision[EpisodeState]:
     """A report was a mistake: no clock counts from it."""
-    if state.admission is None and state.referral is None:
-        raise NotYetKnown("episode")
+    contact.must_be_known(state)
     stated = {f"{one.kind.value}/{one.on}": one for one in state.transitions}
     key = f"{kind.value}/{on}"
     wrong = holding(state, stated, key, "transition")

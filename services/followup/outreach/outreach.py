@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import (
     Admission,
     EpisodeState,
@@ -26,7 +26,6 @@ from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, Channel, OutreachCause
 from shared.decision import Cause, Decision, Events, derive_id
 from shared.endings import LateFacts
-from shared.errors import NotYetKnown
 
 E = TypeVar("E", bound=Event)
 
@@ -61,9 +60,9 @@ def session_attended(
 
 
 def _was_there(state: EpisodeState, session_id: str, fact: SessionFact) -> StateAndEvents:
-    before = episode_state.silent_since(state)
+    before = contact.silent_since(state)
     state = state.replace(sessions={**state.sessions, session_id: fact})
-    return episode_state.found(state, before, fact.starts_at)
+    return contact.found(state, before, fact.starts_at)
 
 
 def session_missed(
@@ -131,7 +130,8 @@ def attendance_corrected(
         more = {"status": "no_show" if unexcused else "excused", "service": False}
         fact = before.replace(**more)
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
-        state, events = _was_missed(episode_state.arm_silence(state), fact, cause), ()
+        state, events = contact.goes_on(state)
+        state = _was_missed(state, fact, cause)
     state, ended = _still_chased(state)
     return Decision(state, (*events, *ended))
 
@@ -148,7 +148,7 @@ def _still_chased(state: EpisodeState) -> StateAndEvents:
         if fact.status == "no_show" and (contact_at is None or fact.starts_at > contact_at)
     ]
     if not left:
-        return episode_state.close_outreach(state, ClearedReason.WITHDRAWN)
+        return contact.close_outreach(state, ClearedReason.WITHDRAWN)
     return state.replace(outreach=outreach.replace(since=max(left))), ()
 
 
@@ -253,15 +253,14 @@ def record(
     state: EpisodeState, channel: Channel, result: AttemptResult, cause: Cause
 ) -> Decision[EpisodeState]:
     """Someone tried to reach the person: while they wait, during the program or after it."""
-    if state.admission is None and state.referral is None:
-        raise NotYetKnown("episode")
-    episode_state.callable_at_all(state)
+    contact.must_be_known(state)
+    contact.callable_at_all(state)
     events: Events = ()
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}
         state = state.replace(outreach=state.outreach.replace(**more))
     if result is AttemptResult.REACHED:
-        state, events = episode_state.in_contact(state, cause.id, cause.now)
+        state, events = contact.made(state, cause.id, cause.now)
     answer = {"tier": state.tier, "open": state.outreach is not None}
     return Decision(state, events, answer=answer)

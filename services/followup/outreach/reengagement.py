@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from services.followup.episode import episode_state
+from services.followup.episode import contact
 from services.followup.episode.episode_state import (
     EpisodeState,
     Reengagement,
@@ -13,7 +13,7 @@ from services.followup.episode.episode_state import (
     StateAndEvents,
 )
 from services.followup.loop_table import LOOPS
-from shared import calendar, loops
+from shared import loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason, Urgency
 from shared.contracts.event import Event
@@ -24,7 +24,7 @@ from shared.contracts.followup import (
     SubstanceClass,
 )
 from shared.decision import Cause, Decision, Events
-from shared.errors import Invalid, NotYetKnown, Refused
+from shared.errors import NotYetKnown, Refused
 from shared.retractions import holding, taken_back
 
 STARTED: Final = "started"
@@ -43,15 +43,10 @@ def report(
     cause: Cause,
 ) -> Decision[EpisodeState]:
     """The person used again. A second report moves the reassessment only to an earlier time."""
-    admission = episode_state.reachable(state)
+    contact.reachable(state)
     _not_taken_over(state)
-    today = calendar.local_day(cause.now, admission.time_zone)
-    if occurred_on is not None and occurred_on > today:
-        raise Invalid(
-            "day-in-future",
-            "The day lies in the future.",
-            hint="Give the day in the facility's time zone, or leave it out.",
-        )
+    if occurred_on is not None:
+        contact.must_have_come(occurred_on, state, cause)
     report_id = cause.derive_id("report")
     events: list[Event] = [
         followup.ReturnToUseReported(
@@ -63,8 +58,8 @@ def report(
         )
     ]
     if reported_by is ReportedBy.PATIENT:
-        state, contact = episode_state.in_contact(state, _told_in(report_id), cause.now)
-        events += contact
+        state, told = contact.made(state, _told_in(report_id), cause.now)
+        events += told
     by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
     if overdose:
         by = cause.now + REASSESS_WITHIN_AFTER_OVERDOSE
@@ -90,32 +85,49 @@ def undo(
     left = {key: one for key, one in state.reports.items() if key != report_id}
     state = taken_back(state.replace(reports=left), report_id, "report")
     events: Events = (followup.ReturnToUseUndone(report_id=report_id, reason=reason),)
-    state, again = episode_state.no_contact(state, _told_in(report_id))
+    state, again = contact.never_made(state, _told_in(report_id))
     under_way = state.reengagement
     if under_way is None or report_id not in under_way.asked_by:
         return Decision(state, (*events, *again))
-    asked_by = tuple(key for key in under_way.asked_by if key != report_id)
-    if not asked_by:
-        state, ended = episode_state.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
+    asked = still_asked(state, under_way)
+    if asked is None:
+        state, ended = contact.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
         withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
         return Decision(state, (*events, *again, withdrawn, *ended))
-    dues: list[datetime] = [left[key].due_at for key in asked_by if key in left]
-    if under_way.due_otherwise is not None:
-        dues.append(under_way.due_otherwise)
-    due_at = min(dues, default=under_way.reassessment_due_at)
-    overdose = any(left[key].overdose for key in asked_by if key in left)
-    more = {"asked_by": asked_by, "overdose": overdose, "reassessment_due_at": due_at}
-    state = state.replace(reengagement=under_way.replace(**more))
-    loop = state.loop(FollowupLoop.REENGAGEMENT, under_way.id)
-    if loop is not None and not loop.step:
-        kind = FollowupLoop.REENGAGEMENT
-        state = loops.open_loop(state, kind, under_way.id, cause, deadline_at=due_at)
-    return Decision(state, (*events, *again))
+    return Decision(due_as_asked(state.replace(reengagement=asked), cause), (*events, *again))
+
+
+def still_asked(state: EpisodeState, waiting: Reengagement | None) -> Reengagement | None:
+    """A way back as it is asked for now, by the reports that hold or by staff; None when nothing asks for it."""
+    if waiting is None:
+        return None
+    asked_by = tuple(key for key in waiting.asked_by if key == STARTED or key in state.reports)
+    if not asked_by:
+        return None
+    left = [state.reports[key] for key in asked_by if key in state.reports]
+    dues = [one.due_at for one in left]
+    if waiting.due_otherwise is not None:
+        dues.append(waiting.due_otherwise)
+    return waiting.replace(
+        asked_by=asked_by,
+        overdose=any(one.overdose for one in left),
+        reassessment_due_at=min(dues, default=waiting.reassessment_due_at),
+    )
+
+
+def due_as_asked(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Its loop is due when it is asked for, unless that was missed already."""
+    kind, under_way = FollowupLoop.REENGAGEMENT, state.reengagement
+    loop = None if under_way is None else state.loop(kind, under_way.id)
+    if under_way is None or loop is None or loop.step:
+        return state
+    due_at = under_way.reassessment_due_at
+    return loops.open_loop(state, kind, under_way.id, cause, deadline_at=due_at)
 
 
 def start(state: EpisodeState, why: ReengagementCause, cause: Cause) -> Decision[EpisodeState]:
     """The way back begins for another reason: the person asked, was found again, or is at risk."""
-    episode_state.reachable(state)
+    contact.reachable(state)
     _not_taken_over(state)
     if state.reengagement is not None:
         raise Refused(
@@ -159,6 +171,7 @@ def _wait(
     overdose = overdose or (before is not None and before.overdose)
     under_way = Reengagement(
         id=loop_id,
+        cause=why,
         reassessment_due_at=due_at,
         overdose=overdose,
         asked_by=(*asked_by, of),
@@ -187,7 +200,7 @@ def complete(
 
     `reengagement_id` makes sure that it is this one; without it, it is the one under way.
     """
-    episode_state.reachable(state)
+    contact.reachable(state)
     under_way = state.reengagement
     if under_way is None or reengagement_id not in (None, under_way.id):
         raise Refused(
@@ -203,11 +216,11 @@ def complete(
             hint="Change the level of care, or name another outcome.",
         )
     events: list[Event] = [followup.ReengagementCompleted(outcome=outcome)]
-    state, ended = episode_state.close_reengagement(state, ClearedReason.RESOLVED)
+    state, ended = contact.close_reengagement(state, ClearedReason.RESOLVED)
     events += ended
     if outcome is not ReengagementOutcome.UNREACHABLE:
-        state, contact = episode_state.in_contact(state, cause.id, cause.now)
-        events += contact
+        state, told = contact.made(state, cause.id, cause.now)
+        events += told
     if readmitted:
         urgency = Urgency.EMERGENT if under_way.overdose else Urgency.URGENT
         events.append(followup.ReadmissionRequested(urgency=urgency))

@@ -13,7 +13,7 @@ from services.intake.api.partners import known_partners, partner, registered
 from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
 from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
 from services.intake.episode import deliveries
-from services.intake.person import consents, disclosures, identity
+from services.intake.person import consents, disclosures, identity, recorded
 from services.intake.person.accounting import EntryState
 from services.intake.person.grounds import Evidence
 from services.intake.person.identity import Name
@@ -261,7 +261,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
     await partner(call, "recipient_id", body.recipient_id)
     personnel_id = call.new_id("personnel")
     given = body.model_dump(exclude={"person_id", "personnel_name"})
-    new = disclosures.Emergency(**given, personnel_id=personnel_id)
+    new = recorded.Emergency(**given, personnel_id=personnel_id)
     key = await key_for_command(call, body.person_id)
     sealed = seal_personnel(key, body.person_id, personnel_id, body.personnel_name)
     # The name goes to the identity record alone, in a command of its own: a handoff would carry it.
@@ -272,7 +272,7 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
     )
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: disclosures.emergency(state, new, cause),
+        lambda state, cause: recorded.emergency(state, new, cause),
         status=201,
         wait_for_handoffs=True,
         digest=key.digest,
@@ -295,10 +295,10 @@ async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
     recipient = None if code is None else await partner(call, "recipient_id", code)
     evidence = Evidence(**body.model_dump(include=set(Evidence.model_fields)))
     given = body.model_dump(exclude={"person_id", *Evidence.model_fields})
-    new = disclosures.Ordinary(**given, evidence=evidence)
+    new = recorded.Ordinary(**given, evidence=evidence)
     return await call.execute(
         PERSON(body.person_id),
-        lambda state, cause: disclosures.record(state, new, recipient, cause),
+        lambda state, cause: recorded.record(state, new, recipient, cause),
         status=201,
         wait_for_handoffs=True,
     )

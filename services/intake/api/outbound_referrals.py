@@ -57,10 +57,19 @@ class CloseOutbound(OfEpisode):
 
 @router.post("/outbound-referrals", status_code=201)
 async def send_referral(call: Staff, body: SendReferral) -> Response:
-    """Ask a partner to take the person, as one consent allows: the partner, that they are referred, the level, why."""
+    """Ask a partner to take the person, as one consent allows: the partner, that they are referred, the level, why.
+
+    Who asks the same again is answered with the same referral, until it is rejected or its outcome is known.
+    """
     target = await partner(call, "target_facility_id", body.target_facility_id)
     episode = await call.state(EPISODE(body.episode_id))
-    referral_id = call.new_id("outbound-referral")
+    asked = outbound_referrals.Asked(
+        target_kind=body.target_kind,
+        target_facility_id=target.partner_id,
+        target_level=body.target_level,
+        purpose=body.purpose,
+    )
+    referral_id = outbound_referrals.id_for(episode, asked, body.episode_id)
     level = () if body.target_level is None else (InformationCategory.LEVEL_OF_CARE,)
     request = Request(
         delivery_id=referral_id,
@@ -75,9 +84,7 @@ async def send_referral(call: Staff, body: SendReferral) -> Response:
     new = ReferralAllowed(
         referral_id=referral_id,
         person_id=episode.person_id,
-        target_kind=body.target_kind,
-        target_facility_id=target.partner_id,
-        target_level=body.target_level,
+        **dict(asked),
         respond_within=timedelta(hours=body.respond_within_hours),
     )
 

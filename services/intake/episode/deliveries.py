@@ -63,8 +63,11 @@ def _allowed(body: Answered, allowed: Allowed, cause: Cause) -> intake.Disclosur
 
 
 def report_heard(state: EpisodeState, body: ReportHeard, _cause: Cause) -> Decision[EpisodeState]:
-    """It is known what became of it."""
+    """It is known what became of it. A referral that was not made can be sent again."""
     state = without(state, body.delivery_id)
+    if not body.made and (outbound := state.outbound.get(body.delivery_id)) is not None:
+        outbound = outbound.replace(not_made=True)
+        state = state.replace(outbound={**state.outbound, body.delivery_id: outbound})
     state, cleared = loops.close(state, IntakeLoop.DISCLOSURE_REPORT, body.delivery_id)
     return Decision(state, cleared)
 

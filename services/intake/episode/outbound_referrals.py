@@ -14,9 +14,15 @@ from services.intake.episode.values import Outbound
 from services.intake.handoffs import ReferralAllowed
 from shared import loops
 from shared.contracts import intake
-from shared.contracts.codes import IntakeLoop
-from shared.contracts.intake import NotMadeReason, ReferralOutcome, RejectionReason
-from shared.decision import Cause, Decision, Handoffs
+from shared.contracts.codes import IntakeLoop, LevelOfCare, Value
+from shared.contracts.intake import (
+    ConsentPurpose,
+    NotMadeReason,
+    PartnerKind,
+    ReferralOutcome,
+    RejectionReason,
+)
+from shared.decision import Cause, Decision, Handoffs, derive_id
 from shared.errors import Refused, Unknown
 
 DEADLINE: Final = "outbound"
@@ -27,9 +33,32 @@ ARRIVAL_GRACE: Final = timedelta(hours=24)
 """How long after a booked appointment it should be known whether the person arrived. House rule."""
 
 
+class Asked(Value):
+    """What a partner is asked for. Who asks it twice, as by a second click, asks once."""
+
+    target_kind: PartnerKind
+    target_facility_id: str
+    target_level: LevelOfCare | None
+    purpose: ConsentPurpose
+
+
+def id_for(state: EpisodeState, asked: Asked, episode_id: str) -> str:
+    """The id of the referral that asks this: of the one that does already, or of a new one once that is over."""
+    over = sum(not one.answers_for and asked_by(one) == asked for one in state.outbound.values())
+    what = asked.model_dump_json()
+    return derive_id("outbound-referral", episode_id, state.person_id, what, str(over))
+
+
+def asked_by(outbound: Outbound) -> Asked:
+    """What this referral asks for."""
+    return Asked.model_validate({name: getattr(outbound, name) for name in Asked.model_fields})
+
+
 def allowed(state: EpisodeState, body: ReferralAllowed, cause: Cause) -> Decision[EpisodeState]:
     """A partner is asked to take the person, as the person's consent allows. Not if the episode has ended meanwhile."""
     referral_id = body.referral_id
+    if referral_id in state.outbound:
+        return Decision(state)
     if state.referral is None or state.closed_at is not None or state.void:
         state = deliveries.waiting(state, referral_id, body.person_id)
         back = deliveries.not_made(state, referral_id, NotMadeReason.EPISODE_CLOSED)
@@ -38,6 +67,8 @@ def allowed(state: EpisodeState, body: ReferralAllowed, cause: Cause) -> Decisio
     outbound = Outbound(
         target_kind=body.target_kind,
         target_facility_id=body.target_facility_id,
+        target_level=body.target_level,
+        purpose=body.purpose,
         consent_id=body.consent_id,
         sent_at=cause.now,
     )

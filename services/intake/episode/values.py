@@ -9,7 +9,13 @@ from pydantic import Field
 
 from services.intake.episode.levels import Derivation, Rating
 from shared.contracts.codes import AsamEdition, CoOccurring, LevelOfCare, Population, Urgency, Value
-from shared.contracts.intake import OverrideReason, PartnerKind, ReferralOutcome, Severity
+from shared.contracts.intake import (
+    ConsentPurpose,
+    OverrideReason,
+    PartnerKind,
+    ReferralOutcome,
+    Severity,
+)
 
 
 class Stage(StrEnum):
@@ -126,12 +132,22 @@ class Outbound(Value):
 
     target_kind: PartnerKind
     target_facility_id: str
+    target_level: LevelOfCare | None = None
+    purpose: ConsentPurpose
     consent_id: str
     sent_at: datetime
+    not_made: bool = False
+    """It never reached the partner, as its sender reported."""
     accepted_at: datetime | None = None
     rejected_at: datetime | None = None
     reminders: int = 0
     outcome: ReferralOutcome | None = None
+
+    @property
+    def answers_for(self) -> bool:
+        """Whoever asks the same again is answered with it: the partner has it, and has not said no."""
+        over = self.not_made or self.rejected_at is not None
+        return self.outcome is None and not over
 
     @property
     def stage(self) -> OutboundStage:

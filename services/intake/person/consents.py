@@ -111,7 +111,10 @@ class Circumstances(Value):
 def grant(
     state: PersonState, new: NewConsent, known: Circumstances, cause: Cause
 ) -> Decision[PersonState]:
-    """Record a signed consent. It contains all that 42 CFR 2.31 asks for, and names its end: a day, or an event."""
+    """Record a signed consent. It contains all that 42 CFR 2.31 asks for, and names its end: a day, or an event.
+
+    The same form that comes again is the consent that holds: a second one would outlast the revocation of the first.
+    """
     person_state.known(state)
     state = state.replace(time_zone=known.time_zone)
     _complete(new, known)
@@ -120,6 +123,9 @@ def grant(
     _signers(new, known)
     _signed(new, known.time_zone, cause.now)
     _ends(new, state, cause.now)
+    for known_id, one in state.consents.items():
+        if not one.ended and one.form == new:
+            return Decision(state, answer={"consent_id": known_id})
     if len(state.consents) >= CONSENTS_MAX:
         raise Refused(
             "too-many-consents",

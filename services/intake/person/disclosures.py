@@ -1,7 +1,7 @@
-"""Disclosures: asked for beforehand or recorded afterwards, on what ground, and the accounting of them. Pure.
+"""Disclosures that are asked for beforehand, what became of them, and the accounting of them. Pure.
 
-42 CFR 2.51 (emergencies), 2.24 and 2.25 (accounting); see docs/domain.md 4.4 (Emergency) and 4.5 (Accounting). Kept
-from the first day, for everything: the accounting is only ever added to.
+42 CFR 2.24 and 2.25 (accounting); see docs/domain.md 4.5 (Accounting). Kept from the first day, for everything: the
+accounting is only ever added to. What is recorded afterwards stands in `recorded.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.intake.handoffs import (
     ReportHeard,
     ReviewAsked,
 )
-from services.intake.person import grounds, person_state
+from services.intake.person import person_state
 from services.intake.person.accounting import (
     Disclosed,
     Disclosure,
@@ -23,17 +23,13 @@ from services.intake.person.accounting import (
     EntryState,
     Mistake,
 )
-from services.intake.person.grounds import Evidence
 from services.intake.person.may_disclose import Allowed, Partner, Withheld, may_disclose
 from services.intake.person.person_state import PersonState
 from services.intake.person.requests import Answered, AskPerson, Request
-from shared import calendar
 from shared.contracts import intake
-from shared.contracts.codes import Value
 from shared.contracts.intake import (
     ConsentPurpose,
     DisclosureBasis,
-    EmergencyNature,
     InformationCategory,
     MistakeReason,
     NotMadeReason,
@@ -66,35 +62,6 @@ HINTS: Final = {
     WithheldReason.TOO_MANY_UNREPORTED: "Report what became of the others: POST /disclosures/{id}/report.",
     WithheldReason.PERSON_CHANGED: "The episode is another person's by now; ask again.",
 }
-
-
-class NewDisclosure(Value):
-    """What was disclosed, whatever the ground."""
-
-    episode_id: str
-    categories: tuple[InformationCategory, ...]
-    discloser_id: str
-    disclosed_at: datetime
-    notice_version: str = NOTICE_VERSION
-
-
-class Emergency(NewDisclosure):
-    """What was disclosed to medical personnel without consent, in an emergency."""
-
-    recipient_id: str
-    personnel_id: str
-    personnel_role: str
-    nature: EmergencyNature
-
-
-class Ordinary(NewDisclosure):
-    """What was disclosed on another ground."""
-
-    recipient_id: str | None
-    """None: the person."""
-    basis: DisclosureBasis
-    purpose: ConsentPurpose
-    evidence: Evidence = Evidence()
 
 
 # --- may this be disclosed? -----------------------------------------------------------------------------
@@ -137,10 +104,10 @@ def ask(
     state: PersonState, request: Request, partner: Partner | None, cause: Cause
 ) -> Decision[PersonState]:
     """May this be disclosed, before it is? Entered as allowed, until its sender reports what became of it."""
-    _theirs(state, request.episode_id)
+    theirs(state, request.episode_id)
     found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
-        raise _refusal(found)
+        raise refusal(found)
     state, entered = _entered(state, request, found, cause)
     waits = request.delivery_id in state.on_the_way
     answered = Handoff(
@@ -159,10 +126,10 @@ def refer(
     state: PersonState, request: Request, new: ReferralAllowed, partner: Partner, cause: Cause
 ) -> Decision[PersonState]:
     """A partner is asked to take the person: that they are referred is disclosed, and the level that is asked for."""
-    _theirs(state, request.episode_id)
+    theirs(state, request.episode_id)
     found = _decided(state, request, partner, cause)
     if isinstance(found, Withheld):
-        raise _refusal(found)
+        raise refusal(found)
     if new.target_kind not in partner.kinds:
         raise Invalid(
             "kind-not-of-partner",
@@ -243,7 +210,7 @@ def _entered(
         document_sha256=allowed.obligations.document_sha256,
     )
     state = state.replace(on_the_way={**state.on_the_way, delivery_id: entry})
-    return state, (_accounted(Disclosed(disclosure=entry), cause),)
+    return state, (accounted(Disclosed(disclosure=entry), cause),)
 
 
 def _digest_of(what: Request | Disclosure) -> str:
@@ -252,7 +219,8 @@ def _digest_of(what: Request | Disclosure) -> str:
     return derive_id("delivery", str(what.recipient_id), str(what.purpose), *categories)[:8]
 
 
-def _refusal(withheld: Withheld) -> CareError:
+def refusal(withheld: Withheld) -> CareError:
+    """What a caller hears of what is withheld."""
     reason, hint = withheld.reason, HINTS[withheld.reason]
     if reason is WithheldReason.DELIVERY_DIFFERS:
         return Refused("delivery-differs", "This delivery consisted of something else.", hint=hint)
@@ -317,19 +285,18 @@ def reported(state: PersonState, body: DeliveryReported, cause: Cause) -> Decisi
         not_made=body.not_made,
     )
     left = {key: one for key, one in state.on_the_way.items() if key != body.delivery_id}
-    kept = [*state.reported.items(), (body.delivery_id, _digest_of(entry))][-REPORTED_KEPT:]
-    state = state.replace(on_the_way=left, reported=dict(kept))
-    handoffs = [_accounted(EntrySettled(disclosure=entry), cause)]
+    state = remembered(state.replace(on_the_way=left), body.delivery_id, _digest_of(entry))
+    handoffs = [accounted(EntrySettled(disclosure=entry), cause)]
     if entry.episode_id is not None:
-        heard = ReportHeard(delivery_id=body.delivery_id)
+        heard = ReportHeard(delivery_id=body.delivery_id, made=made)
         handoffs.append(Handoff(f"episode/{entry.episode_id}", heard))
         if _came_too_late(state, entry):
             look = ReviewAsked(disclosure_id=body.delivery_id)
             handoffs.append(Handoff(f"episode/{entry.episode_id}", look))
     if not made:
         return Decision(state, handoffs=tuple(handoffs))
-    state = _relied_on(state, entry.consent_id)
-    return Decision(state, (_recorded(entry),), tuple(handoffs))
+    state = relied_on(state, entry.consent_id)
+    return Decision(state, (published(entry),), tuple(handoffs))
 
 
 def undo(
@@ -360,86 +327,21 @@ def undo(
     return Decision(state, (event,), (Handoff(kept_in, EntrySettled(disclosure=marked)),))
 
 
-# --- recorded afterwards --------------------------------------------------------------------------------
-
-
-def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[PersonState]:
-    """A disclosure to medical personnel without consent: published, accounted for, reviewed later (42 CFR 2.51)."""
-    _possible(state, new, cause)
-    disclosure_id = cause.derive_id("disclosure")
-    made = intake.EmergencyDisclosureMade(
-        disclosure_id=disclosure_id,
-        episode_id=new.episode_id,
-        recipient_id=new.recipient_id,
-        personnel_id=new.personnel_id,
-        discloser_id=new.discloser_id,
-        categories=new.categories,
-        nature=new.nature,
-        notice_version=new.notice_version,
-        disclosed_at=new.disclosed_at,
-    )
-    row = Disclosure(
-        **dict(new),
-        disclosure_id=disclosure_id,
-        recorded_at=cause.now,
-        basis=DisclosureBasis.EMERGENCY,
-    )
-    look = Handoff(f"episode/{new.episode_id}", ReviewAsked(disclosure_id=disclosure_id))
-    return Decision(
-        state,
-        (made, _recorded(row)),
-        (_accounted(Disclosed(disclosure=row), cause), look),
-        {"disclosure_id": disclosure_id},
-    )
-
-
-def record(
-    state: PersonState, new: Ordinary, partner: Partner | None, cause: Cause
-) -> Decision[PersonState]:
-    """A disclosure that was made on another ground than an emergency; `partner` is None when the person received it."""
-    _possible(state, new, cause)
-    day = calendar.local_day(new.disclosed_at, state.time_zone)
-    ground = grounds.check(new.basis, partner, new.categories, new.evidence, day)
-    disclosure_id = cause.derive_id("disclosure")
-    row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
-    if ground.consent:
-        found = may_disclose(
-            state.consents,
-            cause.facility_id,
-            partner,
-            new.categories,
-            new.purpose,
-            new.disclosed_at,
-            state.time_zone,
-        )
-        if isinstance(found, Withheld):
-            raise _refusal(found)
-        row = row.replace(
-            consent_id=found.consent_id, document_sha256=found.obligations.document_sha256
-        )
-        state = _relied_on(state, found.consent_id)
-    entered = _accounted(Disclosed(disclosure=row), cause)
-    return Decision(state, (_recorded(row),), (entered,), {"disclosure_id": disclosure_id})
+def remembered(state: PersonState, disclosure_id: str, digest: str) -> PersonState:
+    """An entry of this id is there: whoever comes with it again has it."""
+    kept = [*state.reported.items(), (disclosure_id, digest)][-REPORTED_KEPT:]
+    return state.replace(reported=dict(kept))
 
 
 # --- what has to be true --------------------------------------------------------------------------------
 
 
-def _theirs(state: PersonState, episode_id: str) -> None:
+def theirs(state: PersonState, episode_id: str) -> None:
+    """Raise unless the episode is this person's."""
     person_state.known(state)
     if episode_id not in state.episodes:
         raise Invalid(
             "episode-not-theirs", "The episode is not this person's.", hint="Check the id."
-        )
-
-
-def _possible(state: PersonState, new: NewDisclosure, cause: Cause) -> None:
-    _theirs(state, new.episode_id)
-    if new.disclosed_at > cause.now + CLOCKS_APART:
-        raise Invalid(
-            "disclosure-in-future",
-            "A disclosure cannot be recorded before it was made.",
-            hint="Give the time at which it was made.",
         )
 
 
@@ -454,14 +356,16 @@ def _came_too_late(state: PersonState, entry: Disclosure) -> bool:
     return consent is not None and at is not None and consent.has_ended(at, state.time_zone)
 
 
-def _relied_on(state: PersonState, consent_id: str | None) -> PersonState:
+def relied_on(state: PersonState, consent_id: str | None) -> PersonState:
+    """Something was disclosed under this consent, where it was one."""
     consent = None if consent_id is None else state.consents.get(consent_id)
     if consent is None or consent_id is None:
         return state
     return person_state.with_consent(state, consent_id, consent.replace(relied_on=True))
 
 
-def _recorded(row: Disclosure) -> intake.DisclosureRecorded:
+def published(row: Disclosure) -> intake.DisclosureRecorded:
+    """What is published of an entry that was made."""
     assert row.disclosed_at is not None
     return intake.DisclosureRecorded(
         disclosure_id=row.disclosure_id,
@@ -475,5 +379,6 @@ def _recorded(row: Disclosure) -> intake.DisclosureRecorded:
     )
 
 
-def _accounted(body: Disclosed | EntrySettled, cause: Cause) -> Handoff:
+def accounted(body: Disclosed | EntrySettled, cause: Cause) -> Handoff:
+    """To the person's accounting."""
     return Handoff(f"accounting/{cause.subject_id}", body)

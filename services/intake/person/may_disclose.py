@@ -151,6 +151,11 @@ class Consent(NewConsent):
     expired_at: datetime | None = None
 
     @property
+    def form(self) -> NewConsent:
+        """What the signed form contains, without what became of it."""
+        return NewConsent.model_validate(self.model_dump(include=set(NewConsent.model_fields)))
+
+    @property
     def ended(self) -> bool:
         """It was revoked, or has expired."""
         return self.revoked_at is not None or self.expired_at is not None

@@ -39,7 +39,7 @@ class PersonState(State):
     on_the_way: dict[str, Disclosure] = Field(default_factory=dict[str, Disclosure])
     """What was allowed and whose sender has not said yet what became of it, by its id."""
     reported: dict[str, str] = Field(default_factory=dict[str, str])
-    """Deliveries that were allowed once and reported, the latest last, each with a digest of what it consisted of."""
+    """Deliveries allowed and reported, and what was recorded afterwards: a digest of each, the latest last."""
     undone: tuple[str, ...] = ()
     """Entries of the accounting that were marked as mistakes."""
 

@@ -100,7 +100,7 @@ def register(state: PartnerState, new: Partner, cause: Cause) -> Decision[Partne
 
 
 def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[PartnerState]:
-    """A facility and the organisation have an agreement in writing."""
+    """A facility and the organisation have an agreement in writing; the same one again is the one on file."""
     known = _known(state)
     if new.until_on is not None and new.until_on < new.from_on:
         raise Invalid(
@@ -108,6 +108,9 @@ def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[Partner
             "until_on lies before from_on.",
             hint="Check both days.",
         )
+    for agreement_id, one in state.agreements.items():
+        if one == new:
+            return Decision(state, answer={"agreement_id": agreement_id})
     if len(state.agreements) >= AGREEMENTS_MAX:
         raise Refused("too-many-agreements", "No more are kept.", hint="Ask an operator.")
     agreement_id = cause.derive_id("agreement")

@@ -35,7 +35,11 @@ def outbox_entry(
     headers = envelope.headers()
     pairs = [(name, text.encode()) for name, text in headers.items()]
     if event_bytes(cause.subject.encode(), pairs, len(data)) > MAX_EVENT_BYTES:
-        raise TooLarge("event-too-large", f"A {event.NAME} would be larger than an event may be.")
+        raise TooLarge(
+            "event-too-large",
+            f"A {event.NAME} would be larger than an event may be.",
+            hint="Send less in one command.",
+        )
     return {"sequence": sequence, "headers": headers, "data": data}
 
 

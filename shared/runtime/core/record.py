@@ -18,8 +18,8 @@ from shared.contracts.attributes import trace_or_none
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
-    Forbidden,
     KeyReused,
+    OtherFacility,
     Outdated,
     Refused,
     TooLarge,
@@ -183,12 +183,7 @@ class Record:
         if command is None:
             return None
         if self._is_foreign(work):
-            error = Forbidden(
-                "other-facility",
-                "This record belongs to another facility.",
-                hint="Work with the records of your own facility; who works at two has a token for each.",
-            )
-            return Outcome(OutcomeStatus.REFUSED, error=error)
+            return Outcome(OutcomeStatus.REFUSED, error=OtherFacility())
         known = self.commands.get(command.key)
         if known is not None:
             if known["body_hash"] != command.body_hash:
@@ -243,6 +238,9 @@ class Record:
     def _run_deadlines(self, work: Work, source: str) -> Outcome:
         """Fire the deadlines that are due, earliest first, each with `now` = its own instant."""
         deadlines = self.kind.deadlines
+        if self.state.due is None or self.state.due > work.now:
+            # It was found by a deadline that does not run, perhaps after a rebuild. Saved, it is found by the next one.
+            self.touched = True
         for _ in range(DEADLINES_PER_SAVE):
             due = self.state.due
             if due is None or due > work.now:
@@ -308,7 +306,11 @@ class Record:
             self._ensure_capacity(entries)
         if decision.state is not self.state:
             if self.measured and _size(decision.state) > MAX_RECORD_BYTES:
-                raise TooLarge("record-too-large", "The record would outgrow its limit.")
+                raise TooLarge(
+                    "record-too-large",
+                    "The record would outgrow its limit.",
+                    hint="Tell the operators; what this record holds can't grow.",
+                )
             # Both are of this record's class: their fields are all that can differ.
             if vars(decision.state) != vars(self.state):
                 self.revision += 1
@@ -424,7 +426,7 @@ class Record:
     def next_deadline(self) -> str | None:
         """The name of the deadline that fires next."""
         due = self.state.due
-        return min((n for n, at in self.state.deadlines.items() if at == due), default=None)
+        return min((n for n, at in self.state.running.items() if at == due), default=None)
 
     def waiting_entries(self) -> list[dict[str, Any]]:
         """The whole waiting outbox, from its head: what a relay publishes."""

@@ -46,6 +46,7 @@ from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.store_connection import new_client
 from shared.runtime.set_aside import SetAside
 
+AGAIN: Final = "Send it again, with the same Idempotency-Key."
 DUPLICATE_KEY: Final = 11000
 SET_ASIDE_SHARE: Final = 5
 WAITING_SINCE: Final = ("waiting", "handing", "auditing")
@@ -463,11 +464,17 @@ def _lost_births(error: BulkWriteError, records: Sequence[Record]) -> set[str]:
         if failure.get("code") in DISK_FULL:
             raise _disk_full() from None
         if failure.get("code") != DUPLICATE_KEY or "_id" not in pattern:
-            raise Unavailable("store-refused", "The store refused a write.") from None
+            raise _store_refused() from None
         lost.add(records[int(failure["index"])].subject)
     if details.get("writeConcernErrors"):
-        raise Unavailable("store-unsure", "The store could not confirm a write.") from None
+        raise Unavailable(
+            "store-unsure", "The store could not confirm a write.", hint=AGAIN
+        ) from None
     return lost
+
+
+def _store_refused() -> Unavailable:
+    return Unavailable("store-refused", "The store refused a write.", hint=AGAIN)
 
 
 def _disk_full() -> Unavailable:
@@ -485,11 +492,15 @@ def check_repeats(error: BulkWriteError) -> None:
     if any(one.get("code") != DUPLICATE_KEY for one in failures) or details.get(
         "writeConcernErrors"
     ):
-        raise Unavailable("store-refused", "The store refused a write.") from None
+        raise _store_refused() from None
 
 
 def _too_large() -> TooLarge:
-    return TooLarge("record-too-large", "The record would be larger than the store takes.")
+    return TooLarge(
+        "record-too-large",
+        "The record would be larger than the store takes.",
+        hint="Send less in one command; if it is little, tell the operators.",
+    )
 
 
 def _refusal(error: BaseException | None) -> Refused | None:
@@ -499,7 +510,11 @@ def _refusal(error: BaseException | None) -> Refused | None:
     ):
         return _too_large()
     if isinstance(error, BSONError | OverflowError | UnicodeEncodeError):
-        return NotStorable("record-not-storable", "The store can't keep a value of the record.")
+        return NotStorable(
+            "record-not-storable",
+            "The store can't keep a value of the record.",
+            hint="Send it without control characters, and no number beyond 64 bits.",
+        )
     return None
 
 

@@ -165,7 +165,11 @@ async def rows(
 ) -> dict[str, Any]:
     """Dead letters without their content. Pass `next`, when the answer has it, as `after` for the next page."""
     if status not in (*STATUSES, ANY):
-        raise Invalid("status-unknown", f"A status is one of: {', '.join((*STATUSES, ANY))}.")
+        raise Invalid(
+            "status-unknown",
+            "There is no such status of a dead letter.",
+            hint=f"State one of: {', '.join((*STATUSES, ANY))}.",
+        )
     wanted = {
         "_id": position,  # that of a message is where it lay
         "fingerprint": fingerprint,
@@ -210,7 +214,9 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     named = [name for name in ("fingerprint", "subject", "id") if getattr(body, name) is not None]
     if len(named) + body.everything != 1:
         raise Invalid(
-            "redrive-what", "Name a fingerprint, a subject, a dead letter, or everything."
+            "redrive-what",
+            "What is to be redriven is not clear.",
+            hint="Name exactly one: a fingerprint, a subject, a dead letter, or everything.",
         )
     wanted = {name: getattr(body, name) for name in named if name != "id"}
     if body.id is not None:

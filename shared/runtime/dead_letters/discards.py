@@ -17,7 +17,7 @@ from shared.errors import Forbidden, Invalid, Refused, Unavailable, Unknown
 from shared.runtime.core.dead_letter import DISCARDED, OPEN, DeadLetter, DiscardRequest
 from shared.runtime.core.store import Document
 from shared.runtime.dead_letters.audit import Audit, Who
-from shared.runtime.dead_letters.redrive import Redriver
+from shared.runtime.dead_letters.redrive import Redriver, already_closed
 from shared.runtime.dead_letters.store import DeadLetters, stream_of
 from shared.runtime.dead_letters.view import view_of
 from shared.runtime.logs import log
@@ -106,7 +106,7 @@ class Discards:
         elif dead_letter.status == DISCARDED:  # a crash between the two
             result = {"discarded": dead_letter_id, "status": DISCARDED}
         else:
-            raise Refused("already-closed", f"This dead letter is {dead_letter.status}.")
+            raise already_closed(dead_letter)
         if behind is not None:
             await self._redriver.discard(behind.id, who)
             result = result | {"with": behind.id}

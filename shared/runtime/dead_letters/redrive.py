@@ -351,7 +351,7 @@ class Redriver:
         if dead_letter is None:
             raise Unknown("dead-letter")
         if dead_letter.status != OPEN:
-            raise Refused("already-closed", f"This dead letter is {dead_letter.status}.")
+            raise already_closed(dead_letter)
         return dead_letter
 
     async def _redrivable(self, dead_letter_id: str) -> tuple[DeadLetter, StreamKey]:
@@ -368,3 +368,12 @@ class Redriver:
     async def audit_resume(self, who: Who, was: str | None) -> None:
         """Record that an operator has resumed a consumer; `was` is why it had halted."""
         await self._audit.end(await self._audit.begin("resume", who, {}), {"was": was})
+
+
+def already_closed(dead_letter: DeadLetter) -> Refused:
+    """Nothing waits any more."""
+    return Refused(
+        "already-closed",
+        f"This dead letter is {dead_letter.status}.",
+        hint="There is nothing left to do; GET /ops/dead-letters lists what is open.",
+    )

@@ -24,12 +24,14 @@ from shared.calendar import local_day
 from shared.contracts.attributes import trace_or_none
 from shared.contracts.codes import UUID_PATTERN, EpisodeId
 from shared.contracts.event import OpenEnum
+from shared.contracts.times import not_a_time
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
     Forbidden,
     Invalid,
     NotYetKnown,
+    OtherFacility,
     Outdated,
     Unknown,
 )
@@ -40,7 +42,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
-from shared.runtime.http.numbers import not_numbers
+from shared.runtime.http.numbers import not_numbers, not_times
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of
@@ -71,14 +73,16 @@ class Body(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _numbers_are_numbers(cls, value: Any, info: ValidationInfo) -> Any:
-        """`true` is no minute and `"3"` no three: what was meant is not guessed at."""
+    def _numbers_and_times_are_such(cls, value: Any, info: ValidationInfo) -> Any:
+        """`true` is no minute, `"3"` no three and 1700000000 no time: what was meant is not guessed at."""
         for place in not_numbers(field_types(cls)[info.field_name or ""], value):
             raise PydanticCustomError(
                 "not_a_number",
                 "a number is asked for, and a whole one where the schema says integer",
                 {"place": place},
             )
+        for place in not_times(field_types(cls)[info.field_name or ""], value):
+            raise not_a_time(place)
         return value
 
     @field_validator("*", mode="after")
@@ -320,11 +324,7 @@ class Call:
             raise Unknown(what) if record.kind.owns_ids else NotYetKnown(what)
         if record.facility_id != self.actor.facility_id:
             self.trail.facilities[record.facility_id] = None
-            raise Forbidden(
-                "other-facility",
-                "This record belongs to another facility.",
-                hint="Work with the records of your own facility; who works at two has a token for each.",
-            )
+            raise OtherFacility
         return record
 
     def _key(self) -> str:
@@ -358,7 +358,11 @@ class Call:
             return None
         text = tag.strip().strip('"')
         if not (text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX):
-            raise Invalid("if-match-invalid", "If-Match is not an ETag of this service.")
+            raise Invalid(
+                "if-match-invalid",
+                "If-Match is not an ETag of this service.",
+                hint="Send the ETag of the answer that you read, as it came.",
+            )
         return int(text)
 
 
@@ -393,7 +397,11 @@ def _sha256(body: bytes) -> str:
 def _fresh_enough(record: Record, wanted: str) -> None:
     source, _, number = wanted.rpartition(":")
     if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
-        raise Invalid("min-sequence-invalid", "min-sequence is N or source:N.")
+        raise Invalid(
+            "min-sequence-invalid",
+            "min-sequence is a number, or a source and a number.",
+            hint="For example min-sequence=3, or min-sequence=intake:3.",
+        )
     reached = record.inbox.get(source, NOTHING)[0] if source else record.next_sequence - 1
     if reached < int(number):
         raise NotYetKnown("change")

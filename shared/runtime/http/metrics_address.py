@@ -26,7 +26,12 @@ class MetricsAddress:
             own = server is not None and server[1] == self._port
             allowed = scope["path"] in BESIDE if own else scope["path"] != PATH
             if not allowed:
-                answer = problem(404, "not-here", "This is not served at this port.")
+                answer = problem(
+                    404,
+                    "not-here",
+                    "This is not served at this port.",
+                    "Metrics have a port of their own, if one is set; everything else has the other.",
+                )
                 await answer(scope, receive, send)
                 return
         await self._app(scope, receive, send)

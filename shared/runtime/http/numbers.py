@@ -1,46 +1,77 @@
-"""Numbers in a command's body: a truth value or a text is none, although a lenient reader takes it for one. Pure."""
+"""Numbers and times in a command's body, which a lenient reader takes for what they are not. Pure.
+
+A truth value or a text is no number. A number is no time: `1700000000` may be seconds, or a place in a list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
+from shared.contracts.times import is_day, is_instant
 from shared.programs.registered import field_types
 from shared.runtime.places import CHOSEN
 
-NUMBERS: Final = frozenset({int, float, Decimal})
+NUMBERS: Final[frozenset[Any]] = frozenset({int, float, Decimal})
+INSTANTS: Final[frozenset[Any]] = frozenset({datetime, AwareDatetime})
+DAYS: Final[frozenset[Any]] = frozenset({date})
+Misread = Callable[[set[Any], object], bool]
+"""Whether a single value would be taken for something of these kinds and is none."""
 
 
-def not_numbers(annotation: Any, value: object, place: str = "") -> Iterator[str]:
+def not_numbers(annotation: Any, value: object) -> Iterator[str]:
     """The places in a value, as it came, where a number is asked for and something else would be taken for one."""
-    kinds = _kinds(annotation)
+    return _misread(annotation, value, "", _no_number)
+
+
+def not_times(annotation: Any, value: object) -> Iterator[str]:
+    """The places in a value, as it came, where a time or a day is asked for and is not written as RFC 3339 does."""
+    return _misread(annotation, value, "", _no_time)
+
+
+def _no_number(kinds: set[Any], value: object) -> bool:
     if isinstance(value, bool):
-        if kinds & NUMBERS and bool not in kinds:
-            yield place
-    elif isinstance(value, (str, float)):
-        if kinds == {int} or (isinstance(value, str) and kinds == {float}):
-            yield place
-    elif isinstance(value, list):
+        return bool(kinds & NUMBERS) and bool not in kinds
+    if isinstance(value, str):
+        return kinds in ({int}, {float})
+    return isinstance(value, float) and kinds == {int}
+
+
+def _no_time(kinds: set[Any], value: object) -> bool:
+    if value is None or isinstance(value, date) or not kinds or kinds - INSTANTS - DAYS:
+        return False
+    return not (
+        (bool(kinds & INSTANTS) and is_instant(value)) or (bool(kinds & DAYS) and is_day(value))
+    )
+
+
+def _misread(annotation: Any, value: object, place: str, misread: Misread) -> Iterator[str]:
+    if isinstance(value, list):
         for inner in _arguments(annotation, (list, tuple, set, frozenset)):
             for number, item in enumerate(cast("list[object]", value)):
-                yield from not_numbers(inner[0], item, f"{place}.{number}")
+                yield from _misread(inner[0], item, f"{place}.{number}", misread)
     elif isinstance(value, dict):
-        yield from _within(annotation, cast("Mapping[str, object]", value), place)
+        yield from _within(annotation, cast("Mapping[str, object]", value), place, misread)
+    elif misread(_kinds(annotation), value):
+        yield place
 
 
-def _within(annotation: Any, value: Mapping[str, object], place: str) -> Iterator[str]:
+def _within(
+    annotation: Any, value: Mapping[str, object], place: str, misread: Misread
+) -> Iterator[str]:
     for inner in _arguments(annotation, (dict,)):
         for item in value.values():
-            yield from not_numbers(inner[1], item, f"{place}.{CHOSEN}")
+            yield from _misread(inner[1], item, f"{place}.{CHOSEN}", misread)
     for model in _kinds(annotation):
         if issubclass(model, BaseModel):
             types = field_types(model)
             for name in value.keys() & types.keys():
-                yield from not_numbers(types[name], value[name], f"{place}.{name}")
+                yield from _misread(types[name], value[name], f"{place}.{name}", misread)
 
 
 def _alternatives(annotation: Any) -> Iterator[Any]:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, Protocol
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import AwareDatetime, BaseModel, StringConstraints
+from pydantic import AwareDatetime, StringConstraints
 
 from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
-from shared.runtime.http.call import Call
+from shared.runtime.http.call import Body, Call
 from shared.runtime.http.operators import OPERATING
 from shared.runtime.http.replica import Replica
 from shared.runtime.set_aside import REASONS
@@ -80,7 +80,7 @@ def _replica(request: Request) -> WatchedReplica:
     return request.app.state.runtime
 
 
-class Step(BaseModel):
+class Step(Body):
     """The domain time to step to, RFC 3339."""
 
     now: AwareDatetime
@@ -173,6 +173,10 @@ async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     call.trail.exempt = True  # a driver's, once for each step
     clock = call.runtime.clock
     if not isinstance(clock, SteppedClock):
-        raise Refused("clock-is-wall", "This service runs on wall time.")
+        raise Refused(
+            "clock-is-wall",
+            "This service runs on wall time.",
+            hint="Start it with CARE_CLOCK=stepped to step its time.",
+        )
     clock.step_to(to.now)
     return {"now": to.now.isoformat()}

@@ -29,7 +29,7 @@ def route_of(scope: Scope) -> str:
     return f"{scope['method']} {getattr(scope.get('route'), 'path', 'unmatched')}"
 
 
-def problem(status: int, code: str, detail: str, hint: str = "", **more: Any) -> JSONResponse:
+def problem(status: int, code: str, detail: str, hint: str, **more: Any) -> JSONResponse:
     """RFC 9457 problem details with a machine code."""
     body: dict[str, Any] = {
         "type": f"urn:throughcare:problem:{code}",
@@ -101,7 +101,12 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     status: int = cast("Any", error).status_code
     codes = {404: "no-such-route", 405: "method-not-allowed", 400: "request-unreadable"}
     code = trail_of(request.scope).code = codes.get(status, "http-error")
-    return problem(status, code, "The request can't be served.")
+    return problem(
+        status,
+        code,
+        "The request can't be served.",
+        "Check the method, the path and the form of the body: /docs lists all routes.",
+    )
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
@@ -112,4 +117,9 @@ async def on_bug(request: Request, error: Exception) -> Response:
         exception=type(error).__name__,
         where=where(error),
     )
-    return problem(500, "internal-error", "This is our mistake; it has been logged.")
+    return problem(
+        500,
+        "internal-error",
+        "This is our mistake; it has been logged.",
+        "Repeat it with the same Idempotency-Key; if it persists, tell the operators.",
+    )

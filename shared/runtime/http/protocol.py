@@ -78,7 +78,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         del msg
         if not self._refused:
-            self._refuse(400, "request-unreadable", "This is not HTTP.")
+            self._refuse(400, "request-unreadable", "This is not HTTP.", "Send HTTP/1.1.")
 
     @property
     def _answering(self) -> bool:
@@ -98,9 +98,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self._refused
 
     def _too_large(self) -> None:
-        self._refuse(431, "head-too-large", "The head of the request is larger than it may be.")
+        self._refuse(
+            431,
+            "head-too-large",
+            "The head of the request is larger than it may be.",
+            f"Send at most {HEAD_BYTES_MAX} bytes and {HEADERS_MAX} headers.",
+        )
 
-    def _refuse(self, status: int, code: str, detail: str) -> None:
+    def _refuse(self, status: int, code: str, detail: str, hint: str) -> None:
         """Answer with a problem, unless another answer is under way, and close."""
         if self._refused:
             return
@@ -109,7 +114,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self._request
         begun = self._answering and cycle is not None and cycle.response_started
         if not begun and not self.transport.is_closing():
-            self.transport.write(_raw(status, code, detail))
+            self.transport.write(_raw(status, code, detail, hint))
         if cycle is not None:  # whatever the application still says is not for this connection
             cycle.disconnected = True
         self.transport.close()
@@ -128,12 +133,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._head_bytes:  # nobody has asked for anything
             self.transport.close()
         else:
-            self._refuse(408, "request-timeout", "The request did not arrive in time.")
+            self._refuse(
+                408,
+                "request-timeout",
+                "The request did not arrive in time.",
+                "Send it again, and all of it at once.",
+            )
 
 
-def _raw(status: int, code: str, detail: str) -> bytes:
+def _raw(status: int, code: str, detail: str, hint: str) -> bytes:
     """A problem as it goes over the wire, for a request that no application has seen."""
-    answer = problem(status, code, detail)
+    answer = problem(status, code, detail, hint)
     body = bytes(answer.body)
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",

@@ -148,7 +148,8 @@ async def _staff(call: Call, states: Iterable[CareState]) -> dict[str, StaffStat
 
 
 def _in_order(state: CareState) -> list[Loop]:
-    return sorted(state.loops.values(), key=lambda loop: (loop.deadline_at, loop.key))
+    shown = (loop for loop in state.loops.values() if not loop.hidden)
+    return sorted(shown, key=lambda loop: (loop.deadline_at, loop.key))
 
 
 def _view(

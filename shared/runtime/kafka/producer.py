@@ -128,7 +128,11 @@ class KafkaPublisher:
                 await asyncio.gather(*acknowledgements)
         except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
             await self._discard()
-            raise TooLarge("event-too-large", "Kafka refuses an event for its size.") from error
+            raise TooLarge(
+                "event-too-large",
+                "Kafka refuses an event for its size.",
+                hint="Set max.message.bytes of the topic as the contract says.",
+            ) from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard()
             raise unavailable(error) from error

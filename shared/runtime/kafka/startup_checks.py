@@ -116,7 +116,11 @@ async def topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, s
     async with admin_client(kafka) as admin:
         found = (await identity_of(admin, wanted)).topic_ids
     if missing := set(wanted) - set(found):
-        raise Unavailable("broker-unavailable", f"Kafka can't describe {min(missing)} now.")
+        raise Unavailable(
+            "broker-unavailable",
+            f"Kafka can't describe {min(missing)} now.",
+            hint="Wait; it is tried again.",
+        )
     return found
 
 

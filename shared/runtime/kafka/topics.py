@@ -137,7 +137,11 @@ async def partition_counts(kafka: KafkaConnection, names: Iterable[str]) -> dict
         )
     found = {entry["topic"]: entry for entry in described}
     if any(entry["error_code"] for entry in described):  # a broker or a leader is starting
-        raise Unavailable("broker-unavailable", "Kafka can't describe a topic now.")
+        raise Unavailable(
+            "broker-unavailable",
+            "Kafka can't describe a topic now.",
+            hint="Wait; it is tried again.",
+        )
     return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
 
 

@@ -176,7 +176,11 @@ async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
             if sum((await end_offsets(kafka, [topic]))[topic.name]) == 0:
                 return
         await backoff.pause()
-    raise Unavailable("broker-unavailable", f"{topic.name} could not be created again.")
+    raise Unavailable(
+        "broker-unavailable",
+        f"{topic.name} could not be created again.",
+        hint="Give the same command again: it goes on where it stopped.",
+    )
 
 
 async def _delete(kafka: KafkaConnection, name: str) -> None:
@@ -220,7 +224,11 @@ async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
             await producer.stop()
     arrived = sum((await end_offsets(kafka, [target]))[target.name])
     if arrived != copied:
-        raise Unavailable("copy-incomplete", f"{arrived} of {copied} messages arrived.")
+        raise Unavailable(
+            "copy-incomplete",
+            f"{arrived} of {copied} messages arrived.",
+            hint="Give the same command again: it copies anew.",
+        )
 
 
 async def _messages(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
@@ -145,3 +146,44 @@ def test_what_needs_the_source_code_says_so(
     assert done.exit_code == 1
     assert done.stderr.startswith(f"This command needs the source code: {directory}/")
     assert "Traceback" not in done.output
+
+
+UP = """\
+import contextlib, tempfile
+from types import SimpleNamespace
+import shared.devtools.backends, shared.devtools.stack
+from care import stack
+
+@contextlib.contextmanager
+def held(*_args, **_more):
+    with tempfile.TemporaryDirectory() as name:
+        print(name, flush=True)
+        yield SimpleNamespace(kafka_bootstrap="", mongo_uri="", processes=[])
+
+shared.devtools.backends.start = shared.devtools.stack.services = held
+stack._check_free = lambda _port: None
+stack.up(0)
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_whoever_ends_it_finds_nothing_left(sent: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C removed what is temporary, and a supervisor's SIGTERM left it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", UP],
+        env={**os.environ, "HOME": str(tmp_path)},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        made = [Path(running.stdout.readline().strip()) for _ in ("backend", "services")]
+        assert all(path.is_dir() for path in made)
+        while "KAFKA_BOOTSTRAP" not in running.stderr.readline():  # it has begun to copy the logs
+            pass
+        running.send_signal(sent)
+        _, said = running.communicate(timeout=60)
+    assert (running.returncode, "stopped" in said) == (0, True)
+    assert not any(path.exists() for path in made)

@@ -7,8 +7,8 @@ from itertools import permutations
 import pytest
 
 from services.followup.aftercare import aftercare
-from services.followup.aftercare.aftercare import Readmitted
 from services.followup.episode.check_in_calendar import MILESTONES
+from services.followup.episode.episode_state import Readmitted
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Role
 from shared.contracts.followup import AttemptResult, OutreachCause, ReportedBy, RiskFlag

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from services.followup import circumstances
 from services.followup.app import SERVICE
 from services.followup.circumstances import UNHEARD
+from services.followup.episode.episode_state import ReadmissionUndone, Readmitted
 from services.followup.measures import transitions
-from shared.contracts import followup
-from shared.contracts.codes import FollowupLoop, MistakeReason
-from shared.contracts.followup import AttemptResult, CircumstanceKind, TransitionKind
+from services.followup.outreach import reengagement
+from shared.contracts import followup, intake
+from shared.contracts.codes import FollowupLoop, MistakeReason, Role
+from shared.contracts.followup import AttemptResult, CircumstanceKind, ReportedBy, TransitionKind
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused, Unknown
 from tests.unit.followup.test_followup_order import from_attendance
@@ -29,7 +31,7 @@ from tests.unit.followup.world import (
     in_program,
     missed,
 )
-from tests.unit.support import START, uid
+from tests.unit.support import START, fact, uid
 
 KINDS = [kind for kind in CircumstanceKind if kind is not CircumstanceKind.UNKNOWN]
 PASSING = [kind for kind in KINDS if kind is not CircumstanceKind.DECEASED]
@@ -48,6 +50,10 @@ def undo(history: Followup, key: str) -> None:
 
 def ends(history: Followup, key: str) -> None:
     history.tell(lambda s, c: circumstances.end(s, key, c))
+
+
+def confirms(history: Followup, key: str) -> None:
+    history.tell(lambda s, c: circumstances.confirm(s, key, c))
 
 
 def shown(history: Followup) -> Any:
@@ -79,12 +85,17 @@ def test_nobody_is_called_from_then_on(
 ) -> None:
     history = stage()
     happens(history, kind)
-    assert history.record.due is None
-    assert "loop" not in history.state.index_entries()
+    asked = history.state.loops_of(FollowupLoop.CIRCUMSTANCE)
+    assert len(asked) == (0 if kind is CircumstanceKind.DECEASED else 1)
+    assert history.record.due == (asked[0].deadline_at if asked else None)
+    assert history.state.index_entries().get("loop") == history.record.due
+    assert {one for one in history.state.loops.values() if not one.hidden} == {*asked}
     assert "check_in" not in history.state.index_entries()
     said = len(history.said)
     history.after(days=400)
-    assert len(history.said) == said
+    assert {getattr(event, "loop", None) for event in history.said[said:]} == {
+        one.kind for one in asked
+    }
     with pytest.raises(Refused) as error:
         history.outreach(AttemptResult.NO_ANSWER)
     assert error.value.code == "no-contact"
@@ -93,6 +104,66 @@ def test_nobody_is_called_from_then_on(
         "/circumstances/{circumstance_id}/end",
         "/circumstances/{circumstance_id}/undo",
     } <= paths
+
+
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("stage", STAGES)
+def test_somebody_asks_whether_it_lasts(
+    kind: CircumstanceKind, stage: Callable[[], Followup]
+) -> None:
+    history = stage()
+    key = happens(history, kind)
+    days = 7 if kind is CircumstanceKind.HOSPITALIZED else 30
+    for _ in range(3):
+        [loop] = history.loops(FollowupLoop.CIRCUMSTANCE)
+        assert loop.deadline_at == history.now + timedelta(days=days)
+        said = len(history.said)
+        history.after(days=days + 30)
+        roles = [getattr(event, "owner_role", None) for event in history.said[said:]]
+        assert roles == [Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR]
+        confirms(history, key)
+        assert history.names[-1] == "escalation-cleared"
+
+
+def comes_back(history: Followup, _key: str) -> None:
+    history.handed(Readmitted(episode_id=uid("later"), admitted_at=history.now))
+
+
+def dies(history: Followup, _key: str) -> None:
+    happens(history)
+
+
+@pytest.mark.parametrize("over", [ends, undo, comes_back, dies])
+@pytest.mark.parametrize("days", [1, 100])
+@pytest.mark.parametrize("kind", PASSING)
+def test_whatever_answers_it_nobody_asks_any_more(
+    kind: CircumstanceKind, days: int, over: Callable[[Followup, str], None]
+) -> None:
+    history = in_the_year()
+    key = happens(history, kind)
+    history.after(days=days)
+    over(history, key)
+    assert history.loops(FollowupLoop.CIRCUMSTANCE) == []
+    [cleared] = [e for e in history.of(followup.EscalationCleared) if e.loop_id == key] or [None]
+    assert (cleared is None) is (days == 1)
+
+
+def test_a_readmission_that_was_a_mistake_leaves_the_question() -> None:
+    history = in_the_year()
+    key = happens(history, CircumstanceKind.INCARCERATED)
+    comes_back(history, key)
+    history.handed(ReadmissionUndone(episode_id=uid("later")))
+    assert [loop.id for loop in history.loops(FollowupLoop.CIRCUMSTANCE)] == [key]
+
+
+def test_what_was_told_by_mistake_is_taken_back_while_one_lasts() -> None:
+    """It is no call, and it leads to none."""
+    history = reached_out_to()
+    report = history.return_to_use(reported_by=ReportedBy.PATIENT).answer["report_id"]
+    happens(history)
+    history.tell(lambda s, c: reengagement.undo(s, report, WHY, c))
+    assert history.record.due is None
+    assert all(loop.hidden for loop in history.state.loops.values())
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -175,6 +246,84 @@ def test_when_it_ends_what_passed_is_excused(kind: CircumstanceKind) -> None:
     assert [item.settled for item in history.check_ins.values()].count(None) == 0
 
 
+def turned_away() -> Followup:
+    """Somebody makes sure that the person got somewhere."""
+    history = Followup()
+    history.hear(fact(intake.ReferralReceived))
+    history.hear(fact(intake.ReferralDeclined, reason=intake.DeclineReason.NO_CAPACITY))
+    return history.after(days=1)
+
+
+@pytest.mark.parametrize("days", [1, 20, 100])
+def test_who_was_turned_away_is_still_looked_for_when_it_ends(days: int) -> None:
+    history = turned_away()
+    before = history.state.outreach
+    key = happens(history, CircumstanceKind.HOSPITALIZED)
+    history.after(days=days)
+    ends(history, key)
+    assert history.state.outreach == before
+    [loop] = history.loops(FollowupLoop.OUTREACH)
+    assert loop.deadline_at == history.now + timedelta(days=7)
+
+
+@pytest.mark.parametrize("days", [0, 1, 20, 300])
+@pytest.mark.parametrize("kind", PASSING)
+@pytest.mark.parametrize("stage", [*STAGES, turned_away])
+def test_taken_back_after_its_end_it_is_as_if_it_had_not_been(
+    kind: CircumstanceKind, stage: Callable[[], Followup], days: int
+) -> None:
+    history, never = stage(), stage()
+    key = happens(history, kind)
+    for one in (history, never):
+        one.after(days=days)
+    ends(history, key)
+    undo(history, key)
+    history.at(history.now)
+    assert shown(history) == shown(never)
+    for one in (history, never):
+        one.after(days=400)
+    assert shown(history) == shown(never)
+
+
+@given(
+    st.sampled_from(STAGES),
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40)),
+    st.permutations([0, 1]),
+    st.booleans(),
+)
+def test_of_two_that_overlap_the_one_that_is_left_counts(
+    stage: Callable[[], Followup], days: tuple[int, int, int], order: list[int], nested: bool
+) -> None:
+    """One of two is taken back, after both are over: as if only the other had been."""
+    history, never = stage(), stage()
+    kinds = [CircumstanceKind.HOSPITALIZED, CircumstanceKind.MOVED_AWAY]
+    wrong, right = order
+    keys: dict[int, str] = {}
+    alone = ""
+    steps = [
+        ("begin", 0),
+        ("begin", 1),
+        *((("end", 1), ("end", 0)) if nested else (("end", 0), ("end", 1))),
+    ]
+    for (what, which), wait in zip(steps, (*days, 0), strict=True):
+        if what == "begin":
+            keys[which] = happens(history, kinds[which])
+            alone = happens(never, kinds[which]) if which == right else alone
+        else:
+            ends(history, keys[which])
+            if which == right:
+                ends(never, alone)
+        for one in (history, never):
+            one.after(days=wait)
+    undo(history, keys[wrong])
+    for one in (history, never):
+        one.at(one.now)
+    kept = {"circumstances", "deadlines", "ended"}
+    assert {k: v for k, v in shown(history).items() if k not in kept} == {
+        k: v for k, v in shown(never).items() if k not in kept
+    }
+
+
 def test_somebody_who_died_does_not_come_back_by_an_end() -> None:
     history = in_the_year()
     key = happens(history)
@@ -213,9 +362,10 @@ class TestRefused:
         history = in_the_year()
         key = happens(history, CircumstanceKind.MOVED_AWAY)
         ends(history, key)
-        with pytest.raises(Refused) as error:
-            ends(history, key)
-        assert error.value.code == "circumstance-ended"
+        for again in (ends, confirms):
+            with pytest.raises(Refused) as error:
+                again(history, key)
+            assert error.value.code == "circumstance-ended"
 
     def test_what_is_still_to_come(self) -> None:
         on = START.date() + 3 * DAY

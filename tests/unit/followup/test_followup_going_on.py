@@ -58,7 +58,7 @@ def ends(kind: DischargeKind, at: Any) -> list[Event]:
 
 
 def shown(history: Followup) -> Any:
-    return history.state.replace(aside=None, ending=None)
+    return history.state.replace(aside=None, ending=None, ended=())
 
 
 @st.composite
@@ -194,10 +194,17 @@ def test_the_hint_names_a_command_that_exists() -> None:
 
 
 @pytest.mark.parametrize("looked_for", [True, False])
-def test_a_hand_over_that_was_never_begun(looked_for: bool) -> None:
+@pytest.mark.parametrize(
+    "meanwhile",
+    [[], [fact(plans.LevelOfCareChangeRecommended)], [fact(plans.LevelOfCareChanged)]],
+)
+def test_a_hand_over_that_was_never_begun(looked_for: bool, meanwhile: list[Event]) -> None:
     history, never = in_program(), in_program()
     for one in (history, never):
         if looked_for:
             one.hear(fact(plans.LevelOfCareChangeRecommended))
-    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    history.hear(fact(plans.TransferInitiated))
+    for one in (history, never):
+        one.after(hours=1).hear_all(meanwhile)
+    history.hear(fact(plans.TransferUndone))
     assert history.state == never.state

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.followup import journey
-from services.followup.aftercare.aftercare import Readmitted
-from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
+from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone, Readmitted
 from services.followup.episode.upcoming_sessions import SessionState
 from services.followup.reactions import HANDOFFS, REACTIONS
 from shared.contracts import attendance, followup, intake, plans

@@ -125,7 +125,7 @@ def later(history: Followup) -> list[tuple[str, datetime | None]]:
 
 def _but_for_what_is_put_aside(history: Followup) -> Any:
     """What came after the end is remembered as that: what it leads to is looked at in `test_followup_going_on.py`."""
-    return history.state.replace(aside=None, ending=None)
+    return history.state.replace(aside=None, ending=None, ended=())
 
 
 @given(two_arrivals())

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.followup.aftercare import check_ins
-from services.followup.aftercare.aftercare import Readmitted
 from services.followup.episode.check_in_calendar import within
+from services.followup.episode.episode_state import Readmitted
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone, Role
 from shared.contracts.followup import (

@@ -306,8 +306,9 @@ def test_an_intermediary_is_said_with_its_participants() -> None:
 def test_a_record_of_consents_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(consents, "CONSENTS_MAX", 2)
     person = Person()
-    person.grants()
-    person.grants()
+    for document in ("1f", "2f"):
+        person.grants(document_sha256=document * 32)
+    person.grants(document_sha256="2f" * 32)
     refuses("too-many-consents", person.grants)
 
 
@@ -463,7 +464,7 @@ def test_who_is_given_back_after_days_has_never_left() -> None:
     person = Person()
     consent_id = person.grants(**WITH_TREATMENT)
     person.grants(expires_on="2026-03-03")
-    revoked = person.grants(**WITH_TREATMENT)
+    revoked = person.grants(**WITH_TREATMENT, document_sha256="1f" * 32)
     person.handed(EpisodeLeft(episode_id=EPISODE_ID, left_at=START))
     person.revokes(revoked)
     person.after(days=5)

@@ -200,6 +200,96 @@ async def test_the_same_command_again_sends_one_referral(case: Case) -> None:
     refused(await case.refers(), 403, "consent-missing")
 
 
+async def test_a_second_click_sends_no_second_referral(case: Case) -> None:
+    """The partner would be asked twice, and the accounting would tell of a disclosure that there was none of."""
+    await case.consents()
+    first = (await case.refers()).json()["referral_id"]
+    again = await case.refers(respond_within_hours=48)
+    assert (again.status_code, again.json()["referral_id"]) == (201, first)
+    assert len(case.said(intake.ReferralSent)) == 1
+    assert len(await case.entries("allowed")) == 1
+    accepted = f"/outbound-referrals/{first}/accepted"
+    case.served.acting_as("case_manager")
+    await case.served.does(accepted, {"episode_id": case.episode_id})
+    assert (await case.refers()).json()["referral_id"] == first, "the partner has said yes"
+    assert (await case.entries("allowed"), len(await case.entries())) == ([], 1)
+
+
+@pytest.mark.parametrize("over", ["rejected", "closed", "not made"])
+async def test_what_is_over_is_asked_anew(case: Case, over: str) -> None:
+    await case.consents()
+    first = (await case.refers()).json()["referral_id"]
+    of = {"episode_id": case.episode_id}
+    case.served.acting_as("case_manager")
+    if over == "rejected":
+        await case.served.does(f"/outbound-referrals/{first}/rejected", of)
+    elif over == "closed":
+        path = f"/outbound-referrals/{first}/close"
+        await case.served.does(path, {**of, "outcome": "no_show"})
+    else:
+        assert (await case.reports(first, not_made="not_delivered")).status_code == 200
+    second = (await case.refers()).json()["referral_id"]
+    assert second != first
+    assert (await case.refers()).json()["referral_id"] == second
+    assert len(case.said(intake.ReferralSent)) == 2
+    assert [one["disclosure_id"] for one in await case.entries("allowed")][-1] == second
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target_facility_id": "river-residential", "target_kind": "residential"},
+        {"target_level": {"system": "asam", "edition": "4", "code": "3.7"}},
+        {"purpose": "treatment"},
+    ],
+)
+async def test_another_question_is_another_referral(case: Case, changes: dict[str, Any]) -> None:
+    both = ["harbor-detox", "river-residential"]
+    for purpose in ("care_coordination", "treatment"):
+        words = ["right_to_revoke", "redisclosure"]
+        await case.consents(recipients=both, purpose=purpose, statements=words)
+    first = (await case.refers()).json()["referral_id"]
+    assert (await case.refers(**changes)).json()["referral_id"] != first
+    assert len(case.said(intake.ReferralSent)) == 2
+
+
+async def test_a_form_that_comes_again_does_not_outlast_its_revocation(case: Case) -> None:
+    first = await case.consents()
+    assert await case.consents() == first
+    assert len(case.said(intake.ConsentGranted, case.person)) == 1
+    await case.revokes(first)
+    refused(await case.asks(), 403, "consent-missing")
+    assert await case.consents() != first, "signed anew"
+    other = await case.consents(expires_on="2026-07-31")
+    assert len({first, other, await case.consents()}) == 3
+
+
+async def test_what_is_recorded_again_has_its_entry(case: Case) -> None:
+    await case.consents()
+    told = {
+        "person_id": case.person_id,
+        "episode_id": case.episode_id,
+        "recipient_id": "harbor-detox",
+        "categories": ["referral_status"],
+        "discloser_id": uid("nurse"),
+        "disclosed_at": START.isoformat(),
+        "basis": "consent",
+        "purpose": "care_coordination",
+    }
+    case.served.acting_as("case_manager")
+    first = (await case.served.does("/disclosures", told))["disclosure_id"]
+    assert (await case.served.does("/disclosures", told))["disclosure_id"] == first
+    later = {**told, "disclosed_at": (START - timedelta(minutes=1)).isoformat()}
+    refused(await case.served.post("/disclosures", later), 403, "consent-missing")
+    assert len(await case.entries()) == 1
+    body = {"person_id": case.person_id, "reason": "wrong_person"}
+    await case.served.does(f"/disclosures/{first}/undo", body)
+    case.served.acting_as("case_manager")
+    second = (await case.served.does("/disclosures", told))["disclosure_id"]
+    assert second != first, "a mistake is no entry of it"
+    assert len(await case.entries()) == 2
+
+
 async def test_an_episode_that_has_ended_refers_nobody(case: Case) -> None:
     await case.consents()
     case.served.acting_as("intake_coordinator")
@@ -671,6 +761,10 @@ async def test_agreements_are_each_facilitys_own(case: Case) -> None:
     served = case.served.acting_as("operator", facility_id="operations")
     body = {"with_facility_id": FACILITY, "kind": "qsoa", "from_on": "2026-03-01"}
     told = await served.does("/partners/county-exchange/agreements", body)
+    again = await served.does("/partners/county-exchange/agreements", body)
+    assert again["agreement_id"] == told["agreement_id"], (
+        "else one would outlast the end of the other"
+    )
     path = f"/partners/county-exchange/agreements/{told['agreement_id']}/end"
     refused(
         await served.post(path, {"until_on": "2026-02-01"}), 422, "agreement-ends-before-it-begins"

@@ -136,6 +136,7 @@ HANDED = {
             target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
             target_facility_id=PARTNER,
             target_level=None,
+            purpose=ConsentPurpose.CARE_COORDINATION,
             consent_id=uid("consent"),
             respond_within=DAY,
         ),

@@ -14,7 +14,7 @@ from services.intake.app import SERVICE
 from services.intake.episode.episode_state import REFERRAL_INDEX, EpisodeState
 from services.intake.episode.values import Outbound, OutboundStage, Stage
 from shared.contracts.codes import IntakeLoop
-from shared.contracts.intake import MistakeReason, PartnerKind, ReferralOutcome
+from shared.contracts.intake import ConsentPurpose, MistakeReason, PartnerKind, ReferralOutcome
 from shared.errors import CareError
 from shared.loops import open_loop
 from tests.unit.intake.test_intake_machine import COMMANDS, EVENTS
@@ -199,6 +199,7 @@ async def test_a_page_goes_on_in_its_own_list_only(served: Served) -> None:
 SENT = Outbound(
     target_kind=PartnerKind.RESIDENTIAL,
     target_facility_id="hill-house",
+    purpose=ConsentPurpose.TREATMENT,
     consent_id=uid("consent"),
     sent_at=START,
 )

@@ -178,6 +178,7 @@ def send(
             target_kind=PartnerKind.WITHDRAWAL_MANAGEMENT,
             target_facility_id=PARTNER,
             target_level=level("3.7-WM"),
+            purpose=ConsentPurpose.CARE_COORDINATION,
             consent_id=consent_id or uid("consent"),
             respond_within=within,
         )

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts import attendance, followup, intake, plans
-from shared.contracts.attendance import BreathOutcome, NotProvidedKind, PauseEnd, ScreenClass
+from shared.contracts.attendance import (
+    BreathOutcome,
+    NotProvidedKind,
+    PauseEnd,
+    ScreenClass,
+    SpecimenValidity,
+)
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind, OutreachCause
@@ -182,6 +188,44 @@ def test_a_specimen_counts_from_when_it_was_taken() -> None:
     assert graduates(history)
 
 
+Word = tuple[str, Any]
+words: st.SearchStrategy[list[Word]] = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("result"), st.sampled_from([SpecimenValidity.VALID, SpecimenValidity.DILUTE])
+        ),
+        st.tuples(
+            st.just("read"),
+            st.sampled_from([ScreenClass.INVALID, ScreenClass.EXPECTED_ABSENT, None]),
+        ),
+    ),
+    max_size=8,
+)
+
+
+@given(words)
+def test_a_specimen_is_looked_at_while_somebody_says_that_it_cannot_be_judged(
+    said: list[Word],
+) -> None:
+    """The laboratory or a clinician, each by the latest word; a clinician who could judge it outweighs both."""
+    history = with_plan()
+    holds: dict[str, Any] = {"result": None, "read": None}
+    for who, what in said:
+        holds[who] = what
+        if who == "result":
+            history.hear(fact(attendance.ScreenResulted, screen_id=uid("one"), validity=what))
+        elif what is None:
+            history.hear(fact(attendance.InterpretationUndone, screen_id=uid("one")))
+        else:
+            history.hear_all(interpreted("one", what))
+        wanted = ScreenClass.INVALID is holds["read"] or (
+            holds["result"] is SpecimenValidity.DILUTE and holds["read"] is None
+        )
+        waits = {r.trigger for r in history.state.reviews.values() if r.open}
+        if who == "read":
+            assert (ReviewTrigger.VALIDITY in waits) is wanted
+
+
 class TestAbsences:
     def test_a_pause_that_was_a_mistake_asks_for_nothing(self) -> None:
         history = with_plan()
@@ -250,6 +294,22 @@ class TestCircumstances:
         after.hear_all([admitted, recorded])
         assert {"discharge"} <= {loop.kind for loop in before.state.loops.values()}
         assert {*before.state.loops} == {*after.state.loops}
+
+    @pytest.mark.parametrize("at", range(4))
+    def test_it_outlasts_an_admission_that_is_undone(self, at: int) -> None:
+        """It is the person's, and not the admission's."""
+        course: list[Event] = [
+            fact(intake.PatientAdmitted),
+            fact(intake.AdmissionUndone),
+            fact(intake.PatientAdmitted),
+        ]
+        course.insert(at, fact(followup.CircumstanceRecorded))
+        history = Plans().hear_all(course)
+        assert "discharge" in {loop.kind for loop in history.state.loops.values()}
+        history.hear(fact(intake.AdmissionUndone))
+        history.hear(fact(followup.CircumstanceUndone))
+        history.hear(fact(intake.PatientAdmitted))
+        assert "discharge" not in {loop.kind for loop in history.state.loops.values()}
 
     def test_a_discharge_ends_it(self) -> None:
         history = with_plan()

@@ -14,7 +14,12 @@ from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import MistakeReason, PlansLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import RiskFlag
-from shared.contracts.plans import DischargeKind, ReviewOutcome, ReviewTrigger
+from shared.contracts.plans import (
+    DischargeKind,
+    ReviewDecision,
+    ReviewOutcome,
+    ReviewTrigger,
+)
 from shared.errors import NotYetKnown, Refused
 from shared.runtime.core.record import Outcome
 from tests.unit.plans.test_plans_order import from_attendance, from_followup
@@ -161,6 +166,14 @@ class TestRefused:
         assert error.value.code == "ended-otherwise"
         assert "/discharge/undo" in error.value.hint
 
+    def test_a_hand_over_that_is_over(self) -> None:
+        history = transferred(with_plan())
+        history.first_contact(START)
+        with pytest.raises(Refused) as error:
+            undo_transfer(history)
+        assert error.value.code == "no-transfer-open"
+        assert "first-contact/undo" in error.value.hint
+
     def test_of_an_episode_in_error(self) -> None:
         history = with_plan()
         history.discharge()
@@ -298,27 +311,58 @@ def undo_transfer(history: Plans) -> Outcome:
     return history.command(lambda s, c: retractions.undo_transfer(s, WHY, c))
 
 
-@pytest.mark.parametrize("begun", [nothing, escalated, step_down_ahead])
-@pytest.mark.parametrize("days", [0, 730])
+def to_be_moved(history: Plans) -> None:
+    history.hear(fact(intake.LevelRecommended, level=RESIDENTIAL))
+
+
+def endangered(history: Plans) -> None:
+    history.hear(fact(intake.ImminentDangerIdentified))
+
+
+def another_place(history: Plans) -> None:
+    accepted(history, uid("another"))
+
+
+def stays(history: Plans) -> None:
+    history.review(ReviewDecision.CONTINUE)
+
+
+def goes_up(history: Plans) -> None:
+    history.review(ReviewDecision.UP)
+
+
+def goes_elsewhere(history: Plans) -> None:
+    history.review(ReviewDecision.TRANSFER)
+
+
+BEGUN = [nothing, escalated, step_down_ahead, looked_for, to_be_moved]
+MEANWHILE = [nothing, endangered, to_be_moved, another_place, stays, goes_up, goes_elsewhere]
+
+
+@pytest.mark.parametrize("begun", BEGUN)
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+@pytest.mark.parametrize("days", [0, 1, 730])
 @pytest.mark.fault("F15")
-def test_a_hand_over_that_was_a_mistake_was_never_begun(
-    begun: Callable[[Plans], None], days: int
+def test_a_hand_over_that_was_a_mistake_was_never_asked_for(
+    begun: Callable[[Plans], None], meanwhile: Callable[[Plans], None], days: int
 ) -> None:
+    """Whatever was heard and decided while it was under way."""
     history, never = with_plan(), with_plan()
     for one in (history, never):
         begun(one)
         accepted(referred(one))
         one.after(hours=1)
-    asked = history.ask_transfer()
-    waited = never.ask_transfer()
-    assert asked == waited
-    history.answer(asked)
+    history.transfer()
+    never._commands += 1  # so that ids of what follows are the same
+    never._heard["care.intake"] += 1
     for one in (history, never):
+        one.after(hours=1)
+        meanwhile(one)
         one.after(days=days)
     undo_transfer(history)
     history.at(history.now)
     assert history.state.transfer is None
-    assert history.state.replace(transfer_asked=never.state.transfer_asked) == never.state
+    assert history.state == never.state
     [undone] = history.of(plans.TransferUndone)
     assert undone.to_facility_id == history.of(plans.TransferInitiated)[0].to_facility_id
     with pytest.raises(Refused) as error:

@@ -61,7 +61,11 @@ async def test_a_clinical_answer_is_not_stored() -> None:
 
 
 def test_what_is_refused_before_the_application_sees_it_has_them_too() -> None:
-    head = _raw(431, "head-too-large", "too large").partition(b"\r\n\r\n")[0].split(b"\r\n")
+    head = (
+        _raw(431, "head-too-large", "too large", "Send less.")
+        .partition(b"\r\n\r\n")[0]
+        .split(b"\r\n")
+    )
     assert b"cache-control: no-store" in head
     assert b"x-content-type-options: nosniff" in head
 

@@ -395,6 +395,18 @@ def test_a_deadline_that_does_not_advance_is_parked(step_minutes: int) -> None:
     assert record.state.due == START
 
 
+@pytest.mark.parametrize("next_one", [None, 5])
+def test_a_record_that_is_found_although_nothing_is_due_is_saved(next_one: int | None) -> None:
+    """Else it would be found for ever: a rebuild arms every deadline, also one that is held back."""
+    record = new_record(Diary({}).kind)
+    if next_one is not None:
+        record.state = record.state.arm("a", START + timedelta(minutes=next_one))
+    assert not record.touched
+    record.apply(look(START), SOURCE)
+    assert record.touched
+    assert record.due == record.state.due
+
+
 def test_one_save_runs_a_bounded_number_of_deadlines() -> None:
     diary = Diary({})
     record = new_record(diary.kind)

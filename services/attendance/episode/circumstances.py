@@ -1,0 +1,60 @@
+"""Death, jail, hospital, a move away, as followup tells it: what is missed meanwhile is nobody's to chase.
+
+Absences of that time are excused for every step of the absence policy, and silence counts anew from its end. All of it
+follows from the facts that hold, so that one that is taken back leaves what would have been. Pure, like all rules.
+"""
+
+from __future__ import annotations
+
+from services.attendance.episode import absences, pauses
+from services.attendance.episode.episode_state import Away, EpisodeState
+from shared.contracts import followup
+from shared.decision import Cause, Decision
+
+
+def recorded(
+    state: EpisodeState, event: followup.CircumstanceRecorded, cause: Cause
+) -> Decision[EpisodeState]:
+    """From that day on nobody expects the person."""
+    before = _without(state, event.circumstance_id)
+    away = {**before.away, event.circumstance_id: Away(on=event.occurred_on)}
+    return _considered(before.replace(away=away), cause)
+
+
+def ended(
+    state: EpisodeState, event: followup.CircumstanceEnded, cause: Cause
+) -> Decision[EpisodeState]:
+    """From then on the person is expected again."""
+    known = state.away.get(event.circumstance_id)
+    if known is None:
+        return Decision(state)
+    over = {**state.away, event.circumstance_id: known.replace(until=event.ended_at)}
+    return _considered(state.replace(away=over), cause)
+
+
+def undone(
+    state: EpisodeState, event: followup.CircumstanceUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person was expected all along."""
+    return _considered(_without(state, event.circumstance_id), cause)
+
+
+def go_on(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """An end is taken back: what was heard while it stood counts."""
+    state, undone = absences.taken_back(state)
+    state, events, handoffs = pauses.consider(state, cause)
+    return Decision(state, (*undone, *events), handoffs)
+
+
+def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
+    left = {key: one for key, one in state.away.items() if key != circumstance_id}
+    return state.replace(away=left)
+
+
+def _considered(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """What the absences that count mean now, for a person in care."""
+    if state.admission is None or state.left_at is not None:
+        return Decision(state)
+    state, reached = absences.consider(state, cause)
+    state, events, handoffs = pauses.consider(absences.watched_again(state), cause)
+    return Decision(state, (*reached, *events), handoffs)
