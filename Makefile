@@ -70,6 +70,7 @@ check: setup asyncapi  ## Lint, format, types, import rules, contract drift
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/care contracts generate --check
+	$(BIN)/care contracts diff
 	$(BIN)/python deploy/compose/generate.py --check
 
 asyncapi:  ## Read the AsyncAPI document with the official parser (needs Node; skipped with a word where there is none)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from care.show import Json, as_json, fail, failures, table
+from care.subscribers import all_subscribers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,7 +26,9 @@ REPLICAS = 3
 def acl_command(
     subscriber: Annotated[
         str | None,
-        typer.Option(help="Only the rules of this subscriber, who reads the topics given."),
+        typer.Option(
+            help="Only the rules of this subscriber: by its file, or for the topics given."
+        ),
     ] = None,
     topic: Annotated[
         list[str] | None, typer.Option(help="A topic that the subscriber reads; repeatable.")
@@ -42,7 +45,7 @@ def acl_command(
         typer.Option(
             "--prune",
             help="List what these users may do beside the rules; with --apply, take it back. A subscriber"
-            " without a --topic loses everything, its user as well.",
+            " without a file and without a --topic loses everything, its user as well.",
         ),
     ] = False,
     passwords: Annotated[
@@ -70,11 +73,8 @@ def acl_command(
     with failures():
         if subscriber is None:
             users, rules = list(SERVICES), access.all_service_rules()
-        elif prune and not topic:
-            access.check_subscriber(subscriber)
-            users, rules = [subscriber], []
         else:
-            users, rules = [subscriber], access.subscriber_rules(subscriber, topic or [])
+            users, rules = [subscriber], _rules_of(subscriber, topic or [], prune=prune)
         done = asyncio.run(
             _change(KafkaFromEnvironment(), users, rules, apply, prune, passwords)
             if apply or prune
@@ -91,6 +91,24 @@ def acl_command(
         table(("user", "on", "may"), _rows(rules))
     for line in done:
         typer.echo(line, err=True)
+
+
+def _rules_of(subscriber: str, topics: Sequence[str], *, prune: bool) -> list[Rule]:
+    """What a subscriber may do: by the topics given, else by its file. Without either it may be pruned to nothing."""
+    from shared.runtime.kafka import access
+
+    team = all_subscribers().get(subscriber)
+    if topics:
+        return access.subscriber_rules(subscriber, topics)
+    if team is not None:
+        return access.subscriber_rules(subscriber, team.topics, team.group_prefix)
+    if not prune:
+        fail(
+            f"There is no file of the subscriber {subscriber}.",
+            f"Write it with `care subscribers new {subscriber}`, or name topics with --topic.",
+        )
+    access.check_subscriber(subscriber)
+    return []
 
 
 async def _nothing() -> list[str]:

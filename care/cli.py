@@ -19,6 +19,7 @@ from care import (
     programs,
     rebuild,
     stack,
+    subscribers,
     topics,
 )
 
@@ -81,6 +82,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
+app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(topics.app, name="topics")
 app.add_typer(programs.app, name="profiles")
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from care import releases, replay
 from care.ops import NAMES
 from care.show import ROOT, Json, as_json, fail, need_source, table
+from care.subscribers import all_subscribers, contract_failures
 
 app = typer.Typer(
     no_args_is_help=True, help="List and show the published events, and generate their schemas."
@@ -21,15 +23,17 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List every event type: what it is about, how sensitive it is, and which services consume it."""
+    """List every event type: what it is about, how sensitive it is, and who consumes it."""
     from shared.contracts import CATALOGUE
+    from shared.contracts.publish.asyncapi import consumers
 
+    teams = all_subscribers()
     rows = [
         {
             "type": event.TYPE,
             "subject": event.SUBJECT,
             "sensitivity": event.SENSITIVITY,
-            "consumers": list(event.CONSUMERS),
+            "consumers": consumers(event.TYPE, teams),
         }
         for event in sorted(CATALOGUE.values(), key=lambda event: event.TYPE)
         if publisher is None or f"care.{publisher}" == event.SOURCE
@@ -53,7 +57,9 @@ def show(
 ) -> None:
     """Show one event as JSON: its meaning, its schema, and an example message."""
     del json
-    from shared.contracts import CATALOGUE, publish
+    from shared.contracts import CATALOGUE
+    from shared.contracts.publish.examples import example_of
+    from shared.contracts.publish.schemas import schema_of
 
     event = CATALOGUE.get(event_type)
     if event is None:
@@ -64,8 +70,8 @@ def show(
         {
             "type": event_type,
             "meaning": " ".join((event.__doc__ or "").split()),
-            "schema": publish.schema_of(event),
-            "example": publish.example_of(event),
+            "schema": schema_of(event),
+            "example": example_of(event),
         }
     )
 
@@ -76,20 +82,28 @@ def generate(
         bool, typer.Option("--check", help="Write nothing; fail if a file is out of date.")
     ] = False,
 ) -> None:
-    """Write the published schemas, the AsyncAPI document, new examples and the vocabulary page."""
+    """Write the published schemas, the AsyncAPI documents, new examples and the vocabulary page."""
     need_source("docs")
-    from shared.contracts import CATALOGUE, publish
+    from shared.contracts import CATALOGUE
+    from shared.contracts.publish import files
 
     if check:
-        differences = publish.drift(ROOT)
+        with contract_failures():
+            differences = files.drift(ROOT)
         for difference in differences:
             typer.echo(difference, err=True)
         if differences:
             fail("Run `care contracts generate` and commit the result.")
         typer.echo(f"{len(CATALOGUE)} events: the published files are up to date")
         return
-    try:
-        for path in publish.generate(ROOT):
-            typer.echo(path)
-    except publish.BreakingChangeError as error:
-        fail(str(error))
+    with contract_failures():
+        changed = files.generate(ROOT)
+    for path in changed:
+        typer.echo(path)
+
+
+app.command(
+    epilog="Example: `care contracts diff --against origin/main --markdown`",
+)(releases.diff)
+app.command(epilog="Example: `care contracts release`")(releases.release)
+app.command(epilog="Example: `care contracts replay --kafka 127.0.0.1:9092`")(replay.replay)

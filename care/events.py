@@ -55,17 +55,18 @@ def tail(
             f"{min(unknown)} is none; choose from {', '.join(TOPICS)}", param_hint="--topic"
         )
     with suppress(KeyboardInterrupt):
-        _read(kafka, _tail(kafka, event_type, subject, topic, from_beginning, limit, json))
+        until_answered(kafka, _tail(kafka, event_type, subject, topic, from_beginning, limit, json))
 
 
-def _read(kafka: str, reading: Coroutine[Any, Any, T]) -> T:
+def until_answered(kafka: str, reading_topics: Coroutine[Any, Any, T]) -> T:
+    """Run what reads topics; the command ends with one clear sentence where Kafka does not answer."""
     import asyncio
 
     from aiokafka.errors import KafkaError
 
     try:
         with failures():
-            return asyncio.run(reading)
+            return asyncio.run(reading_topics)
     except (KafkaError, OSError) as error:
         _no_answer(kafka, error)
 
@@ -93,7 +94,7 @@ async def _tail(
     names = topics or list(TOPICS)
     partitions = [TopicPartition(name, n) for name in names for n in range(TOPICS[name].partitions)]
     shown = 0
-    async with _reading(kafka, partitions, beginning=beginning) as consumer:
+    async with reading(kafka, partitions, beginning=beginning) as consumer:
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
@@ -122,7 +123,7 @@ def journey(
     The services are asked for that, as an operator; one that does not answer is named.
     """
     prefix = checked(episode.removeprefix("episode/"), "EPISODE")
-    found = _read(kafka, _journey(kafka, f"episode/{prefix}"))
+    found = until_answered(kafka, _journey(kafka, f"episode/{prefix}"))
     if not found:
         fail("The topics have no event of this episode.")
     blocked, silent = _blocked(found[0].subject, urls_of(url or ()), token)
@@ -202,7 +203,7 @@ async def _journey(kafka: str, subject: str) -> list[Envelope]:
         for n in ([partition_of(subject, t.partitions)] if whole else range(t.partitions))
     ]
     found: dict[tuple[str, str, int], Envelope] = {}
-    async with _reading(kafka, partitions, beginning=True) as consumer:
+    async with reading(kafka, partitions, beginning=True) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
             for records in (await consumer.getmany(timeout_ms=500)).values():
@@ -261,9 +262,10 @@ def _delay(seconds: float) -> str:
 
 
 @asynccontextmanager
-async def _reading(
+async def reading(
     kafka: str, partitions: list[TopicPartition], *, beginning: bool
 ) -> AsyncGenerator[AIOKafkaConsumer]:
+    """A consumer of these partitions without a group, at their beginning or end."""
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka.clients import new_consumer
     from shared.runtime.kafka.refusals import check_reading

@@ -10,8 +10,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 SHARED = Path(__file__).resolve().parents[1] / "shared"
 TREES = ("contracts", "kit")
 """Packages of `shared/` that are packages of the wheel."""
-LEFT_OUT = {"contracts/publish.py", "contracts/names.py"}
-"""What only `care contracts` needs; it wants PyYAML."""
+LEFT_OUT = ("contracts/publish/", "contracts/names.py", "contracts/published/releases/")
+"""What only `care contracts` needs."""
 
 
 def mapping() -> dict[str, str]:
@@ -21,7 +21,9 @@ def mapping() -> dict[str, str]:
         found += sorted((SHARED / tree).rglob("*.py"))
     found += sorted((SHARED / "contracts" / "published").rglob("*.json"))
     named = {path: str(path.relative_to(SHARED)) for path in found}
-    files = {str(p): f"throughcare_events/{n}" for p, n in named.items() if n not in LEFT_OUT}
+    files = {
+        str(p): f"throughcare_events/{n}" for p, n in named.items() if not n.startswith(LEFT_OUT)
+    }
     here = Path(__file__).parent
     for own, name in (("face.py", "__init__.py"), ("py.typed", "py.typed")):
         files[str(here / own)] = f"throughcare_events/{name}"

@@ -83,6 +83,10 @@ class State(BaseModel):
     """Those of them that are divided into parts, so that a page of a filtered list reads nothing else."""
     deadlines: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
 
+    def person(self) -> str | None:
+        """Whom this record is about, where its subject is not the person; its events name them (`ce_personid`)."""
+        return None
+
     def replace(self, **changes: Any) -> Self:
         """This state with some fields replaced. Values are trusted: rules build them from valid parts."""
         # What `model_copy` does, without what it does for extra fields and private attributes: a state has neither.

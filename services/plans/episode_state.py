@@ -294,6 +294,10 @@ class EpisodeState(CareState):
     family_visits: tuple[str, ...] = ()
     """Who of the family took part in which session."""
 
+    def person(self) -> str | None:
+        """Whom the episode is about, once it is known."""
+        return self.admission.person_id if self.admission else None
+
     @property
     def terms(self) -> ProgramTerms:
         """The program's terms, pinned at admission; the house rules until the admission is known."""

@@ -436,7 +436,7 @@ class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
     """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
 
 
-class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup", "reporting")):
+class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
     """What was recorded about a session was wrong; this compensates it.
 
     Plans recounts, followup stops chasing a miss that was none. Closed weeks are evaluated again.
@@ -511,7 +511,7 @@ class ParticipationResumed(AttendanceEvent, consumers=("plans", "followup")):
     """Whether its time was over, somebody lifted it, or an absence that led to it was none."""
 
 
-class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "reporting")):
+class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans",)):
     """A week's minutes are counted; after a correction once more, and the later one holds.
 
     Plans judges the intensity, reporting shows the delivery. Week: open > closed.
@@ -569,7 +569,7 @@ class ScreenOrdered(AttendanceEvent, consumers=("followup",)):
     """When the specimen is due."""
 
 
-class SpecimenCollected(AttendanceEvent, consumers=("partners",)):
+class SpecimenCollected(AttendanceEvent):
     """A specimen was taken and sealed.
 
     The laboratory expects it. Screen: ordered > in custody.
@@ -587,7 +587,7 @@ class SpecimenCollected(AttendanceEvent, consumers=("partners",)):
     """The place in the chain of custody, from 1."""
 
 
-class CustodyTransferred(AttendanceEvent, consumers=("partners",)):
+class CustodyTransferred(AttendanceEvent):
     """A specimen went from one hand to the next.
 
     The laboratory sees the unbroken chain. Screen: in custody > in custody.
@@ -809,25 +809,21 @@ class IncentiveLedgerEntry(Value):
     """The most that a person may earn in a year, in cents."""
 
 
-class IncentiveEarned(
-    IncentiveLedgerEntry, AttendanceEvent, subject="person", consumers=("reporting",)
-):
+class IncentiveEarned(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
     """The person earned an incentive for the target behaviour.
 
     Reporting watches the cap. Ledger: + amount.
     """
 
 
-class IncentiveReset(
-    IncentiveLedgerEntry, AttendanceEvent, subject="person", consumers=("reporting",)
-):
+class IncentiveReset(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
     """The next incentive starts again from its base amount; what is earned stays.
 
     Reporting watches the cap. Ledger: the amount is what the next one is worth.
     """
 
 
-class LoopEscalated(Escalation, AttendanceEvent, consumers=("reporting",)):
+class LoopEscalated(Escalation, AttendanceEvent):
     """An open loop of attendance missed a deadline and has a new owner.
 
     The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
@@ -837,7 +833,7 @@ class LoopEscalated(Escalation, AttendanceEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, AttendanceEvent, consumers=("reporting",)):
+class EscalationCleared(Clearance, AttendanceEvent):
     """An escalation of attendance no longer stands.
 
     Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
@@ -854,7 +850,6 @@ class SessionLoopEscalated(
     Escalation,
     AttendanceEvent,
     subject="session",
-    consumers=("reporting",),
     sensitivity="operational",
 ):
     """An open loop about a session, such as a roll that nobody calls, missed a deadline and has a new owner.
@@ -870,7 +865,6 @@ class SessionEscalationCleared(
     Clearance,
     AttendanceEvent,
     subject="session",
-    consumers=("reporting",),
     sensitivity="operational",
 ):
     """An escalation about a session no longer stands.
@@ -886,7 +880,6 @@ class GroupLoopEscalated(
     Escalation,
     AttendanceEvent,
     subject="group",
-    consumers=("reporting",),
     sensitivity="operational",
 ):
     """An open loop about a group, such as one with too few people, missed a deadline and has a new owner.
@@ -902,7 +895,6 @@ class GroupEscalationCleared(
     Clearance,
     AttendanceEvent,
     subject="group",
-    consumers=("reporting",),
     sensitivity="operational",
 ):
     """An escalation about a group no longer stands.

@@ -22,6 +22,11 @@ SCHEMA: Final = "urn:throughcare:schema:"
 TRACEPARENT: Final = "(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 """W3C Trace Context. Whatever else comes in its place is dropped, for nobody's work depends on a trace."""
 
+SEQUENCE_DIGITS: Final = 18
+SEQUENCE_WRITTEN: Final = f"(?!0{{{SEQUENCE_DIGITS}}})[0-9]{{{SEQUENCE_DIGITS}}}"
+"""A sequence as it is published: padded with zeros, so that the order of the texts is the order of the numbers, as the
+CloudEvents sequence extension asks. Readers take it without the zeros too."""
+
 PATTERNS: Final = MappingProxyType(
     {
         "specversion": "1[.]0",
@@ -29,7 +34,7 @@ PATTERNS: Final = MappingProxyType(
         "source": SOURCE,
         "type": TYPE,
         "subject": SUBJECT,
-        "sequence": "[1-9][0-9]{0,17}",
+        "sequence": f"(?!0+$)[0-9]{{1,{SEQUENCE_DIGITS}}}",
         "time": (
             "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?"
             "(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -44,8 +49,12 @@ PATTERNS: Final = MappingProxyType(
 )
 """The required attributes in their order, each with the regular expression that the whole text matches."""
 
+PERSON: Final = UUID
+"""Of the optional `personid`: whom the record is about that published the event, as far as it knows."""
+
 _COMPILED: Final = {name: re.compile(pattern) for name, pattern in PATTERNS.items()}
 _TRACEPARENT: Final = re.compile(TRACEPARENT)
+_PERSON: Final = re.compile(PERSON)
 
 
 def legal(name: str, text: str) -> bool:
@@ -56,3 +65,8 @@ def legal(name: str, text: str) -> bool:
 def trace_or_none(text: str | None) -> str | None:
     """The text when it is a W3C `traceparent`; nothing else may travel on with an event."""
     return text if text is not None and _TRACEPARENT.fullmatch(text) else None
+
+
+def is_person(text: str) -> bool:
+    """Whether the attribute `personid` may have this text."""
+    return _PERSON.fullmatch(text) is not None

@@ -7,17 +7,17 @@ source for the reaction tables, the published schemas, the documentation and the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-from .attributes import PATTERNS, SCHEMA, legal, trace_or_none
+from .attributes import PATTERNS, SCHEMA, SEQUENCE_DIGITS, is_person, legal, trace_or_none
 
 SPECVERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
@@ -52,9 +52,10 @@ class Event(BaseModel):
 
     `source`      the publisher's topic; set once, on the publisher's base class.
     `subject`     the kind of subject this fact is about.
-    `consumers`   the services named as hearing it.
+    `consumers`   our services that react to it; other teams stand in the files of `subscribers/`.
     `sensitivity` `part2` for anything that says more than that work is going on.
     `major`       the major version, 1 unless a breaking change was made; then the class is `…V2`.
+    `until`       the last day on which it is published, once a successor stands beside it.
     """
 
     model_config = ConfigDict(
@@ -68,6 +69,7 @@ class Event(BaseModel):
     SUBJECT: ClassVar[SubjectKind]
     SENSITIVITY: ClassVar[Sensitivity]
     CONSUMERS: ClassVar[tuple[str, ...]]
+    UNTIL: ClassVar[date | None]
 
     def __init_subclass__(
         cls,
@@ -77,6 +79,7 @@ class Event(BaseModel):
         consumers: Iterable[str] = (),
         sensitivity: Sensitivity = "part2",
         major: int = 1,
+        until: date | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
@@ -87,8 +90,14 @@ class Event(BaseModel):
         cls.MAJOR = major
         cls.TYPE = f"{cls.SOURCE}.{cls.NAME}.v{major}"
         cls.SUBJECT, cls.SENSITIVITY, cls.CONSUMERS = subject, sensitivity, tuple(consumers)
+        cls.UNTIL = until
         if CATALOGUE.setdefault(cls.TYPE, cls) is not cls:
             raise TypeError(f"{cls.TYPE} is defined twice")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        _refuse_required_nulls(cls)
 
     def data(self) -> bytes:
         """The Kafka value. Absent optional facts are left out, so that additions stay small."""
@@ -116,6 +125,25 @@ class Event(BaseModel):
         return cls.model_validate(values)
 
 
+def _refuse_required_nulls(model: type[BaseModel]) -> None:
+    """Refuse a field that is required and may be null, here or in a nested value, as the class is defined.
+
+    What is None is left out when an event is written, so such a field would break its own schema.
+    """
+    for name, field in model.model_fields.items():
+        if field.is_required() and type(None) in get_args(field.annotation):
+            raise TypeError(f"{model.__name__}.{name} may be None, so it needs a default")
+        for nested in _models(field.annotation):
+            _refuse_required_nulls(nested)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
 CATALOGUE: Final[dict[str, type[Event]]] = {}
 """Every event class by its full type, filled as the classes are defined."""
 
@@ -137,9 +165,10 @@ NO_EXTENSIONS: Final[Mapping[str, str]] = MappingProxyType({})
 class Envelope(NamedTuple):
     """The CloudEvents attributes of one event, as they travel in `ce_` headers.
 
-    `sequence` counts 1, 2, 3 … per (source, subject) without a gap. `correlationid` is shared by
-    all that follows from one first cause; `causationid` names the command, event or deadline right
-    before. `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock.
+    `sequence` counts 1, 2, 3 … per (source, subject) without a gap; its header has 18 digits. `correlationid`
+    is shared by all that follows from one first cause; `causationid` names the command, event or deadline right
+    before. `time` is the domain clock (UTC), which in a demo runs ahead of the wall clock. `personid` names whom an
+    event is about when its subject does not: as its publisher knew it, which `episode-person-corrected` may correct.
     """
 
     id: str
@@ -155,6 +184,7 @@ class Envelope(NamedTuple):
     sensitivity: str
     dataschema: str
     traceparent: str | None = None
+    personid: str | None = None
     extensions: Mapping[str, str] = NO_EXTENSIONS
 
     @property
@@ -175,7 +205,7 @@ class Envelope(NamedTuple):
             "ce_type": self.type,
             "ce_subject": self.subject,
             "ce_time": format_time(self.time),
-            "ce_sequence": str(self.sequence),
+            "ce_sequence": f"{self.sequence:0{SEQUENCE_DIGITS}}",
             "ce_correlationid": self.correlationid,
             "ce_causationid": self.causationid,
             "ce_facilityid": self.facilityid,
@@ -186,12 +216,14 @@ class Envelope(NamedTuple):
         }
         if self.traceparent is not None:
             attributes["ce_traceparent"] = self.traceparent
+        if self.personid is not None:
+            attributes["ce_personid"] = self.personid
         return attributes
 
 
 _REQUIRED: Final = tuple(f"ce_{name}" for name in PATTERNS)
 """The attributes that every event has, in the order in which `read_envelope` takes them."""
-_OURS: Final = {*_REQUIRED, "ce_traceparent", "content-type"}
+_OURS: Final = {*_REQUIRED, "ce_traceparent", "ce_personid", "content-type"}
 _required: Final = cast(
     "Callable[[Mapping[str, bytes]], tuple[bytes, ...]]", itemgetter(*_REQUIRED)
 )
@@ -207,7 +239,7 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
     """
     if len(headers) > HEADERS_MAX or headers_bytes(headers) > HEADERS_BYTES_MAX:
         raise EnvelopeError("headers-too-large", "the headers are larger than headers may be")
-    known, traceparent, extensions = _attributes(headers)
+    known, traceparent, person_id, extensions = _attributes(headers)
     if max(map(len, known)) > _ATTRIBUTE_LENGTH_MAX:
         raise _illegal(known)
     specversion, event_id, source, event_type, subject, sequence, at, *more = known
@@ -241,12 +273,15 @@ def read_envelope(headers: Headers, key: bytes | None) -> Envelope:
         sensitivity,
         schema,
         traceparent,
+        person_id,
         extensions,
     )
 
 
-def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, str]]:
-    """The required attributes in their order, the trace, and those that are not ours."""
+def _attributes(
+    headers: Headers,
+) -> tuple[list[str], str | None, str | None, Mapping[str, str]]:
+    """The required attributes in their order, the trace, the person, and those that are not ours."""
     given = cast("dict[str, bytes]", dict(headers))
     if len(given) < len(headers) or None in given.values():
         given = _once(headers)
@@ -254,6 +289,8 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
         known = [raw.decode() for raw in _required(given)]
         trace = given.get("ce_traceparent")
         traceparent = None if trace is None else trace_or_none(trace.decode("ascii", "replace"))
+        person = given.get("ce_personid")
+        person_id = None if person is None else person.decode()
         extensions = NO_EXTENSIONS
         if not _OURS.issuperset(given):
             others = given.keys() - _OURS
@@ -261,11 +298,13 @@ def _attributes(headers: Headers) -> tuple[list[str], str | None, Mapping[str, s
     except UnicodeDecodeError:
         raise EnvelopeError("headers-undecodable", "a header is not UTF-8") from None
     except KeyError:
-        known, traceparent, extensions = [""], None, NO_EXTENSIONS
+        known, traceparent, person_id, extensions = [""], None, None, NO_EXTENSIONS
     if not all(known):
         missing = [name for name in _REQUIRED if not given.get(name)]
         raise EnvelopeError("envelope-incomplete", f"missing: {', '.join(missing)}", missing[0])
-    return known, traceparent, extensions
+    if person_id is not None and not _is_person(person_id):
+        raise EnvelopeError("envelope-invalid", "personid has no legal value", "ce_personid")
+    return known, traceparent, person_id, extensions
 
 
 def _once(headers: Headers) -> dict[str, bytes]:
@@ -298,6 +337,11 @@ def _illegal(known: Iterable[str]) -> EnvelopeError:
 @lru_cache(maxsize=4_096)
 def _is_subject(text: str) -> bool:
     return legal("subject", text)
+
+
+@lru_cache(maxsize=4_096)
+def _is_person(text: str) -> bool:
+    return len(text) <= _ATTRIBUTE_LENGTH_MAX and is_person(text)
 
 
 @lru_cache(maxsize=1_024)

@@ -196,7 +196,7 @@ class FollowupEvent(Event, source="care.followup"):
     """A fact that followup publishes."""
 
 
-class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting")):
+class AftercarePlanActivated(FollowupEvent):
     """The year of aftercare has begun.
 
     Partners may tell the receiving places, reporting starts its measures. Episode: > in aftercare.
@@ -212,7 +212,7 @@ class AftercarePlanActivated(FollowupEvent, consumers=("partners", "reporting"))
     """What it consists of."""
 
 
-class AftercarePlanAgreed(FollowupEvent, consumers=("partners", "reporting")):
+class AftercarePlanAgreed(FollowupEvent):
     """The person and staff agreed what aftercare consists of; it outranks any draft, and may be agreed again.
 
     Partners may tell the receiving places, reporting sees who left with a plan. Aftercare plan: > agreed.
@@ -248,7 +248,7 @@ class CheckInScheduled(FollowupEvent):
     """How the person prefers to be reached."""
 
 
-class CheckInAttempted(FollowupEvent, consumers=("reporting",)):
+class CheckInAttempted(FollowupEvent):
     """Someone tried to reach the person for a check-in.
 
     Reporting counts attempts and channels. Check-in: scheduled > attempting.
@@ -264,7 +264,7 @@ class CheckInAttempted(FollowupEvent, consumers=("reporting",)):
     """What came of it."""
 
 
-class CheckInCompleted(FollowupEvent, consumers=("plans", "reporting")):
+class CheckInCompleted(FollowupEvent, consumers=("plans",)):
     """The person was reached and answered.
 
     Plans reviews risks, reporting measures outcomes. Check-in: > done.
@@ -286,7 +286,7 @@ class CheckInCompleted(FollowupEvent, consumers=("plans", "reporting")):
     """What needs an answer; empty when nothing does."""
 
 
-class CheckInUndone(FollowupEvent, consumers=("plans", "reporting")):
+class CheckInUndone(FollowupEvent, consumers=("plans",)):
     """That a check-in was completed was a mistake: nothing that it says holds, and it is open until its window closes.
 
     Retracts `CheckInCompleted`: plans looks at no risk because of it. Check-in: done > open.
@@ -298,7 +298,7 @@ class CheckInUndone(FollowupEvent, consumers=("plans", "reporting")):
     """Why it is taken back."""
 
 
-class CheckInMissed(FollowupEvent, consumers=("reporting",)):
+class CheckInMissed(FollowupEvent):
     """The window of a check-in closed without reaching the person.
 
     Reporting counts it. Check-in: > missed.
@@ -312,7 +312,7 @@ class CheckInMissed(FollowupEvent, consumers=("reporting",)):
     """Over how many channels; absent where it was not counted."""
 
 
-class ContactLost(FollowupEvent, consumers=("partners", "reporting")):
+class ContactLost(FollowupEvent):
     """Nobody has reached the person for long; the door stays open.
 
     Partners may tell who is allowed to know. Episode: > lost; a later contact reopens it.
@@ -352,7 +352,7 @@ class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
     """The day, where known."""
 
 
-class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake", "reporting")):
+class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake")):
     """A return to use was reported by mistake.
 
     Retracts `ReturnToUseReported`: plans looks at nothing because of it, and nobody who assesses the person reads it.
@@ -364,7 +364,7 @@ class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake", "reporting"
     """Why it is taken back."""
 
 
-class ReengagementStarted(FollowupEvent, consumers=("intake", "reporting")):
+class ReengagementStarted(FollowupEvent, consumers=("intake",)):
     """The way back into care is being prepared.
 
     Intake makes room for a reassessment. Episode: > re-engaging.
@@ -376,7 +376,7 @@ class ReengagementStarted(FollowupEvent, consumers=("intake", "reporting")):
     """When the person should have been reassessed."""
 
 
-class ReengagementCompleted(FollowupEvent, consumers=("intake", "reporting")):
+class ReengagementCompleted(FollowupEvent, consumers=("intake",)):
     """It is known where the way back led.
 
     Intake and reporting stop waiting. Episode: re-engaging > aftercare, or a new episode.
@@ -396,7 +396,7 @@ class ReadmissionRequested(FollowupEvent, consumers=("intake",)):
     """How fast the person has to be seen."""
 
 
-class TransitionReported(FollowupEvent, consumers=("reporting",)):
+class TransitionReported(FollowupEvent):
     """The person was in an emergency department, or came out of a bed.
 
     Reporting counts who was seen in time; followup opens a loop for it. No transition of the episode.
@@ -408,7 +408,7 @@ class TransitionReported(FollowupEvent, consumers=("reporting",)):
     """The day of the visit, or of the discharge from there."""
 
 
-class TransitionUndone(FollowupEvent, consumers=("reporting",)):
+class TransitionUndone(FollowupEvent):
     """An emergency visit or a discharge elsewhere was reported by mistake.
 
     Retracts `TransitionReported`: no clock counts from it. Transition: > none.
@@ -422,7 +422,7 @@ class TransitionUndone(FollowupEvent, consumers=("reporting",)):
     """Why it is taken back."""
 
 
-class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance", "reporting")):
+class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
 
     Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died,
@@ -438,7 +438,7 @@ class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attenda
     """The day."""
 
 
-class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance", "reporting")):
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance")):
     """The person is back from jail or hospital, or lives here again: they may be called.
 
     Plans decides on no discharge because of it. Circumstance: holds > ended.
@@ -450,7 +450,7 @@ class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance", "report
     """When."""
 
 
-class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "attendance", "reporting")):
+class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """It was recorded by mistake: whoever was called is called again, as if it had not been.
 
     Retracts `CircumstanceRecorded`. Circumstance: > none.
@@ -462,7 +462,7 @@ class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "attendanc
     """Why it is taken back."""
 
 
-class AftercareCompleted(FollowupEvent, consumers=("reporting",)):
+class AftercareCompleted(FollowupEvent):
     """The year of aftercare is over.
 
     Reporting measures the whole path. Episode: aftercare > completed.
@@ -476,7 +476,7 @@ class AftercareCompleted(FollowupEvent, consumers=("reporting",)):
     """When."""
 
 
-class LoopEscalated(Escalation, FollowupEvent, consumers=("reporting",)):
+class LoopEscalated(Escalation, FollowupEvent):
     """An open loop of followup missed a deadline and has a new owner.
 
     The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
@@ -486,7 +486,7 @@ class LoopEscalated(Escalation, FollowupEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, FollowupEvent, consumers=("plans", "reporting")):
+class EscalationCleared(Clearance, FollowupEvent, consumers=("plans",)):
     """An escalation of followup no longer stands.
 
     Retracts every `LoopEscalated` of the same loop. An outreach that is withdrawn had no miss behind it: plans asks for

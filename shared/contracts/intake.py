@@ -50,7 +50,7 @@ from .codes import (
 from .event import Event, OpenEnum
 from .terms import ProgramTerms
 
-_EVERYONE = ("plans", "attendance", "followup", "partners", "reporting")
+_EVERYONE = ("plans", "attendance", "followup")
 _RECIPIENTS = ["northside-court"]
 _LEVEL = {"system": "asam", "edition": "4", "code": "2.1"}
 
@@ -295,7 +295,7 @@ class IntakeEvent(Event, source="care.intake"):
     """A fact that intake publishes."""
 
 
-class ReferralReceived(IntakeEvent, consumers=("followup", "partners", "reporting")):
+class ReferralReceived(IntakeEvent, consumers=("followup",)):
     """A person was referred, and from now on there is an episode.
 
     Followup starts its clocks, partners learns whose consents count. Episode: none > referred.
@@ -317,7 +317,7 @@ class ReferralReceived(IntakeEvent, consumers=("followup", "partners", "reportin
     """The level that the referrer asked for."""
 
 
-class ReferralAcknowledged(IntakeEvent, consumers=("partners", "reporting")):
+class ReferralAcknowledged(IntakeEvent):
     """Someone took the referral on.
 
     Partners tells the referrer, reporting measures the wait. Episode: referred > acknowledged.
@@ -331,7 +331,7 @@ class ReferralAcknowledged(IntakeEvent, consumers=("partners", "reporting")):
     """Minutes from receipt to acknowledgement."""
 
 
-class ReferralDeclined(IntakeEvent, consumers=("partners", "followup")):
+class ReferralDeclined(IntakeEvent, consumers=("followup",)):
     """The referral goes no further here.
 
     Partners tells the referrer, followup checks that an alternative was reached. Episode: > closed.
@@ -347,7 +347,7 @@ class ReferralDeclined(IntakeEvent, consumers=("partners", "followup")):
     """Facilities that were offered instead."""
 
 
-class ConsentGranted(IntakeEvent, subject="person", consumers=("partners", "reporting")):
+class ConsentGranted(IntakeEvent, subject="person"):
     """The person allowed a disclosure.
 
     Partners asks for what it covers, reporting counts it; intake alone decides by it. Consent: > active.
@@ -375,7 +375,7 @@ class ConsentGranted(IntakeEvent, subject="person", consumers=("partners", "repo
     """Digest of the signed form, which stays with intake."""
 
 
-class ConsentRevoked(IntakeEvent, subject="person", consumers=("partners", "reporting")):
+class ConsentRevoked(IntakeEvent, subject="person"):
     """The person took a consent back.
 
     Nothing more may be sent under it, and what is queued is dropped. Consent: active > revoked.
@@ -389,7 +389,7 @@ class ConsentRevoked(IntakeEvent, subject="person", consumers=("partners", "repo
     """Whether something was already disclosed under it; that stays in the accounting."""
 
 
-class ConsentExpired(IntakeEvent, subject="person", consumers=("partners", "reporting")):
+class ConsentExpired(IntakeEvent, subject="person"):
     """A consent ended by its day or its event.
 
     Nothing more may be sent under it. Consent: active > expired.
@@ -403,7 +403,7 @@ class ConsentExpired(IntakeEvent, subject="person", consumers=("partners", "repo
     """Whether something was disclosed under it; that stays in the accounting."""
 
 
-class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=("partners", "reporting")):
+class ConsentExpiryUndone(IntakeEvent, subject="person"):
     """The end of treatment that ended a consent is taken back, so the consent holds again.
 
     Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
@@ -423,7 +423,7 @@ class ConsentExpiryUndone(IntakeEvent, subject="person", consumers=("partners", 
     """The last day it holds, where a day was named."""
 
 
-class DisclosureAllowed(IntakeEvent, consumers=("plans", "partners")):
+class DisclosureAllowed(IntakeEvent, consumers=("plans",)):
     """What was asked for may be disclosed now: the person's consents were looked at by who keeps them.
 
     Plans begins the transfer that it asked for, partners delivers. Delivery: asked > allowed.
@@ -449,7 +449,7 @@ class DisclosureAllowed(IntakeEvent, consumers=("plans", "partners")):
     """When it was decided; another day is asked anew."""
 
 
-class DisclosureWithheld(IntakeEvent, consumers=("plans", "partners")):
+class DisclosureWithheld(IntakeEvent, consumers=("plans",)):
     """What was asked for may not be disclosed.
 
     Plans looks for another way, partners drops the delivery. Delivery: asked > withheld.
@@ -465,7 +465,7 @@ class DisclosureWithheld(IntakeEvent, consumers=("plans", "partners")):
     """When it was decided."""
 
 
-class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)):
+class DisclosureRecorded(IntakeEvent, subject="person"):
     """Something about the person went to someone outside.
 
     Reporting keeps the accounting that the person may ask for. No transition.
@@ -495,7 +495,7 @@ class DisclosureRecorded(IntakeEvent, subject="person", consumers=("reporting",)
     """When."""
 
 
-class DisclosureUndone(IntakeEvent, subject="person", consumers=("reporting",)):
+class DisclosureUndone(IntakeEvent, subject="person"):
     """An entry of the accounting was a mistake: it stays there, and is marked.
 
     Reporting no longer counts it. Retracts `DisclosureRecorded`.
@@ -507,7 +507,7 @@ class DisclosureUndone(IntakeEvent, subject="person", consumers=("reporting",)):
     """What kind of mistake it was."""
 
 
-class EmergencyDisclosureMade(IntakeEvent, subject="person", consumers=("reporting",)):
+class EmergencyDisclosureMade(IntakeEvent, subject="person"):
     """Medical personnel were told without consent, in an emergency.
 
     Reporting keeps the accounting, which must name all of this. No transition.
@@ -617,7 +617,7 @@ class EligibilityDetermined(IntakeEvent, consumers=("followup",)):
     """Why the decision differs from the rules, where it does."""
 
 
-class PlacementDecided(IntakeEvent, consumers=("plans", "reporting")):
+class PlacementDecided(IntakeEvent, consumers=("plans",)):
     """It is decided which level the person really goes to.
 
     Plans works with it, reporting counts the gaps and their causes. Episode: > placed.
@@ -679,7 +679,7 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     """The group whose place was accepted, or that was waited for."""
 
 
-class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup", "partners")):
+class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """The person is admitted; carries what every other service needs to begin.
 
     Readmission is a new episode that names the old one. Episode: > admitted.
@@ -725,7 +725,7 @@ class OrientationCompleted(IntakeEvent, consumers=("plans", "attendance")):
     """When the confidentiality notice was given."""
 
 
-class ReferralSent(IntakeEvent, consumers=("plans", "partners", "followup")):
+class ReferralSent(IntakeEvent, consumers=("plans", "followup")):
     """A partner facility is asked to take the person.
 
     Partners delivers it, followup watches the answer, plans hands over to nobody else. Outbound referral: > requested.
@@ -775,7 +775,7 @@ class PartnerReferralRejected(IntakeEvent, consumers=("plans", "followup")):
     """Why, where the partner said."""
 
 
-class ReferralLoopOverdue(IntakeEvent, consumers=("followup", "reporting")):
+class ReferralLoopOverdue(IntakeEvent, consumers=("followup",)):
     """A referral is past its deadline and still has no outcome.
 
     Followup acts, reporting counts. Alert; retracted by `ReferralLoopClosed`.
@@ -787,7 +787,7 @@ class ReferralLoopOverdue(IntakeEvent, consumers=("followup", "reporting")):
     """Whole hours since it was received or sent."""
 
 
-class ReferralLoopClosed(IntakeEvent, consumers=("plans", "followup", "partners", "reporting")):
+class ReferralLoopClosed(IntakeEvent, consumers=("plans", "followup")):
     """What became of a referral is known.
 
     Partners tells the referrer, the others stop waiting. Referral: > closed.
@@ -815,9 +815,7 @@ class PartnerProgram(Value):
     """The level of care, where it has one."""
 
 
-class PartnerRegistered(
-    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
-):
+class PartnerRegistered(IntakeEvent, subject="partner", sensitivity="operational"):
     """An organisation is known from now on, and as what; a later one replaces all of an earlier one.
 
     Partners opens a connection, reporting names it. Partner: > registered.
@@ -837,9 +835,7 @@ class PartnerRegistered(
     """What it offers beside its kind."""
 
 
-class PartnerAgreementRecorded(
-    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
-):
+class PartnerAgreementRecorded(IntakeEvent, subject="partner", sensitivity="operational"):
     """A facility and a partner have an agreement in writing.
 
     Partners relies on it, reporting lists it. Agreement: > in force.
@@ -859,9 +855,7 @@ class PartnerAgreementRecorded(
     """The last day on which it holds, where one was named."""
 
 
-class PartnerAgreementEnded(
-    IntakeEvent, subject="partner", consumers=("partners", "reporting"), sensitivity="operational"
-):
+class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operational"):
     """An agreement holds no longer after a day.
 
     Partners stops relying on it. Agreement: in force > ended.
@@ -878,7 +872,7 @@ class PartnerAgreementEnded(
 # --- who looks after whom --------------------------------------------------------------------------------
 
 
-class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup", "reporting")):
+class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """A member of staff takes over a role for this episode.
 
     Whatever that role owns of the episode stands on this person's work list from now on, in every service.
@@ -978,7 +972,7 @@ class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
     """Why."""
 
 
-class LoopEscalated(Escalation, IntakeEvent, consumers=("reporting",)):
+class LoopEscalated(Escalation, IntakeEvent):
     """An open loop of intake missed a deadline and has a new owner.
 
     The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
@@ -988,7 +982,7 @@ class LoopEscalated(Escalation, IntakeEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, IntakeEvent, consumers=("reporting",)):
+class EscalationCleared(Clearance, IntakeEvent):
     """An escalation of intake no longer stands.
 
     Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.

@@ -253,7 +253,7 @@ class TreatmentPlanActivated(PlansEvent, consumers=("attendance", "followup")):
     """The day the next review is due."""
 
 
-class GoalAdded(PlansEvent, consumers=("followup", "reporting")):
+class GoalAdded(PlansEvent, consumers=("followup",)):
     """The plan has a further goal.
 
     Followup and reporting follow its progress. Goal: none > open.
@@ -265,7 +265,7 @@ class GoalAdded(PlansEvent, consumers=("followup", "reporting")):
     """When."""
 
 
-class GoalUpdated(PlansEvent, consumers=("followup", "reporting")):
+class GoalUpdated(PlansEvent, consumers=("followup",)):
     """A goal's progress was measured.
 
     Followup and reporting follow its progress. Goal: open > open.
@@ -279,7 +279,7 @@ class GoalUpdated(PlansEvent, consumers=("followup", "reporting")):
     """When."""
 
 
-class GoalAchieved(PlansEvent, consumers=("followup", "reporting")):
+class GoalAchieved(PlansEvent, consumers=("followup",)):
     """A goal reached its target.
 
     Followup and reporting follow its progress. Goal: open > achieved.
@@ -293,7 +293,7 @@ class GoalAchieved(PlansEvent, consumers=("followup", "reporting")):
     """When."""
 
 
-class TreatmentPlanReviewDue(PlansEvent, consumers=("followup", "reporting")):
+class TreatmentPlanReviewDue(PlansEvent, consumers=("followup",)):
     """The plan has to be reviewed.
 
     Followup helps to find the time, reporting counts. Timer; answered by `TreatmentPlanReviewed`.
@@ -305,7 +305,7 @@ class TreatmentPlanReviewDue(PlansEvent, consumers=("followup", "reporting")):
     """The day the review is due."""
 
 
-class TreatmentPlanReviewOverdue(PlansEvent, consumers=("followup", "reporting")):
+class TreatmentPlanReviewOverdue(PlansEvent, consumers=("followup",)):
     """The plan was not reviewed in time.
 
     Followup presses, reporting counts. Timer; retracted by `TreatmentPlanReviewed`.
@@ -392,7 +392,7 @@ class ClinicalReviewRequested(PlansEvent, consumers=("followup",)):
     """When it has to be done."""
 
 
-class ClinicalReviewOverdue(PlansEvent, consumers=("followup", "reporting")):
+class ClinicalReviewOverdue(PlansEvent, consumers=("followup",)):
     """A clinical review was not done in time.
 
     Followup acts, reporting counts. Timer; retracted by `ClinicalReviewCompleted`.
@@ -437,7 +437,7 @@ class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup"))
     """From when it holds where this program goes on with the person; absent when a place is to be found elsewhere."""
 
 
-class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):
+class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followup")):
     """The person is at another level.
 
     Attendance takes another threshold, intake looks for no place any more, partners may tell. Episode: change pending >
@@ -486,7 +486,7 @@ class TransferNotBegun(PlansEvent, consumers=("intake",)):
     """What was asked for."""
 
 
-class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup", "partners")):
+class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup")):
     """The person is being handed over; this program stays responsible until first contact.
 
     Intake enters the disclosure, attendance keeps the seat, the others watch the arrival. Episode: > transferring.
@@ -504,7 +504,7 @@ class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup
     """When the hand-over is planned."""
 
 
-class TransferCompleted(PlansEvent, consumers=("attendance", "followup", "partners")):
+class TransferCompleted(PlansEvent, consumers=("attendance", "followup")):
     """The receiving facility has seen the person.
 
     Attendance frees the seat, followup ends its watch. Episode: transferring > transferred.
@@ -556,7 +556,7 @@ class GraduationApproved(PlansEvent, consumers=("followup",)):
     """Who approved."""
 
 
-class ProgramGraduated(PlansEvent, consumers=("attendance", "followup", "partners", "reporting")):
+class ProgramGraduated(PlansEvent, consumers=("attendance", "followup")):
     """The person completed the program.
 
     Attendance frees the seat, followup starts the year of aftercare. Episode: > graduated.
@@ -568,9 +568,7 @@ class ProgramGraduated(PlansEvent, consumers=("attendance", "followup", "partner
     """The aftercare plan that takes over."""
 
 
-class EpisodeDischarged(
-    PlansEvent, consumers=("intake", "attendance", "followup", "partners", "reporting")
-):
+class EpisodeDischarged(PlansEvent, consumers=("intake", "attendance", "followup")):
     """The episode ended, in whichever way.
 
     Everyone stops what runs; followup anchors its check-ins here. Episode: > closed.
@@ -584,7 +582,7 @@ class EpisodeDischarged(
     """The level at the end."""
 
 
-class TransferUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
+class TransferUndone(PlansEvent, consumers=("attendance", "followup")):
     """The hand-over was begun by mistake: the person is still with this program alone.
 
     Retracts `TransferInitiated`: attendance and followup wait for no arrival. Episode: transferring > active.
@@ -598,7 +596,7 @@ class TransferUndone(PlansEvent, consumers=("attendance", "followup", "partners"
     """Why."""
 
 
-class FirstContactUndone(PlansEvent, consumers=("attendance", "followup", "partners")):
+class FirstContactUndone(PlansEvent, consumers=("attendance", "followup")):
     """The receiving facility has not seen the person after all: the hand-over is still under way.
 
     Retracts `TransferCompleted`; `DischargeUndone` follows. Attendance and followup wait for the arrival again.
@@ -613,7 +611,7 @@ class FirstContactUndone(PlansEvent, consumers=("attendance", "followup", "partn
     """Why."""
 
 
-class GraduationUndone(PlansEvent, consumers=("attendance", "followup", "partners", "reporting")):
+class GraduationUndone(PlansEvent, consumers=("attendance", "followup")):
     """The person did not complete the program after all.
 
     Retracts `GraduationApproved` and `ProgramGraduated`; `DischargeUndone` follows. Episode: graduated > active.
@@ -625,9 +623,7 @@ class GraduationUndone(PlansEvent, consumers=("attendance", "followup", "partner
     """Why."""
 
 
-class DischargeUndone(
-    PlansEvent, consumers=("intake", "attendance", "followup", "partners", "reporting")
-):
+class DischargeUndone(PlansEvent, consumers=("intake", "attendance", "followup")):
     """The episode did not end: the discharge was a mistake.
 
     Retracts `EpisodeDischarged`. Everyone goes on with what it stopped, as if it had not been, and ends what it began.
@@ -642,7 +638,7 @@ class DischargeUndone(
     """Why."""
 
 
-class LoopEscalated(Escalation, PlansEvent, consumers=("reporting",)):
+class LoopEscalated(Escalation, PlansEvent):
     """An open loop of plans missed a deadline and has a new owner.
 
     The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
@@ -652,7 +648,7 @@ class LoopEscalated(Escalation, PlansEvent, consumers=("reporting",)):
     """What is waited for."""
 
 
-class EscalationCleared(Clearance, PlansEvent, consumers=("reporting",)):
+class EscalationCleared(Clearance, PlansEvent):
     """An escalation of plans no longer stands.
 
     Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.

@@ -36,6 +36,8 @@ from .messages import Place
 
 log: Final = logging.getLogger("throughcare_events")
 FETCH_WAIT_MS: Final = 500
+REBALANCE_MS: Final = 60_000
+"""How long the group waits for a member that has an event in hand."""
 Record = ConsumerRecord[bytes, bytes]
 
 
@@ -64,6 +66,7 @@ class Consumer(ConsumerRebalanceListener):
             group_id=f"{self._prefix}{group}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            rebalance_timeout_ms=REBALANCE_MS,
             max_partition_fetch_bytes=2 * MAX_MESSAGE_BYTES,
         )
 

@@ -26,9 +26,12 @@ from .turn import Shelf, Turn
 log: Final = logging.getLogger("throughcare_events")
 UNIT_SECONDS: Final = 1.0
 """How long one unit may take: the longest that the store's locks are held, and that a stop waits."""
+ROUND_SECONDS: Final = 30.0
 FAILURES_MAX: Final = 20
 """After this many failures without a success it is not the events: nothing more is set aside, and the kit waits."""
 STREAMS_KEPT_MAX: Final = 50_000
+PASSED_MAX: Final = 5_000
+"""So many streams may be only passed over before that is saved."""
 RETRY_FIRST_SECONDS: Final = 1.0
 RETRY_MOST_SECONDS: Final = 600.0
 
@@ -51,6 +54,7 @@ class Delivery:
         metrics: Metrics | None = None,
         *,
         unit_seconds: float = UNIT_SECONDS,
+        round_seconds: float = ROUND_SECONDS,
         failures_max: int = FAILURES_MAX,
         now: Callable[[], float] = time,
     ) -> None:
@@ -58,20 +62,27 @@ class Delivery:
         self._inbox = inbox
         self.metrics = metrics or Metrics()
         self._unit_seconds = unit_seconds
+        self._round_seconds = round_seconds
         self._failures_max = failures_max
         self._now = now
         self._stored: dict[Place, int] = {}
         """What the inbox holds as the next offset of each held partition."""
         self._streams: dict[Stream, StreamInbox] = {}
         self._shelf = Shelf()
+        self._passed = Changes()
+        """What was only passed over, and is not saved yet: whoever fetches it again loses nothing but time."""
+        self._passed_since = 0.0
         self._failures = 0
         self.stopping = False
         """End after the event in hand."""
+        self.cut_short = False
+        """Whether `take` ended before its messages did, so that the rest has to be fetched again."""
 
     # --- partitions ------------------------------------------------------------------------------
 
     async def hold(self, places: Iterable[Place]) -> dict[Place, int]:
         """Begin with these partitions; returns the next offset of each, 0 where nothing was ever handled."""
+        await self.flush()
         offsets = await self._inbox.offsets()
         found = {place: offsets.get(place, 0) for place in places}
         self._stored |= found
@@ -83,34 +94,79 @@ class Delivery:
         """These partitions are another process's from now on."""
         for place in places:
             self._stored.pop(place, None)
-        self._streams.clear()
+        self.go_back()
         self._shelf.keep(self._shelf.all, self._stored)
 
-    def positions(self, reached: Mapping[Place, int]) -> dict[Place, int]:
-        """What has to be fetched next of each partition: what the inbox holds, or where its topic begins."""
-        stored = self._stored
-        return {place: max(stored.get(place, 0), at) for place, at in reached.items()}
+    def go_back(self) -> Mapping[Place, int]:
+        """Forget what is not saved; returns what the inbox holds as the next offset of each partition."""
+        self._passed = Changes()
+        self._streams.clear()
+        return self._stored
+
+    async def flush(self) -> None:
+        """Save what was only passed over. Raises `InboxUnavailable`."""
+        changes = self._passed
+        if changes.offsets:
+            async with self._inbox.unit(self._expected(changes.offsets)) as unit:
+                await unit.save(changes)
+            self._stored |= changes.offsets
+            self._passed = Changes()
+
+    def _expected(self, places: Iterable[Place]) -> dict[Place, int]:
+        """What the inbox has to hold of these, and of what was passed over."""
+        return {place: self._stored[place] for place in {*places, *self._passed.offsets}}
+
+    def _turn(self) -> Turn:
+        return Turn(self._streams, self._shelf.blocked, self._passed)
 
     # --- what comes ------------------------------------------------------------------------------
 
     async def take(self, messages: Sequence[Message]) -> dict[Place, int]:
-        """Handle messages of held partitions; returns the next offsets, which are saved.
+        """Handle messages of held partitions; returns the next offsets. Those of events that were handled are saved.
 
-        Raises `NotNow` when a handler has to wait, after saving what came before; `InboxUnavailable`, and then what was
-        not saved has to be taken again.
+        It ends early when it is to stop, or after half a minute: Kafka takes a member that does not fetch for lost.
+        Raises `NotNow` when a handler has to wait, after saving what came before, or `InboxUnavailable`: then `go_back`
+        says what has to be taken again.
         """
         handlers = self._handlers
         items = [read(message, handlers) for message in messages]
         await self._load_streams(items)
         ends: dict[Place, int] = {}
-        at = 0
+        at = len(items) if await self._only_passed(items, ends) else 0
+        until = monotonic() + self._round_seconds
         while at < len(items) and not self.stopping:
             at += await self._unit(items, at, ends)
+            if monotonic() > until:
+                break
+        self.cut_short = at < len(items)
         return ends
+
+    async def _only_passed(self, items: Sequence[Read], ends: dict[Place, int]) -> bool:
+        """Pass over a batch of which no handler wants anything; it is saved with what comes, or within a second."""
+        turn = self._turn()
+        if not all(item.skipped and turn.skip(item) for item in items):
+            return False
+        if not self._passed.offsets:
+            self._passed_since = monotonic()
+        for item in items:
+            self.metrics.skipped[item.skipped] += 1
+        self._passed = turn.changes
+        self._streams |= turn.changes.streams
+        ends |= turn.changes.offsets
+        for notice in turn.notices:
+            await self.tell(notice)
+        await self._flush_when_due()
+        return True
+
+    async def _flush_when_due(self) -> None:
+        late = monotonic() - self._passed_since > self._unit_seconds
+        if late or len(self._passed.streams) > PASSED_MAX:
+            await self.flush()
 
     async def _load_streams(self, items: Sequence[Read]) -> None:
         known = self._streams
         if len(known) > STREAMS_KEPT_MAX:
+            await self.flush()
             known.clear()
         wanted = {item.stream for item in items if item.stream is not None} - known.keys()
         if wanted:
@@ -120,16 +176,17 @@ class Delivery:
     async def _unit(self, items: Sequence[Read], at: int, ends: dict[Place, int]) -> int:
         """Handle some of the items from `at` on as one unit; returns how many."""
         try:
-            turn = Turn(self._streams, self._shelf.blocked)
+            turn = self._turn()
             done, wait = await self._handled(items, at, turn)
         except _Again as again:
             if isinstance(again.error, NotNow):
                 raise again.error from None
-            turn = Turn(self._streams, self._shelf.blocked)
+            turn = self._turn()
             done, wait = await self._failed_alone(items[at], turn, again.error)
         except BaseException:
-            self._streams.clear()
+            self.go_back()
             raise
+        self._passed = Changes()
         ends |= turn.changes.offsets
         await self._keep(turn)
         if wait is not None:
@@ -142,8 +199,12 @@ class Delivery:
         inbox, until = self._inbox, monotonic() + self._unit_seconds
         places = {(item.message.topic, item.message.partition) for item in items[at:]}
         done, wait = 0, None
-        async with inbox.unit({place: self._stored[place] for place in places}) as unit:
+        async with inbox.unit(self._expected(places)) as unit:
             for item in items[at:]:
+                if item.skipped and turn.skip(item):
+                    self.metrics.skipped[item.skipped] += 1
+                    done += 1
+                    continue
                 alone = not inbox.savepoints and item.handler is not None and item.handler.takes_tx
                 if done and (alone or monotonic() > until or self.stopping):
                     break
@@ -162,7 +223,7 @@ class Delivery:
         self, item: Read, turn: Turn, error: Exception
     ) -> tuple[int, NotNow | None]:
         place = (item.message.topic, item.message.partition)
-        async with self._inbox.unit({place: self._stored[place]}) as unit:
+        async with self._inbox.unit(self._expected([place])) as unit:
             self._fail(item, turn, error)
             turn.advance(item)
             await unit.save(turn.changes)
@@ -271,8 +332,11 @@ class Delivery:
 
     async def again(self) -> None:
         """Try what is aside and due: of each stream from its head, until one fails. Raises as `take` does."""
-        now = self._now()
+        await self._flush_when_due()
+        now, until = self._now(), monotonic() + self._round_seconds
         for stream, waiting in self._shelf.by_stream().items():
+            if monotonic() > until:
+                return
             if waiting[0].reason in RETRIED and waiting[0].next_at <= now:
                 await self._again(stream, waiting)
 
@@ -285,7 +349,7 @@ class Delivery:
     async def discard_aside(self, place: tuple[str, int, int]) -> None:
         """Never handle an event that is aside; its stream goes on. Raises `KitError` when it is not there."""
         one = self._found(place)
-        turn = Turn(self._streams, self._shelf.blocked)
+        turn = Turn(self._streams, self._shelf.blocked, Changes())
         turn.changes.settled.add(one.place)
         async with self._inbox.unit({one.place[:2]: self._stored[one.place[:2]]}) as unit:
             await unit.save(turn.changes)
@@ -309,7 +373,7 @@ class Delivery:
     async def _settled(self, one: Aside) -> bool:
         """Whether an event that was aside has been handled now."""
         item = read(unpacked(one), self._handlers)
-        turn = Turn(self._streams, self._shelf.blocked)
+        turn = Turn(self._streams, self._shelf.blocked, Changes())
         place = one.place[:2]
         error: Exception | None = None
         try:

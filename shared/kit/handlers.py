@@ -79,8 +79,7 @@ class Handlers:
         """Why a type is skipped."""
         if event_type in CATALOGUE:
             return "not-subscribed"
-        known = event_type.rpartition(".v")[0] in self._facts
-        return "major-unknown" if known else "type-unknown"
+        return "major-unknown" if event_type.rpartition(".v")[0] in self._facts else "type-unknown"
 
     def of(self, notice: Notice) -> list[Function]:
         """The functions that want this notice."""

@@ -68,7 +68,7 @@ def _skipped(message: Message, handlers: Handlers) -> Read | None:
     except (KeyError, ValueError, AttributeError):
         return None
     why = handlers.why_not(event_type)
-    return Read(message, stream, int(number), event_id, skipped=why)
+    return Read(message, stream, int(number), event_id, None, None, why)
 
 
 def _check_place(message: Message, envelope: Envelope) -> None:

@@ -78,6 +78,8 @@ class Subscriber:
         self._busy = asyncio.Lock()
         """Held while the inbox is written: partitions move only in between."""
         self._offsets: dict[Place, int] = {}
+        self._begun: dict[Place, int] = {}
+        """Where each held partition was begun with."""
         self._targets: dict[Place, int] | None = None
         """The ends of the topics when this process began; None until they are known."""
         self._committed_at = 0.0
@@ -176,12 +178,13 @@ class Subscriber:
             await self._learn(consumer)
             messages = await consumer.fetch()
             async with self._busy:
-                await self._handle(messages)
+                await self._handle(consumer, messages)
                 await self._delivery.again()
         except NotNow as error:
             self._from_the_inbox(consumer)
             await self._pause("handler-waits", error)
         except MovedOn as error:
+            self._delivery.go_back()
             self._offsets.clear()
             consumer.forget()
             await self._pause(error.code, error)
@@ -197,11 +200,13 @@ class Subscriber:
         await self._say_caught_up()
         await self._commit(consumer)
 
-    async def _handle(self, messages: Sequence[Message]) -> None:
+    async def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         held = [one for one in messages if (one.topic, one.partition) in self._offsets]
         if held:
             self._offsets |= await self._delivery.take(held)
             self._uncommitted = True
+            if self._delivery.cut_short:
+                self._from_the_inbox(consumer)
 
     async def _learn(self, consumer: Consumer) -> None:
         """Begin with partitions that are new here, where the inbox stands. Raises `Refused`, `KafkaError`."""
@@ -217,6 +222,7 @@ class Subscriber:
         if self._targets is None:
             self._targets = {place: end for place, (_, end) in bounds.items()}
         consumer.seek(begin)
+        self._begun |= begin
         self._offsets |= begin
         self._uncommitted = True
 
@@ -247,14 +253,23 @@ class Subscriber:
 
     def _from_the_inbox(self, consumer: Consumer) -> None:
         """Fetch again what was fetched and is not saved."""
-        self._offsets = self._delivery.positions(self._offsets)
+        stored = self._delivery.go_back()
+        self._offsets = {place: max(stored[place], self._begun[place]) for place in self._offsets}
         consumer.seek(self._offsets)
 
     async def _revoked(self, places: Collection[Place]) -> None:
+        self._delivery.stopping = True  # after the event in hand: the group waits for this
         async with self._busy:
+            self._delivery.stopping = self._stop.is_set()
+            await self._flush()
             for place in places:
                 self._offsets.pop(place, None)
             self._delivery.release(places)
+
+    async def _flush(self) -> None:
+        """Save what was only passed over, if that is possible now: else it is passed over again."""
+        with suppress(InboxUnavailable):
+            await self._delivery.flush()
 
     # --- waiting, and saying how it is -----------------------------------------------------------
 
@@ -291,6 +306,8 @@ class Subscriber:
         return heartbeat(self._inbox.id, next_offset, time(), _versions(), self.metrics)
 
     async def _leave(self, consumer: Consumer) -> None:
+        async with self._busy:
+            await self._flush()
         with suppress(KafkaError, OSError):
             await self._commit(consumer, at_once=True)
         await consumer.stop()

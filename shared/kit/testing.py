@@ -145,6 +145,7 @@ class Rehearsal:
             for _ in range(3):
                 clock.now += 1000.0
                 await delivery.again()
+            await delivery.flush()
         finally:
             await inbox.close()
 

@@ -12,13 +12,15 @@ from .streams import StreamInbox, with_applied
 
 
 class Turn:
-    """What one unit changes, over what was known before."""
+    """What one unit changes, over what was known before; it begins with what was passed over and is not saved yet."""
 
-    def __init__(self, streams: Mapping[Stream, StreamInbox], blocked: Container[Stream]) -> None:
+    def __init__(
+        self, streams: Mapping[Stream, StreamInbox], blocked: Container[Stream], passed: Changes
+    ) -> None:
         self._streams = streams
         self._blocked = blocked
         self._newly_blocked: set[Stream] = set()
-        self.changes = Changes()
+        self.changes = Changes(dict(passed.offsets), dict(passed.streams))
         self.notices: list[Notice] = []
 
     def known(self, stream: Stream) -> StreamInbox:
@@ -29,6 +31,13 @@ class Turn:
     def is_blocked(self, stream: Stream) -> bool:
         """Whether a message of this stream is aside that later ones wait behind."""
         return stream in self._newly_blocked or stream in self._blocked
+
+    def skip(self, item: Read) -> bool:
+        """Pass over an event that no handler wants, if it is the next of its stream: most events are of this kind."""
+        if item.stream is None or item.number <= self.known(item.stream)[0]:
+            return False
+        self.advance(item)
+        return True
 
     def advance(self, item: Read) -> None:
         """The event is the last one of its stream now, whether it was handled, skipped or set aside."""

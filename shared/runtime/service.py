@@ -48,6 +48,7 @@ from shared.runtime.http import problems
 from shared.runtime.http.answers import Answers
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.docs_page import serve_docs
+from shared.runtime.http.events_page import serve_events
 from shared.runtime.http.keys import KeySource
 from shared.runtime.http.limits import Limits, Rates
 from shared.runtime.http.metrics_address import MetricsAddress
@@ -537,6 +538,7 @@ def create_app(
         app.include_router(router)
     describe(app, service.name, routers)
     serve_docs(app)
+    serve_events(app, service.name)
     if settings.metrics_port:
         app.add_middleware(MetricsAddress, port=settings.metrics_port)
     app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))

@@ -26,7 +26,7 @@ from services.followup.app import SERVICE as FOLLOWUP
 from services.intake.app import SERVICE as INTAKE
 from services.plans.app import SERVICE as PLANS
 from shared.contracts.event import CATALOGUE
-from shared.contracts.publish import example_of
+from shared.contracts.publish.examples import example_of
 from shared.contracts.topics import PARTITIONS
 from shared.runtime.service import Service
 from tests.hostile.listening import listening, message

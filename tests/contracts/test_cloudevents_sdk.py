@@ -13,8 +13,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 import shared.contracts
-from shared.contracts import publish
 from shared.contracts.event import CATALOGUE, Event, read_envelope
+from shared.contracts.publish import files
 
 ROOT = Path(shared.contracts.__file__).parents[2]
 
@@ -22,7 +22,7 @@ every_event = pytest.mark.parametrize("event", CATALOGUE.values(), ids=lambda ev
 
 
 def published(event: type[Event]) -> dict[str, Any]:
-    path = ROOT / publish.EXAMPLES / f"{event.TYPE}.json"
+    path = ROOT / files.EXAMPLES / f"{event.TYPE}.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts import intake, publish
+from shared.contracts import intake
 from shared.contracts.event import Envelope, EnvelopeError, format_time, read_envelope
+from shared.contracts.publish.examples import example_of
 
 CODES = {
     "headers-too-large",
@@ -23,7 +24,7 @@ CODES = {
     "subject-mismatch",
 }
 
-GOOD: dict[str, Any] = publish.example_of(intake.PatientAdmitted)
+GOOD: dict[str, Any] = example_of(intake.PatientAdmitted)
 HEADERS: dict[str, bytes] = {name: value.encode() for name, value in GOOD["headers"].items()}
 KEY: bytes = GOOD["key"].encode()
 UPPER = KEY.upper()
@@ -87,6 +88,11 @@ def test_a_missing_attribute_is_incomplete(header: str, value: bytes | None) -> 
         ("sequence", "\u0663".encode(), "envelope-invalid"),  # a digit of another script
         ("sequence", "\u00b2".encode(), "envelope-invalid"),  # a digit to isdigit, not to int
         ("sequence", b"9" * 19, "envelope-invalid"),
+        ("sequence", b"0" * 18, "envelope-invalid"),
+        ("personid", b"Jane Doe", "envelope-invalid"),
+        ("personid", b"", "envelope-invalid"),
+        ("personid", b"0" * 60_000, "headers-too-large"),
+        ("sequence", b"1\n", "envelope-invalid"),
         ("time", b"yesterday", "envelope-invalid"),
         ("time", b"2026-03-02", "envelope-invalid"),
         ("time", b"2026-03-02T15:00:00", "envelope-invalid"),
@@ -165,7 +171,7 @@ def test_what_is_written_is_what_is_read(uuid: UUID, sequence: int, time: dateti
     subject = f"episode/{uuid}"
     changed = {
         "ce_subject": subject.encode(),
-        "ce_sequence": str(sequence).encode(),
+        "ce_sequence": f"{sequence:018}".encode(),
         "ce_time": format_time(time).encode(),
     }
     envelope = read_envelope((HEADERS | changed).items(), subject.encode())

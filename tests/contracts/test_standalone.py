@@ -13,10 +13,10 @@ from shared.contracts import CATALOGUE
 PROGRAM = """\
 import sys
 sys.path.insert(0, sys.argv[1])
-import elsewhere.publish
+import elsewhere.publish.files
 from elsewhere import CATALOGUE
 assert not [name for name in sys.modules if name.partition(".")[0] == "shared"]
-print(len(CATALOGUE), sum(len(elsewhere.publish.example_of(event)) > 0 for event in CATALOGUE.values()))
+print(len(CATALOGUE), sum(len(elsewhere.publish.files.example_of(event)) > 0 for event in CATALOGUE.values()))
 """
 
 

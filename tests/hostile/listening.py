@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from chaos.simulation.broker import Group, Log, Member
 from shared.contracts.event import CATALOGUE, Event
-from shared.contracts.publish import example_of
+from shared.contracts.publish.examples import example_of
 from shared.contracts.topics import PARTITIONS
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.service import Service

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from shared.contracts.event import MAX_EVENT_BYTES
 from shared.contracts.intake import PatientAdmitted
-from shared.contracts.publish import example_of
+from shared.contracts.publish.examples import example_of
 from shared.contracts.topics import PARTITIONS, Topic
 from shared.decision import derive_id
 from shared.devtools.backends import Backend

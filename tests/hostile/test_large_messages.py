@@ -12,7 +12,7 @@ from services.followup.app import SERVICE as FOLLOWUP
 from services.plans.app import SERVICE as PLANS
 from shared.contracts.event import HEADERS_BYTES_MAX, HEADERS_MAX, MAX_EVENT_BYTES
 from shared.contracts.intake import EpisodeEnteredInError, PatientAdmitted
-from shared.contracts.publish import example_of
+from shared.contracts.publish.examples import example_of
 from shared.runtime.core.dead_letter import HEADER_KEPT_BYTES, KEPT_BYTES, DeadLetter, message_of
 from shared.runtime.core.original import MessageOriginal
 from shared.runtime.kafka.reading import Reader

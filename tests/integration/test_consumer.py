@@ -158,7 +158,7 @@ async def said(backend: Backend) -> dict[str, list[str]]:
                 for record in batch:
                     headers = {name: raw.decode() for name, raw in record.headers}
                     found[(record.key or b"").decode()].setdefault(
-                        headers["ce_id"], headers["ce_sequence"]
+                        headers["ce_id"], str(int(headers["ce_sequence"]))
                     )
     finally:
         await consumer.stop()

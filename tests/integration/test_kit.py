@@ -12,18 +12,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from shared.contracts.attendance import SessionAttended
 from shared.contracts.event import Envelope, Event
 from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
-from shared.kit import CaughtUp, Connection, MemoryInbox, Refused, SQLiteInbox, Subscriber
+from shared.kit import CaughtUp, Connection, MemoryInbox, NotNow, Refused, SQLiteInbox, Subscriber
 from shared.kit.heartbeat import BYTES_MAX, inbox_of
 from shared.kit.history import partition_of
 from shared.kit.inboxes.protocol import Inbox
@@ -32,6 +35,8 @@ from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, admin_of, forget_topics, until
 
 ATTENDED = SessionAttended.example()
+LOADING = 14
+"""Kafka's code for a coordinator that is loading."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,9 +52,12 @@ class Heard:
         self.events = Subscriber("billing", inbox, kafka=kafka, **settings)
         self.taken: list[tuple[str, int]] = []
         self.told: list[CaughtUp] = []
+        self.fails: dict[str, Exception] = {}
 
         @self.events.on(SessionAttended)
         async def take(_event: Event, envelope: Envelope) -> None:
+            if envelope.subject in self.fails:
+                raise self.fails[envelope.subject]
             self.taken.append((envelope.subject, envelope.sequence))
 
         @self.events.on(CaughtUp)
@@ -145,6 +153,53 @@ async def _move(backend: Backend, place: TopicPartition, offset: int) -> None:
         await tool.commit({place: offset})
     finally:
         await tool.stop()
+
+
+async def test_loading_is_not_taken_for_nothing_committed(
+    backend: Backend, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read so, the offsets of a lost inbox would be nobody's, and everything would be handled again."""
+    await _say(bus, [_subject()], range(1, 4))
+    async with running(backend, SQLiteInbox(tmp_path / "inbox.db")) as first:
+        await first.has(3)
+    send: Any = GroupCoordinator._send_req
+    answers = iter(["loading"] * 20)
+
+    async def loading(coordinator: Any, request: Any) -> Any:
+        if isinstance(request, OffsetFetchRequest) and next(answers, ""):
+            return SimpleNamespace(error_code=LOADING, topics=[])
+        return await send(coordinator, request)
+
+    monkeypatch.setattr(GroupCoordinator, "_send_req", loading)
+    other = Heard(backend, SQLiteInbox(tmp_path / "other.db"))
+    with pytest.raises(Refused, match="inbox-differs"):
+        async with other.events:
+            pass
+    assert next(answers, "all given") == "all given"
+    assert other.taken == []
+
+
+async def test_a_failing_handler_and_one_that_waits(
+    backend: Backend, bus: Bus, tmp_path: Path
+) -> None:
+    """The one holds its stream, the other everything; nothing is lost, and both go on by themselves."""
+    bad, good = _subject(), _subject()
+    async with running(backend, SQLiteInbox(tmp_path / "inbox.db")) as heard:
+        heard.fails[bad] = RuntimeError()
+        await _say(bus, [bad, good], range(1, 3))
+        await heard.has(2)
+        assert {subject for subject, _ in heard.taken} == {good}
+        await until(lambda: len(heard.events.aside) == 2, what="both aside")
+        heard.fails.clear()
+        await heard.has(4)
+        await until(lambda: not heard.events.aside, what="nothing aside")
+        heard.fails[good] = NotNow("the bank is closed")
+        await _say(bus, [good], range(3, 5))
+        await until(lambda: heard.events.problem == "handler-waits", what="waiting")
+        heard.fails.clear()
+        await heard.has(6)
+        await until(lambda: not heard.events.problem, what="being well")
+    assert [number for subject, number in heard.taken if subject == good] == [1, 2, 3, 4]
 
 
 async def test_a_lost_inbox_is_refused_and_only_taken_over_on_purpose(

@@ -198,6 +198,10 @@ class EpisodeState(CareState):
     """Rewards handed to the person's ledger, by what they were for."""
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
 
+    def person(self) -> str | None:
+        """Whom the episode is about, once it is known."""
+        return (self.admission.person_id or None) if self.admission else None
+
     def index_entries(self) -> Mapping[str, datetime]:
         """Beside its loops, by when the person was admitted."""
         entries = super().index_entries()

@@ -300,6 +300,10 @@ class EpisodeState(CareState):
     tz_index_entries: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """By what a facility's measures and journeys find this record; updated by `invariants.py`."""
 
+    def person(self) -> str | None:
+        """Whom the episode is about, once it is known."""
+        return self.person_id
+
     @property
     def time_zone(self) -> str:
         """The facility's time zone; until the admission names it, days are counted in UTC."""

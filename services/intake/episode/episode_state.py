@@ -95,6 +95,10 @@ class EpisodeState(CareState):
     """The readmission that was waited for when the person died."""
     use_reports: tuple[UseReport, ...] = ()
 
+    def person(self) -> str | None:
+        """Whom the episode is about, once it is known."""
+        return self.person_id or None
+
     @property
     def court_involved(self) -> bool:
         """Treatment is a condition of a court: one referred the person, or the admission says so."""

@@ -11,7 +11,12 @@ from shared.errors import TooLarge
 
 
 def outbox_entry(
-    event: Event, cause: Cause, source: str, sequence: int, traceparent: str | None
+    event: Event,
+    cause: Cause,
+    source: str,
+    sequence: int,
+    traceparent: str | None,
+    person_id: str | None = None,
 ) -> dict[str, Any]:
     """An event as the outbox stores it: ready for the wire, so that the relay needs no models."""
     if source != event.SOURCE or not cause.subject.startswith(f"{event.SUBJECT}/"):
@@ -31,6 +36,7 @@ def outbox_entry(
         sensitivity=event.SENSITIVITY,
         dataschema=event.schema_id(),
         traceparent=traceparent,
+        personid=person_id,
     )
     headers = envelope.headers()
     pairs = [(name, text.encode()) for name, text in headers.items()]

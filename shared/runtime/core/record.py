@@ -297,9 +297,9 @@ class Record:
 
     def _accept(self, decision: Decision[State], cause: Cause, work: Work, source: str) -> None:
         """Take over a decision. Everything that can fail comes before the first change of the record."""
-        trace = trace_or_none(work.traceparent)
+        trace, person_id = trace_or_none(work.traceparent), decision.state.person()
         entries = [
-            outbox_entry(event, cause, source, self.next_sequence + i, trace)
+            outbox_entry(event, cause, source, self.next_sequence + i, trace, person_id)
             for i, event in enumerate(decision.events)
         ]
         if entries:

@@ -18,7 +18,7 @@ _REFERENCE: Final = "#/components/schemas/"
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser refuses whatever the page might ask of anybody."""
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 details { border-top: 1px solid #8886; padding: .4rem 0; }
@@ -28,6 +28,7 @@ table { border-collapse: collapse; margin: .5rem 0; width: 100%; }
 th, td { border-bottom: 1px solid #8884; padding: .2rem .6rem .2rem 0; text-align: left; vertical-align: top; }
 pre { overflow-x: auto; }
 """
+HEADERS: Final = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
 Document = Mapping[str, Any]
 
 
@@ -37,7 +38,7 @@ def serve_docs(app: FastAPI) -> None:
     async def docs() -> Response:
         return HTMLResponse(
             page(app.openapi()),
-            headers={"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"},
+            headers=HEADERS,
         )
 
     app.add_api_route("/docs", docs, include_in_schema=False)
@@ -52,7 +53,7 @@ def page(document: Document) -> str:
         (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
+            f"<style>{STYLE}</style></head><body><h1>{title}</h1>",
             f"<p>{escape(info.get('summary', ''))}</p>",
             '<p>For tools: <a href="openapi.json">openapi.json</a>.</p>',
             *_operations(document),

@@ -104,8 +104,8 @@ def service_rules(service: str) -> list[Rule]:
     return [*rules, Rule(service, Resource.GROUP, service, reads)]
 
 
-def subscriber_rules(name: str, topics: Iterable[str]) -> list[Rule]:
-    """A subscriber reads these topics, with consumer groups named `NAME` and `NAME.…`.
+def subscriber_rules(name: str, topics: Iterable[str], group: str = "") -> list[Rule]:
+    """A subscriber reads these topics, with consumer groups named `GROUP` (its own name) and `GROUP.…`.
 
     Raises `Invalid` for a name that is a service's or malformed, or a topic that is not published.
     """
@@ -120,8 +120,8 @@ def subscriber_rules(name: str, topics: Iterable[str]) -> list[Rule]:
         )
     return [
         *(Rule(name, Resource.TOPIC, topic, Operation.READ) for topic in wanted),
-        Rule(name, Resource.GROUP, name, Operation.READ),
-        Rule(name, Resource.GROUP, f"{name}.", Operation.READ, Pattern.PREFIXED),
+        Rule(name, Resource.GROUP, group or name, Operation.READ),
+        Rule(name, Resource.GROUP, f"{group or name}.", Operation.READ, Pattern.PREFIXED),
     ]
 
 

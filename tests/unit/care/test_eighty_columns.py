@@ -168,7 +168,9 @@ def test_no_table_breaks_a_word_or_is_wider_than_the_terminal(rows: list[tuple[s
 
 WITHOUT_A_TABLE = {
     *("up", "run", "token", "demo", "coverage", "rebuild", "erase", "audit verify"),
-    *("contracts show", "contracts generate", "profiles check"),
+    *("contracts show", "contracts generate", "contracts diff", "contracts release"),
+    *("contracts replay", "events publish-examples", "events scenario"),
+    *("profiles check", "subscribers check", "subscribers new"),
     *("topics adopt", "topics migrate", "topics disown"),
     *(
         "dead-letters redrive",
@@ -185,6 +187,7 @@ SHOWN_HERE = {
         "journey",
         "events tail",
         "contracts list",
+        "subscribers list",
         "audit list",
         "profiles list",
         "profiles show",
@@ -251,3 +254,7 @@ def _envelope(n: int, event_type: str, at: datetime) -> Envelope:
         causationid=f"id {n - 1}",
         **words,
     )
+
+
+def test_subscribers() -> None:
+    whole(care("subscribers", "list", columns=80).stdout, "reporting", "care.attendance")

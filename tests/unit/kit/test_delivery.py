@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.attendance import SessionAttended
+from shared.contracts.attendance import SessionAttended, SessionMissed
 from shared.kit.errors import KitError, NotNow
 from shared.kit.inboxes.memory import MemoryInbox
 from shared.kit.inboxes.protocol import Inbox
@@ -69,6 +69,61 @@ async def test_what_no_handler_wants_is_skipped_and_counted(
     skipped = {"not-subscribed": 1, "major-unknown": 1, "type-unknown": 1}
     assert it.delivery.metrics.skipped == skipped
     assert it.told == []
+
+
+async def test_what_is_only_passed_over_is_saved_with_what_comes(
+    it: Subscribed, history: History, subject: str
+) -> None:
+    passed = [history.say(MISSED, subject) for _ in range(3)]
+    place = (passed[0].topic, passed[0].partition)
+    await it.delivery.hold([place])
+    assert await it.delivery.take(passed) == {place: 3}
+    assert await it.inbox.offsets() in ({}, {place: 0})
+    await it.delivery.take([history.say(ATTENDED, subject)])
+    assert await it.inbox.offsets() == {place: 4}
+    assert it.numbers == [4]
+    assert it.told == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_is_only_passed_over_can_be_passed_over_again(
+    it: Subscribed, history: History, subject: str, kept: bool
+) -> None:
+    passed = [history.say(MISSED, subject) for _ in range(3)]
+    place = (passed[0].topic, passed[0].partition)
+    await it.delivery.hold([place])
+    await it.delivery.take(passed)
+    if kept:
+        await it.delivery.flush()
+    back = it.delivery.go_back()[place]
+    assert back == (3 if kept else 0)
+    await it.delivery.take([*passed[back:], history.say(ATTENDED, subject)])
+    assert it.numbers == [4]
+    assert it.told == []
+    assert it.delivery.metrics.duplicates == 0
+
+
+@pytest.mark.parametrize("why", ["stop", "time"])
+async def test_a_batch_that_is_cut_short_goes_on_where_it_ended(
+    history: History, subject: str, why: str
+) -> None:
+    limits = {} if why == "stop" else {"unit_seconds": 0, "round_seconds": 0}
+    it = Subscribed(MemoryInbox(), **limits)
+
+    @it.handlers.on(SessionMissed)
+    async def _stop(_event: object, _envelope: object) -> None:
+        it.delivery.stopping = why == "stop"
+
+    events = (MISSED, ATTENDED, ATTENDED)
+    messages = [history.say(event, subject) for event in events]
+    place = (messages[0].topic, messages[0].partition)
+    await it.hear(messages)
+    assert it.delivery.cut_short
+    it.delivery.stopping = False
+    while it.delivery.cut_short:
+        await it.delivery.take(messages[it.delivery.go_back()[place] :])
+    assert it.numbers == [2, 3]
+    assert it.delivery.metrics.duplicates == 0
 
 
 async def test_a_missing_number_is_said_and_stops_nothing(

@@ -239,7 +239,7 @@ class World:
         """First occurrences of (sequence, id, type) per subject, in order."""
         found: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
         for about, headers, _ in self.topic.messages:
-            one = (headers["ce_sequence"], headers["ce_id"], headers["ce_type"])
+            one = (str(int(headers["ce_sequence"])), headers["ce_id"], headers["ce_type"])
             if one not in found[about]:
                 found[about].append(one)
         return dict(found)

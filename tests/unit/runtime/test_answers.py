@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from shared.contracts import CATALOGUE, Event
 from shared.runtime.http.docs_page import POLICY, page
 from shared.runtime.http.protocol import _raw  # pyright: ignore[reportPrivateUsage]
 from shared.runtime.service import create_app
@@ -122,3 +123,31 @@ def test_the_page_escapes_what_it_says() -> None:
 def test_the_frameworks_own_pages_are_gone() -> None:
     client = TestClient(APPS["intake"])
     assert client.get("/redoc").status_code == 404
+
+
+# --- /events, /asyncapi.json and the schemas ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_page_of_events_shows_each_and_loads_nothing(service: str) -> None:
+    client = TestClient(APPS[service])
+    answer = client.get("/events")
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert "<script" not in answer.text
+    published = [event for event in CATALOGUE.values() if f"care.{service}" == event.SOURCE]
+    assert all(f'id="{event.TYPE}"' in answer.text for event in published)
+    document = client.get("/asyncapi.json").json()
+    assert document["components"]["messages"].keys() == {event.TYPE for event in published}
+
+
+@pytest.mark.parametrize("event", [*CATALOGUE.values()], ids=lambda event: event.TYPE)
+def test_a_schema_is_found_by_the_dataschema_of_a_message(event: type[Event]) -> None:
+    answer = TestClient(APPS[SERVICES[0]]).get(f"/schemas/{event.schema_id()}")
+    assert answer.status_code == 200
+    assert answer.json()["$id"] == event.schema_id()
+    assert answer.headers["Content-Type"] == "application/schema+json"
+
+
+def test_a_schema_that_is_none_is_404() -> None:
+    answer = TestClient(APPS[SERVICES[0]]).get("/schemas/urn:throughcare:schema:care.plans.no.v1")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-event-type")

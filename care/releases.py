@@ -1,0 +1,188 @@
+"""`care contracts diff` and `release`: the gate before a change, and a new version of the contract."""
+
+from __future__ import annotations
+
+import json as encoder
+import subprocess
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from care.show import ROOT, Json, as_json, fail, need_source
+from care.subscribers import all_subscribers, contract_failures
+
+if TYPE_CHECKING:
+    from shared.contracts.publish.contract import Contract
+    from shared.contracts.publish.differ import Difference
+    from shared.contracts.publish.releases import Release, Verdict
+
+
+def diff(
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="A release's file, or a git ref whose last release is meant; without it, the last release."
+        ),
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request.")
+    ] = False,
+    reword: Annotated[
+        bool,
+        typer.Option("--reword", help="Answer for the changed words: the meaning is the same."),
+    ] = False,
+    why: Annotated[str, typer.Option(help="With --reword: why they changed.")] = "",
+    json: Json = False,
+) -> None:
+    """Compare the contract with what was released: who would meet which change. Exit status 1 when it may not be."""
+    from shared.contracts.publish import releases
+    from shared.contracts.publish.contract import contract, problems
+
+    if reword != bool(why.strip()):
+        raise typer.BadParameter("--reword and --why go together", param_hint="--reword")
+    whole = contract(all_subscribers())
+    if contradictions := problems(whole, _today()):
+        fail("\n".join(contradictions))
+    with contract_failures():
+        released = _released()
+        baseline = _baseline(against, released)
+    if baseline is None:
+        typer.echo(
+            "{}" if json else "Nothing has been released: the contract may still change in place."
+        )
+        return
+    verdict = releases.judge(baseline, whole, releases.reworded(ROOT), _today())
+    if reword:
+        need_source("docs")
+        releases.reword(ROOT, verdict.asked, why.strip())
+        verdict = verdict._replace(asked=[])
+    if json:
+        as_json(_as_data(verdict, baseline))
+    else:
+        typer.echo(_as_text(verdict, baseline, markdown=markdown))
+    if not verdict.passes:
+        raise typer.Exit(1)
+
+
+def release() -> None:
+    """Cut a release of the contract: its version follows from what changed since the last one."""
+    need_source("docs")
+    from shared.contracts.publish import files, releases
+    from shared.contracts.publish.contract import contract, problems
+
+    with contract_failures():
+        released = _released()
+        whole = contract(all_subscribers())
+        if found := [*problems(whole, _today()), *files.drift(ROOT)]:
+            fail("\n".join(found), "Run `care contracts generate` first.")
+        before: Contract = released[-1].contract if released else whole
+        verdict = releases.judge(before, whole, releases.reworded(ROOT), _today())
+        if not verdict.passes:
+            fail(_as_text(verdict, before, markdown=False))
+        version = releases.next_version(released, verdict)
+        if version is None:
+            fail(f"Nothing has changed since {released[-1].version}.")
+        made = releases.release(ROOT, version, whole, _today())
+        files.generate(ROOT)
+    typer.echo(f"{made.line()}\nCommit it: from now on it is what the gate compares with.")
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _released() -> list[Release]:
+    from shared.contracts.publish import releases
+
+    found = releases.load(ROOT)
+    releases.check_history(ROOT, _earlier(releases.RELEASES))
+    return found
+
+
+def _earlier(path: str) -> list[str]:
+    """The texts that a file had in any ancestor commit; none where there is no git."""
+    commits = _git("log", "--format=%H", "--", path)
+    texts = [_git("show", f"{commit}:{path}") for commit in (commits or "").split()]
+    return [text for text in texts if text is not None]
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "-C", str(ROOT), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    return done.stdout if done.returncode == 0 else None
+
+
+def _baseline(against: str | None, released: list[Release]) -> Contract | None:
+    from shared.contracts.publish import releases
+
+    if against is None:
+        return released[-1].contract if released else None
+    if Path(against).is_file():
+        try:
+            return encoder.loads(Path(against).read_text(encoding="utf-8"))["contract"]
+        except (ValueError, KeyError, TypeError):
+            fail(f"{against} is no release of the contract.")
+    listed = _git("show", f"{against}:{releases.RELEASES}")
+    if not listed or not listed.strip():
+        fail(f"{against} is neither a file nor a git ref that has a release.")
+    version = listed.splitlines()[-1].split()[0]
+    text = _git("show", f"{against}:{releases.FOLDER}/{version}.json")
+    if text is None:
+        fail(f"{against} has no file of its release {version}.")
+    return encoder.loads(text)["contract"]
+
+
+# --- what is said -------------------------------------------------------------------------------
+
+
+def _as_data(verdict: Verdict, before: Contract) -> dict[str, Any]:
+    from shared.contracts.publish.differ import readers
+
+    def data(one: Difference) -> dict[str, Any]:
+        return {
+            **one._asdict(),
+            "readers": [reader._asdict() for reader in readers(before, one)],
+        }
+
+    return {
+        "passes": verdict.passes,
+        "breaking": [data(one) for one in verdict.breaking],
+        "asked": [data(one) for one in verdict.asked],
+        "additive": [one._asdict() for one in verdict.additive],
+    }
+
+
+FORWARD = (
+    "Publish a new major version beside the old one (`major=2`), give the old one a last day (`until=`), and remove it"
+    " when that day is over and each reader named here has moved."
+)
+ANSWER = 'When the meaning is the same: `care contracts diff --reword --why "…"`. When it is not: a new major version.'
+
+
+def _as_text(verdict: Verdict, before: Contract, *, markdown: bool) -> str:
+    lines: list[str] = []
+    for title, found, hint in (
+        ("Breaking", verdict.breaking, FORWARD),
+        ("Words that changed", verdict.asked, ANSWER),
+    ):
+        if found:
+            lines += ["", f"### {title}" if markdown else f"{title}:", ""]
+            lines += [_line(one, before, markdown=markdown) for one in found]
+            lines += ["", hint]
+    lines += [
+        "",
+        f"{len(verdict.additive)} additions, {len(verdict.breaking)} breaking, {len(verdict.asked)} to answer for.",
+    ]
+    return "\n".join(lines).strip()
+
+
+def _line(one: Difference, before: Contract, *, markdown: bool) -> str:
+    from shared.contracts.publish.differ import readers
+
+    names = ", ".join(map(str, readers(before, one))) or "nobody that is known"
+    what = ": ".join(part for part in (one.place, one.what) if part)
+    if markdown:
+        return f"- `{one.event or 'all events'}` {what}. Read by {names}."
+    return f"- {one.event or 'all events'}\n  {what}\n  read by {names}"

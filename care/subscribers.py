@@ -1,0 +1,114 @@
+"""`care subscribers`: the teams that read events, and what their files say."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from care.show import ROOT, Json, as_json, fail, need_source, table
+
+if TYPE_CHECKING:
+    from shared.contracts.publish.subscribers import Subscriber
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="The teams inside the program that read events: who, what, and under which agreement.",
+)
+
+
+@contextmanager
+def contract_failures() -> Generator[None]:
+    """End the command with what is wrong in a subscriber's file or in the list of releases."""
+    from shared.contracts.publish.releases import ReleaseError
+    from shared.contracts.publish.subscribers import SubscriberError
+
+    try:
+        yield
+    except (ReleaseError, SubscriberError) as error:
+        fail(str(error))
+
+
+def all_subscribers() -> dict[str, Subscriber]:
+    """Every subscriber by name; the command ends where a file can't be used."""
+    from shared.contracts.publish import subscribers
+
+    with contract_failures():
+        return subscribers.load(ROOT)
+
+
+@app.command("list", epilog="Example: `care subscribers list`")
+def list_(json: Json = False) -> None:
+    """List every subscriber: who answers for it, and where it reads what."""
+    teams = all_subscribers()
+    if json:
+        as_json(
+            [{**one.model_dump(mode="json"), "topics": list(one.topics)} for one in teams.values()]
+        )
+        return
+    table(
+        ("name", "owner", "types", "reads"),
+        ((one.name, one.owner, len(one.reads), ", ".join(one.topics)) for one in teams.values()),
+    )
+
+
+@app.command(epilog="Example: `care subscribers check`")
+def check(json: Json = False) -> None:
+    """Check every file: its types, fields and agreement. Exit status 1 when one can't be used or has run out."""
+    from datetime import UTC, datetime
+
+    today = datetime.now(UTC).date()
+    teams = all_subscribers()
+    over = [one.name for one in teams.values() if one.until is not None and one.until < today]
+    unknown = _unknown_facilities(teams)
+    if json:
+        as_json({"subscribers": list(teams), "over": over, "unknown_facilities": unknown})
+    for name in over:
+        typer.echo(f"{name}: its agreement ended on {teams[name].until}", err=True)
+    for name, facilities in unknown.items():
+        typer.echo(f"{name}: facilities: {', '.join(facilities)} is not in the directory", err=True)
+    if over or unknown:
+        fail("Renew the agreement, correct the file, or remove it.")
+    if not json:
+        typer.echo(f"{len(teams)} subscribers: every file can be used")
+
+
+def _unknown_facilities(teams: dict[str, Subscriber]) -> dict[str, list[str]]:
+    """The facilities that the directory of the deployment (CARE_DIRECTORY) does not have, where there is one."""
+    import os
+    import tomllib
+    from pathlib import Path
+
+    place = os.environ.get("CARE_DIRECTORY")
+    if not place:
+        return {}
+    known = set(tomllib.loads(Path(place).read_text(encoding="utf-8")).get("facilities", {}))
+    missing = {
+        one.name: [name for name in one.facilities if name not in known]
+        for one in teams.values()
+        if one.facilities != "all"
+    }
+    return {name: facilities for name, facilities in missing.items() if facilities}
+
+
+@app.command(epilog="Example: `care subscribers new billing`")
+def new(name: Annotated[str, typer.Argument(help="The team's name: a-z, 0-9 and -.")]) -> None:
+    """Write a new subscriber's file, for its team to fill in."""
+    need_source("docs")
+    from shared.contracts.publish import subscribers
+    from shared.errors import CareError
+    from shared.runtime.kafka.access import check_subscriber
+
+    try:
+        check_subscriber(name)
+    except CareError as error:
+        fail(str(error), error.hint)
+    path = ROOT / subscribers.FOLDER / f"{name}.toml"
+    if path.exists():
+        fail(f"{path.relative_to(ROOT)} exists.")
+    path.write_text(subscribers.template(name), encoding="utf-8")
+    typer.echo(
+        f"{path.relative_to(ROOT)}: fill it in, then run `care subscribers check` and `care contracts generate`"
+    )

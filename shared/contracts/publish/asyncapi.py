@@ -1,0 +1,306 @@
+"""AsyncAPI documents: everything that is published, what one service publishes, what one subscriber receives. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from ..attributes import PATTERNS, PERSON, SEQUENCE_WRITTEN, TRACEPARENT, UUID
+from ..event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, Event
+from ..topics import TOPICS
+from .examples import example_of
+from .schemas import Schema, events, meaning, summary
+from .subscribers import Subscriber
+
+SCHEMA_FORMAT: Final = "application/schema+json;version=draft-2020-12"
+Reference = Callable[[type[Event]], str]
+"""Where a document finds the schema of an event's data."""
+
+_DESCRIPTION: Final = (
+    "Facts about the care path of people in intensive outpatient programs. CloudEvents 1.0 in Kafka binary mode with"
+    " JSON data: attributes in `ce_` headers, data in the value. Order holds within one source and subject, where"
+    " `ce_sequence` counts 1, 2, 3 … without a gap. Delivery is at least once: remember the last sequence applied per"
+    " source and subject, and skip what is not above it. Ignore fields and code-list members that you do not know."
+    " Everything marked `part2` is protected by 42 CFR Part 2."
+)
+
+
+def as_file(event: type[Event]) -> str:
+    """The schema's file beside the document."""
+    return f"./schemas/{event.TYPE}.json"
+
+
+def as_address(event: type[Event]) -> str:
+    """The schema's address at a service, below the document's own."""
+    return f"./schemas/{event.schema_id()}"
+
+
+def asyncapi(subscribers: Mapping[str, Subscriber], version: str) -> Schema:
+    """Everything that is published: a channel per topic, a message per event type, and who reads it."""
+    return _document("Throughcare events", version, TOPICS, events(), as_file, subscribers) | {
+        "operations": {f"{_short(name)}Sends": _sends(name) for name in TOPICS}
+    }
+
+
+def published_by(source: str, version: str) -> Schema:
+    """What one service publishes, for the service itself to show."""
+    document = _document(
+        f"Throughcare {_short(source)} events", version, [source], events(source), as_address, {}
+    )
+    return document | {"operations": {f"{_short(source)}Sends": _sends(source)}}
+
+
+def received_by(team: Subscriber, version: str) -> Schema:
+    """What one subscriber receives: the types that it reads, where it reads them."""
+    read = [event for event in events() if event.TYPE in team.reads]
+    title = f"Throughcare events for {team.name}"
+    sources = [name for name in TOPICS if any(name == event.SOURCE for event in read)]
+    document = _document(title, version, sources, read, as_file, {})
+    if not team.direct:
+        document["channels"] = {_short(team.name): _outlet(team, read)}
+        channels = {event.TYPE: _short(team.name) for event in read}
+    else:
+        channels = {event.TYPE: _short(event.SOURCE) for event in read}
+    document["info"]["contact"] = {"name": f"{team.owner}, {team.contact}"}
+    document["operations"] = {
+        f"{channel}Receives": {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{channel}"},
+            "summary": f"{team.name} reads {channel}.",
+            "description": f"Consumer groups begin with `{team.group_prefix}`.",
+            "messages": [
+                {"$ref": f"#/channels/{channel}/messages/{_key(event)}"}
+                for event in read
+                if channels[event.TYPE] == channel
+            ],
+        }
+        for channel in document["channels"]
+    }
+    return document
+
+
+def _document(
+    title: str,
+    version: str,
+    topics: Iterable[str],
+    shown: list[type[Event]],
+    reference: Reference,
+    subscribers: Mapping[str, Subscriber],
+) -> Schema:
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": title,
+            "version": version,
+            "description": _DESCRIPTION,
+            "contact": {"name": "The maintainers of Throughcare"},
+            "license": {"name": "Apache-2.0"},
+            "tags": [{"name": name} for name in ("operational", "part2")],
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "servers": _SERVERS,
+        "channels": {_short(name): _channel(name, shown) for name in topics},
+        "components": {
+            "messages": {event.TYPE: _message(event, reference, subscribers) for event in shown},
+            "schemas": {"envelope": envelope_schema()},
+            "securitySchemes": _SECURITY,
+            "correlationIds": {
+                "correlation": {
+                    "description": "Shared by all that follows from one first cause.",
+                    "location": "$message.header#/ce_correlationid",
+                }
+            },
+        },
+    }
+
+
+_SERVERS: Final[Schema] = {
+    "subscribers": {
+        "host": "{host}:{port}",
+        "protocol": "kafka-secure",
+        "description": "The listener for subscribers. A deployment names its own host.",
+        "variables": {"host": {"default": "localhost"}, "port": {"default": "9094"}},
+        "security": [
+            {"$ref": f"#/components/securitySchemes/{name}"} for name in ("scram", "mtls", "oauth")
+        ],
+    },
+    "development": {
+        "host": "localhost:9092",
+        "protocol": "kafka",
+        "description": "The embedded broker of `make demo` and `make up`, which is open unless BACKEND_SECURED=1.",
+    },
+}
+_SECURITY: Final[Schema] = {
+    "scram": {"type": "scramSha512", "description": "User and password, over TLS."},
+    "mtls": {"type": "X509", "description": "A client certificate of the deployment's authority."},
+    "oauth": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "OAUTHBEARER with a token of the deployment's issuer.",
+    },
+}
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _key(event: type[Event]) -> str:
+    return f"{event.NAME}-v{event.MAJOR}"
+
+
+def _channel(name: str, shown: list[type[Event]]) -> Schema:
+    topic = TOPICS[name]
+    return {
+        "address": name,
+        "title": name,
+        "summary": f"Everything that {_short(name)} says, in order per subject.",
+        "description": (
+            "The record key is the subject, so that a subject has one partition."
+            f" {topic.partitions} partitions, incarnation {topic.incarnation}: both are part of the"
+            " contract, since stored positions rest on them; a consumer that finds others stops."
+            " Records are kept without a time limit."
+        ),
+        "messages": _messages(event for event in shown if name == event.SOURCE),
+        "bindings": {
+            "kafka": {
+                "topic": name,
+                "partitions": topic.partitions,
+                "topicConfiguration": {
+                    "cleanup.policy": [topic.cleanup],
+                    "retention.ms": -1,
+                    "retention.bytes": -1,
+                    "max.message.bytes": topic.message_bytes_max,
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+        "x-incarnation": topic.incarnation,
+        "x-key": "subject",
+        "x-max-event-bytes": MAX_EVENT_BYTES,
+    }
+
+
+def _outlet(team: Subscriber, read: Iterable[type[Event]]) -> Schema:
+    [address] = team.topics
+    return {
+        "address": address,
+        "title": address,
+        "summary": f"What {team.name} may read, from all topics, in order per source and subject.",
+        "messages": _messages(read),
+    }
+
+
+def _messages(shown: Iterable[type[Event]]) -> Schema:
+    return {_key(event): {"$ref": f"#/components/messages/{event.TYPE}"} for event in shown}
+
+
+def _sends(name: str) -> Schema:
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{_short(name)}"},
+        "summary": f"{_short(name)} publishes its facts; nobody else writes to this topic.",
+        "description": "An event is sent once it is stored with the change that it tells of.",
+        "messages": [
+            {"$ref": f"#/channels/{_short(name)}/messages/{_key(event)}"} for event in events(name)
+        ],
+    }
+
+
+def consumers(event_type: str, subscribers: Mapping[str, Subscriber]) -> list[str]:
+    """Who reads a type: our services by their reactions, then the subscribers whose files say so."""
+    teams = [name for name, one in sorted(subscribers.items()) if event_type in one.reads]
+    return [*CATALOGUE[event_type].CONSUMERS, *teams]
+
+
+def _message(
+    event: type[Event], reference: Reference, subscribers: Mapping[str, Subscriber]
+) -> Schema:
+    example = example_of(event)
+    attributes: Schema = {
+        "ce_type": {"type": "string", "const": event.TYPE},
+        "ce_source": {"type": "string", "const": event.SOURCE},
+        "ce_subject": {"type": "string", "pattern": f"^{event.SUBJECT}/{UUID}$"},
+        "ce_sensitivity": {"type": "string", "const": event.SENSITIVITY},
+        "ce_dataschema": {"type": "string", "const": event.schema_id()},
+    }
+    return {
+        "name": event.TYPE,
+        "title": event.__name__,
+        "summary": summary(event),
+        "description": meaning(event),
+        "contentType": CONTENT_TYPE,
+        "tags": [{"name": event.SENSITIVITY}],
+        "headers": {
+            "type": "object",
+            "allOf": [{"$ref": "#/components/schemas/envelope"}],
+            "properties": attributes,
+        },
+        "correlationId": {"$ref": "#/components/correlationIds/correlation"},
+        "payload": {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": reference(event)}},
+        "bindings": {
+            "kafka": {
+                "key": {
+                    "type": "string",
+                    "pattern": f"^{event.SUBJECT}/{UUID}$",
+                    "description": "The subject, byte for byte the same as `ce_subject`.",
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+        "examples": [
+            {"name": event.NAME, "headers": example["headers"], "payload": example["data"]}
+        ],
+        "x-consumers": consumers(event.TYPE, subscribers),
+    }
+
+
+def envelope_schema() -> Schema:
+    """The headers of every event."""
+
+    def text(description: str, **more: object) -> Schema:
+        return {"type": "string", "description": description, **more}
+
+    def attribute(name: str, description: str, **more: object) -> Schema:
+        return text(description, pattern=f"^{PATTERNS[name]}$", **more)
+
+    properties: Schema = {
+        "ce_specversion": text("The CloudEvents version.", const="1.0"),
+        "ce_id": attribute("id", "The event's id; the same on every delivery."),
+        "ce_source": attribute("source", "The topic, and with it the publishing service."),
+        "ce_type": attribute("type", "care.<service>.<fact in the past tense>.v<major>."),
+        "ce_subject": attribute(
+            "subject", "What the fact is about, as kind/uuid; also the record key."
+        ),
+        "ce_time": attribute(
+            "time", "When it was decided, in UTC by the domain clock.", format="date-time"
+        ),
+        "ce_sequence": text(
+            "Counts 1, 2, 3 … per source and subject without a gap; padded with zeros, so that texts sort as numbers.",
+            pattern=f"^{SEQUENCE_WRITTEN}$",
+        ),
+        "ce_correlationid": attribute(
+            "correlationid", "Shared by all that follows from one first cause."
+        ),
+        "ce_causationid": attribute("causationid", "The command, event or deadline right before."),
+        "ce_facilityid": attribute("facilityid", "The facility that is responsible."),
+        "ce_actorrole": attribute("actorrole", "The role that acted; never a person."),
+        "ce_sensitivity": text("Who may see it.", enum=["operational", "part2", "notes"]),
+        "ce_dataschema": attribute(
+            "dataschema", "Identifies the schema of the data.", format="uri"
+        ),
+        "ce_traceparent": text("W3C trace context.", pattern=f"^{TRACEPARENT}$"),
+        "ce_personid": text(
+            "Whom the event is about, where its subject does not say so and its publisher knows.",
+            pattern=f"^{PERSON}$",
+        ),
+        "content-type": text("The media type of the data.", const=CONTENT_TYPE),
+    }
+    optional = {"ce_traceparent", "ce_personid"}
+    return {
+        "type": "object",
+        "description": "CloudEvents attributes as Kafka headers; unknown ones are to be ignored.",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+    }

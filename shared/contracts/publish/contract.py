@@ -1,0 +1,83 @@
+"""The whole contract as one value: what a release keeps, and what the gate compares. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from ..event import HEADERS_BYTES_MAX, HEADERS_MAX, MAX_EVENT_BYTES, Event
+from ..topics import TOPICS, Topic
+from .asyncapi import envelope_schema
+from .schemas import events, expanded
+from .subscribers import Subscriber
+
+Contract = dict[str, Any]
+
+OURS: Final = "this repository"
+"""The owner of the services that are named as consumers in the event classes."""
+
+
+def contract(subscribers: Mapping[str, Subscriber]) -> Contract:
+    """Everything that a reader may rely on, as JSON."""
+    return {
+        "limits": {
+            "event_bytes": MAX_EVENT_BYTES,
+            "headers": HEADERS_MAX,
+            "headers_bytes": HEADERS_BYTES_MAX,
+        },
+        "envelope": envelope_schema(),
+        "topics": {name: _topic(topic) for name, topic in TOPICS.items()},
+        "events": {event.TYPE: _event(event) for event in events()},
+        "subscribers": {
+            name: one.model_dump(mode="json", exclude_none=True)
+            for name, one in sorted(subscribers.items())
+        },
+    }
+
+
+def _topic(topic: Topic) -> Contract:
+    settings = topic.settings()
+    return {
+        "key": "subject",
+        "partitions": topic.partitions,
+        "incarnation": topic.incarnation,
+        "cleanup": topic.cleanup,
+        "retention_ms": int(settings["retention.ms"]),
+        "retention_bytes": int(settings["retention.bytes"]),
+        "message_bytes": topic.message_bytes_max,
+    }
+
+
+def _event(event: type[Event]) -> Contract:
+    known: Contract = {
+        "topic": event.SOURCE,
+        "subject": event.SUBJECT,
+        "sensitivity": event.SENSITIVITY,
+        "consumers": list(event.CONSUMERS),
+        "schema": expanded(event),
+    }
+    if event.UNTIL is not None:
+        known["until"] = event.UNTIL.isoformat()
+    return known
+
+
+def problems(whole: Contract, today: date) -> list[str]:
+    """What can't stay as it is, whatever was released before: contradictions, and last days that are over."""
+    limits, largest = whole["limits"], whole["limits"]["event_bytes"]
+    found = [
+        f"limits.event_bytes: {largest} is above the {topic['message_bytes']} bytes that {name} takes"
+        for name, topic in whole["topics"].items()
+        if largest + limits["headers_bytes"] > topic["message_bytes"]
+    ]
+    for name, event in whole["events"].items():
+        readers = [*event["consumers"], *_teams_of(whole, name)]
+        if readers and "until" in event and date.fromisoformat(event["until"]) < today:
+            found.append(
+                f"{name}: its last day was {event['until']}, and {', '.join(readers)} read it still"
+            )
+    return found
+
+
+def _teams_of(whole: Contract, event_type: str) -> list[str]:
+    return [name for name, team in whole["subscribers"].items() if event_type in team["reads"]]

@@ -1,0 +1,159 @@
+"""The JSON Schema of each event, in two forms: as it is published, and whole for those who compare it. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from ..event import CATALOGUE, Event
+from ..topics import TOPICS
+
+Schema = dict[str, Any]
+
+OPEN_CODE: Final = "^[a-z0-9][a-z0-9_]{0,39}$"
+"""What a code of the future looks like."""
+DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def events(topic: str | None = None) -> list[type[Event]]:
+    """Events in the order of their files, which is the order of the path."""
+    return [
+        event
+        for name in TOPICS
+        for event in CATALOGUE.values()
+        if name == event.SOURCE and topic in {None, name}
+    ]
+
+
+def meaning(event: type[Event]) -> str:
+    """The whole docstring on one line."""
+    return " ".join((event.__doc__ or "").split())
+
+
+def summary(event: type[Event]) -> str:
+    """The first line of the docstring: what happened."""
+    return (event.__doc__ or "").strip().partition("\n")[0]
+
+
+# --- as it is published -----------------------------------------------------------------------
+
+
+def schema_of(event: type[Event]) -> Schema:
+    """The published schema of an event's data: standard keywords alone, so that every validator takes it as it is.
+
+    Nested values are `$defs` with a title each, from which generators name types. A code list is `anyOf` of its members
+    and of a pattern for those to come. The upper limit of a list stands in an `allOf`, where validators apply it and
+    generators do not write out a tuple type for each length.
+    """
+    raw = event.model_json_schema(mode="validation")
+    definitions: dict[str, Schema] = raw.pop("$defs", {})
+    body = _published(raw)
+    schema: Schema = {
+        "$schema": DRAFT,
+        "$id": event.schema_id(),
+        "title": event.__name__,
+        "description": meaning(event),
+        "type": "object",
+        "properties": body.get("properties", {}),
+        "required": body.get("required", []),
+    }
+    if definitions:
+        schema["$defs"] = {
+            name: {"title": name, **(_codes(one) if _is_open(one) else _published(one))}
+            for name, one in sorted(definitions.items())
+        }
+    return schema
+
+
+def _published(node: Schema) -> Schema:
+    node = {
+        key: value
+        for key, value in _without_null(node).items()
+        if key != "title" and not key.startswith("x-")
+    }
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in node:
+            node[key] = [_published(branch) for branch in node[key]]
+    if "items" in node:
+        node["items"] = _published(node["items"])
+    if "properties" in node:
+        node["properties"] = {name: _published(field) for name, field in node["properties"].items()}
+    if "maxItems" in node:
+        node["allOf"] = [{"maxItems": node.pop("maxItems")}]
+    return node
+
+
+def _codes(definition: Schema) -> Schema:
+    return {
+        "description": definition["description"],
+        "anyOf": [
+            {"type": "string", "enum": _members(definition)},
+            {"type": "string", "pattern": OPEN_CODE},
+        ],
+    }
+
+
+# --- whole, for those who compare or check ----------------------------------------------------
+
+
+def expanded(event: type[Event]) -> Schema:
+    """The same schema with every definition in its place and the contract's own words beside them.
+
+    `x-open-enum` marks a code list, `x-registered` names where a code is registered. This form is what a release keeps
+    and what the gate compares; nobody has to validate with it.
+    """
+    raw = event.model_json_schema(mode="validation")
+    body = _expanded(raw, raw.pop("$defs", {}))
+    return {
+        "description": meaning(event),
+        "type": "object",
+        "properties": body.get("properties", {}),
+        "required": body.get("required", []),
+    }
+
+
+def _expanded(node: Schema, definitions: dict[str, Schema]) -> Schema:
+    node = {key: value for key, value in _without_null(node).items() if key != "title"}
+    if "$ref" in node:
+        target = definitions[str(node.pop("$ref")).rpartition("/")[2]]
+        whole = _open(target) if _is_open(target) else _expanded(target, definitions)
+        return {**whole, **node}
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in node:
+            node[key] = [_expanded(branch, definitions) for branch in node[key]]
+    if "items" in node:
+        node["items"] = _expanded(node["items"], definitions)
+    if "properties" in node:
+        node["properties"] = {
+            name: _expanded(field, definitions) for name, field in node["properties"].items()
+        }
+    return node
+
+
+def _open(definition: Schema) -> Schema:
+    return {
+        "description": definition["description"],
+        "type": "string",
+        "x-open-enum": _members(definition),
+    }
+
+
+# --- both -------------------------------------------------------------------------------------
+
+
+def _is_open(definition: Schema) -> bool:
+    return "enum" in definition
+
+
+def _members(definition: Schema) -> list[str]:
+    return [member for member in definition["enum"] if member != "unknown"]
+
+
+def _without_null(node: Schema) -> Schema:
+    """An optional field is absent, never null: `X | None` is written as X."""
+    if {"type": "null"} not in node.get("anyOf", ()):
+        return node
+    (present,) = (branch for branch in node["anyOf"] if branch != {"type": "null"})
+    own = {key: value for key, value in node.items() if key != "anyOf"}
+    if own.get("default", ...) is None:
+        del own["default"]
+    return {**cast("Schema", present), **own}

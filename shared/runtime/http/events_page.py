@@ -1,0 +1,91 @@
+"""The page at `/events`: what a service publishes, made from the event classes, with the schemas it leads to.
+
+One HTML document without scripts that loads nothing, like `/docs`. `/asyncapi.json` is the same for tools, and
+`/schemas/{dataschema}` is the JSON Schema of any event type, so that whoever holds a message can fetch what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from html import escape
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from shared.contracts import CATALOGUE, Event
+from shared.contracts.attributes import SCHEMA
+from shared.contracts.publish.asyncapi import published_by
+from shared.contracts.publish.releases import current_version
+from shared.contracts.publish.schemas import events, meaning, schema_of
+from shared.errors import Unknown
+from shared.runtime.http.docs_page import HEADERS, STYLE
+
+SCHEMA_MEDIA_TYPE = "application/schema+json"
+
+
+def serve_events(app: FastAPI, service: str) -> None:
+    """Serve the page, the AsyncAPI document and the schemas. Nothing of them is about a person, so nobody is asked."""
+    source = f"care.{service}"
+
+    async def page() -> Response:
+        return HTMLResponse(_page(source), headers=HEADERS)
+
+    async def document() -> Response:
+        return JSONResponse(_document(source))
+
+    async def schema(dataschema: str) -> Response:
+        event = CATALOGUE.get(dataschema.removeprefix(SCHEMA))
+        if event is None:
+            raise Unknown("event-type")
+        return JSONResponse(_schema(event.TYPE), media_type=SCHEMA_MEDIA_TYPE)
+
+    app.add_api_route("/events", page, include_in_schema=False)
+    app.add_api_route("/asyncapi.json", document, include_in_schema=False)
+    app.add_api_route("/schemas/{dataschema}", schema, include_in_schema=False)
+
+
+@cache
+def _document(source: str) -> dict[str, Any]:
+    return published_by(source, current_version())
+
+
+@cache
+def _schema(event_type: str) -> dict[str, Any]:
+    return schema_of(CATALOGUE[event_type])
+
+
+@cache
+def _page(source: str) -> str:
+    title = f"Events of {escape(source)}"
+    return "\n".join(
+        (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<style>{STYLE}</style></head><body><h1>{title}</h1>",
+            f"<p>Version {escape(current_version())} of the contract. Messages are CloudEvents 1.0.</p>",
+            '<p>For tools: <a href="asyncapi.json">asyncapi.json</a>.</p>',
+            *(_event(event) for event in events(source)),
+            "</body></html>",
+        )
+    )
+
+
+def _event(event: type[Event]) -> str:
+    schema = _schema(event.TYPE)
+    readers = ", ".join(event.CONSUMERS) or "no other service"
+    return (
+        f'<details id="{escape(event.TYPE)}"><summary><code>{escape(event.TYPE)}</code></summary>'
+        f"<p>{escape(meaning(event))}</p>"
+        f"<p>About a {escape(event.SUBJECT)}; {escape(event.SENSITIVITY)}; read by {escape(readers)}."
+        f' <a href="schemas/{escape(event.schema_id())}">Schema</a></p>'
+        f"<table><tr><th>field</th><th></th><th>meaning</th></tr>{''.join(_fields(schema))}</table></details>"
+    )
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[str]:
+    for name, field in schema["properties"].items():
+        required = "required" if name in schema["required"] else ""
+        words = escape(field.get("description", ""))
+        yield f"<tr><td><code>{escape(name)}</code></td><td>{required}</td><td>{words}</td></tr>"

@@ -1,0 +1,122 @@
+"""`care subscribers` and the files it reads: each mistake is named with its file and key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from care.cli import app
+from shared.contracts.publish import subscribers
+from shared.contracts.publish.asyncapi import received_by
+from shared.contracts.publish.subscribers import Subscriber, SubscriberError, load, parse, template
+
+GOOD = template("billing")
+
+
+def run(*arguments: str, **environment: str) -> Any:
+    return CliRunner().invoke(app, [*arguments], env={"COLUMNS": "80", **environment})
+
+
+def test_the_template_can_be_used() -> None:
+    assert parse(GOOD, "billing.toml").topics == ("care.attendance",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('name = "billing"', "name = billing", "no TOML"),
+        ('name = "billing"', 'name = "Billing Team"', "name"),
+        ('agreement = "same-entity"', "", "agreement"),
+        ('agreement = "same-entity"', 'agreement = "qsoa"', "agreement"),
+        ('facilities = "all"', "facilities = []", "facilities is empty"),
+        ('facilities = "all"', 'facilities = ["Lakeside IOP"]', "facilities"),
+        ('sensitivity = "part2"', 'sensitivity = "notes"', "sensitivity"),
+        ('sensitivity = "part2"', 'sensitivity = "operational"', "above the ceiling"),
+        ("session-attended.v1", "session-atended.v1", "did you mean care.attendance"),
+        ('"starts_at", ', '"began_at", ', "no field began_at"),
+        ('owner = "The', 'colour = "red"\nowner = "The', "colour"),
+    ],
+)
+def test_a_mistake_is_named(before: str, after: str, told: str) -> None:
+    assert before in GOOD
+    with pytest.raises(SubscriberError, match=r"billing\.toml") as caught:
+        parse(GOOD.replace(before, after), "billing.toml")
+    assert told in str(caught.value)
+
+
+def of(**changes: object) -> Subscriber:
+    known = parse(GOOD, "billing.toml").model_dump()
+    return Subscriber.model_validate({**known, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "topics"),
+    [
+        ({}, ("care.attendance",)),
+        ({"facilities": ["lakeside-iop"]}, ("care.out.billing",)),
+        (
+            {"sensitivity": "operational", "reads": {"care.attendance.group-opened.v1": []}},
+            ("care.out.billing",),
+        ),
+    ],
+)
+def test_whoever_may_not_see_all_reads_a_topic_of_its_own(
+    changes: dict[str, object], topics: tuple[str, ...]
+) -> None:
+    one = of(**changes)
+    assert one.topics == topics
+    document = received_by(one, "1.0.0")
+    assert {channel["address"] for channel in document["channels"].values()} == set(topics)
+    assert {message for channel in document["channels"].values() for message in channel["messages"]}
+    for operation in document["operations"].values():
+        assert operation["action"] == "receive"
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / subscribers.FOLDER).mkdir(parents=True, exist_ok=True)
+    (root / subscribers.FOLDER / f"{name}.toml").write_text(text)
+
+
+def test_a_file_is_named_after_its_team(tmp_path: Path) -> None:
+    write(tmp_path, "payroll", GOOD)
+    with pytest.raises(SubscriberError, match=r"payroll\.toml"):
+        load(tmp_path)
+
+
+def test_no_team_may_use_anothers_groups(tmp_path: Path) -> None:
+    write(tmp_path, "billing", GOOD)
+    write(tmp_path, "billing-audit", GOOD.replace('"billing', '"billing-audit', 2))
+    with pytest.raises(SubscriberError, match="the prefix of billing"):
+        load(tmp_path)
+
+
+def test_the_shipped_files_are_listed_and_can_be_used() -> None:
+    listed = run("subscribers", "list")
+    assert listed.exit_code == 0
+    assert all(len(line) <= 80 for line in listed.output.splitlines())
+    rows = json.loads(run("subscribers", "list", "--json").output)
+    assert "reporting" in {row["name"] for row in rows}
+    assert run("subscribers", "check").exit_code == 0
+
+
+def test_the_rights_on_the_bus_follow_from_the_file() -> None:
+    done = run("topics", "acl", "--subscriber", "reporting", "--json")
+    rules = json.loads(done.output)
+    topics = {rule["name"] for rule in rules if rule["resource"] == "topic"}
+    assert topics == {"care.attendance", "care.followup", "care.intake", "care.plans"}
+    assert {rule["operation"] for rule in rules} == {"read"}
+
+
+def test_who_has_no_file_is_told_how_to_get_one() -> None:
+    done = run("topics", "acl", "--subscriber", "nobody-yet")
+    assert done.exit_code == 1
+    assert "care subscribers new nobody-yet" in done.output
+
+
+def test_a_name_of_a_service_is_taken() -> None:
+    assert run("subscribers", "new", "intake").exit_code == 1
+    assert run("subscribers", "new", "reporting").exit_code == 1
