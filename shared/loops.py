@@ -161,6 +161,10 @@ class CareState(State):
             loop for kind in kinds for loop in self.loops.values() if loop.kind == kind.value
         )
 
+    def told_of(self, _subject: str, _loop: Loop) -> Mapping[str, Any]:
+        """What a list shows of a loop beside its owner and deadline, where the record alone does not say it."""
+        return {}
+
     def loop(self, kind: OpenEnum, loop_id: str) -> Loop | None:
         """An open loop; None when it is not open."""
         return self.loops.get(f"{kind.value}:{loop_id}")

@@ -35,7 +35,6 @@ from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.void import Void
-from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 REACTIONS = Reactions(
     on(intake.WaitlistJoined, seats.joined),
@@ -48,7 +47,8 @@ REACTIONS = Reactions(
     on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),
     on(intake.EpisodePersonCorrected, event_handlers.person_corrected),
-    *STAFF_REACTIONS,
+    on(intake.StaffAbsencePlanned, leaders.absence_planned),
+    on(intake.StaffAbsenceEnded, leaders.absence_ended),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
     on(plans.TreatmentPlanReviewed, event_handlers.plan_reviewed),
     on(plans.ExpectedAnalytesUpdated, event_handlers.expected_analytes_updated),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.callers import Anyone, Closer, Staff
-from services.attendance.api.subjects import CLOSURES, GROUP, SESSION
-from services.attendance.groups import changes, closures, group_calendar, sessions
+from services.attendance.api.subjects import CLOSURES, EPISODE, GROUP, SESSION
+from services.attendance.groups import changes, closures, group_calendar, session_state, sessions
 from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import SessionState
 from shared.contracts.attendance import CancelledBy
@@ -30,7 +30,7 @@ class RescheduleSession(Body):
     minutes_planned: Annotated[int, Field(ge=15, le=480)] | None = None
     """Missing: as long as before."""
     unscheduled: Unscheduled | None = None
-    """Why the new time is outside the group's days or hours."""
+    """Why the new time is outside the group's days or hours. Missing: as before, if it is outside as well."""
 
 
 class UndoCancellation(Body):
@@ -54,7 +54,10 @@ class OpenFacility(Body):
 
 @router.post("/sessions/{session_id}/cancel")
 async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
-    """Cancel a session that has not taken place; one of a group is taken off the group's calendar."""
+    """Cancel a session that has not taken place; one of a group is taken off the group's calendar.
+
+    The answer's `subject`, `revision` and `sequence` are of the record whose calendar it is: the group's, or its own.
+    """
     by = body.cancelled_by
     return await _change(
         call,
@@ -70,6 +73,8 @@ async def reschedule_session(
 ) -> Response:
     """Move a session that is ahead to another time; everybody who is expected hears of it."""
     new = changes.NewTime(**dict(body))
+    session_state.must_be_near(body.starts_at, call.runtime.clock.now())
+    await _may_take_place(call, session_id, new)
     return await _change(
         call,
         session_id,
@@ -83,6 +88,7 @@ async def undo_cancellation(
     call: Staff, session_id: SubjectId, _body: UndoCancellation
 ) -> Response:
     """Take a cancellation back: the session takes place after all."""
+    await _may_take_place(call, session_id)
     return await _change(
         call,
         session_id,
@@ -105,13 +111,29 @@ async def correct_cancellation(
     )
 
 
+async def _may_take_place(call: Call, session_id: str, new: changes.NewTime | None = None) -> None:
+    """Whether the people of a session without a group can come to it, as it is or at its new time. Raises why not."""
+    state = await call.state(SESSION(session_id))
+    if state.group_id is not None or state.starts_at is None:
+        return
+    if new is not None:
+        minutes = new.minutes_planned or state.minutes_planned
+        state = state.replace(starts_at=new.starts_at.astimezone(UTC), minutes_planned=minutes)
+    booked = sessions.booking_of(state, session_id, session_state.must_be_known(state))
+    episodes = await call.states([EPISODE(one) for one in state.roster])
+    sessions.may_take_place(episodes, booked, call.runtime.clock.now())
+
+
 async def _change(
     call: Call,
     session_id: str,
     in_group: Callable[[GroupState, Cause], Decision[GroupState]],
     alone: Callable[[SessionState, Cause], Decision[SessionState]],
 ) -> Response:
-    """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group."""
+    """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group.
+
+    The answer's `subject`, `revision` and `sequence` are that record's.
+    """
     group_id = (await call.state(SESSION(session_id))).group_id
     if group_id is None:
         return await call.execute(SESSION(session_id), alone, wait_for_handoffs=True)
@@ -120,7 +142,11 @@ async def _change(
 
 @router.post("/closures", status_code=201)
 async def close_facility(call: Closer, body: CloseFacility) -> Response:
-    """Close the facility on these days: no group meets, and no week asks for them."""
+    """Close the facility on these days: no group meets, and no week asks for them.
+
+    Sessions without a group stay: `GET /sessions?on_closed_day=true` lists them for their staff. The record of closures
+    publishes nothing itself, so `sequence` stays 0; its groups' sessions publish that they were cancelled.
+    """
     closure = closures.Closure(from_on=body.from_on, until_on=body.until_on, reason=body.reason)
     closure_id = call.new_id("closure")
     return await call.execute(

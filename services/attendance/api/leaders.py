@@ -39,7 +39,11 @@ async def assign_leaders(call: GroupLead, session_id: SubjectId, body: AssignLea
         line.staff_id: Leader(part=line.part, credential=line.credential) for line in body.leaders
     }
     if len(named) != len(body.leaders):
-        raise Invalid("leader-repeats", "Someone leads the session twice.")
+        raise Invalid(
+            "leader-repeats",
+            "Someone leads the session twice.",
+            hint="Name each member of staff once.",
+        )
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: leaders.assign(state, named, cause),

@@ -137,7 +137,11 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
     key, the command answers as before.
     """
     if len(set(body.episode_ids)) != len(body.episode_ids):
-        raise Invalid("roster-repeats", "Someone stands on the roster twice.")
+        raise Invalid(
+            "roster-repeats",
+            "Someone stands on the roster twice.",
+            hint="Name each person once.",
+        )
     for state in await call.states([EPISODE(episode) for episode in body.episode_ids]):
         if state.admission is None:
             raise NotYetKnown("episode")

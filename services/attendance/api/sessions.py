@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.callers import Desk, Lifter, Staff
-from services.attendance.api.subjects import EPISODE, GROUP, SESSION
+from services.attendance.api.subjects import CLOSURES, EPISODE, GROUP, SESSION
 from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
-from services.attendance.groups import group_calendar, roll, session_state, sessions
+from services.attendance.groups import closures, group_calendar, roll, session_state, sessions
 from services.attendance.groups.group_state import GroupState, Unscheduled
 from services.attendance.groups.session_state import EarlyRoll, SessionState, SessionSupport
 from services.attendance.screening import screens
@@ -41,8 +41,6 @@ from shared.runtime.http.paging import After, Limit, states
 router = APIRouter(tags=["attendance"])
 
 Minutes = Annotated[int, Field(ge=0, le=480)]
-CALENDAR: Final = timedelta(days=366)
-"""How far back a session may be written down, and how far ahead it may be planned."""
 
 
 class ScheduleSession(Body):
@@ -105,13 +103,17 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     """Schedule a session: on the calendar of its group, whose people are expected, or for the people on its roster.
 
     The same session once more is the one that is there. A group has no two sessions at one time; whoever is on a roster
-    of their own is in care, known here and nowhere else then.
+    of their own is in treatment then and nowhere else. What has begun is written down afterwards, as it was.
+    Of a group's session the answer's `subject`, `revision` and `sequence` are the group's; the session's events follow.
     """
     if len(set(body.roster)) != len(body.roster):
-        raise Invalid("roster-repeats", "Someone stands on the roster twice.")
+        raise Invalid(
+            "roster-repeats",
+            "Someone stands on the roster twice.",
+            hint="Name each person once.",
+        )
     now = call.runtime.clock.now()
-    if not now - CALENDAR <= body.starts_at <= now + CALENDAR:
-        raise Invalid("session-too-far", "A session is at most a year away.")
+    session_state.must_be_near(body.starts_at, now)
     new = session_state.NewSession(
         group_id=body.group_id,
         modality=body.modality,
@@ -161,7 +163,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> Response:
     episodes = await call.states([EPISODE(one) for one in new.roster])
     session_id = sessions.scheduled_before(episodes, new) or call.new_id("session")
     for episode in episodes:
-        sessions.may_be_booked(episode, new, session_id)
+        sessions.may_be_booked(episode, new.booked_as(session_id), call.runtime.clock.now())
         _is_of_program(call, episode, new)
     return await call.execute(
         SESSION(session_id),
@@ -207,13 +209,16 @@ async def list_sessions(
     until: Annotated[Timestamp | None, Query(alias="to")] = None,
     group: Annotated[GroupId | None, Query()] = None,
     leader: Annotated[ActorId | None, Query()] = None,
+    *,
+    on_closed_day: bool = False,
     limit: Limit = 100,
     after: After = None,
 ) -> dict[str, Any]:
     """The sessions of the caller's facility by their begin, both bounds included, each with its roster. In pages.
 
     With both `group` and `leader` a page looks at `limit` sessions of the group and holds those that this member of
-    staff leads. Until a group's session begins, whoever has a seat is on its roster.
+    staff leads. Until a group's session begins, whoever has a seat is on its roster. `on_closed_day` leaves those that
+    are to take place although the facility is closed: sessions without a group, and what is outside a group's calendar.
     """
     part = "" if leader is None else f"leader={leader}"
     part = part if group is None else f"group={group}"
@@ -229,8 +234,43 @@ async def list_sessions(
     names = sorted(ahead)
     groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
     now = call.runtime.clock.now()
-    rows = [_row(session_id, state, groups, now) for session_id, state in found]
+    closed = await _on_closed_days(call, found)
+    rows = [
+        {**_row(session_id, state, groups, now), "on_closed_day": session_id in closed}
+        for session_id, state in found
+        if session_id in closed or not on_closed_day
+    ]
     return {"sessions": rows, **page.next_field}
+
+
+async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]]) -> frozenset[str]:
+    """Those of these sessions that are to take place on a day on which the facility is closed."""
+    known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    if known is None or not known.closures:
+        return frozenset()
+    days = {day for closure in known.closures.values() for day in closure.days}
+    to_come = {
+        key: state
+        for key, state in found
+        if state.cancelled_by is None and not state.roll_called and state.starts_at is not None
+    }
+    zones = await _zones(call, to_come)
+    return frozenset(
+        key
+        for key, state in to_come.items()
+        if state.starts_at is not None and local_day(state.starts_at, zones[key]) in days
+    )
+
+
+async def _zones(call: Call, found: Mapping[str, SessionState]) -> dict[str, str]:
+    """The time zone of each of these sessions: its group's, or that of the people on its roster."""
+    alone = {key: s.roster[0] for key, s in found.items() if s.group_id is None and s.roster}
+    groups = {key: s.group_id for key, s in found.items() if s.group_id is not None}
+    people = await call.states([EPISODE(one) for one in alone.values()])
+    calendars = await call.states([GROUP(one) for one in groups.values()])
+    zones = dict.fromkeys(found, "UTC")
+    zones |= {key: state.time_zone for key, state in zip(alone, people, strict=True)}
+    return zones | {key: state.time_zone for key, state in zip(groups, calendars, strict=True)}
 
 
 def _row(
@@ -269,7 +309,11 @@ async def read_session(call: Desk, session_id: SubjectId) -> Response:
 async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Response:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
     if len({line.episode_id for line in body.entries}) != len(body.entries):
-        raise Invalid("roll-repeats", "The roll names someone twice.")
+        raise Invalid(
+            "roll-repeats",
+            "The roll names someone twice.",
+            hint="Name each person once.",
+        )
     entries = [
         session_state.RollEntry(
             episode_id=line.episode_id,
@@ -321,7 +365,7 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 @router.get("/episodes/{episode_id}/weeks/{day}")
 async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> Response:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
-    until = call.today + CALENDAR
+    until = call.today + session_state.CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 

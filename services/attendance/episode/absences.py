@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState
+from services.attendance.episode.episode_state import EpisodeState, Threshold
 from shared.contracts import attendance
 from shared.decision import Cause, Decision
 
@@ -43,53 +43,66 @@ def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
     return state.arm(SILENCE, at)
 
 
-def consider(
-    before: EpisodeState, state: EpisodeState, cause: Cause
-) -> tuple[EpisodeState, Thresholds]:
-    """What a roll or its correction means, which led from one state to the other.
+def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
+    """What the rolls as they are now mean.
 
-    Each step of the program's absence policy is published once per run of absences, however late the rolls are called.
+    Each step of the program's absence policy is published once per run of absences, however late the rolls are called;
+    one that was not reached after all is taken back, and what is reached instead is published.
     """
-    steps = (state.terms.absences_review, state.terms.absences_conference)
     state, undone = taken_back(state)
     state, silent = watch_silence(state, cause)
-    were, in_a_row = before.absences_consecutive, state.absences_consecutive
-    if not silent and any(were < step <= in_a_row for step in steps):
-        state, silent = _announced(state, cause.now)
+    step = _unsaid_step(state)
+    if step and not silent:
+        state, silent = _announced(state, Threshold(at=cause.now, absences=step))
     return state, (*undone, *silent)
 
 
-def _announced(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresholds]:
+def _unsaid_step(state: EpisodeState) -> int:
+    """The highest step that the present run of absences has reached, unless it is published; 0 for none."""
+    in_a_row, since = state.absences_consecutive, state.last_contact_at
+    steps = (state.terms.absences_review, state.terms.absences_conference)
+    reached = max((step for step in steps if step <= in_a_row), default=0)
+    said = (one.absences for one in state.thresholds if since is None or one.at > since)
+    return reached if reached > max(said, default=0) else 0
+
+
+def _announced(state: EpisodeState, one: Threshold) -> tuple[EpisodeState, Thresholds]:
     """Publish what adds up at this moment, and remember it for as long as it holds."""
-    return state.replace(thresholds=(*state.thresholds, now)), (threshold(state, now),)
+    return state.replace(thresholds=(*state.thresholds, one)), (threshold(state, one.at),)
+
+
+def _silent(state: EpisodeState, now: datetime) -> tuple[EpisodeState, Thresholds]:
+    """Silence has lasted too long; a step that is reached at the same time is published along with it."""
+    return _announced(state, Threshold(at=now, absences=_unsaid_step(state), silent=True))
 
 
 def taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
     """The thresholds that had not been reached after all, as the rolls now are."""
-    kept = tuple(at for at in state.thresholds if _held(state, at))
+    kept = tuple(one for one in state.thresholds if _held(state, one))
     undone = tuple(
-        attendance.AbsenceThresholdUndone(reached_at=at)
-        for at in state.thresholds
-        if at not in kept
+        attendance.AbsenceThresholdUndone(reached_at=one.at)
+        for one in state.thresholds
+        if one not in kept
     )
     return state.replace(thresholds=kept), undone
 
 
-def _held(state: EpisodeState, at: datetime) -> bool:
-    """Whether absences had added up at that moment."""
-    there = [s.at for s in state.seen.values() if s.status.is_present and s.at <= at]
+def _held(state: EpisodeState, one: Threshold) -> bool:
+    """Whether what was published of a moment had added up at it."""
+    there = [s.at for s in state.seen.values() if s.status.is_present and s.at <= one.at]
     if state.admission is not None:
         there.append(state.admission.admitted_at)
     since = max(there, default=None)
     if since is None:
         return True
-    missed = sum(since < moment <= at for moment in state.no_shows)
-    if state.away_at(at):
-        return missed >= state.terms.absences_review
-    ends = [one.until for one in state.away.values() if one.until is not None and one.until <= at]
-    unseen_since = max((since, *ends))
-    silent = at - unseen_since >= timedelta(days=state.terms.silent_days_conference)
-    return silent or missed >= state.terms.absences_review
+    missed = sum(since < moment <= one.at for moment in state.no_shows)
+    if one.absences and missed >= one.absences:
+        return True
+    if not one.silent or state.away_at(one.at):
+        return False
+    ends = [away.until for away in state.away.values() if away.until is not None]
+    unseen_since = max((since, *(end for end in ends if end <= one.at)))
+    return one.at - unseen_since >= timedelta(days=state.terms.silent_days_conference)
 
 
 def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
@@ -105,7 +118,7 @@ def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thre
         return state.arm(SILENCE, at), ()
     if SILENCE not in state.deadlines:
         return state, ()  # it was published when it was reached
-    return _announced(state.disarm(SILENCE), cause.now)
+    return _silent(state.disarm(SILENCE), cause.now)
 
 
 def watched_again(state: EpisodeState) -> EpisodeState:
@@ -114,12 +127,12 @@ def watched_again(state: EpisodeState) -> EpisodeState:
     if since is None or state.is_away or SILENCE in state.deadlines:
         return state
     at = since + timedelta(days=state.terms.silent_days_conference)
-    return state if any(one >= at for one in state.thresholds) else state.arm(SILENCE, at)
+    return state if any(one.at >= at for one in state.thresholds) else state.arm(SILENCE, at)
 
 
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Nobody has seen the person for as long as the program waits."""
-    return Decision(*_announced(state, cause.now))
+    return Decision(*_silent(state, cause.now))
 
 
 def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:

@@ -60,7 +60,8 @@ def _closed(
 ) -> StateAndEvents:
     if state.void or state.days_closed.get(group_id, ()) == days:
         return state, ()
-    state = state.replace(days_closed={**state.days_closed, group_id: days})
+    others = {key: known for key, known in state.days_closed.items() if key != group_id}
+    state = state.replace(days_closed={**others, group_id: days} if days else others)
     return weeks.reconsider(state, cause)
 
 
@@ -71,6 +72,8 @@ def _book(state: EpisodeState, body: Booked, cause: Cause) -> tuple[EpisodeState
         if body.begins:
             after = after.replace(off_roll=not welcome)
         known = state.bookings.get(body.session_id)
+        if known is None and after.planned[1] < cause.now:
+            after = after.replace(written_at=cause.now)
         if known is not None and known.status is not None:
             after = known
         state, events = weeks.put(state, body.session_id, after, cause)
@@ -115,8 +118,8 @@ def told(state: EpisodeState, body: Booked) -> Booking:
 
 
 def unbooked(state: EpisodeState, body: Unbooked, cause: Cause) -> Decision[EpisodeState]:
-    """Without the seat the sessions ahead of the group are not the person's."""
-    events: Events = ()
+    """Without the seat neither the sessions ahead of the group nor the days on which it is off are the person's."""
+    state, events = _closed(state, body.group_id, body.days_closed, cause)
     for session_id in body.session_ids:
         known = state.bookings.get(session_id)
         if known is not None and known.status is None:

@@ -18,7 +18,7 @@ def recorded(
     """From that day on nobody expects the person."""
     before = _without(state, event.circumstance_id)
     away = {**before.away, event.circumstance_id: Away(on=event.occurred_on)}
-    return _considered(before, before.replace(away=away), cause)
+    return _considered(before.replace(away=away), cause)
 
 
 def ended(
@@ -29,14 +29,14 @@ def ended(
     if known is None:
         return Decision(state)
     over = {**state.away, event.circumstance_id: known.replace(until=event.ended_at)}
-    return _considered(state, state.replace(away=over), cause)
+    return _considered(state.replace(away=over), cause)
 
 
 def undone(
     state: EpisodeState, event: followup.CircumstanceUndone, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person was expected all along."""
-    return _considered(state, _without(state, event.circumstance_id), cause)
+    return _considered(_without(state, event.circumstance_id), cause)
 
 
 def go_on(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
@@ -51,10 +51,10 @@ def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
     return state.replace(away=left)
 
 
-def _considered(before: EpisodeState, state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+def _considered(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """What the absences that count mean now, for a person in care."""
     if state.admission is None or state.left_at is not None:
         return Decision(state)
-    state, reached = absences.consider(before, state, cause)
+    state, reached = absences.consider(state, cause)
     state, events, handoffs = pauses.consider(absences.watched_again(state), cause)
     return Decision(state, (*reached, *events), handoffs)

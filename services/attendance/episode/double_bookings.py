@@ -12,10 +12,11 @@ from services.attendance.episode.episode_state import (
     EpisodeState,
     StateAndEvents,
     booked_sessions,
+    double_booking_id,
 )
 from shared import loops
 from shared.contracts.codes import AttendanceLoop, ClearedReason
-from shared.decision import Cause, derive_id
+from shared.decision import Cause
 
 
 def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
@@ -24,7 +25,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     if state.left_at is not None or state.void:
         return loops.close_all(state, known, ClearedReason.EPISODE_CLOSED)
     pairs = hours.overlapping(booked_sessions(state))
-    wanted = {derive_id("double-booking", cause.subject, *pair) for pair in pairs}
+    wanted = {double_booking_id(cause.subject, pair) for pair in pairs}
     state, events = loops.close_all(state, [loop for loop in known if loop.id not in wanted])
     for loop_id in sorted(wanted - {loop.id for loop in known}):
         state = loops.open_loop(state, AttendanceLoop.DOUBLE_BOOKING, loop_id, cause)

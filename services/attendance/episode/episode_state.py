@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from services.attendance.episode.handoffs import LeftRoster
-from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals
+from services.attendance.episode.hours import Booking, LevelFrom, WeekTotals, overlapping
 from services.attendance.episode.values import BreathTest, Draw, FamilyVisit, Paid, Support
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.loop_table import LOOPS
@@ -33,9 +33,9 @@ from shared.contracts.codes import (
     Value,
 )
 from shared.contracts.terms import ProgramTerms
-from shared.decision import Events, Handoff, Handoffs
+from shared.decision import Events, Handoff, Handoffs, derive_id
 from shared.errors import NotYetKnown, Refused
-from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule, must_stand
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
 
 # --- an episode -----------------------------------------------------------------------------------------
 
@@ -75,6 +75,15 @@ class Seen(Value):
 
     at: datetime
     status: AttendanceStatus
+
+
+class Threshold(Value):
+    """What added up at a moment, as it was published: absences in a row, silence, or both."""
+
+    at: datetime
+    absences: int = 0
+    """How many of them the program's terms ask for; 0: it was silence alone."""
+    silent: bool = False
 
 
 class Seat(Value):
@@ -165,8 +174,8 @@ class EpisodeState(CareState):
     """When the facility is closed, as the person's groups said, by group."""
     doubted: tuple[str, ...] = ()
     """Sessions whose roll has the person although their record speaks against it."""
-    thresholds: tuple[datetime, ...] = ()
-    """When absences added up, as it was published and holds."""
+    thresholds: tuple[Threshold, ...] = ()
+    """When absences added up, and to what, as it was published and holds."""
     pauses: tuple[Pause, ...] = ()
     """Every pause, from the earliest to the latest."""
     away: dict[str, Away] = Field(default_factory=dict[str, Away])
@@ -211,6 +220,14 @@ class EpisodeState(CareState):
         parts |= {f"track={track}" for track in self.tracks}
         parts |= {f"caseload={staff_id}" for staff_id in self.team.values()}
         return {ADMITTED_INDEX: tuple(sorted(parts))}
+
+    def told_of(self, subject: str, loop: Loop) -> Mapping[str, Any]:
+        """Of a double booking, which two sessions they are."""
+        if loop.kind != AttendanceLoop.DOUBLE_BOOKING.value:
+            return {}
+        pairs = overlapping(booked_sessions(self))
+        found = (pair for pair in sorted(pairs) if double_booking_id(subject, pair) == loop.id)
+        return {"session_ids": [*next(found, ())]}
 
     @property
     def standing(self) -> Standing:
@@ -343,7 +360,11 @@ def in_care(state: EpisodeState) -> Admission:
     """The admission of a person who is in care: what every command on an episode begins with."""
     admission = known(state)
     if state.left_at is not None:
-        raise Refused("episode-closed", "The episode has ended.")
+        raise Refused(
+            "episode-closed",
+            "The episode has ended.",
+            hint="If the end was a mistake, have it taken back; what happened before it is still written down.",
+        )
     return admission
 
 
@@ -390,6 +411,11 @@ def booked_sessions(state: EpisodeState) -> dict[str, Booking]:
         and (left_at is None or booking.starts_at <= left_at)
         and (booking.is_present or not is_shut_out(state, booking.starts_at, booking.modality))
     }
+
+
+def double_booking_id(subject: str, pair: tuple[str, str]) -> str:
+    """The id of the loop about two sessions of a person at one time."""
+    return derive_id("double-booking", subject, *pair)
 
 
 # --- sessions ------------------------------------------------------------------------------------------

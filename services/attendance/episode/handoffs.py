@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime
 
 from shared.contracts.attendance import (
@@ -11,7 +12,12 @@ from shared.contracts.attendance import (
     Participation,
 )
 from shared.contracts.codes import Modality
-from shared.decision import HandoffBody
+from shared.decision import Handoff, HandoffBody, Handoffs
+
+
+def to_episodes(episodes: Iterable[str], body: HandoffBody) -> Handoffs:
+    """The same word to each of these people."""
+    return tuple(Handoff(f"episode/{episode}", body) for episode in episodes)
 
 
 class Booked(HandoffBody):
@@ -43,7 +49,7 @@ class CalendarShared(HandoffBody):
 
 
 class ClosedOn(HandoffBody):
-    """To an episode: on these days, and no others, the facility of your group is closed."""
+    """To an episode: on these days, and no others, nobody of your group could come."""
 
     group_id: str
     days: tuple[date, ...]
@@ -52,7 +58,10 @@ class ClosedOn(HandoffBody):
 class Unbooked(HandoffBody):
     """To an episode: you have no seat in this group any more, and are not expected at these sessions."""
 
+    group_id: str
     session_ids: tuple[str, ...]
+    days_closed: tuple[date, ...] = ()
+    """On which of the days that are over the group could not meet: what the facility does later, another group says."""
 
 
 class RollCalled(HandoffBody):

@@ -79,6 +79,8 @@ class Booking(Value):
     """On which days of the week its group meets; 1 is Monday."""
     off_roll: bool = False
     """When it began, or when its roll was called, the person was not to be expected."""
+    written_at: datetime | None = None
+    """When it was written down, of one that was over by then; None from its roll on."""
     participation: Participation = Participation.NOT_RATED
     correction: CorrectionReason | None = None
     """Why the entry of the roll was corrected."""

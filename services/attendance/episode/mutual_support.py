@@ -53,10 +53,18 @@ def log_meeting(
     zone = admission.time_zone
     first_on = calendar.local_day(admission.admitted_at, zone)
     if not first_on <= attended_on <= calendar.local_day(cause.now, zone):
-        raise Invalid("attended-on-impossible", "A meeting lies between the admission and today.")
+        raise Invalid(
+            "attended-on-impossible",
+            "A meeting lies between the admission and today.",
+            hint="Check the day of the meeting.",
+        )
     week = calendar.monday_of(attended_on).isoformat()
     if state.support.weeks().get(week, 0) >= MEETINGS_A_WEEK:
-        raise Refused("too-many-meetings", "More meetings than a week can hold were logged.")
+        raise Refused(
+            "too-many-meetings",
+            "More meetings than a week can hold were logged.",
+            hint="Read what is logged: GET /episodes/{episode_id}; take back what was logged by mistake.",
+        )
     meeting_id = cause.derive_id("meeting")
     event = attendance.MutualSupportLogged(
         meeting_id=meeting_id,
@@ -145,7 +153,11 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
             hint="Correct the roll first, or say that the patient was not present.",
         )
     if booking is not None and booking.modality not in _WITH_FAMILY:
-        raise Refused("not-a-family-session", "The family has no part in this session.")
+        raise Refused(
+            "not-a-family-session",
+            "The family has no part in this session.",
+            hint="Name a session in which families take part.",
+        )
     event = attendance.FamilySessionAttended(
         session_id=visit.session_id,
         attendee_id=visit.attendee_id,
@@ -154,7 +166,11 @@ def family_attended(state: EpisodeState, visit: Visit, cause: Cause) -> Decision
         kind=visit.kind,
     )
     if len(state.family) >= VISITS_MAX:
-        raise Refused("too-many-visits", "More visits than an episode can hold were logged.")
+        raise Refused(
+            "too-many-visits",
+            "More visits than an episode can hold were logged.",
+            hint="Take back the visits that were logged by mistake.",
+        )
     visits = (*state.family, FamilyVisit(at=cause.now, **visit.model_dump()))
     return Decision(state.replace(family=visits), (event,), answer={"session_id": visit.session_id})
 

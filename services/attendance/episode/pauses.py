@@ -112,7 +112,11 @@ def lift(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """Somebody decides that the person may come again before that."""
     in_care(state)
     if state.pause is None:
-        raise Refused("not-paused", "The person is not paused.")
+        raise Refused(
+            "not-paused",
+            "The person is not paused.",
+            hint="Read the episode: the pause is over, or there was none.",
+        )
     return Decision(*_end(state, PauseEnd.LIFTED, cause))
 
 

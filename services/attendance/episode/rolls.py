@@ -82,7 +82,7 @@ def off_roll(state: EpisodeState, body: OffRoll, cause: Cause) -> Decision[Episo
     booking = state.bookings.get(body.session_id)
     if booking is None:
         return Decision(state)
-    left = booking.replace(off_roll=True, status=None, minutes_credited=0)
+    left = booking.replace(off_roll=True, status=None, minutes_credited=0, written_at=None)
     if booking.status is None or body.reason is None:
         state, events = weeks.put(state, body.session_id, left, cause)
         return Decision(state, events)
@@ -93,9 +93,9 @@ def _heard(
     state: EpisodeState, session_id: str, booking: Booking, cause: Cause
 ) -> Decision[EpisodeState]:
     """Store what a roll says, and publish it unless the person is not expected there by all that is known."""
-    before, booking = state, booking.replace(unsaid_since=cause.now)
+    booking = booking.replace(unsaid_since=cause.now, written_at=None)
     state, evaluated = weeks.put(state, session_id, booking, cause)
-    said = _published(before, state, session_id, cause)
+    said = _published(state, session_id, cause)
     state, doubts = watch_doubts(said.state, cause)
     events = (*said.events[:1], *evaluated, *said.events[1:])
     return Decision(state, events, (*doubts, *said.handoffs))
@@ -111,16 +111,14 @@ def caught_up(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
         if booking.unsaid_since is not None
     )
     for heard_at, session_id in waiting:
-        said = _published(state, state, session_id, cause._replace(now=heard_at))
+        said = _published(state, session_id, cause._replace(now=heard_at))
         state, events = said.state, (*events, *said.events)
         handoffs += said.handoffs
     state, doubts = watch_doubts(state, cause)
     return Decision(state, events, (*doubts, *handoffs))
 
 
-def _published(
-    before: EpisodeState, state: EpisodeState, session_id: str, cause: Cause
-) -> Decision[EpisodeState]:
+def _published(state: EpisodeState, session_id: str, cause: Cause) -> Decision[EpisodeState]:
     """Publish what a roll says now, unless it was published, or the person is not to be expected there."""
     booking = state.bookings[session_id]
     status = _holds(state, booking)
@@ -134,7 +132,7 @@ def _published(
     ):  # what is closed to the person now may not be by what comes
         after = after.replace(unsaid_since=None, correction=None)
     state = state.replace(bookings={**state.bookings, session_id: after})
-    state, reached = absences.consider(before, state, cause)
+    state, reached = absences.consider(state, cause)
     state, events, handoffs = pauses.consider(state, cause)
     event = _event(session_id, booking, said)
     return Decision(state, (event, *reached, *events), handoffs)

@@ -77,7 +77,11 @@ def may_have_one(state: EpisodeState) -> None:
     """Check that a seat can be held for this person. Raises why not."""
     must_stand(state)
     if gone(state) is not None:
-        raise Refused("episode-closed", "The person is not in this program any more.")
+        raise Refused(
+            "episode-closed",
+            "The person is not in this program any more.",
+            hint="If the end was a mistake, have it taken back; what happened before it is still written down.",
+        )
 
 
 # --- handoffs of groups to an episode --------------------------------------------------------------------

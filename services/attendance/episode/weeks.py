@@ -54,10 +54,8 @@ def put(
     zone = state.admission.time_zone
     mondays = {hours.week_of(at, zone) for one in touched for at in one.planned}
     for monday in sorted(mondays):
-        closed = after.weeks.get(monday.isoformat())
-        if closed is not None:
-            week = added_up(after, monday)
-            after, evaluated = _evaluated_again(after, monday, closed, week)
+        if monday.isoformat() in after.weeks:
+            after, evaluated = _judged_anew(after, monday, cause.now)
             events += evaluated
         elif _last_roll_is_in(after, monday, cause.now):
             decision = close_week(after.disarm(_closing(monday)), monday, cause)
@@ -123,8 +121,10 @@ def close_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Epis
     due_at = _rolls_due_at(state, monday)
     if due_at is not None and due_at > cause.now:
         return Decision(state.arm(_closing(monday), due_at))
-    week = added_up(state, monday)
     label = monday.isoformat()
+    if label in state.weeks:  # a session was written into it after it was closed
+        return Decision(*_judged_anew(state, monday, cause.now))
+    week = added_up(state, monday)
     state = state.replace(weeks={**state.weeks, label: week})
     state, closed = _over(state, label, cause)
     following = monday + hours.WEEK
@@ -141,13 +141,16 @@ def _closing(monday: date) -> str:
 
 def _rolls_due_at(state: EpisodeState, monday: date) -> datetime | None:
     """Until when the rolls of a week may still be called; None when all are in."""
+    due = [_roll_due_at(booking) for booking in bookings_of(state, monday).values()]
+    return max((at for at in due if at is not None), default=None)
+
+
+def _roll_due_at(booking: Booking) -> datetime | None:
+    """Until when the roll of a session may still be called; None when it is, or is not waited for."""
+    if not booking.open or not booking.counts:
+        return None
     within = LOOPS[AttendanceLoop.ROLL_CALL].within or calendar.DAY
-    ends = [
-        booking.planned[1]
-        for booking in bookings_of(state, monday).values()
-        if booking.open and booking.counts
-    ]
-    return max(ends) + within if ends else None
+    return max(booking.planned[1], booking.written_at or booking.planned[1]) + within
 
 
 def _last_roll_is_in(state: EpisodeState, monday: date, now: datetime) -> bool:
@@ -209,10 +212,9 @@ def reconsider(state: EpisodeState, cause: Cause) -> StateAndEvents:
         return state, ()
     events: Events = ()
     left, zone = state.left_at, state.admission.time_zone
-    for label, closed in state.weeks.items():
+    for label in state.weeks:
         monday = date.fromisoformat(label)
-        week = added_up(state, monday)
-        state, evaluated = _evaluated_again(state, monday, closed, week)
+        state, evaluated = _judged_anew(state, monday, cause.now)
         events += evaluated
         if left is not None and monday > calendar.local_day(left, zone):
             state = state.replace(weeks={key: w for key, w in state.weeks.items() if key != label})
@@ -236,14 +238,15 @@ def go_on(state: EpisodeState, removed: Iterable[str], cause: Cause) -> StateAnd
     events: Events = ()
     for label in removed:
         monday = date.fromisoformat(label)
-        week = added_up(state, monday)
+        week = added_up(state, monday, cause.now)
         state = state.replace(weeks=dict(sorted({**state.weeks, label: week}.items())))
         events += _evaluated(monday, week, 0)
     state, evaluated = reconsider(state, cause)
     for label in state.weeks:
         state, over = _over(state, label, cause)
         evaluated += over
-    if not any(name.startswith("week-close:") for name in state.deadlines) and state.weeks:
+    closings = {name for name in state.deadlines if name.startswith("week-close:")}
+    if state.weeks and closings <= {_closing(date.fromisoformat(label)) for label in state.weeks}:
         last = date.fromisoformat(max(state.weeks))
         state = _arm(state, last + hours.WEEK, hours.closes_at(last, state.time_zone))
     return state, (*events, *evaluated)
@@ -285,13 +288,16 @@ def totals(state: EpisodeState, monday: date) -> WeekTotals:
     return state.weeks.get(monday.isoformat()) or added_up(state, monday)
 
 
-def added_up(state: EpisodeState, monday: date) -> WeekTotals:
-    """A week by all that is known now."""
+def added_up(state: EpisodeState, monday: date, now: datetime | None = None) -> WeekTotals:
+    """A week by all that is known; with `now`, as of one that is over, without sessions whose roll may still come."""
     zone = _known(state).time_zone
     begins_at, ends_at = calendar.midnight(monday, zone), hours.closes_at(monday, zone)
     ours: dict[str, Booking] = {}
     earlier: dict[str, Booking] = {}
     for key, booking in booked_sessions(state).items():
+        due_at = None if now is None else _roll_due_at(booking)
+        if due_at is not None and now is not None and due_at > now:
+            continue
         if begins_at <= booking.starts_at < ends_at:
             ours[key] = booking
         elif begins_at - calendar.DAY <= booking.starts_at < begins_at:
@@ -344,10 +350,15 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
 # --- events of a week ------------------------------------------------------------------------------------
 
 
-def _evaluated_again(
-    state: EpisodeState, monday: date, before: WeekTotals, after: WeekTotals
-) -> StateAndEvents:
+def _judged_anew(state: EpisodeState, monday: date, now: datetime) -> StateAndEvents:
+    """A week that was closed, by all that is known now. What was written into it afterwards waits for its roll."""
+    before = state.weeks[monday.isoformat()]
+    after = added_up(state, monday, now)
     state = state.replace(weeks={**state.weeks, monday.isoformat(): after})
+    due_at = _rolls_due_at(state, monday)
+    state = state.disarm(_closing(monday))
+    if due_at is not None and due_at > now:
+        state = state.arm(_closing(monday), due_at)
     return state, () if after == before else _evaluated(monday, after, before.minutes_short)
 
 

@@ -8,33 +8,31 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.attendance.episode.handoffs import (
-    ClosedOn,
-    Dropped,
-)
+from services.attendance.episode.handoffs import Dropped, to_episodes
 from services.attendance.groups import group_calendar, leaders
 from services.attendance.groups.closures import FacilityClosed
-from services.attendance.groups.group_calendar import called_off, slot_of, with_slot
+from services.attendance.groups.group_calendar import called_off, closed_told, slot_of, with_slot
 from services.attendance.groups.group_state import GroupState, Slot, Unscheduled, booking_of
 from services.attendance.groups.session_state import (
     Moved,
     PutBack,
     SessionState,
+    must_be_known,
     must_be_scheduled,
+    was_cancelled,
 )
 from services.attendance.groups.sessions import (
     BEGINS,
     ENDED,
     planned_end,
     session_cancelled,
-    to_episodes,
 )
 from services.attendance.groups.sessions import booking_of as booking_of_session
 from shared.contracts import attendance
 from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import Value
 from shared.decision import Cause, Decision, Handoff, Handoffs
-from shared.errors import Refused, Unknown
+from shared.errors import Refused
 
 
 class NewTime(Value):
@@ -44,6 +42,7 @@ class NewTime(Value):
     minutes_planned: int | None = None
     """None: as long as before."""
     unscheduled: Unscheduled | None = None
+    """None: as before, if the new time is outside as well."""
 
 
 # --- of a group ------------------------------------------------------------------------------------------
@@ -57,20 +56,24 @@ def move_of_group(
     slot = slot_of(state, session_id)
     _may_be_moved(slot.starts_at, new, cause.now)
     if slot.cancelled_by is not None:
-        raise Refused("session-cancelled", "The session was cancelled.")
+        raise was_cancelled()
     moved = slot.replace(
         starts_at=new.starts_at.astimezone(UTC),
         minutes_planned=new.minutes_planned or slot.minutes_planned,
-        unscheduled=new.unscheduled or slot.unscheduled,
+        unscheduled=new.unscheduled,
         times_changed=slot.times_changed + 1,
     )
     others = {key: one for key, one in state.slots.items() if key != session_id}
-    group_calendar.may_have(state.replace(slots=others), moved)
+    without = state.replace(slots=others)
+    if new.unscheduled is None and not group_calendar.is_regular(without, moved):
+        moved = moved.replace(unscheduled=slot.unscheduled)
+    group_calendar.may_have(without, moved)
     state = with_slot(state, session_id, moved, cause.now)
     body = Moved(
         starts_at=moved.starts_at,
         minutes_planned=moved.minutes_planned,
         times_changed=moved.times_changed,
+        unscheduled=moved.unscheduled,
     )
     handoffs = (Handoff(f"session/{session_id}", body), *_booked(state, session_id, cause))
     return Decision(state, (), handoffs, {"session_id": session_id})
@@ -83,8 +86,9 @@ def put_back_of_group(state: GroupState, session_id: str, cause: Cause) -> Decis
     if slot.cancelled_by is None:
         raise _not_cancelled()
     group_calendar.is_free(state, slot)
-    state, handoffs = _put_back(state, session_id, slot, cause)
-    return Decision(state, (), handoffs, {"session_id": session_id})
+    after, handoffs = _put_back(state, session_id, slot, cause)
+    handoffs += closed_told(state, after, cause)
+    return Decision(after, (), handoffs, {"session_id": session_id})
 
 
 def blame_of_group(
@@ -96,25 +100,37 @@ def blame_of_group(
         raise _not_cancelled()
     if by is CancelledBy.PATIENT:
         raise group_calendar.not_by_patient()
-    state, handoffs = called_off(state, session_id, by, cause)
-    return Decision(state, (), handoffs, {"session_id": session_id})
+    after, handoffs = called_off(state, session_id, by, cause, closed=slot.closed)
+    handoffs += closed_told(state, after, cause)
+    return Decision(after, (), handoffs, {"session_id": session_id})
 
 
 def facility_closed(state: GroupState, body: FacilityClosed, cause: Cause) -> Decision[GroupState]:
-    """On the days of a closure nothing takes place; what was called off for one that is no more is put back."""
-    state = state.replace(closures=body.closures)
+    """On a day that is closed now nothing takes place; what a closure called off that is no more is put back.
+
+    Only days that this change closes or opens are looked at: what somebody has put back, moved or cancelled meanwhile
+    stands. What has begun took place, as its roll says, and what is outside the calendar (`unscheduled`) somebody meant
+    to be there.
+    """
+    before, state = state, state.replace(closures=body.closures)
     handoffs: Handoffs = ()
-    for session_id, slot in state.slots.items():
-        closure = state.closure_of(slot)
-        if closure is None and slot.closed and slot.cancelled_by is not None:
-            if slot.starts_at > cause.now:
-                state, told = _put_back(state, session_id, slot, cause)
-                handoffs += told
-        elif closure is not None and slot.cancelled_by is None and not slot.took_place:
+    for session_id, slot in before.slots.items():
+        was, closure = before.closure_of(slot), state.closure_of(slot)
+        if (was is None) is (closure is None) or slot.starts_at <= cause.now:
+            continue
+        if closure is not None and slot.cancelled_by is None and slot.unscheduled is None:
             state, told = called_off(state, session_id, closure.cancels_by, cause, closed=True)
             handoffs += told
-    closed = ClosedOn(group_id=cause.subject_id, days=state.days_closed)
-    return Decision(state, (), (*handoffs, *to_episodes(state.confirmed, closed)))
+        elif closure is None and slot.closed and _may_be_put_back(state, slot):
+            state, told = _put_back(state, session_id, slot, cause)
+            handoffs += told
+    return Decision(state, (), (*handoffs, *closed_told(before, state, cause)))
+
+
+def _may_be_put_back(state: GroupState, slot: Slot) -> bool:
+    """Whether a session that was called off can take place: the group goes on, and nothing else is there by now."""
+    called_off = slot.cancelled_by is not None
+    return called_off and state.closed_at is None and not group_calendar.is_taken(state, slot)
 
 
 def _put_back(
@@ -138,6 +154,7 @@ def moved(state: SessionState, body: Moved, cause: Cause) -> Decision[SessionSta
     """The group's calendar has the session at another time."""
     if state.starts_at is None or body.times_changed <= state.times_changed:
         return Decision(state)
+    state = state.replace(unscheduled=body.unscheduled)
     return _at_another_time(state, body.starts_at, body.minutes_planned, body.times_changed, cause)
 
 
@@ -166,25 +183,23 @@ def move(state: SessionState, new: NewTime, cause: Cause) -> Decision[SessionSta
 
 def uncancel(state: SessionState, cause: Cause) -> Decision[SessionState]:
     """A session without a group takes place after all."""
-    if state.starts_at is None:
-        raise Unknown("session")
+    starts_at = must_be_known(state)
     if state.cancelled_by is None:
         raise _not_cancelled()
     decision = _again(state, state.times_changed + 1, cause)
-    booked = booking_of_session(decision.state, cause.subject_id, state.starts_at)
+    booked = booking_of_session(decision.state, cause.subject_id, starts_at)
     handoffs = (*to_episodes(state.roster, booked), *decision.handoffs)
     return Decision(decision.state, decision.events, handoffs)
 
 
 def blame(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[SessionState]:
     """Somebody else cancelled the session than was said; the later word holds."""
-    if state.starts_at is None:
-        raise Unknown("session")
+    starts_at = must_be_known(state)
     if state.cancelled_by is None:
         raise _not_cancelled()
     if by is CancelledBy.PATIENT and len(state.roster) > 1:
         raise group_calendar.not_by_patient()
-    booked = booking_of_session(state, cause.subject_id, state.starts_at)
+    booked = booking_of_session(state, cause.subject_id, starts_at)
     dropped = Dropped(session_id=cause.subject_id, cancelled_by=by, booked=booked)
     state, events, handoffs = session_cancelled(state, by, cause)
     return Decision(state, events, (*to_episodes(state.roster, dropped), *handoffs))
@@ -230,4 +245,8 @@ def _again(state: SessionState, times_changed: int, cause: Cause) -> Decision[Se
 
 
 def _not_cancelled() -> Refused:
-    return Refused("session-not-cancelled", "The session was not cancelled.")
+    return Refused(
+        "session-not-cancelled",
+        "The session was not cancelled.",
+        hint="Read the session; cancel it first if it is not to take place.",
+    )

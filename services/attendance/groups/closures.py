@@ -92,10 +92,14 @@ def close_facility(
         raise Invalid(
             "closure-impossible",
             "A closure ends after it begins, and within sixty days.",
-            hint="Enter each closure with its own days.",
+            hint="Check both days; enter a longer closure in parts.",
         )
     if len(state.closures) >= CLOSURES_MAX:
-        raise Invalid("too-many-closures", "No more closures can be kept.")
+        raise Invalid(
+            "too-many-closures",
+            "No more closures can be kept.",
+            hint="Take back closures that are long over: GET /closures lists them.",
+        )
     known = next((key for key, one in state.closures.items() if one == closure), None)
     if known is not None:
         return Decision(state, answer={"closure_id": known})

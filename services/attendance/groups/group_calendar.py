@@ -7,15 +7,16 @@ the program's track; a session outside them says why. Source: docs/domain.md 3.4
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from services.attendance.episode import intervals
 from services.attendance.episode.handoffs import (
     CalendarShared,
+    ClosedOn,
     Dropped,
     Unbooked,
+    to_episodes,
 )
 from services.attendance.groups.group_state import GroupState, Slot, booking_of
 from services.attendance.groups.session_state import (
@@ -25,10 +26,11 @@ from services.attendance.groups.session_state import (
     RosterAsked,
     RosterTaken,
     TookPlace,
+    was_cancelled,
 )
 from shared import calendar
 from shared.contracts.attendance import CancelledBy
-from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs
+from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused, Unknown
 
 KEPT: Final = timedelta(days=400)
@@ -42,13 +44,14 @@ def schedule(
     state: GroupState, new: NewSession, session_id: str, cause: Cause
 ) -> Decision[GroupState]:
     """Put a session on the group's calendar, and in the week of everybody who is expected."""
-    must_be_open(state)
+    _must_have_met(state, new.starts_at)
     slot = Slot(
         starts_at=new.starts_at,
         minutes_planned=new.minutes_planned,
         modality=new.modality,
         topic=new.topic,
-        mode=new.mode,
+        family_only=new.family_only,
+        service=new.service,
         unscheduled=new.unscheduled,
         only=tuple(sorted(new.roster)),
     )
@@ -82,7 +85,7 @@ def _told(
     )
     handoffs: Handoffs = (Handoff(f"session/{session_id}", planned),)
     if not begun:
-        handoffs += _to(roster, booking_of(state, cause.subject_id, session_id))
+        handoffs += to_episodes(roster, booking_of(state, cause.subject_id, session_id))
     return Decision(state, (), handoffs, _answer(state, session_id, cause.now))
 
 
@@ -102,10 +105,28 @@ def may_have(state: GroupState, slot: Slot) -> None:
     _is_open_then(state, slot)
 
 
+def is_taken(state: GroupState, slot: Slot) -> bool:
+    """Whether a session that takes place is at that time."""
+    return any(
+        other.cancelled_by is None and intervals.overlap(other.time, slot.time)
+        for other in state.slots.values()
+    )
+
+
 def is_free(state: GroupState, slot: Slot) -> None:
     """Whether no other session is at that time. Raises `Refused`."""
-    if _at_that_time(state, slot) is not None:
+    if is_taken(state, slot):
         raise _meets_then()
+
+
+def is_regular(state: GroupState, slot: Slot) -> bool:
+    """Whether a session is within the track, and on a day on which the facility is open."""
+    try:
+        _is_within_track(state, slot)
+        _is_open_then(state, slot)
+    except Refused:
+        return False
+    return True
 
 
 def _is_open_then(state: GroupState, slot: Slot) -> None:
@@ -136,10 +157,21 @@ def _at_that_time(state: GroupState, slot: Slot) -> str | None:
     for key, other in state.slots.items():
         if other.cancelled_by is not None or not intervals.overlap(other.time, slot.time):
             continue
-        if (other.time, other.only) == (slot.time, slot.only):
+        if _is_the_same(other, slot):
             return key
         raise _meets_then()
     return None
+
+
+def _is_the_same(one: Slot, other: Slot) -> bool:
+    """Whether one is the other, asked for once more."""
+    return (one.time, one.only, one.modality, one.family_only, one.service) == (
+        other.time,
+        other.only,
+        other.modality,
+        other.family_only,
+        other.service,
+    )
 
 
 def _meets_then() -> Refused:
@@ -197,13 +229,18 @@ def call_off(
     """Take a session off the calendar. One patient can't cancel what others are expected at."""
     slot = slot_of(state, session_id)
     if slot.cancelled_by is not None:
-        raise Refused("session-cancelled", "The session was cancelled.")
+        raise was_cancelled()
     if slot.took_place:
-        raise Refused("roll-already-called", "The session took place: its roll has been called.")
+        raise Refused(
+            "roll-already-called",
+            "The session took place: its roll has been called.",
+            hint="Correct single entries of the roll instead.",
+        )
     if by is CancelledBy.PATIENT:
         raise not_by_patient()
-    state, handoffs = called_off(state, session_id, by, cause)
-    return Decision(state, (), handoffs, {"session_id": session_id})
+    after, handoffs = called_off(state, session_id, by, cause)
+    handoffs += closed_told(state, after, cause)
+    return Decision(after, (), handoffs, {"session_id": session_id})
 
 
 def not_by_patient() -> Refused:
@@ -234,7 +271,20 @@ def called_off(
     state = with_slot(state, session_id, slot.replace(cancelled_by=by, closed=closed), cause.now)
     dropped = Dropped(session_id=session_id, cancelled_by=by, booked=booked)
     session = Handoff(f"session/{session_id}", CalledOff(by=by))
-    return state, (session, *_to(roster, dropped))
+    return state, (session, *to_episodes(roster, dropped))
+
+
+def closed_told(before: GroupState, after: GroupState, cause: Cause) -> Handoffs:
+    """What people are told of the days on which nobody could come, where a change of the calendar changed them."""
+    if before.days_closed == after.days_closed:
+        return ()
+    people = {*after.confirmed, *(seat.episode_id for seat in after.former_seats)}
+    told = {one: after.days_closed_for(one) for one in sorted(people)}
+    return tuple(
+        Handoff(f"episode/{one}", ClosedOn(group_id=cause.subject_id, days=days))
+        for one, days in told.items()
+        if days != before.days_closed_for(one)
+    )
 
 
 # --- what sessions tell and ask ------------------------------------------------------------------------
@@ -265,7 +315,7 @@ def took_place(state: GroupState, body: TookPlace, cause: Cause) -> Decision[Gro
 def shared_with(state: GroupState, episode_id: str, cause: Cause) -> Handoffs:
     """The sessions that are ahead, for who has just got a seat."""
     ahead = _ahead_for(state, episode_id, cause.now)
-    if not ahead and not state.closures:
+    if not ahead and not state.days_closed:
         return ()
     booked = tuple(booking_of(state, cause.subject_id, key) for key in ahead)
     body = CalendarShared(group_id=cause.subject_id, sessions=booked, days_closed=state.days_closed)
@@ -273,16 +323,22 @@ def shared_with(state: GroupState, episode_id: str, cause: Cause) -> Handoffs:
 
 
 def taken_from(state: GroupState, episode_id: str, cause: Cause) -> Handoffs:
-    """The sessions that are ahead, for who has just lost their seat."""
-    ahead = _ahead_for(state, episode_id, cause.now)
-    if not ahead:
+    """The sessions that are ahead, also those that were called off, for who has just lost their seat."""
+    ahead = tuple(
+        key
+        for key, slot in state.slots.items()
+        if slot.starts_at > cause.now and slot.is_for(episode_id)
+    )
+    if not ahead and not state.days_closed:
         return ()
-    return (Handoff(f"episode/{episode_id}", Unbooked(session_ids=ahead)),)
+    days = state.days_closed_for(episode_id)
+    body = Unbooked(group_id=cause.subject_id, session_ids=ahead, days_closed=days)
+    return (Handoff(f"episode/{episode_id}", body),)
 
 
 def _ahead_for(state: GroupState, episode_id: str, now: datetime) -> tuple[str, ...]:
     slots = ((key, state.slots[key]) for key in _ahead(state, now))
-    return tuple(key for key, slot in slots if not slot.only or episode_id in slot.only)
+    return tuple(key for key, slot in slots if slot.is_for(episode_id))
 
 
 def _ahead(state: GroupState, now: datetime) -> tuple[str, ...]:
@@ -291,10 +347,6 @@ def _ahead(state: GroupState, now: datetime) -> tuple[str, ...]:
         for key, slot in state.slots.items()
         if slot.starts_at > now and slot.cancelled_by is None
     )
-
-
-def _to(roster: Iterable[str], body: HandoffBody) -> Handoffs:
-    return tuple(Handoff(f"episode/{episode}", body) for episode in roster)
 
 
 def with_slot(state: GroupState, session_id: str, slot: Slot, now: datetime) -> GroupState:
@@ -309,6 +361,12 @@ def slot_of(state: GroupState, session_id: str) -> Slot:
     if slot is None:
         raise Unknown("session")
     return slot
+
+
+def _must_have_met(state: GroupState, starts_at: datetime) -> None:
+    """Raise unless the group takes people, or did at that time: a session may be written down after its end."""
+    if state.closed_at is None or starts_at >= state.closed_at:
+        must_be_open(state)
 
 
 def must_be_open(state: GroupState) -> None:

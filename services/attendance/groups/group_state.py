@@ -20,7 +20,7 @@ from services.attendance.groups.closures import Closure
 from services.attendance.loop_table import LOOPS
 from shared import calendar
 from shared.contracts import attendance
-from shared.contracts.attendance import CancelledBy, SessionMode
+from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import AttendanceLoop, Modality, Value
 from shared.contracts.event import OpenEnum
 from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
@@ -49,7 +49,6 @@ class Unscheduled(OpenEnum):
 class TakenSeat(Value):
     """One person's seat: held until an instant, or taken."""
 
-    since: datetime
     held_until: datetime | None = None
     taken_at: datetime | None = None
     """From when on it is the person's; None while it is only held."""
@@ -70,7 +69,8 @@ class Slot(Value):
     minutes_planned: int
     modality: Modality
     topic: str | None = None
-    mode: SessionMode = SessionMode.ON_SITE
+    family_only: bool = False
+    service: str | None = None
     unscheduled: Unscheduled | None = None
     only: tuple[str, ...] = ()
     """Who of the group is expected; empty: everybody."""
@@ -80,6 +80,15 @@ class Slot(Value):
     """It was called off because the facility is closed."""
     took_place: bool = False
     """Its roll was called."""
+
+    def is_for(self, episode_id: str) -> bool:
+        """Whether this person of the group is expected."""
+        return not self.only or episode_id in self.only
+
+    @property
+    def is_closed(self) -> bool:
+        """Nobody of the group could come: the facility was closed, or there was no way to it."""
+        return not self.only and self.cancelled_by in (CancelledBy.WEATHER, CancelledBy.CLOSURE)
 
     @property
     def time(self) -> Span:
@@ -172,7 +181,7 @@ class GroupState(CareState):
     def roster_of(self, slot: Slot, now: datetime) -> tuple[str, ...]:
         """Who is expected at a session: whoever had a seat when it began, or has one while it is ahead."""
         seated = self.confirmed if slot.starts_at > now else self.seated_at(slot.starts_at)
-        return tuple(one for one in seated if not slot.only or one in slot.only)
+        return tuple(one for one in seated if slot.is_for(one))
 
     def is_too_few(self, roster: tuple[str, ...]) -> bool:
         """Whether so few people are no group: their session is billed and counted as something else."""
@@ -185,8 +194,20 @@ class GroupState(CareState):
 
     @property
     def days_closed(self) -> tuple[date, ...]:
-        """Every day on which the facility is closed."""
-        return tuple(sorted({day for closure in self.closures for day in closure.days}))
+        """Every day on which nobody of the group could come: by a closure, or because its session was called off so."""
+        days = {day for closure in self.closures for day in closure.days}
+        days |= {self.day_of(slot) for slot in self.slots.values() if slot.is_closed}
+        return tuple(sorted(days))
+
+    def days_closed_for(self, episode_id: str) -> tuple[date, ...]:
+        """Those of them that are the person's: of who has no seat any more, up to the day on which it fell free."""
+        if episode_id in self.confirmed:
+            return self.days_closed
+        freed = [s.freed_at for s in self.former_seats if s.episode_id == episode_id]
+        if not freed:
+            return ()
+        last = calendar.local_day(max(freed), self.time_zone)
+        return tuple(day for day in self.days_closed if day <= last)
 
     def day_of(self, slot: Slot) -> date:
         """The facility's day of a session."""
@@ -209,6 +230,8 @@ def booking_of(
         minutes_planned=slot.minutes_planned,
         modality=slot.modality,
         group_id=group_id,
+        family_only=slot.family_only,
+        service=slot.service,
         track_days=() if state.track_hours is None else state.track_hours.weekdays,
         times_changed=slot.times_changed,
         begins=begins,

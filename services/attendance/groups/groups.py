@@ -36,7 +36,7 @@ from shared.contracts import attendance
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason
 from shared.decision import Cause, Decision, Events, Handoff, Handoffs
-from shared.errors import Refused, Unknown
+from shared.errors import Invalid, Refused, Unknown
 from shared.programs.profile import ProgramProfile
 
 HOLD_MINUTES: Final = 48 * 60
@@ -53,7 +53,11 @@ def open_group(
 ) -> Decision[GroupState]:
     """Open a group within what its program allows."""
     if state.opened_at is not None:
-        raise Refused("group-exists", "This group is already open.")
+        raise Refused(
+            "group-exists",
+            "This group is already open.",
+            hint="Use the group that is open.",
+        )
     least, most = profile.group.members_min, profile.group.members_max
     seats_min = new.seats_min or least
     seats_max = new.seats_max or most
@@ -101,8 +105,18 @@ def reserve(
 ) -> Decision[GroupState]:
     """Hold a seat for somebody; of two who ask for the last one, one gets it. Who moves leaves their other group."""
     must_be_open(state)
+    if from_group == cause.subject_id:
+        raise Invalid(
+            "same-group",
+            "The person moves to the group that they come from.",
+            hint="Name in from_group_id the group that they leave, or leave it out.",
+        )
     if episode_id in state.seats:
-        raise Refused("seat-exists", "This person has a seat in the group already.")
+        raise Refused(
+            "seat-exists",
+            "This person has a seat in the group already.",
+            hint="A held seat is confirmed; a taken one is theirs.",
+        )
     if not state.seats_left:
         raise Refused(
             "group-full",
@@ -128,7 +142,11 @@ def confirm(state: GroupState, episode_id: str, cause: Cause) -> Decision[GroupS
     must_be_open(state)
     seat = _seat(state, episode_id)
     if seat.held_until is None:
-        raise Refused("seat-taken", "The seat is confirmed already.")
+        raise Refused(
+            "seat-taken",
+            "The seat is confirmed already.",
+            hint="Nothing is left to do: the seat is theirs.",
+        )
     return _give(state, episode_id, None, cause)
 
 
@@ -143,7 +161,11 @@ def decide_size(state: GroupState, decision: SizeDecision, cause: Cause) -> Deci
     """With too few people it goes on as something else, or at another time. Until then somebody is asked."""
     must_be_open(state)
     if state.loop(AttendanceLoop.GROUP_SIZE, cause.subject_id) is None:
-        raise Refused("group-large-enough", "Nothing has to be decided about this group's size.")
+        raise Refused(
+            "group-large-enough",
+            "Nothing has to be decided about this group's size.",
+            hint="Read the group: it has enough people, or was decided about.",
+        )
     state = state.replace(size_decision=decision)
     state, events = loops.close(state, AttendanceLoop.GROUP_SIZE, cause.subject_id)
     return Decision(state, events)
@@ -215,10 +237,8 @@ def _give(
     state: GroupState, episode_id: str, until: datetime | None, cause: Cause
 ) -> Decision[GroupState]:
     """A seat for this person, until an instant or for good; the last one fills the group."""
-    known = state.seats.get(episode_id)
     taken_at = None if until is not None else cause.now
-    since = cause.now if known is None else known.since
-    seat = TakenSeat(since=since, held_until=until, taken_at=taken_at)
+    seat = TakenSeat(held_until=until, taken_at=taken_at)
     was_full = not state.seats_left
     state = state.replace(seats={**state.seats, episode_id: seat}).disarm(f"{HOLD}:{episode_id}")
     if until is not None:

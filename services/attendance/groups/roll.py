@@ -16,6 +16,7 @@ from services.attendance.episode.handoffs import (
     RollCalled,
     WalkInAgreed,
     WalkInDoubted,
+    to_episodes,
 )
 from services.attendance.groups import leaders
 from services.attendance.groups.session_state import (
@@ -25,18 +26,18 @@ from services.attendance.groups.session_state import (
     RollEntry,
     SessionState,
     TookPlace,
+    about,
     must_be_scheduled,
 )
 from services.attendance.groups.sessions import (
     booking_of,
     close_roll_call,
     planned_end,
-    to_episodes,
 )
 from shared import loops
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.decision import Cause, Decision, Handoff
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
 
 
@@ -44,12 +45,17 @@ def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
     """The minutes that an entry of a roll means. Raises `Invalid` when they are missing, or given for an absence."""
     if not status.is_present:
         if minutes_present:
-            raise Invalid("minutes-of-an-absence", "An absent person cannot have minutes present.")
+            raise Invalid(
+                "minutes-of-an-absence",
+                "An absent person cannot have minutes present.",
+                hint="Leave minutes_present out, or say that the person was there.",
+            )
         return 0
     if minutes_present is None and status is not AttendanceStatus.ATTENDED:
         raise Invalid(
             "minutes-missing",
             "minutes_present is missing for a person who came late or left early.",
+            hint="Say in minutes_present how long the person was there.",
         )
     return WHOLE_DAY if minutes_present is None else minutes_present
 
@@ -76,7 +82,9 @@ def call_roll(
         took_place = TookPlace(session_id=cause.subject_id)
         handoffs += (Handoff(f"group/{state.group_id}", took_place),)
     state, cleared = close_roll_call(state.replace(roll_called=True, entries=roll), cause)
-    return Decision(leaders.to_be_signed(state, cause), cleared, handoffs, answer)
+    state, over = leaders.is_over(state)
+    state = leaders.to_be_signed(state, cause)
+    return Decision(state, (*cleared, *over), handoffs, answer)
 
 
 def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) -> int | None:
@@ -89,7 +97,11 @@ def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) 
             hint="Correct single entries instead.",
         )
     if now < starts_at:
-        raise Refused("session-not-begun", "The session has not begun.")
+        raise Refused(
+            "session-not-begun",
+            "The session has not begun.",
+            hint="Call the roll when it has ended; cancel it if it does not take place.",
+        )
     if now < planned_end(state) and early is None:
         raise Refused(
             "session-not-ended",
@@ -112,7 +124,11 @@ def _names_everyone(state: SessionState, entries: Iterable[RollEntry]) -> None:
             hint="Read the session for its roster; mark who came without being on it as `walk_in`.",
         )
     if any(entry.walk_in and not entry.status.is_present for entry in entries):
-        raise Invalid("walk-in-absent", "Somebody who walked in was there.")
+        raise Invalid(
+            "walk-in-absent",
+            "Somebody who walked in was there.",
+            hint="Leave out who was neither expected nor there; only who was there walked in.",
+        )
 
 
 def _entry(state: SessionState, entry: RollEntry) -> Entry:
@@ -155,7 +171,11 @@ def correct(
         return _taken_off(state, episode_id, reason, cause)
     after = _entry(state, entry.replace(walk_in=before.walk_in))
     if after == before:
-        raise Refused("correction-changes-nothing", "The roll says so already.")
+        raise Refused(
+            "correction-changes-nothing",
+            "The roll says so already.",
+            hint="Read the session for its roll as it stands.",
+        )
     corrected = Corrected(
         session_id=cause.subject_id,
         booked=booking_of(state, cause.subject_id, starts_at),
@@ -177,7 +197,11 @@ def _added(state: SessionState, entry: RollEntry, cause: Cause) -> Decision[Sess
     if not entry.walk_in:
         raise Unknown("roll-entry")
     if not entry.status.is_present:
-        raise Invalid("walk-in-absent", "Somebody who walked in was there.")
+        raise Invalid(
+            "walk-in-absent",
+            "Somebody who walked in was there.",
+            hint="Leave out who was neither expected nor there; only who was there walked in.",
+        )
     after = _entry(state, entry)
     state = state.replace(entries={**state.entries, entry.episode_id: after})
     state = leaders.to_be_signed(state, cause)
@@ -230,7 +254,7 @@ def settle_walk_in(state: SessionState, episode_id: str, cause: Cause) -> Decisi
 
 
 def _walk_in(cause: Cause, episode_id: str) -> str:
-    return derive_id("walk-in", cause.subject, episode_id)
+    return about("walk-in", cause.subject, episode_id)
 
 
 def _credited(state: SessionState, status: AttendanceStatus, minutes_present: int) -> int:

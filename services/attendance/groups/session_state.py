@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
+from services.attendance.episode.handoffs import Booked
 from services.attendance.groups.group_state import Unscheduled
 from services.attendance.loop_table import LOOPS
 from shared.contracts import attendance
@@ -19,12 +20,14 @@ from shared.contracts.attendance import (
 )
 from shared.contracts.codes import AttendanceLoop, Modality, TopicCode, Value
 from shared.contracts.event import OpenEnum
-from shared.decision import HandoffBody
-from shared.errors import Refused, Unknown
-from shared.loops import LOOP_INDEX, CareState, LoopEvents, LoopRule
+from shared.decision import HandoffBody, derive_id
+from shared.errors import Invalid, Refused, Unknown
+from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
 SESSION_INDEX: Final = "session"
 """The index of sessions, by when they begin."""
+CALENDAR: Final = timedelta(days=366)
+"""How far back a session may be written down, and how far ahead it may be planned."""
 WHOLE_DAY: Final = 24 * 60
 """As many minutes as a session can have: attending in full credits what was planned."""
 
@@ -143,6 +146,13 @@ class SessionState(CareState):
             parts.append(f"group={self.group_id}")
         return {SESSION_INDEX: tuple(parts)}
 
+    def told_of(self, subject: str, loop: Loop) -> Mapping[str, Any]:
+        """Who is meant: somebody on the roll, or somebody who was to lead the session."""
+        episode = (one for one in self.entries if about("walk-in", subject, one) == loop.id)
+        leader = (one for one in self.leaders if about("leader", subject, one) == loop.id)
+        named = {"episode_id": next(episode, None), "staff_id": next(leader, None)}
+        return {field: one for field, one in named.items() if one is not None}
+
     @property
     def expected(self) -> tuple[str, ...]:
         """Who is on the roster and still expected."""
@@ -156,13 +166,43 @@ class SessionState(CareState):
         return self.starts_at + timedelta(minutes=self.minutes_planned)
 
 
-def must_be_scheduled(state: SessionState) -> datetime:
-    """When a session begins. Raises `Unknown`, or `Refused` for one that was cancelled."""
+def about(what: str, subject: str, who: str) -> str:
+    """The id of a loop of a session about one person: who walked in, or leads it (`walk-in`, `leader`)."""
+    return derive_id(what, subject, who)
+
+
+def must_be_near(starts_at: datetime, now: datetime) -> None:
+    """Raise `Invalid` for a session that is further away than a calendar reaches."""
+    if not now - CALENDAR <= starts_at <= now + CALENDAR:
+        raise Invalid(
+            "session-too-far",
+            "A session is at most a year away.",
+            hint="Check the year; what lies further ahead is scheduled later.",
+        )
+
+
+def must_be_known(state: SessionState) -> datetime:
+    """When a session begins, or was to begin. Raises `Unknown`."""
     if state.starts_at is None:
         raise Unknown("session")
-    if state.cancelled_by is not None:
-        raise Refused("session-cancelled", "The session was cancelled.")
     return state.starts_at
+
+
+def must_be_scheduled(state: SessionState) -> datetime:
+    """When a session begins. Raises `Unknown`, or `Refused` for one that was cancelled."""
+    starts_at = must_be_known(state)
+    if state.cancelled_by is not None:
+        raise was_cancelled()
+    return starts_at
+
+
+def was_cancelled() -> Refused:
+    """A refusal of what needs a session that takes place."""
+    return Refused(
+        "session-cancelled",
+        "The session was cancelled.",
+        hint="If it takes place after all, take that back: POST /sessions/{session_id}/cancel/undo.",
+    )
 
 
 class NewSession(Value):
@@ -183,6 +223,18 @@ class NewSession(Value):
     therapy: str | None = None
     """The approach, where there is one."""
     supports: tuple[SessionSupport, ...] = ()
+
+    def booked_as(self, session_id: str) -> Booked:
+        """What a person on the roster of this session is told."""
+        return Booked(
+            session_id=session_id,
+            starts_at=self.starts_at,
+            minutes_planned=self.minutes_planned,
+            modality=self.modality,
+            group_id=self.group_id,
+            family_only=self.family_only,
+            service=self.service,
+        )
 
 
 class RollEntry(Value):
@@ -226,6 +278,7 @@ class Moved(HandoffBody):
     starts_at: datetime
     minutes_planned: int
     times_changed: int
+    unscheduled: Unscheduled | None = None
 
 
 class PutBack(HandoffBody):

@@ -7,7 +7,7 @@ somebody's to call: an open loop with an owner.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,15 +15,19 @@ from services.attendance.episode import hours, intervals
 from services.attendance.episode.episode_state import (
     EpisodeState,
     booked_sessions,
+    expects,
     in_care,
     is_shut_out,
+    known,
 )
 from services.attendance.episode.handoffs import (
     BackOnRoster,
     Booked,
     Dropped,
     LeftRoster,
+    to_episodes,
 )
+from services.attendance.episode.hours import Booking
 from services.attendance.groups import leaders
 from services.attendance.groups.group_calendar import not_by_patient
 from services.attendance.groups.session_state import (
@@ -34,13 +38,14 @@ from services.attendance.groups.session_state import (
     RosterTaken,
     SessionState,
     TookPlace,
+    must_be_known,
     must_be_scheduled,
 )
 from shared import loops
 from shared.contracts import attendance
 from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import AttendanceLoop, ClearedReason
-from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, Handoffs
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs
 from shared.errors import Refused, Unknown
 
 BEGINS: Final = "begins"
@@ -50,24 +55,50 @@ ENDED: Final = "ended"
 # --- on the calendar -------------------------------------------------------------------------------------
 
 
-def may_be_booked(episode: EpisodeState, new: NewSession, session_id: str) -> None:
-    """Whether a person can stand on this roster. Raises why not: not in care, paused, or somewhere else then."""
-    in_care(episode)
-    if is_shut_out(episode, new.starts_at, new.modality):
+def may_be_booked(episode: EpisodeState, booked: Booked, now: datetime) -> None:
+    """Whether a person can stand on this roster. Raises why not: not in treatment then, paused, or somewhere else.
+
+    What has begun is written down afterwards, also of somebody who has left since.
+    """
+    _was_here(episode, booked.starts_at, now)
+    if is_shut_out(episode, booked.starts_at, booked.modality):
         raise Refused(
             "participation-paused",
             "The person is in no group until their pause is over.",
             hint="See them alone, book a session after the pause, or have the pause lifted.",
         )
-    span = intervals.span(new.starts_at, new.minutes_planned)
-    for key, booking in booked_sessions(episode).items():
-        elsewhere = key != session_id and booking.open and not booking.family_only
-        if elsewhere and not new.family_only and intervals.overlap(booking.held, span):
+    span = intervals.span(booked.starts_at, booked.minutes_planned)
+    for key, other in booked_sessions(episode).items():
+        elsewhere = key != booked.session_id and other.open and not other.family_only
+        if elsewhere and not booked.family_only and intervals.overlap(other.held, span):
             raise Refused(
                 "booked-then",
                 "The person is expected at another session at that time.",
                 hint="Choose another time, or cancel or move the other session.",
             )
+
+
+def _was_here(episode: EpisodeState, starts_at: datetime, now: datetime) -> None:
+    """Whether a person is in treatment, or was when a session began. Raises why not."""
+    if starts_at > now:
+        in_care(episode)
+    known(episode)
+    if not expects(episode, starts_at):
+        raise Refused(
+            "not-in-treatment-then",
+            "The person was not in treatment at that time.",
+            hint="Check the time; who came before the admission is seen outside of it.",
+        )
+
+
+def may_take_place(episodes: Sequence[EpisodeState], booked: Booked, now: datetime) -> None:
+    """Whether a session without a group can be at this time. Raises why not for anybody who can still come to it.
+
+    Who has left meanwhile is on no roster when it begins; with nobody left it can't take place.
+    """
+    here = [one for one in episodes if expects(one, booked.starts_at)]
+    for episode in here or episodes:
+        may_be_booked(episode, booked, now)
 
 
 def scheduled_before(episodes: Sequence[EpisodeState], new: NewSession) -> str | None:
@@ -78,12 +109,20 @@ def scheduled_before(episodes: Sequence[EpisodeState], new: NewSession) -> str |
             for key, booking in episode.bookings.items()
             if booking.group_id is None
             and booking.cancelled_by is None
-            and (booking.starts_at, booking.minutes_planned, booking.modality)
-            == (new.starts_at, new.minutes_planned, new.modality)
+            and _is_the_same(booking, new)
         }
         for episode in episodes
     ]
     return next(iter(sorted(set[str].intersection(*same))), None) if same else None
+
+
+def _is_the_same(booking: Booking, new: NewSession) -> bool:
+    """Whether a session that is booked is the one that is asked for."""
+    kind = (booking.modality, booking.family_only, booking.service)
+    return (booking.starts_at, booking.minutes_planned) == (
+        new.starts_at,
+        new.minutes_planned,
+    ) and kind == (new.modality, new.family_only, new.service)
 
 
 def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[SessionState]:
@@ -92,7 +131,11 @@ def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[Ses
     if state.starts_at is not None:
         if state.cancelled_by is None and set(state.roster) == set(new.roster):
             return Decision(state, answer=answer)
-        raise Refused("session-exists", "This session is already scheduled.")
+        raise Refused(
+            "session-exists",
+            "This session is already scheduled.",
+            hint="Read the session, or schedule another one under a new Idempotency-Key.",
+        )
     state, event = _planned(state, new)
     begun = new.starts_at <= cause.now
     if not begun:
@@ -169,7 +212,7 @@ def _begun(
     """Everybody on the roster is expected, unless their record says otherwise now."""
     state = state.replace(roster=roster, roster_taken=True, left=())
     if not roster:
-        state, cleared = close_roll_call(state, cause, ClearedReason.WITHDRAWN)
+        state, cleared = _nobody_comes(state, cause)
         return state, cleared, ()
     booked = booking_of(state, cause.subject_id, must_be_scheduled(state), begins=True)
     return state.arm(ENDED, planned_end(state)), (), to_episodes(roster, booked)
@@ -182,8 +225,7 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     state = state.replace(left=(*state.left, body.episode_id))
     if state.expected:
         return Decision(state)
-    state, cleared = close_roll_call(state, cause, ClearedReason.WITHDRAWN)
-    return Decision(state, cleared)
+    return Decision(*_nobody_comes(state, cause))
 
 
 def back_on_roster(
@@ -206,7 +248,11 @@ def cancel(state: SessionState, by: CancelledBy, cause: Cause) -> Decision[Sessi
     """Take a session without a group off the calendar. What the program cancels is never held against a patient."""
     starts_at = must_be_scheduled(state)
     if state.roll_called:
-        raise Refused("roll-already-called", "The session took place: its roll has been called.")
+        raise Refused(
+            "roll-already-called",
+            "The session took place: its roll has been called.",
+            hint="Correct single entries of the roll instead.",
+        )
     if by is CancelledBy.PATIENT and len(state.roster) > 1:
         raise not_by_patient()
     booked = booking_of(state, cause.subject_id, starts_at)
@@ -232,7 +278,7 @@ def session_cancelled(
     event = attendance.SessionCancelled(
         group_id=state.group_id,
         modality=state.modality,
-        starts_at=_starts_at(state),
+        starts_at=must_be_known(state),
         minutes_planned=state.minutes_planned,
         cancelled_by=by,
     )
@@ -246,11 +292,20 @@ def session_cancelled(
 
 
 def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
-    """The session has ended: its roll is to be called."""
-    return Decision(loops.open_loop(state, AttendanceLoop.ROLL_CALL, cause.subject_id, cause))
+    """The session has ended: its roll is to be called, if somebody was expected."""
+    state, cleared = leaders.is_over(state)
+    if state.expected or not state.roster_taken:
+        state = loops.open_loop(state, AttendanceLoop.ROLL_CALL, cause.subject_id, cause)
+    return Decision(state, cleared)
 
 
 # --- what rules share ------------------------------------------------------------------------------------
+
+
+def _nobody_comes(state: SessionState, cause: Cause) -> tuple[SessionState, Events]:
+    """Nobody has to call a roll without people, as long as it is one."""
+    loop_id, why = cause.subject_id, ClearedReason.WITHDRAWN
+    return loops.close(state, AttendanceLoop.ROLL_CALL, loop_id, why)
 
 
 def close_roll_call(
@@ -277,19 +332,8 @@ def booking_of(
     )
 
 
-def to_episodes(roster: Iterable[str], body: HandoffBody) -> Handoffs:
-    """The same word to each of these people."""
-    return tuple(Handoff(f"episode/{episode}", body) for episode in roster)
-
-
 def planned_end(state: SessionState) -> datetime:
     """When a session is planned to end. Raises `Unknown`."""
     if state.ends_at is None:
         raise Unknown("session")
     return state.ends_at
-
-
-def _starts_at(state: SessionState) -> datetime:
-    if state.starts_at is None:
-        raise Unknown("session")
-    return state.starts_at

@@ -106,7 +106,11 @@ def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTes
     if first is None:
         raise Unknown("screen")
     if first.outcome is not BreathOutcome.RETEST or is_decided(state, reading.retest_of):
-        raise Refused("nothing-to-retest", "This test does not wait to be repeated.")
+        raise Refused(
+            "nothing-to-retest",
+            "This test does not wait to be repeated.",
+            hint="Leave retest_of out: this is a first test.",
+        )
     if now < first.tested_at + RETEST_AFTER:
         raise Refused(
             "retest-too-early",
@@ -162,9 +166,17 @@ def departed(
     if test is None:
         raise Unknown("screen")
     if test.outcome is not BreathOutcome.POSITIVE:
-        raise Refused("breath-test-not-positive", "This test does not require a safe departure.")
+        raise Refused(
+            "breath-test-not-positive",
+            "This test does not require a safe departure.",
+            hint="Nothing is left to do: only a confirmed positive test needs a safe way home.",
+        )
     if test.transport is not None:
-        raise Refused("departure-recorded", "The way home was recorded before.")
+        raise Refused(
+            "departure-recorded",
+            "The way home was recorded before.",
+            hint="Nothing is left to do.",
+        )
     seen = test.replace(transport=transport, withdrawal_signs=signs)
     state, cleared = loops.close(
         _with(state, test_id, seen), AttendanceLoop.SAFE_DEPARTURE, test_id

@@ -73,9 +73,17 @@ def earn(
     cents = _worth(state, behavior, of, terms)
     key = f"{behavior.value}:{of}"
     if key in state.paid:
-        raise Refused("already-rewarded", "This was rewarded before.")
+        raise Refused(
+            "already-rewarded",
+            "This was rewarded before.",
+            hint="Nothing is left to do: GET /incentives/{person_id} shows it.",
+        )
     if len(state.paid) >= PAID_MAX:
-        raise Refused("ledger-full", "No more rewards can be kept for this episode.")
+        raise Refused(
+            "ledger-full",
+            "No more rewards can be kept for this episode.",
+            hint="Tell the operators: more than a thousand rewards of one episode are a mistake.",
+        )
     year = calendar.local_day(cause.now, admission.time_zone).year
     paid = Paid(cents=cents, cap_cents=terms.cap_cents, year=year)
     return Decision(
@@ -92,7 +100,11 @@ def _worth(state: EpisodeState, behavior: TargetBehavior, of: str, terms: Incent
         if seen is None:
             raise Unknown("session")
         if not seen.status.is_present:
-            raise Refused("behavior-not-shown", "The person was not there.")
+            raise Refused(
+                "behavior-not-shown",
+                "The person was not there.",
+                hint="Reward a session that the person attended.",
+            )
         return terms.attendance_cents
     screen = state.screens.get(of)
     if screen is None:

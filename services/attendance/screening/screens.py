@@ -121,7 +121,11 @@ def collect(
     in_care(state)
     screen = _open(state, screen_id)
     if screen.collected_at is not None:
-        raise Refused("specimen-already-collected", "The specimen was collected before.")
+        raise Refused(
+            "specimen-already-collected",
+            "The specimen was collected before.",
+            hint="Read the screen; a mistake about the specimen is a new order.",
+        )
     event = attendance.SpecimenCollected(
         screen_id=screen_id,
         collected_at=cause.now,
@@ -147,7 +151,11 @@ def hand_on(
     known(state)
     screen = of(state, screen_id)
     if screen.collected_at is None:
-        raise Refused("specimen-not-collected", "There is no specimen to hand on.")
+        raise Refused(
+            "specimen-not-collected",
+            "There is no specimen to hand on.",
+            hint="Record the specimen first.",
+        )
     links = len(screen.custody)
     if number == links and screen.custody[-1].holder is holder:
         return Decision(state, answer={"custody_sequence": links})
@@ -186,7 +194,11 @@ def not_provided(
     in_care(state)
     screen = _open(state, screen_id)
     if screen.collected_at is not None:
-        raise Refused("specimen-already-collected", "There is a specimen.")
+        raise Refused(
+            "specimen-already-collected",
+            "There is a specimen.",
+            hint="Read the screen; a mistake about the specimen is a new order.",
+        )
     if (kind is NotProvidedKind.UNABLE) != (reason is not None):
         raise Invalid(
             "unable-not-assessed",
@@ -215,9 +227,17 @@ def record_result(
     known(state)
     screen = of(state, screen_id)
     if screen.not_provided is not None:
-        raise Refused("screen-closed", "This screen is closed: there is no specimen.")
+        raise Refused(
+            "screen-closed",
+            "This screen is closed: there is no specimen.",
+            hint="Order another screen, or take back that no specimen was provided.",
+        )
     if screen.collected_at is None:
-        raise Refused("specimen-not-collected", "There is no specimen to have a result of.")
+        raise Refused(
+            "specimen-not-collected",
+            "There is no specimen to have a result of.",
+            hint="Record the specimen first.",
+        )
     stage = report.stage
     result = interpretation.read(report, screen.panel, laboratory, cause.now)
     _reported_in_time(screen.collected_at, result.reported_at, cause.now)
@@ -257,11 +277,23 @@ def ask_definitive(
     known(state)
     screen = of(state, screen_id)
     if screen.result is None:
-        raise Refused("screen-not-resulted", "There is no result to confirm.")
+        raise Refused(
+            "screen-not-resulted",
+            "There is no result to confirm.",
+            hint="Wait for the result, or record it.",
+        )
     if screen.awaits_definitive:
-        raise Refused("definitive-awaited", "A definitive test was asked for.")
+        raise Refused(
+            "definitive-awaited",
+            "A definitive test was asked for.",
+            hint="Wait for the definitive result.",
+        )
     if screen.stage is ScreenStage.DEFINITIVE:
-        raise Refused("already-definitive", "The result is definitive.")
+        raise Refused(
+            "already-definitive",
+            "The result is definitive.",
+            hint="Nothing is left to confirm; interpret the result.",
+        )
     update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
     asked = screen.replace(**update)
     state, events, handoffs = settle(state, screen_id, asked, cause)
@@ -299,9 +331,17 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
     screen = of(state, screen_id)
     result, stage, made = screen.result, screen.stage, screen.interpreted
     if screen.not_provided is not None:
-        raise Refused("screen-closed", "This screen is closed: there is no specimen.")
+        raise Refused(
+            "screen-closed",
+            "This screen is closed: there is no specimen.",
+            hint="Order another screen, or take back that no specimen was provided.",
+        )
     if result is None or stage is None or screen.collected_at is None:
-        raise Refused("screen-not-resulted", "There is no result to interpret.")
+        raise Refused(
+            "screen-not-resulted",
+            "There is no result to interpret.",
+            hint="Wait for the result, or record it.",
+        )
     if screen.awaits_definitive:
         raise Refused(
             "definitive-awaited",
@@ -432,5 +472,9 @@ def of(state: EpisodeState, screen_id: str) -> Screen:
 def _open(state: EpisodeState, screen_id: str) -> Screen:
     screen = of(state, screen_id)
     if screen.closed:
-        raise Refused("screen-closed", "This screen is closed.")
+        raise Refused(
+            "screen-closed",
+            "This screen is closed.",
+            hint="Order another screen, or take back that no specimen was provided.",
+        )
     return screen

@@ -173,6 +173,7 @@ def _view(
         "overdue": loop.step > 0 or loop.deadline_at <= now,
         "step": loop.step,
         "next_owner_role": None if loop.at_last_owner else following,
+        **state.told_of(subject, loop),
     }
 
 

@@ -6,13 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.contracts import intake
+from services.attendance.app import SERVICE
+from services.attendance.groups import leaders
+from shared.contracts import intake, plans
 from shared.duty import staff_subject
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from tests.unit.attendance.clinic import Clinic, code
 from tests.unit.attendance.world import HOUR
-from tests.unit.support import FACILITY, fact, uid
+from tests.unit.support import FACILITY, START, History, cause, fact, uid
 
 ME, OTHER = uid("actor"), uid("colleague")
 
@@ -29,10 +33,10 @@ async def open_loops(clinic: Clinic, kind: str) -> list[str]:
     return [one["subject"] for one in (await clinic.get(f"/loops?kind={kind}")).json()["loops"]]
 
 
-async def two_at_once(clinic: Clinic) -> tuple[str, str]:
+async def two_at_once(clinic: Clinic, hours: int = 3) -> tuple[str, str]:
     ann, bob = await clinic.admit("ann"), await clinic.admit("bob")
-    first = await clinic.meets(await clinic.seated(ann), hours=3)
-    second = await clinic.meets(await clinic.seated(bob), hours=4)
+    first = await clinic.meets(await clinic.seated(ann), hours=hours)
+    second = await clinic.meets(await clinic.seated(bob), hours=hours + 1)
     return first, second
 
 
@@ -49,7 +53,7 @@ async def called(clinic: Clinic, *lines: dict[str, str]) -> tuple[str, str]:
 
 @pytest.mark.fault("F34")
 async def test_who_leads_two_at_one_time_is_replaced_or_it_goes_up(clinic: Clinic) -> None:
-    first, second = await two_at_once(clinic)
+    first, second = await two_at_once(clinic, hours=40)
     for session in (first, second):
         assert (await leads(clinic, session, line(ME))).status_code == 200
     assert await open_loops(clinic, "leader") == [f"session/{second}"]
@@ -90,39 +94,148 @@ async def test_a_cancelled_session_needs_no_leader_until_it_is_put_back(clinic: 
     assert await open_loops(clinic, "leader") == [f"session/{second}"]
 
 
-async def test_who_is_away_leads_nothing(clinic: Clinic) -> None:
-    first, _ = await two_at_once(clinic)
+def away(clinic: Clinic, **until: float) -> intake.StaffAbsencePlanned:
+    """Away from two hours on."""
     now = clinic.clock.now()
-    away = fact(
+    return fact(
         intake.StaffAbsencePlanned,
         absence_id=uid("absence"),
-        from_at=now,
-        until_at=now + timedelta(days=3),
+        absent_id=ME,
+        from_at=now + timedelta(hours=2),
+        until_at=now + timedelta(**until),
         deputy_id=OTHER,
     )
-    await heard_of_staff(clinic, away)
+
+
+@pytest.mark.parametrize("first_away", [True, False])
+@pytest.mark.parametrize("until", [{"days": 3}, {"hours": 3.5}])
+async def test_who_is_away_leads_nothing_whichever_was_first_said(
+    clinic: Clinic, first_away: bool, until: dict[str, float]
+) -> None:
+    first, _ = await two_at_once(clinic)
+    if first_away:
+        await heard_of_staff(clinic, away(clinic, **until))
     await leads(clinic, first, line(ME))
+    if not first_away:
+        assert await open_loops(clinic, "leader") == []
+        await heard_of_staff(clinic, away(clinic, **until))
     assert await open_loops(clinic, "leader") == [f"session/{first}"]
     await leads(clinic, first, line(OTHER, "substitute"))
     assert await open_loops(clinic, "leader") == []
 
 
-async def heard_of_staff(clinic: Clinic, event: intake.StaffAbsencePlanned) -> None:
-    from services.attendance.app import SERVICE  # noqa: PLC0415
+async def test_who_is_there_after_all_leads(clinic: Clinic) -> None:
+    first, _ = await two_at_once(clinic)
+    await leads(clinic, first, line(ME))
+    await heard_of_staff(clinic, away(clinic, days=3))
+    assert await open_loops(clinic, "leader") == [f"session/{first}"]
+    back = fact(intake.StaffAbsenceEnded, absence_id=uid("absence"), absent_id=ME)
+    await heard_of_staff(clinic, back)
+    assert await open_loops(clinic, "leader") == []
 
+
+@pytest.mark.parametrize("end", ["its end", "its roll"])
+async def test_nobody_looks_for_the_leader_of_a_session_that_is_over(
+    clinic: Clinic, end: str
+) -> None:
+    _, second = await two_at_once(clinic)
+    await leads(clinic, second, line(ME))
+    await heard_of_staff(clinic, away(clinic, days=3))
+    assert await open_loops(clinic, "leader") == [f"session/{second}"]
+    await clinic.after(hours=5 if end == "its roll" else 8)
+    if end == "its roll":
+        lines = [{"episode_id": uid("bob"), "status": "attended"}]
+        body = {"entries": lines, "early": "emergency"}
+        assert (await clinic.post(f"/sessions/{second}/attendance", body)).status_code == 200
+    assert await open_loops(clinic, "leader") == []
+    await clinic.after(days=4)
+    assert "session-loop-escalated" not in [
+        event.NAME
+        for event in await clinic.said(f"session/{second}")
+        if getattr(event, "loop", None) == "leader"
+    ]
+
+
+async def test_nobody_looks_for_the_leader_of_a_session_without_people(clinic: Clinic) -> None:
+    _, second = await two_at_once(clinic)
+    await leads(clinic, second, line(ME))
+    await heard_of_staff(clinic, away(clinic, days=3))
+    left = fact(plans.EpisodeDischarged, discharged_at=clinic.clock.now())
+    await clinic.hear(uid("bob"), left)
+    await clinic.after(hours=8)
+    assert await open_loops(clinic, "leader") == []
+    assert f"session/{second}" not in await open_loops(clinic, "roll_call"), "nor for its roll"
+
+
+async def test_what_is_long_over_is_not_kept(clinic: Clinic) -> None:
+    """The record of who leads five sessions a week for years keeps those of about a week, and those ahead."""
+    staff = History(
+        SERVICE.source,
+        SERVICE.kinds["staff"],
+        SERVICE.reactions,
+        SERVICE.handoffs,
+        subject=staff_subject(FACILITY, ME),
+        now=START,
+    )
+    for n in range(300):
+        staff.after(hours=24)
+        starts_at = staff.now + 2 * HOUR
+        body = leaders.LeadsSession(
+            session_id=uid(f"session {n}"), staff_id=ME, starts_at=starts_at, minutes_planned=60
+        )
+        assert staff.handed(body).status is OutcomeStatus.APPLIED
+    assert 7 <= len(staff.state.leads) <= 9
+    assert staff.state.busy == ()
+
+
+def _told_one_by_one(lead: dict[str, tuple[int, int]]) -> set[str]:
+    """Who is told that their leader is elsewhere, by looking at each pair."""
+    in_order = sorted(lead, key=lambda key: (lead[key][0], key))
+    return {
+        key
+        for place, key in enumerate(in_order)
+        if any(
+            lead[other][0] < sum(lead[key]) and lead[key][0] < sum(lead[other])
+            for other in in_order[:place]
+        )
+    }
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from("abcdefgh"), st.tuples(st.integers(0, 300), st.integers(15, 120))
+    )
+)
+def test_of_those_at_one_time_each_but_the_first_is_told(lead: dict[str, tuple[int, int]]) -> None:
+    state = leaders.LeadingState()
+    for key, (begins, minutes) in lead.items():
+        starts_at = START + timedelta(minutes=begins)
+        body = leaders.LeadsSession(
+            session_id=key, staff_id=ME, starts_at=starts_at, minutes_planned=minutes
+        )
+        state = leaders.leads_session(state, body, cause()).state
+    assert set(state.busy) == _told_one_by_one(lead)
+
+
+async def heard_of_staff(
+    clinic: Clinic, event: intake.StaffAbsencePlanned | intake.StaffAbsenceEnded
+) -> None:
     reaction = SERVICE.reactions.find(event.TYPE.rpartition(".v")[0])
     assert reaction is not None
+    number = 1 if isinstance(event, intake.StaffAbsencePlanned) else 2
+    name = uid(f"absence {number}")
     work = Work(
         subject=staff_subject(FACILITY, ME),
-        cause_id=uid("absence"),
-        correlation_id=uid("absence"),
+        cause_id=name,
+        correlation_id=name,
         facility_id=FACILITY,
         now=clinic.clock.now(),
         decide=lambda state, cause: reaction.rule(state, event, cause),
-        stream=StreamPosition("intake", 1, uid("absence")),
+        stream=StreamPosition("intake", number, name),
     )
     [outcome] = await clinic.reactor.submit([work])
     assert outcome.status is OutcomeStatus.APPLIED
+    await clinic.reactor.settle()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +298,30 @@ async def test_nobody_else_signs_and_nothing_that_was_not_called(clinic: Clinic)
 async def test_a_session_without_leaders_needs_no_signature(clinic: Clinic) -> None:
     await called(clinic)
     assert await open_loops(clinic, "sign_off") == []
+
+
+@pytest.mark.parametrize("when", ["unsigned", "signed", "before anybody led"])
+async def test_another_leader_signs_after_a_change(clinic: Clinic, when: str) -> None:
+    session, _ = await called(clinic, *([] if when == "before anybody led" else [line(OTHER)]))
+    if when == "signed":
+        await clinic.command(
+            f"session/{session}",
+            "sign",
+            lambda s, c: leaders.sign_off(s, c._replace(actor_id=OTHER)),
+        )
+        assert await open_loops(clinic, "sign_off") == []
+    assert (await leads(clinic, session, line(ME))).status_code == 200
+    assert await open_loops(clinic, "sign_off") == [f"session/{session}"]
+    assert (await clinic.post(f"/sessions/{session}/sign-off")).status_code == 200
+    assert await open_loops(clinic, "sign_off") == []
+
+
+async def test_a_signature_of_who_still_leads_stands(clinic: Clinic) -> None:
+    session, _ = await called(clinic, line(ME))
+    await clinic.post(f"/sessions/{session}/sign-off")
+    await leads(clinic, session, line(ME), line(OTHER, "co_leader"))
+    assert await open_loops(clinic, "sign_off") == []
+    assert (await clinic.state(f"session/{session}")).signed_by == ME
 
 
 async def test_a_member_of_staff_sees_what_they_lead(clinic: Clinic) -> None:

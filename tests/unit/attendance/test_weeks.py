@@ -241,10 +241,46 @@ def test_a_session_that_is_written_down_afterwards_counts_in_its_week() -> None:
     episode.roll(held)
     assert credited(episode) == [
         ("2026-03-02", 0, 0, False),
-        ("2026-03-02", 180, 0, False),
         ("2026-03-02", 180, 180, False),
     ]
-    assert episode.shortfalls() == [(540, True), (180, False)]
+    assert episode.shortfalls() == [(540, True)], "nothing is short that only waits for its roll"
+
+
+@pytest.mark.parametrize("change", ["nothing", "another session", "the level"])
+def test_what_is_written_down_and_not_called_in_time_is_short_then(change: str) -> None:
+    """Whatever else is heard meanwhile, the week is judged anew when the roll is overdue, or comes."""
+    episode = Episode(local("2026-03-02 09:00"))
+    there = episode.book(local("2026-03-05 18:00"))
+    episode.at(local("2026-03-05 21:00")).roll(there)
+    episode.at(local("2026-03-09 09:00"))
+    held = episode.book(local("2026-03-08 18:00"))
+    if change == "another session":
+        episode.roll(episode.book(local("2026-03-04 18:00"), 60))
+    elif change == "the level":
+        effective_at = local("2026-03-09 00:00")
+        episode.hear(fact(plans.LevelOfCareChanged, to_level=level("1"), effective_at=effective_at))
+    assert episode.shortfalls() == [(360, True)]
+    episode.at(local("2026-03-10 10:00"))
+    assert episode.shortfalls() == [(360, True), (180, False)]
+    episode.roll(held)
+    week = episode.state.weeks["2026-03-02"]
+    assert week.minutes_credited == week.minutes_offered
+    assert episode.shortfalls() == [(360, True), (180, False)]
+    labels = [
+        one.week_starts_on.isoformat() for one in episode.at(local("2026-03-17 00:00")).weeks()
+    ]
+    assert labels.count("2026-03-09") == 1, "the weeks after it are closed once"
+
+
+def test_an_end_that_is_taken_back_goes_on_though_a_closed_week_waits_for_a_roll() -> None:
+    episode = Episode(local("2026-03-02 09:00"))
+    episode.at(local("2026-03-09 09:00"))
+    ended_at = local("2026-03-09 08:00")
+    episode.hear(fact(plans.EpisodeDischarged, discharged_at=ended_at))
+    episode.book(local("2026-03-08 18:00"))
+    episode.hear(fact(plans.DischargeUndone, discharged_at=ended_at))
+    episode.at(local("2026-03-24 00:00"))
+    assert list(episode.state.weeks) == ["2026-03-02", "2026-03-09", "2026-03-16"]
 
 
 def test_what_does_not_count_evaluates_nothing_again() -> None:
