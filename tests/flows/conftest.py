@@ -27,8 +27,10 @@ async def cast(backend: Backend) -> Played:
 
 @pytest.fixture(scope="module")
 async def stage(backend: Backend) -> AsyncIterator[Flow]:
-    """The four services, for all scenarios of a module: their clock only goes forward."""
+    """The four services and their partners, for all scenarios of a module: their clock only goes forward."""
     async with flowing(backend, f"f{uuid4().hex[:8]}_") as flow:
+        await flow.on(0, MORNING)
+        await register(flow.world, FACILITY)
         yield flow
 
 
@@ -36,7 +38,6 @@ async def stage(backend: Backend) -> AsyncIterator[Flow]:
 async def flow(stage: Flow) -> AsyncIterator[Flow]:
     """The stage in a new week. After the scenario nothing may be lost, doubled, stuck or out of order."""
     await stage.on(0, MORNING)
-    await register(stage.world, FACILITY)
     yield stage
     await stage.end_of_week()
     ledger = await stage.account()
