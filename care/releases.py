@@ -12,6 +12,7 @@ import typer
 
 from care.show import ROOT, Json, as_json, fail, need_source
 from care.subscribers import all_subscribers, contract_failures
+from shared.calendar import local_day
 
 if TYPE_CHECKING:
     from shared.contracts.publish.contract import Contract
@@ -90,7 +91,7 @@ def release() -> None:
 
 
 def _today() -> date:
-    return datetime.now(UTC).date()
+    return local_day(datetime.now(UTC), "UTC")
 
 
 def _released() -> list[Release]:

@@ -59,7 +59,9 @@ def check(json: Json = False) -> None:
     """Check every file: its types, fields and agreement. Exit status 1 when one can't be used or has run out."""
     from datetime import UTC, datetime
 
-    today = datetime.now(UTC).date()
+    from shared.calendar import local_day
+
+    today = local_day(datetime.now(UTC), "UTC")
     teams = all_subscribers()
     over = [one.name for one in teams.values() if one.until is not None and one.until < today]
     unknown = _unknown_facilities(teams)
