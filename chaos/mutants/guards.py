@@ -216,8 +216,8 @@ RECORD: Final = (
     Mutant(
         "a command of another facility is refused",
         f"{_CORE}record.py",
-        "        if self._is_foreign(work):\n            error",
-        "        if False:\n            error",
+        "        if self._is_foreign(work):\n            return",
+        "        if False:\n            return",
         _unit("record", "reactor"),
     ),
     Mutant(
