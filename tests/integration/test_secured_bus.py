@@ -47,7 +47,7 @@ from tests.integration.bus import admin_of, headers_of
 PLANS = TOPICS["care.plans"]
 FOREIGN = {
     "plans": "care.intake.journal",
-    "attendance": "care.followup",
+    "attendance": "care.followup.journal",
     "intake": "care.plans.journal",
 }
 """For some services a topic that is no business of theirs."""
