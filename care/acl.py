@@ -66,13 +66,13 @@ def acl_command(
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka import access
     from shared.runtime.kafka.names import Names
-    from shared.services import SERVICES
+    from shared.services import PROCESSES
 
     if passwords is not None and not apply:
         raise typer.BadParameter("needs --apply", param_hint="--passwords")
     with failures():
         if subscriber is None:
-            users, rules = list(SERVICES), access.all_service_rules()
+            users, rules = list(PROCESSES), access.all_service_rules()
         else:
             users, rules = [subscriber], _rules_of(subscriber, topic or [], prune=prune)
         done = asyncio.run(
@@ -224,9 +224,9 @@ def _strimzi(pattern: str) -> str:
 def _topics(cluster: str, names: Names) -> Iterable[dict[str, Any]]:
     from shared.contracts.topics import TOPICS
     from shared.runtime.recovery.journal import journal_topic
-    from shared.services import SERVICES
+    from shared.services import PROCESSES
 
-    for topic in (*TOPICS.values(), *map(journal_topic, SERVICES)):
+    for topic in (*TOPICS.values(), *map(journal_topic, PROCESSES)):
         yield {
             "apiVersion": STRIMZI,
             "kind": "KafkaTopic",

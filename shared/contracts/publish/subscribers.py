@@ -110,9 +110,14 @@ def _told(error: Any) -> str:
 
 def load(root: Path) -> dict[str, Subscriber]:
     """All subscribers of the repository at `root`, by name. Raises `SubscriberError`."""
+    return load_folder(root / FOLDER, FOLDER)
+
+
+def load_folder(folder: Path, shown: str) -> dict[str, Subscriber]:
+    """All subscribers with a file in a folder, by name; errors call the folder `shown`. Raises `SubscriberError`."""
     found: dict[str, Subscriber] = {}
-    for path in sorted((root / FOLDER).glob("*.toml")):
-        place = f"{FOLDER}/{path.name}"
+    for path in sorted(folder.glob("*.toml")):
+        place = f"{shown}/{path.name}"
         one = parse(path.read_text(encoding="utf-8"), place)
         if one.name != path.stem:
             raise SubscriberError(
