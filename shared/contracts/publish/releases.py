@@ -78,12 +78,11 @@ def read_release(raw: bytes | str, place: str) -> dict[str, Any]:
     """The content of a release's file. Raises `ReleaseError`."""
     try:
         body = json.loads(raw)
-        whole = is_contract(body["contract"]) and isinstance(body["reworded"], list)
+        if is_contract(body["contract"]) and isinstance(body["reworded"], list):
+            return body
     except (ValueError, KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise ReleaseError(f"{place}: no release of the contract")
-    return body
+        pass
+    raise ReleaseError(f"{place}: no release of the contract")
 
 
 def _day(text: str, line: int) -> date:
