@@ -32,7 +32,7 @@ def refusals(place: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def says_something(hint: ast.expr) -> bool:
-    return not isinstance(hint, ast.Constant) or len(str(hint.value)) > 8
+    return not isinstance(hint, ast.Constant) or len(str(hint.value)) >= len("Retry.")
 
 
 def routes() -> set[str]:
