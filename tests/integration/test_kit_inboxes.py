@@ -19,12 +19,12 @@ from shared.kit.inboxes.mongo import INBOX, MongoInbox
 from shared.kit.inboxes.postgres import PostgresInbox
 from shared.kit.inboxes.protocol import VERSION, Inbox
 from tests.integration.postgres import binaries, postgres
-from tests.unit.kit import test_delivery as suite
+from tests.unit.kit import test_aside, test_delivery
 from tests.unit.kit.subscribed import MISSED, Subscribed
 
-history = suite.history
-subject = suite.subject
-for _name, _test in vars(suite).items():
+history = test_delivery.history
+subject = test_delivery.subject
+for _name, _test in (vars(test_delivery) | vars(test_aside)).items():
     if (
         re.match("test_", _name)
         and "it" in _test.__code__.co_varnames[: _test.__code__.co_argcount]
