@@ -19,6 +19,7 @@ from shared.kit.inboxes.mongo import INBOX, MongoInbox
 from shared.kit.inboxes.postgres import PostgresInbox
 from shared.kit.inboxes.protocol import VERSION, Inbox
 from tests.integration.postgres import binaries, postgres
+from tests.needs import lacking
 from tests.unit.kit import test_aside, test_delivery
 from tests.unit.kit.subscribed import MISSED, Subscribed
 
@@ -44,8 +45,10 @@ class Store(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if binaries() is None or find_spec("psycopg") is None:
-        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql) and psycopg")
+    if binaries() is None:
+        lacking("PostgreSQL (Debian: apt-get install postgresql)")
+    if find_spec("psycopg") is None:
+        lacking("psycopg")
     with postgres(tmp_path_factory.mktemp("postgres")) as conninfo:
         yield conninfo
 
