@@ -17,6 +17,16 @@ from tests.flows.scene import FACILITY, MORNING, Flow, flowing
 ONLY = [int(n) for n in os.environ.get("STORIES", "").split(",") if n]
 """For work on a few stories: `STORIES=2,9 pytest tests/flows -k 'story_2_ or story_9_'`."""
 
+CAST_SECONDS = 1500
+"""What the first test that asks for the cast may take: a stage that stalls fails long before, by its own patience."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first plays the whole cast, on a machine of any speed."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "cast" in item.fixturenames:
+            item.add_marker(pytest.mark.timeout(CAST_SECONDS))
+
 
 @pytest.fixture(scope="session")
 async def cast(backend: Backend) -> Played:

@@ -9,7 +9,6 @@ from tests.flows.conftest import ONLY
 from tests.flows.played import Played
 from tests.flows.scene import in_order, names, of
 
-pytestmark = pytest.mark.timeout(400)
 """Whichever test comes first waits for the play."""
 
 

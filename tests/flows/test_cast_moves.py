@@ -9,7 +9,6 @@ import pytest
 from tests.flows.played import Played
 from tests.flows.scene import in_order, of
 
-pytestmark = pytest.mark.timeout(400)
 """Whichever test comes first waits for the play."""
 
 

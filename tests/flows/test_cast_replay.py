@@ -25,7 +25,6 @@ BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 """No deadline comes meanwhile: what is compared is what follows from the facts."""
 PUT_ASIDE = {"aside", "ending"}
 """What an end closed or came too late for, until the end is taken back; it shows in what holds from then on."""
-pytestmark = pytest.mark.timeout(400)
 """Whichever test comes first waits for the play."""
 
 

@@ -9,7 +9,6 @@ import pytest
 from tests.flows.played import Played
 from tests.flows.scene import in_order, names, of
 
-pytestmark = pytest.mark.timeout(400)
 REVIEWS = ("clinical-review-requested", "clinical-review-completed")
 
 

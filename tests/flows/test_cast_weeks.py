@@ -12,7 +12,6 @@ from demo.cast.weeks import WEEK
 from tests.flows.played import Played
 from tests.flows.scene import in_order, names, of
 
-pytestmark = pytest.mark.timeout(400)
 REVIEWS = ("clinical-review-requested", "clinical-review-completed")
 MET = {"threshold": 540, "scheduled": 660, "offered": 660, "credited": 540, "met": True}
 SHORT = {**MET, "credited": 480, "met": False}

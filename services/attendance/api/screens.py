@@ -164,7 +164,7 @@ async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
 
 @router.post("/screens", status_code=201)
 async def order_screen(call: Staff, body: OrderScreen) -> Response:
-    """Notify a person of a screen."""
+    """Notify a person of a screen. Who orders it again while it is waited for is answered with the same screen."""
     new = screens.NewScreen(
         matrix=body.matrix, panel=body.panel, reason=body.reason, retest_of=body.retest_of
     )
@@ -291,7 +291,10 @@ async def read_screen(call: Interpreter, screen_id: SubjectId, episode_id: Episo
 
 @router.post("/breath-tests", status_code=201)
 async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
-    """Record a breath test. A first positive is to be repeated after 15 minutes, and only the second one says so."""
+    """Record a breath test. A first positive is to be repeated after 15 minutes, and only the second one says so.
+
+    The same reading of the same device within 15 minutes is the test on file.
+    """
     reading = breath_tests.Reading(
         mg_per_210l=int(body.value_g_per_210l * 1000),
         device_id=body.device_id,

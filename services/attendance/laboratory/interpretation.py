@@ -27,6 +27,7 @@ from shared.contracts.attendance import (
     Matrix,
     NotProvidedKind,
     ScreenClass,
+    ScreenReason,
     ScreenStage,
     SpecimenValidity,
 )
@@ -103,6 +104,7 @@ class Screen(Value):
 
     matrix: Matrix
     panel: str
+    reason: ScreenReason = ScreenReason.RANDOM
     window_ends_at: datetime
     retest_of: str | None = None
     collected_at: datetime | None = None

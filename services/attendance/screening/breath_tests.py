@@ -10,7 +10,7 @@ transport rules.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from services.attendance.episode.breath import is_decided
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
@@ -43,7 +43,10 @@ class Reading(Value):
 
 
 def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[EpisodeState]:
-    """A breath test was done: negative, to be repeated, or, when the repetition confirms it, positive."""
+    """A breath test was done: negative, to be repeated, or, when the repetition confirms it, positive.
+
+    One that comes again within the time for which a person is watched, as by a second click, is the one on file.
+    """
     in_care(state)
     if reading.observed_minutes < OBSERVED_MINUTES:
         raise Invalid(
@@ -51,6 +54,9 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
             "A person is watched for 15 minutes before a breath test.",
             hint="Watch the person for 15 minutes and test then.",
         )
+    known = _recorded_before(state, reading, cause.now)
+    if known is not None:
+        return Decision(state, answer=_answer(known, state.breath_tests[known]))
     first = _repeated(state, reading, cause.now)
     over = reading.mg_per_210l >= state.terms.breath_positive_mg_per_210l
     outcome = BreathOutcome.NEGATIVE
@@ -88,8 +94,22 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
         )
     if outcome is BreathOutcome.POSITIVE:
         state = loops.open_loop(state, AttendanceLoop.SAFE_DEPARTURE, test_id, cause)
-    answer = {"screen_id": test_id, "outcome": outcome, "mark": mark(reading.mg_per_210l)}
-    return Decision(state, events, handoffs, answer)
+    return Decision(state, events, handoffs, _answer(test_id, test))
+
+
+def _recorded_before(state: EpisodeState, reading: Reading, now: datetime) -> str | None:
+    """The test that this is once more: nobody can have been watched for another one since."""
+    said = (reading.mg_per_210l, reading.device_id, reading.retest_of)
+    watched_since = now - timedelta(minutes=OBSERVED_MINUTES)
+    for test_id, test in state.breath_tests.items():
+        same = (test.mg_per_210l, test.device_id, test.retest_of) == said
+        if same and test.tested_at > watched_since:
+            return test_id
+    return None
+
+
+def _answer(test_id: str, test: BreathTest) -> dict[str, Any]:
+    return {"screen_id": test_id, "outcome": test.outcome, "mark": mark(test.mg_per_210l)}
 
 
 def _repeated(state: EpisodeState, reading: Reading, now: datetime) -> BreathTest | None:

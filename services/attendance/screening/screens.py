@@ -72,7 +72,10 @@ class Collection(Value):
 
 
 def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[EpisodeState]:
-    """Notify the person of a screen. The order is published only now: there is no schedule ahead to be known."""
+    """Notify the person of a screen. The order is published only now: there is no schedule ahead to be known.
+
+    Ordered again while its window is open and nothing has come of it, as by a second click, it is the same screen.
+    """
     in_care(state)
     offered = state.terms.panels
     if offered and new.panel not in offered:
@@ -86,9 +89,13 @@ def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[Episode
     screen = Screen(
         matrix=new.matrix,
         panel=new.panel,
+        reason=new.reason,
         window_ends_at=ends_at,
         retest_of=_retest_of(state, new),
     )
+    known = _ordered_before(state, screen, cause.now)
+    if known is not None:
+        return Decision(state, answer={"screen_id": known})
     event = attendance.ScreenOrdered(
         screen_id=screen_id,
         matrix=new.matrix,
@@ -98,6 +105,14 @@ def order(state: EpisodeState, new: NewScreen, cause: Cause) -> Decision[Episode
     )
     state, events, handoffs = settle(state, screen_id, screen, cause)
     return Decision(state, (event, *events), handoffs, {"screen_id": screen_id})
+
+
+def _ordered_before(state: EpisodeState, new: Screen, now: datetime) -> str | None:
+    """The screen that this is once more: ordered in the same words, and still waited for."""
+    for screen_id, one in state.screens.items():
+        if now < one.window_ends_at and one == new.replace(window_ends_at=one.window_ends_at):
+            return screen_id
+    return None
 
 
 def _retest_of(state: EpisodeState, new: NewScreen) -> str | None:

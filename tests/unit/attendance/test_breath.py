@@ -12,6 +12,7 @@ from services.attendance.episode import breath
 from services.attendance.episode.values import Transport, WithdrawalSigns
 from services.attendance.screening import breath_tests
 from shared.contracts import attendance, intake, plans
+from shared.contracts.codes import MistakeReason
 from shared.contracts.terms import ProgramTerms
 from shared.errors import CareError
 from tests.unit.attendance.world import DAY, Episode, local
@@ -208,3 +209,30 @@ def test_nothing_is_done_about_an_episode_entered_in_error() -> None:
         with pytest.raises(CareError) as refused:
             act()
         assert refused.value.code == "entered-in-error"
+
+
+SECOND_CLICK = QUARTER - timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("values", [(0,), (50,), (50, 0), (50, 50)])
+def test_a_second_click_records_no_second_test(values: tuple[int, ...]) -> None:
+    episode = Breathing()
+    of = None
+    for mg in values:
+        told = episode.blow(mg, of=of)
+        before = (episode.state, list(episode.names))
+        episode.at(episode.now + SECOND_CLICK)
+        assert episode.blow(mg, of=of) == told
+        assert (episode.state, episode.names) == before
+        of = told["screen_id"]
+        episode.at(episode.now + timedelta(seconds=1))
+
+
+def test_what_is_not_the_same_test_is_another_one() -> None:
+    episode = Breathing()
+    tests = [episode.blow(0)["screen_id"], episode.blow(9)["screen_id"]]
+    episode.at(episode.now + QUARTER)
+    tests.append(episode.blow(0)["screen_id"])
+    episode.command(lambda s, c: breath_tests.undo(s, tests[-1], MistakeReason.NOT_INTENDED, c))
+    tests.append(episode.blow(0)["screen_id"])
+    assert len(set(tests)) == len(episode.of(attendance.BreathTestRecorded)) == 4

@@ -550,3 +550,48 @@ def test_a_retest_of_a_screen_that_was_never_ordered_is_unknown() -> None:
     episode = Screened()
     with pytest.raises(Unknown):
         episode.order(ScreenReason.RETEST, uid("another"))
+
+
+# --- ordered twice ---------------------------------------------------------------------------------------
+
+
+REASONS = [ScreenReason.RANDOM, ScreenReason.FOR_CAUSE, ScreenReason.BASELINE, ScreenReason.RETEST]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_second_click_orders_no_second_screen(reason: ScreenReason) -> None:
+    episode = Screened()
+    episode.collect()
+    episode.result(validity=DILUTE)
+    first = episode.order(reason)
+    before = (episode.state, list(episode.names))
+    episode.at(episode.now + screens.WINDOW - timedelta(seconds=1))
+    assert episode.order(reason) == first
+    assert (episode.state, episode.names) == before
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda e: e.at(e.now + screens.WINDOW),
+        Screened.collect,
+        Screened.not_provided,
+        lambda e: e.order(ScreenReason.FOR_CAUSE),
+    ],
+    ids=["the window has ended", "it was given", "it was not given", "for another reason"],
+)
+def test_what_is_not_the_same_order_is_another_screen(then: Step) -> None:
+    episode = Screened()
+    first = episode.screen_id
+    then(episode)
+    if episode.screen_id == first:
+        episode.order()
+    assert episode.screen_id != first
+    assert len(episode.of(attendance.ScreenOrdered)) == 2
+
+
+def test_whoever_waits_to_be_screened_is_not_notified_again_by_a_draw() -> None:
+    episode = Screened()
+    told = episode.command(lambda s, c: screens.draw(s, "urine-12", 0, c)).answer
+    assert told == {"drawn": True, "screen_id": episode.screen_id}
+    assert len(episode.of(attendance.ScreenOrdered)) == 1
