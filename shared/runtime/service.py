@@ -302,7 +302,9 @@ class Runtime:
             )
         ]
         await self._sweeper.recover_at_start()
-        self._tasks.append(asyncio.create_task(self._for_ever("ends", self._say_last), name="ends"))
+        if self.passing is not None:
+            last = partial(self._say_last, self.passing)
+            self._tasks.append(asyncio.create_task(self._for_ever("ends", last), name="ends"))
         self._started.set()
         log.info("service.started")
 
@@ -378,20 +380,13 @@ class Runtime:
         self.consumer.positions_note = note_name(NOTED_POSITIONS, passing.epoch)
         self._topic_watch.watch(passing.topics)
 
-    async def _say_last(self) -> None:
-        """Say on ended topics what is still to be said there."""
-        if self.passing is None:
-            return
-        backoff = Backoff()
-        while True:
-            try:
-                works = self.passing.last_works(self.clock.now())
-                outcomes = await self.reactor.submit(works) if works else []
-                if all(outcome.error is None for outcome in outcomes):
-                    return
-            except Unavailable as error:
-                log.warning("ends.waiting", **said(error))
-            await backoff.pause()
+    async def _say_last(self, passing: Passing) -> None:
+        """Say on ended topics what is still to be said there: once, and then wait for the end of the replica."""
+        if works := passing.last_works(self.clock.now()):
+            for outcome in await self.reactor.submit(works):
+                if outcome.error is not None:
+                    raise outcome.error
+        await asyncio.Event().wait()
 
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""
