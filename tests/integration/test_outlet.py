@@ -6,33 +6,39 @@ import asyncio
 import json
 import random
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.outlet.app import SERVICE
 from shared.contracts import attendance, intake, plans
 from shared.contracts.outlets import OUT_SEQUENCE, TOPIC_ENDED
-from shared.contracts.topics import PARTITIONS, TOPICS, Topic
+from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import Stack, services
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import read_tail
-from shared.runtime.kafka.topics import topics_with_prefix
-from tests.integration.bus import FACILITY, Bus, until
+from tests.integration.bus import FACILITY, Bus
 
 ISSUER = LocalIssuer()
 SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_records": "20"}
 HEARD = (attendance.SessionAttended, intake.PatientAdmitted, plans.ProgramGraduated)
 NOT_HEARD = (attendance.SessionMissed,)
 Record = ConsumerRecord[bytes, bytes]
+Streams = dict[tuple[str, str], list[tuple[int, str]]]
+FIRST, SECOND = "care.out.billing", "care.out.billing.2"
+BOTH = f'["{FACILITY}", "lakeside-iop"]'
+LIMIT_S = 60
+KILLS = 3
 
 
 def file_of(team: str, *, facilities: str = f'["{FACILITY}"]', more: str = "") -> str:
@@ -73,7 +79,14 @@ def prefix(backend: Backend) -> Iterator[str]:
 @contextmanager
 def outlet(backend: Backend, prefix: str, folder: Path, *, replicas: int = 1) -> Iterator[Stack]:
     settings: dict[str, Any] = {**SETTINGS, "database_prefix": prefix, "subscribers": str(folder)}
-    with services(backend, names=["outlet"], replicas=replicas, issuer=ISSUER, log_dir=folder.parent / "logs", **settings) as stack:
+    with services(
+        backend,
+        names=["outlet"],
+        replicas=replicas,
+        issuer=ISSUER,
+        log_dir=folder.parent / "logs",
+        **settings,
+    ) as stack:
         yield stack
 
 
@@ -102,7 +115,7 @@ class Said:
             if isinstance(event, HEARD):
                 self.wanted[f"{facility} {subject}"].append((event.SOURCE, number, event.TYPE))
 
-    def of(self, *facilities: str) -> dict[tuple[str, str], list[tuple[int, str]]]:
+    def of(self, *facilities: str) -> Streams:
         """By source and subject: numbers and types, in order."""
         found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         for name, events in self.wanted.items():
@@ -113,22 +126,16 @@ class Said:
         return dict(found)
 
 
-async def records(backend: Backend, topic: str) -> list[Record]:
-    if topic not in await topics_with_prefix(backend.kafka, topic):
-        return []
-    _, messages = await read_tail(backend.kafka, Topic(topic), 1_000_000)
-    return sorted(messages, key=lambda one: (one.partition, one.offset))
-
-
 def header(record: Record, name: str) -> str:
     return dict(record.headers)[name].decode()
 
 
-def ends_of(messages: list[Record]) -> list[Record]:
-    return [one for one in messages if header(one, "ce_type") == TOPIC_ENDED]
+def ended(messages: list[Record]) -> set[int]:
+    """The partitions that have come to their end."""
+    return {one.partition for one in messages if header(one, "ce_type") == TOPIC_ENDED}
 
 
-def passed(messages: list[Record]) -> dict[tuple[str, str], list[tuple[int, str]]]:
+def passed(messages: list[Record]) -> Streams:
     """What a topic has, each number once in order of first appearance; the topic's own count goes 1, 2, 3."""
     found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     seen: dict[tuple[str, str, int], str] = {}
@@ -149,110 +156,118 @@ def passed(messages: list[Record]) -> dict[tuple[str, str], list[tuple[int, str]
     return dict(found)
 
 
-async def shows(backend: Backend, topic: str, wanted: dict[Any, Any]) -> None:
-    async def is_there() -> bool:
-        return passed(await records(backend, topic)) == wanted
+class Reading:
+    """Follows topics from their beginnings, and keeps what it has read."""
 
-    with suppress(AssertionError):
-        await until(is_there, limit_s=60)
-    assert passed(await records(backend, topic)) == wanted
+    def __init__(self, client: AIOKafkaConsumer) -> None:
+        self._client = client
+        self.messages: dict[str, list[Record]] = defaultdict(list)
+
+    async def until(self, topic: str, holds: Callable[[list[Record]], object]) -> None:
+        deadline = monotonic() + LIMIT_S
+        while not holds(self.messages[topic]) and monotonic() < deadline:
+            self._follow(topic)
+            for there, found in (await self._client.getmany(timeout_ms=200)).items():
+                self.messages[there.topic] += found
+        assert holds(self.messages[topic]), f"{topic}: {passed(self.messages[topic])}"
+
+    async def shows(self, topic: str, wanted: Streams) -> None:
+        await self.until(topic, lambda messages: passed(messages) == wanted)
+
+    def _follow(self, topic: str) -> None:
+        wanted = {TopicPartition(topic, number) for number in range(PARTITIONS)}
+        if not wanted <= self._client.assignment():
+            self._client.assign([*self._client.assignment(), *wanted])
+
+
+@pytest.fixture
+async def reading(backend: Backend) -> AsyncIterator[Reading]:
+    client = AIOKafkaConsumer(
+        **client_options(backend.kafka),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=500,
+    )
+    await client.start()
+    yield Reading(client)
+    await client.stop()
 
 
 async def test_each_event_is_passed_on_as_it_came_and_counted(
-    backend: Backend, bus: Bus, folder: Path, prefix: str
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:
     said = Said(bus, 1)
     said.subjects(6)
     await said.say(40)
     with outlet(backend, prefix, folder):
-        await shows(backend, "care.out.billing", said.of(FACILITY))
+        await reading.shows(FIRST, said.of(FACILITY))
     sources: dict[str, Record] = {}
     for topic in TOPICS.values():
         _, messages = await read_tail(backend.kafka, topic, 1_000)
         sources |= {header(one, "ce_id"): one for one in messages}
-    for one in await records(backend, "care.out.billing"):
+    for one in reading.messages[FIRST]:
         source = sources[header(one, "ce_id")]
         assert list(one.headers) == [*source.headers, (OUT_SEQUENCE, one.headers[-1][1])]
         assert (one.key, one.value) == (source.key, source.value)
 
 
 async def test_nothing_is_lost_doubled_or_out_of_order_over_kill_9(
-    backend: Backend, bus: Bus, folder: Path, prefix: str
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:
     said = Said(bus, 2)
     said.subjects(12)
     with outlet(backend, prefix, folder) as stack:
         [process] = stack.processes
-        for _ in range(6):
+        for _ in range(KILLS):
             await said.say(60)
-            before = len(await records(backend, "care.out.billing"))
-
-            async def is_at_work(before: int = before) -> bool:
-                return len(await records(backend, "care.out.billing")) > before
-
-            await until(is_at_work, limit_s=60)
+            before = len(reading.messages[FIRST])
+            await reading.until(FIRST, lambda found, n=before: len(found) > n)
             process.kill()
             await said.say(20)
             process.start()
-        await shows(backend, "care.out.billing", said.of(FACILITY))
+        await reading.shows(FIRST, said.of(FACILITY))
 
 
 async def test_a_changed_file_makes_the_next_topic_and_the_old_one_names_it(
-    backend: Backend, bus: Bus, folder: Path, prefix: str
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:
     said = Said(bus, 3)
     said.subjects(8)
     await said.say(60)
     first = said.of(FACILITY)
     with outlet(backend, prefix, folder):
-        await shows(backend, "care.out.billing", first)
-    wider = file_of("billing", facilities=f'["{FACILITY}", "lakeside-iop"]')
-    (folder / "billing.toml").write_text(wider)
+        await reading.shows(FIRST, first)
+    (folder / "billing.toml").write_text(file_of("billing", facilities=BOTH))
     (folder / "quality.toml").write_text(file_of("quality", facilities='["lakeside-iop"]'))
     with outlet(backend, prefix, folder) as stack:
-
-        async def begun() -> bool:
-            return bool(await records(backend, "care.out.billing.2"))
-
-        await until(begun, limit_s=60)
+        await reading.until(SECOND, bool)
         stack.processes[0].kill()
         await said.say(60)
         stack.processes[0].start()
-        both = said.of(FACILITY, "lakeside-iop")
-        await shows(backend, "care.out.billing.2", both)
-        await shows(backend, "care.out.quality", said.of("lakeside-iop"))
-
-        async def has_ended() -> bool:
-            ends = ends_of(await records(backend, "care.out.billing"))
-            return {one.partition for one in ends} == set(range(PARTITIONS))
-
-        await until(has_ended, limit_s=60)
-    old = await records(backend, "care.out.billing")
+        await reading.shows(SECOND, said.of(FACILITY, "lakeside-iop"))
+        await reading.shows("care.out.quality", said.of("lakeside-iop"))
+        await reading.until(FIRST, lambda found: len(ended(found)) == PARTITIONS)
+    old = reading.messages[FIRST]
     assert passed(old) == first
-    for one in ends_of(old):
-        assert json.loads(one.value or b"") == {"successor": "care.out.billing.2"}
-        assert one.offset == max(m.offset for m in old if m.partition == one.partition)
+    for one in old:
+        if header(one, "ce_type") == TOPIC_ENDED:
+            assert json.loads(one.value or b"") == {"successor": SECOND}
+            assert one.offset == max(m.offset for m in old if m.partition == one.partition)
 
 
 async def test_two_replicas_with_other_files_leave_nothing_out(
-    backend: Backend, bus: Bus, folder: Path, prefix: str
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:
     """A rolling update: the replica of before goes on while the new one fills the next topic."""
     said = Said(bus, 4)
     said.subjects(8)
     with outlet(backend, prefix, folder) as before:
         await said.say(40)
-        await shows(backend, "care.out.billing", said.of(FACILITY))
-        (folder / "billing.toml").write_text(
-            file_of("billing", facilities=f'["{FACILITY}", "lakeside-iop"]')
-        )
+        await reading.shows(FIRST, said.of(FACILITY))
+        (folder / "billing.toml").write_text(file_of("billing", facilities=BOTH))
         with outlet(backend, prefix, folder):
             await said.say(40)
-
-            async def begun() -> bool:
-                return bool(await records(backend, "care.out.billing.2"))
-
-            await until(begun, limit_s=60)
+            await reading.until(SECOND, bool)
             await said.say(40)
             before.processes[0].stop()
-            await shows(backend, "care.out.billing.2", said.of(FACILITY, "lakeside-iop"))
+            await reading.shows(SECOND, said.of(FACILITY, "lakeside-iop"))
