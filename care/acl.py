@@ -105,7 +105,7 @@ def _rules_of(subscriber: str, topics: Sequence[str], *, prune: bool) -> list[Ru
     team = all_subscribers().get(subscriber)
     if team is None and topics:
         return access.subscriber_rules(subscriber, topics)
-    if team is not None and team.direct and not over(team):
+    if team is not None and not over(team):
         if beyond := set(topics) - set(team.topics):
             fail(
                 f"By its file {subscriber} reads nothing on {min(beyond)}.",
@@ -124,14 +124,9 @@ def _no_right(subscriber: str, team: Subscriber | None) -> tuple[str, str]:
             f"There is no file of the subscriber {subscriber}.",
             f"Write it with `care subscribers new {subscriber}`, or name topics with --topic.",
         )
-    if over(team):
-        return (
-            f"The agreement of {subscriber} ended on {team.until}.",
-            "Renew it in the file, or take its rights back: --apply --prune.",
-        )
     return (
-        f"{subscriber} may not see all that a service's topic holds, so it is given none of them.",
-        f"Its own topic, {team.topics[0]}, is not written by anything yet.",
+        f"The agreement of {subscriber} ended on {team.until}.",
+        "Renew it in the file, or take its rights back: --apply --prune.",
     )
 
 

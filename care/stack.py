@@ -41,9 +41,10 @@ def up(
     issuer = LocalIssuer.kept_in(ops.KEY)
     end_as_ctrl_c_does()
     try:
-        with start() as backend, services(
-            backend, names=PROCESSES, ports=ports, issuer=issuer
-        ) as stack:
+        with (
+            start() as backend,
+            services(backend, names=PROCESSES, ports=ports, issuer=issuer) as stack,
+        ):
             for process in stack.processes:
                 console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
             console.print("Get a token with: care token FACILITY ROLE. Ctrl-C stops everything.")

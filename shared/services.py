@@ -18,7 +18,7 @@ PORTS: Final[dict[str, int]] = {
 """Each service's HTTP port unless `CARE_PORT` says otherwise, in the order of a person's path."""
 
 OUTLET: Final = "outlet"
-"""Passes events on to restricted subscribers. It publishes nothing of its own, and nothing of the others waits for it."""
+"""Passes events on to restricted subscribers. It publishes nothing of its own, and no other service hears it."""
 SERVICES: Final = tuple(name for name in PORTS if name != OUTLET)
 """The services that care for people: each publishes on a topic of its own."""
 PROCESSES: Final = tuple(PORTS)

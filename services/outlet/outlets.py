@@ -83,8 +83,8 @@ def planned(
 ) -> Plan:
     """The outlets that the files of the subscribers ask for, after those of before.
 
-    `existing` are the topics on the bus: a name is never used twice, whatever the store has forgotten. An agreement that
-    has ended ends its outlet; renewed after that it gets the next one, because nothing was passed on in between.
+    `existing` are the topics on the bus: a name is never used twice, whatever the store has forgotten. An agreement
+    that has ended ends its outlet; renewed after that it gets the next one, because nothing was passed on in between.
     """
     restricted = {
         one.name: one

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from shared.contracts.publish.subscribers import FOLDER, Subscriber, SubscriberError, load_folder
-from shared.errors import ConfigurationError
+from shared.errors import CareError, ConfigurationError
 from shared.programs.registered import read_directory
+from shared.runtime.kafka.access import check_subscriber
 from shared.runtime.settings import ServiceSettings
 
 SHIPPED: Final = Path(__file__).resolve().parents[2] / FOLDER
@@ -39,7 +40,9 @@ def read_subscribers(settings: ServiceSettings) -> Mapping[str, Subscriber]:
         )
     try:
         found = load_folder(folder, folder.name)
-    except (SubscriberError, OSError, UnicodeDecodeError) as error:
+        for name in found:
+            check_subscriber(name)
+    except (SubscriberError, CareError, OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             "subscribers-unusable",
             f"{error}.",

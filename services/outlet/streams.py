@@ -1,8 +1,8 @@
 """What outlet keeps of a subject, and its rules: pass an event on and count it, and end a topic. Pure.
 
-The counter of an outlet and the event that waits to be passed on are one write, like a state and its events anywhere. An
-event that is heard again, for an outlet that was made since, goes to that one alone: of each the number passed on last
-is known.
+The counter of an outlet and the event that waits to be passed on are one write, like a state and its events anywhere.
+An event that is heard again, for an outlet that was made since, goes to that one alone: of each the number passed on
+last is known.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import CareError
-from shared.runtime.core.reactor import Reactor, kind_of
 from shared.runtime.core.outbox import header_of
+from shared.runtime.core.reactor import Reactor, kind_of
 from shared.runtime.core.relay import Entries, Publisher
 from shared.runtime.core.store import Store
 from shared.runtime.core.work import Outcome, Work

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..attributes import FACILITY
 from ..event import CATALOGUE
+from ..outlets import outlet_topic
 from .schemas import Schema, expanded
 
 FOLDER: Final = "shared/contracts/subscribers"
@@ -83,7 +84,7 @@ class Subscriber(BaseModel):
     def topics(self) -> tuple[str, ...]:
         """The topics that it reads: the services' own, or the one that is filled for it."""
         if not self.direct:
-            return (f"care.out.{self.name}",)
+            return (outlet_topic(self.name),)
         return tuple(sorted({CATALOGUE[one].SOURCE for one in self.reads}))
 
 

@@ -2,8 +2,8 @@
 
 Such a service reacts to each event that it wants by rules like any other, and their decisions name the events to pass
 on. What goes to whom may change between two starts: topics are added, and filled with what was published before. For
-that, everything is heard once more, under an `epoch` of its own, so that the inbox of an earlier one does not take it for
-a repeat; the rules know what they have passed on to which topic.
+that, everything is heard once more, under an `epoch` of its own, so that the inbox of an earlier one does not take it
+for a repeat; the rules know what they have passed on to which topic.
 """
 
 from __future__ import annotations
