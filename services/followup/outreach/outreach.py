@@ -98,9 +98,11 @@ def absence_threshold_reached(
     terms = state.admission
     if state.discharge is not None or terms is None:
         return Decision(state)
+    if state.contact_at is not None and state.contact_at >= event.reached_at:
+        return Decision(state)  # said long after: there was contact since
     if event.days_silent >= terms.silent_days_conference:
         # Attendance sees sessions only; a person reached since by other means is not silent.
-        since = cause.now - timedelta(days=terms.silent_days_conference)
+        since = event.reached_at - timedelta(days=terms.silent_days_conference)
         if state.contact_at is None or state.contact_at <= since:
             if state.outreach is None:
                 why = OutreachCause.ABSENCE_THRESHOLD
