@@ -134,11 +134,11 @@ def attendance_corrected(
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
         state, events = contact.goes_on(state)
         state = _was_missed(state, fact, cause)
-    state, ended = _still_chased(state)
+    state, ended = still_chased(state)
     return Decision(state, (*events, *ended))
 
 
-def _still_chased(state: EpisodeState) -> StateAndEvents:
+def still_chased(state: EpisodeState) -> StateAndEvents:
     """Reaching out because of sessions goes on only while a miss is left that nothing came after."""
     outreach = state.outreach
     if outreach is None or outreach.cause not in FROM_SESSIONS:
