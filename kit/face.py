@@ -3,43 +3,18 @@
 The classes are in `attendance`, `followup`, `intake` and `plans`; `Subscriber` is where to start.
 """
 
+from . import kit
 from .contracts import CATALOGUE, TOPICS, Envelope, Event, attendance, followup, intake, plans
-from .kit import (
-    Aside,
-    CaughtUp,
-    Conflict,
-    Connection,
-    Gap,
-    InboxUnavailable,
-    KitError,
-    MemoryInbox,
-    NotNow,
-    Refused,
-    SetAside,
-    SQLiteInbox,
-    Subscriber,
-)
+from .kit import *  # noqa: F403 - all that the kit offers: its own list is the only one
 
 __all__ = [
     "CATALOGUE",
     "TOPICS",
-    "Aside",
-    "CaughtUp",
-    "Conflict",
-    "Connection",
     "Envelope",
     "Event",
-    "Gap",
-    "InboxUnavailable",
-    "KitError",
-    "MemoryInbox",
-    "NotNow",
-    "Refused",
-    "SQLiteInbox",
-    "SetAside",
-    "Subscriber",
     "attendance",
     "followup",
     "intake",
     "plans",
 ]
+__all__ += kit.__all__

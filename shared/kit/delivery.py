@@ -12,12 +12,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from .errors import InboxUnavailable, KitError, NotNow
+from .calls import Calls, HandlerFailed
+from .errors import KitError, NotNow
 from .handlers import Handler, Handlers
 from .inboxes.protocol import Changes, Inbox, Unit
 from .messages import RETRIED, Aside, Message, Place, Reason, Stream, unpacked
 from .metrics import Metrics
-from .notices import CaughtUp, Conflict, Gap, Notice, SetAside
+from .notices import Conflict, Notice, SetAside
 from .reading import Read, read
 from .streams import NOTHING, StreamInbox, look
 from .streams import Place as InStream
@@ -34,14 +35,6 @@ PASSED_MAX: Final = 5_000
 """So many streams may be only passed over before that is saved."""
 RETRY_FIRST_SECONDS: Final = 1.0
 RETRY_MOST_SECONDS: Final = 600.0
-
-
-class _Again(Exception):
-    """The handler failed in a store that can't take back its writes alone: the unit is given up."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
 
 
 class Delivery:
@@ -61,6 +54,7 @@ class Delivery:
         self._handlers = handlers
         self._inbox = inbox
         self.metrics = metrics or Metrics()
+        self._calls = Calls(handlers, inbox, self.metrics)
         self._unit_seconds = unit_seconds
         self._round_seconds = round_seconds
         self._failures_max = failures_max
@@ -87,7 +81,7 @@ class Delivery:
         found = {place: offsets.get(place, 0) for place in places}
         self._stored |= found
         self._streams.clear()
-        self._shelf.keep(await self._inbox.aside(), self._stored)
+        self._keep_held(await self._inbox.aside())
         return found
 
     def release(self, places: Iterable[Place]) -> None:
@@ -95,7 +89,11 @@ class Delivery:
         for place in places:
             self._stored.pop(place, None)
         self.go_back()
-        self._shelf.keep(self._shelf.all, self._stored)
+        self._keep_held(self._shelf.all)
+
+    def _keep_held(self, aside: Iterable[Aside]) -> None:
+        self._shelf.keep(aside, self._stored)
+        self.metrics.aside = len(self._shelf.all)
 
     def go_back(self) -> Mapping[Place, int]:
         """Forget what is not saved; returns what the inbox holds as the next offset of each partition."""
@@ -178,11 +176,11 @@ class Delivery:
         try:
             turn = self._turn()
             done, wait = await self._handled(items, at, turn)
-        except _Again as again:
-            if isinstance(again.error, NotNow):
-                raise again.error from None
+        except HandlerFailed as failed:
+            if isinstance(failed.error, NotNow):
+                raise failed.error from None
             turn = self._turn()
-            done, wait = await self._failed_alone(items[at], turn, again.error)
+            done, wait = await self._failed_alone(items[at], turn, failed.error)
         except BaseException:
             self.go_back()
             raise
@@ -262,35 +260,20 @@ class Delivery:
         else:
             try:
                 await self._hand_over(item, handler, unit)
-            except (InboxUnavailable, NotNow, _Again):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises
-                self._fail(item, turn, error)
+            except HandlerFailed as failed:
+                if failed.spoilt:
+                    raise
+                self._fail(item, turn, failed.error)
 
     async def _hand_over(self, item: Read, handler: Handler, unit: Unit) -> None:
-        """Call the handler. Raises what it raises."""
-        event = handler.event.parse(item.message.value or b"")
-        if not handler.takes_tx:
-            await handler.function(event, item.envelope)
-        elif self._inbox.savepoints:
-            async with unit.step():
-                await handler.function(event, item.envelope, unit.tx)
-        else:
-            try:
-                await handler.function(event, item.envelope, unit.tx)
-            except InboxUnavailable:
-                raise
-            except Exception as error:
-                raise _Again(error) from error
+        """Call the handler. Raises as `Calls.hand_over` does."""
+        await self._calls.hand_over(item, handler, unit)
         self._failures = 0
-        self.metrics.handled += 1
 
     def _fail(self, item: Read, turn: Turn, error: Exception) -> None:
         """Set a failed event aside. Raises `NotNow` when so many have failed that it can't be the events."""
-        name, reason = type(error).__name__, Reason.HANDLER_FAILED
-        if isinstance(error, ValidationError) and error.title == _title(item):
-            reason = Reason.DATA_INVALID
-        else:
+        name, reason = type(error).__name__, _reason(item, error)
+        if reason is Reason.HANDLER_FAILED:
             self._failures += 1
             if 0 < self._failures_max <= self._failures:
                 raise NotNow(f"{self._failures} events in a row failed, the last with {name}")
@@ -310,18 +293,8 @@ class Delivery:
             await self.tell(notice)
 
     async def tell(self, notice: Notice) -> None:
-        """Log a notice with its advice, and hand it to those that want it. Never raises."""
-        self.metrics.gaps += isinstance(notice, Gap)
-        level = logging.ERROR if isinstance(notice, Gap | Conflict) else logging.WARNING
-        if isinstance(notice, CaughtUp):
-            level = logging.INFO
-        log.log(level, "%s %s", notice, notice.ADVICE)
-        for function in self._handlers.of(notice):
-            try:
-                await function(notice)
-            except Exception as error:  # noqa: BLE001 - a notice is no event: nothing waits for it
-                names = (type(notice).__name__, type(error).__name__)
-                log.error("a handler of %s raised %s", *names)  # noqa: TRY400 - its words may repeat data
+        """Log a notice, and hand it to those that want it. Never raises."""
+        await self._calls.tell(notice)
 
     # --- what is aside ---------------------------------------------------------------------------
 
@@ -341,8 +314,17 @@ class Delivery:
                 await self._again(stream, waiting)
 
     async def release_aside(self, place: tuple[str, int, int]) -> None:
-        """Have an event that is aside handled next, whatever its reason. Raises `KitError` when it is not there."""
+        """Have an event that is aside handled next, whatever its reason.
+
+        Raises `KitError` when it is not there, or is still unreadable: it would be lost without having been handled.
+        """
         one = self._found(place)
+        if read(unpacked(one), self._handlers).stream is None:
+            raise KitError(
+                "aside-unreadable",
+                "Its envelope can't be trusted, so that no handler can take it.",
+                "Show it to the operators; then discard it.",
+            )
         behind = [other for other in self._shelf.by_stream().get(one.stream, []) if other != one]
         await self._again(one.stream, [one._replace(next_at=0.0), *behind])
 
@@ -356,6 +338,12 @@ class Delivery:
         await self._keep(turn)
 
     def _found(self, place: tuple[str, int, int]) -> Aside:
+        if self._calls.busy:
+            raise KitError(
+                "inbox-in-use",
+                "A handler of an event releases and discards nothing: its own unit is not saved yet.",
+                "Do it in a handler of notices, or outside of handlers.",
+            )
         found = self._shelf.at(place)
         if found is None:
             raise KitError("aside-unknown", "Nothing is aside there, or another process holds it.")
@@ -365,6 +353,8 @@ class Delivery:
         for one in waiting:
             if self.stopping or (one is not waiting[0] and one.reason not in RETRIED):
                 return
+            if self._shelf.at(one.place) is None:
+                continue  # a handler of notices has released or discarded it meanwhile
             self.metrics.retried += 1
             if not await self._settled(one):
                 return
@@ -375,32 +365,26 @@ class Delivery:
         item = read(unpacked(one), self._handlers)
         turn = Turn(self._streams, self._shelf.blocked, Changes())
         place = one.place[:2]
-        error: Exception | None = None
         try:
             async with self._inbox.unit({place: self._stored[place]}) as unit:
                 if item.handler is not None:
                     await self._hand_over(item, item.handler, unit)
                 turn.changes.settled.add(one.place)
                 await unit.save(turn.changes)
-        except (KitError, NotNow):
-            raise
-        except _Again as again:
-            if isinstance(again.error, NotNow):
-                raise again.error from None
-            error = again.error
-        except Exception as raised:  # noqa: BLE001 - whatever a handler raises
-            error = raised
-        if error is not None:
-            await self._later(one, turn, error)
+        except HandlerFailed as failed:
+            if isinstance(failed.error, NotNow):
+                raise failed.error from None
+            await self._later(one, turn, item, failed.error)
+        if item.handler is None:
+            self.metrics.skipped[item.skipped] += 1
         await self._keep(turn)
-        return error is None
+        return one.place in turn.changes.settled
 
-    async def _later(self, one: Aside, turn: Turn, error: Exception) -> None:
+    async def _later(self, one: Aside, turn: Turn, item: Read, error: Exception) -> None:
         wait = min(RETRY_FIRST_SECONDS * 2**one.tries, RETRY_MOST_SECONDS)
-        reason = Reason.HANDLER_FAILED if one.reason == Reason.WAITING else one.reason
         turn.changes = Changes()
         turn.changes.aside[one.place] = one._replace(
-            reason=reason,
+            reason=_reason(item, error) if one.reason in RETRIED else one.reason,
             error=type(error).__name__,
             tries=one.tries + 1,
             next_at=self._now() + wait,
@@ -409,6 +393,8 @@ class Delivery:
             await unit.save(turn.changes)
 
 
-def _title(item: Read) -> str:
-    """What pydantic calls the data that was refused."""
-    return item.handler.event.__name__ if item.handler is not None else ""
+def _reason(item: Read, error: Exception) -> Reason:
+    """Why an event is aside: its own class refused the data, which pydantic names, or else its handler failed."""
+    refused_by = error.title if isinstance(error, ValidationError) else ""
+    ours = item.handler is not None and refused_by == item.handler.event.__name__
+    return Reason.DATA_INVALID if ours else Reason.HANDLER_FAILED

@@ -18,7 +18,7 @@ class Metrics:
     skipped: Counter[str] = field(default_factory=Counter[str])
     """Events that no handler wants: `not-subscribed`, `type-unknown`, `major-unknown`."""
     set_aside: Counter[str] = field(default_factory=Counter[str])
-    """Messages that were set aside, by reason."""
+    """Messages that were set aside, by reason; one that waited and then failed itself counts for both."""
     retried: int = 0
     """Attempts at what is aside."""
     gaps: int = 0

@@ -70,3 +70,8 @@ class SetAside(Notice):
     subject: str
     reason: str
     error: str
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What `release` and `discard` take."""
+        return self.topic, self.partition, self.offset

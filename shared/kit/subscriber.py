@@ -14,12 +14,12 @@ import logging
 import platform
 import random
 import signal
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic, time
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from aiokafka.errors import KafkaError
 
@@ -76,7 +76,8 @@ class Subscriber:
         self._handlers = Handlers()
         self._delivery = delivery(self._handlers, inbox, self.metrics)
         self._busy = asyncio.Lock()
-        """Held while the inbox is written: partitions move only in between."""
+        """Held while the inbox is written: partitions move only in between. Taken by `_alone`."""
+        self._busy_task: asyncio.Task[Any] | None = None
         self._offsets: dict[Place, int] = {}
         self._begun: dict[Place, int] = {}
         """Where each held partition was begun with."""
@@ -122,13 +123,16 @@ class Subscriber:
         return self._delivery.aside
 
     async def release(self, place: tuple[str, int, int]) -> None:
-        """Handle what is aside there now, and then what waits behind it."""
-        async with self._busy:
+        """Handle what is aside there now, and then what waits behind it. Raises `KitError` when it can't be.
+
+        A handler of notices may call this and `discard`; a handler of events may not.
+        """
+        async with self._alone():
             await self._delivery.release_aside(place)
 
     async def discard(self, place: tuple[str, int, int]) -> None:
-        """Never handle what is aside there; its stream goes on."""
-        async with self._busy:
+        """Never handle what is aside there; its stream goes on. Raises `KitError` when it is not there."""
+        async with self._alone():
             await self._delivery.discard_aside(place)
 
     async def run(self) -> None:
@@ -150,6 +154,19 @@ class Subscriber:
             finally:
                 if consumer is not None:
                     await self._leave(consumer)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        """While nobody else writes the inbox. A handler of notices is called by who does, and must not wait for it."""
+        if self._busy_task is asyncio.current_task():
+            yield
+            return
+        async with self._busy:
+            self._busy_task = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._busy_task = None
 
     # --- rounds ----------------------------------------------------------------------------------
 
@@ -177,7 +194,7 @@ class Subscriber:
         try:
             await self._learn(consumer)
             messages = await consumer.fetch()
-            async with self._busy:
+            async with self._alone():
                 await self._handle(consumer, messages)
                 await self._delivery.again()
         except NotNow as error:
@@ -213,7 +230,7 @@ class Subscriber:
         places = consumer.unknown()
         if not places:
             return
-        async with self._busy:
+        async with self._alone():
             stored = await self._delivery.hold(places)
         bounds = await consumer.bounds(places)
         if self._inbox.durable and not self._take_over:
@@ -259,7 +276,7 @@ class Subscriber:
 
     async def _revoked(self, places: Collection[Place]) -> None:
         self._delivery.stopping = True  # after the event in hand: the group waits for this
-        async with self._busy:
+        async with self._alone():
             self._delivery.stopping = self._stop.is_set()
             await self._flush()
             for place in places:
@@ -306,7 +323,7 @@ class Subscriber:
         return heartbeat(self._inbox.id, next_offset, time(), _versions(), self.metrics)
 
     async def _leave(self, consumer: Consumer) -> None:
-        async with self._busy:
+        async with self._alone():
             await self._flush()
         with suppress(KafkaError, OSError):
             await self._commit(consumer, at_once=True)

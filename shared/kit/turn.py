@@ -88,16 +88,17 @@ class Shelf:
             self._count(one, 1)
 
     def change(self, changes: Changes) -> Iterator[Aside]:
-        """Note what a saved unit has changed; yields what is new here."""
+        """Note what a saved unit has changed; yields what is new here, or aside for another reason than before."""
         for place in changes.settled:
             gone = self._aside.pop(place, None)
             if gone is not None:
                 self._count(gone, -1)
         for place, one in changes.aside.items():
-            new = place not in self._aside
+            before = self._aside.get(place)
             self._aside[place] = one
-            if new:
+            if before is None:
                 self._count(one, 1)
+            if before is None or before.reason != one.reason:
                 yield one
 
     def by_stream(self) -> dict[Stream, list[Aside]]:

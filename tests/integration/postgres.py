@@ -35,17 +35,20 @@ def postgres(directory: Path) -> Generator[str]:
             if parent.stat().st_uid == 0 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o011)
 
+    output = directory / "output"
+
     def run(*command: str | Path) -> None:
-        done = subprocess.run(
-            [str(one) for one in command],
-            user=user,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        assert done.returncode == 0, command
+        with output.open("wb") as into:  # a pipe would stay open in the server
+            done = subprocess.run(
+                [str(one) for one in command],
+                user=user,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=into,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        assert done.returncode == 0, (command, output.read_text())
 
     data = directory / "data"
     run(programs / "initdb", "-D", data, "-U", "kit", "-A", "trust", "--no-sync")

@@ -26,7 +26,16 @@ from shared.contracts.attendance import SessionAttended
 from shared.contracts.event import Envelope, Event
 from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
-from shared.kit import CaughtUp, Connection, MemoryInbox, NotNow, Refused, SQLiteInbox, Subscriber
+from shared.kit import (
+    CaughtUp,
+    Connection,
+    MemoryInbox,
+    NotNow,
+    Refused,
+    SetAside,
+    SQLiteInbox,
+    Subscriber,
+)
 from shared.kit.heartbeat import BYTES_MAX, inbox_of
 from shared.kit.history import partition_of
 from shared.kit.inboxes.protocol import Inbox
@@ -200,6 +209,26 @@ async def test_a_failing_handler_and_one_that_waits(
         await heard.has(6)
         await until(lambda: not heard.events.problem, what="being well")
     assert [number for subject, number in heard.taken if subject == good] == [1, 2, 3, 4]
+
+
+async def test_a_handler_of_notices_may_discard_what_it_is_told_of(
+    backend: Backend, bus: Bus, tmp_path: Path
+) -> None:
+    """It is called by the round that holds the inbox, and does not wait for it."""
+    bad, good = _subject(), _subject()
+    async with running(backend, SQLiteInbox(tmp_path / "inbox.db")) as heard:
+        heard.fails[bad] = RuntimeError()
+
+        @heard.events.on(SetAside)
+        async def discard(notice: SetAside) -> None:
+            await heard.events.discard(notice.place)
+
+        await _say(bus, [bad, good], range(1, 2))
+        await heard.has(1)
+        await until(lambda: heard.events.metrics.set_aside and not heard.events.aside, what="none")
+        await _say(bus, [good], range(2, 3))
+        await heard.has(2)
+    assert heard.taken == [(good, 1), (good, 2)]
 
 
 async def test_a_lost_inbox_is_refused_and_only_taken_over_on_purpose(

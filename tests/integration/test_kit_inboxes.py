@@ -19,12 +19,13 @@ from shared.kit.inboxes.mongo import INBOX, MongoInbox
 from shared.kit.inboxes.postgres import PostgresInbox
 from shared.kit.inboxes.protocol import VERSION, Inbox
 from tests.integration.postgres import binaries, postgres
-from tests.unit.kit import test_delivery as suite
+from tests.needs import lacking
+from tests.unit.kit import test_aside, test_delivery
 from tests.unit.kit.subscribed import MISSED, Subscribed
 
-history = suite.history
-subject = suite.subject
-for _name, _test in vars(suite).items():
+history = test_delivery.history
+subject = test_delivery.subject
+for _name, _test in (vars(test_delivery) | vars(test_aside)).items():
     if (
         re.match("test_", _name)
         and "it" in _test.__code__.co_varnames[: _test.__code__.co_argcount]
@@ -44,8 +45,10 @@ class Store(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if binaries() is None or find_spec("psycopg") is None:
-        pytest.skip("needs PostgreSQL (Debian: apt-get install postgresql) and psycopg")
+    if binaries() is None:
+        lacking("PostgreSQL (Debian: apt-get install postgresql)")
+    if find_spec("psycopg") is None:
+        lacking("psycopg")
     with postgres(tmp_path_factory.mktemp("postgres")) as conninfo:
         yield conninfo
 

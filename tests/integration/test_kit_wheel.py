@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from shared.contracts.attendance import SessionAttended
 from shared.devtools.backends import Backend
 from tests.integration.bus import Bus, until
+from tests.needs import run
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "subscribers" / "python" / "billing.py"
@@ -24,18 +24,10 @@ BIN = Path(sys.executable).parent
 ATTENDED = SessionAttended.example()
 
 
-def _run(*command: str | Path, cwd: Path = ROOT) -> str:
-    done = subprocess.run(
-        [str(one) for one in command], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dist = tmp_path_factory.mktemp("dist")
-    _run(BIN / "hatchling", "build", "-t", "wheel", "-d", dist, cwd=ROOT / "kit")
+    run(BIN / "hatchling", "build", "-t", "wheel", "-d", dist, cwd=ROOT / "kit")
     [found] = dist.glob("*.whl")
     return found
 
@@ -44,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a new environment that has the wheel and what it requires. Prefers what was downloaded before."""
     environment = tmp_path_factory.mktemp("theirs")
-    _run(BIN / "uv", "venv", "-q", "--python", sys.executable, environment)
+    run(BIN / "uv", "venv", "-q", "--python", sys.executable, environment, cwd=ROOT)
     found = environment / "bin" / "python"
     install = (
         BIN / "uv",
@@ -58,9 +50,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "pytest-asyncio",
     )
     try:
-        _run(*install, "--offline")
+        run(*install, "--offline", cwd=ROOT)
     except AssertionError:
-        _run(*install)
+        run(*install, cwd=ROOT)
     return found
 
 
@@ -84,9 +76,10 @@ def test_it_needs_nothing_of_the_project(python: Path, tmp_path: Path) -> None:
         "import sys, throughcare_events as it, throughcare_events.kit.testing\n"
         "roots = {name.partition('.')[0] for name in sys.modules}\n"
         "assert not roots & {'shared', 'services', 'care', 'demo', 'yaml', 'faststream', 'pymongo', 'psycopg'}, roots\n"
+        "assert set(it.kit.__all__) < set(it.__all__) == {one for one in it.__all__ if hasattr(it, one)}\n"
         "print(len(it.CATALOGUE))"
     )
-    assert int(_run(python, "-I", "-c", program, cwd=tmp_path)) > 100
+    assert int(run(python, "-I", "-c", program, cwd=tmp_path)) > 100
 
 
 def test_the_guide_shows_the_example() -> None:
@@ -124,7 +117,7 @@ async def test_it_ends_alike(throughcare_rehearsal, throughcare_history, through
 def test_their_pytest_has_the_plug_in(python: Path, tmp_path: Path) -> None:
     (tmp_path / "test_theirs.py").write_text(THEIR_TEST)
     options = ("-q", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider")
-    assert "1 passed" in _run(python, "-m", "pytest", *options, cwd=tmp_path)
+    assert "1 passed" in run(python, "-m", "pytest", *options, cwd=tmp_path)
 
 
 async def test_the_example_runs(backend: Backend, bus: Bus, python: Path, tmp_path: Path) -> None:

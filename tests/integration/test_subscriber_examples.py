@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -27,6 +26,7 @@ from shared.devtools.backends.kafka_secured import PARTNER
 from shared.runtime.kafka.access import subscriber_rules
 from shared.runtime.kafka.grants import grant
 from shared.runtime.kafka.topics import ensure_topics
+from tests import needs
 from tests.integration.bus import Bus, bus_to, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,39 +59,24 @@ def _of_words(path: Path) -> list[tuple[str, int]]:
     return [(row[1], int(row[2])) for row in rows if len(row) == 4]
 
 
-def _run(*command: str | Path, cwd: Path) -> None:
-    done = subprocess.run(
-        [str(one) for one in command], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        pytest.skip(f"{command[0]} can't prepare it here: {done.stderr[-200:]}")
-
-
-def _needs(program: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/local/go/bin")
-    if found is None:
-        pytest.skip(f"there is no {program} here")
-    return found
-
-
 def _node(directory: Path) -> Example:
-    node, npm = _needs("node"), _needs("npm")
+    node, npm = needs.program("node"), needs.program("npm")
     for path in (EXAMPLES / "node").glob("*.*"):
         shutil.copy(path, directory)
-    _run(npm, "ci", "--ignore-scripts", "--silent", cwd=directory)
+    needs.run(npm, "ci", "--ignore-scripts", "--silent", cwd=directory)
     return Example([node, str(directory / "billing.mjs")], _of_json)
 
 
 def _go(directory: Path) -> Example:
     program = directory / "billing"
-    _run(_needs("go"), "build", "-o", program, ".", cwd=EXAMPLES / "go")
+    needs.run(needs.program("go"), "build", "-o", program, ".", cwd=EXAMPLES / "go")
     return Example([str(program)], _of_json)
 
 
 def _java(directory: Path) -> Example:
     home = kafka_home(print, lambda _what, _done: None)
-    _run(
-        _needs("javac"),
+    needs.run(
+        needs.program("javac"),
         "-cp",
         home.classpath,
         "-d",
