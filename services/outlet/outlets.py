@@ -59,11 +59,14 @@ class Plan(BaseModel):
 
 def entitled(outlet: Outlet, envelope: Envelope, today: date) -> bool:
     """Whether an event may be passed on to an outlet."""
+    return not outlet.ended and not outlet.is_over(today) and takes(outlet, envelope)
+
+
+def takes(outlet: Outlet, envelope: Envelope) -> bool:
+    """Whether an outlet was made for such an event."""
     event = CATALOGUE.get(envelope.type)
     return (
         event is not None
-        and not outlet.ended
-        and not outlet.is_over(today)
         and envelope.type in outlet.types
         and (outlet.facilities == "all" or envelope.facilityid in outlet.facilities)
         and _is_below(envelope.sensitivity, outlet.sensitivity)

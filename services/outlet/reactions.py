@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Final
 
 from services.outlet import streams
-from services.outlet.outlets import Outlet, Plan, entitled, planned
+from services.outlet.outlets import Outlet, Plan, entitled, planned, takes
 from services.outlet.settings import read_subscribers
 from shared.calendar import local_day
 from shared.contracts.event import CATALOGUE, Envelope
@@ -54,6 +54,9 @@ class Outlets:
             return ()
         today = _today()
         return [one.topic for one in wanting if entitled(one, envelope, today)]
+
+    def ended_for(self, envelope: Envelope) -> Sequence[str]:
+        return [one.topic for one in self._plan.outlets if one.ended and takes(one, envelope)]
 
     async def establish(self, kafka: KafkaConnection, store: Store) -> None:
         """Take the plan that the store has, and the next one where the files ask for another.

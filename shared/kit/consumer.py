@@ -95,7 +95,8 @@ class Consumer(ConsumerRebalanceListener):
         finally:
             await admin.close()
         for found in described:
-            topic = TOPICS[found["topic"].removeprefix(self._prefix)]
+            name = found["topic"].removeprefix(self._prefix)
+            topic = TOPICS.get(name) or Topic(name)
             _check(topic, for_code(found["error_code"]), len(found["partitions"]))
 
     # --- partitions ------------------------------------------------------------------------------

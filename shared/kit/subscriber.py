@@ -34,6 +34,7 @@ from .inboxes.protocol import Inbox
 from .messages import Aside, Message, Place
 from .metrics import Metrics
 from .notices import CaughtUp, Notice
+from .outlets import Ends, followed
 
 log: Final = logging.getLogger("throughcare_events")
 F = TypeVar("F", bound=Function)
@@ -49,6 +50,7 @@ class Subscriber:
     """One member of the group `name`. Start as many processes as you like, all with the same inbox.
 
     `accept_removed`: go on although a topic begins later than the inbox; what was removed is never handled.
+    `outlet`: read this topic (`care.out.<team>`) in place of the services', and those that follow it.
     `take_over`: go on although the group's offsets belong to another inbox; everything is handled from where this
     inbox stands, also what the other one has handled.
     """
@@ -62,6 +64,7 @@ class Subscriber:
         batch: int = BATCH,
         accept_removed: bool = False,
         take_over: bool = False,
+        outlet: str = "",
         delivery: Callable[[Handlers, Inbox, Metrics], Delivery] = Delivery,
     ) -> None:
         self.name = name
@@ -73,6 +76,8 @@ class Subscriber:
         self._batch = batch
         self._accept_removed = accept_removed
         self._take_over = take_over
+        self._outlet = outlet
+        self._ends = Ends()
         self._handlers = Handlers()
         self._delivery = delivery(self._handlers, inbox, self.metrics)
         self._busy = asyncio.Lock()
@@ -151,6 +156,11 @@ class Subscriber:
             try:
                 while consumer is not None and not self._stop.is_set():
                     await self._round(consumer)
+                    if following := self._following():
+                        await self._leave(consumer)
+                        consumer = None
+                        self._go_to(following)
+                        consumer = await self._joined()
             finally:
                 if consumer is not None:
                     await self._leave(consumer)
@@ -168,14 +178,29 @@ class Subscriber:
             finally:
                 self._busy_task = None
 
+    def _following(self) -> str:
+        """The next outlet, once this one is handled to its end. What is aside belongs to this one: it is waited for."""
+        return "" if self.aside else self._ends.lead_to(self._offsets)
+
+    def _go_to(self, outlet: str) -> None:
+        """Read on in the next outlet: all of this one is handled."""
+        log.warning("%s has ended: going on in %s", self._outlet, outlet)
+        self._delivery.release(list(self._offsets))
+        self._outlet, self._ends = outlet, Ends()
+        self._offsets.clear()
+        self._begun.clear()
+        self._targets = None
+
     # --- rounds ----------------------------------------------------------------------------------
 
     async def _joined(self) -> Consumer | None:
         """A member of the group, as soon as Kafka answers; None when it was told to stop before."""
+        topics = [self._outlet] if self._outlet else self._handlers.topics
+        if self._outlet:
+            read = (topic for topic, _ in await self._inbox.offsets())
+            self._handlers.followed = followed(read, self._outlet)
         while not self._stop.is_set():
-            consumer = Consumer(
-                self._kafka, self.name, self._handlers.topics, self._batch, self._revoked
-            )
+            consumer = Consumer(self._kafka, self.name, topics, self._batch, self._revoked)
             try:
                 await consumer.start()
             except (KafkaError, OSError) as error:
@@ -219,7 +244,7 @@ class Subscriber:
 
     async def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         held = [one for one in messages if (one.topic, one.partition) in self._offsets]
-        if held:
+        if held := self._ends.take(held):
             self._offsets |= await self._delivery.take(held)
             self._uncommitted = True
             if self._delivery.cut_short:
