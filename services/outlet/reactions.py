@@ -69,7 +69,8 @@ class Outlets:
         for number in count(1):
             stored = await store.metadata(f"{NOTE}:{number}")
             if not stored:
-                wanted = planned(plan, self._teams.values(), existing, _today())
+                unused = int(datetime.now(UTC).timestamp())
+                wanted = planned(plan, self._teams.values(), existing, _today(), unused)
                 if wanted == plan:
                     break
                 # Before the plan: whoever finds the plan finds where its epoch begins.
