@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 Place = tuple[str, int]
@@ -103,8 +104,19 @@ def packed(message: Message) -> bytes:
 
 def unpacked(aside: Aside) -> Kept:
     """The message that was set aside."""
-    key, value, headers = json.loads(aside.message)
-    return Kept(*aside.place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+    return kept(aside.place, aside.message)
+
+
+def kept(place: tuple[str, int, int], message: bytes) -> Kept:
+    """The message of that place, from its packed form."""
+    key, value, headers = json.loads(message)
+    return Kept(*place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+
+
+def name_of(message: Message) -> str:
+    """What tells one message from any other: the id of an event, or a hash of anything else."""
+    given = dict(message.headers).get("ce_id")
+    return (given or b"").decode("utf-8", "replace") or sha256(message.value or b"").hexdigest()
 
 
 def _text(raw: bytes | None) -> str | None:
