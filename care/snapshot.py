@@ -68,8 +68,8 @@ def snapshot(
         "went_on": done.went_on,
         "sha256": done.digest,
     }
-    size = answer["bytes"] / 1e6
-    said(answer, f"{file}: {done.header.messages} messages, {size:.1f} MB, {seconds} s", json=json)
+    how = f"{answer['bytes'] / 1e6:.1f} MB, {seconds} s{', went on' if done.went_on else ''}"
+    said(answer, f"{file}: {done.header.messages} messages, {how}", json=json)
 
 
 class Writing:

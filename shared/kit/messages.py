@@ -57,11 +57,15 @@ class Reason(StrEnum):
     """Another event with its number was handled. The stream waits for a person."""
     MISSED = "missed"
     """Later events of its stream were handled before it came. The stream goes on."""
+    RELEASED = "released"
+    """A person has asked for it to be handled. The stream waits for that."""
     UNREADABLE = "unreadable"
     """Its envelope can't be trusted, so that it belongs to no stream."""
 
 
-RETRIED: Final = frozenset({Reason.HANDLER_FAILED, Reason.DATA_INVALID, Reason.WAITING})
+RETRIED: Final = frozenset(
+    {Reason.HANDLER_FAILED, Reason.DATA_INVALID, Reason.WAITING, Reason.RELEASED}
+)
 """What the kit tries again by itself; a person decides about the others."""
 BLOCKING: Final = RETRIED | {Reason.CONFLICT}
 """Behind what the later events of the stream wait."""

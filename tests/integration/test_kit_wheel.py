@@ -61,7 +61,7 @@ def test_it_has_the_language_and_the_kit_and_nothing_else(wheel: Path) -> None:
     ours = {name for name in names if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in ours} == {"throughcare_events"}
     rooms = {name.split("/")[1] for name in ours}
-    assert rooms == {"__init__.py", "contracts", "inbox.py", "kit", "py.typed"}
+    assert rooms == {"__init__.py", "__main__.py", "contracts", "inbox.py", "kit", "py.typed"}
     copied = {
         name: (ROOT / "shared" / name.removeprefix("throughcare_events/")).read_bytes()
         for name in ours
