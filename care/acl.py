@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from care.show import Json, as_json, fail, failures, table
-from care.subscribers import all_subscribers
+from care.subscribers import all_subscribers, over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from shared.contracts.publish.subscribers import Subscriber
     from shared.runtime.connections import KafkaConnection
     from shared.runtime.kafka.access import Rule
     from shared.runtime.kafka.names import Names
@@ -94,21 +95,44 @@ def acl_command(
 
 
 def _rules_of(subscriber: str, topics: Sequence[str], *, prune: bool) -> list[Rule]:
-    """What a subscriber may do: by the topics given, else by its file. Without either it may be pruned to nothing."""
+    """What a subscriber may do: by its file, of whose topics some may be chosen, or without a file the topics given.
+
+    Who has neither, or a file that gives no right, may be pruned to nothing.
+    """
     from shared.runtime.kafka import access
 
+    access.check_subscriber(subscriber)
     team = all_subscribers().get(subscriber)
-    if topics:
+    if team is None and topics:
         return access.subscriber_rules(subscriber, topics)
-    if team is not None:
-        return access.subscriber_rules(subscriber, team.topics, team.group_prefix)
-    if not prune:
-        fail(
+    if team is not None and team.direct and not over(team):
+        if beyond := set(topics) - set(team.topics):
+            fail(
+                f"By its file {subscriber} reads nothing on {min(beyond)}.",
+                "Correct the file first.",
+            )
+        return access.subscriber_rules(subscriber, topics or team.topics, team.group_prefix)
+    if topics or not prune:
+        fail(*_no_right(subscriber, team))
+    return []
+
+
+def _no_right(subscriber: str, team: Subscriber | None) -> tuple[str, str]:
+    """Why a subscriber is given nothing, and what to do."""
+    if team is None:
+        return (
             f"There is no file of the subscriber {subscriber}.",
             f"Write it with `care subscribers new {subscriber}`, or name topics with --topic.",
         )
-    access.check_subscriber(subscriber)
-    return []
+    if over(team):
+        return (
+            f"The agreement of {subscriber} ended on {team.until}.",
+            "Renew it in the file, or take its rights back: --apply --prune.",
+        )
+    return (
+        f"{subscriber} may not see all that a service's topic holds, so it is given none of them.",
+        f"Its own topic, {team.topics[0]}, is not written by anything yet.",
+    )
 
 
 async def _nothing() -> list[str]:

@@ -25,7 +25,7 @@ def list_(
 ) -> None:
     """List every event type: what it is about, how sensitive it is, and who consumes it."""
     from shared.contracts import CATALOGUE
-    from shared.contracts.publish.asyncapi import consumers
+    from shared.contracts.publish.subscribers import consumers
 
     teams = all_subscribers()
     rows = [
@@ -59,7 +59,7 @@ def show(
     del json
     from shared.contracts import CATALOGUE
     from shared.contracts.publish.examples import example_of
-    from shared.contracts.publish.schemas import schema_of
+    from shared.contracts.publish.schemas import meaning, schema_of
 
     event = CATALOGUE.get(event_type)
     if event is None:
@@ -69,7 +69,7 @@ def show(
     as_json(
         {
             "type": event_type,
-            "meaning": " ".join((event.__doc__ or "").split()),
+            "meaning": meaning(event),
             "schema": schema_of(event),
             "example": example_of(event),
         }

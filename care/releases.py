@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as encoder
 import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -39,22 +38,17 @@ def diff(
 ) -> None:
     """Compare the contract with what was released: who would meet which change. Exit status 1 when it may not be."""
     from shared.contracts.publish import releases
-    from shared.contracts.publish.contract import contract, problems
 
     if reword != bool(why.strip()):
         raise typer.BadParameter("--reword and --why go together", param_hint="--reword")
-    whole = contract(all_subscribers())
-    if contradictions := problems(whole, _today()):
-        fail("\n".join(contradictions))
+    whole = _consistent()
     with contract_failures():
-        released = _released()
-        baseline = _baseline(against, released)
-    if baseline is None:
-        typer.echo(
-            "{}" if json else "Nothing has been released: the contract may still change in place."
-        )
-        return
-    verdict = releases.judge(baseline, whole, releases.reworded(ROOT), _today())
+        baseline = _baseline(against, _released())
+        if baseline is None:
+            none = "Nothing has been released: the contract may still change in place."
+            typer.echo("{}" if json else none)
+            return
+        verdict = releases.judge(baseline, whole, releases.reworded(ROOT), _today())
     if reword:
         need_source("docs")
         releases.reword(ROOT, verdict.asked, why.strip())
@@ -71,13 +65,10 @@ def release() -> None:
     """Cut a release of the contract: its version follows from what changed since the last one."""
     need_source("docs")
     from shared.contracts.publish import files, releases
-    from shared.contracts.publish.contract import contract, problems
 
+    whole = _consistent()
     with contract_failures():
         released = _released()
-        whole = contract(all_subscribers())
-        if found := [*problems(whole, _today()), *files.drift(ROOT)]:
-            fail("\n".join(found), "Run `care contracts generate` first.")
         before: Contract = released[-1].contract if released else whole
         verdict = releases.judge(before, whole, releases.reworded(ROOT), _today())
         if not verdict.passes:
@@ -85,9 +76,21 @@ def release() -> None:
         version = releases.next_version(released, verdict)
         if version is None:
             fail(f"Nothing has changed since {released[-1].version}.")
+        if found := files.drift(ROOT):
+            fail("\n".join(found), "Run `care contracts generate` first.")
         made = releases.release(ROOT, version, whole, _today())
         files.generate(ROOT)
     typer.echo(f"{made.line()}\nCommit it: from now on it is what the gate compares with.")
+
+
+def _consistent() -> Contract:
+    """The contract as the classes and files say it; the command ends when it contradicts itself."""
+    from shared.contracts.publish.contract import contract, problems
+
+    whole = contract(all_subscribers())
+    if found := problems(whole, _today()):
+        fail("\n".join(found), "Correct it; no release can hold both.")
+    return whole
 
 
 def _today() -> date:
@@ -104,14 +107,22 @@ def _released() -> list[Release]:
 
 def _earlier(path: str) -> list[str]:
     """The texts that a file had in any ancestor commit; none where there is no git."""
-    commits = _git("log", "--format=%H", "--", path)
-    texts = [_git("show", f"{commit}:{path}") for commit in (commits or "").split()]
+    if not (ROOT / ".git").exists():
+        return []
+    commits = _git("log", "--full-history", "--format=%H", "--", path)
+    if commits is None:
+        fail("git can't read the history, so what was released can't be checked.")
+    texts = [_git("show", f"{commit}:{path}") for commit in commits.split()]
     return [text for text in texts if text is not None]
 
 
 def _git(*arguments: str) -> str | None:
+    """What git answers; None when it can't."""
     command = ["git", "-C", str(ROOT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    except OSError:
+        return None
     return done.stdout if done.returncode == 0 else None
 
 
@@ -120,19 +131,16 @@ def _baseline(against: str | None, released: list[Release]) -> Contract | None:
 
     if against is None:
         return released[-1].contract if released else None
-    if Path(against).is_file():
-        try:
-            return encoder.loads(Path(against).read_text(encoding="utf-8"))["contract"]
-        except (ValueError, KeyError, TypeError):
-            fail(f"{against} is no release of the contract.")
+    path = Path(against)
+    if path.is_file():
+        return releases.read_release(path.read_bytes(), against)["contract"]
     listed = _git("show", f"{against}:{releases.RELEASES}")
     if not listed or not listed.strip():
         fail(f"{against} is neither a file nor a git ref that has a release.")
-    version = listed.splitlines()[-1].split()[0]
-    text = _git("show", f"{against}:{releases.FOLDER}/{version}.json")
-    if text is None:
-        fail(f"{against} has no file of its release {version}.")
-    return encoder.loads(text)["contract"]
+    place = f"{releases.FOLDER}/{listed.splitlines()[-1].partition(' ')[0]}.json"
+    return releases.read_release(_git("show", f"{against}:{place}") or "", f"{against}:{place}")[
+        "contract"
+    ]
 
 
 # --- what is said -------------------------------------------------------------------------------
@@ -156,8 +164,8 @@ def _as_data(verdict: Verdict, before: Contract) -> dict[str, Any]:
 
 
 FORWARD = (
-    "Publish a new major version beside the old one (`major=2`), give the old one a last day (`until=`), and remove it"
-    " when that day is over and each reader named here has moved."
+    "Publish a new major version beside the old one (`major=2`) and give the old one a last day (`until=`), until when"
+    " each reader named here has to move. Its class, schema and example stay, as its records do."
 )
 ANSWER = 'When the meaning is the same: `care contracts diff --reword --why "…"`. When it is not: a new major version.'
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from care.show import ROOT, Json, as_json, fail, need_source, table
+from care.show import ROOT, Json, as_json, fail, failures, need_source, table
 
 if TYPE_CHECKING:
     from shared.contracts.publish.subscribers import Subscriber
@@ -54,24 +55,33 @@ def list_(json: Json = False) -> None:
     )
 
 
-@app.command(epilog="Example: `care subscribers check`")
-def check(json: Json = False) -> None:
-    """Check every file: its types, fields and agreement. Exit status 1 when one can't be used or has run out."""
+def over(team: Subscriber) -> bool:
+    """Whether the agreement of this subscriber has ended."""
     from datetime import UTC, datetime
 
     from shared.calendar import local_day
 
-    today = local_day(datetime.now(UTC), "UTC")
+    return team.until is not None and team.until < local_day(datetime.now(UTC), "UTC")
+
+
+@app.command(epilog="Example: `care subscribers check`")
+def check(json: Json = False) -> None:
+    """Check every file: its name, types, fields and agreement. Exit status 1 when one can't be used or has run out."""
+    from shared.runtime.kafka.access import check_subscriber
+
     teams = all_subscribers()
-    over = [one.name for one in teams.values() if one.until is not None and one.until < today]
-    unknown = _unknown_facilities(teams)
+    with failures():
+        for name in teams:
+            check_subscriber(name)
+        unknown = _unknown_facilities(teams)
+    ended = [one.name for one in teams.values() if over(one)]
     if json:
-        as_json({"subscribers": list(teams), "over": over, "unknown_facilities": unknown})
-    for name in over:
+        as_json({"subscribers": list(teams), "over": ended, "unknown_facilities": unknown})
+    for name in ended:
         typer.echo(f"{name}: its agreement ended on {teams[name].until}", err=True)
     for name, facilities in unknown.items():
-        typer.echo(f"{name}: facilities: {', '.join(facilities)} is not in the directory", err=True)
-    if over or unknown:
+        typer.echo(f"{name}: not in the directory: facility {', '.join(facilities)}", err=True)
+    if ended or unknown:
         fail("Renew the agreement, correct the file, or remove it.")
     if not json:
         typer.echo(f"{len(teams)} subscribers: every file can be used")
@@ -80,13 +90,19 @@ def check(json: Json = False) -> None:
 def _unknown_facilities(teams: dict[str, Subscriber]) -> dict[str, list[str]]:
     """The facilities that the directory of the deployment (CARE_DIRECTORY) does not have, where there is one."""
     import os
-    import tomllib
-    from pathlib import Path
+
+    from shared.programs.registered import read_directory
 
     place = os.environ.get("CARE_DIRECTORY")
     if not place:
         return {}
-    known = set(tomllib.loads(Path(place).read_text(encoding="utf-8")).get("facilities", {}))
+    try:
+        known = read_directory(Path(place).read_text(encoding="utf-8"), place).facilities
+    except (OSError, UnicodeDecodeError) as error:
+        fail(
+            f"CARE_DIRECTORY can't be read ({type(error).__name__}).",
+            "Correct the path or the file.",
+        )
     missing = {
         one.name: [name for name in one.facilities if name not in known]
         for one in teams.values()
@@ -100,13 +116,10 @@ def new(name: Annotated[str, typer.Argument(help="The team's name: a-z, 0-9 and 
     """Write a new subscriber's file, for its team to fill in."""
     need_source("docs")
     from shared.contracts.publish import subscribers
-    from shared.errors import CareError
     from shared.runtime.kafka.access import check_subscriber
 
-    try:
+    with failures():
         check_subscriber(name)
-    except CareError as error:
-        fail(str(error), error.hint)
     path = ROOT / subscribers.FOLDER / f"{name}.toml"
     if path.exists():
         fail(f"{path.relative_to(ROOT)} exists.")

@@ -78,10 +78,10 @@ def discharge_undone(
         return Decision(state.replace(aside=None))
     state, escalated = endings.take_up(state)
     state, evaluated = weeks.go_on(state, was.weeks, cause)
-    state = seats.watch_level(absences.go_on(state, event.discharged_at), cause)
+    state = seats.watch_level(absences.watched(state), cause)
     state, settled = specimens.go_on(state, cause)
     meanwhile = rolls.caught_up(state, cause)
-    counted = circumstances.go_on(meanwhile.state, cause)
+    counted = circumstances.go_on(meanwhile.state, was.never_away, cause)
     handoffs = (
         *meanwhile.handoffs,
         *counted.handoffs,

@@ -44,7 +44,7 @@ def admitted(
     )
     ended_at = state.discharged_at
     state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
-    state = absences.start(state)
+    state = absences.watched(state)
     state, events = weeks.reconsider(seats.watch_level(state, cause), cause)
     if ended_at is not None:
         ended = ending.ended(state, ended_at, cause)

@@ -53,15 +53,11 @@ def record(
             "This is recorded already.",
             hint="End it when it is over, or take it back if it was a mistake.",
         )
-    was_stopped = state.stopped_by is not None
     key = cause.derive_id("circumstance")
     known = Circumstance(kind=kind, on=on, recorded_at=cause.now)
     state = state.replace(circumstances={**state.circumstances, key: known})
     event = followup.CircumstanceRecorded(circumstance_id=key, kind=kind, occurred_on=on)
-    cleared: Events = ()
-    if not was_stopped:
-        _, cleared = loops.close_all(state, reason=ClearedReason.SUPERSEDED)
-    return Decision(state, (event, *cleared), answer={"circumstance_id": key})
+    return Decision(state, (event,), answer={"circumstance_id": key})
 
 
 def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -75,7 +71,7 @@ def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[Epi
     if state.stopped_by is None:
         state = _put_off(state, circumstance_id, cause)
     event = followup.CircumstanceEnded(circumstance_id=circumstance_id, ended_at=cause.now)
-    return Decision(state, (event, *_as_heard(state, (*found, *excused), was_stopped=True)))
+    return Decision(state, (event, *found, *excused))
 
 
 def confirm(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -131,17 +127,6 @@ def _hidden(state: EpisodeState) -> EpisodeState:
     return state if hidden == state.loops else state.replace(loops=hidden)
 
 
-def _as_heard(state: EpisodeState, events: Events, *, was_stopped: bool) -> Events:
-    """What is said of reaching the person: nothing while nobody is called, and everything once somebody is again."""
-    if not was_stopped:
-        return events
-    kept = heard(events)
-    if state.stopped_by is not None:
-        return kept
-    again = (one for one in state.loops.values() if one.kind != FollowupLoop.CIRCUMSTANCE)
-    return (*kept, *endings.announced(state, again))
-
-
 def _excused(state: EpisodeState, known: Circumstance, cause: Cause) -> StateAndEvents:
     """Check-ins whose window closed meanwhile are excused; one that closed before was missed."""
     events: list[Event] = []
@@ -169,12 +154,11 @@ def undo(
 ) -> Decision[EpisodeState]:
     """It was a mistake: everything is as if it had not been recorded. What was due meanwhile comes now."""
     known = _of(state, circumstance_id)
-    was_stopped = state.stopped_by is not None
     left = {key: one for key, one in state.circumstances.items() if key != circumstance_id}
     state = taken_back(state.replace(circumstances=left), circumstance_id, "circumstance")
     state, again = contact.goes_on(_due_again(_not_put_off(state, known)))
     event = followup.CircumstanceUndone(circumstance_id=circumstance_id, reason=reason)
-    return Decision(state, (event, *_as_heard(state, again, was_stopped=was_stopped)))
+    return Decision(state, (event, *again))
 
 
 def _not_put_off(state: EpisodeState, known: Circumstance) -> EpisodeState:
@@ -207,11 +191,24 @@ def _of(state: EpisodeState, circumstance_id: str) -> Circumstance:
     return holding(state, state.circumstances, circumstance_id, "circumstance")
 
 
-def heard(events: Events) -> Events:
-    """What is published of these while a circumstance lasts: nothing about reaching the person."""
+def heard(before: EpisodeState, state: EpisodeState, events: Events) -> Events:
+    """What is said of reaching the person, whatever led to it: nothing while nobody is called.
+
+    When that begins what was escalated is taken back, and when it is over it stands again.
+    """
+    was_stopped, stopped = before.stopped_by is not None, state.stopped_by is not None
+    if not was_stopped and not stopped:
+        return events
     asked = FollowupLoop.CIRCUMSTANCE
-    return tuple(
+    kept = (
         event
         for event in events
         if not isinstance(event, UNHEARD) or getattr(event, "loop", None) is asked
     )
+    about_this: Events = ()
+    if not was_stopped:
+        _, about_this = loops.close_all(before, reason=ClearedReason.SUPERSEDED)
+    elif not stopped:
+        again = (one for one in state.loops.values() if one.kind != asked)
+        about_this = endings.announced(state, again)
+    return (*kept, *about_this)

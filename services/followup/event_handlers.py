@@ -184,10 +184,13 @@ def paused(
 
 
 def resumed(
-    state: EpisodeState, _event: attendance.ParticipationResumed, _cause: Cause
+    state: EpisodeState, event: attendance.ParticipationResumed, _cause: Cause
 ) -> EpisodeDecision:
-    """The person may come again."""
-    return Decision(on_path(state, ("paused", "resumes")))
+    """The person may come again. Of a pause that should not have been, nobody has to be told."""
+    state = on_path(state, ("paused", "resumes"))
+    if event.reason is not attendance.PauseEnd.CORRECTED:
+        return Decision(state)
+    return Decision(*outreach.still_chased(state))
 
 
 # --- plans ----------------------------------------------------------------------------------------------

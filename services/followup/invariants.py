@@ -53,9 +53,7 @@ def restored(
     if before.void:
         return decision
     state, events = refresh(decision.state, cause)
-    told = (*decision.events, *events)
-    if before.stopped_by is not None and state.stopped_by is not None:
-        told = circumstances.heard(told)
+    told = circumstances.heard(before, state, (*decision.events, *events))
     return Decision(state, told, decision.handoffs, decision.answer)
 
 

@@ -71,6 +71,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.ReportHeard, deliveries.report_heard, void=Void.RUN),
     handles(accounting.Disclosed, accounting.disclosed),
     handles(accounting.EntrySettled, accounting.settled),
+    handles(accounting.RevokedBefore, accounting.revoked_before),
     handles(accounting.DisclosuresFiled, accounting.disclosures_filed),
     # episodes, waiting lists and seats
     handles(handoffs.Granted, admissions.granted),

@@ -147,6 +147,15 @@ class Week(Value):
     prorated: bool
 
 
+class Session(Value):
+    """A session of the person's, as the latest word about it says."""
+
+    starts_at: AwareDatetime
+    attended: bool = False
+    missed: bool = False
+    """Not excused."""
+
+
 class Need(Value):
     """Something beside the addiction that is treated together with it."""
 
@@ -276,10 +285,10 @@ class EpisodeState(CareState):
     """Deaths, arrests and moves away that hold: each asks for a discharge of who is in treatment."""
     early_sessions: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """When the event of each session arrived, until there is a plan."""
-    sessions_attended: int = 0
-    sessions_missed: int = 0
-    """Not excused."""
-    last_session_at: AwareDatetime | None = None
+    sessions: dict[str, Session] = Field(default_factory=dict[str, Session])
+    """What holds of each session of the person's."""
+    first_session: Loop | None = None
+    """Who waited for the first session after a step down, once there was one."""
     positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """Unexpected positives that hold, by screen: when the specimen was taken."""
     absences: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
@@ -307,6 +316,11 @@ class EpisodeState(CareState):
     def time_zone(self) -> str:
         """The facility's zone; until the admission is known it is UTC, which is near enough for a day."""
         return "UTC" if self.admission is None else self.admission.time_zone
+
+    @property
+    def last_session_at(self) -> datetime | None:
+        """When the latest session began at which the person was."""
+        return max((one.starts_at for one in self.sessions.values() if one.attended), default=None)
 
     @property
     def enhanced(self) -> bool:

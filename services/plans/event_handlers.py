@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.plans import aftercare, level_changes, tables, transfers, treatment_plan
-from services.plans.episode_state import Admission, EpisodeState
+from services.plans.episode_state import Admission, EpisodeState, Session
 from shared import loops
 from shared.contracts import attendance, followup, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
@@ -100,38 +100,45 @@ def session_attended(
     """
     if event.family_only:
         return Decision(state)
-    latest = max(filter(None, (state.last_session_at, event.starts_at)))
-    state = state.replace(sessions_attended=state.sessions_attended + 1, last_session_at=latest)
-    state = _early(state, event.session_id, cause, present=True)
-    state, cleared = level_changes.came(state, event, cause)
+    session = Session(starts_at=event.starts_at, attended=True)
+    decision = _counted(state, event.session_id, session, cause)
+    state = decision.state
     if state.admission is None:
         state = loops.open_loop(state, PlansLoop.MISSING_FACT, cause.subject_id, cause)
-    return Decision(state, cleared)
+    return Decision(state, decision.events)
 
 
 def session_missed(
-    state: EpisodeState, event: attendance.SessionMissed, _cause: Cause
+    state: EpisodeState, event: attendance.SessionMissed, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The pattern is attendance's to judge; here only the number is stored, for the review of the plan."""
-    if event.absence is not Absence.NO_SHOW or event.family_only:
+    """The pattern is attendance's to judge; here it is only stored, for the review of the plan."""
+    if event.family_only:
         return Decision(state)
-    return Decision(state.replace(sessions_missed=state.sessions_missed + 1))
+    missed = event.absence is Absence.NO_SHOW
+    session = Session(starts_at=event.starts_at, missed=missed)
+    return _counted(state, event.session_id, session, cause)
 
 
 def attendance_corrected(
     state: EpisodeState, event: attendance.AttendanceCorrected, cause: Cause
 ) -> Decision[EpisodeState]:
-    """Recount. What the correction does to a week comes with the week's next evaluation."""
-    if event.family_only:
+    """The latest word about a session holds. What it does to a week comes with the week's next evaluation."""
+    known = state.sessions.get(event.session_id)
+    if event.family_only or known is None:
         return Decision(state)
-    missed = [s is AttendanceStatus.NO_SHOW for s in (event.status_before, event.status_after)]
-    state = state.replace(sessions_missed=max(0, state.sessions_missed - missed[0] + missed[1]))
-    before, after = event.status_before.is_present, event.status_after.is_present
-    if before is after:
-        return Decision(state)
-    count = max(0, state.sessions_attended + (1 if after else -1))
-    state = state.replace(sessions_attended=count)
-    return Decision(_early(state, event.session_id, cause, present=after))
+    said = event.status_after
+    session = known.replace(attended=said.is_present, missed=said is AttendanceStatus.NO_SHOW)
+    return _counted(state, event.session_id, session, cause)
+
+
+def _counted(
+    state: EpisodeState, session_id: str, session: Session, cause: Cause
+) -> Decision[EpisodeState]:
+    before = state.sessions.get(session_id)
+    state = state.replace(sessions={**state.sessions, session_id: session})
+    if session.attended is not (before is not None and before.attended):
+        state = _early(state, session_id, cause, present=session.attended)
+    return Decision(*level_changes.watch_first_session(state, cause))
 
 
 def _early(state: EpisodeState, session_id: str, cause: Cause, *, present: bool) -> EpisodeState:

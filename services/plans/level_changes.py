@@ -10,8 +10,8 @@ from typing import Final
 
 from services.plans import episode_state, graduation, tables, transfers
 from services.plans.episode_state import EpisodeState, Outbound, PendingLevel
-from shared import loops
-from shared.contracts import attendance, intake, plans
+from shared import endings, loops
+from shared.contracts import intake, plans
 from shared.contracts.codes import Dimension, LevelOfCare, PlansLoop, Value
 from shared.contracts.event import OpenEnum
 from shared.contracts.intake import ReferralOutcome
@@ -162,8 +162,8 @@ def _take_effect(
     state, cleared = loops.close(
         state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause.subject_id
     )
-    seen = state.last_session_at is not None and state.last_session_at >= pending.effective_at
-    if down and not seen:
+    state = state.replace(first_session=None)
+    if down:
         state = loops.open_loop(
             state,
             PlansLoop.NEXT_APPOINTMENT,
@@ -171,26 +171,21 @@ def _take_effect(
             cause,
             deadline_at=pending.effective_at + FIRST_SESSION_WITHIN,
         )
-    return state, (changed, *cleared)
+    state, came = watch_first_session(state, cause)
+    return state, (changed, *cleared, *came)
 
 
-def came(
-    state: EpisodeState, event: attendance.SessionAttended, cause: Cause
-) -> episode_state.StateAndEvents:
-    """The first session since the step down closes the gap."""
-    return _seen(state, event.starts_at, cause)
-
-
-def was_seen(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
-    """The gap is closed by a session that was heard of when nobody waited for it."""
-    return _seen(state, state.last_session_at, cause)
-
-
-def _seen(state: EpisodeState, at: datetime | None, cause: Cause) -> episode_state.StateAndEvents:
+def watch_first_session(state: EpisodeState, cause: Cause) -> episode_state.StateAndEvents:
+    """The first session since the step down closes the gap; when it was none, the gap is open as it was."""
+    last_at, closed = state.last_session_at, state.first_session
     loop = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
-    if loop is None or at is None or at < loop.opened_at:
+    if loop is not None and last_at is not None and last_at >= loop.opened_at:
+        return loops.close_all(state.replace(first_session=loop.shown), (loop,))
+    if closed is None or state.discharged is not None:
         return state, ()
-    return loops.close(state, PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
+    if last_at is not None and last_at >= closed.opened_at:
+        return state, ()
+    return endings.reopened(state.replace(first_session=None), (closed,))
 
 
 # --- another place ----------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def undo_discharge(
         kind=ending.kind, discharged_at=ending.discharged_at, reason=reason
     )
     facts = (*_what_led_to_it(ending, reason), undone, *escalated)
-    state, cleared = level_changes.was_seen(state, cause)
+    state, cleared = level_changes.watch_first_session(state, cause)
     meanwhile = LATE.replay(treatment_plan.expect_plan(state, cause), late, cause)
     looked_at = reviews.request(meanwhile.state, ReviewTrigger.DISCHARGE_UNDONE, cause)
     return Decision(looked_at.state, (*facts, *cleared, *meanwhile.events, *looked_at.events))

@@ -310,6 +310,7 @@ class TestReleases:
             ("its line is gone", "no line"),
             ("the list is gone", "no line"),
             ("its line is no line", "line 1 is not"),
+            ("its day is none", "no such day"),
             ("a version comes back", "stands after"),
         ],
     )
@@ -326,6 +327,8 @@ class TestReleases:
                 listed.write_text("")
             case "the list is gone":
                 listed.unlink()
+            case "its day is none":
+                listed.write_text(listed.read_text().replace("2026-12-01", "2026-12-41"))
             case "its line is no line":
                 listed.write_text("1.0.0 today\n")
             case _:
@@ -372,6 +375,17 @@ class TestReleases:
         assert releases.judge(WHOLE, after, releases.reworded(tree), TODAY).passes
         ASKED["another meaning in words"](after)
         assert not releases.judge(WHOLE, after, releases.reworded(tree), TODAY).passes
+
+    @pytest.mark.parametrize("line", ["no JSON", "[]", '{"what": "x"}', "null"])
+    def test_answers_that_are_none_are_refused(self, tree: Path, line: str) -> None:
+        (tree / releases.REWORDED).write_text(line + "\n")
+        with pytest.raises(releases.ReleaseError, match="REWORDED"):
+            releases.reworded(tree)
+
+    @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"contract": {}, "reworded": []}'])
+    def test_a_file_that_is_no_release_is_refused(self, text: str) -> None:
+        with pytest.raises(releases.ReleaseError, match="no release"):
+            releases.read_release(text, "some.json")
 
     def test_the_changelog_is_made_of_the_releases(self, tree: Path) -> None:
         after = deepcopy(WHOLE)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from shared.contracts.event import CATALOGUE, Event, OpenEnum, read_envelope
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
 from shared.contracts.publish import files
 from shared.contracts.publish.examples import check_example
-from shared.contracts.publish.schemas import expanded
+from shared.contracts.publish.schemas import expanded, schema_of
 from shared.contracts.topics import TOPICS
 from shared.services import SERVICES
 
@@ -411,10 +412,12 @@ class TestEventClass:
             type("ReferralReceived", (intake.IntakeEvent,), {"__module__": __name__})
 
     def test_a_new_major_stands_beside_the_old(self) -> None:
-        class GoalAddedV2(plans.PlansEvent, major=2):
+        class GoalAddedV2(plans.PlansEvent, major=2, until=date(2027, 6, 30)):
             """Never published: it lives for this test."""
 
         try:
+            assert schema_of(GoalAddedV2)["deprecated"] is True
+            assert schema_of(GoalAddedV2)["description"].endswith("Published until 2027-06-30.")
             assert GoalAddedV2.TYPE == "care.plans.goal-added.v2"
             assert GoalAddedV2.NAME == plans.GoalAdded.NAME
             assert CATALOGUE["care.plans.goal-added.v1"] is plans.GoalAdded

@@ -32,13 +32,13 @@ def test_parts_are_joined_injectively(some: list[str], others: list[str]) -> Non
     assert (join_parts(*some) == join_parts(*others)) == (some == others)
 
 
-@given(st.fixed_dictionaries({}, optional={"sessions_attended": st.integers(), "void": st.none()}))
+@given(st.fixed_dictionaries({}, optional={"aftercare_plan_id": st.integers(), "void": st.none()}))
 def test_a_changed_state_is_what_pydantic_would_copy(changes: dict[str, int | None]) -> None:
-    before = EpisodeState(team={"clinician": "a"}, sessions_missed=2)
+    before = EpisodeState(team={"clinician": "a"}, aftercare_plan_id="2")
     after, copied = before.replace(**changes), before.replace(**changes)
     assert after == copied
     assert vars(after) == vars(copied)
     assert after.model_fields_set == copied.model_fields_set
     assert after.__pydantic_extra__ == copied.__pydantic_extra__
-    assert before == EpisodeState(team={"clinician": "a"}, sessions_missed=2)
-    assert before.model_fields_set == {"team", "sessions_missed"}
+    assert before == EpisodeState(team={"clinician": "a"}, aftercare_plan_id="2")
+    assert before.model_fields_set == {"team", "aftercare_plan_id"}

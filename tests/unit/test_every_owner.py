@@ -224,9 +224,6 @@ SETTLED: dict[OpenEnum, tuple[str, Routes]] = {
     FollowupLoop.TIMELY_VISIT: (FOLLOWUP, (EPISODE, "POST /transitions", "POST /return-to-use")),
 }
 """By kind: the service, what shows its owner what it is about, and what settles it."""
-for _kind in FollowupLoop:
-    if _kind.value == "circumstance":
-        SETTLED[_kind] = (FOLLOWUP, (EPISODE, "POST /circumstances/{circumstance_id}/end"))
 NO_COMMAND: Final = {
     PlansLoop.MISSING_FACT: "a fact of another service settles it, which an operator brings in",
     FollowupLoop.MISSING_FACT: "a fact of another service settles it, which an operator brings in",

@@ -8,10 +8,13 @@ by a count.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
-from services.attendance.episode.episode_state import EpisodeState, Threshold
+from services.attendance.episode.episode_state import Away, EpisodeState, Threshold
+from shared import calendar
 from shared.contracts import attendance
 from shared.decision import Cause, Decision
 
@@ -24,23 +27,31 @@ SILENCE: Final = "silence"
 Thresholds = tuple[attendance.AbsenceThresholdReached | attendance.AbsenceThresholdUndone, ...]
 
 
-def start(state: EpisodeState) -> EpisodeState:
-    """From the admission on, silence counts."""
-    since = state.silent_since
-    if since is None or state.left_at is not None or state.is_away:
-        return state
-    return state.arm(SILENCE, since + timedelta(days=state.terms.silent_days_conference))
+def watched(state: EpisodeState) -> EpisodeState:
+    """Set the deadline of silence, which counts from the last contact, unless that silence is published.
+
+    One that has come already, because what held it back was none, is in the past: its rule is asked at once.
+    """
+    due = _silence_due(state)
+    if due is None or _is_said(state, due):
+        return state.disarm(SILENCE)
+    return state.arm(SILENCE, due)
 
 
-def go_on(state: EpisodeState, ended_at: datetime) -> EpisodeState:
-    """An end is taken back: silence counts again, unless it had been published before that end."""
+def _silence_due(state: EpisodeState) -> datetime | None:
+    """When silence has lasted too long; None while nobody waits for the person."""
     since = state.silent_since
-    if since is None or state.is_away:
-        return state
-    at = since + timedelta(days=state.terms.silent_days_conference)
-    if SILENCE not in state.deadlines and at <= ended_at:
-        return state
-    return state.arm(SILENCE, at)
+    if since is None or state.left_at is not None or state.void or state.is_away:
+        return None
+    return since + _silent_days(state)
+
+
+def _silent_days(state: EpisodeState) -> timedelta:
+    return timedelta(days=state.terms.silent_days_conference)
+
+
+def _is_said(state: EpisodeState, due: datetime) -> bool:
+    return any(one.silent and one.at >= due for one in state.thresholds)
 
 
 def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
@@ -50,20 +61,30 @@ def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Threshold
     one that was not reached after all is taken back, and what is reached instead is published.
     """
     state, undone = taken_back(state)
-    state, silent = watch_silence(state, cause)
-    step = _unsaid_step(state)
-    if step and not silent:
-        state, silent = _announced(state, Threshold(at=cause.now, absences=step))
-    return state, (*undone, *silent)
+    state, step = _said_step(watched(state), cause)
+    return state, (*undone, *step)
+
+
+def _said_step(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
+    """Publish a step that is reached; silence that has lasted too long by now is published along with it."""
+    step, due = _unsaid_step(state), state.deadlines.get(SILENCE)
+    if not step:
+        return state, ()
+    if due is not None and due <= cause.now:
+        return _silent(state.disarm(SILENCE), cause.now)
+    return _announced(state, Threshold(at=cause.now, absences=step))
 
 
 def _unsaid_step(state: EpisodeState) -> int:
     """The highest step that the present run of absences has reached, unless it is published; 0 for none."""
     in_a_row, since = state.absences_consecutive, state.last_contact_at
-    steps = (state.terms.absences_review, state.terms.absences_conference)
-    reached = max((step for step in steps if step <= in_a_row), default=0)
+    reached = max((step for step in _steps(state) if step <= in_a_row), default=0)
     said = (one.absences for one in state.thresholds if since is None or one.at > since)
     return reached if reached > max(said, default=0) else 0
+
+
+def _steps(state: EpisodeState) -> tuple[int, ...]:
+    return tuple(sorted({state.terms.absences_review, state.terms.absences_conference}))
 
 
 def _announced(state: EpisodeState, one: Threshold) -> tuple[EpisodeState, Thresholds]:
@@ -89,45 +110,66 @@ def taken_back(state: EpisodeState) -> tuple[EpisodeState, Thresholds]:
 
 def _held(state: EpisodeState, one: Threshold) -> bool:
     """Whether what was published of a moment had added up at it."""
-    there = [s.at for s in state.seen.values() if s.status.is_present and s.at <= one.at]
+    seen_at, unseen_since = _contact_by(state, one.at)
+    if seen_at is None or unseen_since is None:
+        return True
+    if one.absences and _missed(state, seen_at, one.at) >= one.absences:
+        return True
+    return one.silent and not state.away_at(one.at) and one.at - unseen_since >= _silent_days(state)
+
+
+def _contact_by(state: EpisodeState, at: datetime) -> tuple[datetime | None, datetime | None]:
+    """When the person was last there by a moment, and since when somebody could have seen them and nobody had."""
+    there = [seen.at for seen in state.seen.values() if seen.status.is_present and seen.at <= at]
     if state.admission is not None:
         there.append(state.admission.admitted_at)
-    since = max(there, default=None)
-    if since is None:
-        return True
-    missed = sum(since < moment <= one.at for moment in state.no_shows)
-    if one.absences and missed >= one.absences:
-        return True
-    if not one.silent or state.away_at(one.at):
-        return False
-    ends = [away.until for away in state.away.values() if away.until is not None]
-    unseen_since = max((since, *(end for end in ends if end <= one.at)))
-    return one.at - unseen_since >= timedelta(days=state.terms.silent_days_conference)
+    if not there:
+        return None, None
+    ends = (one.until for one in state.away.values() if one.until is not None and one.until <= at)
+    return max(there), max((*there, *ends))
 
 
-def watch_silence(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Thresholds]:
-    """Set the deadline of silence, which counts from the last contact.
+def _missed(state: EpisodeState, since: datetime | None, at: datetime) -> int:
+    return sum((since is None or since < moment) and moment <= at for moment in state.no_shows)
 
-    When a correction removes the last contact, silence may have lasted too long already; then it is published now.
+
+def passed(state: EpisodeState, was: Away) -> tuple[EpisodeState, Thresholds]:
+    """A circumstance never was: what had added up in its time is published, although the person came back since.
+
+    Nobody was told then, or what they were told was taken back, so somebody looks at it now. What still adds up is
+    published by `consider`.
     """
-    since = state.silent_since
-    if since is None or state.left_at is not None or state.void or state.is_away:
-        return state.disarm(SILENCE), ()
-    at = since + timedelta(days=state.terms.silent_days_conference)
-    if at > cause.now:
-        return state.arm(SILENCE, at), ()
-    if SILENCE not in state.deadlines:
-        return state, ()  # it was published when it was reached
-    return _silent(state.disarm(SILENCE), cause.now)
+    admission = state.admission
+    if admission is None:
+        return state, ()
+    there = (seen.at for seen in state.seen.values() if seen.status.is_present)
+    contacts = sorted({admission.admitted_at, *there})
+    began_at = calendar.midnight(was.on, state.time_zone)
+    unsaid = tuple(
+        one
+        for begin, end in pairwise(contacts)
+        if end >= began_at and (was.until is None or begin <= was.until)
+        for one in _of_run(state, begin, end)
+        if not any(_covers(said, one) for said in state.thresholds if begin < said.at <= end)
+    )
+    kept = tuple(sorted((*state.thresholds, *unsaid), key=lambda one: one.at))
+    return state.replace(thresholds=kept), tuple(threshold(state, one.at) for one in unsaid)
 
 
-def watched_again(state: EpisodeState) -> EpisodeState:
-    """A circumstance was taken back: silence that it held back is published, unless it was before."""
-    since = state.silent_since
-    if since is None or state.is_away or SILENCE in state.deadlines:
-        return state
-    at = since + timedelta(days=state.terms.silent_days_conference)
-    return state if any(one.at >= at for one in state.thresholds) else state.arm(SILENCE, at)
+def _of_run(state: EpisodeState, begin: datetime, end: datetime) -> Iterator[Threshold]:
+    """What added up between two contacts that follow on each other."""
+    missed = [moment for moment in state.no_shows if begin < moment < end]
+    for step in _steps(state):
+        if step <= len(missed):
+            yield Threshold(at=missed[step - 1], absences=step)
+    ends = (one.until for one in state.away.values() if one.until is not None and one.until < end)
+    due = max((begin, *ends)) + _silent_days(state)
+    if due < end and not state.away_at(due):
+        yield Threshold(at=due, silent=True)
+
+
+def _covers(said: Threshold, one: Threshold) -> bool:
+    return said.silent if one.silent else said.absences >= one.absences
 
 
 def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
@@ -135,12 +177,12 @@ def fell_silent(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     return Decision(*_silent(state, cause.now))
 
 
-def threshold(state: EpisodeState, now: datetime) -> attendance.AbsenceThresholdReached:
-    """What adds up at this moment."""
-    silent = now - (state.silent_since or now)
+def threshold(state: EpisodeState, at: datetime) -> attendance.AbsenceThresholdReached:
+    """What had added up by this moment."""
+    seen_at, unseen_since = _contact_by(state, at)
     return attendance.AbsenceThresholdReached(
-        reached_at=now,
-        absences_consecutive=state.absences_consecutive,
-        absences_last_14_days=sum(now - RECENT < moment <= now for moment in state.no_shows),
-        days_silent=max(0, silent.days),
+        reached_at=at,
+        absences_consecutive=_missed(state, seen_at, at),
+        absences_last_14_days=sum(at - RECENT < moment <= at for moment in state.no_shows),
+        days_silent=max(0, (at - (unseen_since or at)).days),
     )

@@ -7,9 +7,9 @@ follows from the facts that hold, so that one that is taken back leaves what wou
 from __future__ import annotations
 
 from services.attendance.episode import absences, pauses
-from services.attendance.episode.episode_state import Away, EpisodeState
+from services.attendance.episode.episode_state import Away, Ending, EpisodeState
 from shared.contracts import followup
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, Events
 
 
 def recorded(
@@ -35,15 +35,23 @@ def ended(
 def undone(
     state: EpisodeState, event: followup.CircumstanceUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person was expected all along."""
-    return _considered(_without(state, event.circumstance_id), cause)
+    """The person was expected all along; while an end stands, what that means waits for it to be taken back."""
+    was = state.away.get(event.circumstance_id)
+    state = _without(state, event.circumstance_id)
+    if was is None:
+        return Decision(state)
+    if state.left_at is not None:
+        ending = state.ending or Ending()
+        put_aside = ending.replace(never_away=(*ending.never_away, was))
+        return Decision(state.replace(ending=put_aside))
+    return _considered(state, cause, was)
 
 
-def go_on(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+def go_on(
+    state: EpisodeState, never_away: tuple[Away, ...], cause: Cause
+) -> Decision[EpisodeState]:
     """An end is taken back: what was heard while it stood counts."""
-    state, undone = absences.taken_back(state)
-    state, events, handoffs = pauses.consider(state, cause)
-    return Decision(state, (*undone, *events), handoffs)
+    return _considered(state, cause, *never_away)
 
 
 def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
@@ -51,10 +59,14 @@ def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
     return state.replace(away=left)
 
 
-def _considered(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+def _considered(state: EpisodeState, cause: Cause, *never_away: Away) -> Decision[EpisodeState]:
     """What the absences that count mean now, for a person in care."""
     if state.admission is None or state.left_at is not None:
         return Decision(state)
+    events: Events = ()
+    for was in never_away:
+        state, passed = absences.passed(state, was)
+        events += passed
     state, reached = absences.consider(state, cause)
-    state, events, handoffs = pauses.consider(absences.watched_again(state), cause)
-    return Decision(state, (*reached, *events), handoffs)
+    state, paused, handoffs = pauses.consider(state, cause)
+    return Decision(state, (*events, *reached, *paused), handoffs)

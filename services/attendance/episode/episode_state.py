@@ -113,6 +113,13 @@ class Prescribed(Value):
     """What the last review of it decided."""
 
 
+class Away(Value):
+    """Why nobody expects the person, as followup knows it: from the begin of this day on."""
+
+    on: date
+    until: datetime | None = None
+
+
 class Ending(Value):
     """What the end of the episode took away beside its loops, for the case that the end is taken back."""
 
@@ -120,6 +127,8 @@ class Ending(Value):
     """Groups in which the person had a seat."""
     weeks: tuple[str, ...] = ()
     """Weeks after it that had been closed before the end was known."""
+    never_away: tuple[Away, ...] = ()
+    """Circumstances that were taken back while it stood."""
 
 
 class Pause(Value):
@@ -129,13 +138,6 @@ class Pause(Value):
     until: datetime
     ended: PauseEnd | None = None
     """How it ended; None while it lasts."""
-
-
-class Away(Value):
-    """Why nobody expects the person, as followup knows it: from the begin of this day on."""
-
-    on: date
-    until: datetime | None = None
 
 
 CLOSED_IN_PAUSE: Final = frozenset(

@@ -311,8 +311,16 @@ class EpisodeState(CareState):
 
     @property
     def stopped_by(self) -> Circumstance | None:
-        """Why nobody is called: the earliest circumstance that lasts. The only task is then to ask whether it does."""
-        lasting = [one for one in self.circumstances.values() if one.ended_at is None]
+        """Why nobody is called: the earliest circumstance that lasts. The only task is then to ask whether it does.
+
+        Who has been readmitted since is here again, and nobody asks, so that only a death still stops anything.
+        """
+        lasting = [
+            one
+            for one in self.circumstances.values()
+            if one.ended_at is None
+            and (not self.readmitted or one.kind is CircumstanceKind.DECEASED)
+        ]
         return min(lasting, key=lambda one: one.recorded_at, default=None)
 
     @property

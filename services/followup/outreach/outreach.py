@@ -98,9 +98,11 @@ def absence_threshold_reached(
     terms = state.admission
     if state.discharge is not None or terms is None:
         return Decision(state)
+    if state.contact_at is not None and state.contact_at >= event.reached_at:
+        return Decision(state)  # said long after: there was contact since
     if event.days_silent >= terms.silent_days_conference:
         # Attendance sees sessions only; a person reached since by other means is not silent.
-        since = cause.now - timedelta(days=terms.silent_days_conference)
+        since = event.reached_at - timedelta(days=terms.silent_days_conference)
         if state.contact_at is None or state.contact_at <= since:
             if state.outreach is None:
                 why = OutreachCause.ABSENCE_THRESHOLD
@@ -132,11 +134,11 @@ def attendance_corrected(
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
         state, events = contact.goes_on(state)
         state = _was_missed(state, fact, cause)
-    state, ended = _still_chased(state)
+    state, ended = still_chased(state)
     return Decision(state, (*events, *ended))
 
 
-def _still_chased(state: EpisodeState) -> StateAndEvents:
+def still_chased(state: EpisodeState) -> StateAndEvents:
     """Reaching out because of sessions goes on only while a miss is left that nothing came after."""
     outreach = state.outreach
     if outreach is None or outreach.cause not in FROM_SESSIONS:

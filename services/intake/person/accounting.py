@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
+from services.intake.handoffs import ReviewAsked
 from services.intake.person.grounds import Evidence
 from shared.contracts.codes import Value
 from shared.contracts.intake import (
@@ -92,6 +93,13 @@ class EntrySettled(HandoffBody):
     disclosure: Disclosure
 
 
+class RevokedBefore(HandoffBody):
+    """To an accounting: the person had taken this consent back by then, as is recorded only now."""
+
+    consent_id: str
+    revoked_at: AwareDatetime
+
+
 class DisclosuresFiled(HandoffBody):
     """To a page: these entries are yours."""
 
@@ -125,6 +133,22 @@ def settled(state: Accounting, body: EntrySettled, cause: Cause) -> Decision[Acc
         return Decision(state, handoffs=(Handoff(page_subject(cause.subject, state.pages), body),))
     entries = (new if one.disclosure_id == new.disclosure_id else one for one in state.entries)
     return Decision(state.replace(entries=tuple(entries)))
+
+
+def revoked_before(state: Accounting, body: RevokedBefore, cause: Cause) -> Decision[Accounting]:
+    """What was made under the consent from then on is somebody's to look at, on whichever page it stands."""
+    reviews = (
+        Handoff(f"episode/{one.episode_id}", ReviewAsked(disclosure_id=one.disclosure_id))
+        for one in state.entries
+        if one.consent_id == body.consent_id
+        and one.mistake is None
+        and one.episode_id is not None
+        and one.disclosed_at is not None
+        and one.disclosed_at >= body.revoked_at
+    )
+    numbers = range(1, state.pages + 1)
+    pages = (Handoff(page_subject(cause.subject, number), body) for number in numbers)
+    return Decision(state, handoffs=(*reviews, *pages))
 
 
 def disclosures_filed(

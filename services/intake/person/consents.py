@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.intake.person import person_state
+from services.intake.person.accounting import RevokedBefore
+from services.intake.person.disclosures import accounted
 from services.intake.person.may_disclose import (
     CLASSES,
     TPO_CLASSES,
@@ -155,7 +157,10 @@ def revoke(
     at: datetime | None = None,
     way: RevocationWay = RevocationWay.WRITTEN,
 ) -> Decision[PersonState]:
-    """The person took a consent back, now or at a moment that is recorded later. It recalls nothing."""
+    """The person took a consent back, now or at a moment that is recorded later. It recalls nothing.
+
+    What was disclosed under it in between is looked at.
+    """
     consent = _standing(state, consent_id)
     revoked_at = cause.now if at is None else at
     signed = calendar.midnight(consent.signed_on, state.time_zone)
@@ -177,8 +182,11 @@ def revoke(
     revoked = consent.replace(
         revoked_at=revoked_at, revoked_by=way, revocation_recorded_at=cause.now
     )
-    state = with_consent(state, consent_id, revoked)
-    return Decision(state.disarm(f"{EXPIRY}:{consent_id}"), (event,))
+    state = with_consent(state, consent_id, revoked).disarm(f"{EXPIRY}:{consent_id}")
+    if not consent.relied_on or revoked_at >= cause.now:
+        return Decision(state, (event,))
+    late = RevokedBefore(consent_id=consent_id, revoked_at=revoked_at)
+    return Decision(state, (event,), (accounted(late, cause),))
 
 
 def expire(state: PersonState, consent_id: str, cause: Cause) -> Decision[PersonState]:

@@ -22,6 +22,7 @@ from services.intake.person.accounting import (
     EntrySettled,
     EntryState,
     Mistake,
+    RevokedBefore,
 )
 from services.intake.person.may_disclose import Allowed, Partner, Withheld, may_disclose
 from services.intake.person.person_state import PersonState
@@ -379,6 +380,6 @@ def published(row: Disclosure) -> intake.DisclosureRecorded:
     )
 
 
-def accounted(body: Disclosed | EntrySettled, cause: Cause) -> Handoff:
+def accounted(body: Disclosed | EntrySettled | RevokedBefore, cause: Cause) -> Handoff:
     """To the person's accounting."""
     return Handoff(f"accounting/{cause.subject_id}", body)

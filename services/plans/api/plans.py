@@ -344,7 +344,14 @@ async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
 def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
     if state.admission is None and not state.void:
         raise NotYetKnown("episode")
-    return state.model_dump(mode="json", exclude={"deadlines", "expected", "early_sessions"})
+    kept = {"deadlines", "expected", "early_sessions", "sessions", "first_session"}
+    known = state.sessions.values()
+    return {
+        **state.model_dump(mode="json", exclude=kept),
+        "sessions_attended": sum(one.attended for one in known),
+        "sessions_missed": sum(one.missed for one in known),
+        "last_session_at": state.last_session_at,
+    }
 
 
 @router.get("/groups/{group_id}")

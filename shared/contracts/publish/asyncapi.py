@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from ..attributes import PATTERNS, PERSON, SEQUENCE_WRITTEN, TRACEPARENT, UUID
-from ..event import CATALOGUE, CONTENT_TYPE, MAX_EVENT_BYTES, Event
+from ..event import CONTENT_TYPE, MAX_EVENT_BYTES, Event
 from ..topics import TOPICS
 from .examples import example_of
 from .schemas import Schema, events, meaning, summary
-from .subscribers import Subscriber
+from .subscribers import Subscriber, consumers
 
 SCHEMA_FORMAT: Final = "application/schema+json;version=draft-2020-12"
 Reference = Callable[[type[Event]], str]
@@ -206,12 +206,6 @@ def _sends(name: str) -> Schema:
             {"$ref": f"#/channels/{_short(name)}/messages/{_key(event)}"} for event in events(name)
         ],
     }
-
-
-def consumers(event_type: str, subscribers: Mapping[str, Subscriber]) -> list[str]:
-    """Who reads a type: our services by their reactions, then the subscribers whose files say so."""
-    teams = [name for name, one in sorted(subscribers.items()) if event_type in one.reads]
-    return [*CATALOGUE[event_type].CONSUMERS, *teams]
 
 
 def _message(

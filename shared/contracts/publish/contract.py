@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..event import HEADERS_BYTES_MAX, HEADERS_MAX, MAX_EVENT_BYTES, Event
 from ..topics import TOPICS, Topic
@@ -34,6 +34,14 @@ def contract(subscribers: Mapping[str, Subscriber]) -> Contract:
             for name, one in sorted(subscribers.items())
         },
     }
+
+
+def is_contract(value: object) -> bool:
+    """Whether this value, read from a file, is a whole contract."""
+    parts = ("limits", "envelope", "topics", "events", "subscribers")
+    return isinstance(value, dict) and all(
+        isinstance(cast("Contract", value).get(one), dict) for one in parts
+    )
 
 
 def _topic(topic: Topic) -> Contract:

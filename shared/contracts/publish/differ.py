@@ -117,7 +117,7 @@ def _readers(before: Contract, after: Contract, today: date) -> Iterator[Differe
         for gone in sorted(
             set(event["consumers"]) - set(after["events"].get(name, event)["consumers"])
         ):
-            yield Difference(Kind.WORDS, name, "consumers", f"{gone} no longer reads it")
+            yield Difference(Kind.WORDS, name, "", f"{gone} no longer reads it")
     for team, old in before["subscribers"].items():
         new = after["subscribers"].get(team)
         until = old.get("until")
@@ -127,11 +127,10 @@ def _readers(before: Contract, after: Contract, today: date) -> Iterator[Differe
             yield Difference(kind, "", f"subscribers.{team}", "the subscriber is gone")
             continue
         for name, fields in old["reads"].items():
-            place = f"subscribers.{team}"
             if name not in new["reads"]:
-                yield Difference(Kind.WORDS, name, place, "no longer read")
+                yield Difference(Kind.WORDS, name, "", f"{team} no longer reads it")
             elif missing := _narrowed(fields, new["reads"][name]):
-                yield Difference(Kind.WORDS, name, place, f"{missing} no longer read")
+                yield Difference(Kind.WORDS, name, "", f"{team} no longer reads {missing}")
 
 
 def _narrowed(before: list[str], after: list[str]) -> str:
@@ -144,18 +143,8 @@ def _narrowed(before: list[str], after: list[str]) -> str:
 
 _FIXED: Final = frozenset(
     {
-        *(
-            "type",
-            "format",
-            "pattern",
-            "const",
-            "enum",
-            "minimum",
-            "maximum",
-            "minItems",
-            "maxItems",
-        ),
-        *("minLength", "maxLength", "default"),
+        *("type", "format", "pattern", "const", "enum", "default"),
+        *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
     }
 )
 """Keywords that may not change at all: readers store, size and validate by them."""
@@ -282,8 +271,9 @@ def readers(contract: Contract, difference: Difference) -> list[Reader]:
     ]
     services = sorted({one for name in concerned for one in contract["events"][name]["consumers"]})
     found = [Reader(name, OURS) for name in services]
+    place = difference.place if difference.event else ""
     for name, team in contract["subscribers"].items():
-        if any(_reads(team["reads"].get(one), difference.place) for one in concerned):
+        if any(_reads(team["reads"].get(one), place) for one in concerned):
             found.append(Reader(name, team["owner"], team["contact"]))
     return found
 
@@ -295,6 +285,7 @@ def _is_about(place: str, topic: str, contract: Contract) -> bool:
 
 
 def _reads(fields: list[str] | None, place: str) -> bool:
+    """Whether who reads these fields (none named: all of them) would meet what is different at this place."""
     if fields is None:
         return False
     at = place.replace(".[]", "")
@@ -302,11 +293,4 @@ def _reads(fields: list[str] | None, place: str) -> bool:
 
 
 def _overlap(field: str, place: str) -> bool:
-    whole = place.split(".", maxsplit=1)[0] in {
-        "headers",
-        "limits",
-        "subscribers",
-        "care",
-        "consumers",
-    }
-    return whole or field == place or field.startswith(f"{place}.") or place.startswith(f"{field}.")
+    return field == place or field.startswith(f"{place}.") or place.startswith(f"{field}.")

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from .contract import Contract
+from .contract import Contract, is_contract
 from .differ import Difference, Kind, differences
 
 RELEASES: Final = "shared/contracts/published/RELEASES"
@@ -70,8 +70,26 @@ def _read(root: Path, number: int, line: str) -> Release:
     raw = path.read_bytes()
     if hashlib.sha256(raw).hexdigest() != digest:
         raise ReleaseError(f"{FOLDER}/{name}.json: edited since it was released")
-    body = json.loads(raw)
-    return Release(name, digest, date.fromisoformat(day), body["contract"], body["reworded"])
+    body = read_release(raw, f"{FOLDER}/{name}.json")
+    return Release(name, digest, _day(day, number), body["contract"], body["reworded"])
+
+
+def read_release(raw: bytes | str, place: str) -> dict[str, Any]:
+    """The content of a release's file. Raises `ReleaseError`."""
+    try:
+        body = json.loads(raw)
+        if is_contract(body["contract"]) and isinstance(body["reworded"], list):
+            return body
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ReleaseError(f"{place}: no release of the contract")
+
+
+def _day(text: str, line: int) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ReleaseError(f"{RELEASES}: line {line} has no such day: {text}") from None
 
 
 def version(released: Sequence[Release]) -> str:
@@ -130,10 +148,14 @@ def judge(
 
 
 def reworded(root: Path) -> list[dict[str, str]]:
-    """The changes of words since the last release that somebody answered for: what, and why."""
+    """The changes of words since the last release that somebody answered for: what, and why. Raises `ReleaseError`."""
     path = root / REWORDED
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    try:
+        found = [json.loads(line) for line in lines]
+        return [{"what": one["what"], "why": one["why"]} for one in found]
+    except (ValueError, KeyError, TypeError):
+        raise ReleaseError(f"{REWORDED}: a line is not of `what` and `why`") from None
 
 
 def reword(root: Path, asked: Iterable[Difference], why: str) -> None:

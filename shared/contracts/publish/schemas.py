@@ -56,6 +56,9 @@ def schema_of(event: type[Event]) -> Schema:
         "properties": body.get("properties", {}),
         "required": body.get("required", []),
     }
+    if event.UNTIL is not None:
+        schema["deprecated"] = True
+        schema["description"] += f" Published until {event.UNTIL}."
     if definitions:
         schema["$defs"] = {
             name: {"title": name, **(_codes(one) if _is_open(one) else _published(one))}

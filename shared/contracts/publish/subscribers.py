@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -59,6 +58,13 @@ class Subscriber(BaseModel):
         return reads
 
     @model_validator(mode="after")
+    def _groups_of_its_own(self) -> Self:
+        """Nobody else's groups, a service's above all, can begin with the name: names are apart, and have no dot."""
+        if self.group_prefix != self.name and not self.group_prefix.startswith(f"{self.name}."):
+            raise ValueError(f"group_prefix is {self.name}, or begins with {self.name}. (a dot)")
+        return self
+
+    @model_validator(mode="after")
     def _below_its_ceiling(self) -> Self:
         for event_type in self.reads:
             kind = CATALOGUE[event_type].SENSITIVITY
@@ -101,11 +107,8 @@ def parse(text: str, place: str) -> Subscriber:
 
 def _told(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
-    return (
-        f"{key}: {error['msg'].removeprefix('Value error, ')}"
-        if key
-        else error["msg"].removeprefix("Value error, ")
-    )
+    words = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {words}" if key else words
 
 
 def load(root: Path) -> dict[str, Subscriber]:
@@ -119,19 +122,13 @@ def load(root: Path) -> dict[str, Subscriber]:
                 f"{place}: name: it is {one.name}, and the file is {path.stem}.toml"
             )
         found[one.name] = one
-    _prefixes_apart(found)
     return found
 
 
-def _prefixes_apart(found: Mapping[str, Subscriber]) -> None:
-    """No team's consumer groups may be another's: a right is given for all groups of a prefix."""
-    ordered = sorted(found.values(), key=lambda one: one.group_prefix)
-    for one, other in pairwise(ordered):
-        if other.group_prefix.startswith(one.group_prefix):
-            raise SubscriberError(
-                f"{FOLDER}/{other.name}.toml: group_prefix: {other.group_prefix} begins with"
-                f" {one.group_prefix}, the prefix of {one.name}"
-            )
+def consumers(event_type: str, subscribers: Mapping[str, Subscriber]) -> list[str]:
+    """Who reads a type: our services by their reactions, then the subscribers whose files say so."""
+    teams = [name for name, one in sorted(subscribers.items()) if event_type in one.reads]
+    return [*CATALOGUE[event_type].CONSUMERS, *teams]
 
 
 def template(name: str) -> str:
@@ -142,7 +139,7 @@ owner = "The team that answers for what is done with the events"
 contact = "{name}@example.org"
 # "same-entity", or the qualified service organization agreement: "qsoa/<its number>"
 agreement = "same-entity"
-# All your consumer groups begin with this.
+# Your consumer groups: this, and all that begin with it and a dot. It is your name, or begins with it and a dot.
 group_prefix = "{name}"
 # "all", or a list such as ["lakeside-iop"]
 facilities = "all"

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from ..event import CATALOGUE, Event
 from ..names import ADDITIONS, NAMES, REASONS
 from ..topics import TOPICS
-from .asyncapi import consumers
 from .schemas import events, summary
-from .subscribers import Subscriber
+from .subscribers import Subscriber, consumers
 
 
 def vocabulary(subscribers: Mapping[str, Subscriber]) -> str:

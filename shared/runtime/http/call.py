@@ -42,7 +42,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
-from shared.runtime.http.numbers import not_numbers, not_times
+from shared.runtime.http.misread import not_numbers, not_times
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
 from shared.runtime.http.subjects import Subject, state_of

@@ -18,7 +18,7 @@ _REFERENCE: Final = "#/components/schemas/"
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser refuses whatever the page might ask of anybody."""
-STYLE: Final = """
+_STYLE: Final = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
 details { border-top: 1px solid #8886; padding: .4rem 0; }
@@ -47,18 +47,27 @@ def serve_docs(app: FastAPI) -> None:
 def page(document: Document) -> str:
     """The whole page of an OpenAPI document."""
     info = document["info"]
-    title = escape(info["title"])
     schemas: Document = document["components"]["schemas"]
+    return html_page(
+        info["title"],
+        f"<p>{escape(info.get('summary', ''))}</p>",
+        '<p>For tools: <a href="openapi.json">openapi.json</a>.'
+        ' What the service publishes: <a href="events">events</a>.</p>',
+        *_operations(document),
+        "<h2>Objects</h2>",
+        *(_object(name, schemas[name]) for name in sorted(schemas)),
+    )
+
+
+def html_page(title: str, *body: str) -> str:
+    """A page with this title and these parts, which are HTML."""
+    name = escape(title)
     return "\n".join(
         (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}</title>',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<style>{STYLE}</style></head><body><h1>{title}</h1>",
-            f"<p>{escape(info.get('summary', ''))}</p>",
-            '<p>For tools: <a href="openapi.json">openapi.json</a>.</p>',
-            *_operations(document),
-            "<h2>Objects</h2>",
-            *(_object(name, schemas[name]) for name in sorted(schemas)),
+            f"<style>{_STYLE}</style></head><body><h1>{name}</h1>",
+            *body,
             "</body></html>",
         )
     )
@@ -105,16 +114,21 @@ def _operation(method: str, path: str, operation: Document) -> str:
 
 
 def _object(name: str, schema: Document) -> str:
-    required = schema.get("required", ())
-    rows = [
-        (f"<code>{escape(field)}</code>", field in required, of, of.get("description", ""))
-        for field, of in schema.get("properties", {}).items()
-    ]
     said = escape(schema.get("description", ""))
     return (
         f'<details id="{escape(name)}"><summary><code>{escape(name)}</code></summary><p>{said}</p>'
-        f"{_table(rows) if rows else f'<p>{_type(schema)}</p>'}</details>"
+        f"{fields(schema) or f'<p>{_type(schema)}</p>'}</details>"
     )
+
+
+def fields(schema: Document) -> str:
+    """A table of the fields of an object; nothing when it has none."""
+    required = schema.get("required", ())
+    rows = [
+        (f"<code>{escape(name)}</code>", name in required, of, of.get("description", ""))
+        for name, of in schema.get("properties", {}).items()
+    ]
+    return _table(rows) if rows else ""
 
 
 def _table(rows: Sequence[tuple[str, bool, Document, str]]) -> str:
@@ -134,8 +148,11 @@ def _type(schema: Document) -> str:
     for choice in ("anyOf", "oneOf", "allOf"):
         if choice in schema:
             return " or ".join(_type(one) for one in schema[choice])
-    if "enum" in schema:
-        return ", ".join(f"<code>{escape(json.dumps(one))}</code>" for one in schema["enum"])
+    if codes := schema.get("x-open-enum", schema.get("enum")):
+        listed = ", ".join(f"<code>{escape(json.dumps(one))}</code>" for one in codes)
+        return f"{listed}, or a code of the future" if "x-open-enum" in schema else listed
+    if schema.get("type") == "object" and "properties" in schema:
+        return fields(schema)
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     bounds = ", ".join(

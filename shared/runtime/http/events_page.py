@@ -6,7 +6,6 @@ One HTML document without scripts that loads nothing, like `/docs`. `/asyncapi.j
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from html import escape
 from typing import Any
@@ -18,9 +17,9 @@ from shared.contracts import CATALOGUE, Event
 from shared.contracts.attributes import SCHEMA
 from shared.contracts.publish.asyncapi import published_by
 from shared.contracts.publish.releases import current_version
-from shared.contracts.publish.schemas import events, meaning, schema_of
+from shared.contracts.publish.schemas import events, expanded, meaning, schema_of, summary
 from shared.errors import Unknown
-from shared.runtime.http.docs_page import HEADERS, STYLE
+from shared.runtime.http.docs_page import HEADERS, fields, html_page
 
 SCHEMA_MEDIA_TYPE = "application/schema+json"
 
@@ -58,34 +57,21 @@ def _schema(event_type: str) -> dict[str, Any]:
 
 @cache
 def _page(source: str) -> str:
-    title = f"Events of {escape(source)}"
-    return "\n".join(
-        (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<style>{STYLE}</style></head><body><h1>{title}</h1>",
-            f"<p>Version {escape(current_version())} of the contract. Messages are CloudEvents 1.0.</p>",
-            '<p>For tools: <a href="asyncapi.json">asyncapi.json</a>.</p>',
-            *(_event(event) for event in events(source)),
-            "</body></html>",
-        )
+    return html_page(
+        f"Events of {source}",
+        f"<p>Version {escape(current_version())} of the contract. Messages are CloudEvents 1.0.</p>",
+        '<p>For tools: <a href="asyncapi.json">asyncapi.json</a>.'
+        ' What the service can be asked: <a href="docs">docs</a>.</p>',
+        *map(_event, events(source)),
     )
 
 
 def _event(event: type[Event]) -> str:
-    schema = _schema(event.TYPE)
     readers = ", ".join(event.CONSUMERS) or "no other service"
+    until = f" Published until {event.UNTIL}." if event.UNTIL is not None else ""
     return (
-        f'<details id="{escape(event.TYPE)}"><summary><code>{escape(event.TYPE)}</code></summary>'
-        f"<p>{escape(meaning(event))}</p>"
-        f"<p>About a {escape(event.SUBJECT)}; {escape(event.SENSITIVITY)}; read by {escape(readers)}."
-        f' <a href="schemas/{escape(event.schema_id())}">Schema</a></p>'
-        f"<table><tr><th>field</th><th></th><th>meaning</th></tr>{''.join(_fields(schema))}</table></details>"
+        f'<details id="{escape(event.TYPE)}"><summary><code>{escape(event.TYPE)}</code>'
+        f" {escape(summary(event))}</summary><p>{escape(meaning(event))}</p>"
+        f"<p>About a {escape(event.SUBJECT)}; {escape(event.SENSITIVITY)}; read by {escape(readers)}.{until}"
+        f' <a href="schemas/{escape(event.schema_id())}">Schema</a></p>{fields(expanded(event))}</details>'
     )
-
-
-def _fields(schema: dict[str, Any]) -> Iterator[str]:
-    for name, field in schema["properties"].items():
-        required = "required" if name in schema["required"] else ""
-        words = escape(field.get("description", ""))
-        yield f"<tr><td><code>{escape(name)}</code></td><td>{required}</td><td>{words}</td></tr>"

@@ -85,35 +85,82 @@ def test_silence_counts_anew_from_its_end() -> None:
     assert silent.days_silent == 7
 
 
-courses = st.lists(st.booleans(), min_size=1, max_size=6)
+days = st.lists(st.sampled_from(["missed", "there", "quiet", "quiet week"]), min_size=1, max_size=9)
 
 
-@given(courses, st.data())
-def test_taken_back_it_is_as_if_it_had_not_been(missed: list[bool], data: st.DataObject) -> None:
-    history, never = Episode(START), Episode(START)
-    recorded = data.draw(st.integers(0, len(missed)))
-    over = data.draw(st.integers(recorded, len(missed)) | st.none())
-    for day in range(len(missed) + 1):
-        if day == recorded:
+@given(days, st.data())
+def test_taken_back_it_is_as_if_it_had_not_been(course: list[str], data: st.DataObject) -> None:
+    """However long it lasted, who came back meanwhile, and whether an end stood when it was taken back."""
+    history, never = both = Episode(START), Episode(START)
+    recorded = data.draw(st.integers(0, len(course)))
+    over = data.draw(st.integers(recorded, len(course)) | st.none())
+    ended = data.draw(st.booleans())
+    day = 0
+    for n, what in enumerate([*course, "quiet"]):
+        if n == recorded:
             history.hear(away(data.draw(st.integers(0, day))))
-        if day == over:
+        if n == over:
             history.hear(back(history.now))
-        if day < len(missed):
-            for one in (history, never):
-                evening(one, day, missed=missed[day])
+        day = spend(what, day, *both)
+    kind, at = DischargeKind.INCARCERATED, history.now
+    if ended:
+        history.hear(fact(plans.EpisodeDischarged, kind=kind, discharged_at=at))
     history.hear(never_was())
-    for one in (history, never):
-        one.at(one.now)
-    mine, other = history.state, never.state
-    assert mine.away == {}
-    assert mine.no_shows == other.no_shows
-    assert mine.silent_since == other.silent_since
-    if mine.absences_consecutive >= mine.terms.absences_review:
-        assert mine.thresholds, "who has missed that many in a row is somebody's"
-    for one in (history, never):
-        one.at(START + 40 * DAY)
-    assert history.state.thresholds
-    assert never.state.thresholds
+    if ended:
+        history.hear(fact(plans.DischargeUndone, kind=kind, discharged_at=at))
+    for one in both:
+        one.at(START + (day + 40) * DAY)
+    assert history.state.away == {}
+    for name in ("no_shows", "silent_since", "absences_consecutive"):
+        assert getattr(history.state, name) == getattr(never.state, name)
+    assert told(history) == told(never)
+    assert said(history) >= {"silence"}
+
+
+def spend(what: str, day: int, *episodes: Episode) -> int:
+    """Let a day pass, or a week of which nothing is heard. Returns the next day."""
+    after = day + (8 if what == "quiet week" else 1)
+    for one in episodes:
+        if what in ("missed", "there"):
+            evening(one, day, missed=what == "missed")
+        one.at(START + after * DAY)
+    return after
+
+
+def told(episode: Episode) -> dict[datetime, set[object]]:
+    """What of the absence policy was published and holds, for each run of absences by when the person was there."""
+    state = episode.state
+    contacts = [START, *sorted(s.at for s in state.seen.values() if s.status.is_present)]
+    found: dict[datetime, set[object]] = {}
+    for one in state.thresholds:
+        runs = found.setdefault(max(at for at in contacts if at <= one.at), set())
+        runs |= {step for step in (2, 3) if one.absences >= step} | (
+            {"silence"} if one.silent else set()
+        )
+    return found
+
+
+def said(episode: Episode) -> set[str]:
+    """What of the absence policy was published and holds."""
+    kept = episode.state.thresholds
+    return {"step" for one in kept if one.absences} | {"silence" for one in kept if one.silent}
+
+
+def test_who_came_back_before_it_was_taken_back_is_still_looked_at_once() -> None:
+    """What was taken back because of the circumstance, and what nobody was told, is somebody's after all."""
+    episode = Episode(START)
+    evening(episode, 0)
+    evening(episode, 1)
+    episode.hear(away(0))
+    episode.at(START + 10 * DAY).hear(back(episode.now))
+    evening(episode, 12, missed=False)
+    assert episode.state.thresholds == ()
+    episode.at(START + 14 * DAY).hear(never_was())
+    step, silence = episode.of(attendance.AbsenceThresholdReached)[-2:]
+    assert (step.absences_consecutive, silence.days_silent) == (2, 7)
+    assert silence.reached_at == START + 7 * DAY
+    episode.hear(never_was())
+    assert len(episode.state.thresholds) == 2
 
 
 @pytest.mark.parametrize("at", range(4))
@@ -142,3 +189,26 @@ def test_heard_while_an_end_stands_it_counts_once_the_end_is_taken_back(
     history.hear(fact(plans.DischargeUndone, kind=kind, discharged_at=history.now))
     assert history.state.thresholds == never.state.thresholds
     assert history.state.away == never.state.away
+
+
+@pytest.mark.parametrize("held_back", range(9))
+@pytest.mark.parametrize("lasted", [0, 30])
+def test_taken_back_while_an_end_stands_what_it_held_back_is_said_once_the_end_is_taken_back(
+    held_back: int, lasted: int
+) -> None:
+    """Two sessions are missed and then none is: a step is reached, and after a week silence is."""
+    history, never = Episode(START), Episode(START)
+    for one in (history, never):
+        one.hear(away(0))
+        evening(one, 0)
+        evening(one, 1)
+        one.at(START + (held_back + 2) * DAY)
+    kind, at = DischargeKind.INCARCERATED, history.now
+    history.hear(fact(plans.EpisodeDischarged, kind=kind, discharged_at=at))
+    for one in (history, never):
+        one.hear(never_was())
+        one.at(at + lasted * DAY)
+    history.hear(fact(plans.DischargeUndone, kind=kind, discharged_at=at))
+    for one in (history, never):
+        one.at(at + 60 * DAY)
+    assert said(history) == said(never) == {"step", "silence"}

@@ -13,8 +13,7 @@ from joserfc.jwk import KeySet
 from care import ops
 from shared.contracts import CATALOGUE
 from shared.contracts.attributes import SCHEMA
-from shared.contracts.publish.asyncapi import consumers
-from shared.contracts.publish.subscribers import load
+from shared.contracts.publish.subscribers import consumers, load
 from shared.devtools.issuer import ALGORITHM, AUDIENCE, DEFAULT_ISSUER
 from shared.runtime.http.auth import Authenticator
 from shared.runtime.http.keys import FixedKeys

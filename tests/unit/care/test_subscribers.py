@@ -87,11 +87,25 @@ def test_a_file_is_named_after_its_team(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_no_team_may_use_anothers_groups(tmp_path: Path) -> None:
-    write(tmp_path, "billing", GOOD)
-    write(tmp_path, "billing-audit", GOOD.replace('"billing', '"billing-audit', 2))
-    with pytest.raises(SubscriberError, match="the prefix of billing"):
-        load(tmp_path)
+@pytest.mark.parametrize(
+    ("prefix", "good"),
+    [
+        ("billing", True),
+        ("billing.nightly", True),
+        ("intake", False),
+        ("billing-audit", False),
+        ("billingx", False),
+        ("plans.billing", False),
+    ],
+)
+def test_a_team_has_groups_of_its_own_name_alone(prefix: str, *, good: bool) -> None:
+    """A prefix that was a service's name gave the right to join the service's own consumer group."""
+    text = GOOD.replace('group_prefix = "billing"', f'group_prefix = "{prefix}"')
+    if good:
+        assert parse(text, "billing.toml").group_prefix == prefix
+    else:
+        with pytest.raises(SubscriberError, match="group_prefix"):
+            parse(text, "billing.toml")
 
 
 def test_the_shipped_files_are_listed_and_can_be_used() -> None:
@@ -120,3 +134,81 @@ def test_who_has_no_file_is_told_how_to_get_one() -> None:
 def test_a_name_of_a_service_is_taken() -> None:
     assert run("subscribers", "new", "intake").exit_code == 1
     assert run("subscribers", "new", "reporting").exit_code == 1
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source tree of subscribers' files alone."""
+    monkeypatch.setattr("care.subscribers.ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    return tmp_path
+
+
+ONE_FACILITY = GOOD.replace('facilities = "all"', 'facilities = ["lakeside-iop"]')
+OVER = GOOD.replace("# until = 2027-12-31", "until = 2020-12-31")
+
+
+@pytest.mark.parametrize("topic", [(), ("--topic", "care.attendance")])
+@pytest.mark.parametrize(
+    ("text", "told"), [(ONE_FACILITY, "given none of them"), (OVER, "ended on 2020-12-31")]
+)
+def test_a_file_that_allows_no_topic_gives_no_right(
+    files: Path, text: str, told: str, topic: tuple[str, ...]
+) -> None:
+    write(files, "billing", text)
+    done = run("topics", "acl", "--subscriber", "billing", *topic)
+    assert done.exit_code == 1
+    assert told in done.output
+
+
+@pytest.mark.parametrize("text", [ONE_FACILITY, OVER])
+def test_its_rights_can_be_taken_back(
+    files: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(files, "billing", text)
+    asked: list[object] = []
+
+    async def change(*given: object) -> list[str]:
+        asked.append(given[1:5])
+        return []
+
+    monkeypatch.setattr("care.acl._change", change)
+    done = run("topics", "acl", "--subscriber", "billing", "--prune", KAFKA_BOOTSTRAP="nowhere:1")
+    assert (done.exit_code, asked) == (0, [(["billing"], [], False, True)])
+
+
+def test_a_topic_that_the_file_does_not_read_is_refused(files: Path) -> None:
+    write(files, "billing", GOOD)
+    done = run("topics", "acl", "--subscriber", "billing", "--topic", "care.intake")
+    assert done.exit_code == 1
+    assert "reads nothing on care.intake" in done.output
+
+
+def test_a_new_file_can_be_used_as_it_is(files: Path) -> None:
+    (files / subscribers.FOLDER).mkdir(parents=True)
+    assert run("subscribers", "new", "billing").exit_code == 0
+    assert run("subscribers", "check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("billing", OVER, "its agreement ended on 2020-12-31"),
+        ("billing", ONE_FACILITY, "not in the directory: facility lakeside-iop"),
+        ("intake", GOOD.replace("billing", "intake"), "This can't be the name of a subscriber"),
+    ],
+)
+def test_the_check_names_what_can_not_be_used(files: Path, name: str, text: str, told: str) -> None:
+    write(files, name, text)
+    directory = files / "directory.toml"
+    directory.write_text("[facilities.harbor-iop]\n")
+    done = run("subscribers", "check", CARE_DIRECTORY=str(directory))
+    assert done.exit_code == 1
+    assert told in done.output
+
+
+def test_a_directory_that_is_none_is_told(files: Path) -> None:
+    write(files, "billing", ONE_FACILITY)
+    done = run("subscribers", "check", CARE_DIRECTORY=str(files / "missing.toml"))
+    assert done.exit_code == 1
+    assert "CARE_DIRECTORY can't be read" in done.output

@@ -18,7 +18,13 @@ from services.followup.measures import transitions
 from services.followup.outreach import reengagement
 from shared.contracts import followup, intake
 from shared.contracts.codes import FollowupLoop, MistakeReason, Role
-from shared.contracts.followup import AttemptResult, CircumstanceKind, ReportedBy, TransitionKind
+from shared.contracts.followup import (
+    AttemptResult,
+    CircumstanceKind,
+    ReportedBy,
+    RiskFlag,
+    TransitionKind,
+)
 from shared.contracts.plans import DischargeKind
 from shared.errors import Refused, Unknown
 from tests.unit.followup.test_followup_order import from_attendance
@@ -154,6 +160,56 @@ def test_a_readmission_that_was_a_mistake_leaves_the_question() -> None:
     comes_back(history, key)
     history.handed(ReadmissionUndone(episode_id=uid("later")))
     assert [loop.id for loop in history.loops(FollowupLoop.CIRCUMSTANCE)] == [key]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("flag", [RiskFlag.SUICIDE_RISK, RiskFlag.HOUSING_LOSS])
+def test_a_risk_that_outlasts_a_readmission_is_somebodys_again(
+    flag: RiskFlag, kind: CircumstanceKind
+) -> None:
+    """Nobody asks any more whether the circumstance lasts, so that nothing may wait for it; only a death stays one."""
+    history = in_aftercare()
+    risk = history.complete(history.open_check_in(0), flag).answer["risk_loop_id"]
+    happens(history, kind)
+    history.after(days=10)
+    comes_back(history, "")
+    died = kind is CircumstanceKind.DECEASED
+    [loop] = history.loops(FollowupLoop.RISK_RESPONSE)
+    assert (loop.id, loop.hidden) == (risk, died)
+    assert ("loop" in history.state.index_entries()) is not died
+    history.after(days=10)
+    [loop] = history.loops(FollowupLoop.RISK_RESPONSE)
+    assert died or loop.at_last_owner
+    assert said_to_be_open(history) == ({} if died else {risk: loop.step})
+    history.handed(ReadmissionUndone(episode_id=uid("later")))
+    assert said_to_be_open(history) == {}, "it is out of sight again"
+    if not died:
+        comes_back(history, "")
+        history.answer_risk(risk)
+    assert said_to_be_open(history) == {}
+
+
+@pytest.mark.parametrize("wrong", [intake.EpisodeEnteredInError, intake.ReferralMerged])
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_was_taken_back_already_is_not_taken_back_again(
+    stage: Callable[[], Followup], wrong: type[Any]
+) -> None:
+    history = stage()
+    happens(history, CircumstanceKind.INCARCERATED)
+    history.hear(fact(wrong))
+    cleared = [event.loop_id for event in history.of(followup.EscalationCleared)]
+    assert len(cleared) == len(set(cleared))
+
+
+def said_to_be_open(history: Followup) -> dict[str, int]:
+    """The loops that are escalated, as a reader of the events has it, with their steps."""
+    found: dict[str, int] = {}
+    for event in history.said:
+        if isinstance(event, followup.LoopEscalated):
+            found[event.loop_id] = event.step
+        elif isinstance(event, followup.EscalationCleared):
+            assert found.pop(event.loop_id, event.step_reached) == event.step_reached
+    return found
 
 
 def test_what_was_told_by_mistake_is_taken_back_while_one_lasts() -> None:

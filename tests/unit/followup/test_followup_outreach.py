@@ -116,7 +116,7 @@ class TestThreshold:
 
     def test_a_week_of_silence_opens_one_without_a_miss(self) -> None:
         history = in_program()
-        history.after(days=7).hear(threshold(0, 7))
+        history.after(days=7).hear(threshold(0, 7, at=history.now))
         assert tiers(history) == [(THRESHOLD, 3)]
         [loop] = history.loops(FollowupLoop.OUTREACH)
         assert f"loop:{loop.key}" not in history.state.deadlines, "the last owner keeps it"
@@ -124,8 +124,21 @@ class TestThreshold:
     def test_who_was_reached_by_telephone_is_not_silent(self) -> None:
         history = in_program()
         history.after(days=5).outreach()
-        history.after(days=2).hear(threshold(0, 7))
+        history.after(days=2).hear(threshold(0, 7, at=history.now))
         assert history.state.outreach is None
+
+    @pytest.mark.parametrize("back_after", [7, 8, 90])
+    def test_what_is_said_long_after_chases_nobody_who_was_there_since(
+        self, back_after: int
+    ) -> None:
+        """A circumstance is taken back: what had added up in its time is looked at, and nobody is called for it."""
+        history = in_program()
+        history.hear(attended(START + back_after * DAY))
+        history.after(days=100).hear(threshold(2, 7, at=START + 7 * DAY))
+        assert history.state.outreach is None
+        history.hear(missed(history.now))
+        history.hear(threshold(3, 7, at=START + 7 * DAY))
+        assert history.state.tier == 0
 
     def test_absences_before_the_last_contact_raise_nothing(self) -> None:
         history = in_program()

@@ -55,9 +55,12 @@ def missed(at: datetime, absence: Absence = Absence.NO_SHOW) -> attendance.Sessi
     )
 
 
-def threshold(consecutive: int, silent: int = 0) -> attendance.AbsenceThresholdReached:
+def threshold(
+    consecutive: int, silent: int = 0, *, at: datetime = START
+) -> attendance.AbsenceThresholdReached:
     return fact(
         attendance.AbsenceThresholdReached,
+        reached_at=at,
         absences_consecutive=consecutive,
         absences_last_14_days=consecutive,
         days_silent=silent,

@@ -51,9 +51,10 @@ class Case:
         consent_id: str = told["consent_id"]
         return consent_id
 
-    async def revokes(self, consent_id: str) -> None:
+    async def revokes(self, consent_id: str, at: datetime | None = None) -> None:
         path = f"/consents/{consent_id}/revoke"
-        await self.served.acting_as("intake_coordinator").does(path, {"person_id": self.person_id})
+        body = {"person_id": self.person_id, "revoked_at": at and at.isoformat()}
+        await self.served.acting_as("intake_coordinator").does(path, body)
 
     async def refers(self, key: str | None = None, **changes: Any) -> Any:
         body = {"episode_id": self.episode_id, **REFERRAL, **changes}
@@ -445,6 +446,38 @@ async def test_what_is_made_after_its_consent_has_ended_is_looked_at(
         path = f"/disclosures/{uid('delivery')}/review"
         await case.served.does(path, {"episode_id": case.episode_id})
         assert not case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+
+
+@pytest.mark.parametrize("per_page", [2, 500])
+@pytest.mark.parametrize("hours", [None, 0, 1, 2, 4])
+@pytest.mark.fault("F4")
+async def test_a_revocation_that_comes_late_leaves_nothing_unseen(
+    case: Case, hours: int | None, per_page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded at last, it holds from when the person took the consent back: what was told since is looked at.
+
+    Neither what another consent allowed, nor what did not leave, nor an entry that was a mistake.
+    """
+    monkeypatch.setattr(accounting, "ENTRIES_PER_PAGE", per_page)
+    consent_id = await case.consents()
+    await case.consents(recipients=["river-clinic"])
+    for hour in range(4):
+        await case.asks(uid(f"made {hour}"))
+        await case.reports(uid(f"made {hour}"), made_at=case.served.now().isoformat())
+        await case.served.after(hours=1)
+    await case.asks(uid("by another"), recipient_id="river-clinic")
+    await case.reports(uid("by another"), made_at=case.served.now().isoformat())
+    await case.asks(uid("not made"))
+    await case.reports(uid("not made"), not_made="withdrawn")
+    await case.asks(uid("mistake"))
+    await case.reports(uid("mistake"), made_at=case.served.now().isoformat())
+    mistake = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    await case.served.does(f"/disclosures/{uid('mistake')}/undo", mistake)
+    await case.revokes(consent_id, None if hours is None else START + hours * HOUR)
+    reviews = case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+    since = range(4 if hours is None else hours, 4)
+    assert {one.id for one in reviews} == {uid(f"made {hour}") for hour in since}
 
 
 async def test_only_what_was_made_was_relied_on(case: Case) -> None:

@@ -23,4 +23,4 @@ def test_it_counts_for_nothing() -> None:
     )
     assert history.state == before
     history.hear(attended("another"))
-    assert history.state.sessions_attended == 1
+    assert len(history.state.sessions) == 1

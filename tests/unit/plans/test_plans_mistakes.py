@@ -71,7 +71,7 @@ class TestUndone:
         drivers = history.state.drivers
         history.hear_all([admitted(), attended(), fact(intake.AdmissionUndone)])
         assert history.state.drivers == drivers
-        assert (history.state.admission, history.state.sessions_attended) == (None, 0)
+        assert (history.state.admission, history.state.sessions) == (None, {})
         said = len(history.said)
         history.hear(fact(attendance.ScreenFailed))
         assert len(history.after(days=100).said) == said

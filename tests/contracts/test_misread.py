@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, ValidationError
 from shared.contracts.attendance import SessionAttended
 from shared.programs.registered import field_types
 from shared.runtime.http.call import Body
-from shared.runtime.http.numbers import NUMBERS, not_numbers
+from shared.runtime.http.misread import NUMBERS, not_numbers
 from shared.services import SERVICES
 from tests.unit.served import Served
 from tests.unit.support import uid
