@@ -37,9 +37,10 @@ CREATE TABLE IF NOT EXISTS throughcare_aside (
     PRIMARY KEY (subscriber, topic, "partition", "offset"));
 """
 _STREAMS: Final = """
-SELECT source, subject, highest, window FROM json_each(?) AS wanted JOIN throughcare_streams
+SELECT source, subject, highest, window FROM json_each(?) AS wanted CROSS JOIN throughcare_streams
     ON subscriber = ? AND source = wanted.value ->> 0 AND subject = wanted.value ->> 1
 """
+"""By CROSS JOIN, SQLite looks up each that is wanted; else it reads all streams, and the list for each of them."""
 
 
 class SQLiteInbox:
