@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import monotonic
+from resource import RUSAGE_CHILDREN, getrusage
+from time import monotonic, process_time
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -53,10 +54,14 @@ class Report:
     types: int = 0
     fill_seconds: float = 0.0
     replay_seconds: float = 0.0
+    replay_cpu_seconds: float = 0.0
+    """Of all processors together: what a busy machine does not change much."""
     invalid: int = 0
     snapshot_seconds: float = 0.0
+    snapshot_cpu_seconds: float = 0.0
     snapshot_bytes: int = 0
     load_seconds: float = 0.0
+    load_cpu_seconds: float = 0.0
     handled: int = 0
 
     @property
@@ -161,22 +166,33 @@ async def loaded(kafka: KafkaConnection, file: Path, inbox: Path) -> int:
     return events.metrics.handled
 
 
+def _cpu_of_commands() -> float:
+    """Seconds of processors that the commands have taken so far, with the processes that they started."""
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure(kafka: KafkaConnection, events: int, directory: Path, *, load: bool) -> Report:
     """Fill, replay, and perhaps write and load a snapshot."""
     report = Report(events)
     began = monotonic()
     asyncio.run(fill(kafka, events))
     report.fill_seconds = round(monotonic() - began, 1)
+    cpu = _cpu_of_commands()
     found = command(kafka, "contracts", "replay")
+    report.replay_cpu_seconds = round(_cpu_of_commands() - cpu, 1)
     report.types, report.replay_seconds = found["types"], found["seconds"]
     report.invalid = sum(one["events"] for one in found["invalid"]) + abs(events - found["events"])
     if load:
         file = directory / "snapshot.jsonl.gz"
+        cpu = _cpu_of_commands()
         made = command(kafka, "events", "snapshot", "--subscriber", TEAM, "--file", str(file))
+        report.snapshot_cpu_seconds = round(_cpu_of_commands() - cpu, 1)
         report.snapshot_seconds, report.snapshot_bytes = made["seconds"], made["bytes"]
-        began = monotonic()
+        began, cpu = monotonic(), process_time()
         report.handled = asyncio.run(loaded(kafka, file, directory / "inbox.db"))
         report.load_seconds = round(monotonic() - began, 1)
+        report.load_cpu_seconds = round(process_time() - cpu, 1)
     return report
 
 

@@ -94,9 +94,10 @@ def _late_join(report: Report, _output: str) -> str:
 
 def _million(report: Report, _output: str) -> str:
     return (
-        f"{report['events']:,} events of {report['types']} types: replayed in {report['replay_seconds']:.0f} s,"
-        f" {report['invalid']} not valid; snapshot in {report['snapshot_seconds']:.0f} s,"
-        f" {report['snapshot_bytes'] / 1e6:.0f} MB; loaded in {report['load_seconds']:.0f} s"
+        f"{report['events']:,} events of {report['types']} types: replayed in {report['replay_seconds']:.0f} s"
+        f" ({report['replay_cpu_seconds']:.0f} s of processors), {report['invalid']} not valid; snapshot in"
+        f" {report['snapshot_seconds']:.0f} s, {report['snapshot_bytes'] / 1e6:.0f} MB; loaded in"
+        f" {report['load_seconds']:.0f} s"
     )
 
 
