@@ -82,6 +82,15 @@ def test_it_needs_nothing_of_the_project(python: Path, tmp_path: Path) -> None:
     assert int(run(python, "-I", "-c", program, cwd=tmp_path)) > 100
 
 
+def test_it_has_a_command_for_what_is_aside(python: Path, tmp_path: Path) -> None:
+    words = ("-m", "throughcare_events", "aside", "list", "--inbox", "inbox.db", "--name", "me")
+    with pytest.raises(AssertionError, match="inbox-unknown"):
+        run(python, *words, cwd=tmp_path)
+    program = "import asyncio, throughcare_events as it; asyncio.run(it.SQLiteInbox('inbox.db').open('me'))"
+    run(python, "-c", program, cwd=tmp_path)
+    assert run(python, *words, cwd=tmp_path) == "0 aside\n"
+
+
 def test_the_guide_shows_the_example() -> None:
     guide = (ROOT / "docs" / "subscribing.md").read_text(encoding="utf-8")
     code = EXAMPLE.read_text(encoding="utf-8")
