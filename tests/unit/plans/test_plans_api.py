@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -119,6 +119,14 @@ def test_from_draft_to_graduation() -> None:
     view = http.get(HERE).json()
     assert (view["discharged"], view["plan"]["version"]) == ("graduated", 2)
     assert history.names[-1] == "episode-discharged"
+
+
+def test_the_view_counts_the_sessions_of_the_person() -> None:
+    history = in_treatment()
+    history.hear(fact(attendance.SessionAttended))
+    view = Http(SERVICE, history).get(HERE).json()
+    assert (view["sessions_attended"], view["sessions_missed"]) == (1, 0)
+    assert datetime.fromisoformat(view["last_session_at"])
 
 
 @pytest.mark.parametrize(("path", "body", "allowed"), ROUTES)
