@@ -9,7 +9,7 @@ from demo.cast.company import Stage
 from demo.cast.consents import PARTNER, consents
 from demo.cast.levels import goes_elsewhere
 from demo.cast.protagonist import Protagonist
-from demo.cast.screens import blows
+from demo.cast.screens import blows, rewarded
 from shared.decision import derive_id
 
 BOSS: Final = "clinical_supervisor"
@@ -66,6 +66,7 @@ async def recorded_by_mistake(stage: Stage) -> None:
     await tia.on(0, time(14))
     await tia.is_in_treatment()
     await _missed_twice(tia)
+    await rewarded(tia, await tia.is_screened())
     await tia.on(3)
     await _overturned(stage, tia)
     await tia.on(6)
@@ -91,7 +92,7 @@ async def _missed_twice(tia: Protagonist) -> None:
 
 
 async def _overturned(stage: Stage, tia: Protagonist) -> None:
-    """A presumptive positive is interpreted, and the definitive test finds nothing; then that goes too."""
+    """A presumptive positive sets her rewards back, and the definitive test finds nothing; then that goes too."""
     screen_id = await tia.is_screened(["amphetamine"], stage="presumptive")
     screen = f"/screens/{screen_id}"
     seen = await tia.sees("clinician", "followup", f"/episodes/{tia.episode_id}")

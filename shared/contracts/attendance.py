@@ -819,8 +819,22 @@ class IncentiveEarned(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
 class IncentiveReset(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
     """The next incentive starts again from its base amount; what is earned stays.
 
-    Reporting watches the cap. Ledger: the amount is what the next one is worth.
+    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: the amount is what the next one is worth.
     """
+
+    screen_id: ScreenId
+    """The screen or breath test because of which."""
+
+
+class IncentiveResetUndone(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
+    """The screen because of which the next incentive started again counts against nobody any more.
+
+    Retracts `IncentiveReset` of the screen: it was overturned, or recorded by mistake. Ledger: the amount is what the
+    next one is worth now.
+    """
+
+    screen_id: ScreenId
+    """The screen or breath test because of which it had."""
 
 
 class LoopEscalated(Escalation, AttendanceEvent):

@@ -131,8 +131,10 @@ async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) ->
 
 @pytest.mark.fact("1.8")
 async def test_story_18_what_was_recorded_wrongly_is_taken_back(cast: Played) -> None:
-    facts, ids = cast.facts(18, "tia"), cast.stages[18].ids
+    ledger = f"person/{cast.person(18, 'tia').person_id}"
+    facts, ids = cast.facts(18, "tia", also=[ledger]), cast.stages[18].ids
     assert in_order(facts, "absence-threshold-reached", "absence-threshold-undone")
+    assert in_order(facts, "incentive-earned", "incentive-reset", "incentive-reset-undone")
     assert (ids["tia's failed"], ids["tia's overturned"]) == ("1", "0")
     for fact in (
         "interpretation-undone",

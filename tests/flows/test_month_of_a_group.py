@@ -1,4 +1,4 @@
-"""A month of an evening group of twelve: a late joiner, a walk-in, a snow day, a holiday and a move."""
+"""A month of an evening group of twelve: a late joiner, a walk-in, a substitute, a snow day, a holiday and a move."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.scene import ZONE, Flow, Patient, of
+from shared.decision import derive_id
+from tests.flows.scene import FACILITY, ZONE, Flow, Patient, of
 
 pytestmark = pytest.mark.timeout(500)
 EVENING, NIGHT, NOON = time(18), time(21), time(12)
@@ -19,6 +20,13 @@ HOLIDAY, SNOW = 7, 16
 """The second Monday, entered ahead; the third Wednesday, on the day."""
 JOINS, VISIT, MOVES = 2, 9, 14
 """When somebody takes a seat, comes as a guest because their own group does not meet, and moves."""
+STANDS_IN = 17
+"""When the counselor is away, and a clinician leads the group."""
+
+
+def member(role: str) -> str:
+    """The one of this role who acts here."""
+    return derive_id("demo", FACILITY, role)
 
 
 class Month:
@@ -76,6 +84,32 @@ class Month:
         closed = {"from_on": on, "until_on": on, "reason": reason}
         await self.flow.does("program_director", "attendance", "/closures", reason, **closed)
 
+    async def is_led_by(self, group: int, day: int, role: str, part: str = "leader") -> None:
+        session = self.sessions[group, day]
+        leader = {"staff_id": member(role), "part": part, "credential": "social_worker"}
+        path = f"/sessions/{session}/leaders"
+        await self.flow.does("clinical_supervisor", "attendance", path, part, leaders=[leader])
+
+    async def counselor_is_away(self, day: int) -> None:
+        await self.flow.does(
+            "clinical_supervisor",
+            "intake",
+            f"/staff/{member('counselor')}/absences",
+            from_at=self.when(day, NOON).isoformat(),
+            until_at=self.when(day + 1, NOON).isoformat(),
+            deputy_id=member("clinician"),
+        )
+        await self.flow.world.quiet()
+
+    async def waits_for_a_leader(self) -> set[str]:
+        path = "/loops?kind=leader"
+        seen = await self.flow.staff.sees("clinical_supervisor", "attendance", path)
+        return {one["subject"].partition("/")[2] for one in seen["loops"]}
+
+    async def is_signed(self, group: int, day: int, role: str) -> None:
+        path = f"/sessions/{self.sessions[group, day]}/sign-off"
+        await self.flow.does(role, "attendance", path)
+
     async def rolls(
         self, group: int, day: int, there: Sequence[Patient], walk_ins: Sequence[Patient] = ()
     ) -> None:
@@ -118,6 +152,10 @@ async def test_a_month_of_a_group(flow: Flow) -> None:
     await month.plans(other, [day for day in days if day != VISIT])
     await flow.world.quiet()
 
+    for day in days:
+        await month.is_led_by(group, day, "counselor")
+    await month.counselor_is_away(STANDS_IN)
+    assert await month.waits_for_a_leader() == {month.sessions[group, STANDS_IN]}
     members, others = [*nine, moves], [walks_in]
     for day in days:
         await flow.on(day, NOON)
@@ -131,9 +169,14 @@ async def test_a_month_of_a_group(flow: Flow) -> None:
         if day == SNOW:
             await month.is_closed_on(SNOW, "weather")
             continue
+        if day == STANDS_IN:
+            await month.is_led_by(group, day, "clinician", "substitute")
+            await flow.world.quiet()
+            assert await month.waits_for_a_leader() == set()
         await flow.on(day, NIGHT)
         assert await month.roster(group, day) == {one.episode_id for one in members}, day
         await month.rolls(group, day, members, walk_ins=[walks_in] if day == VISIT else [])
+        await month.is_signed(group, day, "clinician" if day == STANDS_IN else "counselor")
         if day != VISIT:
             await month.rolls(other, day, others)
     await flow.on(7 * WEEKS, time(23))

@@ -198,6 +198,8 @@ class EpisodeState(CareState):
     family: tuple[FamilyVisit, ...] = ()
     paid: dict[str, Paid] = Field(default_factory=dict[str, Paid])
     """Rewards handed to the person's ledger, by what they were for."""
+    resets: tuple[str, ...] = ()
+    """Screens and breath tests that hold, because of which the ledger was told that the next reward starts again."""
     expected: tuple[plans.ExpectedAnalyte, ...] = ()
 
     def person(self) -> str | None:

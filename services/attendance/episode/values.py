@@ -105,9 +105,12 @@ class Earned(HandoffBody):
 
 
 class WentBack(HandoffBody):
-    """To a person's ledger: the next reward starts from its base again."""
+    """To a person's ledger: the next reward starts from its base again, or does not after all."""
 
     episode_id: str
+    screen_id: str
+    """What counted against it."""
+    undone: bool = False
     next_cents: int
     cap_cents: int
     year: int

@@ -72,7 +72,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
     )
     before = row_of(state)
     state = _with(state, test_id, test)
-    handoffs = reset(state, before, cause)
+    state, handoffs = reset(state, before, cause)
     events: Events = (
         attendance.BreathTestRecorded(
             screen_id=test_id,
@@ -170,7 +170,8 @@ def undo(
             cause,
             deadline_at=first.tested_at + RETEST_WITHIN,
         )
-    return Decision(state, events, reset(state, before, cause))
+    state, handoffs = reset(state, before, cause)
+    return Decision(state, events, handoffs)
 
 
 def departed(

@@ -171,9 +171,11 @@ def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerSt
 
 
 def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[LedgerState]:
-    """The next reward starts from its base; what is earned stays."""
-    event = attendance.IncentiveReset(
+    """The next reward starts from its base, or does not after all; what is earned stays."""
+    said = attendance.IncentiveResetUndone if body.undone else attendance.IncentiveReset
+    event = said(
         episode_id=body.episode_id,
+        screen_id=body.screen_id,
         amount_cents=body.next_cents,
         total_cents=state.total_cents(body.year),
         cap_cents=body.cap_cents,

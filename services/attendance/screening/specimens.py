@@ -55,7 +55,8 @@ def settle(
         state, more = _watch(state, screen.retest_of, cause)
         events += more
     state, more = watch_interval(state, cause)
-    return state, (*events, *more), reset(state, before, cause)
+    state, ledger = reset(state, before, cause)
+    return state, (*events, *more), ledger
 
 
 def _watch(state: EpisodeState, screen_id: str, cause: Cause) -> StateAndEvents:
@@ -125,21 +126,33 @@ def row_of(state: EpisodeState) -> Row:
     return interpretation.row(state.screens, positive)
 
 
-def reset(state: EpisodeState, before: Row, cause: Cause) -> Handoffs:
-    """Handoff to the ledger of a person with rewards when the next one starts from its base again."""
-    if not state.paid or state.admission is None or state.left_at is not None:
-        return ()
+def reset(state: EpisodeState, before: Row, cause: Cause) -> tuple[EpisodeState, Handoffs]:
+    """Tell the ledger of a person with rewards what sets the next one back, and what does so no more."""
+    row, admission = row_of(state), state.admission
+    if admission is None:
+        return state, ()
+    against = {key for key, good in row if not good}
+    lifted = tuple(key for key in state.resets if key not in against)
     terms = state.terms.incentives or IncentiveTerms()
-    worth = reward_ladder.worth_next(row_of(state), terms)
-    if worth >= reward_ladder.worth_next(before, terms):
-        return ()
-    body = WentBack(
-        episode_id=cause.subject_id,
-        next_cents=worth,
-        cap_cents=terms.cap_cents,
-        year=calendar.local_day(cause.now, state.time_zone).year,
+    worth = reward_ladder.worth_next(row, terms)
+    falls = worth < reward_ladder.worth_next(before, terms)
+    wanted = bool(state.paid) and falls and state.left_at is None
+    new = tuple(against - {key for key, good in before if not good}) if wanted else ()
+    kept = tuple(key for key in state.resets if key in against)
+    state = state.replace(resets=tuple(sorted({*kept, *new})))
+    year = calendar.local_day(cause.now, state.time_zone).year
+    bodies = (
+        WentBack(
+            episode_id=cause.subject_id,
+            screen_id=key,
+            undone=key in lifted,
+            next_cents=worth,
+            cap_cents=terms.cap_cents,
+            year=year,
+        )
+        for key in (*lifted, *new)
     )
-    return (Handoff(f"person/{state.admission.person_id}", body),)
+    return state, tuple(Handoff(f"person/{admission.person_id}", body) for body in bodies)
 
 
 # --- the longest time between screens ----------------------------------------------------------------------

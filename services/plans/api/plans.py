@@ -345,12 +345,12 @@ def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
     if state.admission is None and not state.void:
         raise NotYetKnown("episode")
     kept = {"deadlines", "expected", "early_sessions", "sessions", "first_session"}
-    known = state.sessions.values()
+    known, last_at = state.sessions.values(), state.last_session_at
     return {
         **state.model_dump(mode="json", exclude=kept),
         "sessions_attended": sum(one.attended for one in known),
         "sessions_missed": sum(one.missed for one in known),
-        "last_session_at": state.last_session_at,
+        "last_session_at": None if last_at is None else last_at.isoformat(),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from services.attendance.app import SERVICE
 from services.attendance.episode import reward_ladder
 from services.attendance.episode.values import Earned, TakenOut, WentBack
-from services.attendance.screening import breath_tests, incentives
+from services.attendance.screening import breath_tests, incentives, screens
 from services.attendance.screening.incentives import TargetBehavior
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import NotProvidedKind
+from shared.contracts.codes import MistakeReason
 from shared.contracts.terms import IncentiveTerms, ProgramTerms
 from shared.decision import HandoffBody
 from shared.errors import CareError
@@ -206,6 +207,69 @@ def test_a_dilute_specimen_neither_earns_nor_resets() -> None:
     assert episode.earn() == 375
 
 
+def _overturned(episode: Rewarded) -> None:
+    episode.order()
+    episode.collect()
+    episode.result("cocaine", stage=PRESUMPTIVE)
+    episode.interpret()
+    episode.result()
+    episode.interpret()
+
+
+def _read_by_mistake(episode: Rewarded) -> None:
+    episode.screened("cocaine")
+    why = MistakeReason.NOT_INTENDED
+    episode.command(lambda s, c: screens.undo_interpretation(s, episode.screen_id, why, c))
+
+
+def _refused_by_another(episode: Rewarded) -> None:
+    episode.order()
+    episode.not_provided(NotProvidedKind.REFUSED)
+    why = MistakeReason.WRONG_PERSON
+    episode.command(lambda s, c: screens.undo_not_provided(s, episode.screen_id, why, c))
+
+
+def _blown_by_another(episode: Rewarded) -> None:
+    blown = episode.command(lambda s, c: breath_tests.record(s, reading(80), c)).answer["screen_id"]
+    episode.at(episode.now + breath_tests.RETEST_AFTER)
+    again = episode.command(lambda s, c: breath_tests.record(s, reading(75, of=blown), c))
+    why, key = MistakeReason.WRONG_PERSON, again.answer["screen_id"]
+    episode.command(lambda s, c: breath_tests.undo(s, key, why, c))
+
+
+@pytest.mark.parametrize(
+    "mistaken", [_overturned, _read_by_mistake, _refused_by_another, _blown_by_another]
+)
+def test_what_set_it_back_by_mistake_is_taken_back_in_the_ledger(
+    mistaken: Callable[[Rewarded], None],
+) -> None:
+    episode = Rewarded()
+    episode.earn()
+    episode.at(episode.now + timedelta(days=1))
+    mistaken(episode)
+    first, second = (body for body in episode.told if isinstance(body, WentBack))
+    assert (first.undone, first.next_cents) == (False, 250)
+    assert (second.undone, second.next_cents) == (True, 375 if mistaken is not _overturned else 500)
+    assert first.screen_id == second.screen_id
+    assert episode.state.resets == ()
+    ledger = Ledger()
+    ledger.earn("a/1", 250)
+    ledger.handed(first)
+    ledger.handed(second)
+    [undone] = ledger.of(attendance.IncentiveResetUndone)
+    assert (undone.screen_id, undone.total_cents) == (first.screen_id, 250)
+
+
+def test_a_wanted_screen_that_is_taken_back_sets_nothing_back() -> None:
+    episode = Rewarded()
+    episode.earn()
+    episode.at(episode.now + timedelta(days=1))
+    episode.screened()
+    why = MistakeReason.NOT_INTENDED
+    episode.command(lambda s, c: screens.undo_interpretation(s, episode.screen_id, why, c))
+    assert not [body for body in episode.told if isinstance(body, WentBack)]
+
+
 def test_whoever_was_never_rewarded_has_nothing_to_reset() -> None:
     episode = Rewarded()
     episode.screened("cocaine")
@@ -349,7 +413,10 @@ def test_the_total_does_not_depend_on_which_episode_came_first(
 def test_a_reset_keeps_what_is_earned() -> None:
     ledger = Ledger()
     ledger.earn("a/1", 500)
-    ledger.handed(WentBack(episode_id=EPISODE_ID, next_cents=250, cap_cents=75_000, year=2026))
+    body = WentBack(
+        episode_id=EPISODE_ID, screen_id=uid("screen"), next_cents=250, cap_cents=75_000, year=2026
+    )
+    ledger.handed(body)
     [event] = ledger.of(attendance.IncentiveReset)
     assert (event.amount_cents, event.total_cents, event.cap_cents) == (250, 500, 75_000)
 

@@ -243,6 +243,17 @@ def test_what_goes_with_the_plan() -> None:
     assert http.post(mended, {}).json()["code"] == "unknown-week"
 
 
+def test_how_often_the_person_was_there_can_be_read() -> None:
+    history = with_plan()
+    http = Http(SERVICE, history)
+    assert http.get(HERE).json()["last_session_at"] is None
+    history.hear(attended())
+    history.hear(fact(attendance.SessionMissed, family_only=None, session_id=uid("missed")))
+    view = http.get(HERE).json()
+    assert (view["sessions_attended"], view["sessions_missed"]) == (1, 1)
+    assert datetime.fromisoformat(view["last_session_at"]) == attended().starts_at
+
+
 def test_the_table_of_continued_service_can_be_read() -> None:
     table = Http(SERVICE, with_plan(), "peer_specialist").get("/tables/continued-service").json()
     assert table["met"] == ["discharge", "down", "transfer"]
