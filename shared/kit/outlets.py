@@ -7,7 +7,7 @@ first event that is retained: what an earlier topic had, and this inbox has foll
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from ..contracts.event import EnvelopeError
@@ -78,10 +78,10 @@ def successor_of(message: Message) -> str:
 
 
 class Ends:
-    """Which partitions of the outlet have come to their last record, and where that leads."""
+    """Which partitions of the outlet have a last record, where it lies, and where it leads."""
 
     def __init__(self) -> None:
-        self._found: dict[Place, str] = {}
+        self._found: dict[Place, tuple[int, str]] = {}
 
     def take(self, messages: Iterable[Message]) -> list[Message]:
         """Note last records, and give back the rest.
@@ -91,26 +91,27 @@ class Ends:
         rest: list[Message] = []
         for message in messages:
             if is_end(message):
-                self._found[message.topic, message.partition] = successor_of(message)
+                place = message.topic, message.partition
+                self._found[place] = message.offset, successor_of(message)
             else:
                 rest.append(message)
         return rest
 
-    def lead_to(self, held: Iterable[Place]) -> str:
-        """The topic to go on in, once every partition that is held has ended; empty before.
+    def lead_to(self, offsets: Mapping[Place, int]) -> str:
+        """The topic to go on in, once every partition held is handled up to its last record; empty before.
 
-        Raises `Refused` when they have ended and none follows.
+        Raises `Refused` when they are, and no topic follows.
         """
-        places = set(held)
-        if not places or not places <= self._found.keys():
+        if not offsets or any(
+            place not in self._found or at < self._found[place][0] for place, at in offsets.items()
+        ):
             return ""
-        found = max(
-            (self._found[place] for place in places), key=lambda t: number_of(t, team_of(t))
-        )
+        names = [self._found[place][1] for place in offsets]
+        found = max(names, key=lambda name: number_of(name, team_of(name)))
         if not found:
             raise Refused(
                 "outlet-ended",
-                f"{min(places)[0]} has ended, and no topic follows it.",
+                f"{min(offsets)[0]} has ended, and no topic follows it.",
                 "Your access has ended, or you may read the services' own topics now: ask the operators.",
             )
         return found

@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
 def read(message: Message, handlers: Handlers) -> Read:
     """Read a message as far as it is wanted."""
-    found = _skipped(message, handlers)
+    found = passed_over(message, handlers)
     if found is not None:
         return found
     if is_outlet(message.topic):
@@ -73,7 +73,7 @@ def _wanted(
     return Read(message, stream, number, envelope.id, handler, envelope, why)
 
 
-def _skipped(message: Message, handlers: Handlers) -> Read | None:
+def passed_over(message: Message, handlers: Handlers) -> Read | None:
     """A well-formed event that no handler wants, read in a fraction of the time; None for any other message."""
     headers, key = message.headers, message.key
     given = cast("dict[str, bytes]", dict(headers))

@@ -142,12 +142,14 @@ def test_only_earlier_topics_of_the_same_team_were_followed(read: set[int], here
 def test_it_goes_on_when_every_partition_held_has_ended(history: History, subject: str) -> None:
     outlet, ends = Outlet(FIRST, history), Ends()
     event, last = outlet.passes(subject, 1, 1), outlet.ends(SECOND)
-    held = [(FIRST, 0), (FIRST, 1)]
     assert ends.take([event, last]) == [event]
-    assert ends.lead_to(held) == ""
-    assert ends.take([last._replace(partition=1)]) == []
-    assert ends.lead_to(held) == SECOND
-    assert ends.lead_to([]) == ""
+    assert ends.lead_to({(FIRST, 0): 1, (FIRST, 1): 0}) == ""
+    assert ends.take([last._replace(partition=1, offset=0)]) == []
+    assert ends.lead_to({(FIRST, 0): 1, (FIRST, 1): 0}) == SECOND
+    assert ends.lead_to({(FIRST, 0): 0, (FIRST, 1): 0}) == "", (
+        "an event before the end is not handled"
+    )
+    assert ends.lead_to({}) == ""
 
 
 @pytest.mark.parametrize("successor", [None, "care.out.quality.2", FIRST, "care.intake", ""])
@@ -155,4 +157,4 @@ def test_a_topic_that_nothing_follows_is_an_end(history: History, successor: str
     ends = Ends()
     assert ends.take([Outlet(FIRST, history).ends(successor)]) == []
     with pytest.raises(Refused, match="outlet-ended"):
-        ends.lead_to([(FIRST, 0)])
+        ends.lead_to({(FIRST, 0): 0})
