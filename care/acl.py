@@ -67,13 +67,13 @@ def acl_command(
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka import access
     from shared.runtime.kafka.names import Names
-    from shared.services import SERVICES
+    from shared.services import PROCESSES
 
     if passwords is not None and not apply:
         raise typer.BadParameter("needs --apply", param_hint="--passwords")
     with failures():
         if subscriber is None:
-            users, rules = list(SERVICES), access.all_service_rules()
+            users, rules = list(PROCESSES), access.all_service_rules()
         else:
             users, rules = [subscriber], _rules_of(subscriber, topic or [], prune=prune)
         done = asyncio.run(
@@ -105,7 +105,7 @@ def _rules_of(subscriber: str, topics: Sequence[str], *, prune: bool) -> list[Ru
     team = all_subscribers().get(subscriber)
     if team is None and topics:
         return access.subscriber_rules(subscriber, topics)
-    if team is not None and team.direct and not over(team):
+    if team is not None and not over(team):
         if beyond := set(topics) - set(team.topics):
             fail(
                 f"By its file {subscriber} reads nothing on {min(beyond)}.",
@@ -124,14 +124,9 @@ def _no_right(subscriber: str, team: Subscriber | None) -> tuple[str, str]:
             f"There is no file of the subscriber {subscriber}.",
             f"Write it with `care subscribers new {subscriber}`, or name topics with --topic.",
         )
-    if over(team):
-        return (
-            f"The agreement of {subscriber} ended on {team.until}.",
-            "Renew it in the file, or take its rights back: --apply --prune.",
-        )
     return (
-        f"{subscriber} may not see all that a service's topic holds, so it is given none of them.",
-        f"Its own topic, {team.topics[0]}, is not written by anything yet.",
+        f"The agreement of {subscriber} ended on {team.until}.",
+        "Renew it in the file, or take its rights back: --apply --prune.",
     )
 
 
@@ -248,9 +243,9 @@ def _strimzi(pattern: str) -> str:
 def _topics(cluster: str, names: Names) -> Iterable[dict[str, Any]]:
     from shared.contracts.topics import TOPICS
     from shared.runtime.recovery.journal import journal_topic
-    from shared.services import SERVICES
+    from shared.services import PROCESSES
 
-    for topic in (*TOPICS.values(), *map(journal_topic, SERVICES)):
+    for topic in (*TOPICS.values(), *map(journal_topic, PROCESSES)):
         yield {
             "apiVersion": STRIMZI,
             "kind": "KafkaTopic",

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from care.show import failures
-from shared.services import PORTS
+from shared.services import PORTS, SERVICES
 
 NAMES: Final = ", ".join(PORTS)
 KEY: Final = Path.home() / ".local" / "state" / "throughcare" / "issuer.json"
@@ -55,16 +55,16 @@ def known(service: str) -> str:
     return service
 
 
-def urls_of(given: Sequence[str]) -> dict[str, str]:
-    """Where each service is: as given, else from the environment, else the port of `care up`."""
+def urls_of(given: Sequence[str], names: Sequence[str] = SERVICES) -> dict[str, str]:
+    """Where each of these is: as given, else from the environment, else the port of `care up`."""
     named = {one.partition("=")[0]: one.partition("=")[2] for one in given}
     if unknown := sorted(set(named) - set(PORTS)):
         raise typer.BadParameter(f"no such service: {', '.join(unknown)}", param_hint="--url")
     return {
         name: named.get(name)
         or os.environ.get(f"CARE_{name.upper()}_URL")
-        or f"http://127.0.0.1:{port}"
-        for name, port in PORTS.items()
+        or f"http://127.0.0.1:{PORTS[name]}"
+        for name in names
     }
 
 
@@ -126,4 +126,4 @@ def _address(service: str, given: Sequence[str]) -> str:
             )
     named = [one for one in given if "://" in one and not one.startswith("http")]
     plain = [one for one in given if one.startswith("http")]
-    return plain[-1] if plain else urls_of(named)[service]
+    return plain[-1] if plain else urls_of(named, [service])[service]

@@ -14,7 +14,7 @@ import typer
 from care import ops
 from care.ops import NAMES
 from care.show import end_as_ctrl_c_does, fail
-from shared.services import PORTS
+from shared.services import PORTS, PROCESSES
 
 LOOK_SECONDS = 0.2
 
@@ -41,7 +41,10 @@ def up(
     issuer = LocalIssuer.kept_in(ops.KEY)
     end_as_ctrl_c_does()
     try:
-        with start() as backend, services(backend, ports=ports, issuer=issuer) as stack:
+        with (
+            start() as backend,
+            services(backend, names=PROCESSES, ports=ports, issuer=issuer) as stack,
+        ):
             for process in stack.processes:
                 console.print(f"{process.name:<11} pid {process.pid:<7} {process.url}/docs")
             console.print("Get a token with: care token FACILITY ROLE. Ctrl-C stops everything.")

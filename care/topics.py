@@ -13,7 +13,7 @@ import typer
 from care import acl
 from care.ids import WHOLE, checked, only
 from care.show import Json, as_json, entries, fail, failures, said
-from shared.services import PORTS
+from shared.services import PORTS, PROCESSES, SERVICES
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shared.runtime.service import Service
     from shared.runtime.settings import ServiceSettings
 
-TOPIC_NAMES: Final = tuple(f"care.{name}" for name in PORTS)
+TOPIC_NAMES: Final = tuple(f"care.{name}" for name in SERVICES)
 app = typer.Typer(
     no_args_is_help=True, help="Check, repair and migrate topics; say who may use them."
 )
@@ -246,7 +246,7 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
 
     async with AsyncExitStack() as stack:
         parties: list[Party] = []
-        for name in PORTS:
+        for name in PROCESSES:
             store, service = _store(name, settings, stack)
             parties.append(Party(name, store, service.reactions.topics))
         # On standard error: what the command answers may be JSON.

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.contracts.event import Event
+from shared.contracts.event import Envelope, Event
 
 _NAMESPACE: Final = UUID("6f1d3f6e-55c5-5b0c-9a55-2f6c0f0f7a11")
 _VARIANT: Final = {digit: f"{int(digit, 16) & 0x3 | 0x8:x}" for digit in "0123456789abcdef"}
@@ -149,6 +149,23 @@ class Handoff:
     body: HandoffBody
 
 
+class Foreign(NamedTuple):
+    """Another service's event as it lies on its topic, and the topics that it is to be passed on to."""
+
+    envelope: Envelope
+    headers: tuple[tuple[str, bytes | None], ...]
+    data: bytes
+    topics: tuple[str, ...]
+
+
+class PassedOn(NamedTuple):
+    """Another service's event, to be passed on as it came: to which topic, with which headers, and its data."""
+
+    topic: str
+    headers: tuple[tuple[str, bytes | None], ...]
+    data: bytes
+
+
 Events = tuple[Event, ...]
 Handoffs = tuple[Handoff, ...]
 
@@ -167,3 +184,5 @@ class Decision(NamedTuple, Generic[S_co]):
     events: Events = ()
     handoffs: Handoffs = ()
     answer: Mapping[str, Any] = MappingProxyType({})
+    passed: tuple[PassedOn, ...] = ()
+    """Foreign events to be passed on, after the service's own."""

@@ -13,7 +13,13 @@ PORTS: Final[dict[str, int]] = {
     "plans": 8002,
     "attendance": 8003,
     "followup": 8004,
+    "outlet": 8005,
 }
 """Each service's HTTP port unless `CARE_PORT` says otherwise, in the order of a person's path."""
 
-SERVICES: Final = tuple(PORTS)
+OUTLET: Final = "outlet"
+"""Passes events on to restricted subscribers. It publishes nothing of its own, and no other service hears it."""
+SERVICES: Final = tuple(name for name in PORTS if name != OUTLET)
+"""The services that care for people: each publishes on a topic of its own."""
+PROCESSES: Final = tuple(PORTS)
+"""These, and outlet."""

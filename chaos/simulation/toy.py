@@ -96,7 +96,8 @@ def _write(state: Page, cause: Cause, times: int = 1) -> Decision[Page]:
 
 def noted(state: Page, event: Noted, cause: Cause) -> Decision[Page]:
     """Write it down, have it said again later, and tell the neighbour that it concerns."""
-    state, events, _, _ = _write(state, cause)
+    written = _write(state, cause)
+    state, events = written.state, written.events
     if event.arms_after:
         at = cause.now + timedelta(seconds=event.arms_after)
         state = state.arm(f"again:{cause.id}", at)

@@ -19,7 +19,7 @@ from shared.errors import Unavailable
 from shared.runtime.connections import KafkaFromEnvironment
 from shared.runtime.kafka.access import ADMINISTRATOR, all_service_rules
 from shared.runtime.kafka.grants import grant, set_passwords, surplus, withdraw
-from shared.services import SERVICES
+from shared.services import PROCESSES
 
 PATIENCE_SECONDS = 60.0
 STRONG = re.compile(r"\S{12,}")
@@ -44,14 +44,14 @@ async def prepare(passwords: dict[str, str]) -> None:
     kafka, rules = KafkaFromEnvironment(), all_service_rules()
     await set_passwords(kafka, passwords)
     await grant(kafka, rules)
-    old = await surplus(kafka, SERVICES, rules)
+    old = await surplus(kafka, PROCESSES, rules)
     await withdraw(kafka, old)
     say("bus.ready", users=len(passwords), rules=len(rules), withdrawn=len(old))
 
 
 def main() -> None:
     """Try until Kafka answers."""
-    passwords = {user: password(user) for user in (ADMINISTRATOR, *SERVICES)}
+    passwords = {user: password(user) for user in (ADMINISTRATOR, *PROCESSES)}
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -7,7 +7,18 @@ from pkgutil import iter_modules
 from typing import Final
 
 LANGUAGE: Final = frozenset(
-    {"attributes", "codes", "event", "names", "publish", "publishers", "terms", "times", "topics"}
+    {
+        "attributes",
+        "codes",
+        "event",
+        "names",
+        "outlets",
+        "publish",
+        "publishers",
+        "terms",
+        "times",
+        "topics",
+    }
 )
 PUBLISHERS: Final = tuple(
     sorted(

@@ -30,7 +30,7 @@ class Read(NamedTuple):
 
 def read(message: Message, handlers: Handlers) -> Read:
     """Read a message as far as it is wanted."""
-    found = _skipped(message, handlers)
+    found = passed_over(message, handlers)
     if found is not None:
         return found
     try:
@@ -46,7 +46,7 @@ def read(message: Message, handlers: Handlers) -> Read:
     return Read(message, stream, envelope.sequence, envelope.id, handler, envelope, why)
 
 
-def _skipped(message: Message, handlers: Handlers) -> Read | None:
+def passed_over(message: Message, handlers: Handlers) -> Read | None:
     """A well-formed event that no handler wants, read in a fraction of the time; None for any other message."""
     headers, key = message.headers, message.key
     given = cast("dict[str, bytes]", dict(headers))

@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import random
-import signal
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -29,11 +35,13 @@ from .consumer import Consumer
 from .delivery import Delivery
 from .errors import InboxUnavailable, MovedOn, NotNow, Refused
 from .handlers import Function, Handlers
-from .heartbeat import Versions, heartbeat
+from .heartbeat import heartbeat
 from .inboxes.protocol import Inbox
-from .messages import Aside, Message, Place
+from .messages import Aside, Kept, Message, Place
 from .metrics import Metrics
 from .notices import CaughtUp, Notice
+from .process import signals, versions
+from .snapshot import Snapshot, batches, check_history, check_types, verified
 
 log: Final = logging.getLogger("throughcare_events")
 F = TypeVar("F", bound=Function)
@@ -122,6 +130,11 @@ class Subscriber:
         """What is aside on this process's partitions."""
         return self._delivery.aside
 
+    @property
+    def positions(self) -> Mapping[Place, int]:
+        """The next offset of each partition that this process holds."""
+        return dict(self._offsets)
+
     async def release(self, place: tuple[str, int, int]) -> None:
         """Handle what is aside there now, and then what waits behind it. Raises `KitError` when it can't be.
 
@@ -138,6 +151,17 @@ class Subscriber:
     async def run(self) -> None:
         """Hear events until `stop`, SIGTERM or SIGINT. Raises `Refused` when only a person can decide how to go on."""
         self._ran = True
+        self._check_handlers()
+        with signals(self.stop):
+            consumer = await self._reached(Consumer.start)
+            try:
+                while consumer is not None and not self._stop.is_set():
+                    await self._round(consumer)
+            finally:
+                if consumer is not None:
+                    await self._leave(consumer)
+
+    def _check_handlers(self) -> None:
         if not self._handlers.topics:
             raise TypeError("register a handler with `events.on(…)` before the subscriber runs")
         if self._handlers.take_tx and not self._inbox.transactions:
@@ -146,14 +170,6 @@ class Subscriber:
                 "A handler takes a third argument, and this inbox has no transactions.",
                 "Let it take (event, envelope), and bear the same event twice; or use another store.",
             )
-        with _signals(self.stop):
-            consumer = await self._joined()
-            try:
-                while consumer is not None and not self._stop.is_set():
-                    await self._round(consumer)
-            finally:
-                if consumer is not None:
-                    await self._leave(consumer)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncGenerator[None]:
@@ -168,16 +184,88 @@ class Subscriber:
             finally:
                 self._busy_task = None
 
+    # --- joining late ----------------------------------------------------------------------------
+
+    async def load(self, file: str | Path) -> None:
+        """Handle everything of a snapshot as if it came from the topics; afterwards `run` goes on where it ends.
+
+        Call it in the block, after registering. What the inbox has handled is passed over, so that it may be called
+        each time, and goes on after a crash. Raises `Refused`, before anything is changed, for a file that is cut off,
+        edited or of another history.
+        """
+        self._check_handlers()
+        snapshot = await asyncio.to_thread(verified, file)
+        check_types(snapshot.header, self._handlers.by_type)
+        with signals(self.stop):
+            consumer = await self._reached(lambda one: self._compare(one, snapshot))
+            if consumer is not None:
+                await self._take_over_from(snapshot, consumer)
+
+    async def _compare(self, consumer: Consumer, snapshot: Snapshot) -> None:
+        """Compare the file with the topics and with the inbox. Raises `Refused`, `KafkaError`."""
+        header = snapshot.header
+        await consumer.connect()
+        await consumer.assign(header.bounds)
+        bounds = await consumer.bounds(header.bounds)
+        ends = {place: end for place, (_, end) in bounds.items()}
+        check_history(snapshot, await consumer.cluster(), ends)
+        kept = {p: at for p, (at, _) in snapshot.last.items() if bounds[p][0] <= at}
+        there = await consumer.names(kept)
+        check_history(snapshot, header.cluster, ends, there)
+        if self._inbox.durable and not self._take_over:
+            self._check_inbox(await consumer.committed_by(header.bounds))
+        stored = await self._inbox.offsets()
+        for place, (begin, _) in header.bounds.items():
+            self._begin(place, stored.get(place, 0), begin, ends[place])
+
+    async def _take_over_from(self, snapshot: Snapshot, consumer: Consumer) -> None:
+        places = snapshot.header.bounds
+        try:
+            async with self._alone():
+                self._offsets = await self._delivery.hold(places)
+            for batch in batches(snapshot, self._batch):
+                await self._take_kept(batch)
+            if not self._stop.is_set():
+                await self._commit(consumer, at_once=True)
+        finally:
+            self._delivery.release(places)
+            self._offsets.clear()
+            await consumer.stop()
+
+    async def _take_kept(self, batch: Sequence[Kept]) -> None:
+        """Handle a batch of a snapshot, however long it has to wait for that."""
+        left = batch
+        while not self._stop.is_set():
+            left = [one for one in left if one.offset >= self._offsets[one.topic, one.partition]]
+            if not left:
+                return
+            try:
+                async with self._alone():
+                    self._offsets |= await self._delivery.take(left)
+                    await self._delivery.flush()
+                    await self._delivery.again()
+            except MovedOn as error:
+                raise Refused(
+                    "inbox-in-use",
+                    "Another process handles events in this inbox.",
+                    "End it; then load, and start as many as you like.",
+                ) from error
+            except (NotNow, InboxUnavailable) as error:
+                self._offsets |= self._delivery.go_back()
+                await self._pause(getattr(error, "code", "handler-waits"), error)
+            else:
+                self._well()
+
     # --- rounds ----------------------------------------------------------------------------------
 
-    async def _joined(self) -> Consumer | None:
-        """A member of the group, as soon as Kafka answers; None when it was told to stop before."""
+    async def _reached(self, begin: Callable[[Consumer], Awaitable[None]]) -> Consumer | None:
+        """A consumer that has begun, as soon as Kafka answers; None when it was told to stop before."""
         while not self._stop.is_set():
             consumer = Consumer(
                 self._kafka, self.name, self._handlers.topics, self._batch, self._revoked
             )
             try:
-                await consumer.start()
+                await begin(consumer)
             except (KafkaError, OSError) as error:
                 await consumer.stop()
                 await self._pause("kafka-unavailable", error)
@@ -320,7 +408,7 @@ class Subscriber:
             await consumer.commit(dict(self._offsets), self._heartbeat)
 
     def _heartbeat(self, next_offset: int) -> str:
-        return heartbeat(self._inbox.id, next_offset, time(), _versions(), self.metrics)
+        return heartbeat(self._inbox.id, next_offset, time(), versions(), self.metrics)
 
     async def _leave(self, consumer: Consumer) -> None:
         async with self._alone():
@@ -328,31 +416,3 @@ class Subscriber:
         with suppress(KafkaError, OSError):
             await self._commit(consumer, at_once=True)
         await consumer.stop()
-
-
-def _versions() -> Versions:
-    """The versions that run here."""
-    found: dict[str, str] = {}
-    for name in ("throughcare-events", "aiokafka"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return Versions(
-        found.get("throughcare-events", "source"),
-        found.get("aiokafka", ""),
-        platform.python_version(),
-    )
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Generator[None]:
-    """SIGTERM and SIGINT call `stop` meanwhile, where this loop may say so."""
-    loop, taken = asyncio.get_running_loop(), list[signal.Signals]()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
-            loop.add_signal_handler(one, stop)
-            taken.append(one)
-    try:
-        yield
-    finally:
-        for one in taken:
-            loop.remove_signal_handler(one)

@@ -30,6 +30,7 @@ from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import REASONS
 from shared.runtime.core.handoffs import HandoffRules
+from shared.runtime.core.passing import Passing, note_name
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record_kind import RecordKind
@@ -63,6 +64,7 @@ from shared.runtime.kafka.clients import name_consumers
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.kafka.names import Names
+from shared.runtime.kafka.positions import NOTED_POSITIONS
 from shared.runtime.kafka.producer import KafkaPublisher
 from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.topic_watch import TopicWatch
@@ -103,6 +105,8 @@ class Service:
     handoffs: HandoffRules = field(default_factory=HandoffRules)
     registered: Callable[[], Mapping[str, frozenset[str]]] = dict[str, frozenset[str]]
     """Reads the codes of the service's own tables that callers may use, by registry. May raise `ConfigurationError`."""
+    passing: Callable[[ServiceSettings], Passing] | None = None
+    """Makes what decides which foreign events are passed on to which topics of the service's own."""
     identities: bool = False
     """It keeps what people are known by, sealed with a key of each person's: its settings are `VaultSettings`."""
 
@@ -138,7 +142,8 @@ class Runtime:
         )
         self._vault = _vault(service, settings)
         self._output = output
-        self._topic = TOPICS[service.source]
+        self._topic = TOPICS.get(service.source)
+        self.passing = None if service.passing is None else service.passing(settings)
         self._publisher = KafkaPublisher(settings, self._topic)
         self._keyring = keyring_of(service, settings)
         self._journal = (
@@ -164,6 +169,7 @@ class Runtime:
             store=self.store,
             clock=self.clock,
             metrics=self.metrics,
+            passing=self.passing,
         )
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MongoAudit(self.store.database)
@@ -182,7 +188,7 @@ class Runtime:
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, self._wall_clock)
         self._tracing = tracing
         if tracing is not None:
-            tracing.instrument(self.reactor, self.store, self._publisher, self._topic)
+            tracing.instrument(self.reactor, self.store, self._publisher, service.source)
         self._started = asyncio.Event()
         self.quiescence = Quiescence(
             self._started, self.reactor, self.relay, self.consumer, self.timers, self.clock
@@ -190,7 +196,8 @@ class Runtime:
         self._sweeper = Sweeper(
             self.reactor, self.relay, self.consumer, settings.sweep_after_seconds
         )
-        self._topics = [self._topic, *(TOPICS[name] for name in service.reactions.topics)]
+        self._inputs = [TOPICS[name] for name in service.reactions.topics]
+        self._topics = self._inputs if self._topic is None else [self._topic, *self._inputs]
         self._journal_topics = [] if self._journal is None else [journal_topic(service.name)]
         self._all_topics = [*self._topics, *self._journal_topics]
         self._topic_watch = TopicWatch(
@@ -295,6 +302,9 @@ class Runtime:
             )
         ]
         await self._sweeper.recover_at_start()
+        if self.passing is not None:
+            last = partial(self._say_last, self.passing)
+            self._tasks.append(asyncio.create_task(self._for_ever("ends", last), name="ends"))
         self._started.set()
         log.info("service.started")
 
@@ -334,12 +344,14 @@ class Runtime:
         )
         self.consumer.store_id = await identity.establish(settings, self.service.name, self.store)
         foreign = await startup_checks.check(
-            settings, self._topics, self.store, settings.kafka_replication
+            settings, self._topic, self._inputs, self.store, settings.kafka_replication
         )
         self.metrics.foreign_messages.inc(foreign)
         self.consumer.reader.numbers_before = await startup_checks.numbers_before(
-            self._topics[1:], self.store
+            self._inputs, self.store
         )
+        if self.passing is not None:
+            await self._establish(self.passing)
         await ensure_topics(settings, self._journal_topics, settings.kafka_replication)
         await check_settings(settings, self._journal_topics)
         if self._keyring is None:
@@ -357,6 +369,24 @@ class Runtime:
             raise Unavailable(
                 "broker-unavailable", "Kafka did not answer.", hint="Wait; it is tried again."
             ) from error
+
+    async def _establish(self, passing: Passing) -> None:
+        """Settle what is passed on to whom, and make and check the topics that it goes to."""
+        settings = self.settings
+        await passing.establish(settings, self.store)
+        await ensure_topics(settings, passing.topics, settings.kafka_replication)
+        await check_settings(settings, passing.topics)
+        await startup_checks.check_topics(settings, passing.topics, self.store)
+        self.consumer.positions_note = note_name(NOTED_POSITIONS, passing.epoch)
+        self._topic_watch.watch(passing.topics)
+
+    async def _say_last(self, passing: Passing) -> None:
+        """Say on ended topics what is still to be said there: once, and then wait for the end of the replica."""
+        if works := passing.last_works(self.clock.now()):
+            for outcome in await self.reactor.submit(works):
+                if outcome.error is not None:
+                    raise outcome.error
+        await asyncio.Event().wait()
 
     def _refuse(self, error: ConfigurationError) -> None:
         """A topic has changed in mid-run: stop consuming and publishing, and report not ready."""

@@ -25,8 +25,8 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.contracts.topics import Topic
 from shared.errors import CareError
+from shared.runtime.core.outbox import header_of
 from shared.runtime.core.reactor import Reactor, kind_of
 from shared.runtime.core.relay import Entries, Publisher
 from shared.runtime.core.store import Store
@@ -75,9 +75,7 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("throughcare")
 
-    def instrument(
-        self, reactor: Reactor, store: Store, publisher: Publisher, topic: Topic
-    ) -> None:
+    def instrument(self, reactor: Reactor, store: Store, publisher: Publisher, topic: str) -> None:
         """Trace what these do from now on, by putting a traced method in the place of the plain one."""
         reactor.submit = self._traced_submit(reactor.submit)
         store.load = self._traced_store("load", store.load)
@@ -167,31 +165,32 @@ class Tracing:
 
     # --- the relay ------------------------------------------------------------------------------
 
-    def _traced_publish(self, publish: Publish, topic: Topic) -> Publish:
+    def _traced_publish(self, publish: Publish, topic: str) -> Publish:
         """A span for each event that carries a trace, until the broker has acknowledged all of them."""
 
         async def traced(waiting: Mapping[str, Entries]) -> None:
             spans = [
-                self._publish_span(entry["headers"], topic)
+                self._publish_span(entry, entry.get("topic", topic))
                 for entries in waiting.values()
                 for entry in entries
-                if "ce_traceparent" in entry["headers"]
+                if header_of(entry, "ce_traceparent")
             ]
             with self._working_for(spans):
                 await publish(waiting)
 
         return traced
 
-    def _publish_span(self, headers: Mapping[str, str], topic: Topic) -> Span:
+    def _publish_span(self, entry: Mapping[str, Any], topic: str) -> Span:
+        event_type = header_of(entry, "ce_type")
         return self._tracer.start_span(
-            f"publish {headers['ce_type']}",
-            _context(headers["ce_traceparent"]),
+            f"publish {event_type}",
+            _context(header_of(entry, "ce_traceparent")),
             SpanKind.PRODUCER,
             {
                 "messaging.system": "kafka",
                 "messaging.operation.type": "send",
-                "messaging.destination.name": topic.name,
-                "care.event.type": headers["ce_type"],
+                "messaging.destination.name": topic,
+                "care.event.type": event_type,
             },
         )
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ..attributes import FACILITY
 from ..event import CATALOGUE
+from ..outlets import outlet_topic
 from .schemas import Schema, expanded
 
 FOLDER: Final = "shared/contracts/subscribers"
@@ -83,7 +84,7 @@ class Subscriber(BaseModel):
     def topics(self) -> tuple[str, ...]:
         """The topics that it reads: the services' own, or the one that is filled for it."""
         if not self.direct:
-            return (f"care.out.{self.name}",)
+            return (outlet_topic(self.name),)
         return tuple(sorted({CATALOGUE[one].SOURCE for one in self.reads}))
 
 
@@ -113,9 +114,14 @@ def _told(error: Any) -> str:
 
 def load(root: Path) -> dict[str, Subscriber]:
     """All subscribers of the repository at `root`, by name. Raises `SubscriberError`."""
+    return load_folder(root / FOLDER, FOLDER)
+
+
+def load_folder(folder: Path, shown: str) -> dict[str, Subscriber]:
+    """All subscribers with a file in a folder, by name; errors call the folder `shown`. Raises `SubscriberError`."""
     found: dict[str, Subscriber] = {}
-    for path in sorted((root / FOLDER).glob("*.toml")):
-        place = f"{FOLDER}/{path.name}"
+    for path in sorted(folder.glob("*.toml")):
+        place = f"{shown}/{path.name}"
         one = parse(path.read_text(encoding="utf-8"), place)
         if one.name != path.stem:
             raise SubscriberError(

@@ -23,7 +23,7 @@ from shared.devtools.backends.model import Backend, BackendError
 from shared.devtools.backends.probes import kafka_lets_in, mongo_info
 from shared.errors import ConfigurationError
 from shared.runtime.connections import KafkaConnection, KafkaFromEnvironment
-from shared.services import SERVICES
+from shared.services import PROCESSES
 
 _PREFIX = "throughcare-backend-"
 _CHOICES = ("auto", "given", "docker", "embedded")
@@ -162,7 +162,7 @@ def _users(kafka: KafkaConnection, passwords: str | None) -> dict[str, KafkaConn
     """The services' own connections, where `care topics acl --passwords` has made their passwords."""
     if not passwords:
         return {}
-    files = {name: Path(passwords) / f"{name}.password" for name in SERVICES}
+    files = {name: Path(passwords) / f"{name}.password" for name in PROCESSES}
     missing = [str(path) for path in files.values() if not path.is_file()]
     if missing:
         raise BackendError(f"BACKEND_PASSWORDS: {missing[0]} is missing")

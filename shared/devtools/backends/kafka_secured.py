@@ -19,7 +19,7 @@ from shared.devtools.backends.process import free_port
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.access import ADMINISTRATOR, BROKER, all_service_rules
 from shared.runtime.kafka.grants import grant
-from shared.services import SERVICES
+from shared.services import PROCESSES
 
 PARTNER: Final = "partner"
 """A subscriber without rules; `care topics acl --subscriber partner --topic … --apply` lets it read."""
@@ -76,7 +76,7 @@ class ClosedBus:
         self._port = port
         self.by_certificate = free_port()
         """The port of the listener that takes certificates."""
-        for user in (ADMINISTRATOR, *SERVICES, PARTNER):
+        for user in (ADMINISTRATOR, *PROCESSES, PARTNER):
             self._password(user)
 
     def _password(self, user: str) -> str:
@@ -99,14 +99,14 @@ class ClosedBus:
     @property
     def users(self) -> dict[str, KafkaConnection]:
         """The connection of each user."""
-        return {name: self.connection(name) for name in (ADMINISTRATOR, *SERVICES, PARTNER)}
+        return {name: self.connection(name) for name in (ADMINISTRATOR, *PROCESSES, PARTNER)}
 
     @property
     def first_users(self) -> list[str]:
         """The arguments of Kafka's format tool that create the users before anybody can connect."""
         return [
             argument
-            for user in (ADMINISTRATOR, *SERVICES, PARTNER)
+            for user in (ADMINISTRATOR, *PROCESSES, PARTNER)
             for argument in (
                 "--add-scram",
                 f"{MECHANISM}=[name={user},password={self._password(user)}]",

@@ -39,6 +39,7 @@ from shared.runtime.core.original import (
     Position,
     PublicationOriginal,
 )
+from shared.runtime.core.outbox import header_of
 from shared.runtime.core.record import DEADLINES, Record
 from shared.runtime.core.work import DecidedOn, Outcome, OutcomeStatus, Work
 from shared.runtime.set_aside import UNREADABLE
@@ -307,13 +308,17 @@ def _bytes(value: Any) -> bytes | None:
 
 
 def message_original(
-    message: ConsumerRecord[bytes, bytes], envelope: Envelope | None
+    message: ConsumerRecord[bytes, bytes], envelope: Envelope | None, epoch: int | None = None
 ) -> MessageOriginal:
-    """What a dead letter stores of a Kafka message: bytes, headers, position, and what is known of its identity."""
+    """What a dead letter stores of a Kafka message: bytes, headers, position, and what is known of its identity.
+
+    A service that hears events once more under another epoch may fail on one again: that is another dead letter.
+    """
     data = message.value
     whole = size_of(message) <= MAX_EVENT_BYTES
     return MessageOriginal(
-        document_id=f"{message.topic}/{message.partition}/{message.offset}",
+        document_id=f"{message.topic}/{message.partition}/{message.offset}"
+        + ("" if epoch is None else f"@{epoch}"),
         type=None if envelope is None else envelope.type,
         position=Position(
             topic=message.topic,
@@ -393,11 +398,10 @@ def deadline_original(record: DecidedOn) -> DeadlineOriginal:
 
 def publication_original(subject: str, entry: Mapping[str, Any]) -> PublicationOriginal:
     """What a dead letter stores of an entry of an outbox."""
-    headers: Mapping[str, str] = entry["headers"]
     return PublicationOriginal(
         document_id=join_parts("publication", subject, str(entry["sequence"])),
-        type=headers["ce_type"],
-        event_id=headers["ce_id"],
+        type=header_of(entry, "ce_type"),
+        event_id=header_of(entry, "ce_id"),
     )
 
 
@@ -429,7 +433,7 @@ def unpublished(subject: str, entry: Mapping[str, Any], wall: datetime) -> DeadL
     return DeadLetter(
         original=publication_original(subject, entry),
         subject=subject,
-        facility_id=entry["headers"]["ce_facilityid"],
+        facility_id=header_of(entry, "ce_facilityid"),
         stream=None,
         sequence=entry["sequence"],
         reason="too-large",

@@ -12,6 +12,7 @@ from pymongo import UpdateOne
 from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core import audit
+from shared.runtime.core.outbox import header_of, wire_headers
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record
 from shared.runtime.core.record_kind import RecordKind
@@ -109,8 +110,9 @@ def check_entry(entry: Mapping[str, Any]) -> None:
     if not isinstance(entry["sequence"], int):
         raise TypeError("sequence")
     memoryview(entry["data"])
-    "".join((*entry["headers"], *entry["headers"].values()))
-    entry["headers"]["ce_type"]
+    memoryview(b"".join(raw or b"" for _, raw in wire_headers(entry)))
+    if not header_of(entry, "ce_type") or not isinstance(entry.get("topic", ""), str):
+        raise TypeError("headers")
 
 
 def record_or_stub(

@@ -27,7 +27,7 @@ from shared.errors import (
 )
 from shared.inbox import StreamInbox
 from shared.runtime.core import audit
-from shared.runtime.core.outbox import outbox_entry
+from shared.runtime.core.outbox import outbox_entry, passed_entry
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.core.work import (
     DUPLICATE,
@@ -302,6 +302,8 @@ class Record:
             outbox_entry(event, cause, source, self.next_sequence + i, trace, person_id)
             for i, event in enumerate(decision.events)
         ]
+        following = self.next_sequence + len(entries)
+        entries += [passed_entry(one, following + i) for i, one in enumerate(decision.passed)]
         if entries:
             self._ensure_capacity(entries)
         if decision.state is not self.state:

@@ -35,7 +35,7 @@ from shared.runtime.core.original import (
     MessageOriginal,
     PublicationOriginal,
 )
-from shared.runtime.core.outbox import published_types
+from shared.runtime.core.outbox import header_of, published_types
 from shared.runtime.core.reactor import RACES_MAX, Reactor
 from shared.runtime.core.record import Record
 from shared.runtime.core.store import Document, Store
@@ -143,7 +143,7 @@ class Redriver:
             "field": None if outcome is None else outcome.field,
             "changed": changed_paths(before, record.state),
             "events": [
-                {"type": kind, "sequence": entry["sequence"], "id": entry["headers"]["ce_id"]}
+                {"type": kind, "sequence": entry["sequence"], "id": header_of(entry, "ce_id")}
                 for kind, entry in zip(published_types(new_events), new_events, strict=True)
             ],
             "handoffs": [

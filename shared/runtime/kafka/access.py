@@ -14,16 +14,17 @@ from itertools import chain
 from typing import Final
 
 from shared.contracts.event import CATALOGUE
+from shared.contracts.outlets import PREFIX, outlet_topic
 from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
-from shared.services import SERVICES
+from shared.services import OUTLET, PROCESSES
 
 ADMINISTRATOR: Final = "admin"
 """The user of operators: creates users, applies rules, migrates topics. A super user of the brokers."""
 SUBSCRIBER: Final = re.compile(r"[a-z][a-z0-9-]{2,60}")
 BROKER: Final = "broker"
 """The brokers' own user, by which they know each other. A super user as well."""
-RESERVED: Final = frozenset({*SERVICES, ADMINISTRATOR, BROKER})
+RESERVED: Final = frozenset({*PROCESSES, ADMINISTRATOR, BROKER})
 """Whose names no subscriber may have."""
 
 
@@ -78,7 +79,12 @@ _IMPLY_DESCRIBE: Final = (Operation.READ, Operation.WRITE)
 
 
 def inputs_of(service: str) -> list[str]:
-    """The topics of the events that name this service as a consumer; its reactions are the same (tests/contracts)."""
+    """The topics of the events that name this service as a consumer; its reactions are the same (tests/contracts).
+
+    Outlet hears everything: which subscriber may read what is its own business.
+    """
+    if service == OUTLET:
+        return sorted(TOPICS)
     return sorted({event.SOURCE for event in CATALOGUE.values() if service in event.CONSUMERS})
 
 
@@ -101,25 +107,35 @@ def service_rules(service: str) -> list[Rule]:
         for topic in inputs_of(service)
         for operation in (reads, configs)
     ]
+    if service == OUTLET:
+        rules += [
+            Rule(service, Resource.TOPIC, PREFIX, operation, Pattern.PREFIXED)
+            for operation in (Operation.WRITE, Operation.CREATE, configs)
+        ]
     return [*rules, Rule(service, Resource.GROUP, service, reads)]
 
 
 def subscriber_rules(name: str, topics: Iterable[str], group: str = "") -> list[Rule]:
     """A subscriber reads these topics, with consumer groups named `GROUP` (its own name) and `GROUP.…`.
 
+    Its outlet may be one of them, and then all that follow that one.
+
     Raises `Invalid` for a name that is a service's or malformed, or a topic that is not published.
     """
     wanted = list(topics)
     check_subscriber(name)
-    unknown = [topic for topic in wanted if topic not in TOPICS]
+    own = outlet_topic(name)
+    unknown = [topic for topic in wanted if topic not in TOPICS and topic != own]
     if unknown or not wanted:
         raise Invalid(
             "topic-unknown",
             "A subscriber reads topics of the catalogue.",
             hint=f"Choose from {', '.join(sorted(TOPICS))}.",
         )
+    following = [f"{own}."] if own in wanted else []
     return [
         *(Rule(name, Resource.TOPIC, topic, Operation.READ) for topic in wanted),
+        *(Rule(name, Resource.TOPIC, t, Operation.READ, Pattern.PREFIXED) for t in following),
         Rule(name, Resource.GROUP, group or name, Operation.READ),
         Rule(name, Resource.GROUP, f"{group or name}.", Operation.READ, Pattern.PREFIXED),
     ]
@@ -135,6 +151,6 @@ def check_subscriber(name: str) -> None:
         )
 
 
-def all_service_rules(services: Sequence[str] = SERVICES) -> list[Rule]:
+def all_service_rules(services: Sequence[str] = PROCESSES) -> list[Rule]:
     """The rules of all services."""
     return list(chain.from_iterable(map(service_rules, services)))

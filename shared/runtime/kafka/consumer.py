@@ -30,6 +30,7 @@ from shared.kit.header_names import patch_header_names
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
+from shared.runtime.core.passing import Passing
 from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
@@ -77,12 +78,13 @@ class Consumer(ConsumerRebalanceListener):
         store: Store,
         clock: Clock,
         metrics: Metrics,
+        passing: Passing | None = None,
     ) -> None:
         self._reactions = reactions
         self._reactor = reactor
         self._relay = relay
         self._store = store
-        self.reader: Final = Reader(reactions)
+        self.reader: Final = Reader(reactions, passing)
         self._clock = clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
@@ -101,6 +103,8 @@ class Consumer(ConsumerRebalanceListener):
         self.halted: str | None = None
         """The code of the halt that waits for an operator; None while the consumer runs."""
         self.healthy = True
+        self.positions_note = NOTED_POSITIONS
+        """Under which name the store notes the positions; the service learns it before it consumes."""
         self.store_id = ""
         """The identity that commits of offsets carry; the service learns it before it consumes."""
 
@@ -263,7 +267,7 @@ class Consumer(ConsumerRebalanceListener):
             self._kafka.seek(partition, offset)
 
     async def _noted_positions(self) -> Mapping[str, int]:
-        return noted_positions(await self._store.metadata(NOTED_POSITIONS))
+        return noted_positions(await self._store.metadata(self.positions_note))
 
     async def note_positions(self) -> None:
         """Note in the store how far it certainly is. A later start begins there if the group's offsets are further.
@@ -272,7 +276,7 @@ class Consumer(ConsumerRebalanceListener):
         """
         saved = positions_to_note(self._positions.saved)
         if saved:
-            await self._store.set_metadata(NOTED_POSITIONS, saved)
+            await self._store.set_metadata(self.positions_note, saved)
 
     def _rewind(self, first: Mapping[TopicPartition, int]) -> None:
         """Have a batch that began at `first` fetched again."""

@@ -22,9 +22,10 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from shared.contracts.topics import MAX_MESSAGE_BYTES, Topic
+from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import TooLarge, Unavailable
 from shared.runtime.connections import KafkaConnection
+from shared.runtime.core.outbox import wire_headers
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.relay import Entries
 from shared.runtime.kafka.clients import new_consumer, new_producer
@@ -107,10 +108,15 @@ class KafkaPublisher:
     """
 
     def __init__(
-        self, kafka: KafkaConnection, topic: Topic, *, message_bytes_max: int = MAX_MESSAGE_BYTES
+        self,
+        kafka: KafkaConnection,
+        topic: Topic | None,
+        *,
+        message_bytes_max: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._kafka = kafka
-        self._topic = topic
+        self._topic = "" if topic is None else topic.name
+        """Where an entry goes that names no topic; empty for a service that only passes events on."""
         self._message_bytes_max = message_bytes_max
         self._producer: AIOKafkaProducer | None = None
 
@@ -146,12 +152,12 @@ class KafkaPublisher:
         acknowledgements: list[asyncio.Future[Any]] = []
         async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
             for subject, entries in waiting.items():
-                partition = partition_of(subject, self._topic.partitions)
+                partition = partition_of(subject, PARTITIONS)  # the same for every topic
                 for entry in entries:
-                    headers = [(name, text.encode()) for name, text in entry["headers"].items()]
+                    headers: Any = wire_headers(entry)  # a header without a value is legal
                     acknowledgements.append(
                         await producer.send(
-                            self._topic.name,
+                            entry.get("topic", self._topic),
                             bytes(entry["data"]),
                             subject.encode(),
                             partition,

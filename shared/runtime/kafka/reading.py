@@ -10,8 +10,9 @@ from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
-from shared.decision import Cause, Decision, State
+from shared.decision import Cause, Decision, Foreign, State
 from shared.runtime.core.dead_letter import DeadLetter, message_original, size_of, unreadable
+from shared.runtime.core.passing import Passing, stream_name
 from shared.runtime.core.reactions import Reaction, Reactions
 from shared.runtime.core.work import StreamPosition, Work
 from shared.runtime.logs import log
@@ -32,8 +33,9 @@ class Read(NamedTuple):
 class Reader:
     """Reads messages by a service's reaction table. Never raises, whatever a message contains."""
 
-    def __init__(self, reactions: Reactions) -> None:
+    def __init__(self, reactions: Reactions, passing: Passing | None = None) -> None:
         self._reactions = reactions
+        self._passing = passing
         self.numbers_before: Mapping[tuple[str, int], int] = {}
         """By topic and partition: the highest number given before the topic was made again without its records."""
 
@@ -43,12 +45,13 @@ class Reader:
             envelope = _envelope(message)
         except EnvelopeError as error:
             return Read(dead_letter=_unreadable(message, None, error.code, error.attribute or None))
-        reaction = self._reactions.find(envelope.fact)
-        if reaction is None:
+        reaction = self._reactions.of(envelope)
+        topics = () if self._passing is None else tuple(self._passing.topics_for(envelope))
+        if reaction is None or (reaction.whole and not topics):
             return Read(envelope)
         if not envelope.subject.startswith(f"{reaction.event.SUBJECT}/"):
             return Read(envelope, dead_letter=_unreadable(message, envelope, "subject-kind-wrong"))
-        return Read(envelope, self._work(message, envelope, reaction, now))
+        return Read(envelope, self._work(message, envelope, reaction, now, topics))
 
     def event_class(self, event_type: str) -> type[Event] | None:
         """The class with which this service reads an event type; None when it does not subscribe to it."""
@@ -58,9 +61,15 @@ class Reader:
         )
 
     def _work(
-        self, message: Message, envelope: Envelope, reaction: Reaction, now: datetime
+        self,
+        message: Message,
+        envelope: Envelope,
+        reaction: Reaction,
+        now: datetime,
+        topics: tuple[str, ...],
     ) -> Work:
-        subject, event, reason, field = envelope.subject, None, None, None
+        subject, reason, field = envelope.subject, None, None
+        event: Event | Foreign | None = None
         value = message.value
         if envelope.major != reaction.event.MAJOR:
             reason = "major-unsupported"
@@ -70,11 +79,16 @@ class Reader:
             try:
                 event = reaction.event.parse(value)
                 subject = reaction.subject(envelope, event)
+                if reaction.whole:
+                    event = Foreign(envelope, tuple(message.headers), value, topics)
             except (ValidationError, ValueError, RecursionError) as error:
                 reason, field = "data-invalid", first_place(reaction.event, error)
         stream = envelope.source.removeprefix("care.")
         if subject != envelope.subject:
             stream = f"{stream}|{envelope.subject}"
+        epoch = None if self._passing is None else self._passing.epoch
+        if epoch is not None:
+            stream = stream_name(stream, epoch)
         return Work(
             subject=subject,
             name=envelope.type,
@@ -87,7 +101,7 @@ class Reader:
                 stream, envelope.sequence, envelope.id, self.sequence_max(message)
             ),
             traceparent=envelope.traceparent,
-            original=lambda _record: message_original(message, envelope),
+            original=lambda _record: message_original(message, envelope, epoch),
             unreadable=reason,
             field=field,
         )
@@ -120,7 +134,9 @@ def _envelope(message: Message) -> Envelope:
     return envelope
 
 
-def _decide(reaction: Reaction, event: Event | None) -> Callable[[State, Cause], Decision[State]]:
+def _decide(
+    reaction: Reaction, event: Event | Foreign | None
+) -> Callable[[State, Cause], Decision[State]]:
     def decide(state: State, cause: Cause) -> Decision[State]:
         return reaction.rule(state, event, cause)
 

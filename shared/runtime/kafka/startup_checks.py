@@ -31,18 +31,23 @@ TAIL_MESSAGES: Final = 50
 
 
 async def check(
-    kafka: KafkaConnection, topics: Sequence[Topic], store: Store, replication: int
+    kafka: KafkaConnection,
+    own: Topic | None,
+    inputs: Sequence[Topic],
+    store: Store,
+    replication: int,
 ) -> int:
     """Create missing topics, and compare all of them and the store with what this service remembers.
 
-    The first topic is the service's own. Returns how many messages at its end are not the service's. Raises
-    `TopicMismatch`, `SequenceConflict`, or `Unavailable` while a dependency is away.
+    Returns how many messages at the end of its own topic are not the service's. Raises `TopicMismatch`,
+    `SequenceConflict`, or `Unavailable` while a dependency is away.
     """
+    topics = inputs if own is None else [own, *inputs]
     # The own topic is the first that is created: on a closed bus nobody else may do that.
     await ensure_topics(kafka, topics, replication)
     await check_settings(kafka, topics)
     await check_topics(kafka, topics, store)
-    return await check_numbering(kafka, topics[0], store)
+    return 0 if own is None else await check_numbering(kafka, own, store)
 
 
 async def check_partitions(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
@@ -142,16 +147,32 @@ async def numbers_before(topics: Iterable[Topic], store: Store) -> dict[tuple[st
 async def end_offsets(kafka: KafkaConnection, topics: Iterable[Topic]) -> dict[str, list[int]]:
     """The end offset of every partition, by topic."""
     wanted = list(topics)
+    _, ends = await _bounds(kafka, wanted)
+    return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
+
+
+async def first_offsets(
+    kafka: KafkaConnection, topics: Iterable[Topic]
+) -> dict[TopicPartition, int]:
+    """The offset of the first message that is still there, of every partition. Raises `Unavailable`."""
+    return (await _bounds(kafka, list(topics)))[0]
+
+
+async def _bounds(
+    kafka: KafkaConnection, topics: Iterable[Topic]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     consumer = new_consumer(kafka, enable_auto_commit=False)
     try:
         await consumer.start()
-        partitions = [TopicPartition(t.name, n) for t in wanted for n in range(t.partitions)]
-        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]
+        return (
+            await consumer.beginning_offsets(partitions),
+            await consumer.end_offsets(partitions),
+        )
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:
         await consumer.stop()
-    return {t.name: [ends[TopicPartition(t.name, n)] for n in range(t.partitions)] for t in wanted}
 
 
 async def check_numbering(kafka: KafkaConnection, own: Topic, store: Store) -> int:

@@ -36,7 +36,7 @@ class TopicWatch:
     ) -> None:
         self._kafka = kafka
         self._group = group
-        self._topics = topics
+        self._topics = list(topics)
         """All topics that the service writes or reads; a journal has settings, and nothing is consumed from it."""
         self._consumed = [topic for topic in topics if topic.cleanup == "delete"]
         self._store = store
@@ -47,6 +47,12 @@ class TopicWatch:
         self._differs: TopicSettingsDiffer | None = None
         self.rights_missing: Sequence[str] = ()
         """What Kafka does not let this service do any more, such as `read topic care.intake`."""
+
+    def watch(self, topics: Sequence[Topic]) -> None:
+        """Watch these as well, which became known at the start."""
+        new = [topic for topic in topics if topic not in self._topics]
+        self._topics += new
+        self._consumed += new
 
     def reasons(self) -> list[str]:
         """Why the replica is not ready, as far as this watch knows."""

@@ -127,6 +127,12 @@ def _found(entry: Mapping[str, Any]) -> Found:
     return Found(len(partitions), min(len(partition["replicas"]) for partition in partitions))
 
 
+async def topics_with_prefix(kafka: KafkaConnection, prefix: str) -> set[str]:
+    """The topics whose names begin like this, as far as this user may see them. Raises `Unavailable`."""
+    async with admin_client(kafka) as admin:
+        return {name for name in await admin.list_topics() if name.startswith(prefix)}
+
+
 async def partition_counts(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, int]:
     """How many partitions each topic has; 0 for one that does not exist. Raises `Unavailable`."""
     wanted = sorted(names)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from care.cli import app
 from shared.contracts.topics import TOPICS
 from shared.runtime.kafka.access import all_service_rules, subscriber_rules
-from shared.services import SERVICES
+from shared.services import OUTLET, PROCESSES
 
 PARTNER = ("--subscriber", "partner", "--topic", "care.plans")
 
@@ -42,17 +42,18 @@ def test_the_rules_for_machines_are_all_of_them() -> None:
 def test_strimzi_gets_a_user_of_each_service_and_each_topic() -> None:
     found: list[dict[str, Any]] = list(yaml.safe_load_all(_printed("--strimzi")))
     users = {one["metadata"]["name"]: one for one in found if one["kind"] == "KafkaUser"}
-    assert set(users) == set(SERVICES)
+    assert set(users) == set(PROCESSES)
     topics = {one["metadata"]["name"] for one in found if one["kind"] == "KafkaTopic"}
-    assert topics == {*TOPICS, *(f"care.{name}.journal" for name in SERVICES)}
+    assert topics == {*TOPICS, *(f"care.{name}.journal" for name in PROCESSES)}
     writes = {
         (name, acl["resource"]["name"])
         for name, user in users.items()
         for acl in user["spec"]["authorization"]["acls"]
         if "Write" in acl["operations"]
     }
-    own = {(n, f"care.{n}") for n in SERVICES} | {(n, f"care.{n}.journal") for n in SERVICES}
-    assert writes == own
+    own = {(n, f"care.{n}") for n in PROCESSES if n != OUTLET}
+    own |= {(n, f"care.{n}.journal") for n in PROCESSES}
+    assert writes == own | {(OUTLET, "care.out.")}
     operations = {
         operation
         for user in users.values()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from tests.unit.care.terminal import Asked, Services, care
 from tests.unit.support import uid
 
@@ -16,7 +16,7 @@ PLACE = "care.intake/3/17"
 REMOTE = (
     "--token",
     "t",
-    *(part for name in SERVICES for part in ("--url", f"{name}=http://{name}:1")),
+    *(part for name in PROCESSES for part in ("--url", f"{name}=http://{name}:1")),
 )
 HAVE = ("plans", "attendance")
 """The services that could not apply the message; the others do not subscribe to it."""
@@ -74,7 +74,7 @@ def test_it_is_shown_in_every_service_that_has_it(monkeypatch: pytest.MonkeyPatc
     services = Services(_answer).installed(monkeypatch)
     shown = care("dead-letters", "show", "all", PLACE, *REMOTE)
     assert shown.exit_code == 0, shown.output
-    assert {_service(asked) for asked in services.asked} == set(SERVICES)
+    assert {_service(asked) for asked in services.asked} == set(PROCESSES)
     for name in HAVE:
         assert f"{name}: {uid(name)}" in shown.stdout
     assert shown.stdout.count(PLACE) == len(HAVE)

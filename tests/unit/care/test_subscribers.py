@@ -149,9 +149,7 @@ OVER = GOOD.replace("# until = 2027-12-31", "until = 2020-12-31")
 
 
 @pytest.mark.parametrize("topic", [(), ("--topic", "care.attendance")])
-@pytest.mark.parametrize(
-    ("text", "told"), [(ONE_FACILITY, "given none of them"), (OVER, "ended on 2020-12-31")]
-)
+@pytest.mark.parametrize(("text", "told"), [(OVER, "ended on 2020-12-31")])
 def test_a_file_that_allows_no_topic_gives_no_right(
     files: Path, text: str, told: str, topic: tuple[str, ...]
 ) -> None:
@@ -161,11 +159,23 @@ def test_a_file_that_allows_no_topic_gives_no_right(
     assert told in done.output
 
 
-@pytest.mark.parametrize("text", [ONE_FACILITY, OVER])
-def test_its_rights_can_be_taken_back(
-    files: Path, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(files, "billing", text)
+def test_who_may_read_one_facility_reads_its_outlet_and_what_follows_it(files: Path) -> None:
+    write(files, "billing", ONE_FACILITY)
+    done = run("topics", "acl", "--subscriber", "billing", "--json")
+    assert done.exit_code == 0
+    rules: list[dict[str, str]] = json.loads(done.output)
+    topics = {(r["name"], r["pattern"], r["operation"]) for r in rules if r["resource"] == "topic"}
+    assert topics == {
+        ("care.out.billing", "literal", "read"),
+        ("care.out.billing.", "prefixed", "read"),
+    }
+    beyond = run("topics", "acl", "--subscriber", "billing", "--topic", "care.attendance")
+    assert beyond.exit_code == 1
+    assert "reads nothing on care.attendance" in beyond.output
+
+
+def test_its_rights_can_be_taken_back(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(files, "billing", OVER)
     asked: list[object] = []
 
     async def change(*given: object) -> list[str]:

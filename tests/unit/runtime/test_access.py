@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.contracts.outlets import outlet_topic
 from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
 from shared.runtime.kafka.access import (
@@ -20,13 +21,13 @@ from shared.runtime.kafka.access import (
     service_rules,
     subscriber_rules,
 )
-from shared.services import SERVICES
+from shared.services import OUTLET, PROCESSES, SERVICES
 
 JOURNALS = [f"care.{name}.journal" for name in SERVICES]
 EVERY_TOPIC = [*TOPICS, *JOURNALS]
 GROUPS = [*SERVICES, "partner", "partner.reporting"]
 subscribers = st.from_regex(r"[a-z][a-z0-9-]{2,60}", fullmatch=True).filter(
-    lambda name: name not in (*SERVICES, ADMINISTRATOR)
+    lambda name: name not in (*PROCESSES, ADMINISTRATOR, "broker")
 )
 some_topics = st.lists(st.sampled_from(sorted(TOPICS)), min_size=1, unique=True)
 
@@ -96,3 +97,30 @@ def test_a_subscriber_can_not_take_the_name_of_another(name: str) -> None:
 def test_a_subscriber_reads_published_topics_only(topics: list[str]) -> None:
     with pytest.raises(Invalid):
         subscriber_rules("partner", topics)
+
+
+@given(subscribers, subscribers)
+def test_outlet_alone_writes_outlets_and_each_team_reads_its_own(one: str, other: str) -> None:
+    """Also where one name begins with the other."""
+    rules = [*all_service_rules(), *subscriber_rules(one, [outlet_topic(one)])]
+    for topic in (outlet_topic(one), outlet_topic(one, 2), outlet_topic(one, 17)):
+        assert _may(rules, one, Resource.TOPIC, topic, Operation.READ)
+        assert not _may(rules, one, Resource.TOPIC, topic, Operation.WRITE)
+        assert not _may(rules, one, Resource.TOPIC, topic, Operation.CREATE)
+    for topic in (outlet_topic(other), outlet_topic(other, 2), f"{outlet_topic(one)}-2"):
+        mine = other == one and not topic.endswith("-2")
+        assert _may(rules, one, Resource.TOPIC, topic, Operation.READ) is mine
+        for service in PROCESSES:
+            for operation in (Operation.WRITE, Operation.CREATE):
+                written = service == OUTLET
+                assert _may(rules, service, Resource.TOPIC, topic, operation) is written
+            assert not _may(rules, service, Resource.TOPIC, topic, Operation.READ)
+    for topic in TOPICS:
+        assert not _may(rules, one, Resource.TOPIC, topic, Operation.DESCRIBE)
+        assert _may(rules, OUTLET, Resource.TOPIC, topic, Operation.READ)
+        assert not _may(rules, OUTLET, Resource.TOPIC, topic, Operation.WRITE)
+
+
+def test_nobody_is_given_the_outlet_of_another() -> None:
+    with pytest.raises(Invalid):
+        subscriber_rules("partner", ["care.out.billing"])

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from chaos.simulation.broker import Group, Log, Member
 from services.followup.app import SERVICE as FOLLOWUP
 from services.intake.app import SERVICE as INTAKE
-from shared.contracts.topics import PARTITIONS, TOPICS, Topic
+from shared.contracts.topics import PARTITIONS
 from shared.errors import ConfigurationError, Unavailable
 from shared.runtime import service as service_module
 from shared.runtime import tracing as tracing_module
@@ -70,8 +70,8 @@ class Traced:
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         self.tracing = Tracing(provider)
         publisher: Any = self.served.relay._publisher
-        topic = TOPICS[service.source]
-        self.tracing.instrument(self.served.reactor, self.served.store, publisher, topic)
+        served = self.served
+        self.tracing.instrument(served.reactor, served.store, publisher, service.source)
         self.served.app.add_middleware(self.tracing.middleware)
 
     async def publish(self) -> None:
@@ -216,7 +216,7 @@ async def test_a_trace_goes_on_over_a_handoff(exporter: InMemorySpanExporter) ->
     reactor = Reactor(toy.SOURCE, store, relay, metrics, toy.HANDOFFS)
     provider = TracerProvider(resource=Resource({"service.name": "toy"}))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    Tracing(provider).instrument(reactor, store, publisher, Topic(toy.SOURCE))
+    Tracing(provider).instrument(reactor, store, publisher, toy.SOURCE)
     gathering = toy.command(f"session/{uid('session')}", toy.gather([toy.episode(1)]), "key")
     gathering.traceparent = CALLER
     await reactor.execute(gathering)

@@ -1,0 +1,129 @@
+"""Outlets: what each was made for, which events it takes, and when the next one follows. Pure.
+
+Nothing is passed on in doubt: an event goes to an outlet only when its type, its facility and its sensitivity are
+known, and all three are among those that the outlet was made for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.event import CATALOGUE, Envelope
+from shared.contracts.outlets import number_of, outlet_topic
+from shared.contracts.publish.subscribers import SENSITIVITIES, Subscriber
+
+
+class Outlet(BaseModel):
+    """One topic of one team. What it was made for never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str
+    team: str
+    facilities: tuple[str, ...] | Literal["all"]
+    types: tuple[str, ...]
+    sensitivity: str
+    until: date | None = None
+    """The last day of the team's agreement; it may be put off as long as it has not come."""
+    ended: bool = False
+    successor: str | None = None
+    """Of an ended one: the topic that the team reads on in; None when it reads on nowhere here."""
+
+    @property
+    def made_for(self) -> tuple[object, ...]:
+        """What is fixed."""
+        return (self.facilities, self.types, self.sensitivity)
+
+    def is_over(self, today: date) -> bool:
+        """Whether the agreement has ended."""
+        return self.until is not None and self.until < today
+
+
+class Plan(BaseModel):
+    """All outlets that there are or were, and the epoch in which events are heard: a new outlet begins another."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epoch: int = 0
+    outlets: tuple[Outlet, ...] = ()
+
+    @property
+    def open(self) -> tuple[Outlet, ...]:
+        """Those that are written."""
+        return tuple(one for one in self.outlets if not one.ended)
+
+
+def entitled(outlet: Outlet, envelope: Envelope, today: date) -> bool:
+    """Whether an event may be passed on to an outlet."""
+    event = CATALOGUE.get(envelope.type)
+    return (
+        event is not None
+        and not outlet.ended
+        and not outlet.is_over(today)
+        and envelope.type in outlet.types
+        and (outlet.facilities == "all" or envelope.facilityid in outlet.facilities)
+        and _is_below(envelope.sensitivity, outlet.sensitivity)
+        and _is_below(event.SENSITIVITY, outlet.sensitivity)
+    )
+
+
+def _is_below(sensitivity: str, ceiling: str) -> bool:
+    """Whether it is known, and no more sensitive than the ceiling."""
+    if sensitivity not in SENSITIVITIES or ceiling not in SENSITIVITIES:
+        return False
+    return SENSITIVITIES.index(sensitivity) <= SENSITIVITIES.index(ceiling)
+
+
+def planned(
+    before: Plan, teams: Iterable[Subscriber], existing: Collection[str], today: date
+) -> Plan:
+    """The outlets that the files of the subscribers ask for, after those of before.
+
+    `existing` are the topics on the bus: a name is never used twice, whatever the store has forgotten. An agreement
+    that has ended ends its outlet; renewed after that it gets the next one, because nothing was passed on in between.
+    """
+    restricted = {
+        one.name: one
+        for one in teams
+        if not one.direct and not (one.until is not None and one.until < today)
+    }
+    kept: list[Outlet] = []
+    added: list[Outlet] = []
+    opened = {one.team: one for one in before.open}
+    for name, team in sorted(restricted.items()):
+        wanted = _wanted(team, _next_number(name, before, existing))
+        now = opened.get(name)
+        if now is None or now.is_over(today) or now.made_for != wanted.made_for:
+            added.append(wanted)
+        else:
+            kept.append(now.model_copy(update={"until": team.until}))
+    stay = {one.topic: one for one in kept}
+    follow = {one.team: one.topic for one in added}
+    outlets = [
+        one
+        if one.ended
+        else stay.get(one.topic)
+        or one.model_copy(update={"ended": True, "successor": follow.get(one.team)})
+        for one in before.outlets
+    ]
+    return Plan(epoch=before.epoch + bool(added), outlets=(*outlets, *added))
+
+
+def _wanted(team: Subscriber, number: int) -> Outlet:
+    return Outlet(
+        topic=outlet_topic(team.name, number),
+        team=team.name,
+        facilities="all" if team.facilities == "all" else tuple(sorted(set(team.facilities))),
+        types=tuple(sorted(team.reads)),
+        sensitivity=team.sensitivity,
+        until=team.until,
+    )
+
+
+def _next_number(team: str, before: Plan, existing: Collection[str]) -> int:
+    names = {*existing, *(one.topic for one in before.outlets)}
+    return 1 + max((number_of(name, team) for name in names), default=0)

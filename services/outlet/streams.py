@@ -1,0 +1,85 @@
+"""What outlet keeps of a subject, and its rules: pass an event on and count it, and end a topic. Pure.
+
+The counter of an outlet and the event that waits to be passed on are one write, like a state and its events anywhere.
+An event that is heard again, for an outlet that was made since, goes to that one alone: of each the number passed on
+last is known.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from pydantic import Field
+
+from shared.contracts.attributes import SCHEMA, SEQUENCE_DIGITS
+from shared.contracts.event import Envelope
+from shared.contracts.outlets import OUT_SEQUENCE, SOURCE, SUCCESSOR, TOPIC_ENDED
+from shared.decision import Cause, Decision, Foreign, PassedOn, State
+
+ENDING: Final = "topic"
+"""The kind of the records that end a topic, one for each partition."""
+
+
+class StreamState(State):
+    """How far each outlet has come with what was published about a subject."""
+
+    passed: dict[str, tuple[int, int]] = Field(default_factory=dict[str, tuple[int, int]])
+    """By outlet and source: how many events were passed on, and the source's own number of the last one."""
+
+
+class EndState(State):
+    """What ends one partition of an outlet."""
+
+    ended: bool = False
+
+
+def pass_on(state: StreamState, event: Foreign, _cause: Cause) -> Decision[StreamState]:
+    """Pass an event on to the outlets that have not got it, with the next number of each."""
+    envelope = event.envelope
+    headers = tuple(one for one in event.headers if one[0] != OUT_SEQUENCE)
+    counted: dict[str, tuple[int, int]] = {}
+    passed: list[PassedOn] = []
+    for topic in event.topics:
+        key = stream_of(topic, envelope.source)
+        count, last = state.passed.get(key, (0, 0))
+        if envelope.sequence <= last:
+            continue
+        counted[key] = (count + 1, envelope.sequence)
+        passed.append(PassedOn(topic, (*headers, _numbered(count + 1)), event.data))
+    if not passed:
+        return Decision(state)
+    return Decision(state.replace(passed={**state.passed, **counted}), passed=tuple(passed))
+
+
+def end(state: EndState, cause: Cause, topic: str, successor: str | None) -> Decision[EndState]:
+    """End one partition of a topic, once: its last record names the topic that follows, if one does."""
+    if state.ended:
+        return Decision(state)
+    envelope = Envelope(
+        id=cause.derive_id(TOPIC_ENDED),
+        source=SOURCE,
+        type=TOPIC_ENDED,
+        subject=cause.subject,
+        sequence=1,
+        time=cause.now,
+        correlationid=cause.correlation_id,
+        causationid=cause.id,
+        facilityid=cause.facility_id,
+        actorrole=cause.actor_role,
+        sensitivity="operational",
+        dataschema=f"{SCHEMA}{TOPIC_ENDED}",
+    )
+    headers = tuple((name, text.encode()) for name, text in envelope.headers().items())
+    data = json.dumps({} if successor is None else {SUCCESSOR: successor}).encode()
+    last = PassedOn(topic, (*headers, _numbered(1)), data)
+    return Decision(state.replace(ended=True), passed=(last,))
+
+
+def stream_of(topic: str, source: str) -> str:
+    """How a state names what an outlet has of a source. Without a dot, which would be a path in the store."""
+    return f"{topic}|{source}".replace(".", ":")
+
+
+def _numbered(number: int) -> tuple[str, bytes]:
+    return OUT_SEQUENCE, f"{number:0{SEQUENCE_DIGITS}}".encode()
