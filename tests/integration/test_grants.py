@@ -177,7 +177,7 @@ async def test_passwords_without_apply_and_empty_ones_are_refused(
 
 
 def _copy_passwords(backend: Backend, directory: Path) -> None:
-    for name in SERVICES:
+    for name in PROCESSES:
         password = Path(backend.kafka_of(name).kafka_password_file).read_text()
         (directory / f"{name}.password").write_text(password)
 
