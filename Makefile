@@ -100,4 +100,4 @@ lock: .venv/ready  ## Resolve the lock files anew
 	$(COMPILE) --all-extras --group dev pyproject.toml -c requirements/service.lock -o requirements/dev.lock
 
 clean:  ## Remove what was installed here
-	rm -rf .venv tests/contracts/asyncapi/node_modules
+	rm -rf .venv tests/contracts/asyncapi/node_modules tests/contracts/types/node_modules

@@ -18,6 +18,7 @@ from care import (
     made_up,
     programs,
     rebuild,
+    snapshot,
     stack,
     subscribers,
     topics,
@@ -78,6 +79,9 @@ events.app.command(
 events.app.command(
     epilog="Example: `CARE_MODE=development care events publish-examples --kafka …`"
 )(made_up.publish_examples)
+events.app.command(
+    epilog="Example: `care events snapshot --subscriber reporting --file reporting.jsonl.gz --kafka …`"
+)(snapshot.snapshot)
 app.add_typer(audit.app, name="audit")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(dead_letters.app, name="dead-letters")

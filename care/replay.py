@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json as encoder
+import os
 from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +23,16 @@ if TYPE_CHECKING:
     from shared.contracts.event import Event
 
 BATCH = 5_000
+ALONE_MAX = 50_000
+"""With more events than this, processes share the work."""
+WORKERS_MAX = 8
 INVALID_SHOWN_MAX = 20
 """How many places of invalid data are told one by one; all of them are counted."""
+
+Place = tuple[str, int]
+Counts = tuple[int, Counter[str], Counter[tuple[str, str]]]
+_counters: list[Any] = []
+"""Of this process: how much all of them have looked at."""
 
 
 def replay(kafka: Bootstrap, json: Json = False) -> None:
@@ -70,6 +82,17 @@ class Findings:
         if not validator.is_valid(data):
             for error in validator.iter_errors(data):
                 self.invalid[envelope.type, _place(error)] += 1
+
+    @property
+    def counts(self) -> Counts:
+        """What another process needs to know."""
+        return self.events, self.types, self.invalid
+
+    def add(self, counts: Counts) -> None:
+        """Count what another process has found."""
+        self.events += counts[0]
+        self.types += counts[1]
+        self.invalid += counts[2]
 
     @property
     def seconds(self) -> float:
@@ -130,29 +153,80 @@ async def _replay(kafka: str, *, quiet: bool) -> Findings:
 
     from shared.contracts.topics import TOPICS
 
-    found = Findings()
     partitions = [TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)]
     async with reading(kafka, partitions, beginning=True) as consumer:
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
-        total = sum(ends[one] - begins[one] for one in partitions)
-        progress = asyncio.create_task(_tell(found, total)) if not quiet else None
-        try:
-            while any([await consumer.position(one) < ends[one] for one in partitions]):
-                batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-                for records in batches.values():
-                    for record in records:
-                        found.look_at(record)
-        finally:
-            if progress is not None:
-                progress.cancel()
+    sizes = {(one.topic, one.partition): ends[one] - begins[one] for one in partitions}
+    watermarks = {(one.topic, one.partition): ends[one] for one in partitions}
+    total = sum(sizes.values())
+    count = min(os.cpu_count() or 1, WORKERS_MAX) if total > ALONE_MAX else 1
+    shares = [{place: watermarks[place] for place in share} for share in dealt(sizes, count)]
+    context = get_context("spawn")
+    counter = context.Value("q", 0)
+    found = Findings()
+    progress = asyncio.create_task(_tell(counter, total)) if not quiet else None
+    try:
+        if count == 1:
+            _counting(counter)
+            await _look(kafka, shares[0], found)
+        else:
+            with ProcessPoolExecutor(count, context, _counting, (counter,)) as pool:
+                loop = asyncio.get_running_loop()
+                work = (loop.run_in_executor(pool, _share, kafka, share) for share in shares)
+                for counts in await asyncio.gather(*work):
+                    found.add(counts)
+    finally:
+        if progress is not None:
+            progress.cancel()
     return found
 
 
-async def _tell(found: Findings, total: int) -> None:
+def dealt(sizes: Mapping[Place, int], count: int) -> list[list[Place]]:
+    """The partitions dealt out, so that each share has about as much to do."""
+    shares: list[list[Place]] = [[] for _ in range(count)]
+    load = [0] * count
+    for place in sorted(sizes, key=lambda one: (-sizes[one], one)):
+        least = load.index(min(load))
+        shares[least].append(place)
+        load[least] += sizes[place]
+    return shares
+
+
+def _counting(counter: Any) -> None:
+    """In each worker: where it counts what it has looked at."""
+    _counters[:] = [counter]
+
+
+def _share(kafka: str, watermarks: Mapping[Place, int]) -> Counts:
+    """A worker's share of the work, in a process of its own."""
+    found = Findings()
+    until_answered(kafka, _look(kafka, watermarks, found))
+    return found.counts
+
+
+async def _look(kafka: str, watermarks: Mapping[Place, int], found: Findings) -> None:
+    """Look at every record of these partitions before their watermarks."""
+    from aiokafka import TopicPartition
+
+    ends = {TopicPartition(*place): end for place, end in watermarks.items()}
+    [counter] = _counters
+    async with reading(kafka, list(ends), beginning=True) as consumer:
+        while any([await consumer.position(one) < end for one, end in ends.items()]):
+            batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
+            for one, records in batches.items():
+                for record in records:
+                    if record.offset < ends[one]:
+                        found.look_at(record)
+                with counter.get_lock():
+                    counter.value += len(records)
+
+
+async def _tell(counter: Any, total: int) -> None:
     """Say every ten seconds how far it is, and how long the rest will take."""
+    began = monotonic()
     while True:
         await asyncio.sleep(10)
-        rate = found.events / found.seconds
-        left = (total - found.events) / rate if rate else 0
-        typer.echo(f"{found.events} of {total} events, {rate:.0f}/s, {left:.0f} s left", err=True)
+        rate = counter.value / (monotonic() - began)
+        left = (total - counter.value) / rate if rate else 0
+        typer.echo(f"{counter.value} of {total} events, {rate:.0f}/s, {left:.0f} s left", err=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from shared.contracts.topics import Topic
+    from shared.runtime.connections import KafkaConnection
     from shared.runtime.core.store import MongoStore
     from shared.runtime.kafka.topics import Difference
     from shared.runtime.service import Service
@@ -40,17 +41,20 @@ def topics() -> None:
 
 @app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")
 def check_command(*, json: Json = False) -> None:
-    """Compare all topics and journals with the catalogue. Exit status 1 when one differs or is missing."""
+    """Compare all topics, journals and outlets with the catalogue. Exit status 1 when one differs or is missing."""
     import asyncio
 
+    from shared.contracts.outlets import is_outlet
     from shared.contracts.topics import TOPICS
     from shared.runtime.connections import KafkaFromEnvironment
     from shared.runtime.kafka.topics import partition_differences, setting_differences
 
     async def differences() -> list[Difference]:
         kafka = KafkaFromEnvironment()
-        partitions = await partition_differences(kafka, TOPICS.values())
-        return [*partitions, *await setting_differences(kafka, _all_topics())]
+        topics = await _all_topics(kafka)
+        wanted = [*TOPICS.values(), *(topic for topic in topics if is_outlet(topic.name))]
+        partitions = await partition_differences(kafka, wanted)
+        return [*partitions, *await setting_differences(kafka, topics)]
 
     with failures():
         found = asyncio.run(differences())
@@ -77,7 +81,8 @@ def repair_command(*, json: Json = False) -> None:
     from shared.runtime.kafka.topics import repair_settings, setting_differences
 
     async def repair() -> tuple[list[Difference], list[Difference]]:
-        kafka, topics = KafkaFromEnvironment(), _all_topics()
+        kafka = KafkaFromEnvironment()
+        topics = await _all_topics(kafka)
         before = await setting_differences(kafka, topics)
         differing = {difference.topic for difference in before}
         await repair_settings(kafka, [topic for topic in topics if topic.name in differing])
@@ -99,11 +104,15 @@ def _as_dicts(differences: list[Difference]) -> list[dict[str, str]]:
     return [difference._asdict() for difference in differences]
 
 
-def _all_topics() -> list[Topic]:
-    from shared.contracts.topics import TOPICS
+async def _all_topics(kafka: KafkaConnection) -> list[Topic]:
+    """The topics of the catalogue, the journals, and the outlets that there are."""
+    from shared.contracts.outlets import PREFIX
+    from shared.contracts.topics import TOPICS, Topic
+    from shared.runtime.kafka.topics import topics_with_prefix
     from shared.runtime.recovery.journal import journal_topic
 
-    return [*TOPICS.values(), *(journal_topic(name) for name in PORTS)]
+    outlets = [Topic(name) for name in sorted(await topics_with_prefix(kafka, PREFIX))]
+    return [*TOPICS.values(), *(journal_topic(name) for name in PORTS), *outlets]
 
 
 def _show(differences: list[Difference]) -> None:

@@ -80,6 +80,27 @@ def _guard(report: Report, _output: str) -> str:
     return f"found at seed {seeds[0]}" if seeds else "NOT FOUND"
 
 
+def _kit(report: Report, _output: str) -> str:
+    return "; ".join(f"{name}: {microseconds:.0f} µs" for name, microseconds in report.items())
+
+
+def _late_join(report: Report, _output: str) -> str:
+    alike = "the same hash" if report["first"] == report["late"] else "ANOTHER HASH"
+    return (
+        f"{report['episodes']} episodes, {report['messages']:,} messages, {report['in_snapshot']:,} of them in the"
+        f" snapshot; {report['heard']:,} events handled, {report['aside']} aside; {alike}"
+    )
+
+
+def _million(report: Report, _output: str) -> str:
+    return (
+        f"{report['events']:,} events of {report['types']} types: replayed in {report['replay_seconds']:.0f} s"
+        f" ({report['replay_cpu_seconds']:.0f} s of processors), {report['invalid']} not valid; snapshot in"
+        f" {report['snapshot_seconds']:.0f} s, {report['snapshot_bytes'] / 1e6:.0f} MB; loaded in"
+        f" {report['load_seconds']:.0f} s"
+    )
+
+
 def _last_line(_report: Report, output: str) -> str:
     return output.strip().splitlines()[-1].strip("= ") if output.strip() else ""
 
@@ -119,6 +140,27 @@ PROOFS: Final = (
         ("-m", "chaos.brokers", "--kills", "30", "--episodes", "12", "--json", "{json}"),
         ("-m", "chaos.brokers", "--kills", "3", "--episodes", "2", "--json", "{json}"),
         _brokers,
+    ),
+    Proof(
+        "kit bench",
+        "the subscriber kit's own time of a processor, per event",
+        ("-m", "bench.kit", "--json"),
+        ("-m", "bench.kit", "--json"),
+        _kit,
+    ),
+    Proof(
+        "late join",
+        "who joins under load by a snapshot ends with the same state as who was there from the first event",
+        ("-m", "chaos.late_join", "--episodes", "100", "--json", "{json}"),
+        ("-m", "chaos.late_join", "--episodes", "6", "--json", "{json}"),
+        _late_join,
+    ),
+    Proof(
+        "million",
+        "a million retained events are valid by today's schemas, in under a minute",
+        ("-m", "chaos.million", "--json", "{json}"),
+        ("-m", "chaos.million", "--events", "50000", "--json", "{json}"),
+        _million,
     ),
     Proof(
         "tests",

@@ -25,7 +25,11 @@ def mapping() -> dict[str, str]:
         str(p): f"throughcare_events/{n}" for p, n in named.items() if not n.startswith(LEFT_OUT)
     }
     here = Path(__file__).parent
-    for own, name in (("face.py", "__init__.py"), ("py.typed", "py.typed")):
+    for own, name in (
+        ("face.py", "__init__.py"),
+        ("main.py", "__main__.py"),
+        ("py.typed", "py.typed"),
+    ):
         files[str(here / own)] = f"throughcare_events/{name}"
     return files
 

@@ -150,12 +150,16 @@ class Handoff:
 
 
 class Foreign(NamedTuple):
-    """Another service's event as it lies on its topic, and the topics that it is to be passed on to."""
+    """Another service's event as it lies on its topic, and the topics that it is to be passed on to.
+
+    `ended` are topics that took such events until they ended.
+    """
 
     envelope: Envelope
     headers: tuple[tuple[str, bytes | None], ...]
     data: bytes
     topics: tuple[str, ...]
+    ended: tuple[str, ...] = ()
 
 
 class PassedOn(NamedTuple):

@@ -27,6 +27,8 @@ BATCH: Final = 500
 BATCHES: Final = 40
 SUBJECTS: Final = 250
 """A batch has two events of each: a busy facility."""
+MANY: Final = 10_000
+"""Subjects of a history of years: each batch has other ones."""
 Subscribe = Callable[[Handlers], None]
 
 
@@ -48,12 +50,14 @@ def with_tx(handlers: Handlers) -> None:
         return
 
 
-def messages(event: type[SessionAttended | SessionMissed]) -> list[Kept]:
+def messages(
+    event: type[SessionAttended | SessionMissed], subject_count: int = SUBJECTS
+) -> list[Kept]:
     """Enough for all batches, over many subjects in turn."""
     history, said = History("bench"), event.example()
-    subjects = [history.subject("episode", n) for n in range(SUBJECTS)]
+    subjects = [history.subject("episode", n) for n in range(subject_count)]
     for n in range(BATCH * BATCHES):
-        history.say(said, subjects[n % SUBJECTS])
+        history.say(said, subjects[n % subject_count])
     return history.messages
 
 
@@ -77,6 +81,7 @@ async def measure(inbox: Inbox, subscribe: Subscribe, said: list[Kept]) -> float
 async def main() -> dict[str, float]:
     """Every figure by what it is of."""
     skipped, handled = messages(SessionMissed), messages(SessionAttended)
+    many = messages(SessionAttended, MANY)
     with TemporaryDirectory() as directory:
 
         def file(name: str) -> SQLiteInbox:
@@ -88,13 +93,14 @@ async def main() -> dict[str, float]:
             "handled, in memory": await measure(MemoryInbox(), plain, handled),
             "handled, SQLite": await measure(file("b"), plain, handled),
             "handled, SQLite, in its transaction": await measure(file("c"), with_tx, handled),
+            "handled, SQLite, of many subjects": await measure(file("d"), plain, many),
         }
 
 
 if __name__ == "__main__":
     found = asyncio.run(main())
     if "--json" in sys.argv:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(found))
     else:
         for name, microseconds in found.items():
             print(f"{name:40} {microseconds:6.1f} µs")

@@ -368,7 +368,7 @@ class Protagonist:
             "episode-discharged",
         )
 
-    async def leaves(self, kind: str = "incarcerated") -> None:
+    async def leaves(self, kind: str = "deceased") -> None:
         """The episode ends in another way; by default in the way after which nothing is waited for."""
         path = f"/episodes/{self.episode_id}/discharge"
         await self.does("clinician", "plans", path, {"kind": kind}, "episode-discharged")

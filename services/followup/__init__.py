@@ -19,7 +19,7 @@ Read on in:
 
 `episode/`           the state of an episode, contact and silence (`episode/contact.py`), the check-in calendar,
                      upcoming sessions
-`outreach/`          outreach, tier by tier; return to use and re-engagement
+`outreach/`          outreach, tier by tier; return to use and re-engagement; who is out of jail (`outreach/jail.py`)
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them, a readmission
 `measures/`          timely-visit measures (IET, FUA, FUI) and the transitions that start their clocks
 `loop_table.py`      who owns each kind of open loop, and how long each owner has

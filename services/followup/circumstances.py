@@ -5,7 +5,8 @@ deadlines stay where they are, out of sight. Taken back, they come as if the cir
 it was due; ended, what passed meanwhile is excused, and silence counts from the end.
 
 So that nobody is forgotten, somebody finds out from time to time whether it still lasts, unless the person has died:
-that is a loop, settled by confirming, ending or undoing the circumstance, or by a readmission.
+that is a loop, settled by confirming, ending or undoing the circumstance, or by a readmission. An episode that ended
+because of jail says so by itself (`outreach/jail.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from services.followup.aftercare import check_ins
 from services.followup.episode import contact
 from services.followup.episode.episode_state import Circumstance, EpisodeState, StateAndEvents
 from services.followup.loop_table import LOOPS
-from services.followup.outreach import outreach
+from services.followup.outreach import jail, outreach, reengagement
 from shared import endings, loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason
@@ -70,8 +71,9 @@ def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[Epi
     state, excused = _excused(state, known, cause)
     if state.stopped_by is None:
         state = _put_off(state, circumstance_id, cause)
+    state, resumed = jail.resumed(state, circumstance_id, cause)
     event = followup.CircumstanceEnded(circumstance_id=circumstance_id, ended_at=cause.now)
-    return Decision(state, (event, *found, *excused))
+    return Decision(state, (event, *found, *excused, *resumed))
 
 
 def confirm(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -150,15 +152,16 @@ def _put_off(state: EpisodeState, circumstance_id: str, cause: Cause) -> Episode
 
 
 def undo(
-    state: EpisodeState, circumstance_id: str, reason: MistakeReason
+    state: EpisodeState, circumstance_id: str, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """It was a mistake: everything is as if it had not been recorded. What was due meanwhile comes now."""
     known = _of(state, circumstance_id)
     left = {key: one for key, one in state.circumstances.items() if key != circumstance_id}
     state = taken_back(state.replace(circumstances=left), circumstance_id, "circumstance")
     state, again = contact.goes_on(_due_again(_not_put_off(state, known)))
+    state, withdrawn = reengagement.not_released(state, circumstance_id, cause)
     event = followup.CircumstanceUndone(circumstance_id=circumstance_id, reason=reason)
-    return Decision(state, (event, *again))
+    return Decision(state, (event, *again, *withdrawn))
 
 
 def _not_put_off(state: EpisodeState, known: Circumstance) -> EpisodeState:

@@ -11,7 +11,7 @@ from typing import Final
 from services.followup import event_handlers
 from services.followup.episode import contact
 from services.followup.episode.episode_state import Ending, EpisodeState, StateAndEvents
-from services.followup.outreach import outreach, reengagement
+from services.followup.outreach import jail, outreach, reengagement
 from shared import endings, loops
 from shared.contracts import attendance, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop
@@ -48,11 +48,13 @@ def put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
 
 
 def discharge_undone(
-    state: EpisodeState, _event: plans.DischargeUndone, cause: Cause
+    state: EpisodeState, event: plans.DischargeUndone, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode has not ended: its check-ins are superseded, and it is as it was before, but for what happened."""
     was, late = state.ending, () if state.aside is None else state.aside.late
+    state, free = jail.not_implied(state, event.discharged_at, event.reason, cause)
     state, superseded = _without_aftercare(state)
+    superseded = (*free, *superseded)
     state = state.replace(discharge=None, ending=None)
     if was is None:
         return Decision(state.replace(aside=None), superseded)

@@ -6,14 +6,14 @@ known, and all three are among those that the outlet was made for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.event import CATALOGUE, Envelope
-from shared.contracts.outlets import number_of, outlet_topic
+from shared.contracts.outlets import number_of, outlet_topic, team_of
 from shared.contracts.publish.subscribers import SENSITIVITIES, Subscriber
 
 
@@ -59,11 +59,14 @@ class Plan(BaseModel):
 
 def entitled(outlet: Outlet, envelope: Envelope, today: date) -> bool:
     """Whether an event may be passed on to an outlet."""
+    return not outlet.ended and not outlet.is_over(today) and takes(outlet, envelope)
+
+
+def takes(outlet: Outlet, envelope: Envelope) -> bool:
+    """Whether an outlet was made for such an event."""
     event = CATALOGUE.get(envelope.type)
     return (
         event is not None
-        and not outlet.ended
-        and not outlet.is_over(today)
         and envelope.type in outlet.types
         and (outlet.facilities == "all" or envelope.facilityid in outlet.facilities)
         and _is_below(envelope.sensitivity, outlet.sensitivity)
@@ -79,12 +82,19 @@ def _is_below(sensitivity: str, ceiling: str) -> bool:
 
 
 def planned(
-    before: Plan, teams: Iterable[Subscriber], existing: Collection[str], today: date
+    before: Plan,
+    teams: Iterable[Subscriber],
+    existing: Collection[str],
+    today: date,
+    unused_epoch: int,
 ) -> Plan:
     """The outlets that the files of the subscribers ask for, after those of before.
 
     `existing` are the topics on the bus: a name is never used twice, whatever the store has forgotten. An agreement
     that has ended ends its outlet; renewed after that it gets the next one, because nothing was passed on in between.
+
+    A store that knows no plan, although there are topics, has lost it: what they were made for is unknown, so that they
+    have ended. Its records may have been rebuilt, with what they heard in earlier epochs: a new one is unused.
     """
     restricted = {
         one.name: one
@@ -110,7 +120,25 @@ def planned(
         or one.model_copy(update={"ended": True, "successor": follow.get(one.team)})
         for one in before.outlets
     ]
-    return Plan(epoch=before.epoch + bool(added), outlets=(*outlets, *added))
+    lost = [] if before.outlets else [_lost(topic, follow) for topic in sorted(existing)]
+    epoch = max(before.epoch + 1, unused_epoch) if added else before.epoch
+    return Plan(epoch=epoch, outlets=(*(one for one in lost if one), *outlets, *added))
+
+
+def _lost(topic: str, follow: Mapping[str, str]) -> Outlet | None:
+    """A topic of which only the name is known; None when it is no outlet by its name."""
+    team = team_of(topic)
+    if not number_of(topic, team):
+        return None
+    return Outlet(
+        topic=topic,
+        team=team,
+        facilities=(),
+        types=(),
+        sensitivity=SENSITIVITIES[0],
+        ended=True,
+        successor=follow.get(team),
+    )
 
 
 def _wanted(team: Subscriber, number: int) -> Outlet:

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Final
 
 from services.outlet import streams
-from services.outlet.outlets import Outlet, Plan, entitled, planned
+from services.outlet.outlets import Outlet, Plan, entitled, planned, takes
 from services.outlet.settings import read_subscribers
 from shared.calendar import local_day
 from shared.contracts.event import CATALOGUE, Envelope
@@ -55,6 +55,9 @@ class Outlets:
         today = _today()
         return [one.topic for one in wanting if entitled(one, envelope, today)]
 
+    def ended_for(self, envelope: Envelope) -> Sequence[str]:
+        return [one.topic for one in self._plan.outlets if one.ended and takes(one, envelope)]
+
     async def establish(self, kafka: KafkaConnection, store: Store) -> None:
         """Take the plan that the store has, and the next one where the files ask for another.
 
@@ -66,7 +69,8 @@ class Outlets:
         for number in count(1):
             stored = await store.metadata(f"{NOTE}:{number}")
             if not stored:
-                wanted = planned(plan, self._teams.values(), existing, _today())
+                unused = int(datetime.now(UTC).timestamp())
+                wanted = planned(plan, self._teams.values(), existing, _today(), unused)
                 if wanted == plan:
                     break
                 # Before the plan: whoever finds the plan finds where its epoch begins.

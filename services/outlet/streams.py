@@ -14,7 +14,15 @@ from pydantic import Field
 
 from shared.contracts.attributes import SCHEMA, SEQUENCE_DIGITS
 from shared.contracts.event import Envelope
-from shared.contracts.outlets import OUT_SEQUENCE, SOURCE, SUCCESSOR, TOPIC_ENDED
+from shared.contracts.outlets import (
+    OUT_EARLIER,
+    OUT_SEQUENCE,
+    SOURCE,
+    SUCCESSOR,
+    TOPIC_ENDED,
+    number_of,
+    team_of,
+)
 from shared.decision import Cause, Decision, Foreign, PassedOn, State
 
 ENDING: Final = "topic"
@@ -37,7 +45,7 @@ class EndState(State):
 def pass_on(state: StreamState, event: Foreign, _cause: Cause) -> Decision[StreamState]:
     """Pass an event on to the outlets that have not got it, with the next number of each."""
     envelope = event.envelope
-    headers = tuple(one for one in event.headers if one[0] != OUT_SEQUENCE)
+    headers = tuple(one for one in event.headers if one[0] not in (OUT_SEQUENCE, OUT_EARLIER))
     counted: dict[str, tuple[int, int]] = {}
     passed: list[PassedOn] = []
     for topic in event.topics:
@@ -46,10 +54,26 @@ def pass_on(state: StreamState, event: Foreign, _cause: Cause) -> Decision[Strea
         if envelope.sequence <= last:
             continue
         counted[key] = (count + 1, envelope.sequence)
-        passed.append(PassedOn(topic, (*headers, _numbered(count + 1)), event.data))
+        added = (*_earlier(state, event, topic), _numbered(count + 1))
+        passed.append(PassedOn(topic, (*headers, *added), event.data))
     if not passed:
         return Decision(state)
     return Decision(state.replace(passed={**state.passed, **counted}), passed=tuple(passed))
+
+
+def _earlier(state: StreamState, event: Foreign, topic: str) -> tuple[tuple[str, bytes], ...]:
+    """The header that names the earlier topics of the same team which had this event; none for an event they had not.
+
+    So a team that goes on from one topic to the next knows what it has handled.
+    """
+    envelope, team = event.envelope, team_of(topic)
+    numbers = sorted(
+        number_of(before, team)
+        for before in event.ended
+        if team_of(before) == team
+        and envelope.sequence <= state.passed.get(stream_of(before, envelope.source), (0, 0))[1]
+    )
+    return ((OUT_EARLIER, ",".join(map(str, numbers)).encode()),) if numbers else ()
 
 
 def end(state: EndState, cause: Cause, topic: str, successor: str | None) -> Decision[EndState]:

@@ -14,6 +14,8 @@ from typing import Final
 
 PREFIX: Final = "care.out."
 OUT_SEQUENCE: Final = "ce_outsequence"
+OUT_EARLIER: Final = "ce_outearlier"
+"""On a topic that follows another: the numbers of the team's earlier topics that had this event, such as `1,2`."""
 SOURCE: Final = "care.outlet"
 """The source of the last records; of all others it is the service that published them."""
 TOPIC_ENDED: Final = f"{SOURCE}.topic-ended.v1"
@@ -29,6 +31,11 @@ def outlet_topic(team: str, number: int = 1) -> str:
 def is_outlet(topic: str) -> bool:
     """Whether a topic is one of the outlets."""
     return topic.startswith(PREFIX)
+
+
+def team_of(topic: str) -> str:
+    """Whose topic an outlet is."""
+    return topic.removeprefix(PREFIX).partition(".")[0]
 
 
 def number_of(topic: str, team: str) -> int:

@@ -8,7 +8,16 @@ was ever committed" neither repeats nor skips an event.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, cast
 
@@ -32,7 +41,7 @@ from .connection import Connection
 from .errors import Refused
 from .header_names import patch_header_names
 from .heartbeat import inbox_of
-from .messages import Place
+from .messages import Place, name_of
 
 log: Final = logging.getLogger("throughcare_events")
 FETCH_WAIT_MS: Final = 500
@@ -72,12 +81,16 @@ class Consumer(ConsumerRebalanceListener):
 
     async def start(self) -> None:
         """Join the group. Raises `Refused` for what this user may not read, `KafkaError` while Kafka is away."""
+        await self.connect()
+        self._client.subscribe(self._topics, listener=self)
+
+    async def connect(self) -> None:
+        """Reach Kafka without joining the group. Raises as `start` does."""
         await self._client.start()
         coordinator = self._coordinator
         send = cast("Any", GroupCoordinator)._send_req  # noqa: SLF001 - there is no public hook for it
         coordinator._send_req = partial(raising_response_errors(send), coordinator)  # noqa: SLF001
         await self._check_topics()
-        self._client.subscribe(self._topics, listener=self)
 
     @property
     def _coordinator(self) -> Any:
@@ -87,16 +100,47 @@ class Consumer(ConsumerRebalanceListener):
         """Leave the group."""
         await self._client.stop()
 
-    async def _check_topics(self) -> None:
+    @asynccontextmanager
+    async def _admin(self) -> AsyncGenerator[AIOKafkaAdminClient]:
         admin = AIOKafkaAdminClient(**self._connection.client_options())
         await admin.start()
         try:
-            described = await admin.describe_topics(self._topics)
+            yield admin
         finally:
             await admin.close()
+
+    async def _check_topics(self) -> None:
+        async with self._admin() as admin:
+            described = await admin.describe_topics(self._topics)
         for found in described:
-            topic = TOPICS[found["topic"].removeprefix(self._prefix)]
+            name = found["topic"].removeprefix(self._prefix)
+            topic = TOPICS.get(name) or Topic(name)
             _check(topic, for_code(found["error_code"]), len(found["partitions"]))
+
+    # --- without the group -----------------------------------------------------------------------
+
+    async def cluster(self) -> str:
+        """Kafka's id of the cluster."""
+        async with self._admin() as admin:
+            return str((await admin.describe_cluster())["cluster_id"])
+
+    async def assign(self, places: Iterable[Place]) -> None:
+        """Take these partitions without asking the group."""
+        self._client.assign([self._there(place) for place in places])
+
+    async def names(self, offsets: Mapping[Place, int]) -> dict[Place, str]:
+        """What names the message at each of these offsets, or the next one where none is there any more."""
+        waiting = {self._there(place): offset for place, offset in offsets.items()}
+        for there, offset in waiting.items():
+            self._client.seek(there, offset)
+        found: dict[Place, str] = {}
+        while waiting:
+            batches = await self._client.getmany(*waiting, timeout_ms=FETCH_WAIT_MS)
+            for there, batch in batches.items():
+                if batch:
+                    del waiting[there]
+                    found[self._place(there)] = name_of(batch[0])
+        return found
 
     # --- partitions ------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ PASSED_MAX: Final = 5_000
 """So many streams may be only passed over before that is saved."""
 RETRY_FIRST_SECONDS: Final = 1.0
 RETRY_MOST_SECONDS: Final = 600.0
+LOOK_SECONDS: Final = 2.0
+"""How often the inbox is asked for what was released or dropped there meanwhile."""
 
 
 class Delivery:
@@ -67,6 +69,7 @@ class Delivery:
         """What was only passed over, and is not saved yet: whoever fetches it again loses nothing but time."""
         self._passed_since = 0.0
         self._failures = 0
+        self._looked_at = 0.0
         self.stopping = False
         """End after the event in hand."""
         self.cut_short = False
@@ -306,12 +309,19 @@ class Delivery:
     async def again(self) -> None:
         """Try what is aside and due: of each stream from its head, until one fails. Raises as `take` does."""
         await self._flush_when_due()
+        await self._look_at_the_shelf()
         now, until = self._now(), monotonic() + self._round_seconds
         for stream, waiting in self._shelf.by_stream().items():
             if monotonic() > until:
                 return
             if waiting[0].reason in RETRIED and waiting[0].next_at <= now:
                 await self._again(stream, waiting)
+
+    async def _look_at_the_shelf(self) -> None:
+        """Where something is aside, see from time to time what another process has said of it."""
+        if self._shelf.all and self._now() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = self._now()
+            self._keep_held(await self._inbox.aside())
 
     async def release_aside(self, place: tuple[str, int, int]) -> None:
         """Have an event that is aside handled next, whatever its reason.

@@ -17,6 +17,15 @@ class Refused(KitError):
     """Going on would lose events or handle them twice. Nothing has been changed; only a person can decide."""
 
 
+def unknown_inbox(subscriber: str) -> Refused:
+    """The inbox that a command is about is not there."""
+    return Refused(
+        "inbox-unknown",
+        f"There is no inbox of {subscriber}.",
+        "Name the file or address, and the subscriber, as its program does.",
+    )
+
+
 class InboxUnavailable(KitError):
     """The inbox can't be read or written now: it is locked, full or away. The kit waits, and loses nothing."""
 

@@ -28,6 +28,8 @@ class Handlers:
 
     def __init__(self) -> None:
         self.by_type: dict[str, Handler] = {}
+        self.followed: frozenset[int] = frozenset()
+        """The earlier outlets of the team that the inbox has read, by their numbers: what they had is handled."""
         self._facts: set[str] = set()
         self._notices: dict[type[Notice], list[Function]] = {}
 

@@ -6,6 +6,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 Place = tuple[str, int]
@@ -56,11 +57,15 @@ class Reason(StrEnum):
     """Another event with its number was handled. The stream waits for a person."""
     MISSED = "missed"
     """Later events of its stream were handled before it came. The stream goes on."""
+    RELEASED = "released"
+    """A person has asked for it to be handled. The stream waits for that."""
     UNREADABLE = "unreadable"
     """Its envelope can't be trusted, so that it belongs to no stream."""
 
 
-RETRIED: Final = frozenset({Reason.HANDLER_FAILED, Reason.DATA_INVALID, Reason.WAITING})
+RETRIED: Final = frozenset(
+    {Reason.HANDLER_FAILED, Reason.DATA_INVALID, Reason.WAITING, Reason.RELEASED}
+)
 """What the kit tries again by itself; a person decides about the others."""
 BLOCKING: Final = RETRIED | {Reason.CONFLICT}
 """Behind what the later events of the stream wait."""
@@ -103,8 +108,19 @@ def packed(message: Message) -> bytes:
 
 def unpacked(aside: Aside) -> Kept:
     """The message that was set aside."""
-    key, value, headers = json.loads(aside.message)
-    return Kept(*aside.place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+    return kept(aside.place, aside.message)
+
+
+def kept(place: tuple[str, int, int], message: bytes) -> Kept:
+    """The message of that place, from its packed form."""
+    key, value, headers = json.loads(message)
+    return Kept(*place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+
+
+def name_of(message: Message) -> str:
+    """What tells one message from any other: the id of an event, or a hash of anything else."""
+    given = dict(message.headers).get("ce_id")
+    return (given or b"").decode("utf-8", "replace") or sha256(message.value or b"").hexdigest()
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple, cast
 
 from ..contracts.event import Envelope, EnvelopeError, read_envelope
+from ..contracts.outlets import is_outlet
 from .handlers import Handler, Handlers
 from .messages import Message, Stream
+from .outlets import counted
 
 NUMBER_DIGITS_MAX: Final = 18
 
@@ -30,23 +32,48 @@ class Read(NamedTuple):
 
 def read(message: Message, handlers: Handlers) -> Read:
     """Read a message as far as it is wanted."""
-    found = _skipped(message, handlers)
+    found = passed_over(message, handlers)
     if found is not None:
         return found
+    if is_outlet(message.topic):
+        return _of_outlet(message, handlers)
     try:
         envelope = read_envelope(message.headers, message.key)
         _check_place(message, envelope)
     except EnvelopeError as error:
         return Read(message, None, error=error.code)
+    return _wanted(
+        message, handlers, envelope, (envelope.source, envelope.subject), envelope.sequence
+    )
+
+
+def _of_outlet(message: Message, handlers: Handlers) -> Read:
+    """An event as an outlet passes it on: its number is the outlet's, and its stream is of this topic alone."""
+    try:
+        added = counted(message)
+        envelope = read_envelope(added.headers, message.key)
+    except EnvelopeError as error:
+        return Read(message, None, error=error.code)
+    if not envelope.type.startswith(f"{envelope.source}."):
+        return Read(message, None, error="source-mismatch")
+    stream = (f"{message.topic}/{envelope.source}", envelope.subject)
+    found = _wanted(message, handlers, envelope, stream, added.number)
+    if found.stream is not None and added.earlier & handlers.followed:
+        return found._replace(handler=None, skipped="passed-on-before")
+    return found
+
+
+def _wanted(
+    message: Message, handlers: Handlers, envelope: Envelope, stream: Stream, number: int
+) -> Read:
     handler = handlers.by_type.get(envelope.type)
     if handler is not None and not envelope.subject.startswith(f"{handler.event.SUBJECT}/"):
         return Read(message, None, error="subject-kind-wrong")
     why = "" if handler is not None else handlers.why_not(envelope.type)
-    stream = (envelope.source, envelope.subject)
-    return Read(message, stream, envelope.sequence, envelope.id, handler, envelope, why)
+    return Read(message, stream, number, envelope.id, handler, envelope, why)
 
 
-def _skipped(message: Message, handlers: Handlers) -> Read | None:
+def passed_over(message: Message, handlers: Handlers) -> Read | None:
     """A well-formed event that no handler wants, read in a fraction of the time; None for any other message."""
     headers, key = message.headers, message.key
     given = cast("dict[str, bytes]", dict(headers))

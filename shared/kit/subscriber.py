@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 import random
-import signal
-from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterable, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -29,11 +35,14 @@ from .consumer import Consumer
 from .delivery import Delivery
 from .errors import InboxUnavailable, MovedOn, NotNow, Refused
 from .handlers import Function, Handlers
-from .heartbeat import Versions, heartbeat
+from .heartbeat import heartbeat
 from .inboxes.protocol import Inbox
-from .messages import Aside, Message, Place
+from .messages import Aside, Kept, Message, Place
 from .metrics import Metrics
 from .notices import CaughtUp, Notice
+from .outlets import Ends, followed
+from .process import signals, versions
+from .snapshot import Snapshot, batches, check_history, check_types, verified
 
 log: Final = logging.getLogger("throughcare_events")
 F = TypeVar("F", bound=Function)
@@ -49,6 +58,7 @@ class Subscriber:
     """One member of the group `name`. Start as many processes as you like, all with the same inbox.
 
     `accept_removed`: go on although a topic begins later than the inbox; what was removed is never handled.
+    `outlet`: read this topic (`care.out.<team>`) in place of the services', and those that follow it.
     `take_over`: go on although the group's offsets belong to another inbox; everything is handled from where this
     inbox stands, also what the other one has handled.
     """
@@ -62,6 +72,7 @@ class Subscriber:
         batch: int = BATCH,
         accept_removed: bool = False,
         take_over: bool = False,
+        outlet: str = "",
         delivery: Callable[[Handlers, Inbox, Metrics], Delivery] = Delivery,
     ) -> None:
         self.name = name
@@ -73,6 +84,8 @@ class Subscriber:
         self._batch = batch
         self._accept_removed = accept_removed
         self._take_over = take_over
+        self._outlet = outlet
+        self._ends = Ends()
         self._handlers = Handlers()
         self._delivery = delivery(self._handlers, inbox, self.metrics)
         self._busy = asyncio.Lock()
@@ -122,6 +135,11 @@ class Subscriber:
         """What is aside on this process's partitions."""
         return self._delivery.aside
 
+    @property
+    def positions(self) -> Mapping[Place, int]:
+        """The next offset of each partition that this process holds."""
+        return dict(self._offsets)
+
     async def release(self, place: tuple[str, int, int]) -> None:
         """Handle what is aside there now, and then what waits behind it. Raises `KitError` when it can't be.
 
@@ -138,6 +156,22 @@ class Subscriber:
     async def run(self) -> None:
         """Hear events until `stop`, SIGTERM or SIGINT. Raises `Refused` when only a person can decide how to go on."""
         self._ran = True
+        self._check_handlers()
+        with signals(self.stop):
+            consumer = await self._reached(Consumer.start)
+            try:
+                while consumer is not None and not self._stop.is_set():
+                    await self._round(consumer)
+                    if following := self._following():
+                        await self._leave(consumer)
+                        consumer = None
+                        self._go_to(following)
+                        consumer = await self._reached(Consumer.start)
+            finally:
+                if consumer is not None:
+                    await self._leave(consumer)
+
+    def _check_handlers(self) -> None:
         if not self._handlers.topics:
             raise TypeError("register a handler with `events.on(…)` before the subscriber runs")
         if self._handlers.take_tx and not self._inbox.transactions:
@@ -146,14 +180,6 @@ class Subscriber:
                 "A handler takes a third argument, and this inbox has no transactions.",
                 "Let it take (event, envelope), and bear the same event twice; or use another store.",
             )
-        with _signals(self.stop):
-            consumer = await self._joined()
-            try:
-                while consumer is not None and not self._stop.is_set():
-                    await self._round(consumer)
-            finally:
-                if consumer is not None:
-                    await self._leave(consumer)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncGenerator[None]:
@@ -168,16 +194,103 @@ class Subscriber:
             finally:
                 self._busy_task = None
 
+    def _following(self) -> str:
+        """The next outlet, once this one is handled to its end. What is aside belongs to this one: it is waited for."""
+        return "" if self.aside else self._ends.lead_to(self._offsets)
+
+    def _go_to(self, outlet: str) -> None:
+        """Read on in the next outlet: all of this one is handled."""
+        log.warning("%s has ended: going on in %s", self._outlet, outlet)
+        self._delivery.release(list(self._offsets))
+        self._outlet, self._ends = outlet, Ends()
+        self._offsets.clear()
+        self._begun.clear()
+        self._targets = None
+
+    # --- joining late ----------------------------------------------------------------------------
+
+    async def load(self, file: str | Path) -> None:
+        """Handle everything of a snapshot as if it came from the topics; afterwards `run` goes on where it ends.
+
+        Call it in the block, after registering. What the inbox has handled is passed over, so that it may be called
+        each time, and goes on after a crash. Raises `Refused`, before anything is changed, for a file that is cut off,
+        edited or of another history.
+        """
+        self._check_handlers()
+        snapshot = await asyncio.to_thread(verified, file)
+        check_types(snapshot.header, self._handlers.by_type)
+        with signals(self.stop):
+            consumer = await self._reached(lambda one: self._compare(one, snapshot))
+            if consumer is not None:
+                await self._take_over_from(snapshot, consumer)
+
+    async def _compare(self, consumer: Consumer, snapshot: Snapshot) -> None:
+        """Compare the file with the topics and with the inbox. Raises `Refused`, `KafkaError`."""
+        header = snapshot.header
+        await consumer.connect()
+        await consumer.assign(header.bounds)
+        bounds = await consumer.bounds(header.bounds)
+        ends = {place: end for place, (_, end) in bounds.items()}
+        check_history(snapshot, await consumer.cluster(), ends)
+        kept = {p: at for p, (at, _) in snapshot.last.items() if bounds[p][0] <= at}
+        there = await consumer.names(kept)
+        check_history(snapshot, header.cluster, ends, there)
+        if self._inbox.durable and not self._take_over:
+            self._check_inbox(await consumer.committed_by(header.bounds))
+        stored = await self._inbox.offsets()
+        for place, (begin, _) in header.bounds.items():
+            self._begin(place, stored.get(place, 0), begin, ends[place])
+
+    async def _take_over_from(self, snapshot: Snapshot, consumer: Consumer) -> None:
+        places = snapshot.header.bounds
+        try:
+            async with self._alone():
+                self._offsets = await self._delivery.hold(places)
+            for batch in batches(snapshot, self._batch):
+                await self._take_kept(batch)
+            if not self._stop.is_set():
+                await self._commit(consumer, at_once=True)
+        finally:
+            self._delivery.release(places)
+            self._offsets.clear()
+            await consumer.stop()
+
+    async def _take_kept(self, batch: Sequence[Kept]) -> None:
+        """Handle a batch of a snapshot, however long it has to wait for that."""
+        left = batch
+        while not self._stop.is_set():
+            left = [one for one in left if one.offset >= self._offsets[one.topic, one.partition]]
+            if not left:
+                return
+            try:
+                async with self._alone():
+                    self._offsets |= await self._delivery.take(left)
+                    await self._delivery.flush()
+                    await self._delivery.again()
+            except MovedOn as error:
+                raise Refused(
+                    "inbox-in-use",
+                    "Another process handles events in this inbox.",
+                    "End it; then load, and start as many as you like.",
+                ) from error
+            except (NotNow, InboxUnavailable) as error:
+                self._offsets |= self._delivery.go_back()
+                await self._pause(getattr(error, "code", "handler-waits"), error)
+            else:
+                self._well()
+
     # --- rounds ----------------------------------------------------------------------------------
 
-    async def _joined(self) -> Consumer | None:
-        """A member of the group, as soon as Kafka answers; None when it was told to stop before."""
+    async def _reached(self, begin: Callable[[Consumer], Awaitable[None]]) -> Consumer | None:
+        """A consumer that has begun, as soon as Kafka answers; None when it was told to stop before."""
+        topics = [self._outlet] if self._outlet else self._handlers.topics
+        if self._outlet:
+            read = (topic for topic, _ in await self._inbox.offsets())
+            self._handlers.followed = followed(read, self._outlet)
         while not self._stop.is_set():
-            consumer = Consumer(
-                self._kafka, self.name, self._handlers.topics, self._batch, self._revoked
-            )
+            consumer = Consumer(self._kafka, self.name, topics, self._batch, self._revoked)
             try:
-                await consumer.start()
+                await begin(consumer)
             except (KafkaError, OSError) as error:
                 await consumer.stop()
                 await self._pause("kafka-unavailable", error)
@@ -219,7 +332,7 @@ class Subscriber:
 
     async def _handle(self, consumer: Consumer, messages: Sequence[Message]) -> None:
         held = [one for one in messages if (one.topic, one.partition) in self._offsets]
-        if held:
+        if held := self._ends.take(held):
             self._offsets |= await self._delivery.take(held)
             self._uncommitted = True
             if self._delivery.cut_short:
@@ -320,7 +433,7 @@ class Subscriber:
             await consumer.commit(dict(self._offsets), self._heartbeat)
 
     def _heartbeat(self, next_offset: int) -> str:
-        return heartbeat(self._inbox.id, next_offset, time(), _versions(), self.metrics)
+        return heartbeat(self._inbox.id, next_offset, time(), versions(), self.metrics)
 
     async def _leave(self, consumer: Consumer) -> None:
         async with self._alone():
@@ -328,31 +441,3 @@ class Subscriber:
         with suppress(KafkaError, OSError):
             await self._commit(consumer, at_once=True)
         await consumer.stop()
-
-
-def _versions() -> Versions:
-    """The versions that run here."""
-    found: dict[str, str] = {}
-    for name in ("throughcare-events", "aiokafka"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return Versions(
-        found.get("throughcare-events", "source"),
-        found.get("aiokafka", ""),
-        platform.python_version(),
-    )
-
-
-@contextmanager
-def _signals(stop: Callable[[], None]) -> Generator[None]:
-    """SIGTERM and SIGINT call `stop` meanwhile, where this loop may say so."""
-    loop, taken = asyncio.get_running_loop(), list[signal.Signals]()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or no main thread
-            loop.add_signal_handler(one, stop)
-            taken.append(one)
-    try:
-        yield
-    finally:
-        for one in taken:
-            loop.remove_signal_handler(one)

@@ -268,7 +268,7 @@ class Flow:
                 "plans",
                 f"/episodes/{patient.episode_id}/discharge",
                 patient.label,
-                kind="incarcerated",
+                kind="deceased",
             )
         await self.world.quiet()
 

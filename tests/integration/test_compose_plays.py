@@ -38,7 +38,7 @@ from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.grants import found, in_force
 from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.refusals import check_reading
-from shared.services import PORTS, SERVICES
+from shared.services import PORTS, PROCESSES, SERVICES
 from tests.integration.bus import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -201,7 +201,7 @@ def _said(played: Played, name: str, event: str) -> bool:
 async def test_all_services_start_as_users_of_their_own(played: Played) -> None:
     for name in SERVICES:
         await until(lambda name=name: _said(played, name, "service.started"), limit_s=90)
-    assert await found(played.admin, SERVICES) == set(map(in_force, all_service_rules()))
+    assert await found(played.admin, PROCESSES) == set(map(in_force, all_service_rules()))
 
 
 async def test_what_was_made_is_kept_and_a_second_start_changes_nothing(played: Played) -> None:

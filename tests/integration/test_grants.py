@@ -35,7 +35,7 @@ from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.refusals import check_reading, check_service
 from shared.runtime.kafka.topics import ensure_topics
 from shared.runtime.recovery.journal import journal_topic
-from shared.services import SERVICES
+from shared.services import PROCESSES, SERVICES
 from tests.integration.bus import until
 
 OWN_TOPICS = [f"care.{name}" for name in SERVICES]
@@ -50,7 +50,7 @@ def closed() -> Iterator[Backend]:
 @pytest.fixture
 async def ready(closed: Backend) -> Backend:
     """With every topic, and every rule in force, whatever a test before it has withdrawn."""
-    await withdraw(closed.kafka, await surplus(closed.kafka, SERVICES, all_service_rules()))
+    await withdraw(closed.kafka, await surplus(closed.kafka, PROCESSES, all_service_rules()))
     await grant(closed.kafka, all_service_rules())
     for name in SERVICES:
         await ensure_topics(closed.kafka_of(name), [TOPICS[f"care.{name}"]])
@@ -98,10 +98,10 @@ async def test_pruning_takes_back_what_is_no_rule_and_nothing_else(ready: Backen
     await grant(ready.kafka, [*STRAY, partner])
     shown = await _acl(ready, "--prune")
     assert shown.count("beside the rules: User:plans may") == len(STRAY)
-    assert len(await surplus(ready.kafka, SERVICES, all_service_rules())) == len(STRAY)
+    assert len(await surplus(ready.kafka, PROCESSES, all_service_rules())) == len(STRAY)
     assert f"{len(STRAY)} rules are taken back." in await _acl(ready, "--apply", "--prune")
-    assert await surplus(ready.kafka, SERVICES, all_service_rules()) == []
-    assert await found(ready.kafka, SERVICES) == set(map(in_force, all_service_rules()))
+    assert await surplus(ready.kafka, PROCESSES, all_service_rules()) == []
+    assert await found(ready.kafka, PROCESSES) == set(map(in_force, all_service_rules()))
     assert await found(ready.kafka, ["reporting"]) == {in_force(partner)}
 
 
@@ -226,7 +226,7 @@ async def test_an_environment_with_a_prefix_has_users_and_rights_of_its_own(
 ) -> None:
     admin = ready.kafka.model_copy(update={"kafka_prefix": "test."})
     await _acl_of(admin, "--apply", "--passwords", str(tmp_path))
-    assert await surplus(admin, SERVICES, all_service_rules()) == []
+    assert await surplus(admin, PROCESSES, all_service_rules()) == []
     users = {
         name: admin.model_copy(
             update={

@@ -61,7 +61,7 @@ def test_it_has_the_language_and_the_kit_and_nothing_else(wheel: Path) -> None:
     ours = {name for name in names if ".dist-info/" not in name}
     assert {name.split("/")[0] for name in ours} == {"throughcare_events"}
     rooms = {name.split("/")[1] for name in ours}
-    assert rooms == {"__init__.py", "contracts", "inbox.py", "kit", "py.typed"}
+    assert rooms == {"__init__.py", "__main__.py", "contracts", "inbox.py", "kit", "py.typed"}
     copied = {
         name: (ROOT / "shared" / name.removeprefix("throughcare_events/")).read_bytes()
         for name in ours
@@ -80,6 +80,15 @@ def test_it_needs_nothing_of_the_project(python: Path, tmp_path: Path) -> None:
         "print(len(it.CATALOGUE))"
     )
     assert int(run(python, "-I", "-c", program, cwd=tmp_path)) > 100
+
+
+def test_it_has_a_command_for_what_is_aside(python: Path, tmp_path: Path) -> None:
+    words = ("-m", "throughcare_events", "aside", "list", "--inbox", "inbox.db", "--name", "me")
+    with pytest.raises(AssertionError, match="inbox-unknown"):
+        run(python, *words, cwd=tmp_path)
+    program = "import asyncio, throughcare_events as it; asyncio.run(it.SQLiteInbox('inbox.db').open('me'))"
+    run(python, "-c", program, cwd=tmp_path)
+    assert run(python, *words, cwd=tmp_path) == "0 aside\n"
 
 
 def test_the_guide_shows_the_example() -> None:

@@ -5,6 +5,7 @@ Starts a secured broker of its own, whose brokers' listener takes certificates, 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import ssl
@@ -15,28 +16,36 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from aiokafka.errors import KafkaError
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from shared.contracts.attendance import SessionAttended
+from shared.contracts.event import Envelope
 from shared.contracts.topics import TOPICS
 from shared.devtools.backends.certificates import Authority
 from shared.devtools.backends.kafka import secured_server
 from shared.devtools.backends.kafka_secured import ClosedBus, TokenListener
 from shared.devtools.backends.process import free_port
 from shared.errors import AccessMissing, Unavailable
+from shared.kit import Connection, MemoryInbox, Subscriber
 from shared.runtime.connections import KafkaConnection
+from shared.runtime.kafka.access import subscriber_rules
 from shared.runtime.kafka.clients import new_producer
+from shared.runtime.kafka.grants import grant
 from shared.runtime.kafka.reach import check_broker_reachable
 from shared.runtime.kafka.refusals import check_reading, check_service
 from shared.runtime.kafka.topics import ensure_topics
 from shared.services import SERVICES
+from tests.integration.bus import bus_to
 
 TOPIC_NAMES = [f"care.{name}" for name in SERVICES]
 ISSUER, AUDIENCE = "https://issuer.example", "kafka"
 SECRET = "a-secret-of-the-client"
+ATTENDED = SessionAttended.example()
 
 
 class Tokens:
@@ -182,6 +191,23 @@ async def test_it_publishes_on_its_own_topic_and_on_no_other(ready: Broker, way:
 async def test_somebody_without_rules_reads_nothing(ready: Broker, way: str) -> None:
     with pytest.raises(AccessMissing):
         await check_reading(getattr(ready, way)("stranger"), TOPIC_NAMES)
+
+
+async def test_a_subscriber_hears_however_it_shows_who_it_is(ready: Broker, way: str) -> None:
+    await grant(ready.bus.connection(), subscriber_rules("county", [ATTENDED.SOURCE]))
+    async with bus_to(ready.bus.connection("attendance")) as bus:
+        await bus.say(ATTENDED, f"episode/{uuid4()}", 1)
+    kafka = Connection.from_environment(getattr(ready, way)("county").environment())
+    events, heard = Subscriber(f"county.{way}", MemoryInbox(), kafka=kafka), list[str]()
+
+    @events.on(SessionAttended)
+    async def hear(_event: SessionAttended, envelope: Envelope) -> None:
+        heard.append(envelope.subject)
+        events.stop()
+
+    async with events:
+        await asyncio.wait_for(events.run(), 60)
+    assert heard
 
 
 async def test_a_certificate_of_another_authority_is_refused(ready: Broker, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,16 +18,18 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from services.outlet.app import SERVICE
 from shared.contracts import attendance, intake, plans
+from shared.contracts.event import Envelope, Event
 from shared.contracts.outlets import OUT_SEQUENCE, TOPIC_ENDED
 from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.devtools.stack import Stack, services
+from shared.kit import Connection, Gap, SQLiteInbox, Subscriber
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.producer import read_tail
-from tests.integration.bus import FACILITY, Bus
+from tests.integration.bus import FACILITY, Bus, until
 
 ISSUER = LocalIssuer()
 SETTINGS = {"sweep_after_seconds": "0.5", "session_timeout_ms": "6000", "batch_records": "20"}
@@ -271,3 +273,44 @@ async def test_two_replicas_with_other_files_leave_nothing_out(
             await said.say(40)
             before.processes[0].stop()
             await reading.shows(SECOND, said.of(FACILITY, "lakeside-iop"))
+
+
+async def test_a_subscriber_goes_on_in_the_next_topic_and_handles_nothing_twice(
+    backend: Backend, bus: Bus, folder: Path, prefix: str, tmp_path: Path
+) -> None:
+    said = Said(bus, 5)
+    said.subjects(8)
+    handled: Counter[tuple[str, str, int]] = Counter()
+    gaps: list[Gap] = []
+    events = Subscriber(
+        "billing",
+        SQLiteInbox(tmp_path / "inbox.db"),
+        kafka=Connection(bootstrap=backend.kafka_bootstrap),
+        outlet=FIRST,
+    )
+
+    @events.on(*HEARD)
+    async def take(_event: Event, envelope: Envelope) -> None:
+        handled[envelope.source, envelope.subject, envelope.sequence] += 1
+
+    @events.on(Gap)
+    async def tell(gap: Gap) -> None:
+        gaps.append(gap)
+
+    def wanted(*facilities: str) -> set[tuple[str, str, int]]:
+        return {(*k, n) for k, found in said.of(*facilities).items() for n, _ in found}
+
+    await said.say(60)
+    async with events:
+        with outlet(backend, prefix, folder):
+            running = asyncio.create_task(events.run())
+            await until(lambda: set(handled) == wanted(FACILITY), limit_s=LIMIT_S)
+        (folder / "billing.toml").write_text(file_of("billing", facilities=BOTH))
+        await said.say(30)
+        with outlet(backend, prefix, folder):
+            both = wanted(FACILITY, "lakeside-iop")
+            await until(lambda: set(handled) == both, limit_s=LIMIT_S)
+        events.stop()
+        await running
+    assert set(handled.values()) == {1}
+    assert gaps == []

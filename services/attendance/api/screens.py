@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, Field, model_validator
 
 from services.attendance.api.callers import Drawer, Interpreter, ScreenAmender, Staff
@@ -40,6 +39,7 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
 from shared.errors import Invalid, NotYetKnown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["screens"])
@@ -151,7 +151,7 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
         for episode, answer in zip(body.episode_ids, answers, strict=True)
         if answer["drawn"]
     ]
-    return JSONResponse({"drawn": drawn, "not_drawn": len(answers) - len(drawn)})
+    return JsonAnswer({"drawn": drawn, "not_drawn": len(answers) - len(drawn)})
 
 
 async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from services.followup.episode.episode_state import (
     Readmitted,
     StateAndEvents,
 )
-from services.followup.outreach import outreach
+from services.followup.outreach import jail, outreach
 from shared import loops
 from shared.contracts import followup, intake, plans
-from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone
+from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone, MistakeReason
 from shared.contracts.event import Event
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.contracts.plans import DischargeKind
+from shared.decision import Cause, Decision, Events, Handoff, derive_id
 from shared.errors import Invalid, Refused
 
 ELEMENTS: Final = ("check-in-calendar",)
@@ -56,13 +57,17 @@ def admitted(
         waitlist={},
         ended=(),
     )
+    free: Events = ()
+    if state.discharge is not None and _is_of_an_undone_stay(state):
+        left_at, why = state.discharge.discharged_at, MistakeReason.NOT_INTENDED
+        state, free = jail.not_implied(state, left_at, why, cause)
     state, reached = contact.close_outreach(state, ClearedReason.RESOLVED)
     state, replayed = outreach.replay(contact.arm_silence(state), cause)
     state, events = activate(state, cause)
     prior = event.prior_episode_id
     body = Readmitted(episode_id=cause.subject_id, admitted_at=event.admitted_at)
     handoffs = () if prior is None else (Handoff(f"episode/{prior}", body),)
-    return Decision(state, (*reached, *replayed, *events), handoffs)
+    return Decision(state, (*free, *reached, *replayed, *events), handoffs)
 
 
 def drafted(
@@ -110,6 +115,9 @@ def discharged(
         state, stopped = contact.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(going_on.put_aside(before, state), (*ended, *stopped))
     state, events = activate(going_on.put_aside(before, state), cause)
+    if event.kind is DischargeKind.INCARCERATED and not _is_of_an_undone_stay(state):
+        state, jailed = jail.implied(state, event.discharged_at, cause)
+        events += jailed
     return Decision(state, (*ended, *events))
 
 

@@ -60,5 +60,7 @@ async def undo_circumstance(
     """It was a mistake: everything goes on as if it had not been recorded."""
     return await call.execute(
         EPISODE(body.episode_id),
-        for_command(lambda state, _cause: circumstances.undo(state, circumstance_id, body.reason)),
+        for_command(
+            lambda state, cause: circumstances.undo(state, circumstance_id, body.reason, cause)
+        ),
     )

@@ -29,7 +29,7 @@ from shared.contracts.terms import ProgramTerms
 from shared.decision import Events, HandoffBody
 from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
-NO_CONTACT: Final = frozenset({DischargeKind.DECEASED, DischargeKind.INCARCERATED})
+NO_CONTACT: Final = frozenset({DischargeKind.DECEASED})
 """Ways to leave after which nobody is called. An unknown way is not among them: better a call too many."""
 CHECK_IN_INDEX: Final = "check_in"
 """The index of records with a check-in to come or to do: when the first of them is due."""

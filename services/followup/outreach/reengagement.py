@@ -29,6 +29,8 @@ from shared.retractions import holding, taken_back
 
 STARTED: Final = "started"
 """What asks for a re-engagement beside reports: staff who began it for another reason."""
+RELEASED: Final = "released:"
+"""The same of a circumstance that is over: out of jail, because of which the episode had ended."""
 REASSESS_WITHIN_AFTER_OVERDOSE: Final = timedelta(hours=24)
 """House rule, docs/domain.md 3.14 (Cadence)."""
 
@@ -86,22 +88,41 @@ def undo(
     state = taken_back(state.replace(reports=left), report_id, "report")
     events: Events = (followup.ReturnToUseUndone(report_id=report_id, reason=reason),)
     state, again = contact.never_made(state, _told_in(report_id))
+    state, withdrawn = _asked_no_more(state, report_id, cause)
+    return Decision(state, (*events, *again, *withdrawn))
+
+
+def _asked_no_more(state: EpisodeState, by: str, cause: Cause) -> StateAndEvents:
+    """One of what asked for the way back was a mistake: it is withdrawn, unless something else asks for it."""
     under_way = state.reengagement
-    if under_way is None or report_id not in under_way.asked_by:
-        return Decision(state, (*events, *again))
+    if under_way is None or by not in under_way.asked_by:
+        return state, ()
     asked = still_asked(state, under_way)
-    if asked is None:
-        state, ended = contact.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
-        withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
-        return Decision(state, (*events, *again, withdrawn, *ended))
-    return Decision(due_as_asked(state.replace(reengagement=asked), cause), (*events, *again))
+    if asked is not None:
+        return due_as_asked(state.replace(reengagement=asked), cause), ()
+    state, ended = contact.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
+    withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
+    return state, (withdrawn, *ended)
+
+
+def released(state: EpisodeState, circumstance_id: str, cause: Cause) -> StateAndEvents:
+    """The person is out of jail, because of which the episode had ended: care may be resumed."""
+    by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
+    why, of = ReengagementCause.CONTACT_REGAINED, f"{RELEASED}{circumstance_id}"
+    return _wait(state, why, by, overdose=False, cause=cause, of=of)
+
+
+def not_released(state: EpisodeState, circumstance_id: str, cause: Cause) -> StateAndEvents:
+    """There was no such circumstance, so that nobody came out of it."""
+    return _asked_no_more(state, f"{RELEASED}{circumstance_id}", cause)
 
 
 def still_asked(state: EpisodeState, waiting: Reengagement | None) -> Reengagement | None:
     """A way back as it is asked for now, by the reports that hold or by staff; None when nothing asks for it."""
     if waiting is None:
         return None
-    asked_by = tuple(key for key in waiting.asked_by if key == STARTED or key in state.reports)
+    known = {STARTED, *state.reports, *(f"{RELEASED}{key}" for key in state.circumstances)}
+    asked_by = tuple(key for key in waiting.asked_by if key in known)
     if not asked_by:
         return None
     left = [state.reports[key] for key in asked_by if key in state.reports]
@@ -162,7 +183,13 @@ def _wait(
     """Open the loop of a reassessment; one that is open already is only ever moved to an earlier time."""
     before = state.reengagement
     asked_by = () if before is None else before.asked_by
-    otherwise = due_at if of == STARTED else None if before is None else before.due_otherwise
+    otherwise = (
+        due_at
+        if of == STARTED or of.startswith(RELEASED)
+        else None
+        if before is None
+        else before.due_otherwise
+    )
     if before is not None and before.reassessment_due_at <= due_at:
         more = {"overdose": before.overdose or overdose, "asked_by": (*asked_by, of)}
         return state.replace(reengagement=before.replace(**more)), ()

@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.intake.api.callers import Eraser
@@ -24,6 +23,7 @@ from shared.errors import Invalid
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.vault import Erased
 
@@ -55,7 +55,7 @@ async def read_erasure(call: Eraser, person_id: SubjectId) -> Response:
         "open_episodes": sum(person.episodes.values()),
         "last_copy_gone_on": gone_on.isoformat(),
     }
-    return JSONResponse(view)
+    return JsonAnswer(view)
 
 
 @router.post("/people/{person_id}/erasure")

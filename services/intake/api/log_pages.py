@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query, Response
-from fastapi.responses import JSONResponse
 
 from services.intake.person import accounting
 from services.intake.person.accounting import Accounting, Disclosure, EntryState
 from shared.errors import Invalid
 from shared.runtime.http.call import Call
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.subjects import Subject
 
 PageQuery = Annotated[int | None, Query(ge=1, le=100_000)]
@@ -23,7 +23,7 @@ async def log_page(
     pages = (await _latest(call, subject)).pages + 1
     _, found = await entries_of(call, subject, page)
     entries = [entry.model_dump(mode="json") for entry in found if entry.state is state]
-    return JSONResponse({name: entries, "page": page or pages, "pages": pages})
+    return JsonAnswer({name: entries, "page": page or pages, "pages": pages})
 
 
 async def entries_of(

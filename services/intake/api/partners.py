@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from fastapi import Path as InPath
-from fastapi.responses import JSONResponse
 from pydantic import Field, StrictBool
 
 from services.intake.api.callers import Anyone, Operating
@@ -26,6 +25,7 @@ from shared.contracts.intake import (
 from shared.errors import Invalid, Unknown
 from shared.runtime.core.record import Record
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.subjects import state_of
 
@@ -112,7 +112,7 @@ async def read_partner(call: Anyone, partner_id: PartnerPath) -> Response:
     if state_of(record, PartnerState).known is None:
         raise Unknown("partner")
     view = partners.partner_view(state_of(record, PartnerState), call.actor.facility_id)
-    return JSONResponse(view, headers={"ETag": f'"{record.revision}"'})
+    return JsonAnswer(view, headers={"ETag": f'"{record.revision}"'})
 
 
 # --- for the other routes --------------------------------------------------------------------------------

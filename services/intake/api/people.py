@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.intake.api.callers import Anyone, Finder
@@ -34,6 +33,7 @@ from services.intake.person.identity import (
 from shared.contracts.codes import Day
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey
 from shared.runtime.vault.vault import Erased, key_missing
@@ -102,7 +102,7 @@ async def read_identity(
     await call.record(PERSON(person_id))
     record = await call.record(IDENTITY(person_id))
     shown = await _shown(call, person_id, state_of(record, IdentityState), purpose)
-    return JSONResponse(shown, headers={"ETag": f'"{record.revision}"'})
+    return JsonAnswer(shown, headers={"ETag": f'"{record.revision}"'})
 
 
 @router.post("/people/matches")
@@ -111,7 +111,7 @@ async def find_person(call: Finder, body: FindPerson) -> Response:
     call.trail.purpose = AccessPurpose.REGISTRATION
     found = await _found(call, identity.Sought(**dict(body)))
     call.trail.show(IDENTITY(person_id).name for person_id in found)
-    return JSONResponse({"person_ids": found})
+    return JsonAnswer({"person_ids": found})
 
 
 def identity_view(

@@ -27,8 +27,8 @@ class MemoryInbox:
         self._streams: dict[Stream, StreamInbox] = {}
         self._aside: dict[tuple[str, int, int], Aside] = {}
 
-    async def open(self, subscriber: str) -> None:
-        del subscriber
+    async def open(self, subscriber: str, *, make: bool = True) -> None:
+        del subscriber, make
 
     async def close(self) -> None:
         return None

@@ -18,7 +18,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from ...inbox import StreamInbox
-from ..errors import InboxUnavailable, MovedOn, Refused
+from ..errors import InboxUnavailable, MovedOn, Refused, unknown_inbox
 from ..messages import Aside, Place, Stream
 from .protocol import VERSION, Changes
 
@@ -57,22 +57,24 @@ class MongoInbox:
     def _database(self) -> AsyncDatabase[Documents]:
         return self._client[self._database_name]
 
-    async def open(self, subscriber: str) -> None:
+    async def open(self, subscriber: str, *, make: bool = True) -> None:
         self._name = subscriber
         self._connected = AsyncMongoClient(
             self._uri, w="majority", journal=True, serverSelectionTimeoutMS=self._wait_ms
         )
         try:
             with _told():
-                await self._open()
+                await self._open(make=make)
         except BaseException as error:
             await self.close()
             if isinstance(error, InboxUnavailable):
                 raise Refused(error.code, error.detail, error.hint) from error
             raise
 
-    async def _open(self) -> None:
+    async def _open(self, *, make: bool) -> None:
         inboxes = self._database[INBOX]
+        if not make and await inboxes.find_one({"_id": self._name}) is None:
+            raise unknown_inbox(self._name)
         newest = await inboxes.find_one({"version": {"$gt": VERSION}})
         if newest is not None:
             raise Refused(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from ...inbox import StreamInbox
-from ..errors import InboxUnavailable, MovedOn, Refused
+from ..errors import InboxUnavailable, MovedOn, Refused, unknown_inbox
 from ..messages import Aside, Place, Stream
 from .protocol import VERSION, Changes
 
@@ -68,10 +68,12 @@ class PostgresInbox:
         self._driver: Any = import_module("psycopg")
         self._connection: Any = None
 
-    async def open(self, subscriber: str) -> None:
+    async def open(self, subscriber: str, *, make: bool = True) -> None:
         self._name = subscriber
         try:
             async with self._told() as connection, connection.transaction():
+                if not make:
+                    await self._check_there(connection)
                 await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_ALONE,))
                 for statement in _TABLES.split(";"):
                     await connection.execute(statement)
@@ -82,6 +84,17 @@ class PostgresInbox:
         except BaseException:
             await self.close()
             raise
+
+    async def _check_there(self, connection: Any) -> None:
+        there = await connection.execute("SELECT to_regclass('throughcare_inbox') IS NOT NULL")
+        [(found,)] = await there.fetchall()
+        if found:
+            named = await connection.execute(
+                "SELECT 1 FROM throughcare_inbox WHERE subscriber = %s", (self._name,)
+            )
+            if await named.fetchone():
+                return
+        raise unknown_inbox(self._name)
 
     async def _register(self, connection: Any) -> None:
         newest = await connection.execute("SELECT max(version) FROM throughcare_inbox")

@@ -69,8 +69,11 @@ class Inbox(Protocol):
         """Whether a handler can write in the unit; known once the inbox is open."""
         ...
 
-    async def open(self, subscriber: str) -> None:
-        """Make it ready. Raises `Refused` for one that is of a newer version, locked, full or no inbox at all."""
+    async def open(self, subscriber: str, *, make: bool = True) -> None:
+        """Make it ready. Raises `Refused` for one that is of a newer version, locked, full or no inbox at all.
+
+        With `make=False` also for one that is not there, and makes none.
+        """
         ...
 
     async def close(self) -> None: ...

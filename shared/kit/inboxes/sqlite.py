@@ -9,13 +9,13 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 from uuid import uuid4
 
 from ...inbox import StreamInbox
-from ..errors import InboxUnavailable, KitError, MovedOn, Refused
+from ..errors import InboxUnavailable, KitError, MovedOn, Refused, unknown_inbox
 from ..messages import Aside, Place, Stream
 from .protocol import VERSION, Changes
 
@@ -37,9 +37,10 @@ CREATE TABLE IF NOT EXISTS throughcare_aside (
     PRIMARY KEY (subscriber, topic, "partition", "offset"));
 """
 _STREAMS: Final = """
-SELECT source, subject, highest, window FROM json_each(?) AS wanted JOIN throughcare_streams
+SELECT source, subject, highest, window FROM json_each(?) AS wanted CROSS JOIN throughcare_streams
     ON subscriber = ? AND source = wanted.value ->> 0 AND subject = wanted.value ->> 1
 """
+"""By CROSS JOIN, SQLite looks up each that is wanted; else it reads all streams, and the list for each of them."""
 
 
 class SQLiteInbox:
@@ -56,18 +57,20 @@ class SQLiteInbox:
         self._name = ""
         self._connection: sqlite3.Connection | None = None
 
-    async def open(self, subscriber: str) -> None:
+    async def open(self, subscriber: str, *, make: bool = True) -> None:
         self._name = subscriber
         try:
             with _told(self._path):
-                await asyncio.to_thread(self._open)
+                await asyncio.to_thread(self._open, make)
         except BaseException as error:
             await self.close()
             if isinstance(error, InboxUnavailable):
                 raise Refused(error.code, error.detail, error.hint) from error
             raise
 
-    def _open(self) -> None:
+    def _open(self, make: bool) -> None:  # noqa: FBT001 - named by `open`
+        if not make:
+            self._check_there()
         self._connection = connection = sqlite3.connect(
             self._path, timeout=self._lock_seconds, isolation_level=None, check_same_thread=False
         )
@@ -85,6 +88,18 @@ class SQLiteInbox:
             "SELECT id FROM throughcare_inbox WHERE subscriber = ?", (self._name,)
         )
         connection.execute("COMMIT")
+
+    def _check_there(self) -> None:
+        if self._path.is_file():
+            with closing(sqlite3.connect(self._path, timeout=self._lock_seconds)) as connection:
+                there = "SELECT 1 FROM sqlite_schema WHERE name = 'throughcare_inbox'"
+                named = "SELECT 1 FROM throughcare_inbox WHERE subscriber = ?"
+                if (
+                    connection.execute(there).fetchone()
+                    and connection.execute(named, (self._name,)).fetchone()
+                ):
+                    return
+        raise unknown_inbox(self._name)
 
     def _check_version(self, connection: sqlite3.Connection) -> None:
         if not connection.execute(

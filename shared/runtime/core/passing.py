@@ -36,6 +36,10 @@ class Passing(Protocol):
         """Where this event is to be passed on to; nowhere when anything about it is in doubt."""
         ...
 
+    def ended_for(self, envelope: Envelope) -> Sequence[str]:
+        """The ended topics that took such an event while they were written."""
+        ...
+
     async def establish(self, kafka: KafkaConnection, store: Store) -> None:
         """Settle before anything is heard what is passed on to whom. Repeatable.
 

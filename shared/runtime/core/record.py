@@ -92,6 +92,8 @@ class Record:
     """The state in the store, so that a save writes only the fields that differ; None: it writes all of them."""
     state_bytes: int = 0
     """The size of the state as JSON, when it was last measured."""
+    held_up: dict[str, Unavailable] = made_by(default_factory=dict[str, Unavailable])
+    """By stream: why an item of it has to come again. Until then nothing of that stream is decided on this copy."""
     touched: bool = False
     measured: bool = True
     """Whether `apply` measures the state after each decision. A batch may measure once at its end: see `outgrown`."""
@@ -114,6 +116,8 @@ class Record:
         try:
             return self._decide(work, source)
         except Unavailable as error:
+            if work.stream is not None:
+                self.held_up[work.stream.name] = error
             return Outcome(OutcomeStatus.REFUSED, error=error)
         except Refused as error:
             if work.command is not None:
@@ -136,6 +140,9 @@ class Record:
 
     def _check_inbox(self, work: Work) -> Outcome | None:
         """Stop a numbered item that is a duplicate, that waits behind a blocked one, or that can't be used."""
+        if work.stream is not None and work.stream.name in self.held_up:
+            # Decided now, it would overtake the one that comes again, which would be missed then.
+            return Outcome(OutcomeStatus.REFUSED, error=self.held_up[work.stream.name])
         stopped = None if work.stream is None else self._check_stream(work, work.stream)
         if stopped is None and work.unreadable is not None:
             unreadable = Outcome(OutcomeStatus.BLOCKED, reason=work.unreadable, field=work.field)

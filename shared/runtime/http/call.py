@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Annotated, Any, Final, TypeVar, cast
 
 from fastapi import Depends, Path, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -42,6 +41,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.misread import not_numbers, not_times
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
@@ -241,7 +241,7 @@ class Call:
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
-        return JSONResponse(answer, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+        return JsonAnswer(answer, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
 
     async def check_command(self, subject: Subject[S]) -> Record:
         """Raise what `execute` on this record would raise before any rule runs, for what can't be taken back after it.
@@ -273,7 +273,7 @@ class Call:
             "subject": subject.name,
             "revision": record.revision,
         }
-        return JSONResponse(body, headers={"ETag": f'"{record.revision}"'})
+        return JsonAnswer(body, headers={"ETag": f'"{record.revision}"'})
 
     async def state(self, subject: Subject[S]) -> S:
         """What the record knows, if there is one and the caller's facility owns it."""

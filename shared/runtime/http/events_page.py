@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from fastapi import FastAPI, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 
 from shared.contracts import CATALOGUE, Event
 from shared.contracts.attributes import SCHEMA
@@ -20,6 +20,7 @@ from shared.contracts.publish.releases import current_version
 from shared.contracts.publish.schemas import events, expanded, meaning, schema_of, summary
 from shared.errors import Unknown
 from shared.runtime.http.docs_page import HEADERS, fields, html_page
+from shared.runtime.http.json_answer import JsonAnswer
 
 SCHEMA_MEDIA_TYPE = "application/schema+json"
 
@@ -32,13 +33,13 @@ def serve_events(app: FastAPI, service: str) -> None:
         return HTMLResponse(_page(source), headers=HEADERS)
 
     async def document() -> Response:
-        return JSONResponse(_document(source))
+        return JsonAnswer(_document(source))
 
     async def schema(dataschema: str) -> Response:
         event = CATALOGUE.get(dataschema.removeprefix(SCHEMA))
         if event is None:
             raise Unknown("event-type")
-        return JSONResponse(_schema(event.TYPE), media_type=SCHEMA_MEDIA_TYPE)
+        return JsonAnswer(_schema(event.TYPE), media_type=SCHEMA_MEDIA_TYPE)
 
     app.add_api_route("/events", page, include_in_schema=False)
     app.add_api_route("/asyncapi.json", document, include_in_schema=False)

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AwareDatetime, StringConstraints
 
@@ -15,6 +14,7 @@ from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
 from shared.runtime.http.call import Body, Call
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.operators import OPERATING
 from shared.runtime.http.replica import Replica
 from shared.runtime.set_aside import REASONS
@@ -107,7 +107,7 @@ async def ready(request: Request) -> Response:
         "warnings": runtime.warnings(),
         "rights_missing": list(runtime.rights_missing),
     }
-    return JSONResponse(body, status_code=503 if reasons else 200)
+    return JsonAnswer(body, status_code=503 if reasons else 200)
 
 
 @router.get("/metrics")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse
 
 from shared.errors import CareError, Unauthenticated, Unavailable
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.trail import Scope, trail_of
 from shared.runtime.logs import log, where
 from shared.runtime.places import place_in
@@ -29,7 +29,7 @@ def route_of(scope: Scope) -> str:
     return f"{scope['method']} {getattr(scope.get('route'), 'path', 'unmatched')}"
 
 
-def problem(status: int, code: str, detail: str, hint: str, **more: Any) -> JSONResponse:
+def problem(status: int, code: str, detail: str, hint: str, **more: Any) -> JsonAnswer:
     """RFC 9457 problem details with a machine code."""
     body: dict[str, Any] = {
         "type": f"urn:throughcare:problem:{code}",
@@ -45,7 +45,7 @@ def problem(status: int, code: str, detail: str, hint: str, **more: Any) -> JSON
         headers["Retry-After"] = RETRY_AFTER_SECONDS
     if status == Unauthenticated.status:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    return JsonAnswer(body, status, headers=headers, media_type="application/problem+json")
 
 
 async def on_care_error(request: Request, error: Exception) -> Response:

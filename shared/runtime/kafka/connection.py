@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from faststream.security import BaseSecurity, SASLOAuthBearer, SASLScram512
 
+from shared.kit.oauth import ClientCredentials
 from shared.runtime.connections import (
     SCRAM,
     KafkaConnection,
@@ -22,7 +23,6 @@ from shared.runtime.connections import (
     tls_context,
     unusable,
 )
-from shared.runtime.kafka.oauth import ClientCredentials
 
 PROTOCOLS: Final = {"plaintext": "PLAINTEXT", "ssl": "SSL", "sasl_ssl": "SASL_SSL"}
 """What `KAFKA_SECURITY` may be, and what Kafka calls it. SASL without TLS is not offered: anyone could read along."""

@@ -79,8 +79,9 @@ class Reader:
             try:
                 event = reaction.event.parse(value)
                 subject = reaction.subject(envelope, event)
-                if reaction.whole:
-                    event = Foreign(envelope, tuple(message.headers), value, topics)
+                if reaction.whole and self._passing is not None:
+                    ended = tuple(self._passing.ended_for(envelope))
+                    event = Foreign(envelope, tuple(message.headers), value, topics, ended)
             except (ValidationError, ValueError, RecursionError) as error:
                 reason, field = "data-invalid", first_place(reaction.event, error)
         stream = envelope.source.removeprefix("care.")

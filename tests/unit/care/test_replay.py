@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from care.replay import Findings
+from care.replay import Findings, dealt
 from shared.contracts import CATALOGUE
 from shared.contracts.publish.examples import example_of
 
@@ -65,3 +65,27 @@ def test_data_that_is_no_json_is_told() -> None:
     spoiled.value = b"\x00"
     found.look_at(spoiled)
     assert list(found.invalid) == [(ATTENDED, "data: not JSON")]
+
+
+def test_what_two_processes_found_is_one_finding() -> None:
+    both, alone = Findings(), Findings()
+    for event_type in sorted(CATALOGUE)[:2]:
+        spoiled = record(event_type, headers={"ce_sensitivity": "Very High"})
+        part = Findings()
+        for found in (part, alone):
+            found.look_at(record(event_type))
+            found.look_at(spoiled)
+        both.add(part.counts)
+    assert both.counts == alone.counts
+    assert both.invalid.total() == 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_partitions_are_dealt_out_evenly(count: int) -> None:
+    sizes = {("care.plans", n): size for n, size in enumerate([90, 10, 50, 40, 0, 0, 30])}
+    shares = dealt(sizes, count)
+    assert len(shares) == count
+    assert sorted(place for share in shares for place in share) == sorted(sizes)
+    loads = [sum(sizes[place] for place in share) for share in shares]
+    assert max(loads) - min(loads) <= 90
+    assert count != 2 or loads == [120, 100]

@@ -15,6 +15,7 @@ from tests.unit.care.terminal import care
 
 LONGEST = max(TOPICS["care.intake"].settings(), key=len)
 JOURNAL = "care.attendance.journal"
+OUTLET = "care.out.billing.2"
 DIFFERENCE = Difference(JOURNAL, LONGEST, str(2**63 - 1), "3600000")
 
 
@@ -22,9 +23,10 @@ class Broker:
     """What the command finds of the topics."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.partitions = {name: topic.partitions for name, topic in TOPICS.items()}
+        self.partitions = {name: topic.partitions for name, topic in TOPICS.items()} | {OUTLET: 12}
         self.differences: list[Difference] = []
         self.takes_over = True
+        monkeypatch.setattr(topics, "topics_with_prefix", self.outlets)
         monkeypatch.setattr(topics, "partition_counts", self.counts)
         monkeypatch.setattr(topics, "setting_differences", self.settings)
         monkeypatch.setattr(topics, "repair_settings", self.repair)
@@ -32,11 +34,16 @@ class Broker:
     async def counts(self, _kafka: KafkaConnection, names: Iterable[str]) -> dict[str, int]:
         return {name: self.partitions[name] for name in names}
 
-    async def settings(self, _kafka: KafkaConnection, _topics: Iterable[Topic]) -> list[Difference]:
-        return self.differences
+    async def outlets(self, _kafka: KafkaConnection, prefix: str) -> set[str]:
+        assert OUTLET.startswith(prefix)
+        return {OUTLET}
+
+    async def settings(self, _kafka: KafkaConnection, asked: Iterable[Topic]) -> list[Difference]:
+        names = {topic.name for topic in asked}
+        return [one for one in self.differences if one.topic in names]
 
     async def repair(self, _kafka: KafkaConnection, repaired: Iterable[Topic]) -> None:
-        assert [topic.name for topic in repaired] == [JOURNAL]
+        assert {topic.name for topic in repaired} == {one.topic for one in self.differences}
         if self.takes_over:
             self.differences = []
 
@@ -60,25 +67,29 @@ def test_a_difference_stands_whole_at_80_columns(broker: Broker) -> None:
     assert "care topics repair" in done.output
 
 
-@pytest.mark.parametrize(("found", "said"), [(0, "missing"), (16, "16, catalogue 12")])
+@pytest.mark.parametrize(
+    ("topic", "found", "said"),
+    [("care.plans", 0, "missing"), ("care.plans", 16, "16, catalogue 12"), (OUTLET, 16, "16")],
+)
 def test_a_topic_that_is_missing_or_has_other_partitions_is_no_good_news(
-    broker: Broker, found: int, said: str
+    broker: Broker, topic: str, found: int, said: str
 ) -> None:
-    broker.partitions["care.plans"] = found
+    broker.partitions[topic] = found
     done = care("topics", "check")
     assert done.exit_code == 1
     assert said in done.output
     [row] = json.loads(care("topics", "check", "--json").output)
     assert row == {
-        "topic": "care.plans",
+        "topic": topic,
         "setting": "partitions",
         "wanted": "12",
         "found": str(found),
     }
 
 
-def test_repair_says_what_it_has_repaired(broker: Broker) -> None:
-    broker.differences = [DIFFERENCE]
+@pytest.mark.parametrize("topic", [JOURNAL, OUTLET])
+def test_repair_says_what_it_has_repaired(broker: Broker, topic: str) -> None:
+    broker.differences = [DIFFERENCE._replace(topic=topic)]
     done = care("topics", "repair")
     assert (done.exit_code, LONGEST in done.output) == (0, True)
     assert "1 settings repaired." in done.output

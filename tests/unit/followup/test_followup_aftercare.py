@@ -39,7 +39,7 @@ FOLLOWED = [
     DischargeKind.TRANSFERRED,
     DischargeKind.UNKNOWN,
 ]
-NOT_FOLLOWED = [DischargeKind.DECEASED, DischargeKind.INCARCERATED]
+NOT_FOLLOWED = [DischargeKind.DECEASED]
 
 
 def tiers(history: Followup) -> list[int]:

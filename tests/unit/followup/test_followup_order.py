@@ -275,7 +275,7 @@ def test_whatever_happens_in_the_program_outreach_holds_together(
     history.hear(discharged(history.now, kind))
     assert history.state.outreach is None
     history.after(days=500)
-    assert history.state.deadlines == {}
+    assert history.state.running == {}
     assert (history.state.aftercare is None) is (kind in NO_CONTACT)
     losses_and_finds(history)
     escalations_end_once(history)

@@ -8,8 +8,11 @@ import pytest
 
 from shared.contracts.attendance import SessionMissed
 from shared.contracts.event import Envelope, Event
+from shared.kit.command import Work, drop, retry
+from shared.kit.delivery import LOOK_SECONDS
 from shared.kit.errors import KitError, Refused
 from shared.kit.inboxes.memory import MemoryInbox
+from shared.kit.inboxes.protocol import Changes
 from shared.kit.inboxes.sqlite import SQLiteInbox
 from shared.kit.notices import SetAside
 from tests.unit.kit import test_delivery as suite
@@ -140,3 +143,61 @@ async def test_what_is_aside_is_counted_from_the_start(
     second.delivery.release(places)
     assert second.delivery.metrics.aside == 0
     await second.inbox.close()
+
+
+async def _said_elsewhere(it: Subscribed, work: Work) -> None:
+    """Another process settles everything that is aside, in the inbox alone."""
+    changes = Changes()
+    work(await it.inbox.aside(), changes)
+    async with it.inbox.unit({}) as unit:
+        await unit.save(changes)
+
+
+@pytest.mark.parametrize(("work", "taken"), [(retry, [1, 2, 3]), (drop, [3])])
+async def test_what_another_process_says_of_the_shelf_is_seen(
+    it: Subscribed, history: History, subject: str, work: Work, taken: list[int]
+) -> None:
+    it.fails[subject] = RuntimeError()
+    await it.hear([history.say(ATTENDED, subject) for _ in range(2)])
+    for _ in range(8):
+        it.clock.now += 600
+        await it.delivery.again()
+    it.fails.clear()
+    await _said_elsewhere(it, work)
+    it.clock.now += LOOK_SECONDS
+    await it.delivery.again()
+    await it.hear([history.say(ATTENDED, subject)])
+    assert it.numbers == taken
+    assert it.delivery.aside == await it.inbox.aside() == []
+
+
+async def test_what_a_person_has_released_elsewhere_is_handled(
+    it: Subscribed, history: History, subject: str
+) -> None:
+    """Of its own, the kit never tries what came too late, or is another event under a number that was handled."""
+    first, missed, third = (history.say(ATTENDED, subject) for _ in range(3))
+    other = history.again(first)
+    another = history.id("another").encode()
+    other = other._replace(
+        headers=[(name, another if name == "ce_id" else raw) for name, raw in other.headers]
+    )
+    late = history.again(missed)
+    await it.hear([first, third, other, late])
+    assert [one.reason for one in it.delivery.aside] == ["conflict", "missed"]
+    await _said_elsewhere(it, retry)
+    it.clock.now += LOOK_SECONDS
+    await it.delivery.again()
+    assert it.numbers == [1, 3, 1, 2]
+    assert it.delivery.aside == []
+
+
+async def test_an_inbox_that_is_not_there_is_not_made(it: Subscribed) -> None:
+    await it.inbox.close()
+    for name in ("tests", "nobody"):
+        if name == "tests" or isinstance(it.inbox, MemoryInbox):
+            await it.inbox.open(name, make=False)
+            continue
+        await it.inbox.close()
+        with pytest.raises(Refused, match="inbox-unknown"):
+            await it.inbox.open(name, make=False)
+    await it.inbox.open("tests")

@@ -12,6 +12,7 @@ import pytest
 from shared.contracts.attendance import SessionMissed
 from shared.contracts.event import Envelope, Event
 from shared.kit.errors import InboxUnavailable, MovedOn, Refused
+from shared.kit.inboxes import sqlite
 from shared.kit.inboxes.protocol import VERSION
 from shared.kit.inboxes.sqlite import SQLiteInbox
 from tests.unit.kit.subscribed import MISSED, History, Subscribed, file_of
@@ -174,3 +175,13 @@ async def test_each_subscriber_has_its_own_place_in_one_file(path: Path) -> None
         await it.hear([message])
         await it.inbox.close()
     assert _written(path) == [1, 1]
+
+
+async def test_a_stream_is_looked_up_and_not_searched_for(tmp_path: Path) -> None:
+    """With thousands of streams the search took seconds for each batch."""
+    inbox = SQLiteInbox(file_of(tmp_path))
+    await inbox.open("billing")
+    with closing(sqlite3.connect(file_of(tmp_path))) as own:
+        plan = own.execute(f"EXPLAIN QUERY PLAN {sqlite._STREAMS}", ("[]", "billing")).fetchall()
+    assert any("source=? AND subject=?" in row[-1] for row in plan), plan
+    await inbox.close()

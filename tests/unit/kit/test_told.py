@@ -14,8 +14,16 @@ from shared.kit.connection import Connection
 from shared.kit.errors import Refused
 from shared.kit.heartbeat import BYTES_MAX, Versions, heartbeat, inbox_of
 from shared.kit.metrics import Metrics
+from shared.kit.oauth import ClientCredentials
 
 HUGE = 2**63 - 1
+SCRAM = {"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USERNAME": "county"}
+TOKENS = {
+    "KAFKA_SECURITY": "sasl_ssl",
+    "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+    "KAFKA_TOKEN_URL": "https://issuer.example/token",
+    "KAFKA_CLIENT_ID": "county",
+}
 
 
 def test_metrics_are_read_by_prometheus() -> None:
@@ -59,6 +67,14 @@ def test_metadata_of_others_names_no_inbox(metadata: str) -> None:
         ({"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USERNAME": "county"}, "KAFKA_PASSWORD_FILE"),
         ({"KAFKA_SECURITY": "ssl"}, "KAFKA_CERTIFICATE_FILE"),
         ({"KAFKA_SECURITY": "ssl", "KAFKA_CA_FILE": "/nowhere"}, "KAFKA_CA_FILE"),
+        ({"KAFKA_SECURITY": "ssl", "KAFKA_CERTIFICATE_FILE": "/no"}, "KAFKA_CERTIFICATE_FILE"),
+        (SCRAM | {"KAFKA_KEY_FILE": "/no"}, "KAFKA_CERTIFICATE_FILE"),
+        ({"KAFKA_TOKEN_URL": "https://issuer.example"}, "KAFKA_SECURITY"),
+        (SCRAM | {"KAFKA_SASL_MECHANISM": "PLAIN"}, "KAFKA_SASL_MECHANISM"),
+        (TOKENS | {"KAFKA_TOKEN_URL": "http://issuer.example"}, "KAFKA_TOKEN_URL"),
+        (TOKENS | {"KAFKA_CLIENT_ID": ""}, "KAFKA_CLIENT_ID"),
+        (TOKENS, "KAFKA_CLIENT_SECRET_FILE"),
+        (TOKENS | {"KAFKA_CLIENT_SECRET_FILE": "/no"}, "KAFKA_CLIENT_SECRET_FILE"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(
@@ -81,3 +97,12 @@ def test_a_closed_bus_is_entered_with_user_and_password(tmp_path: Path) -> None:
     assert options["security_protocol"] == "SASL_SSL"
     assert options["sasl_plain_password"] == "secret"
     assert options["ssl_context"].check_hostname
+
+
+def test_a_closed_bus_is_entered_with_a_token(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret\n")
+    given_ = TOKENS | {"KAFKA_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+    options = Connection.from_environment(given_).client_options()
+    assert options["sasl_mechanism"] == "OAUTHBEARER"
+    assert isinstance(options["sasl_oauth_token_provider"], ClientCredentials)
+    assert "sasl_plain_password" not in options

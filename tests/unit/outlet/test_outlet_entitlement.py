@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.outlet.outlets import Outlet, Plan, entitled, planned
+from services.outlet import outlets
+from services.outlet.outlets import Outlet, Plan, entitled
 from shared.contracts import attendance, intake
 from shared.contracts.event import CATALOGUE, Envelope
 from shared.contracts.publish.subscribers import Subscriber
@@ -130,6 +132,12 @@ def test_whatever_goes_out_is_below_each_of_the_three_bounds(
         assert ceiling == "part2" or (sensitivity, CATALOGUE[kind].SENSITIVITY) == (ceiling,) * 2
 
 
+def planned(
+    before: Plan, teams: list[Subscriber], existing: Collection[str], today: date, epoch: int = 0
+) -> Plan:
+    return outlets.planned(before, teams, existing, today, epoch)
+
+
 # --- which topics there are ---------------------------------------------------------------------------
 
 
@@ -187,6 +195,21 @@ def test_an_agreement_renewed_in_time_goes_on_and_a_late_one_begins_the_next() -
 def test_a_name_is_never_used_twice_and_teams_do_not_touch_each_other() -> None:
     existing = {"care.out.billing", "care.out.billing.7", "care.out.billing-2", "care.out.bill.9"}
     plan = planned(Plan(), [team()], existing, DAY)
-    assert [one.topic for one in plan.outlets] == ["care.out.billing.8"]
+    assert [one.topic for one in plan.open] == ["care.out.billing.8"]
     both = planned(plan, [team(), team("quality")], existing, DAY)
     assert {one.topic for one in both.open} == {"care.out.billing.8", "care.out.quality"}
+
+
+def test_a_store_that_has_lost_its_plan_ends_what_there_is_and_begins_anew() -> None:
+    """Whatever the rebuilt records have heard, the next topic is filled: its epoch was never used."""
+    existing = {"care.out.billing", "care.out.billing.2", "care.out.gone", "care.out.x.y"}
+    plan = planned(Plan(), [team()], existing, DAY, 1_795_000_000)
+    assert plan.epoch == 1_795_000_000
+    assert [one.topic for one in plan.open] == ["care.out.billing.3"]
+    assert {one.topic: one.successor for one in plan.outlets if one.ended} == {
+        "care.out.billing": "care.out.billing.3",
+        "care.out.billing.2": "care.out.billing.3",
+        "care.out.gone": None,
+    }
+    assert not any(outlets.takes(one, envelope()) for one in plan.outlets if one.ended)
+    assert planned(plan, [team()], existing, DAY, 1_795_000_009) == plan

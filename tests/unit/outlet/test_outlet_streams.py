@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.outlet.streams import EndState, StreamState, end, pass_on
 from shared.contracts.event import Envelope
-from shared.contracts.outlets import OUT_SEQUENCE, TOPIC_ENDED
+from shared.contracts.outlets import OUT_EARLIER, OUT_SEQUENCE, TOPIC_ENDED
 from shared.decision import Cause, Foreign, PassedOn
 from shared.runtime.core.outbox import header_of, passed_entry, wire_headers
 from tests.unit.outlet.test_outlet_entitlement import envelope
@@ -104,3 +104,17 @@ def test_a_topic_ends_once_and_names_the_next() -> None:
     assert end(first.state, CAUSE, A, B).passed == ()
     [alone] = end(EndState(), CAUSE, A, None).passed
     assert json.loads(alone.data) == {}
+
+
+def test_what_an_earlier_topic_of_the_team_had_is_marked_and_nothing_else() -> None:
+    state = StreamState()
+    for number in (1, 3):
+        state = pass_on(state, foreign(number, [A, B]), CAUSE).state
+    third = "care.out.b.3"
+    marks: list[bytes | None] = []
+    for number, ended in ((1, (A, B)), (2, (A,)), (3, (A, B)), (4, (A, B))):
+        event = foreign(number, [third])._replace(ended=ended)
+        decision = pass_on(state, event, CAUSE)
+        state = decision.state
+        marks += [dict(one.headers).get(OUT_EARLIER) for one in decision.passed]
+    assert marks == [b"2", None, b"2", None]

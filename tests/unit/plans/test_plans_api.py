@@ -121,6 +121,14 @@ def test_from_draft_to_graduation() -> None:
     assert history.names[-1] == "episode-discharged"
 
 
+def test_the_view_counts_the_sessions_of_the_person() -> None:
+    history = in_treatment()
+    history.hear(fact(attendance.SessionAttended))
+    view = Http(SERVICE, history).get(HERE).json()
+    assert (view["sessions_attended"], view["sessions_missed"]) == (1, 0)
+    assert datetime.fromisoformat(view["last_session_at"])
+
+
 @pytest.mark.parametrize(("path", "body", "allowed"), ROUTES)
 def test_who_may(path: str, body: dict[str, Any], allowed: set[str]) -> None:
     http = Http(SERVICE, Plans())

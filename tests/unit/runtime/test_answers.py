@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from shared.contracts import CATALOGUE, Event
+from shared.contracts import CATALOGUE, Event, plans
 from shared.runtime.http.docs_page import POLICY, page
+from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.protocol import _raw  # pyright: ignore[reportPrivateUsage]
 from shared.runtime.service import create_app
 from shared.services import SERVICES
@@ -151,3 +154,16 @@ def test_a_schema_is_found_by_the_dataschema_of_a_message(event: type[Event]) ->
 def test_a_schema_that_is_none_is_404() -> None:
     answer = TestClient(APPS[SERVICES[0]]).get("/schemas/urn:throughcare:schema:care.plans.no.v1")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-event-type")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (datetime(2026, 2, 2, 9, tzinfo=UTC), "2026-02-02T09:00:00Z"),
+        (date(2026, 2, 2), "2026-02-02"),
+        (plans.DischargeKind.GRADUATED, "graduated"),
+        (float("nan"), None),
+    ],
+)
+def test_a_view_may_name_whatever_a_state_holds(value: object, written: object) -> None:
+    assert json.loads(bytes(JsonAnswer({"it": value}).body)) == {"it": written}

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from shared.devtools.backends.certificates import Authority
 from shared.errors import ConfigurationError
+from shared.kit import oauth
 from shared.runtime.connections import KafkaConnection, KafkaFromEnvironment, MongoConnection
 from shared.runtime.core.store_connection import mongo_options
-from shared.runtime.kafka import oauth
 from shared.runtime.kafka.connection import broker_options, client_options
 from shared.runtime.settings import ServiceSettings
 

@@ -44,7 +44,7 @@ class ClientCredentials(AbstractTokenProvider):
 
     def _ask(self) -> _Token:
         asked = monotonic()
-        request = Request(  # noqa: S310 - https only, see `connection.py`
+        request = Request(  # noqa: S310 - https only, as both that make it check
             self._url,
             data=b"grant_type=client_credentials",
             headers={"Authorization": f"Basic {self._basic}", "Accept": "application/json"},

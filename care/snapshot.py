@@ -1,0 +1,256 @@
+"""`care events snapshot`: everything that a team may read, as one file that its subscriber loads.
+
+The file is written beside its place and moved there when it is whole; a command that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from care.events import Bootstrap, reading, until_answered
+from care.show import Json, fail, said
+from care.subscribers import all_subscribers
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+    from shared.contracts.publish.subscribers import Subscriber
+    from shared.kit.messages import Place
+    from shared.kit.snapshot import Header
+
+BATCH: Final = 5_000
+FLUSH_BYTES: Final = 4 * 1024 * 1024
+GZIP_LEVEL: Final = 3
+TOLD_SECONDS: Final = 10
+
+
+def snapshot(
+    kafka: Bootstrap,
+    subscriber: Annotated[str, typer.Option(help="The team, as its file is called.")],
+    file: Annotated[
+        Path, typer.Option(help="Where to write it; gzipped when the name ends with .gz.")
+    ],
+    json: Json = False,
+) -> None:
+    """Write everything that a team may read, up to now, as one file for its subscriber to load.
+
+    Run again after it was cut off, it goes on with what it has written.
+    """
+    team = all_subscribers().get(subscriber)
+    if team is None:
+        raise typer.BadParameter("no such subscriber; see `care subscribers list`")
+    if not team.direct:
+        fail(
+            f"{team.name} may not read the services' topics, only {', '.join(team.topics)}.",
+            "What it may read is chosen message by message there; a snapshot is of whole topics.",
+        )
+    if file.exists():
+        fail(f"{file} exists.", "Name another file: a snapshot is never changed.")
+    began = monotonic()
+    done = until_answered(kafka, _write(kafka, team, file))
+    seconds = round(monotonic() - began, 1)
+    answer: dict[str, Any] = {
+        "file": str(file),
+        "messages": done.header.messages,
+        "bytes": file.stat().st_size,
+        "seconds": seconds,
+        "went_on": done.went_on,
+        "sha256": done.digest,
+    }
+    how = f"{answer['bytes'] / 1e6:.1f} MB, {seconds} s{', went on' if done.went_on else ''}"
+    said(answer, f"{file}: {done.header.messages} messages, {how}", json=json)
+
+
+class Writing:
+    """A snapshot in the making. What is on the disk is whole at any moment, up to the last flush."""
+
+    def __init__(self, file: Path, header: Header) -> None:
+        self.header = header
+        self.next: dict[Place, int] = {}
+        """The offset to go on with, of each partition."""
+        self.went_on = False
+        self.digest = ""
+        self._file = file
+        self._gzipped = file.suffix == ".gz"
+        self._hash = sha256()
+        self._waiting = bytearray()
+        self._last: dict[Place, bytes] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        from shared.kit.snapshot import header_line
+
+        size = self._recovered() if self._part.exists() else 0
+        self.went_on = size > 0
+        self.next = {place: begin for place, (begin, _) in self.header.bounds.items()} | self.next
+        self._part.touch(mode=0o600)
+        self._out = self._part.open("r+b")
+        self._out.truncate(size)
+        self._out.seek(size)
+        if not size:
+            self._add(header_line(self.header))
+
+    @property
+    def _part(self) -> Path:
+        return self._file.with_name(f"{self._file.name}.part")
+
+    def _recovered(self) -> int:
+        """Go on with what an earlier run has written; returns its size. The command ends when that is another's."""
+        from shared.kit.errors import Refused
+        from shared.kit.snapshot import header_of, place_of, recovered
+
+        size, header = 0, self.header
+        for lines, end in recovered(self._part, gzipped=self._gzipped):
+            if size == 0:
+                try:
+                    header = header_of(lines[0])
+                except Refused:
+                    self._is_of_another()
+                if header._replace(made_at="", bounds={}) != self.header._replace(
+                    made_at="", bounds={}
+                ) or any(
+                    end > self.header.bounds[place][1] for place, (_, end) in header.bounds.items()
+                ):
+                    self._is_of_another()
+                self._hash.update(lines.pop(0))
+            found = [place_of(line) for line in lines]
+            if None in found:
+                break  # its end, which is written again
+            for line, place in zip(lines, found, strict=True):
+                self._hash.update(line)
+                if place is not None:
+                    self.next[place[:2]] = place[2] + 1
+                    self._last[place[:2]] = line
+            size = end
+        self.header = header
+        return size
+
+    def _is_of_another(self) -> None:
+        fail(
+            f"{self._part} is the beginning of another snapshot.",
+            "Remove it, or name another file.",
+        )
+
+    @property
+    def left(self) -> dict[Place, int]:
+        """How many offsets each unfinished partition still has to its watermark."""
+        ends = {place: end for place, (_, end) in self.header.bounds.items()}
+        return {place: ends[place] - at for place, at in self.next.items() if at < ends[place]}
+
+    def take(self, place: Place, records: Iterable[ConsumerRecord[bytes, bytes]]) -> None:
+        """Add what was read of a partition, up to its watermark."""
+        from shared.kit.snapshot import line_of
+
+        types, (_, end) = frozenset(self.header.types), self.header.bounds[place]
+        line = b""
+        for record in records:
+            if self.next[place] <= record.offset < end:
+                record.topic = place[0]
+                line = line_of(record, types)
+                self._add(line)
+            self.next[place] = record.offset + 1
+        if line:
+            self._last[place] = line
+        if len(self._waiting) > FLUSH_BYTES:
+            self.flush()
+
+    def _add(self, line: bytes) -> None:
+        self._hash.update(line)
+        self._waiting += line
+
+    def flush(self) -> None:
+        """Write what waits as one whole piece."""
+        text = bytes(self._waiting)
+        self._waiting.clear()
+        self._out.write(gzip.compress(text, GZIP_LEVEL, mtime=0) if self._gzipped else text)
+
+    def end(self) -> None:
+        """Write the end, and move the file to its place."""
+        from shared.kit.snapshot import hash_line, last_line
+
+        self.flush()
+        self._add(last_line(self._last.values()))
+        self.digest = self._hash.hexdigest()
+        self._waiting += hash_line(self.digest)
+        self.flush()
+        self._out.flush()
+        os.fsync(self._out.fileno())
+        self._out.close()
+        self._part.rename(self._file)
+
+
+async def _write(kafka: str, team: Subscriber, file: Path) -> Writing:
+    from aiokafka import TopicPartition
+
+    from shared.contracts.topics import TOPICS
+
+    partitions = [TopicPartition(t, n) for t in team.topics for n in range(TOPICS[t].partitions)]
+    async with reading(kafka, partitions, beginning=True) as consumer:
+        writing = Writing(file, await _header(kafka, team, partitions, consumer))
+        progress = asyncio.create_task(_tell(writing))
+        try:
+            await _read(consumer, partitions, writing)
+        finally:
+            progress.cancel()
+            with suppress(asyncio.CancelledError):
+                await progress
+            writing.flush()
+        writing.end()
+        return writing
+
+
+async def _header(
+    kafka: str, team: Subscriber, partitions: list[TopicPartition], consumer: AIOKafkaConsumer
+) -> Header:
+    from shared.kit.snapshot import Header
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.topic_ids import identity_of
+    from shared.runtime.kafka.topics import admin_client
+
+    async with admin_client(KafkaFromEnvironment(kafka_bootstrap=kafka)) as admin:
+        identity = await identity_of(admin, team.topics)
+    begins = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
+    return Header(
+        subscriber=team.name,
+        cluster=identity.cluster_id,
+        topics=identity.topic_ids,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        types=tuple(sorted(team.reads)),
+        bounds={(one.topic, one.partition): (begins[one], ends[one]) for one in partitions},
+    )
+
+
+async def _read(
+    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], writing: Writing
+) -> None:
+    """Read every partition to its watermark; a finished one is fetched no more."""
+    for one in partitions:
+        consumer.seek(one, writing.next[one.topic, one.partition])
+    while left := writing.left:
+        wanted = [one for one in partitions if (one.topic, one.partition) in left]
+        consumer.pause(*(one for one in partitions if one not in wanted))
+        found = await consumer.getmany(*wanted, timeout_ms=500, max_records=BATCH)
+        for one, records in found.items():
+            writing.take((one.topic, one.partition), records)
+        for one in wanted:  # a hole at the end has no record
+            writing.next[one.topic, one.partition] = await consumer.position(one)
+
+
+async def _tell(writing: Writing) -> None:
+    total = writing.header.messages
+    while True:
+        await asyncio.sleep(TOLD_SECONDS)
+        done = total - sum(writing.left.values())
+        typer.echo(f"{done} of {total} messages", err=True)
