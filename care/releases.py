@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from care.interfaces import documents
 from care.show import ROOT, Json, as_json, fail, need_source
 from care.subscribers import all_subscribers, contract_failures
 from shared.calendar import local_day
 
 if TYPE_CHECKING:
     from shared.contracts.publish.contract import Contract
-    from shared.contracts.publish.differ import Difference
+    from shared.contracts.publish.difference import Difference
     from shared.contracts.publish.releases import Release, Verdict
 
 
@@ -87,7 +88,7 @@ def _consistent() -> Contract:
     """The contract as the classes and files say it; the command ends when it contradicts itself."""
     from shared.contracts.publish.contract import contract, problems
 
-    whole = contract(all_subscribers())
+    whole = contract(all_subscribers(), documents())
     if found := problems(whole, _today()):
         fail("\n".join(found), "Correct it; no release can hold both.")
     return whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -543,6 +543,29 @@ def create_app(
         finally:
             await runtime.stop()
 
+    app = _routes(service, lifespan)
+    app.state.authenticator = authenticator
+    app.add_exception_handler(CareError, problems.on_care_error)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http_error)
+    app.add_exception_handler(Exception, problems.on_bug)
+    if settings.metrics_port:
+        app.add_middleware(MetricsAddress, port=settings.metrics_port)
+    app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
+    app.add_middleware(Answers, in_development=development.is_on(settings))
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)
+    return app
+
+
+def interface(service: Service) -> dict[str, object]:
+    """The OpenAPI document of a service, without starting anything."""
+    return _routes(service).openapi()
+
+
+def _routes(
+    service: Service, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]] | None = None
+) -> FastAPI:
     app = FastAPI(
         title=f"Throughcare {service.name}",
         summary=service.summary,
@@ -551,11 +574,6 @@ def create_app(
         docs_url=None,  # the framework's own pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.authenticator = authenticator
-    app.add_exception_handler(CareError, problems.on_care_error)
-    app.add_exception_handler(RequestValidationError, problems.on_invalid)
-    app.add_exception_handler(HTTPException, problems.on_http_error)
-    app.add_exception_handler(Exception, problems.on_bug)
     routers = (
         ops_router,
         dead_letters_router,
@@ -569,12 +587,6 @@ def create_app(
     describe(app, service.name, routers)
     serve_docs(app)
     serve_events(app, service.name)
-    if settings.metrics_port:
-        app.add_middleware(MetricsAddress, port=settings.metrics_port)
-    app.add_middleware(Limits, rates=Rates(settings.actor_requests_per_second_max))
-    app.add_middleware(Answers, in_development=development.is_on(settings))
-    if tracing is not None:
-        app.add_middleware(tracing.middleware)
     return app
 
 

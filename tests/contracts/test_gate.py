@@ -11,14 +11,16 @@ from typing import Any, Final
 
 import pytest
 
+from care.interfaces import documents
 from shared.contracts.publish import releases
 from shared.contracts.publish.contract import Contract, contract, problems
-from shared.contracts.publish.differ import Difference, Kind, differences, readers
+from shared.contracts.publish.differ import differences, readers
+from shared.contracts.publish.difference import Difference, Kind
 from shared.contracts.publish.subscribers import load
 
 ROOT: Final = Path(__file__).parents[2]
 TODAY: Final = date(2026, 12, 1)
-WHOLE: Final = contract(load(ROOT))
+WHOLE: Final = contract(load(ROOT), documents())
 ATTENDED: Final = "care.attendance.session-attended.v1"
 ADMITTED: Final = "care.intake.patient-admitted.v1"
 ACTIVATED: Final = "care.plans.treatment-plan-activated.v1"

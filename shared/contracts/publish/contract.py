@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from ..event import HEADERS_BYTES_MAX, HEADERS_MAX, MAX_EVENT_BYTES, Event
 from ..topics import TOPICS, Topic
 from .asyncapi import envelope_schema
+from .http_differ import kept
 from .schemas import events, expanded
 from .subscribers import Subscriber
 
@@ -18,8 +19,8 @@ OURS: Final = "this repository"
 """The owner of the services that are named as consumers in the event classes."""
 
 
-def contract(subscribers: Mapping[str, Subscriber]) -> Contract:
-    """Everything that a reader may rely on, as JSON."""
+def contract(subscribers: Mapping[str, Subscriber], documents: Mapping[str, Contract]) -> Contract:
+    """Everything that a reader or caller may rely on, as JSON. `documents`: each service's OpenAPI document."""
     return {
         "limits": {
             "event_bytes": MAX_EVENT_BYTES,
@@ -33,12 +34,13 @@ def contract(subscribers: Mapping[str, Subscriber]) -> Contract:
             name: one.model_dump(mode="json", exclude_none=True)
             for name, one in sorted(subscribers.items())
         },
+        "http": {name: kept(document) for name, document in sorted(documents.items())},
     }
 
 
 def is_contract(value: object) -> bool:
     """Whether this value, read from a file, is a whole contract."""
-    parts = ("limits", "envelope", "topics", "events", "subscribers")
+    parts = ("limits", "envelope", "topics", "events", "subscribers", "http")
     return isinstance(value, dict) and all(
         isinstance(cast("Contract", value).get(one), dict) for one in parts
     )

@@ -1,4 +1,4 @@
-"""What a changed contract would do to those who read it. Pure.
+"""What a changed contract would do to those who read it; `http_differ` has those who call. Pure.
 
 Within a major version only optional fields, members of code lists, optional headers and whole event types may be
 added. All else that a validator or a program could meet is breaking. Words are neither: they are asked for
@@ -10,35 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from .contract import OURS, Contract
+from .difference import Difference, Kind
+from .http_differ import PLACE, callers, http_differences
 
 Schema = dict[str, Any]
-
-
-class Kind(StrEnum):
-    """What has to be done about a difference."""
-
-    BREAKING = "breaking"
-    """Refused: publish a new major version beside the old."""
-    WORDS = "words"
-    """Asked for: somebody says why the words changed and that the meaning did not."""
-    ADDITIVE = "additive"
-    """Allowed."""
-
-
-class Difference(NamedTuple):
-    """One difference: where, and what a reader would meet. `event` is empty for what concerns the whole contract."""
-
-    kind: Kind
-    event: str
-    place: str
-    what: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (self.event, self.place, self.what) if part)
 
 
 def differences(before: Contract, after: Contract, today: date) -> list[Difference]:
@@ -49,6 +27,7 @@ def differences(before: Contract, after: Contract, today: date) -> list[Differen
         *_topics(before["topics"], after["topics"]),
         *_events(before["events"], after["events"]),
         *_readers(before, after, today),
+        *http_differences(before["http"], after["http"]),
     ]
     order = list(Kind)
     return sorted(found, key=lambda one: (order.index(one.kind), one.event, one.place, one.what))
@@ -262,7 +241,9 @@ class Reader(NamedTuple):
 
 
 def readers(contract: Contract, difference: Difference) -> list[Reader]:
-    """Who reads what a difference is about, as far as the contract knows: services, then subscribers."""
+    """Who would meet a difference, as far as the contract knows: services and subscribers; a route's callers."""
+    if difference.place.startswith(PLACE):
+        return [Reader(role, "caller") for role in callers(contract["http"], difference.place)]
     concerned = [
         name
         for name, event in contract["events"].items()

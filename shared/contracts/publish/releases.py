@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from .contract import Contract, is_contract
-from .differ import Difference, Kind, differences
+from .differ import differences
+from .difference import Difference, Kind
 
 RELEASES: Final = "shared/contracts/published/RELEASES"
 FOLDER: Final = "shared/contracts/published/releases"

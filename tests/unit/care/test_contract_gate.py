@@ -78,8 +78,8 @@ def change(monkeypatch: pytest.MonkeyPatch) -> Callable[[Change], None]:
     whole = contract.contract
 
     def changed(mutate: Change) -> None:
-        def other(teams: Any) -> dict[str, Any]:
-            after = deepcopy(whole(teams))
+        def other(*read: Any) -> dict[str, Any]:
+            after = deepcopy(whole(*read))
             mutate(after)
             return after
 

@@ -1,0 +1,149 @@
+"""The gate on the HTTP interfaces: what a caller would meet is refused and names the callers, what adds passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Final
+
+import pytest
+
+from care.interfaces import documents
+from shared.contracts.publish.difference import Difference, Kind
+from shared.contracts.publish.http_differ import callers, http_differences, kept
+
+WHOLE: Final = {name: kept(document) for name, document in documents().items()}
+SERVICE, ROUTE = "intake", "PUT /people/{person_id}/identity"
+Mutation = Callable[[dict[str, Any]], None]
+
+
+def route(whole: dict[str, Any]) -> dict[str, Any]:
+    return whole[SERVICE][ROUTE]
+
+
+def body(whole: dict[str, Any]) -> dict[str, Any]:
+    return route(whole)["body"]["schema"]
+
+
+def field(name: str, key: str, value: object) -> Mutation:
+    """Set, or with None remove, a keyword of a field of the body."""
+
+    def mutate(whole: dict[str, Any]) -> None:
+        node = body(whole)["properties"][name]
+        node.pop(key, None)
+        if value is not None:
+            node[key] = value
+
+    return mutate
+
+
+def of_body(key: str, value: object) -> Mutation:
+    return lambda whole: body(whole).update({key: value})
+
+
+def new_field(name: str, *, required: bool) -> Mutation:
+    def mutate(whole: dict[str, Any]) -> None:
+        body(whole)["properties"][name] = {"type": "string"}
+        if required:
+            body(whole)["required"] = [*body(whole)["required"], name]
+
+    return mutate
+
+
+def removed(name: str) -> Mutation:
+    return lambda whole: body(whole)["properties"].pop(name)
+
+
+def parameter(name: str, *, required: bool) -> Mutation:
+    one = {"required": required, "schema": {"type": "string"}}
+    return lambda whole: route(whole)["parameters"].update({name: one})
+
+
+def answers(status: str, value: object) -> Mutation:
+    def mutate(whole: dict[str, Any]) -> None:
+        route(whole)["responses"].pop(status, None)
+        if value is not None:
+            route(whole)["responses"][status] = value
+
+    return mutate
+
+
+BREAKING: Final[dict[str, Mutation]] = {
+    "a service is gone": lambda whole: whole.pop(SERVICE),
+    "a route is gone": lambda whole: whole[SERVICE].pop(ROUTE),
+    "a field is gone": removed("purpose"),
+    "a new field is required": new_field("colour", required=True),
+    "a field becomes required": lambda whole: of_body("required", list(body(whole)["properties"]))(
+        whole
+    ),
+    "a code is no longer accepted": lambda whole: body(whole)["properties"]["purpose"][
+        "enum"
+    ].pop(),
+    "a free text becomes a list": field("given_name", "enum", ["a", "b"]),
+    "a type changes": field("purpose", "type", "integer"),
+    "a pattern comes": field("given_name", "pattern", "^never$"),
+    "a text gets shorter": field("given_name", "maxLength", 1),
+    "a text has to be longer": field("given_name", "minLength", 50),
+    "a default changes": field("purpose", "default", "contact"),
+    "a default goes": field("purpose", "default", None),
+    "a keyword that nobody knows": field("purpose", "contentEncoding", "base64"),
+    "a header is asked for": parameter("header X-Shift", required=True),
+    "the key of a command is gone": lambda whole: route(whole)["parameters"].pop(
+        "header Idempotency-Key"
+    ),
+    "the body is gone": lambda whole: route(whole).update({"body": None}),
+    "an answer is gone": answers("200", None),
+    "another answer": answers("204", {}),
+    "a refusal has another form": answers("4XX", {"text/plain": {}}),
+}
+
+ADDITIVE: Final[dict[str, Mutation]] = {
+    "a route": lambda whole: whole[SERVICE].update({"POST /new": deepcopy(route(whole))}),
+    "a service": lambda whole: whole.update({"new": deepcopy(whole[SERVICE])}),
+    "a field that may be left out": new_field("colour", required=False),
+    "a field need not be sent": lambda whole: body(whole)["required"].pop(),
+    "one more code": lambda whole: body(whole)["properties"]["purpose"]["enum"].append("soon"),
+    "a bound is wider": field("given_name", "maxLength", 10_000),
+    "a pattern goes": field("language", "pattern", None),
+    "a header that may be left out": parameter("header X-Shift", required=False),
+    "one more role": lambda whole: route(whole)["roles"].append("scheduler"),
+    "a body need not be sent": lambda whole: route(whole)["body"].update({"required": False}),
+}
+
+
+def judged(mutate: Mutation) -> list[Difference]:
+    after = deepcopy(WHOLE)
+    mutate(after)
+    return list(http_differences(WHOLE, after))
+
+
+@pytest.mark.parametrize("name", BREAKING)
+def test_what_a_caller_would_meet_is_breaking(name: str) -> None:
+    found = [one for one in judged(BREAKING[name]) if one.kind is Kind.BREAKING]
+    assert found
+    assert all(one.place.startswith(f"http {SERVICE} ") for one in found)
+    assert any("intake_coordinator" in callers(WHOLE, one.place) for one in found)
+
+
+@pytest.mark.parametrize("name", ADDITIVE)
+def test_what_adds_passes(name: str) -> None:
+    assert {one.kind for one in judged(ADDITIVE[name])} <= {Kind.ADDITIVE}
+
+
+def test_a_role_that_may_no_longer_call_is_answered_for() -> None:
+    [found] = judged(lambda whole: route(whole)["roles"].remove("intake_coordinator"))
+    assert (found.kind, found.what) == (Kind.WORDS, "intake_coordinator may no longer call it")
+
+
+def test_nothing_differs_from_itself() -> None:
+    assert list(http_differences(WHOLE, deepcopy(WHOLE))) == []
+
+
+def test_a_field_may_be_named_as_a_keyword_is() -> None:
+    """What a release keeps has no words, and every field."""
+    fields = {"title": {"type": "string", "title": "Title"}, "properties": {"type": "object"}}
+    content = {"application/json": {"schema": {"type": "object", "properties": fields}}}
+    operation = {"requestBody": {"content": content}, "responses": {}}
+    whole = kept({"paths": {"/x": {"post": operation}}, "components": {}})
+    known = whole["POST /x"]["body"]["schema"]["properties"]
+    assert known == {"title": {"type": "string"}, "properties": {"type": "object"}}
