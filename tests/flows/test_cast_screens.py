@@ -135,7 +135,7 @@ async def test_story_4_a_refusal_is_reviewed_and_is_never_use(cast: Played) -> N
     assert requested.data["trigger"] == "refusal"
     assert requested.data["trigger_event_id"] == refused.id
     of_it = [f for f in facts if f.data.get("screen_id") == ids["refused"]]
-    assert names(of_it) == ["screen-ordered", "screen-not-provided"]
+    assert names(of_it) == ["screen-ordered", "incentive-reset", "screen-not-provided"]
     assert meanings(cast, 4, "drew") == ["negative"] * 3
     assert not of(facts, "screen-failed")
     assert ids["failed"] == "0"

@@ -120,7 +120,7 @@ class Reader:
 class TestKafkaPublisher(PublisherSuite):
     @pytest.fixture
     async def topic(self, backend: Backend) -> Reader:
-        topic = KafkaTopic(f"suite.{uuid4().hex[:8]}", partitions=4)
+        topic = KafkaTopic(f"suite.{uuid4().hex[:8]}")
         await ensure_topics(backend.kafka, [topic])
         return Reader(backend.kafka, topic)
 

@@ -68,6 +68,7 @@ def test_these_are_the_commands() -> None:
         "erase",
         "events tail",
         "events scenario",
+        "events snapshot",
         "events publish-examples",
     }
 

@@ -169,7 +169,7 @@ def test_no_table_breaks_a_word_or_is_wider_than_the_terminal(rows: list[tuple[s
 WITHOUT_A_TABLE = {
     *("up", "run", "token", "demo", "coverage", "rebuild", "erase", "audit verify"),
     *("contracts show", "contracts generate", "contracts diff", "contracts release"),
-    *("contracts replay", "events publish-examples", "events scenario"),
+    *("contracts replay", "events publish-examples", "events scenario", "events snapshot"),
     *("profiles check", "subscribers check", "subscribers new"),
     *("topics adopt", "topics migrate", "topics disown"),
     *(
