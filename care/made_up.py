@@ -14,6 +14,10 @@ from care.show import Json, failures, said
 
 if TYPE_CHECKING:
     from shared.kit.messages import Kept
+    from shared.runtime.connections import KafkaConnection
+
+BATCH = 200
+"""So many messages are under way at once."""
 
 
 def scenario(
@@ -72,27 +76,35 @@ async def _send(kafka: str, messages: Sequence[Kept]) -> None:
 
     from shared.contracts.topics import TOPICS
     from shared.runtime.connections import KafkaFromEnvironment
-    from shared.runtime.kafka.clients import new_producer
     from shared.runtime.kafka.producer import unavailable
     from shared.runtime.kafka.topics import ensure_topics
 
     connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
     await ensure_topics(connection, TOPICS.values())
-    producer = new_producer(connection, enable_idempotence=True, linger_ms=5)
     try:
-        await producer.start()
-        sent = [
-            await producer.send(
-                one.topic,
-                one.value,
-                key=one.key,
-                partition=one.partition,
-                headers=[(name, value or b"") for name, value in one.headers],
-            )
-            for one in messages
-        ]
-        await asyncio.gather(*sent)
+        await publish(connection, messages)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
+
+
+async def publish(kafka: KafkaConnection, messages: Sequence[Kept]) -> None:
+    """Send messages in their order. Raises what the client raises while Kafka is away."""
+    from shared.runtime.kafka.clients import new_producer
+
+    producer = new_producer(kafka, enable_idempotence=True, linger_ms=5)
+    try:
+        await producer.start()
+        for at in range(0, len(messages), BATCH):
+            sent = [
+                await producer.send(
+                    one.topic,
+                    one.value,
+                    key=one.key,
+                    partition=one.partition,
+                    headers=[(name, value or b"") for name, value in one.headers],
+                )
+                for one in messages[at : at + BATCH]
+            ]
+            await asyncio.gather(*sent)
     finally:
         await producer.stop()

@@ -20,7 +20,7 @@ import typer
 
 from care.events import Bootstrap, reading, until_answered
 from care.show import Json, fail, said
-from care.subscribers import all_subscribers
+from care.subscribers import all_subscribers, over
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -50,6 +50,11 @@ def snapshot(
     team = all_subscribers().get(subscriber)
     if team is None:
         raise typer.BadParameter("no such subscriber; see `care subscribers list`")
+    if over(team):
+        fail(
+            f"The agreement of {team.name} ended on {team.until}.",
+            "Renew it in the file first: a snapshot is everything that the team may read.",
+        )
     if not team.direct:
         fail(
             f"{team.name} may not read the services' topics, only {', '.join(team.topics)}.",

@@ -61,7 +61,7 @@ def over(team: Subscriber) -> bool:
 
     from shared.calendar import local_day
 
-    return team.until is not None and team.until < local_day(datetime.now(UTC), "UTC")
+    return team.is_over(local_day(datetime.now(UTC), "UTC"))
 
 
 @app.command(epilog="Example: `care subscribers check`")

@@ -14,7 +14,7 @@ import random
 import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -24,6 +24,7 @@ from typing import Annotated, Final
 
 import typer
 
+from care.made_up import publish
 from shared.contracts import CATALOGUE
 from shared.contracts.event import Envelope, Event
 from shared.contracts.publish.subscribers import load
@@ -35,7 +36,6 @@ from shared.kit.messages import Kept
 from shared.kit.scenarios import SCENARIOS, play
 from shared.kit.testing import spoilt
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.clients import new_producer
 from shared.runtime.kafka.topics import ensure_topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -112,27 +112,6 @@ def state_hash(file: Path) -> str:
 def _count(file: Path, table: str) -> int:
     with closing(sqlite3.connect(file)) as own:
         return int(own.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 - a table of ours
-
-
-async def publish(kafka: KafkaConnection, messages: Sequence[Kept]) -> None:
-    """Send messages in their order."""
-    producer = new_producer(kafka, enable_idempotence=True, linger_ms=5)
-    await producer.start()
-    try:
-        for at in range(0, len(messages), 200):
-            sent = [
-                await producer.send(
-                    one.topic,
-                    one.value,
-                    key=one.key,
-                    partition=one.partition,
-                    headers=[(name, value or b"") for name, value in one.headers],
-                )
-                for one in messages[at : at + 200]
-            ]
-            await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
 
 
 async def write_snapshot(kafka: KafkaConnection, file: Path) -> dict[str, int]:

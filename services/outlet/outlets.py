@@ -96,11 +96,7 @@ def planned(
     A store that knows no plan, although there are topics, has lost it: what they were made for is unknown, so that they
     have ended. Its records may have been rebuilt, with what they heard in earlier epochs: a new one is unused.
     """
-    restricted = {
-        one.name: one
-        for one in teams
-        if not one.direct and not (one.until is not None and one.until < today)
-    }
+    restricted = {one.name: one for one in teams if not one.direct and not one.is_over(today)}
     kept: list[Outlet] = []
     added: list[Outlet] = []
     opened = {one.team: one for one in before.open}

@@ -75,6 +75,10 @@ class Subscriber(BaseModel):
             raise ValueError('facilities is empty; name some, or write "all"')
         return self
 
+    def is_over(self, today: date) -> bool:
+        """Whether its agreement has ended: the last day is over."""
+        return self.until is not None and self.until < today
+
     @property
     def direct(self) -> bool:
         """Whether it may read the services' topics: a topic has every facility and every sensitivity."""

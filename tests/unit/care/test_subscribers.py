@@ -159,6 +159,16 @@ def test_a_file_that_allows_no_topic_gives_no_right(
     assert told in done.output
 
 
+@pytest.mark.parametrize("text", [OVER, OVER.replace('"all"', '["lakeside-iop"]')])
+def test_nothing_is_written_for_a_team_whose_agreement_is_over(files: Path, text: str) -> None:
+    write(files, "billing", text)
+    words = ("--subscriber", "billing", "--file", str(files / "all.gz"), "--kafka", "nowhere:1")
+    done = run("events", "snapshot", *words)
+    assert done.exit_code == 1
+    assert "ended on 2020-12-31" in done.output
+    assert not list(files.glob("all.gz*"))
+
+
 def test_who_may_read_one_facility_reads_its_outlet_and_what_follows_it(files: Path) -> None:
     write(files, "billing", ONE_FACILITY)
     done = run("topics", "acl", "--subscriber", "billing", "--json")
