@@ -168,13 +168,25 @@ FORWARD = (
     "Publish a new major version beside the old one (`major=2`) and give the old one a last day (`until=`), until when"
     " each reader named here has to move. Its class, schema and example stay, as its records do."
 )
-ANSWER = 'When the meaning is the same: `care contracts diff --reword --why "…"`. When it is not: a new major version.'
+FORWARD_OF_ROUTES = (
+    "Go on taking and answering what a route took and answered. What is new is an optional field, a code more, or a"
+    " route of its own beside the old one."
+)
+ANSWER = (
+    'When the meaning is the same, and who is named here knows: `care contracts diff --reword --why "…"`. When it is'
+    " not: a new major version, or a route of its own."
+)
 
 
 def _as_text(verdict: Verdict, before: Contract, *, markdown: bool) -> str:
+    from shared.contracts.publish.http_differ import is_of_a_route
+
+    events = [one for one in verdict.breaking if not is_of_a_route(one)]
+    routes = [one for one in verdict.breaking if is_of_a_route(one)]
     lines: list[str] = []
     for title, found, hint in (
-        ("Breaking", verdict.breaking, FORWARD),
+        ("Breaking", events, FORWARD),
+        ("Breaking for callers", routes, FORWARD_OF_ROUTES),
         ("Words that changed", verdict.asked, ANSWER),
     ):
         if found:
@@ -190,9 +202,14 @@ def _as_text(verdict: Verdict, before: Contract, *, markdown: bool) -> str:
 
 def _line(one: Difference, before: Contract, *, markdown: bool) -> str:
     from shared.contracts.publish.differ import readers
+    from shared.contracts.publish.http_differ import is_of_a_route
 
     names = ", ".join(map(str, readers(before, one))) or "nobody that is known"
-    what = ": ".join(part for part in (one.place, one.what) if part)
+    about, _, within = (
+        one.place.partition(": ") if is_of_a_route(one) else (one.event, "", one.place)
+    )
+    about, by = about or "all events", "called by" if is_of_a_route(one) else "read by"
+    what = ": ".join(part for part in (within, one.what) if part)
     if markdown:
-        return f"- `{one.event or 'all events'}` {what}. Read by {names}."
-    return f"- {one.event or 'all events'}\n  {what}\n  read by {names}"
+        return f"- `{about}` {what}. {by.capitalize()} {names}."
+    return f"- {about}\n  {what}\n  {by} {names}"

@@ -68,6 +68,15 @@ def answers(status: str, value: object) -> Mutation:
     return mutate
 
 
+def of_problem(mutate: Mutation) -> Mutation:
+    """Change what every refusal of the route answers."""
+
+    def mutated(whole: dict[str, Any]) -> None:
+        mutate(route(whole)["responses"]["4XX"]["application/problem+json"])
+
+    return mutated
+
+
 BREAKING: Final[dict[str, Mutation]] = {
     "a service is gone": lambda whole: whole.pop(SERVICE),
     "a route is gone": lambda whole: whole[SERVICE].pop(ROUTE),
@@ -94,6 +103,14 @@ BREAKING: Final[dict[str, Mutation]] = {
     "the body is gone": lambda whole: route(whole).update({"body": None}),
     "an answer is gone": answers("200", None),
     "another answer": answers("204", {}),
+    "a refusal has no hint": of_problem(lambda problem: problem["properties"].pop("hint")),
+    "a refusal may have no code": of_problem(lambda problem: problem["required"].remove("code")),
+    "a code has another form": of_problem(
+        lambda problem: problem["properties"]["code"].update({"pattern": "^[A-Z]+$"})
+    ),
+    "why a field is refused goes": of_problem(
+        lambda problem: problem["properties"]["errors"]["items"]["properties"].pop("why")
+    ),
     "a refusal has another form": answers("4XX", {"text/plain": {}}),
 }
 
@@ -106,6 +123,14 @@ ADDITIVE: Final[dict[str, Mutation]] = {
     "a bound is wider": field("given_name", "maxLength", 10_000),
     "a pattern goes": field("language", "pattern", None),
     "a header that may be left out": parameter("header X-Shift", required=False),
+    "a refusal says more": of_problem(
+        lambda problem: problem["properties"].update({"help": {"type": "string"}})
+    ),
+    "each error says more": of_problem(
+        lambda problem: problem["properties"]["errors"]["items"]["properties"].update(
+            {"until": {"type": "string"}}
+        )
+    ),
     "one more role": lambda whole: route(whole)["roles"].append("scheduler"),
     "a body need not be sent": lambda whole: route(whole)["body"].update({"required": False}),
 }

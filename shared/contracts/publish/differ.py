@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from .contract import OURS, Contract
 from .difference import Difference, Kind
-from .http_differ import PLACE, callers, http_differences
+from .http_differ import callers, http_differences, is_of_a_route
 
 Schema = dict[str, Any]
 
@@ -233,17 +233,19 @@ class Reader(NamedTuple):
     """Somebody who reads an event, and who answers for them."""
 
     name: str
-    owner: str
+    owner: str = ""
+    """Nobody for a role that calls a route."""
     contact: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} ({', '.join(part for part in (self.owner, self.contact) if part)})"
+        known = ", ".join(part for part in (self.owner, self.contact) if part)
+        return f"{self.name} ({known})" if known else self.name
 
 
 def readers(contract: Contract, difference: Difference) -> list[Reader]:
     """Who would meet a difference, as far as the contract knows: services and subscribers; a route's callers."""
-    if difference.place.startswith(PLACE):
-        return [Reader(role, "caller") for role in callers(contract["http"], difference.place)]
+    if is_of_a_route(difference):
+        return [Reader(role) for role in callers(contract["http"], difference.place)]
     concerned = [
         name
         for name, event in contract["events"].items()

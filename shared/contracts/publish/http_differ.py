@@ -21,6 +21,7 @@ Documents = Mapping[str, Schema]
 PLACE: Final = "http "
 """How the place of such a difference begins: `http SERVICE METHOD PATH`, and then where in it."""
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
+_PARTS: Final = ("properties", "required", "items")
 _REFERENCE: Final = "#/components/"
 
 
@@ -47,6 +48,11 @@ def http_differences(before: Documents, after: Documents) -> Iterator[Difference
             else:
                 for one in _call(old[name], new[name]):
                     yield one._replace(place=": ".join(filter(None, (place, one.place))))
+
+
+def is_of_a_route(difference: Difference) -> bool:
+    """Whether callers would meet it, and not readers of events."""
+    return difference.place.startswith(PLACE)
 
 
 def callers(documents: Documents, place: str) -> list[str]:
@@ -128,8 +134,41 @@ def _call(before: Schema, after: Schema) -> Iterator[Difference]:
         if old is None or new is None:
             what = "is no longer answered" if new is None else "is a new answer"
             yield Difference(Kind.BREAKING, "", status, what)
-        elif old != new:
-            yield Difference(Kind.BREAKING, "", status, "what it answers is changed")
+        else:
+            yield from _answers(old, new, status)
+
+
+def _answers(before: Schema, after: Schema, status: str) -> Iterator[Difference]:
+    for media in sorted(before.keys() | after.keys()):
+        if media in before and media in after:
+            yield from _answered(before[media], after[media], status)
+        else:
+            what = f"{media} {'came' if media in after else 'went'}"
+            yield Difference(Kind.BREAKING, "", status, what)
+
+
+def _answered(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
+    """Whether everything that was answered here still is: more may be, and what is there is as it was."""
+    if before == after:
+        return
+    old: Schema = before.get("properties", {})
+    new: Schema = after.get("properties", {})
+    sure = set(before.get("required", ()))
+    for name in sorted(old.keys() | new.keys()):
+        at = f"{place}.{name}"
+        if name not in old:
+            yield Difference(Kind.ADDITIVE, "", at, "new")
+        elif name not in new:
+            yield Difference(Kind.BREAKING, "", at, "no longer answered")
+        else:
+            if name in sure - set(after.get("required", ())):
+                yield Difference(Kind.BREAKING, "", at, "no longer certain to be there")
+            yield from _answered(old[name], new[name], at)
+    if "items" in before and "items" in after:
+        yield from _answered(before["items"], after["items"], f"{place}.[]")
+    rest = [{k: v for k, v in one.items() if k not in _PARTS} for one in (before, after)]
+    if rest[0] != rest[1] or ("items" in before) != ("items" in after):
+        yield Difference(Kind.BREAKING, "", place, "what it answers is changed")
 
 
 def _parameters(before: Schema, after: Schema) -> Iterator[Difference]:

@@ -135,6 +135,29 @@ def test_a_breaking_change_is_refused_with_its_readers(
     assert run("release").exit_code == 1
 
 
+def narrowed(whole: dict[str, Any]) -> None:
+    body = whole["http"]["intake"]["PUT /people/{person_id}/identity"]["body"]["schema"]
+    body["properties"]["purpose"]["enum"].remove("contact")
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
+def test_a_route_that_takes_less_is_refused_with_its_callers(
+    released: Path, change: Callable[[Change], None], form: tuple[str, ...]
+) -> None:
+    change(narrowed)
+    done = run("diff", *form)
+    assert done.exit_code == 1
+    if form == ("--json",):
+        [one] = json.loads(done.output)["breaking"]
+        assert {"name": "intake_coordinator", "owner": "", "contact": ""} in one["readers"]
+    else:
+        place = "http intake PUT /people/{person_id}/identity"
+        for told in (place, "body.purpose: contact is no longer accepted", "intake_coordinator"):
+            assert told in done.output
+        assert "alled by" in done.output
+        assert "`major=2`" not in done.output, "that is the way forward of an event"
+
+
 def test_words_are_answered_for(released: Path, change: Callable[[Change], None]) -> None:
     change(reworded)
     assert "care contracts diff --reword" in run("diff").output
