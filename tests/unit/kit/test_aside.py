@@ -18,9 +18,7 @@ from shared.kit.notices import SetAside
 from tests.unit.kit import test_delivery as suite
 from tests.unit.kit.subscribed import ATTENDED, MISSED, History, Subscribed, file_of
 
-history = suite.history
 it = suite.it
-subject = suite.subject
 
 
 def _told(it: Subscribed) -> list[tuple[int, str]]:

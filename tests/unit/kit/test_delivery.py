@@ -31,16 +31,6 @@ async def it(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Su
     await subscribed.inbox.close()
 
 
-@pytest.fixture
-def history() -> History:
-    return History()
-
-
-@pytest.fixture
-def subject(history: History) -> str:
-    return history.subject("episode", 1)
-
-
 async def test_each_event_comes_once_and_in_order(
     it: Subscribed, history: History, subject: str
 ) -> None:

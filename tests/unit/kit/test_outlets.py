@@ -54,16 +54,6 @@ async def it(tmp_path: Path) -> AsyncIterator[Subscribed]:
     await subscribed.inbox.close()
 
 
-@pytest.fixture
-def history() -> History:
-    return History()
-
-
-@pytest.fixture
-def subject(history: History) -> str:
-    return history.subject("episode", 1)
-
-
 async def test_numbers_that_a_team_may_not_read_are_no_gap(
     it: Subscribed, history: History, subject: str
 ) -> None:
