@@ -15,11 +15,11 @@ from shared.contracts.attendance import SessionAttended
 from shared.programs.registered import field_types
 from shared.runtime.http.call import Body
 from shared.runtime.http.misread import NUMBERS, not_numbers
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from tests.unit.served import Served
 from tests.unit.support import uid
 
-for name in SERVICES:
+for name in PROCESSES:
     import_module(f"services.{name}.app")
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_written_as_a_time_is_none(body: type[BaseModel], name: str,
 
 def _parameters() -> list[Any]:
     found: list[Any] = []
-    for name in SERVICES:
+    for name in PROCESSES:
         paths = import_module(f"services.{name}.app").SERVICE
         for path, methods in Served(paths).app.openapi()["paths"].items():
             for method, operation in methods.items():

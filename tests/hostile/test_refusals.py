@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.runtime.service import create_app
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from tests.unit.served import Served
 from tests.unit.support import settings_for, uid
 
@@ -41,7 +41,7 @@ def _service(name: str) -> Any:
 def _operations() -> Iterator[Any]:
     """Each operation once: what all services share is one service's here."""
     seen: set[str] = set()
-    for name in SERVICES:
+    for name in PROCESSES:
         document = create_app(_service(name), settings_for(f"care.{name}")).openapi()
         for path, operations in document["paths"].items():
             for method, operation in operations.items():

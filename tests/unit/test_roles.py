@@ -14,7 +14,7 @@ from httpx2 import ASGITransport, AsyncClient
 from shared.contracts.codes import Role
 from shared.devtools.issuer import LocalIssuer
 from shared.roles import SERVICE_PREFIX, SERVICE_ROUTES, STAFF_ROLES, role_and_service
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from tests.unit.served import Served
 from tests.unit.support import FACILITY, authenticator_of, uid
 
@@ -36,7 +36,7 @@ def served(service: str) -> Served:
 
 
 def operations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    for service in SERVICES:
+    for service in PROCESSES:
         for path, methods in served(service).app.openapi()["paths"].items():
             for method, operation in methods.items():
                 yield service, method.upper(), path, operation
@@ -81,7 +81,7 @@ async def test_only_the_listed_roles_come_in(
 
 def test_a_role_that_slipped_past_the_token_is_refused_at_the_route() -> None:
     """Two locks: a route asks the same list as the token does."""
-    for service in SERVICES:
+    for service in PROCESSES:
         one = Served(import_module(f"services.{service}.app").SERVICE)
         client = TestClient(one.app)
         for role in ("janitor", "system", "partner", "service"):

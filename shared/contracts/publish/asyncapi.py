@@ -43,11 +43,12 @@ def asyncapi(subscribers: Mapping[str, Subscriber], version: str) -> Schema:
 
 
 def published_by(source: str, version: str) -> Schema:
-    """What one service publishes, for the service itself to show."""
+    """What one service publishes, for the service itself to show: nothing when it has no topic of its own."""
+    topics = [name for name in TOPICS if name == source]
     document = _document(
-        f"Throughcare {_short(source)} events", version, [source], events(source), as_address, {}
+        f"Throughcare {_short(source)} events", version, topics, events(source), as_address, {}
     )
-    return document | {"operations": {f"{_short(source)}Sends": _sends(source)}}
+    return document | {"operations": {f"{_short(name)}Sends": _sends(name) for name in topics}}
 
 
 def received_by(team: Subscriber, version: str) -> Schema:

@@ -23,6 +23,7 @@ from shared.runtime.http.docs_page import HEADERS, fields, html_page
 from shared.runtime.http.json_answer import JsonAnswer
 
 SCHEMA_MEDIA_TYPE = "application/schema+json"
+NOTHING = "<p>The service publishes no events of its own.</p>"
 
 
 def serve_events(app: FastAPI, service: str) -> None:
@@ -63,7 +64,7 @@ def _page(source: str) -> str:
         f"<p>Version {escape(current_version())} of the contract. Messages are CloudEvents 1.0.</p>",
         '<p>For tools: <a href="asyncapi.json">asyncapi.json</a>.'
         ' What the service can be asked: <a href="docs">docs</a>.</p>',
-        *map(_event, events(source)),
+        *([_event(one) for one in events(source)] or [NOTHING]),
     )
 
 

@@ -18,7 +18,7 @@ from shared.runtime.http.docs_page import POLICY, page
 from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.protocol import _raw  # pyright: ignore[reportPrivateUsage]
 from shared.runtime.service import create_app
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from tests.unit.served import Served
 from tests.unit.support import settings_for
 
@@ -27,7 +27,7 @@ def _app(name: str) -> FastAPI:
     return create_app(import_module(f"services.{name}.app").SERVICE, settings_for(f"care.{name}"))
 
 
-APPS = {name: _app(name) for name in SERVICES}
+APPS = {name: _app(name) for name in PROCESSES}
 for _one in APPS.values():
     _one.state.runtime = SimpleNamespace(audit=SimpleNamespace(count_anonymous=str))
 
@@ -77,7 +77,7 @@ def test_what_is_refused_before_the_application_sees_it_has_them_too() -> None:
 # --- /docs -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 def test_the_page_loads_nothing_and_has_every_operation(service: str) -> None:
     answer = TestClient(APPS[service]).get("/docs")
     assert answer.status_code == 200
@@ -131,7 +131,7 @@ def test_the_frameworks_own_pages_are_gone() -> None:
 # --- /events, /asyncapi.json and the schemas ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 def test_the_page_of_events_shows_each_and_loads_nothing(service: str) -> None:
     client = TestClient(APPS[service])
     answer = client.get("/events")
@@ -139,20 +139,21 @@ def test_the_page_of_events_shows_each_and_loads_nothing(service: str) -> None:
     assert "<script" not in answer.text
     published = [event for event in CATALOGUE.values() if f"care.{service}" == event.SOURCE]
     assert all(f'id="{event.TYPE}"' in answer.text for event in published)
+    assert ("publishes no events of its own" in answer.text) == (not published)
     document = client.get("/asyncapi.json").json()
     assert document["components"]["messages"].keys() == {event.TYPE for event in published}
 
 
 @pytest.mark.parametrize("event", [*CATALOGUE.values()], ids=lambda event: event.TYPE)
 def test_a_schema_is_found_by_the_dataschema_of_a_message(event: type[Event]) -> None:
-    answer = TestClient(APPS[SERVICES[0]]).get(f"/schemas/{event.schema_id()}")
+    answer = TestClient(APPS[PROCESSES[0]]).get(f"/schemas/{event.schema_id()}")
     assert answer.status_code == 200
     assert answer.json()["$id"] == event.schema_id()
     assert answer.headers["Content-Type"] == "application/schema+json"
 
 
 def test_a_schema_that_is_none_is_404() -> None:
-    answer = TestClient(APPS[SERVICES[0]]).get("/schemas/urn:throughcare:schema:care.plans.no.v1")
+    answer = TestClient(APPS[PROCESSES[0]]).get("/schemas/urn:throughcare:schema:care.plans.no.v1")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown-event-type")
 
 

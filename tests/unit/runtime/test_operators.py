@@ -18,7 +18,7 @@ from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.streams import Streams
 from shared.runtime.kafka.reading import Reader
-from shared.services import SERVICES
+from shared.services import PROCESSES
 from shared.testing.dead_letter_suite import dead_letter
 from tests.unit.served import Served, refused
 from tests.unit.support import FACILITY, START, uid
@@ -106,7 +106,7 @@ async def operated() -> Operated:
 
 
 def test_every_operation_of_operators_stands_in_the_tables() -> None:
-    for service in SERVICES:
+    for service in PROCESSES:
         app = Served(import_module(f"services.{service}.app").SERVICE).app
         found = {
             (method.upper(), path)
