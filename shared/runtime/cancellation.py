@@ -1,4 +1,4 @@
-"""Ending tasks for certain."""
+"""Ending tasks for certain, and only those that were meant."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()  # seen, so that asyncio does not report it later
+
+
+def is_asked_to_end() -> bool:
+    """Whether somebody has cancelled the present task.
+
+    If not, a `CancelledError` that arrives in it is a stray one: it came out of a client that awaits a cancelled task
+    of its own, and would end ours without a word.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -25,7 +25,7 @@ from shared.runtime.audit.api import router as audit_router
 from shared.runtime.audit.keeper import Keeper
 from shared.runtime.audit.store import MongoAudit
 from shared.runtime.audit.writer import AuditWriter
-from shared.runtime.cancellation import cancel_and_wait
+from shared.runtime.cancellation import cancel_and_wait, is_asked_to_end
 from shared.runtime.census import CensusTaker
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import REASONS
@@ -91,6 +91,8 @@ from shared.runtime.wall_clock import WallClock
 
 if TYPE_CHECKING:
     from shared.runtime.tracing import Tracing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,15 +262,23 @@ class Runtime:
         if self.settings.one_person_discard:
             log.warning("service.one_person_discard")
         if self._keys is not None:
-            self._tasks.append(
-                asyncio.create_task(self._for_ever("keys", self._keys.run), name="keys")
-            )
+            self._run_task("keys", self._keys.run)
         self._tasks.append(asyncio.create_task(self._run(), name="run"))
         self._tasks.append(
             asyncio.create_task(say_readiness(self.not_ready, self._started), name="readiness")
         )
 
     async def _run(self) -> None:
+        if await self._supervised("start", self._connected):
+            self._run_tasks()
+            await self._supervised("start", self._sweeper.recover_at_start)
+            if self.passing is not None:
+                self._run_task("ends", partial(self._say_last, self.passing))
+            self._started.set()
+            log.info("service.started")
+
+    async def _connected(self) -> bool:
+        """Wait for store and broker, and check them. False when they are refused for good."""
         backoff = Backoff()
         while True:
             try:
@@ -286,27 +296,26 @@ class Runtime:
             except ConfigurationError as error:
                 self.refusal = error
                 log.critical("start.refused", **said(error))
-                return
+                return False
         self.refusal = self._waits_for = None
         self._topic_watch.note_rights(None)
-        self._tasks += [
-            asyncio.create_task(self._for_ever(name, run), name=name)
-            for name, run in (
-                ("relay", self.relay.run),
-                ("timers", self.timers.run),
-                ("sweeper", self._sweeper.run),
-                ("census", self._census.run),
-                ("audit", self._keeper.run),
-                ("discards", self.discards.run),
-                ("topics", partial(self._topic_watch.run, self._refuse)),
-            )
+        return True
+
+    def _run_tasks(self) -> None:
+        runs: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+            ("relay", self.relay.run),
+            ("timers", self.timers.run),
+            ("sweeper", self._sweeper.run),
+            ("census", self._census.run),
+            ("audit", self._keeper.run),
+            ("discards", self.discards.run),
+            ("topics", partial(self._topic_watch.run, self._refuse)),
         ]
-        await self._sweeper.recover_at_start()
-        if self.passing is not None:
-            last = partial(self._say_last, self.passing)
-            self._tasks.append(asyncio.create_task(self._for_ever("ends", last), name="ends"))
-        self._started.set()
-        log.info("service.started")
+        for name, run in runs:
+            self._run_task(name, run)
+
+    def _run_task(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._for_ever(name, run), name=name))
 
     def _say_waiting(self, error: Unavailable) -> None:
         """Say what the start waits for: once, until it waits for something else."""
@@ -315,12 +324,22 @@ class Runtime:
             log.warning("start.waiting", **said(error))
 
     async def _for_ever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Restart a background task after a bug: log the error, and report not ready until it runs again."""
+        """Run a background task, whether it fails or returns."""
+        while True:
+            await self._supervised(name, run)
+
+    async def _supervised(self, name: str, run: Callable[[], Awaitable[T]]) -> T:
+        """Begin again after a bug: log the error, and report not ready until it runs again. Returns what `run` does."""
         backoff = Backoff()
         while True:
             try:
-                await run()
-            except Exception as error:  # noqa: BLE001 - the boundary of a background task
+                return await run()
+            except (
+                Exception,
+                asyncio.CancelledError,
+            ) as error:  # the boundary of a background task
+                if isinstance(error, asyncio.CancelledError) and is_asked_to_end():
+                    raise
                 self._failing.add(name)
                 log.error(
                     "task.failed", reason=name, exception=type(error).__name__, where=where(error)

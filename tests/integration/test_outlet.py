@@ -257,6 +257,28 @@ async def test_a_changed_file_makes_the_next_topic_and_the_old_one_names_it(
             assert one.offset == max(m.offset for m in old if m.partition == one.partition)
 
 
+async def test_without_a_restricted_subscriber_it_is_ready_and_ends_what_there_was(
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
+) -> None:
+    """As it ships, no team is restricted; and when the last one goes, its topic ends and names none."""
+    text = (folder / "billing.toml").read_text()
+    direct = text.replace(f'["{FACILITY}"]', '"all"')
+    (folder / "billing.toml").write_text(direct)
+    with outlet(backend, prefix, folder):
+        pass  # it was ready
+    (folder / "billing.toml").write_text(text)
+    said = Said(bus, 5)
+    said.subjects(3)
+    await said.say(10)
+    with outlet(backend, prefix, folder):
+        await reading.shows(FIRST, said.of(FACILITY))
+    (folder / "billing.toml").write_text(direct)
+    with outlet(backend, prefix, folder):
+        await reading.until(FIRST, lambda found: len(ended(found)) == PARTITIONS)
+    last = [one for one in reading.messages[FIRST] if header(one, "ce_type") == TOPIC_ENDED]
+    assert {one.value for one in last} == {b"{}"}
+
+
 async def test_two_replicas_with_other_files_leave_nothing_out(
     backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:

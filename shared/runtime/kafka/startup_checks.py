@@ -161,10 +161,12 @@ async def first_offsets(
 async def _bounds(
     kafka: KafkaConnection, topics: Iterable[Topic]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]
+    if not partitions:
+        return {}, {}
     consumer = new_consumer(kafka, enable_auto_commit=False)
     try:
         await consumer.start()
-        partitions = [TopicPartition(t.name, n) for t in topics for n in range(t.partitions)]
         return (
             await consumer.beginning_offsets(partitions),
             await consumer.end_offsets(partitions),

@@ -56,3 +56,29 @@ async def test_a_relay_that_fails_is_red_is_begun_again_and_has_lost_nothing(
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def _connects(runtime: Runtime, failures: list[BaseException]) -> bool:
+    """A start that meets these, one after another, and then succeeds."""
+
+    async def connect() -> bool:
+        if failures:
+            raise failures.pop(0)
+        return True
+
+    return await runtime._supervised("start", connect)
+
+
+@pytest.mark.parametrize("met", [RuntimeError("a bug"), asyncio.CancelledError()])
+async def test_a_start_is_begun_again_whatever_it_met(runtime: Runtime, met: BaseException) -> None:
+    """A client that awaits a cancelled task of its own raises `CancelledError` in a task that nobody has cancelled."""
+    assert await _connects(runtime, [met, met])
+    assert "start-failing" not in runtime.not_ready()
+
+
+async def test_who_is_asked_to_end_ends(runtime: Runtime) -> None:
+    task = asyncio.create_task(runtime._supervised("start", asyncio.Event().wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
