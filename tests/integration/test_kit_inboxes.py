@@ -20,11 +20,11 @@ from shared.kit.inboxes.postgres import PostgresInbox
 from shared.kit.inboxes.protocol import VERSION, Inbox
 from tests.integration.postgres import binaries, postgres
 from tests.needs import lacking
-from tests.unit.kit import test_aside, test_delivery
+from tests.unit.kit import conftest, test_aside, test_delivery
 from tests.unit.kit.subscribed import MISSED, Subscribed
 
-history = test_delivery.history
-subject = test_delivery.subject
+history = conftest.history
+subject = conftest.subject
 for _name, _test in (vars(test_delivery) | vars(test_aside)).items():
     if (
         re.match("test_", _name)
