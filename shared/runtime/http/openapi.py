@@ -11,7 +11,7 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from shared.roles import services_for
+from shared.roles import as_in_tokens, services_for
 from shared.runtime.http.call import KEY_LENGTH_MAX
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
@@ -104,7 +104,9 @@ def _roles(service: str, routers: Iterable[APIRouter]) -> dict[tuple[str, str], 
                     if roles is not None:
                         for method in route.methods or ():
                             services = services_for(service, method, route.path)
-                            found[method.lower(), route.path] = sorted((*roles, *services))
+                            found[method.lower(), route.path] = sorted(
+                                (*map(as_in_tokens, roles), *services)
+                            )
     return found
 
 
