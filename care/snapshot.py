@@ -1,20 +1,22 @@
 """`care events snapshot`: everything that a team may read, as one file that its subscriber loads.
 
 The file is written beside its place and moved there when it is whole; a command that was cut off goes on where it was.
+One command at a time: it holds a lock, which the system takes from one that is killed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gzip
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -60,10 +62,9 @@ def snapshot(
             f"{team.name} may not read the services' topics, only {', '.join(team.topics)}.",
             "What it may read is chosen message by message there; a snapshot is of whole topics.",
         )
-    if file.exists():
-        fail(f"{file} exists.", "Name another file: a snapshot is never changed.")
     began = monotonic()
-    done = until_answered(kafka, _write(kafka, team, file))
+    with alone(file):
+        done = until_answered(kafka, _write(kafka, team, file))
     seconds = round(monotonic() - began, 1)
     answer: dict[str, Any] = {
         "file": str(file),
@@ -75,6 +76,65 @@ def snapshot(
     }
     how = f"{answer['bytes'] / 1e6:.1f} MB, {seconds} s{', went on' if done.went_on else ''}"
     said(answer, f"{file}: {done.header.messages} messages, {how}", json=json)
+
+
+def part_of(file: Path) -> Path:
+    """Where a snapshot is while it is being written."""
+    return file.with_name(f"{file.name}.part")
+
+
+@contextmanager
+def alone(file: Path) -> Generator[None]:
+    """While no other command writes this snapshot; the command ends where one does, or where it is written already."""
+    part = part_of(file)
+    held = _locked(file, part)
+    try:
+        if file.exists():
+            fail(f"{file} exists.", "Name another file: a snapshot is never changed.")
+        yield
+    finally:
+        if _is_at(held, part) and not os.fstat(held).st_size:
+            part.unlink()
+        os.close(held)
+
+
+def _locked(file: Path, part: Path) -> int:
+    """Open and lock what is being written.
+
+    A lock may be of a file that its writer has moved away meanwhile: that one is let go, and what is there now locked.
+    """
+    while True:
+        try:
+            held = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            _not_writable(file, error)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(held)
+            if not isinstance(error, BlockingIOError):
+                _not_writable(file, error)
+            fail(
+                f"Another command is writing {file}.",
+                "Wait for it, or name another file. One that was killed holds nothing up.",
+            )
+        if _is_at(held, part):
+            return held
+        os.close(held)
+
+
+def _is_at(held: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(held), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _not_writable(file: Path, error: OSError) -> NoReturn:
+    fail(
+        f"{file} can't be written ({type(error).__name__}: {error.strerror}).",
+        "Make room, give the right, or name another file.",
+    )
 
 
 class Writing:
@@ -96,10 +156,9 @@ class Writing:
     def _begin(self) -> None:
         from shared.kit.snapshot import header_line
 
-        size = self._recovered() if self._part.exists() else 0
+        size = self._recovered()
         self.went_on = size > 0
         self.next = {place: begin for place, (begin, _) in self.header.bounds.items()} | self.next
-        self._part.touch(mode=0o600)
         self._out = self._part.open("r+b")
         self._out.truncate(size)
         self._out.seek(size)
@@ -108,7 +167,7 @@ class Writing:
 
     @property
     def _part(self) -> Path:
-        return self._file.with_name(f"{self._file.name}.part")
+        return part_of(self._file)
 
     def _recovered(self) -> int:
         """Go on with what an earlier run has written; returns its size. The command ends when that is another's."""
@@ -178,7 +237,10 @@ class Writing:
         """Write what waits as one whole piece."""
         text = bytes(self._waiting)
         self._waiting.clear()
-        self._out.write(gzip.compress(text, GZIP_LEVEL, mtime=0) if self._gzipped else text)
+        try:
+            self._out.write(gzip.compress(text, GZIP_LEVEL, mtime=0) if self._gzipped else text)
+        except OSError as error:
+            _not_writable(self._file, error)
 
     def end(self) -> None:
         """Write the end, and move the file to its place."""
@@ -189,10 +251,17 @@ class Writing:
         self.digest = self._hash.hexdigest()
         self._waiting += hash_line(self.digest)
         self.flush()
-        self._out.flush()
-        os.fsync(self._out.fileno())
-        self._out.close()
-        self._part.rename(self._file)
+        try:
+            self._out.flush()
+            os.fsync(self._out.fileno())
+            self._part.rename(self._file)
+        except OSError as error:
+            _not_writable(self._file, error)
+
+    def close(self) -> None:
+        """Let the file go, as it is."""
+        with suppress(OSError):  # said by whoever wrote
+            self._out.close()
 
 
 async def _write(kafka: str, team: Subscriber, file: Path) -> Writing:
@@ -202,16 +271,17 @@ async def _write(kafka: str, team: Subscriber, file: Path) -> Writing:
 
     partitions = [TopicPartition(t, n) for t in team.topics for n in range(TOPICS[t].partitions)]
     async with reading(kafka, partitions, beginning=True) as consumer:
-        writing = Writing(file, await _header(kafka, team, partitions, consumer))
-        progress = asyncio.create_task(_tell(writing))
-        try:
-            await _read(consumer, partitions, writing)
-        finally:
-            progress.cancel()
-            with suppress(asyncio.CancelledError):
-                await progress
-            writing.flush()
-        writing.end()
+        header = await _header(kafka, team, partitions, consumer)
+        with closing(Writing(file, header)) as writing:
+            progress = asyncio.create_task(_tell(writing))
+            try:
+                await _read(consumer, partitions, writing)
+            finally:
+                progress.cancel()
+                with suppress(asyncio.CancelledError):
+                    await progress
+                writing.flush()
+            writing.end()
         return writing
 
 

@@ -224,6 +224,22 @@ def _rest(file: Iterable[bytes], first: bytes) -> dict[Place, tuple[int, str]]:
         raise _damaged() from None
 
 
+def check_team(header: Header, name: str, outlet: str) -> None:
+    """Raises `Refused` for a subscriber of another team, and for one that reads an outlet and not whole topics."""
+    if outlet:
+        raise Refused(
+            "snapshot-of-other-topics",
+            f"It is of the services' own topics, and this subscriber reads {outlet}.",
+            "Read the outlet from its beginning, without a file: it begins with the first event that you may read.",
+        )
+    if name != header.subscriber and not name.startswith(f"{header.subscriber}."):
+        raise Refused(
+            "snapshot-of-another-team",
+            f"It was made for {header.subscriber}, and this subscriber is {name}.",
+            "Have one made for your team; or name the subscriber as the team, or that and a dot and more.",
+        )
+
+
 def check_types(header: Header, wanted: Iterable[str]) -> None:
     """Raises `Refused` when handlers want what is not in the file: they would never hear of it."""
     if missing := sorted(set(wanted) - set(header.types)):

@@ -42,7 +42,7 @@ from .metrics import Metrics
 from .notices import CaughtUp, Notice
 from .outlets import Ends, followed
 from .process import signals, versions
-from .snapshot import Snapshot, batches, check_history, check_types, verified
+from .snapshot import Snapshot, batches, check_history, check_team, check_types, verified
 
 log: Final = logging.getLogger("throughcare_events")
 F = TypeVar("F", bound=Function)
@@ -214,10 +214,11 @@ class Subscriber:
 
         Call it in the block, after registering. What the inbox has handled is passed over, so that it may be called
         each time, and goes on after a crash. Raises `Refused`, before anything is changed, for a file that is cut off,
-        edited or of another history.
+        edited, of another history or of another team, and for a subscriber of an outlet.
         """
         self._check_handlers()
         snapshot = await asyncio.to_thread(verified, file)
+        check_team(snapshot.header, self.name, self._outlet)
         check_types(snapshot.header, self._handlers.by_type)
         with signals(self.stop):
             consumer = await self._reached(lambda one: self._compare(one, snapshot))

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from shared.contracts import CATALOGUE
 from shared.contracts.attendance import SessionAttended
+from shared.contracts.event import Envelope, Event
+from shared.kit import Connection, SQLiteInbox, Subscriber
 from shared.kit import snapshot as it
 from shared.kit.errors import Refused
 from shared.kit.handlers import Handlers
@@ -173,6 +175,43 @@ def test_a_snapshot_of_another_history_is_refused(tmp_path: Path, messages: list
     ):
         with pytest.raises(Refused, match="snapshot-of-another-history"):
             it.check_history(snapshot, cluster, ends_there, names_there)
+
+
+@pytest.mark.parametrize(
+    ("name", "outlet", "code"),
+    [
+        ("reporting", "", None),
+        ("reporting.new", "", None),
+        ("reporting.late.2", "", None),
+        ("reporting2", "", "snapshot-of-another-team"),
+        ("report", "", "snapshot-of-another-team"),
+        ("billing", "", "snapshot-of-another-team"),
+        ("billing.reporting", "", "snapshot-of-another-team"),
+        ("reporting", "care.out.reporting", "snapshot-of-other-topics"),
+        ("billing", "care.out.billing", "snapshot-of-other-topics"),
+    ],
+)
+async def test_a_snapshot_is_loaded_by_its_own_team(
+    tmp_path: Path, messages: list[Kept], name: str, outlet: str, code: str | None
+) -> None:
+    """It was taken by any subscriber, so that a team read with another's rights what is none of its business."""
+    file, inbox = tmp_path / "it.jsonl", tmp_path / "inbox.db"
+    file.write_bytes(_text(messages))
+    nowhere = Connection(bootstrap="127.0.0.1:1")
+    events = Subscriber(name, SQLiteInbox(inbox), kafka=nowhere, outlet=outlet)
+    events.on(SessionAttended)(_take)
+    events.stop()  # who is not refused would wait for Kafka
+    async with events:
+        if code is None:
+            await events.load(file)
+        else:
+            with pytest.raises(Refused, match=code) as refused:
+                await events.load(file)
+            assert refused.value.hint
+        assert await events._inbox.offsets() == {}  # pyright: ignore[reportPrivateUsage]
+
+
+async def _take(_event: Event, _envelope: Envelope) -> None: ...
 
 
 def test_handlers_that_want_more_are_refused() -> None:
