@@ -35,5 +35,11 @@ def holding(state: CareState, facts: Mapping[str, T], fact_id: str, what: str) -
 
 def taken_back(state: C, fact_id: str, what: str) -> C:
     """The state that remembers that this fact was taken back: a second time is refused, and says so."""
-    known = (one for one in state.taken_back if one != f"{what}:{fact_id}")
+    known = not_taken_back(state, fact_id, what).taken_back
     return state.replace(taken_back=(*known, f"{what}:{fact_id}"))
+
+
+def not_taken_back(state: C, fact_id: str, what: str) -> C:
+    """The state in which this fact holds again, and may be taken back."""
+    known = tuple(one for one in state.taken_back if one != f"{what}:{fact_id}")
+    return state if known == state.taken_back else state.replace(taken_back=known)

@@ -45,18 +45,23 @@ ASKED_WITHIN: Final = {CircumstanceKind.HOSPITALIZED: timedelta(days=7)}
 def record(
     state: EpisodeState, kind: CircumstanceKind, on: date, cause: Cause
 ) -> Decision[EpisodeState]:
-    """From now on nobody is called. Several may last at a time."""
+    """From now on nobody is called. Several may last at a time.
+
+    Jail that only the end of the episode has said so far is recorded as the same circumstance: it outlasts that end.
+    """
     contact.must_be_known(state)
     contact.must_have_come(on, state, cause)
-    if any(one.kind is kind and one.ended_at is None for one in state.circumstances.values()):
+    known, implied = state.circumstances, jail.only_implied(state, kind)
+    if implied is None and any(one.kind is kind and one.ended_at is None for one in known.values()):
         raise Refused(
             "circumstance-recorded",
             "This is recorded already.",
             hint="End it when it is over, or take it back if it was a mistake.",
         )
-    key = cause.derive_id("circumstance")
-    known = Circumstance(kind=kind, on=on, recorded_at=cause.now)
-    state = state.replace(circumstances={**state.circumstances, key: known})
+    key = implied or cause.derive_id("circumstance")
+    before = Circumstance(kind=kind, on=on, recorded_at=cause.now)
+    holds = known.get(key, before).replace(on=on, stated=True)
+    state = state.replace(circumstances={**known, key: holds})
     event = followup.CircumstanceRecorded(circumstance_id=key, kind=kind, occurred_on=on)
     return Decision(state, (event,), answer={"circumstance_id": key})
 
@@ -71,9 +76,8 @@ def end(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[Epi
     state, excused = _excused(state, known, cause)
     if state.stopped_by is None:
         state = _put_off(state, circumstance_id, cause)
-    state, resumed = jail.resumed(state, circumstance_id, cause)
     event = followup.CircumstanceEnded(circumstance_id=circumstance_id, ended_at=cause.now)
-    return Decision(state, (event, *found, *excused, *resumed))
+    return Decision(state, (event, *found, *excused))
 
 
 def confirm(state: EpisodeState, circumstance_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -156,6 +160,7 @@ def undo(
 ) -> Decision[EpisodeState]:
     """It was a mistake: everything is as if it had not been recorded. What was due meanwhile comes now."""
     known = _of(state, circumstance_id)
+    jail.must_be_stated(known)
     left = {key: one for key, one in state.circumstances.items() if key != circumstance_id}
     state = taken_back(state.replace(circumstances=left), circumstance_id, "circumstance")
     state, again = contact.goes_on(_due_again(_not_put_off(state, known)))

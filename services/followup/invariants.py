@@ -17,6 +17,7 @@ from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
 from services.followup.measures.transitions import MEASURED_BY, inferred
+from services.followup.outreach import jail
 from shared import calendar, loops
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.event import Event
@@ -59,13 +60,14 @@ def restored(
 
 def refresh(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """Open and close the loops that follow from the facts, and mark the record."""
+    state, jailed = jail.refresh(state, cause)
     state, appointment_events = appointments.refresh(state, cause)
     state, clock_events = _clock_loops(state, cause)
     state, asked = circumstances.refresh(state, cause)
     index_entries = _index_entries(state)
     if index_entries != state.tz_index_entries:
         state = state.replace(tz_index_entries=index_entries)
-    return state, (*appointment_events, *clock_events, *asked)
+    return state, (*jailed, *appointment_events, *clock_events, *asked)
 
 
 # --- clocks ---------------------------------------------------------------------------------------------

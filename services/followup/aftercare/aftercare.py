@@ -29,7 +29,6 @@ from shared import loops
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, Milestone, MistakeReason
 from shared.contracts.event import Event
-from shared.contracts.plans import DischargeKind
 from shared.decision import Cause, Decision, Events, Handoff, derive_id
 from shared.errors import Invalid, Refused
 
@@ -115,9 +114,6 @@ def discharged(
         state, stopped = contact.close_everything(state, ClearedReason.EPISODE_CLOSED)
         return Decision(going_on.put_aside(before, state), (*ended, *stopped))
     state, events = activate(going_on.put_aside(before, state), cause)
-    if event.kind is DischargeKind.INCARCERATED and not _is_of_an_undone_stay(state):
-        state, jailed = jail.implied(state, event.discharged_at, cause)
-        events += jailed
     return Decision(state, (*ended, *events))
 
 

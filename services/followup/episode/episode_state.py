@@ -213,6 +213,10 @@ class Circumstance(Value):
     ended_at: AwareDatetime | None = None
     postponed: dict[str, Loop] = Field(default_factory=dict[str, Loop])
     """What was put off when it ended, as it was before."""
+    stated: bool = True
+    """Whether staff recorded it; otherwise only the end of the episode says so."""
+    resume_by: AwareDatetime | None = None
+    """By when somebody sees to it that care is resumed: out of jail, because of which the episode had ended."""
 
 
 class Readmitted(HandoffBody):

@@ -7,6 +7,7 @@ from typing import Final
 
 from services.followup.episode import contact
 from services.followup.episode.episode_state import (
+    Circumstance,
     EpisodeState,
     Reengagement,
     Reported,
@@ -107,28 +108,41 @@ def _asked_no_more(state: EpisodeState, by: str, cause: Cause) -> StateAndEvents
 
 def released(state: EpisodeState, circumstance_id: str, cause: Cause) -> StateAndEvents:
     """The person is out of jail, because of which the episode had ended: care may be resumed."""
-    by = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now)
+    known = state.circumstances[circumstance_id]
+    within = LOOPS[FollowupLoop.REENGAGEMENT].deadline(cause.now) - cause.now
+    by = max((known.ended_at or cause.now) + within, cause.now)
+    state = _with(state, circumstance_id, known.replace(resume_by=by))
     why, of = ReengagementCause.CONTACT_REGAINED, f"{RELEASED}{circumstance_id}"
     return _wait(state, why, by, overdose=False, cause=cause, of=of)
 
 
 def not_released(state: EpisodeState, circumstance_id: str, cause: Cause) -> StateAndEvents:
-    """There was no such circumstance, so that nobody came out of it."""
+    """Nobody came out of it to resume care: there was no such circumstance, or no end because of it."""
+    known = state.circumstances.get(circumstance_id)
+    if known is not None:
+        state = _with(state, circumstance_id, known.replace(resume_by=None))
     return _asked_no_more(state, f"{RELEASED}{circumstance_id}", cause)
+
+
+def _with(state: EpisodeState, circumstance_id: str, known: Circumstance) -> EpisodeState:
+    return state.replace(circumstances={**state.circumstances, circumstance_id: known})
 
 
 def still_asked(state: EpisodeState, waiting: Reengagement | None) -> Reengagement | None:
     """A way back as it is asked for now, by the reports that hold or by staff; None when nothing asks for it."""
     if waiting is None:
         return None
-    known = {STARTED, *state.reports, *(f"{RELEASED}{key}" for key in state.circumstances)}
+    out = {f"{RELEASED}{key}": one.resume_by for key, one in state.circumstances.items()}
+    known: dict[str, datetime | None] = {
+        STARTED: waiting.due_otherwise,
+        **{key: one.due_at for key, one in state.reports.items()},
+        **{key: by for key, by in out.items() if by is not None},
+    }
     asked_by = tuple(key for key in waiting.asked_by if key in known)
     if not asked_by:
         return None
     left = [state.reports[key] for key in asked_by if key in state.reports]
-    dues = [one.due_at for one in left]
-    if waiting.due_otherwise is not None:
-        dues.append(waiting.due_otherwise)
+    dues = [by for by in map(known.get, asked_by) if by is not None]
     return waiting.replace(
         asked_by=asked_by,
         overdose=any(one.overdose for one in left),
@@ -183,13 +197,7 @@ def _wait(
     """Open the loop of a reassessment; one that is open already is only ever moved to an earlier time."""
     before = state.reengagement
     asked_by = () if before is None else before.asked_by
-    otherwise = (
-        due_at
-        if of == STARTED or of.startswith(RELEASED)
-        else None
-        if before is None
-        else before.due_otherwise
-    )
+    otherwise = due_at if of == STARTED else None if before is None else before.due_otherwise
     if before is not None and before.reassessment_due_at <= due_at:
         more = {"overdose": before.overdose or overdose, "asked_by": (*asked_by, of)}
         return state.replace(reengagement=before.replace(**more)), ()

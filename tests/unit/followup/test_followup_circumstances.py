@@ -16,7 +16,7 @@ from services.followup.circumstances import UNHEARD
 from services.followup.episode.episode_state import ReadmissionUndone, Readmitted
 from services.followup.measures import transitions
 from services.followup.outreach import reengagement
-from shared.contracts import followup, intake, plans
+from shared.contracts import followup, intake
 from shared.contracts.codes import FollowupLoop, MistakeReason, Role
 from shared.contracts.followup import (
     AttemptResult,
@@ -32,7 +32,6 @@ from tests.unit.followup.world import (
     DAY,
     HOUR,
     Followup,
-    admitted,
     discharged,
     in_aftercare,
     in_program,
@@ -451,83 +450,3 @@ class TestTransitions:
             in_program().tell(
                 lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, START.date(), WHY)
             )
-
-
-# --- an end because of jail -----------------------------------------------------------------------------
-
-JAIL = CircumstanceKind.INCARCERATED
-
-
-def jailed(*, recorded: bool = False) -> tuple[Followup, str]:
-    """In jail, and discharged because of it; the circumstance's id."""
-    history = in_program()
-    if recorded:
-        happens(history, JAIL)
-    history.after(days=1).hear(discharged(history.now, DischargeKind.INCARCERATED))
-    [key] = history.state.circumstances
-    return history, key
-
-
-@pytest.mark.parametrize("recorded", [False, True])
-def test_who_was_discharged_to_jail_is_asked_after_and_not_called(recorded: bool) -> None:
-    history, key = jailed(recorded=recorded)
-    assert history.names.count("circumstance-recorded") == 1
-    [asked] = (one for one in history.state.loops.values() if not one.hidden)
-    assert (asked.kind, asked.id) == (FollowupLoop.CIRCUMSTANCE, key)
-    with pytest.raises(Refused) as error:
-        history.outreach()
-    assert error.value.code == "no-contact"
-    roles = [one.owner_role for one in history.after(days=60).of(followup.LoopEscalated)]
-    assert roles == [Role.CLINICAL_SUPERVISOR, Role.PROGRAM_DIRECTOR]
-
-
-@pytest.mark.parametrize("days", [10, 500])
-@pytest.mark.parametrize("recorded", [False, True])
-def test_out_of_jail_somebody_sees_to_it_that_care_is_resumed(recorded: bool, days: int) -> None:
-    """Within three days, as after a return to use; also when the year has passed meanwhile."""
-    history, key = jailed(recorded=recorded)
-    ends(history.after(days=days), key)
-    [loop] = history.loops(FollowupLoop.REENGAGEMENT)
-    assert loop.deadline_at == history.now + 3 * DAY
-    assert history.outreach().answer["open"] is False, "the person may be called"
-    said = history.after(days=4).of(followup.LoopEscalated)
-    assert FollowupLoop.REENGAGEMENT in {one.loop for one in said}
-
-
-def test_out_of_jail_in_the_year_after_nothing_had_been_interrupted() -> None:
-    history = in_the_year()
-    ends(history, happens(history, JAIL))
-    assert history.loops(FollowupLoop.REENGAGEMENT) == []
-
-
-def test_a_release_that_was_none_asks_for_nothing() -> None:
-    history, key = jailed()
-    ends(history.after(days=10), key)
-    undo(history, key)
-    assert history.loops(FollowupLoop.REENGAGEMENT) == []
-    [over] = history.of(followup.ReengagementCompleted)
-    assert over.outcome is followup.ReengagementOutcome.WITHDRAWN
-
-
-@pytest.mark.parametrize("out", [False, True])
-def test_an_end_that_is_taken_back_takes_back_the_jail_that_it_said(out: bool) -> None:
-    history, key = jailed()
-    never = in_program().after(days=1)
-    left = history.now
-    for one in (history, never):
-        one.after(days=2)
-    if out:
-        ends(history, key)
-    undone = fact(plans.DischargeUndone, kind=DischargeKind.INCARCERATED, discharged_at=left)
-    history.hear(undone)
-    assert history.names.count("circumstance-undone") == 1
-    mine, other = (one.state.model_dump(exclude={"ended"}) for one in (history, never))
-    assert mine == other
-
-
-def test_jail_of_an_admission_that_was_undone_holds_nobody() -> None:
-    history, _ = jailed()
-    history.hear(fact(intake.AdmissionUndone))
-    history.after(days=1).hear(admitted(history.now))
-    assert history.state.circumstances == {}
-    assert history.outreach().answer["open"] is False
