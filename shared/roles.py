@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeGuard, get_args
 
+from shared.contracts.outlets import TEAM
+
 StaffRole = Literal[
     "intake_coordinator",
     "counselor",
@@ -46,7 +48,6 @@ SERVICE_ROUTES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 SUBSCRIBER: Final = "subscriber"
 """The role of a team that reads what outlet passes on to it, by the name of its file."""
 SUBSCRIBER_PREFIX: Final = f"{SUBSCRIBER}:"
-_TEAM: Final = re.compile("[a-z][a-z0-9-]{1,39}")
 CallerRole = StaffRole | Literal["subscriber"]
 """The roles that a route may list."""
 
@@ -67,7 +68,7 @@ def role_and_service(word: str) -> tuple[str, str] | None:
     if word.startswith(SERVICE_PREFIX) and name in SERVICE_ROUTES:
         return SERVICE, name
     team = word.removeprefix(SUBSCRIBER_PREFIX)
-    if word.startswith(SUBSCRIBER_PREFIX) and _TEAM.fullmatch(team):
+    if word.startswith(SUBSCRIBER_PREFIX) and re.fullmatch(TEAM, team):
         return SUBSCRIBER, team
     return None
 
