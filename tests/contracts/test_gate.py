@@ -165,6 +165,43 @@ ASKED: Final[dict[str, Mutation]] = {
 }
 
 
+TWICE: Final[tuple[tuple[str, Any, Any, Kind | None], ...]] = (
+    ("true became 1", {"const": True}, {"const": 1}, Kind.BREAKING),
+    ("0 became false", {"default": 0}, {"default": False}, Kind.BREAKING),
+    ("1 became 1.0", {"enum": [1]}, {"enum": [1.0]}, Kind.BREAKING),
+    ("true within a list", {"enum": [[True]]}, {"enum": [[1]]}, Kind.BREAKING),
+    ("null by default", {}, {"default": None}, Kind.BREAKING),
+    ("no longer null by default", {"default": None}, {}, Kind.BREAKING),
+    ("anything became a text", True, {"type": "string"}, Kind.BREAKING),
+    ("a text became anything", {"type": "string"}, True, Kind.BREAKING),
+    ("a text became nothing", {"type": "string"}, False, Kind.BREAKING),
+    ("anything stays", True, True, None),
+    ("nothing stays", False, False, None),
+    ("items of a form", {"items": True}, {"items": {"type": "string"}}, Kind.BREAKING),
+    ("items came", {}, {"items": True}, Kind.BREAKING),
+    ("items became nothing", {"items": {"type": "string"}}, {"items": False}, Kind.BREAKING),
+    ("items of anything stay", {"items": True}, {"items": True}, None),
+    ("a branch became nothing", {"anyOf": [{}, True]}, {"anyOf": [{}, False]}, Kind.BREAKING),
+    ("asked for without a schema", {}, {"required": ["x"]}, Kind.BREAKING),
+    ("no longer asked for", {"required": ["x"]}, {}, Kind.BREAKING),
+    ("asked for in another order", {"required": ["x", "y"]}, {"required": ["y", "x"]}, None),
+    ("codes in another order", {"enum": ["a", "b"]}, {"enum": ["b", "a"]}, None),
+    ("the same bound", {"maximum": 4}, {"maximum": 4.0}, None),
+    ("another bound", {"maximum": 4}, {"maximum": 5}, Kind.BREAKING),
+    ("a new field of anything", {"properties": {}}, {"properties": {"x": True}}, Kind.ADDITIVE),
+    ("a new branch", {"oneOf": [{}]}, {"oneOf": [{}, True]}, Kind.BREAKING),
+)
+"""A schema of a field, another one, and what it is for readers."""
+
+
+@pytest.mark.parametrize(("name", "before", "after", "kind"), TWICE, ids=[one[0] for one in TWICE])
+def test_two_schemas_of_one_field(name: str, before: Any, after: Any, kind: Kind | None) -> None:
+    wholes = [deepcopy(WHOLE), deepcopy(WHOLE)]
+    for whole, one in zip(wholes, (before, after), strict=True):
+        schema(whole)["properties"]["place"] = one
+    assert worst(differences(wholes[0], wholes[1], TODAY)) is kind, name
+
+
 def new_field(kind: dict[str, Any], of: str = ATTENDED, within: str = "") -> Mutation:
     def mutate(whole: Contract) -> None:
         node = field(whole, within, of) if within else schema(whole, of)

@@ -22,7 +22,7 @@ def route(whole: dict[str, Any]) -> dict[str, Any]:
 
 
 def body(whole: dict[str, Any]) -> dict[str, Any]:
-    return route(whole)["body"]["schema"]
+    return route(whole)["body"]["content"]["application/json"]
 
 
 def field(name: str, key: str, value: object) -> Mutation:
@@ -72,9 +72,29 @@ def of_problem(mutate: Mutation) -> Mutation:
     """Change what every refusal of the route answers."""
 
     def mutated(whole: dict[str, Any]) -> None:
-        mutate(route(whole)["responses"]["4XX"]["application/problem+json"])
+        mutate(route(whole)["responses"]["4XX"]["content"]["application/problem+json"])
 
     return mutated
+
+
+def media(name: str, *, instead: bool) -> Mutation:
+    """The body in another media type, or also in another one."""
+
+    def mutate(whole: dict[str, Any]) -> None:
+        content = route(whole)["body"]["content"]
+        content[name] = content["application/json"]
+        if instead:
+            del content["application/json"]
+
+    return mutate
+
+
+def done(whole: dict[str, Any]) -> dict[str, Any]:
+    return route(whole)["responses"]["200"]
+
+
+def waiting(whole: dict[str, Any]) -> dict[str, Any]:
+    return route(whole)["responses"]["503"]
 
 
 BREAKING: Final[dict[str, Mutation]] = {
@@ -111,7 +131,27 @@ BREAKING: Final[dict[str, Mutation]] = {
     "why a field is refused goes": of_problem(
         lambda problem: problem["properties"]["errors"]["items"]["properties"].pop("why")
     ),
-    "a refusal has another form": answers("4XX", {"text/plain": {}}),
+    "the body is asked for in another media type": media("application/xml", instead=True),
+    "a header of an answer is gone": lambda whole: waiting(whole)["headers"].pop("Retry-After"),
+    "a header of an answer may be absent": lambda whole: done(whole)["headers"]["ETag"].update(
+        {"required": False}
+    ),
+    "a header of an answer has another form": lambda whole: done(whole)["headers"]["ETag"].update(
+        {"schema": {"type": "integer"}}
+    ),
+    "a status is true and no number": of_problem(
+        lambda problem: problem["properties"].update({"status": {"const": True}})
+    ),
+    "a part of a refusal is nothing": of_problem(
+        lambda problem: problem["properties"].update({"hint": False})
+    ),
+    "what an error is goes": of_problem(
+        lambda problem: problem["properties"]["errors"].update({"items": True})
+    ),
+    "an error is nothing": of_problem(
+        lambda problem: problem["properties"]["errors"].update({"items": False})
+    ),
+    "a refusal has another form": answers("4XX", {"content": {"text/plain": {}}, "headers": {}}),
 }
 
 ADDITIVE: Final[dict[str, Mutation]] = {
@@ -131,6 +171,26 @@ ADDITIVE: Final[dict[str, Mutation]] = {
             {"until": {"type": "string"}}
         )
     ),
+    "one more media type of the body": media("application/xml", instead=False),
+    "one more header of an answer": lambda whole: done(whole)["headers"].update(
+        {"X-Place": {"required": False, "schema": {"type": "string"}}}
+    ),
+    "a header in other letters": lambda whole: done(whole)["headers"].update(
+        {"etag": done(whole)["headers"].pop("ETag")}
+    ),
+    "a part of a refusal that is anything": of_problem(
+        lambda problem: problem["properties"].update({"more": True})
+    ),
+    "what a refusal has for certain, in another order": of_problem(
+        lambda problem: problem["required"].reverse()
+    ),
+    "a bound, written otherwise": of_problem(
+        lambda problem: problem["properties"]["status"].update({"minimum": 400.0})
+    ),
+    "a field or null": lambda whole: body(whole)["properties"].update(
+        {"given_name": {"anyOf": [body(whole)["properties"]["given_name"], {"type": "null"}]}}
+    ),
+    "anybody may call": lambda whole: route(whole).update({"roles": []}),
     "one more role": lambda whole: route(whole)["roles"].append("scheduler"),
     "a body need not be sent": lambda whole: route(whole)["body"].update({"required": False}),
 }
@@ -170,5 +230,55 @@ def test_a_field_may_be_named_as_a_keyword_is() -> None:
     content = {"application/json": {"schema": {"type": "object", "properties": fields}}}
     operation = {"requestBody": {"content": content}, "responses": {}}
     whole = kept({"paths": {"/x": {"post": operation}}, "components": {}})
-    known = whole["POST /x"]["body"]["schema"]["properties"]
+    known = whole["POST /x"]["body"]["content"]["application/json"]["properties"]
     assert known == {"title": {"type": "string"}, "properties": {"type": "object"}}
+
+
+def test_a_route_that_anybody_calls_may_not_ask_for_a_role() -> None:
+    """No list names who calls it, so that nobody can answer for them."""
+
+    def mutate(whole: dict[str, Any]) -> None:
+        whole[SERVICE]["GET /healthz"]["roles"] = ["operator"]
+
+    [found] = judged(mutate)
+    assert (found.kind, found.what) == (Kind.BREAKING, "only operator may call it now")
+    assert callers(WHOLE, found.place) == ["anybody"]
+
+
+def test_what_is_about_one_record_is_answered_with_its_revision() -> None:
+    """A caller gives it back as If-Match. The API tests compare this with what is really answered."""
+    without = {
+        f"{service} {name}"
+        for service, routes in WHOLE.items()
+        for name, one in routes.items()
+        if not name.startswith("GET ") and " /ops/" not in name
+        if not any("ETag" in answer["headers"] for answer in one["responses"].values())
+    }
+    assert without == {"attendance POST /screens/draw", "intake POST /people/matches"}
+    shown = WHOLE["intake"]["GET /people/{person_id}/identity"]
+    assert "ETag" in shown["responses"]["200"]["headers"]
+
+
+def test_whoever_has_to_wait_is_told_how_long() -> None:
+    for routes in WHOLE.values():
+        for one in routes.values():
+            for status in ("4XX", "503"):
+                assert "Retry-After" in one["responses"][status]["headers"]
+
+
+def test_a_schema_that_names_itself_is_compared() -> None:
+    def whole(code: str) -> dict[str, Any]:
+        step = {"$ref": "#/components/schemas/Step"}
+        steps = {"type": "array", "items": step}
+        known = {"type": "object", "properties": {"code": {"type": code}, "steps": steps}}
+        content = {"application/json": {"schema": step}}
+        operation = {"requestBody": {"content": content}, "responses": {}}
+        document = {
+            "paths": {"/x": {"post": operation}},
+            "components": {"schemas": {"Step": known}},
+        }
+        return {SERVICE: kept(document)}
+
+    assert list(http_differences(whole("string"), whole("string"))) == []
+    [found] = http_differences(whole("string"), whole("integer"))
+    assert found.kind is Kind.BREAKING

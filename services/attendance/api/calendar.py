@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.callers import Anyone, Closer, Staff
@@ -17,6 +17,7 @@ from services.attendance.groups.session_state import SessionState
 from shared.contracts.attendance import CancelledBy
 from shared.decision import Cause, Decision
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 
 router = APIRouter(tags=["calendar"])
 
@@ -53,7 +54,7 @@ class OpenFacility(Body):
 
 
 @router.post("/sessions/{session_id}/cancel")
-async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> Response:
+async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> RecordAnswer:
     """Cancel a session that has not taken place; one of a group is taken off the group's calendar.
 
     The answer's `subject`, `revision` and `sequence` are of the record whose calendar it is: the group's, or its own.
@@ -70,7 +71,7 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
 @router.post("/sessions/{session_id}/reschedule")
 async def reschedule_session(
     call: Staff, session_id: SubjectId, body: RescheduleSession
-) -> Response:
+) -> RecordAnswer:
     """Move a session that is ahead to another time; everybody who is expected hears of it."""
     new = changes.NewTime(**dict(body))
     session_state.must_be_near(body.starts_at, call.runtime.clock.now())
@@ -86,7 +87,7 @@ async def reschedule_session(
 @router.post("/sessions/{session_id}/cancel/undo")
 async def undo_cancellation(
     call: Staff, session_id: SubjectId, _body: UndoCancellation
-) -> Response:
+) -> RecordAnswer:
     """Take a cancellation back: the session takes place after all."""
     await _may_take_place(call, session_id)
     return await _change(
@@ -100,7 +101,7 @@ async def undo_cancellation(
 @router.post("/sessions/{session_id}/cancel/correct")
 async def correct_cancellation(
     call: Staff, session_id: SubjectId, body: CorrectCancellation
-) -> Response:
+) -> RecordAnswer:
     """Say that somebody else cancelled a session than was said; the later word holds."""
     by = body.cancelled_by
     return await _change(
@@ -129,7 +130,7 @@ async def _change(
     session_id: str,
     in_group: Callable[[GroupState, Cause], Decision[GroupState]],
     alone: Callable[[SessionState, Cause], Decision[SessionState]],
-) -> Response:
+) -> RecordAnswer:
     """Change a session where it stands on a calendar: in its group's record, or in its own when it has no group.
 
     The answer's `subject`, `revision` and `sequence` are that record's.
@@ -141,7 +142,7 @@ async def _change(
 
 
 @router.post("/closures", status_code=201)
-async def close_facility(call: Closer, body: CloseFacility) -> Response:
+async def close_facility(call: Closer, body: CloseFacility) -> RecordAnswer:
     """Close the facility on these days: no group meets, and no week asks for them.
 
     Sessions without a group stay: `GET /sessions?on_closed_day=true` lists them for their staff. The record of closures
@@ -158,7 +159,7 @@ async def close_facility(call: Closer, body: CloseFacility) -> Response:
 
 
 @router.post("/closures/{closure_id}/undo")
-async def open_facility(call: Closer, closure_id: SubjectId, _body: OpenFacility) -> Response:
+async def open_facility(call: Closer, closure_id: SubjectId, _body: OpenFacility) -> RecordAnswer:
     """Take a closure back; what it called off and is still ahead takes place after all."""
     return await call.execute(
         CLOSURES(closures.closures_id(call.actor.facility_id)),

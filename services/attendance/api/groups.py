@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import Field, field_validator
 
 from services.attendance.api.callers import Anyone, Desk, GroupLead
@@ -15,6 +15,7 @@ from shared import calendar
 from shared.contracts.codes import GroupId, ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["groups"])
@@ -58,7 +59,7 @@ class CloseGroup(Body):
 
 
 @router.post("/groups", status_code=201)
-async def open_group(call: GroupLead, body: OpenGroup) -> Response:
+async def open_group(call: GroupLead, body: OpenGroup) -> RecordAnswer:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
     today = calendar.local_day(runtime.clock.now(), body.time_zone)
@@ -98,13 +99,13 @@ async def list_groups(
 
 
 @router.get("/groups/{group_id}")
-async def read_group(call: Anyone, group_id: SubjectId) -> Response:
+async def read_group(call: Anyone, group_id: SubjectId) -> RecordAnswer:
     """A group, its free seats, and who has the others, held or taken."""
     return await call.read(GROUP(group_id), _group_view)
 
 
 @router.post("/groups/{group_id}/seats", status_code=201)
-async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Response:
+async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> RecordAnswer:
     """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
     await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
@@ -121,7 +122,7 @@ async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> Re
 
 
 @router.post("/groups/{group_id}/seats/confirm")
-async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
+async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> RecordAnswer:
     """The held seat is the person's for good."""
     await call.record(GROUP(group_id))
     await _may_have_a_seat(call, body.episode_id)
@@ -133,7 +134,7 @@ async def confirm_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Resp
 
 
 @router.post("/groups/{group_id}/seats/release")
-async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Response:
+async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> RecordAnswer:
     """The person gives the seat back."""
     await call.record(GROUP(group_id))
     return await call.execute(
@@ -144,7 +145,7 @@ async def release_seat(call: Desk, group_id: SubjectId, body: OfEpisode) -> Resp
 
 
 @router.post("/groups/{group_id}/below-minimum")
-async def decide_size(call: GroupLead, group_id: SubjectId, body: DecideSize) -> Response:
+async def decide_size(call: GroupLead, group_id: SubjectId, body: DecideSize) -> RecordAnswer:
     """Say what becomes of a group with too few people."""
     await call.record(GROUP(group_id))
     return await call.execute(
@@ -154,7 +155,7 @@ async def decide_size(call: GroupLead, group_id: SubjectId, body: DecideSize) ->
 
 
 @router.post("/groups/{group_id}/close")
-async def close_group(call: GroupLead, group_id: SubjectId, _body: CloseGroup) -> Response:
+async def close_group(call: GroupLead, group_id: SubjectId, _body: CloseGroup) -> RecordAnswer:
     """End a group; its seats fall free."""
     await call.record(GROUP(group_id))
     return await call.execute(GROUP(group_id), groups.close, wait_for_handoffs=True)

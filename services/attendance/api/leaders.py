@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.attendance.api.callers import GroupLead, Staff
@@ -14,6 +14,7 @@ from services.attendance.groups.session_state import Credential, Leader, Leading
 from shared.contracts.codes import ActorId
 from shared.errors import Invalid
 from shared.runtime.http.call import Body, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 
 router = APIRouter(tags=["leaders"])
 
@@ -33,7 +34,9 @@ class SignOff(Body):
 
 
 @router.post("/sessions/{session_id}/leaders")
-async def assign_leaders(call: GroupLead, session_id: SubjectId, body: AssignLeaders) -> Response:
+async def assign_leaders(
+    call: GroupLead, session_id: SubjectId, body: AssignLeaders
+) -> RecordAnswer:
     """Say who leads a session, as what, with which credential. Who is not named does not lead it any more."""
     named = {
         line.staff_id: Leader(part=line.part, credential=line.credential) for line in body.leaders
@@ -52,6 +55,6 @@ async def assign_leaders(call: GroupLead, session_id: SubjectId, body: AssignLea
 
 
 @router.post("/sessions/{session_id}/sign-off")
-async def sign_off(call: Staff, session_id: SubjectId, _body: SignOff) -> Response:
+async def sign_off(call: Staff, session_id: SubjectId, _body: SignOff) -> RecordAnswer:
     """Sign the roll, as who led the session or stood in. A correction afterwards is signed anew."""
     return await call.execute(SESSION(session_id), leaders.sign_off)

@@ -8,7 +8,7 @@ import secrets
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field, model_validator
 
 from services.attendance.api.callers import Drawer, Interpreter, ScreenAmender, Staff
@@ -39,7 +39,7 @@ from shared.contracts.attendance import (
 from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, ScreenId, StaffId
 from shared.errors import Invalid, NotYetKnown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
-from shared.runtime.http.json_answer import JsonAnswer
+from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["screens"])
@@ -130,7 +130,7 @@ class RecordDeparture(OfEpisode):
 
 
 @router.post("/screens/draw")
-async def draw_screens(call: Drawer, body: DrawScreens) -> Response:
+async def draw_screens(call: Drawer, body: DrawScreens) -> JsonAnswer:
     """Draw who is screened today, once a day for the people of a roster: each by a lot of a cryptographic generator.
 
     Whoever is drawn is notified by that. Nothing is decided, kept or told about any other day. Repeated with the same
@@ -163,7 +163,7 @@ async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
 
 
 @router.post("/screens", status_code=201)
-async def order_screen(call: Staff, body: OrderScreen) -> Response:
+async def order_screen(call: Staff, body: OrderScreen) -> RecordAnswer:
     """Notify a person of a screen. Who orders it again while it is waited for is answered with the same screen."""
     new = screens.NewScreen(
         matrix=body.matrix, panel=body.panel, reason=body.reason, retest_of=body.retest_of
@@ -176,7 +176,9 @@ async def order_screen(call: Staff, body: OrderScreen) -> Response:
 
 
 @router.post("/screens/{screen_id}/collect")
-async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpecimen) -> Response:
+async def collect_specimen(
+    call: Staff, screen_id: SubjectId, body: CollectSpecimen
+) -> RecordAnswer:
     """Record that the specimen was taken and sealed. A temperature is kept here only as in range or not."""
     in_range = body.temperature_in_range
     if body.temperature_f is not None:
@@ -191,7 +193,7 @@ async def collect_specimen(call: Staff, screen_id: SubjectId, body: CollectSpeci
 
 
 @router.post("/screens/{screen_id}/custody")
-async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> Response:
+async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> RecordAnswer:
     """Record the next link of the chain of custody. The collection is link 1; a gap is refused."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -202,7 +204,7 @@ async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> Response:
 
 
 @router.post("/screens/{screen_id}/not-provided")
-async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> Response:
+async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> RecordAnswer:
     """Record why there is no specimen; with `unable`, what was found when the person was asked."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -215,7 +217,7 @@ async def not_provided(call: Staff, screen_id: SubjectId, body: NotProvided) -> 
 @router.post("/screens/{screen_id}/not-provided/undo")
 async def undo_not_provided(
     call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
-) -> Response:
+) -> RecordAnswer:
     """Take back that there is no specimen, such as a refusal that was another person's."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -224,7 +226,7 @@ async def undo_not_provided(
 
 
 @router.post("/screens/{screen_id}/results")
-async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -> Response:
+async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -> RecordAnswer:
     """Record a result. It is interpreted by a clinician before anyone else hears what it means.
 
     `reported_at` is when the laboratory reported it: of one stage the latest report holds, whichever arrives last.
@@ -251,7 +253,9 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
 
 
 @router.post("/screens/{screen_id}/definitive")
-async def ask_definitive(call: Interpreter, screen_id: SubjectId, body: AskDefinitive) -> Response:
+async def ask_definitive(
+    call: Interpreter, screen_id: SubjectId, body: AskDefinitive
+) -> RecordAnswer:
     """Send a specimen for a definitive test, because its result is contested or consequential."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -260,7 +264,9 @@ async def ask_definitive(call: Interpreter, screen_id: SubjectId, body: AskDefin
 
 
 @router.post("/screens/{screen_id}/interpret")
-async def interpret_screen(call: Interpreter, screen_id: SubjectId, body: OfEpisode) -> Response:
+async def interpret_screen(
+    call: Interpreter, screen_id: SubjectId, body: OfEpisode
+) -> RecordAnswer:
     """Interpret a result against what is prescribed."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -272,7 +278,7 @@ async def interpret_screen(call: Interpreter, screen_id: SubjectId, body: OfEpis
 @router.post("/screens/{screen_id}/interpretation/undo")
 async def undo_interpretation(
     call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
-) -> Response:
+) -> RecordAnswer:
     """Take back what was made of a result; it waits to be interpreted again."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -282,7 +288,9 @@ async def undo_interpretation(
 
 
 @router.get("/screens/{screen_id}")
-async def read_screen(call: Interpreter, screen_id: SubjectId, episode_id: EpisodeId) -> Response:
+async def read_screen(
+    call: Interpreter, screen_id: SubjectId, episode_id: EpisodeId
+) -> RecordAnswer:
     """One screen for those who interpret it: its chain, its results and what was made of them."""
     return await call.read(
         EPISODE(episode_id), lambda state: _screen_view(screens.of(state, screen_id))
@@ -290,7 +298,7 @@ async def read_screen(call: Interpreter, screen_id: SubjectId, episode_id: Episo
 
 
 @router.post("/breath-tests", status_code=201)
-async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
+async def record_breath_test(call: Staff, body: RecordBreathTest) -> RecordAnswer:
     """Record a breath test. A first positive is to be repeated after 15 minutes, and only the second one says so.
 
     The same reading of the same device within 15 minutes is the test on file.
@@ -310,7 +318,9 @@ async def record_breath_test(call: Staff, body: RecordBreathTest) -> Response:
 
 
 @router.post("/breath-tests/{screen_id}/departure")
-async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDeparture) -> Response:
+async def record_departure(
+    call: Staff, screen_id: SubjectId, body: RecordDeparture
+) -> RecordAnswer:
     """Record how a person with a confirmed positive test got home, and what the look for withdrawal found."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -321,7 +331,9 @@ async def record_departure(call: Staff, screen_id: SubjectId, body: RecordDepart
 
 
 @router.post("/breath-tests/{screen_id}/undo")
-async def undo_breath_test(call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_breath_test(
+    call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
+) -> RecordAnswer:
     """Take back a breath test that was recorded by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
 from services.attendance.api.callers import Desk, Lifter, Staff
@@ -36,6 +36,7 @@ from shared.contracts.codes import (
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
 
 router = APIRouter(tags=["attendance"])
@@ -99,7 +100,7 @@ class LiftPause(Body):
 
 
 @router.post("/sessions", status_code=201)
-async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
+async def schedule_session(call: Staff, body: ScheduleSession) -> RecordAnswer:
     """Schedule a session: on the calendar of its group, whose people are expected, or for the people on its roster.
 
     The same session once more is the one that is there. A group has no two sessions at one time; whoever is on a roster
@@ -146,7 +147,7 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> Response:
     )
 
 
-async def _alone(call: Call, new: session_state.NewSession) -> Response:
+async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
     """A session without a group."""
     if new.modality is Modality.GROUP:
         raise Invalid(
@@ -293,7 +294,7 @@ def _row(
 
 
 @router.get("/sessions/{session_id}")
-async def read_session(call: Desk, session_id: SubjectId) -> Response:
+async def read_session(call: Desk, session_id: SubjectId) -> RecordAnswer:
     """A session, its roster, and its roll. Until a group's session begins, whoever has a seat is on the roster."""
     session = SESSION(session_id)
     known = await call.state(session)
@@ -306,7 +307,7 @@ async def read_session(call: Desk, session_id: SubjectId) -> Response:
 
 
 @router.post("/sessions/{session_id}/attendance")
-async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Response:
+async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> RecordAnswer:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
     if len({line.episode_id for line in body.entries}) != len(body.entries):
         raise Invalid(
@@ -335,7 +336,7 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Respo
 @router.post("/attendance/{session_id}/corrections")
 async def correct_attendance(
     call: Staff, session_id: SubjectId, body: CorrectAttendance
-) -> Response:
+) -> RecordAnswer:
     """Correct what the roll said of one person. What was said stays; a week that was closed is evaluated again."""
     entry = session_state.RollEntry(
         episode_id=body.episode_id,
@@ -354,7 +355,7 @@ async def correct_attendance(
 
 
 @router.post("/sessions/{session_id}/walk-ins/settle")
-async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn) -> Response:
+async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn) -> RecordAnswer:
     """Say that a person was there although their record speaks against it, and that both are right."""
     return await call.execute(
         SESSION(session_id),
@@ -363,21 +364,21 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 
 
 @router.get("/episodes/{episode_id}/weeks/{day}")
-async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> Response:
+async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> RecordAnswer:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
     until = call.today + session_state.CALENDAR
     return await call.read(EPISODE(episode_id), lambda state: weeks.view(state, day, until=until))
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Desk, episode_id: SubjectId) -> Response:
+async def read_episode(call: Desk, episode_id: SubjectId) -> RecordAnswer:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
     now = call.runtime.clock.now()
     return await call.read(EPISODE(episode_id), lambda state: _episode_view(state, now))
 
 
 @router.post("/episodes/{episode_id}/pause/lift")
-async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> Response:
+async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> RecordAnswer:
     """Let a person who is paused come to groups again, before the pause is over."""
     return await call.execute(EPISODE(episode_id), pauses.lift)
 

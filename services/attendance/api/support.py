@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.attendance.api.callers import SupportAmender, Supporter
@@ -18,6 +18,7 @@ from shared.contracts.attendance import FamilySessionKind, Fellowship, Verificat
 from shared.contracts.codes import UUID_PATTERN, AttendeeId, SessionId
 from shared.errors import NotYetKnown
 from shared.runtime.http.call import Body, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["support and incentives"])
@@ -52,7 +53,7 @@ class EarnIncentive(OfEpisode):
 
 
 @router.post("/mutual-support", status_code=201)
-async def log_meeting(call: Supporter, body: LogMeeting) -> Response:
+async def log_meeting(call: Supporter, body: LogMeeting) -> RecordAnswer:
     """Record a mutual-support meeting: the day, the fellowship and how it was verified; nothing of what was said."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -64,7 +65,9 @@ async def log_meeting(call: Supporter, body: LogMeeting) -> Response:
 
 
 @router.post("/mutual-support/{meeting_id}/undo")
-async def undo_meeting(call: SupportAmender, meeting_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_meeting(
+    call: SupportAmender, meeting_id: SubjectId, body: TakeBackOf
+) -> RecordAnswer:
     """Take back a meeting that was recorded by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -73,7 +76,9 @@ async def undo_meeting(call: SupportAmender, meeting_id: SubjectId, body: TakeBa
 
 
 @router.put("/episodes/{episode_id}/mutual-support")
-async def choose_support(call: Supporter, episode_id: SubjectId, body: ChooseSupport) -> Response:
+async def choose_support(
+    call: Supporter, episode_id: SubjectId, body: ChooseSupport
+) -> RecordAnswer:
     """Record what the patient chose: fellowships, a secular one among them, or none at all."""
     return await call.execute(
         EPISODE(episode_id),
@@ -84,7 +89,7 @@ async def choose_support(call: Supporter, episode_id: SubjectId, body: ChooseSup
 
 
 @router.get("/episodes/{episode_id}/support")
-async def read_support(call: Supporter, episode_id: SubjectId) -> Response:
+async def read_support(call: Supporter, episode_id: SubjectId) -> RecordAnswer:
     """This week's meetings and family sessions, and what the program asks for."""
     now = call.runtime.clock.now()
 
@@ -100,7 +105,7 @@ async def read_support(call: Supporter, episode_id: SubjectId) -> Response:
 
 
 @router.post("/family-sessions", status_code=201)
-async def log_family_session(call: Supporter, body: LogFamilySession) -> Response:
+async def log_family_session(call: Supporter, body: LogFamilySession) -> RecordAnswer:
     """Record that somebody of the family took part in a session, or met the staff outside of one."""
     visit = mutual_support.Visit(
         session_id=body.session_id or call.new_id("family-session"),
@@ -119,7 +124,7 @@ async def log_family_session(call: Supporter, body: LogFamilySession) -> Respons
 @router.post("/family-sessions/{session_id}/undo")
 async def undo_family_session(
     call: SupportAmender, session_id: SubjectId, body: TakeBackVisit
-) -> Response:
+) -> RecordAnswer:
     """Take back that somebody of the family took part."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -130,7 +135,7 @@ async def undo_family_session(
 
 
 @router.post("/incentives", status_code=201)
-async def earn_incentive(call: Supporter, body: EarnIncentive) -> Response:
+async def earn_incentive(call: Supporter, body: EarnIncentive) -> RecordAnswer:
     """Reward a screen or a session that the program rewards. 201: it stands in the ledger. 202: it will shortly."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -141,7 +146,7 @@ async def earn_incentive(call: Supporter, body: EarnIncentive) -> Response:
 
 
 @router.get("/incentives/{person_id}")
-async def read_ledger(call: Supporter, person_id: SubjectId) -> Response:
+async def read_ledger(call: Supporter, person_id: SubjectId) -> RecordAnswer:
     """A person's ledger: the rewards of all their episodes, and what each year adds up to."""
     return await call.read(PERSON(person_id), _ledger_view)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
@@ -30,6 +30,7 @@ from shared.contracts.followup import (
 from shared.contracts.times import is_day, is_instant
 from shared.errors import Invalid
 from shared.runtime.http.call import OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.retractions import TakeBackOf
 
@@ -63,7 +64,7 @@ class CompleteCheckIn(OfEpisode):
 
 
 @router.post("/aftercare-plans")
-async def agree_plan(call: Staff, body: AgreePlan) -> Response:
+async def agree_plan(call: Staff, body: AgreePlan) -> RecordAnswer:
     """Agree what aftercare consists of. It may be agreed again; `missing` names what it still lacks."""
     agreed = episode_state.Agreed(
         elements=tuple(dict.fromkeys(body.elements)),
@@ -79,7 +80,7 @@ async def agree_plan(call: Staff, body: AgreePlan) -> Response:
 @router.post("/aftercare-plans/{aftercare_plan_id}/first-appointment")
 async def report_first_appointment(
     call: Staff, aftercare_plan_id: SubjectId, body: ReportAppointment
-) -> Response:
+) -> RecordAnswer:
     """Say whether the first appointment was kept. After a missed one, agree another."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -90,7 +91,9 @@ async def report_first_appointment(
 
 
 @router.post("/checkins/{check_in_id}/attempts")
-async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptCheckIn) -> Response:
+async def attempt_check_in(
+    call: Staff, check_in_id: SubjectId, body: AttemptCheckIn
+) -> RecordAnswer:
     """Record an attempt at a check-in. It stays open until it is completed or its window closes."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -103,7 +106,9 @@ async def attempt_check_in(call: Staff, check_in_id: SubjectId, body: AttemptChe
 
 
 @router.post("/checkins/{check_in_id}/complete")
-async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteCheckIn) -> Response:
+async def complete_check_in(
+    call: Staff, check_in_id: SubjectId, body: CompleteCheckIn
+) -> RecordAnswer:
     """Record what the person said. What needs an answer is answered with the id of the loop it opened."""
     answers = check_ins.Answers(
         use_since=body.use_since,
@@ -120,7 +125,7 @@ async def complete_check_in(call: Staff, check_in_id: SubjectId, body: CompleteC
 
 
 @router.post("/checkins/{check_in_id}/undo")
-async def undo_check_in(call: Amender, check_in_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_check_in(call: Amender, check_in_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
     """Take back that a check-in was completed; it is open until its window closes, and else missed."""
     return await call.execute(
         EPISODE(body.episode_id),

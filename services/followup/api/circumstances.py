@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
 from services.followup import circumstances
 from services.followup.api.callers import Witness
@@ -11,6 +11,7 @@ from services.followup.invariants import for_command
 from shared.contracts.codes import Day
 from shared.contracts.followup import CircumstanceKind
 from shared.runtime.http.call import OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["circumstances"])
@@ -22,7 +23,7 @@ class RecordCircumstance(OfEpisode):
 
 
 @router.post("/circumstances", status_code=201)
-async def record_circumstance(call: Witness, body: RecordCircumstance) -> Response:
+async def record_circumstance(call: Witness, body: RecordCircumstance) -> RecordAnswer:
     """Record that the person died, is in jail or hospital, or moved away: nobody calls them any more."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -36,7 +37,7 @@ async def record_circumstance(call: Witness, body: RecordCircumstance) -> Respon
 @router.post("/circumstances/{circumstance_id}/confirm")
 async def confirm_circumstance(
     call: Witness, circumstance_id: SubjectId, body: OfEpisode
-) -> Response:
+) -> RecordAnswer:
     """Somebody found out that it still lasts: nobody calls the person, and it is asked again later."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -45,7 +46,9 @@ async def confirm_circumstance(
 
 
 @router.post("/circumstances/{circumstance_id}/end")
-async def end_circumstance(call: Witness, circumstance_id: SubjectId, body: OfEpisode) -> Response:
+async def end_circumstance(
+    call: Witness, circumstance_id: SubjectId, body: OfEpisode
+) -> RecordAnswer:
     """It is over: the person may be called again, from now on."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -56,7 +59,7 @@ async def end_circumstance(call: Witness, circumstance_id: SubjectId, body: OfEp
 @router.post("/circumstances/{circumstance_id}/undo")
 async def undo_circumstance(
     call: Witness, circumstance_id: SubjectId, body: TakeBackOf
-) -> Response:
+) -> RecordAnswer:
     """It was a mistake: everything goes on as if it had not been recorded."""
     return await call.execute(
         EPISODE(body.episode_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -27,6 +27,7 @@ from shared.contracts.followup import (
 )
 from shared.errors import NotYetKnown
 from shared.runtime.http.call import Body, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["followup"])
@@ -68,7 +69,7 @@ class CompleteReengagement(OfEpisode):
 
 
 @router.post("/episodes/{episode_id}/outreach")
-async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> Response:
+async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> RecordAnswer:
     """Record an attempt to reach a person. `reached` ends the outreach."""
     return await call.execute(
         EPISODE(episode_id),
@@ -77,7 +78,7 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
 
 
 @router.post("/risk-responses/{loop_id}/complete")
-async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> Response:
+async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> RecordAnswer:
     """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -86,7 +87,7 @@ async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> 
 
 
 @router.post("/return-to-use")
-async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response:
+async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> RecordAnswer:
     """Report a return to use. It opens a reassessment, and closes nothing."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -104,7 +105,7 @@ async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> Response
 
 
 @router.post("/return-to-use/{report_id}/undo")
-async def undo_return_to_use(call: Amender, report_id: SubjectId, body: TakeBackOf) -> Response:
+async def undo_return_to_use(call: Amender, report_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
     """Take back a return to use that was reported by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -113,7 +114,7 @@ async def undo_return_to_use(call: Amender, report_id: SubjectId, body: TakeBack
 
 
 @router.post("/reengagements")
-async def begin_reengagement(call: Staff, body: Reengage) -> Response:
+async def begin_reengagement(call: Staff, body: Reengage) -> RecordAnswer:
     """Begin the way back into care, or record where the one under way led."""
     if body.cause is not None:
         why = body.cause
@@ -131,7 +132,7 @@ async def begin_reengagement(call: Staff, body: Reengage) -> Response:
 @router.post("/reengagements/{reengagement_id}/complete")
 async def complete_reengagement(
     call: Staff, reengagement_id: SubjectId, body: CompleteReengagement
-) -> Response:
+) -> RecordAnswer:
     """Record where a re-engagement led. `readmitted` asks intake for a new episode."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -145,7 +146,7 @@ async def complete_reengagement(
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
+async def read_episode(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """Who reaches out, who is lost, and how the calendar of check-ins stands."""
     return await call.read(EPISODE(episode_id), _view)
 
@@ -212,7 +213,7 @@ def _aftercare_view(
 
 
 @router.get("/episodes/{episode_id}/journey")
-async def read_journey(call: Staff, episode_id: SubjectId) -> Response:
+async def read_journey(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """Where the episode is on its way, what is awaited, who owns that, and whether it has stayed too long."""
     now = call.runtime.clock.now()
     return await call.read(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from services.followup import invariants
 from services.followup.api.callers import Measurer, Teller, TellerAmender
@@ -21,6 +21,7 @@ from shared.contracts.codes import Day, MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.errors import Invalid
 from shared.runtime.http.call import Call, OfEpisode
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, all_pages, states
 
 router = APIRouter(tags=["measures"])
@@ -42,7 +43,7 @@ class TakeBackTransition(ReportTransition):
 
 
 @router.post("/transitions/undo")
-async def undo_transition(call: TellerAmender, body: TakeBackTransition) -> Response:
+async def undo_transition(call: TellerAmender, body: TakeBackTransition) -> RecordAnswer:
     """Take back a visit or a discharge elsewhere that was reported by mistake."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -53,7 +54,7 @@ async def undo_transition(call: TellerAmender, body: TakeBackTransition) -> Resp
 
 
 @router.post("/transitions")
-async def report_transition(call: Teller, body: ReportTransition) -> Response:
+async def report_transition(call: Teller, body: ReportTransition) -> RecordAnswer:
     """Report an emergency visit, or a discharge from a bed or from withdrawal management, and its day."""
     return await call.execute(
         EPISODE(body.episode_id),

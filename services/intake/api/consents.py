@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
 from services.intake.api.callers import Accountant, Reporter, Reviewer, Staff, Team
@@ -47,6 +47,7 @@ from shared.contracts.intake import (
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 
 router = APIRouter(tags=["consents"])
 
@@ -170,7 +171,7 @@ class ConsentQuestion:
 
 
 @router.post("/consents", status_code=201)
-async def grant_consent(call: Staff, body: GrantConsent) -> Response:
+async def grant_consent(call: Staff, body: GrantConsent) -> RecordAnswer:
     """Record a signed consent."""
     await registered(call, "discloser_id", body.discloser_id)
     new = NewConsent(**body.model_dump(exclude={"person_id"}))
@@ -203,7 +204,7 @@ async def _court_involved(call: Call, person_id: str) -> bool:
 
 
 @router.post("/consents/{consent_id}/revoke")
-async def revoke_consent(call: Staff, consent_id: SubjectId, body: RevokeConsent) -> Response:
+async def revoke_consent(call: Staff, consent_id: SubjectId, body: RevokeConsent) -> RecordAnswer:
     """Record that the person took a consent back, when and how. It holds no longer from that moment."""
     return await call.execute(
         PERSON(body.person_id),
@@ -212,7 +213,7 @@ async def revoke_consent(call: Staff, consent_id: SubjectId, body: RevokeConsent
 
 
 @router.post("/consents/{consent_id}/expire")
-async def expire_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> Response:
+async def expire_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> RecordAnswer:
     """Record that the event that ends a consent has come, such as the final disposition of a case."""
     return await call.execute(
         PERSON(body.person_id),
@@ -223,7 +224,7 @@ async def expire_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> 
 @router.get("/consents/check")
 async def check_consent(
     call: Team, question: Annotated[ConsentQuestion, Depends(ConsentQuestion)]
-) -> Response:
+) -> RecordAnswer:
     """May this be told to this recipient for this purpose now? Only when one consent says all of it."""
     now, discloser_id = call.runtime.clock.now(), call.actor.facility_id
     recipient = (await known_partners(call, [question.recipient])).get(question.recipient)
@@ -236,7 +237,7 @@ async def check_consent(
 
 
 @router.get("/people/{person_id}/consents")
-async def read_consents(call: Team, person_id: SubjectId) -> Response:
+async def read_consents(call: Team, person_id: SubjectId) -> RecordAnswer:
     """The consents of a person, those that have ended too."""
     return await call.read(PERSON(person_id), consents_view)
 
@@ -255,7 +256,7 @@ def consents_view(state: PersonState) -> dict[str, Any]:
 
 
 @router.post("/disclosures/emergency", status_code=201)
-async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Response:
+async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> RecordAnswer:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
     await partner(call, "recipient_id", body.recipient_id)
@@ -280,7 +281,9 @@ async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> Respon
 
 
 @router.post("/disclosures/{disclosure_id}/review")
-async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEpisode) -> Response:
+async def review_disclosure(
+    call: Reviewer, disclosure_id: SubjectId, body: OfEpisode
+) -> RecordAnswer:
     """Say that somebody who answers for it looked at what was told in an emergency, or after its consent had ended."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -289,7 +292,7 @@ async def review_disclosure(call: Reviewer, disclosure_id: SubjectId, body: OfEp
 
 
 @router.post("/disclosures", status_code=201)
-async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
+async def record_disclosure(call: Team, body: RecordDisclosure) -> RecordAnswer:
     """Record what was told on a ground other than an emergency: a consent, a contract, an audit, a court order."""
     code = body.recipient_id
     recipient = None if code is None else await partner(call, "recipient_id", code)
@@ -305,7 +308,7 @@ async def record_disclosure(call: Team, body: RecordDisclosure) -> Response:
 
 
 @router.post("/disclosures/request", status_code=201)
-async def ask_disclosure(call: Team, body: AskDisclosure) -> Response:
+async def ask_disclosure(call: Team, body: AskDisclosure) -> RecordAnswer:
     """May this be told? Entered as allowed, with what has to go along; its sender reports what became of it."""
     recipient = await partner(call, "recipient_id", body.recipient_id)
     request = Request(**body.model_dump(), discloser_id=call.actor.id)
@@ -320,7 +323,7 @@ async def ask_disclosure(call: Team, body: AskDisclosure) -> Response:
 @router.post("/disclosures/{disclosure_id}/report")
 async def report_disclosure(
     call: Reporter, disclosure_id: SubjectId, body: ReportDisclosure
-) -> Response:
+) -> RecordAnswer:
     """Say what became of something that was allowed: of a referral that was sent too."""
     return await call.execute(
         PERSON(body.person_id),
@@ -334,7 +337,7 @@ async def report_disclosure(
 @router.post("/disclosures/{disclosure_id}/undo")
 async def undo_disclosure(
     call: Reviewer, disclosure_id: SubjectId, body: UndoDisclosure
-) -> Response:
+) -> RecordAnswer:
     """Mark an entry of the accounting as a mistake. It stays there."""
     subject, entries = await entries_of(call, ACCOUNTING(body.person_id), body.page)
     found = next((one for one in entries if one.disclosure_id == disclosure_id), None)
@@ -353,7 +356,7 @@ async def read_disclosures(
     person_id: IdQuery,
     page: PageQuery = None,
     state: EntryState = EntryState.MADE,
-) -> Response:
+) -> JsonAnswer:
     """The accounting: everything that was told about a person, on every ground, the latest page unless one is named.
 
     `state` asks for what was only allowed and waits for its sender's report, or for what was allowed and not made.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
@@ -51,6 +51,7 @@ from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 
 router = APIRouter(tags=["intake"])
 
@@ -135,7 +136,7 @@ class CompleteOrientation(Body):
 
 
 @router.post("/referrals", status_code=201)
-async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
+async def receive_referral(call: Staff, body: ReceiveReferral) -> RecordAnswer:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
         await call.record(PERSON(body.person_id))
@@ -154,13 +155,15 @@ async def receive_referral(call: Staff, body: ReceiveReferral) -> Response:
 @router.post("/referrals/{episode_id}/ack")
 async def acknowledge_referral(
     call: Staff, episode_id: SubjectId, _body: Nothing | None = None
-) -> Response:
+) -> RecordAnswer:
     """Take a referral on."""
     return await call.execute(EPISODE(episode_id), inbound_referrals.acknowledge)
 
 
 @router.post("/referrals/{episode_id}/decline")
-async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineReferral) -> Response:
+async def decline_referral(
+    call: Staff, episode_id: SubjectId, body: DeclineReferral
+) -> RecordAnswer:
     """Decline a referral, with what was offered instead. The episode ends."""
     await registered(call, "alternatives", *body.alternatives)
     return await call.execute(
@@ -172,7 +175,7 @@ async def decline_referral(call: Staff, episode_id: SubjectId, body: DeclineRefe
 
 
 @router.post("/referrals/{episode_id}/close")
-async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral) -> Response:
+async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral) -> RecordAnswer:
     """Say what became of a referral that led to no admission here. The episode ends."""
     return await call.execute(
         EPISODE(episode_id),
@@ -184,7 +187,7 @@ async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral
 
 
 @router.post("/assessments", status_code=201)
-async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> Response:
+async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> RecordAnswer:
     """Give the assessment a time."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -196,7 +199,7 @@ async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> Response
 @router.post("/assessments/{assessment_id}/complete")
 async def complete_assessment(
     call: Assessor, assessment_id: SubjectId, body: CompleteAssessment
-) -> Response:
+) -> RecordAnswer:
     """Record what the assessment found. Ratings stay in this service."""
     findings = assessments.Findings(**body.model_dump(exclude={"episode_id"}))
     table = settings.rules(settings_of(call).level_rules)
@@ -207,7 +210,9 @@ async def complete_assessment(
 
 
 @router.post("/assessments/{assessment_id}/recommendation")
-async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recommend) -> Response:
+async def recommend_level(
+    call: Clinician, assessment_id: SubjectId, body: Recommend
+) -> RecordAnswer:
     """Sign the recommended level, for one program or any of the facility. The answer says whether it suits now.
 
     `answers` are the program's eligibility codes, yes or no; a clinician may override what is unmet, with a reason.
@@ -222,7 +227,7 @@ async def recommend_level(call: Clinician, assessment_id: SubjectId, body: Recom
 
 
 @router.post("/placements")
-async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
+async def decide_placement(call: Staff, body: DecidePlacement) -> RecordAnswer:
     """Decide the level that the person really goes to, and why it differs, where it does."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -231,7 +236,7 @@ async def decide_placement(call: Staff, body: DecidePlacement) -> Response:
 
 
 @router.post("/episodes", status_code=201)
-async def admit(call: Staff, body: Admit) -> Response:
+async def admit(call: Staff, body: Admit) -> RecordAnswer:
     """Admit the person. The inbound referral's loop closes with it.
 
     A person has one open episode in a program: their record grants it, and of two who ask one gets it (409
@@ -265,7 +270,7 @@ async def admit(call: Staff, body: Admit) -> Response:
 @router.post("/episodes/{episode_id}/orientation")
 async def complete_orientation(
     call: Team, episode_id: SubjectId, body: CompleteOrientation
-) -> Response:
+) -> RecordAnswer:
     """Record that the person knows every rule of the program and got the confidentiality notice that holds."""
     asks = _orientation(call, (await call.state(EPISODE(episode_id))).admission)
     return await call.execute(
@@ -289,7 +294,7 @@ def _orientation(call: Call, admission: values.Admission | None) -> admissions.O
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Team, episode_id: SubjectId) -> Response:
+async def read_episode(call: Team, episode_id: SubjectId) -> RecordAnswer:
     """How the episode stands. Ratings are not shown."""
     return await call.read(EPISODE(episode_id), episode_view)
 

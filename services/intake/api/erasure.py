@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.intake.api.callers import Eraser
@@ -23,7 +23,7 @@ from shared.errors import Invalid
 from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.http.call import Body, Call, SubjectId
-from shared.runtime.http.json_answer import JsonAnswer
+from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.vault import Erased
 
@@ -40,7 +40,7 @@ class Erase(Body):
 
 
 @router.get("/people/{person_id}/erasure")
-async def read_erasure(call: Eraser, person_id: SubjectId) -> Response:
+async def read_erasure(call: Eraser, person_id: SubjectId) -> JsonAnswer:
     """Whether the person's identity is erased, and what an erasure would mean now. Shows nothing of the identity."""
     person = state_of(await call.record(PERSON(person_id)), PersonState)
     record = (await call.runtime.store.load([IDENTITY(person_id).name]))[IDENTITY(person_id).name]
@@ -59,7 +59,7 @@ async def read_erasure(call: Eraser, person_id: SubjectId) -> Response:
 
 
 @router.post("/people/{person_id}/erasure")
-async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> Response:
+async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> RecordAnswer:
     """Erase who the person is: name, birth date, contacts, and whom they were disclosed to by name. For good.
 
     The key is destroyed first: from then on nobody reads what it sealed, whatever happens to the rest. Repeatable.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query
 
 from services.intake.person import accounting
 from services.intake.person.accounting import Accounting, Disclosure, EntryState
@@ -18,7 +18,7 @@ PageQuery = Annotated[int | None, Query(ge=1, le=100_000)]
 
 async def log_page(
     call: Call, subject: Subject[Accounting], name: str, page: int | None, state: EntryState
-) -> Response:
+) -> JsonAnswer:
     """The latest page of a log, or the one asked for; where nothing was ever logged, an empty one."""
     pages = (await _latest(call, subject)).pages + 1
     _, found = await entries_of(call, subject, page)

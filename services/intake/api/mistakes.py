@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 
 from services.intake import mistakes
 from services.intake.api.callers import Answering
 from services.intake.api.subjects import EPISODE, PERSON
 from shared.contracts.codes import EpisodeId, PersonId
 from shared.runtime.http.call import Body, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["mistakes"])
@@ -27,7 +28,7 @@ class MergeReferral(Body):
 
 
 @router.post("/episodes/{episode_id}/entered-in-error")
-async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
     """The episode should never have existed. Nothing more is done about it, in any service."""
     return await call.execute(
         EPISODE(episode_id),
@@ -37,7 +38,9 @@ async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack)
 
 
 @router.post("/episodes/{episode_id}/person")
-async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPerson) -> Response:
+async def correct_person(
+    call: Answering, episode_id: SubjectId, body: CorrectPerson
+) -> RecordAnswer:
     """The episode is another person's. That person has to be known here; their consents are asked for anew."""
     await call.record(PERSON(body.person_id))
     return await call.execute(
@@ -48,7 +51,9 @@ async def correct_person(call: Answering, episode_id: SubjectId, body: CorrectPe
 
 
 @router.post("/referrals/{episode_id}/merge")
-async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeReferral) -> Response:
+async def merge_referral(
+    call: Answering, episode_id: SubjectId, body: MergeReferral
+) -> RecordAnswer:
     """This is a second referral of one person; the other episode goes on."""
     into = await call.state(EPISODE(body.into_episode_id))
     other = mistakes.Other(
@@ -64,7 +69,7 @@ async def merge_referral(call: Answering, episode_id: SubjectId, body: MergeRefe
 
 
 @router.post("/episodes/{episode_id}/admission/undo")
-async def undo_admission(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def undo_admission(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
     """The admission is taken back; the person is where they were before it."""
     return await call.execute(
         EPISODE(episode_id),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.callers import Staff
@@ -26,6 +26,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision
 from shared.runtime.http.call import OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 
 router = APIRouter(tags=["intake"])
 
@@ -56,7 +57,7 @@ class CloseOutbound(OfEpisode):
 
 
 @router.post("/outbound-referrals", status_code=201)
-async def send_referral(call: Staff, body: SendReferral) -> Response:
+async def send_referral(call: Staff, body: SendReferral) -> RecordAnswer:
     """Ask a partner to take the person, as one consent allows: the partner, that they are referred, the level, why.
 
     Who asks the same again is answered with the same referral, until it is rejected or its outcome is known.
@@ -101,7 +102,9 @@ async def send_referral(call: Staff, body: SendReferral) -> Response:
 
 
 @router.post("/outbound-referrals/{referral_id}/accepted")
-async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAccepted) -> Response:
+async def partner_accepted(
+    call: Staff, referral_id: SubjectId, body: PartnerAccepted
+) -> RecordAnswer:
     """The partner will take the person. This closes nothing."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -112,7 +115,9 @@ async def partner_accepted(call: Staff, referral_id: SubjectId, body: PartnerAcc
 
 
 @router.post("/outbound-referrals/{referral_id}/rejected")
-async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRejected) -> Response:
+async def partner_rejected(
+    call: Staff, referral_id: SubjectId, body: PartnerRejected
+) -> RecordAnswer:
     """The partner will not take the person."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -121,7 +126,7 @@ async def partner_rejected(call: Staff, referral_id: SubjectId, body: PartnerRej
 
 
 @router.post("/outbound-referrals/{referral_id}/close")
-async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutbound) -> Response:
+async def close_outbound(call: Staff, referral_id: SubjectId, body: CloseOutbound) -> RecordAnswer:
     """Say what became of a referral to a partner."""
     return await call.execute(
         EPISODE(body.episode_id),

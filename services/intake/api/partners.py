@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from fastapi import Path as InPath
 from pydantic import Field, StrictBool
 
@@ -25,7 +25,7 @@ from shared.contracts.intake import (
 from shared.errors import Invalid, Unknown
 from shared.runtime.core.record import Record
 from shared.runtime.http.call import Body, Call, SubjectId
-from shared.runtime.http.json_answer import JsonAnswer
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.subjects import state_of
 
@@ -61,7 +61,7 @@ class EndAgreement(Body):
 @router.put("/partners/{partner_id}")
 async def register_partner(
     call: Operating, partner_id: PartnerPath, body: RegisterPartner
-) -> Response:
+) -> RecordAnswer:
     """Say what an organisation is: its kind, its class of recipients, what it offers. For every facility."""
     new = Partner(partner_id=partner_id, **dict(body))
     return await call.execute(
@@ -72,7 +72,7 @@ async def register_partner(
 @router.post("/partners/{partner_id}/agreements", status_code=201)
 async def record_agreement(
     call: Operating, partner_id: PartnerPath, body: RecordAgreement
-) -> Response:
+) -> RecordAnswer:
     """Record an agreement of a facility with the organisation, such as one of a qualified service organisation."""
     given = body.model_dump(exclude={"with_facility_id"})
     new = Agreement(facility_id=body.with_facility_id, **given)
@@ -84,7 +84,7 @@ async def record_agreement(
 @router.post("/partners/{partner_id}/agreements/{agreement_id}/end")
 async def end_agreement(
     call: Operating, partner_id: PartnerPath, agreement_id: SubjectId, body: EndAgreement
-) -> Response:
+) -> RecordAnswer:
     """Say with which day an agreement ends."""
     return await call.execute(
         partner_of(partner_id),
@@ -106,13 +106,13 @@ async def list_partners(call: Anyone, limit: Limit = 100, after: After = None) -
 
 
 @router.get("/partners/{partner_id}")
-async def read_partner(call: Anyone, partner_id: PartnerPath) -> Response:
+async def read_partner(call: Anyone, partner_id: PartnerPath) -> RecordAnswer:
     """What an organisation is, with the agreements of the caller's facility."""
     record = (await _records(call, [partner_id]))[partner_id]
     if state_of(record, PartnerState).known is None:
         raise Unknown("partner")
     view = partners.partner_view(state_of(record, PartnerState), call.actor.facility_id)
-    return JsonAnswer(view, headers={"ETag": f'"{record.revision}"'})
+    return RecordAnswer(view, record.revision)
 
 
 # --- for the other routes --------------------------------------------------------------------------------

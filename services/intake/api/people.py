@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from pydantic import Field
 
 from services.intake.api.callers import Anyone, Finder
@@ -33,7 +33,7 @@ from services.intake.person.identity import (
 from shared.contracts.codes import Day
 from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, SubjectId
-from shared.runtime.http.json_answer import JsonAnswer
+from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey
 from shared.runtime.vault.vault import Erased, key_missing
@@ -66,7 +66,7 @@ class FindPerson(Body):
 
 
 @router.put("/people/{person_id}/identity")
-async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity) -> Response:
+async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity) -> RecordAnswer:
     """Write down who the person is, or correct it."""
     call.trail.purpose = body.purpose
     identity.permit(body.purpose, call.actor.role, writing=True)
@@ -95,18 +95,18 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
 @router.get("/people/{person_id}/identity")
 async def read_identity(
     call: Anyone, person_id: SubjectId, purpose: Annotated[AccessPurpose, Query()]
-) -> Response:
+) -> RecordAnswer:
     """Who the person is, for a purpose, which stands in the audit."""
     call.trail.purpose = purpose
     identity.permit(purpose, call.actor.role)
     await call.record(PERSON(person_id))
     record = await call.record(IDENTITY(person_id))
     shown = await _shown(call, person_id, state_of(record, IdentityState), purpose)
-    return JsonAnswer(shown, headers={"ETag": f'"{record.revision}"'})
+    return RecordAnswer(shown, record.revision)
 
 
 @router.post("/people/matches")
-async def find_person(call: Finder, body: FindPerson) -> Response:
+async def find_person(call: Finder, body: FindPerson) -> JsonAnswer:
     """Is this person known here? By exact name and day of birth. Answers ids only; the audit has who was found."""
     call.trail.purpose = AccessPurpose.REGISTRATION
     found = await _found(call, identity.Sought(**dict(body)))

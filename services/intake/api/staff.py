@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
 from services.intake.api.callers import Anyone, Staff
@@ -14,6 +14,7 @@ from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
 from shared.errors import Forbidden, Refused
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["people on duty"])
@@ -51,7 +52,7 @@ class Nothing(Body):
 
 
 @router.put("/episodes/{episode_id}/team")
-async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> Response:
+async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> RecordAnswer:
     """Give a role of this episode to a member of staff, or leave it vacant."""
     if body.staff_id is not None and await _room(call, body.staff_id) < 1:
         raise Refused("caseload-full", "They can't take more episodes.", hint="Name a colleague.")
@@ -63,14 +64,14 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
 
 
 @router.get("/staff/{staff_id}")
-async def read_staff(call: Anyone, staff_id: SubjectId) -> Response:
+async def read_staff(call: Anyone, staff_id: SubjectId) -> RecordAnswer:
     """When somebody is away, who acts for them, and what they hold."""
     _own_or_supervised(call, staff_id)
     return await call.read(staff_of(call, staff_id), staff_view)
 
 
 @router.post("/staff/{staff_id}/absences", status_code=201)
-async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> Response:
+async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> RecordAnswer:
     """Plan an absence, with the deputy who acts meanwhile."""
     _own_or_supervised(call, staff_id)
     await _known(call, [body.deputy_id])
@@ -86,7 +87,7 @@ async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> 
 @router.post("/staff/{staff_id}/absences/{absence_id}/end")
 async def end_absence(
     call: Anyone, staff_id: SubjectId, absence_id: SubjectId, _body: Nothing | None = None
-) -> Response:
+) -> RecordAnswer:
     """Call an absence off, or end it early."""
     _own_or_supervised(call, staff_id)
     return await call.execute(
@@ -96,7 +97,7 @@ async def end_absence(
 
 
 @router.post("/staff/{staff_id}/hand-over")
-async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Response:
+async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> RecordAnswer:
     """Give what somebody holds to a colleague. Each episode says so itself, one after the other."""
     _own_or_supervised(call, staff_id)
     room = await _room(call, body.to_id)

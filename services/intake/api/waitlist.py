@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -29,6 +29,7 @@ from shared.contracts.codes import (
 from shared.contracts.intake import PartnerKind, WaitlistExit
 from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.subjects import Subject
 
 router = APIRouter(tags=["waiting"])
@@ -83,7 +84,7 @@ class Capacity(Body):
 
 
 @router.post("/waitlist", status_code=201)
-async def join(call: Staff, body: Join) -> Response:
+async def join(call: Staff, body: Join) -> RecordAnswer:
     """Let somebody whom the program suits wait for a place. The place in the line follows within moments."""
     line = await _line(call, body.group_id, body.track or "")
     if len(line.queue) >= waitlist_queue.LINE_MAX:
@@ -107,7 +108,7 @@ async def join(call: Staff, body: Join) -> Response:
 
 
 @router.post("/waitlist/{waitlist_id}/offer")
-async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> Response:
+async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> RecordAnswer:
     """Offer a place: of a track, or out of turn. Those of a group are offered by themselves as seats come free."""
     if body.group_id is not None:
         line = await _line(call, body.group_id, "")
@@ -126,7 +127,7 @@ async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> Response:
 
 
 @router.post("/waitlist/{waitlist_id}/accept")
-async def accept(call: Staff, waitlist_id: SubjectId, body: OfEpisode) -> Response:
+async def accept(call: Staff, waitlist_id: SubjectId, body: OfEpisode) -> RecordAnswer:
     """The person takes the place that is offered, before the offer lapses."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -135,7 +136,7 @@ async def accept(call: Staff, waitlist_id: SubjectId, body: OfEpisode) -> Respon
 
 
 @router.post("/waitlist/{waitlist_id}/leave")
-async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> Response:
+async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> RecordAnswer:
     """The person no longer waits: they decline the place, withdraw, or are cared for elsewhere."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -144,7 +145,7 @@ async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> Response:
 
 
 @router.get("/groups/{group_id}/waitlist")
-async def read_group_line(call: Team, group_id: SubjectId) -> Response:
+async def read_group_line(call: Team, group_id: SubjectId) -> RecordAnswer:
     """The line of a group, and its seats as intake knows them."""
     return await call.read(GROUP(group_id), line_view)
 
@@ -156,7 +157,7 @@ async def read_track_line(call: Team, track: TrackPath) -> dict[str, Any]:
 
 
 @router.put("/partners/capacity")
-async def state_capacity(call: Staff, body: Capacity) -> Response:
+async def state_capacity(call: Staff, body: Capacity) -> RecordAnswer:
     """Record what a partner can take."""
     await partner(call, "partner_id", body.partner_id)
     new = partner_capacity.Statement(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.plans import (
@@ -43,6 +43,7 @@ from shared.contracts.plans import (
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 
 router = APIRouter(tags=["plans"])
 
@@ -146,7 +147,7 @@ class ExpectedAnalytes(Body):
 
 
 @router.post("/plans", status_code=201)
-async def draft_plan(call: Staff, body: DraftPlan) -> Response:
+async def draft_plan(call: Staff, body: DraftPlan) -> RecordAnswer:
     """Draft the treatment plan of an admitted person."""
     new = treatment_plan.NewPlan(
         goals=tuple(
@@ -166,7 +167,7 @@ async def draft_plan(call: Staff, body: DraftPlan) -> Response:
 
 
 @router.post("/plans/{plan_id}/goals", status_code=201)
-async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> Response:
+async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> RecordAnswer:
     """Add a goal, which the person has a part in."""
     goal = body.goal(call.new_id("goal"))
     therapies = await _therapies(call, body.episode_id)
@@ -178,7 +179,7 @@ async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> Response:
 
 
 @router.patch("/goals/{goal_id}")
-async def change_goal(call: Staff, goal_id: SubjectId, body: ChangeGoal) -> Response:
+async def change_goal(call: Staff, goal_id: SubjectId, body: ChangeGoal) -> RecordAnswer:
     """Measure a goal, change it, or give it up."""
     new = goals.Change(
         value=body.value,
@@ -211,7 +212,7 @@ async def _therapies(call: Call, episode_id: str) -> frozenset[str]:
 
 
 @router.post("/plans/{plan_id}/sign")
-async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> Response:
+async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> RecordAnswer:
     """Record a signature. The plan, or its amendment, is in force when patient and clinician have signed."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -222,7 +223,7 @@ async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> Response
 
 
 @router.post("/plans/{plan_id}/amend")
-async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> Response:
+async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> RecordAnswer:
     """Draft the next version of a plan in force, with other services. Both sign it with POST /plans/{plan_id}/sign.
 
     Until then the version before stays in force. A draft that waits already is replaced.
@@ -234,7 +235,7 @@ async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> Respon
 
 
 @router.post("/plans/{plan_id}/amend/withdraw")
-async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -> Response:
+async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -> RecordAnswer:
     """Give up an amendment that is not signed by both; the plan stays as it is."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -245,7 +246,7 @@ async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -
 @router.post("/plans/{plan_id}/relapse-prevention")
 async def name_relapse_prevention(
     call: Staff, plan_id: SubjectId, body: RelapsePrevention
-) -> Response:
+) -> RecordAnswer:
     """Say what the relapse-prevention plan names: triggers, cravings, strategies."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -256,7 +257,7 @@ async def name_relapse_prevention(
 
 
 @router.post("/plans/{plan_id}/reviews")
-async def review_plan(call: Reviewer, plan_id: SubjectId, body: ReviewPlan) -> Response:
+async def review_plan(call: Reviewer, plan_id: SubjectId, body: ReviewPlan) -> RecordAnswer:
     """Record the review of a plan. Which decisions a finding allows: GET /tables/continued-service."""
     new = treatment_plan.NewReview(
         basis=body.basis,
@@ -271,7 +272,9 @@ async def review_plan(call: Reviewer, plan_id: SubjectId, body: ReviewPlan) -> R
 
 
 @router.post("/reviews/{review_id}/complete")
-async def complete_review(call: Clinician, review_id: SubjectId, body: CompleteReview) -> Response:
+async def complete_review(
+    call: Clinician, review_id: SubjectId, body: CompleteReview
+) -> RecordAnswer:
     """Complete a clinical review. Where the level is to be reassessed, name the drivers."""
     return await call.execute(
         EPISODE(body.episode_id),
@@ -282,7 +285,9 @@ async def complete_review(call: Clinician, review_id: SubjectId, body: CompleteR
 
 
 @router.post("/episodes/{episode_id}/weeks/{week_starts_on}/hours-restored")
-async def restore_hours(call: Supervisor, episode_id: SubjectId, week_starts_on: Day) -> Response:
+async def restore_hours(
+    call: Supervisor, episode_id: SubjectId, week_starts_on: Day
+) -> RecordAnswer:
     """Say that the program offers its hours again, after a week in which it offered too few."""
     return await call.execute(
         EPISODE(episode_id),
@@ -291,7 +296,7 @@ async def restore_hours(call: Supervisor, episode_id: SubjectId, week_starts_on:
 
 
 @router.post("/episodes/{episode_id}/co-occurring")
-async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNeed) -> Response:
+async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNeed) -> RecordAnswer:
     """Name a need that is treated together with the addiction."""
     return await call.execute(
         EPISODE(episode_id),
@@ -302,7 +307,7 @@ async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNe
 
 
 @router.post("/episodes/{episode_id}/ancillary-services")
-async def add_service(call: Staff, episode_id: SubjectId, body: AddService) -> Response:
+async def add_service(call: Staff, episode_id: SubjectId, body: AddService) -> RecordAnswer:
     """Add a service alongside treatment, on site or elsewhere."""
     return await call.execute(
         EPISODE(episode_id),
@@ -313,7 +318,9 @@ async def add_service(call: Staff, episode_id: SubjectId, body: AddService) -> R
 
 
 @router.put("/episodes/{episode_id}/medications")
-async def set_medications(call: Prescriber, episode_id: SubjectId, body: Medications) -> Response:
+async def set_medications(
+    call: Prescriber, episode_id: SubjectId, body: Medications
+) -> RecordAnswer:
     """Replace the list of medications; what screens may show follows from it."""
     prescribed = tuple(ExpectedAnalyte(**item.model_dump()) for item in body.medications)
     return await call.execute(
@@ -325,7 +332,7 @@ async def set_medications(call: Prescriber, episode_id: SubjectId, body: Medicat
 @router.put("/episodes/{episode_id}/expected-analytes")
 async def set_expected_analytes(
     call: Clinician, episode_id: SubjectId, body: ExpectedAnalytes
-) -> Response:
+) -> RecordAnswer:
     """Replace the list of prescribed substances, exactly as given."""
     return await call.execute(
         EPISODE(episode_id),
@@ -336,7 +343,7 @@ async def set_expected_analytes(
 
 
 @router.get("/episodes/{episode_id}")
-async def read_episode(call: Staff, episode_id: SubjectId) -> Response:
+async def read_episode(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """The plan, its reviews, and how the episode stands."""
     return await call.read(EPISODE(episode_id), _view)
 
@@ -355,7 +362,7 @@ def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
 
 
 @router.get("/groups/{group_id}")
-async def read_group(call: Staff, group_id: SubjectId) -> Response:
+async def read_group(call: Staff, group_id: SubjectId) -> RecordAnswer:
     """Whether a group has a seat to plan with."""
 
     def reading(state: GroupState) -> dict[str, Any]:

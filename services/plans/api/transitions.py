@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from services.plans import aftercare, graduation, level_changes, retractions, transfers
@@ -26,6 +26,7 @@ from shared.contracts.intake import ConsentPurpose, InformationCategory
 from shared.contracts.plans import CriterionResult, Direction, DischargeKind
 from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, SubjectId
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBack
 
 router = APIRouter(tags=["plans: moving on"])
@@ -79,7 +80,7 @@ class Discharge(Body):
 
 
 @router.post("/episodes/{episode_id}/loc-changes")
-async def change_level(call: Clinician, episode_id: SubjectId, body: ChangeLevel) -> Response:
+async def change_level(call: Clinician, episode_id: SubjectId, body: ChangeLevel) -> RecordAnswer:
     """Change the level of care, now or from a moment on; `elsewhere` begins the search for another place."""
     new = NewLevel(
         to_level=body.to_level,
@@ -112,7 +113,7 @@ async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
 
 
 @router.post("/episodes/{episode_id}/transfer", status_code=202)
-async def ask_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> Response:
+async def ask_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> RecordAnswer:
     """Ask for the hand-over to a partner that has accepted. It begins as soon as intake allows it.
 
     Where no consent allows it, the loop of the transfer is open again, and the episode says what is missing.
@@ -128,7 +129,7 @@ async def ask_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfe
 @router.post("/episodes/{episode_id}/transfer/first-contact")
 async def record_first_contact(
     call: Arranger, episode_id: SubjectId, body: FirstContact
-) -> Response:
+) -> RecordAnswer:
     """The receiving facility has seen the person; the episode ends here."""
     return await call.execute(
         EPISODE(episode_id),
@@ -137,7 +138,7 @@ async def record_first_contact(
 
 
 @router.put("/episodes/{episode_id}/aftercare-plan")
-async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAftercare) -> Response:
+async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAftercare) -> RecordAnswer:
     """Say what is settled for the time after; each time a new version."""
     return await call.execute(
         EPISODE(episode_id),
@@ -152,7 +153,7 @@ async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAfterca
 
 
 @router.post("/episodes/{episode_id}/graduate")
-async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> Response:
+async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> RecordAnswer:
     """Approve the graduation and discharge as graduated."""
     return await call.execute(
         EPISODE(episode_id),
@@ -161,7 +162,7 @@ async def graduate(call: Clinician, episode_id: SubjectId, body: Graduate) -> Re
 
 
 @router.post("/episodes/{episode_id}/discharge")
-async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> Response:
+async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> RecordAnswer:
     """End the episode in another way than graduation or transfer."""
     return await call.execute(
         EPISODE(episode_id),
@@ -170,19 +171,19 @@ async def discharge(call: Clinician, episode_id: SubjectId, body: Discharge) -> 
 
 
 @router.post("/episodes/{episode_id}/discharge/undo")
-async def undo_discharge(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def undo_discharge(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
     """Take back an end that was a mistake, in whichever way the episode ended. It goes on in every service."""
     return await _taken_back(call, episode_id, body, retractions.EVERY_KIND)
 
 
 @router.post("/episodes/{episode_id}/graduation/undo")
-async def undo_graduation(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def undo_graduation(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
     """Take back a graduation, and the discharge that it was."""
     return await _taken_back(call, episode_id, body, retractions.GRADUATION)
 
 
 @router.post("/episodes/{episode_id}/transfer/undo")
-async def undo_transfer(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def undo_transfer(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
     """Take back a hand-over that was begun by mistake."""
     return await call.execute(
         EPISODE(episode_id),
@@ -191,14 +192,16 @@ async def undo_transfer(call: Answering, episode_id: SubjectId, body: TakeBack) 
 
 
 @router.post("/episodes/{episode_id}/transfer/first-contact/undo")
-async def undo_first_contact(call: Answering, episode_id: SubjectId, body: TakeBack) -> Response:
+async def undo_first_contact(
+    call: Answering, episode_id: SubjectId, body: TakeBack
+) -> RecordAnswer:
     """Take back the first contact elsewhere: the hand-over is under way again, and this program responsible."""
     return await _taken_back(call, episode_id, body, retractions.FIRST_CONTACT)
 
 
 async def _taken_back(
     call: Call, episode_id: str, body: TakeBack, kinds: frozenset[DischargeKind]
-) -> Response:
+) -> RecordAnswer:
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: retractions.undo_discharge(state, body.reason, cause, kinds=kinds),

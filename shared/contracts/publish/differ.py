@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any, Final, NamedTuple
 
 from .contract import OURS, Contract
-from .difference import Difference, Kind
+from .difference import Difference, Kind, differing, text_of
 from .http_differ import callers, http_differences, is_of_a_route
 
 Schema = dict[str, Any]
@@ -135,14 +135,18 @@ _OF_NO_WEIGHT: Final = frozenset({"examples", "title"})
 KNOWN: Final = _FIXED | _LOOKED_INTO | _IN_WORDS | _OF_NO_WEIGHT
 
 
-def _node(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
+def _node(before: Any, after: Any, place: str) -> Iterator[Difference]:
+    """A schema is an object, or `true` for anything, or `false` for nothing; from or to these it is another one."""
+    if isinstance(before, bool) or isinstance(after, bool):
+        if before is not after:
+            yield Difference(Kind.BREAKING, "", place, f"{before} became {after}")
+        return
     for key in sorted((before.keys() | after.keys()) - KNOWN):
         yield Difference(Kind.BREAKING, "", place, f"the gate does not know the keyword {key}")
-    for key in sorted(_FIXED):
-        if before.get(key) != after.get(key):
-            yield Difference(Kind.BREAKING, "", place, _changed(key, before, after))
+    for key in differing(sorted(_FIXED), before, after):
+        yield Difference(Kind.BREAKING, "", place, _changed(key, before, after))
     yield from _open(before.get("x-open-enum"), after.get("x-open-enum"), place)
-    if "properties" in before or "properties" in after:
+    if any(key in one for key in ("properties", "required") for one in (before, after)):
         yield from _object(before, after, place)
     yield from _items(before.get("items"), after.get("items"), place)
     for key in ("oneOf", "anyOf"):
@@ -150,20 +154,24 @@ def _node(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
 
 
 def _changed(key: str, before: Schema, after: Schema) -> str:
+    was, now = (text_of(one.get(key)) for one in (before, after))
     if key not in before:
-        return f"{key} {after[key]} is new"
+        return f"{key} {now} is new"
     if key not in after:
-        return f"{key} {before[key]} is gone"
-    return f"{key} {before[key]} became {after[key]}"
+        return f"{key} {was} is gone"
+    return f"{key} {was} became {now}"
 
 
 def _object(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
     old: dict[str, Schema] = before.get("properties", {})
     new: dict[str, Schema] = after.get("properties", {})
     was, now = set(before.get("required", ())), set(after.get("required", ()))
-    for name in sorted(old.keys() | new.keys()):
+    for name in sorted(old.keys() | new.keys() | was | now):
         at = f"{place}.{name}" if place else name
-        if name not in new:
+        if name not in old and name not in new:  # asked for, and of any form
+            if (name in was) is not (name in now):
+                yield Difference(Kind.BREAKING, "", at, "is asked for otherwise than before")
+        elif name not in new:
             yield Difference(Kind.BREAKING, "", at, "removed")
         elif name not in old:
             kind = Kind.BREAKING if name in now else Kind.ADDITIVE
@@ -182,16 +190,16 @@ def _object(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
             yield from _node(old[name], new[name], at)
 
 
-def _unknown(schema: Schema, place: str) -> Iterator[Difference]:
+def _unknown(schema: Any, place: str) -> Iterator[Difference]:
     """The keywords of a new field that the gate would not be able to keep from now on."""
     yield from (one for one in _node(schema, schema, place) if one.kind is Kind.BREAKING)
 
 
-def _items(before: Schema | None, after: Schema | None, place: str) -> Iterator[Difference]:
+def _items(before: Any, after: Any, place: str) -> Iterator[Difference]:
     if before is not None and after is not None:
         yield from _words(before, after, f"{place}.[]")
         yield from _node(before, after, f"{place}.[]")
-    elif before != after:
+    elif before is not after:
         yield Difference(Kind.BREAKING, "", place, "what its items are changed")
 
 
@@ -220,7 +228,9 @@ def _open(before: list[str] | None, after: list[str] | None, place: str) -> Iter
         yield Difference(Kind.ADDITIVE, "", place, f"code {new} added")
 
 
-def _words(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
+def _words(before: Any, after: Any, place: str) -> Iterator[Difference]:
+    if isinstance(before, bool) or isinstance(after, bool):  # says nothing in words
+        return
     for key in sorted(_IN_WORDS):
         if before.get(key) != after.get(key):
             yield Difference(Kind.WORDS, "", place, f"{key} became: {after.get(key, 'nothing')}")

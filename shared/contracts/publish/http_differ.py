@@ -8,11 +8,11 @@ at it.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
-from .difference import Difference, Kind
+from .accepted import narrowed, newly_required
+from .difference import Difference, Kind, differing, same
 
 Schema = dict[str, Any]
 Documents = Mapping[str, Schema]
@@ -21,6 +21,8 @@ Documents = Mapping[str, Schema]
 PLACE: Final = "http "
 """How the place of such a difference begins: `http SERVICE METHOD PATH`, and then where in it."""
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
+_ANYBODY: Final = "anybody"
+"""Who calls a route that asks for no role."""
 _PARTS: Final = ("properties", "required", "items")
 _REFERENCE: Final = "#/components/"
 
@@ -58,7 +60,8 @@ def is_of_a_route(difference: Difference) -> bool:
 def callers(documents: Documents, place: str) -> list[str]:
     """The roles that may call what a difference is at."""
     service, _, name = place.removeprefix(PLACE).partition(":")[0].partition(" ")
-    return documents.get(service, {}).get(name, {}).get("roles", [])
+    route = documents.get(service, {}).get(name)
+    return [] if route is None else route["roles"] or [_ANYBODY]
 
 
 # --- what is kept -------------------------------------------------------------------------------
@@ -77,45 +80,63 @@ def _operation(operation: Schema, components: Schema) -> Schema:
         },
         "body": None if body is None else _body(body, components),
         "responses": {
-            status: _answer(_followed(answer, components))
-            for status, answer in operation["responses"].items()
+            status: _answer(answer, components) for status, answer in operation["responses"].items()
         },
     }
 
 
 def _body(body: Schema, components: Schema) -> Schema:
-    [content] = body["content"].values()
     return {
         "required": body.get("required", False),
-        "schema": _followed(content["schema"], components),
+        "content": _by_media(body, components),
     }
 
 
-def _answer(answer: Schema) -> Schema:
-    """The schema of an answer, by its media type."""
-    return {media: one.get("schema", {}) for media, one in answer.get("content", {}).items()}
+def _answer(answer: Schema, components: Schema) -> Schema:
+    answer = _followed(answer, components)
+    return {
+        "content": _by_media(answer, components),
+        "headers": {
+            name: {"required": one.get("required", False), "schema": one.get("schema", {})}
+            for name, one in answer.get("headers", {}).items()
+        },
+    }
+
+
+def _by_media(of: Schema, components: Schema) -> Schema:
+    """The schema of a body or an answer, by its media type."""
+    return {
+        media: _followed(one.get("schema", {}), components)
+        for media, one in of.get("content", {}).items()
+    }
 
 
 _OF_NO_WEIGHT: Final = frozenset({"title", "description", "examples"})
 
 
-def _followed(value: Any, components: Schema, *, names: bool = False) -> Any:
-    """The value with what its references name in their place, without words. Requests are trees: none names itself.
+def _followed(
+    value: Any, components: Schema, *, names: bool = False, within: tuple[str, ...] = ()
+) -> Any:
+    """The value with what its references name in their place, without words.
 
-    `names`: the keys are names of fields, each of which may be the name of a keyword.
+    `names`: the keys are names of fields, each of which may be the name of a keyword. `within`: the references that
+    were followed to come here; one that leads back to itself stays a reference.
     """
     if isinstance(value, list):
-        return [_followed(one, components) for one in cast("list[Any]", value)]
+        return [_followed(one, components, within=within) for one in cast("list[Any]", value)]
     if not isinstance(value, dict):
         return value
     known = cast("Schema", value)
-    if "$ref" in known:
+    if not names and isinstance(name := known.get("$ref"), str):
+        if name in within:
+            return {"$ref": name}
         at: Any = components
-        for part in str(known["$ref"]).removeprefix(_REFERENCE).split("/"):
+        for part in name.removeprefix(_REFERENCE).split("/"):
             at = at[part]
-        return _followed({**at, **{k: v for k, v in known.items() if k != "$ref"}}, components)
+        beside = {key: one for key, one in known.items() if key != "$ref"}
+        return _followed({**at, **beside}, components, within=(*within, name))
     return {
-        key: _followed(one, components, names=key == "properties" and not names)
+        key: _followed(one, components, names=key == "properties" and not names, within=within)
         for key, one in known.items()
         if names or key not in _OF_NO_WEIGHT
     }
@@ -125,8 +146,7 @@ def _followed(value: Any, components: Schema, *, names: bool = False) -> Any:
 
 
 def _call(before: Schema, after: Schema) -> Iterator[Difference]:
-    for role in sorted(set(before["roles"]) - set(after["roles"])):
-        yield Difference(Kind.WORDS, "", "", f"{role} may no longer call it")
+    yield from _roles(before["roles"], after["roles"])
     yield from _parameters(before["parameters"], after["parameters"])
     yield from _bodies(before["body"], after["body"])
     for status in sorted(before["responses"].keys() | after["responses"].keys()):
@@ -135,10 +155,27 @@ def _call(before: Schema, after: Schema) -> Iterator[Difference]:
             what = "is no longer answered" if new is None else "is a new answer"
             yield Difference(Kind.BREAKING, "", status, what)
         else:
-            yield from _answers(old, new, status)
+            yield from _contents(old["content"], new["content"], status)
+            yield from _headers(old["headers"], new["headers"], status)
 
 
-def _answers(before: Schema, after: Schema, status: str) -> Iterator[Difference]:
+def _roles(before: list[str], after: list[str]) -> Iterator[Difference]:
+    """A route that asks for no role is called by anybody: also by those whom no list names, who can't be asked."""
+    if bool(before) is not bool(after):
+        kind = Kind.BREAKING if after else Kind.ADDITIVE
+        what = f"only {', '.join(after)} may call it now" if after else "anybody may call it"
+        yield Difference(kind, "", "", what)
+        return
+    for role in sorted(set(before) - set(after)):
+        yield Difference(Kind.WORDS, "", "", f"{role} may no longer call it")
+    for role in sorted(set(after) - set(before)):
+        yield Difference(Kind.ADDITIVE, "", "", f"{role} may call it")
+
+
+# --- what is answered ---------------------------------------------------------------------------
+
+
+def _contents(before: Schema, after: Schema, status: str) -> Iterator[Difference]:
     for media in sorted(before.keys() | after.keys()):
         if media in before and media in after:
             yield from _answered(before[media], after[media], status)
@@ -147,28 +184,52 @@ def _answers(before: Schema, after: Schema, status: str) -> Iterator[Difference]
             yield Difference(Kind.BREAKING, "", status, what)
 
 
-def _answered(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
-    """Whether everything that was answered here still is: more may be, and what is there is as it was."""
-    if before == after:
-        return
-    old: Schema = before.get("properties", {})
-    new: Schema = after.get("properties", {})
-    sure = set(before.get("required", ()))
-    for name in sorted(old.keys() | new.keys()):
-        at = f"{place}.{name}"
-        if name not in old:
+def _headers(before: Schema, after: Schema, status: str) -> Iterator[Difference]:
+    was, now = ({name.lower(): name for name in one} for one in (before, after))
+    for key in sorted(was.keys() | now.keys()):
+        at = f"{status}.{was.get(key) or now[key]}"
+        if key not in was:
             yield Difference(Kind.ADDITIVE, "", at, "new")
-        elif name not in new:
+        elif key not in now:
             yield Difference(Kind.BREAKING, "", at, "no longer answered")
         else:
-            if name in sure - set(after.get("required", ())):
+            old, new = before[was[key]], after[now[key]]
+            if old["required"] and not new["required"]:
                 yield Difference(Kind.BREAKING, "", at, "no longer certain to be there")
-            yield from _answered(old[name], new[name], at)
-    if "items" in before and "items" in after:
-        yield from _answered(before["items"], after["items"], f"{place}.[]")
-    rest = [{k: v for k, v in one.items() if k not in _PARTS} for one in (before, after)]
-    if rest[0] != rest[1] or ("items" in before) != ("items" in after):
+            yield from _answered(old["schema"], new["schema"], at)
+
+
+def _answered(before: Any, after: Any, place: str) -> Iterator[Difference]:
+    """Whether everything that was answered here still is: more may be, and what is there is as it was.
+
+    A schema is an object, or `true` for anything, or `false` for nothing.
+    """
+    if same(before, after):
+        return
+    if before is False or after is False:
         yield Difference(Kind.BREAKING, "", place, "what it answers is changed")
+        return
+    whole: list[Schema] = [{} if one is True else one for one in (before, after)]
+    before, after = whole
+    old: Schema = before.get("properties", {})
+    new: Schema = after.get("properties", {})
+    lost = set(before.get("required", ())) - set(after.get("required", ()))
+    for name in sorted(old.keys() | new.keys() | lost):
+        at = f"{place}.{name}"
+        if name in old and name not in new:
+            yield Difference(Kind.BREAKING, "", at, "no longer answered")
+        elif name in lost:
+            yield Difference(Kind.BREAKING, "", at, "no longer certain to be there")
+        elif name not in old:
+            yield Difference(Kind.ADDITIVE, "", at, "new")
+        if name in old and name in new:
+            yield from _answered(old[name], new[name], at)
+    yield from _answered(before.get("items", True), after.get("items", True), f"{place}.[]")
+    if differing((before.keys() | after.keys()) - set(_PARTS), before, after):
+        yield Difference(Kind.BREAKING, "", place, "what it answers is changed")
+
+
+# --- what is sent -------------------------------------------------------------------------------
 
 
 def _parameters(before: Schema, after: Schema) -> Iterator[Difference]:
@@ -179,8 +240,8 @@ def _parameters(before: Schema, after: Schema) -> Iterator[Difference]:
         elif old is None:
             yield _added(name, required=new["required"])
         else:
-            yield from _newly_required(name, old["required"], new["required"])
-            yield from _sent(old["schema"], new["schema"], name)
+            yield from newly_required(name, old["required"], new["required"])
+            yield from narrowed(old["schema"], new["schema"], name, always_sent=old["required"])
 
 
 def _bodies(before: Schema | None, after: Schema | None) -> Iterator[Difference]:
@@ -189,142 +250,20 @@ def _bodies(before: Schema | None, after: Schema | None) -> Iterator[Difference]
     elif before is not None and after is None:
         yield Difference(Kind.BREAKING, "", "body", "removed")
     elif before is not None and after is not None:
-        yield from _newly_required("body", before["required"], after["required"])
-        yield from _sent(before["schema"], after["schema"], "body")
+        yield from newly_required("body", before["required"], after["required"])
+        yield from _media_taken(before["content"], after["content"])
+
+
+def _media_taken(before: Schema, after: Schema) -> Iterator[Difference]:
+    for media in sorted(before.keys() | after.keys()):
+        if media not in before:
+            yield Difference(Kind.ADDITIVE, "", "body", f"{media} is taken")
+        elif media not in after:
+            yield Difference(Kind.BREAKING, "", "body", f"{media} is no longer taken")
+        else:
+            yield from narrowed(before[media], after[media], "body")
 
 
 def _added(place: str, *, required: bool) -> Difference:
     kind = Kind.BREAKING if required else Kind.ADDITIVE
     return Difference(kind, "", place, "new and required" if required else "new")
-
-
-def _newly_required(place: str, before: bool, after: bool) -> Iterator[Difference]:  # noqa: FBT001 - of a pair
-    if before is not after:
-        kind = Kind.BREAKING if after else Kind.ADDITIVE
-        yield Difference(kind, "", place, "newly required" if after else "no longer required")
-
-
-# --- what is sent -------------------------------------------------------------------------------
-
-_SAME: Final = ("default", "patternProperties")
-"""Keywords that may not change at all: without a default, a call that leaves the field out means something else."""
-_RELAXED: Final = ("type", "const", "format", "pattern")
-"""Keywords that may go, and may not come or change."""
-_FLOORS: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_CEILINGS: Final = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_LOOKED_INTO: Final = (
-    *("properties", "required", "items", "anyOf", "oneOf", "enum", "additionalProperties"),
-    "propertyNames",
-)
-_LEFT_ALONE: Final = ("x-registered", "x-open-enum")
-KNOWN: Final = frozenset((*_SAME, *_RELAXED, *_FLOORS, *_CEILINGS, *_LOOKED_INTO, *_LEFT_ALONE))
-
-
-def _sent(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
-    """Whether everything that was accepted here still is."""
-    for key in sorted((before.keys() | after.keys()) - KNOWN):
-        yield Difference(Kind.BREAKING, "", place, f"the gate does not know the keyword {key}")
-    for key in (*_SAME, *_RELAXED):
-        yield from _exact(key, before, after, place)
-    for keys, tighter in ((_FLOORS, operator.gt), (_CEILINGS, operator.lt)):
-        for key in keys:
-            yield from _bound(key, before.get(key), after.get(key), tighter, place)
-    yield from _codes(before.get("enum"), after.get("enum"), place)
-    yield from _properties(before, after, place)
-    for key in ("items", "propertyNames"):
-        yield from _within(before.get(key), after.get(key), f"{place}.[]")
-    yield from _others(before, after, place)
-    for key in ("anyOf", "oneOf"):
-        yield from _branches(before.get(key), after.get(key), place)
-
-
-def _exact(key: str, before: Schema, after: Schema, place: str) -> Iterator[Difference]:
-    old, new = before.get(key), after.get(key)
-    if (key in before, old) == (key in after, new):
-        return
-    loosened = key not in after and key in _RELAXED
-    what = f"{key} {old if key in before else 'none'} became {new if key in after else 'none'}"
-    yield Difference(Kind.ADDITIVE if loosened else Kind.BREAKING, "", place, what)
-
-
-def _bound(
-    key: str, old: Any, new: Any, tighter: Callable[[Any, Any], bool], place: str
-) -> Iterator[Difference]:
-    if old == new:
-        return
-    breaks = new is not None and (old is None or tighter(new, old))
-    kind = Kind.BREAKING if breaks else Kind.ADDITIVE
-    yield Difference(kind, "", place, f"{key} {old} became {new}")
-
-
-def _codes(old: list[Any] | None, new: list[Any] | None, place: str) -> Iterator[Difference]:
-    if old is None and new is not None:
-        yield Difference(Kind.BREAKING, "", place, "became a closed list")
-    elif old is not None and new is None:
-        yield Difference(Kind.ADDITIVE, "", place, "no longer a closed list")
-    elif old is not None and new is not None:
-        for code in (one for one in old if one not in new):
-            yield Difference(Kind.BREAKING, "", place, f"{code} is no longer accepted")
-        for code in (one for one in new if one not in old):
-            yield Difference(Kind.ADDITIVE, "", place, f"{code} is accepted")
-
-
-def _properties(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
-    old: Schema = before.get("properties", {})
-    new: Schema = after.get("properties", {})
-    was, now = set(before.get("required", ())), set(after.get("required", ()))
-    for name in sorted(old.keys() | new.keys()):
-        at = f"{place}.{name}"
-        if name not in new:
-            yield Difference(Kind.BREAKING, "", at, "removed")
-        elif name not in old:
-            yield _added(at, required=name in now)
-        else:
-            yield from _newly_required(at, name in was, name in now)
-            yield from _sent(old[name], new[name], at)
-
-
-def _within(old: Schema | None, new: Schema | None, place: str) -> Iterator[Difference]:
-    if old is not None and new is not None:
-        yield from _sent(old, new, place)
-    elif new is not None:
-        yield Difference(Kind.BREAKING, "", place, "what it holds is bounded")
-    elif old is not None:
-        yield Difference(Kind.ADDITIVE, "", place, "what it holds is free")
-
-
-def _others(before: Schema, after: Schema, place: str) -> Iterator[Difference]:
-    """Properties that are not named: allowed without a word, refused, or of one form."""
-    old, new = before.get("additionalProperties", True), after.get("additionalProperties", True)
-    if old == new:
-        return
-    if isinstance(old, dict) and isinstance(new, dict):
-        yield from _sent(cast("Schema", old), cast("Schema", new), f"{place}.*")
-        return
-    loosened = new is True or old is False
-    what = "other properties are accepted" if loosened else "other properties are refused"
-    yield Difference(Kind.ADDITIVE if loosened else Kind.BREAKING, "", place, what)
-
-
-def _branches(
-    old: list[Schema] | None, new: list[Schema] | None, place: str
-) -> Iterator[Difference]:
-    """Branches that stand in both are the same; of the rest, each has to be taken by the one at its place."""
-    if old is None and new is None:
-        return
-    if old is None or new is None:
-        kind = Kind.ADDITIVE if new is None else Kind.BREAKING
-        yield Difference(
-            kind, "", place, "alternatives came" if old is None else "alternatives went"
-        )
-        return
-    gone = [one for one in old if one not in new]
-    came = [one for one in new if one not in old]
-    for was, now in zip(gone, came, strict=False):
-        yield from _sent(was, now, place)
-    for one in gone[len(came) :]:
-        yield Difference(
-            Kind.BREAKING, "", place, f"{one.get('type', 'a form')} is no longer taken"
-        )
-    for one in came[len(gone) :]:
-        yield Difference(Kind.ADDITIVE, "", place, f"{one.get('type', 'a form')} is taken")

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from time import perf_counter
 from typing import Annotated, Any, Final, TypeVar, cast
 
-from fastapi import Depends, Path, Request, Response
+from fastapi import Depends, Path, Request
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -41,7 +41,7 @@ from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
 from shared.runtime.http.claims import Actor
-from shared.runtime.http.json_answer import JsonAnswer
+from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.misread import not_numbers, not_times
 from shared.runtime.http.problems import route_of
 from shared.runtime.http.replica import Replica
@@ -201,7 +201,7 @@ class Call:
         wait_for_handoffs: bool = False,
         digest: Callable[[bytes], str] | None = None,
         revision_checked: bool = False,
-    ) -> Response:
+    ) -> RecordAnswer:
         """Decide a command on one record, save it, and answer.
 
         `rule(state, cause)` decides. Raises what the rule refuses, which the application answers as a problem. Of the
@@ -241,7 +241,7 @@ class Call:
             "revision": outcome.revision,
             "sequence": outcome.sequence,
         }
-        return JsonAnswer(answer, status_code=status, headers={"ETag": f'"{outcome.revision}"'})
+        return RecordAnswer(answer, outcome.revision, status)
 
     async def check_command(self, subject: Subject[S]) -> Record:
         """Raise what `execute` on this record would raise before any rule runs, for what can't be taken back after it.
@@ -259,7 +259,7 @@ class Call:
 
     async def read(
         self, subject: Subject[S], reading: Callable[[S], Mapping[str, Any]]
-    ) -> Response:
+    ) -> RecordAnswer:
         """Answer a query on one record: `reading(state)` returns what the caller may see of it.
 
         `min-sequence=N` (this service's own events) or `min-sequence=intake:N` (events about this subject that it has
@@ -273,7 +273,7 @@ class Call:
             "subject": subject.name,
             "revision": record.revision,
         }
-        return JsonAnswer(body, headers={"ETag": f'"{record.revision}"'})
+        return RecordAnswer(body, record.revision)
 
     async def state(self, subject: Subject[S]) -> S:
         """What the record knows, if there is one and the caller's facility owns it."""

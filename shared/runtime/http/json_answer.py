@@ -16,3 +16,13 @@ class JsonAnswer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         return to_json(content, inf_nan_mode="null")
+
+
+class RecordAnswer(JsonAnswer):
+    """The answer about one record. Its ETag is the record's revision, which a caller gives back as If-Match.
+
+    A route that is annotated with it has the header in its OpenAPI document.
+    """
+
+    def __init__(self, content: Any, revision: int, status_code: int = 200) -> None:
+        super().__init__(content, status_code, headers={"ETag": f'"{revision}"'})

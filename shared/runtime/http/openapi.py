@@ -5,14 +5,16 @@ Every call carries a token; a command carries an Idempotency-Key and may carry I
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
+from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.routing import APIRoute
 
 from shared.roles import services_for
 from shared.runtime.http.call import KEY_LENGTH_MAX
+from shared.runtime.http.json_answer import RecordAnswer
 
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 PROBLEM: Final[dict[str, Any]] = {
@@ -51,11 +53,28 @@ PROBLEM: Final[dict[str, Any]] = {
     },
 }
 _CONTENT: Final = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_WAIT: Final = {
+    "Retry-After": {
+        "description": "After how many seconds the same call may be answered.",
+        "schema": {"type": "integer"},
+    }
+}
+_ETAG: Final = {
+    "ETag": {
+        "description": "The record's revision. As If-Match, a command is refused once the record has changed.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+    }
+}
 _RESPONSES: Final[dict[str, Any]] = {
-    "Refused": {"description": "Refused; nothing has changed.", "content": _CONTENT},
+    "Refused": {
+        "description": "Refused; nothing has changed.",
+        "headers": _WAIT,
+        "content": _CONTENT,
+    },
     "Waiting": {
         "description": "The service can't answer now; nothing is lost. Repeat with the same key.",
-        "headers": {"Retry-After": {"schema": {"type": "integer"}}},
+        "headers": _WAIT,
         "content": _CONTENT,
     },
 }
@@ -83,11 +102,11 @@ _IF_MATCH: Final[dict[str, Any]] = {
 def describe(app: FastAPI, service: str, routers: Iterable[APIRouter]) -> None:
     """Add to the application's document what all operations share, and the roles that may call each."""
     plain = app.openapi
-    roles = _roles(service, routers)
+    roles, of_records = _roles(service, routers), _of_records(routers)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(plain(), roles)
+            app.openapi_schema = _described(plain(), roles, of_records)
         return app.openapi_schema
 
     app.openapi = openapi
@@ -108,8 +127,22 @@ def _roles(service: str, routers: Iterable[APIRouter]) -> dict[tuple[str, str], 
     return found
 
 
+def _of_records(routers: Iterable[APIRouter]) -> set[tuple[str, str]]:
+    """By method and path, the routes that answer about one record, by what they say they return."""
+    return {
+        (method.lower(), route.path)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        and get_typed_return_annotation(route.endpoint) is RecordAnswer
+        for method in route.methods or ()
+    }
+
+
 def _described(
-    document: dict[str, Any], roles: Mapping[tuple[str, str], list[str]]
+    document: dict[str, Any],
+    roles: Mapping[tuple[str, str], list[str]],
+    of_records: Collection[tuple[str, str]],
 ) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
@@ -127,7 +160,14 @@ def _described(
         for method in _METHODS:
             if method in operations:
                 _describe(path, method, operations[method], roles.get((method, path)))
+                if (method, path) in of_records:
+                    for answer in _done(operations[method]["responses"]):
+                        answer["headers"] = _ETAG
     return document
+
+
+def _done(responses: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (answer for status, answer in responses.items() if status.startswith("2"))
 
 
 def _describe(path: str, method: str, operation: dict[str, Any], roles: list[str] | None) -> None:
