@@ -113,6 +113,39 @@ def _unknown_facilities(teams: dict[str, Subscriber]) -> dict[str, list[str]]:
     return {name: facilities for name, facilities in missing.items() if facilities}
 
 
+@app.command(epilog="Example: `KAFKA_BOOTSTRAP=… care subscribers observe`")
+def observe(*, json: Json = False) -> None:
+    """Show who reads the events now, how far behind, and what users of the kit say of themselves.
+
+    Of a group without the kit Kafka shows its topics and how far behind it is, and nothing else.
+    """
+    import asyncio
+    from time import time
+
+    from care.observed import observed
+    from shared.runtime.connections import KafkaFromEnvironment
+    from shared.runtime.kafka.groups import committed
+
+    teams = all_subscribers().values()
+    with failures():
+        found = observed(asyncio.run(committed(KafkaFromEnvironment())), teams)
+    if json:
+        as_json([one.as_json() for one in found])
+        return
+    now = int(time())
+    table(
+        ("group", "who", "behind", "handled", "gaps", "aside", "kit", "seen"),
+        (
+            (
+                *(one.group or "none yet", one.who, one.behind if one.group else "-"),
+                *("-" if value is None else value for value in (one.handled, one.gaps, one.aside)),
+                *(one.kit or "-", "-" if one.seen_at is None else f"{max(0, now - one.seen_at)} s"),
+            )
+            for one in found
+        ),
+    )
+
+
 @app.command(epilog="Example: `care subscribers new billing`")
 def new(name: Annotated[str, typer.Argument(help="The team's name: a-z, 0-9 and -.")]) -> None:
     """Write a new subscriber's file, for its team to fill in."""

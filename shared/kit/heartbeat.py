@@ -52,6 +52,38 @@ def heartbeat(
     return text
 
 
+class Heartbeat(NamedTuple):
+    """What a commit's metadata says of one process of a subscriber, since it began."""
+
+    inbox: str
+    at: int
+    """When it was written, in seconds since 1970."""
+    kit: str
+    """The version of the wheel."""
+    handled: int
+    gaps: int
+    aside: int
+    """Messages that are aside now."""
+    caught_up: bool
+
+
+def read_heartbeat(metadata: str) -> Heartbeat | None:
+    """What a commit's metadata says; None when no kit wrote it. Whoever may commit may write anything there."""
+    try:
+        body: Any = from_json(metadata)
+        versions: Any = body["versions"]
+        found = Heartbeat(
+            body["inbox"],
+            *(body["at"], versions["kit"], body["handled"], body["gaps"], body["aside"]),
+            body["caught_up"],
+        )
+    except (ValueError, TypeError, LookupError):
+        return None
+    kinds = (str, int, str, int, int, int, bool)
+    usable = all(type(one) is kind for one, kind in zip(found, kinds, strict=True))
+    return found if usable and len(found.kit) <= _WORD_MAX and found.kit.isprintable() else None
+
+
 def inbox_of(metadata: str) -> str:
     """Which inbox a commit belongs to; empty when no kit has made it."""
     try:

@@ -22,6 +22,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.commit import OffsetFetchRequest
 
+from care.observed import observed
 from shared.contracts.attendance import SessionAttended
 from shared.contracts.event import Envelope, Event
 from shared.contracts.topics import TOPICS
@@ -40,6 +41,7 @@ from shared.kit.heartbeat import BYTES_MAX, inbox_of
 from shared.kit.history import partition_of
 from shared.kit.inboxes.protocol import Inbox
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.groups import committed
 from shared.runtime.kafka.topics import ensure_topics
 from tests.integration.bus import Bus, admin_of, forget_topics, until
 
@@ -130,6 +132,10 @@ async def test_its_commits_say_how_it_is(backend: Backend, bus: Bus, tmp_path: P
     told = json.loads(next(one.metadata for one in found.values() if one.offset))
     assert {"versions", "gaps", "next", "handled", "aside", "lag"} <= set(told)
     assert told["handled"] == 3
+    [row] = [one for one in observed(await committed(backend.kafka), ()) if one.group == "billing"]
+    assert (row.who, row.behind, row.handled, row.gaps, row.aside) == ("no file", 0, 3, 0, 0)
+    assert row.seen_at is not None
+    assert row.kit
 
 
 @pytest.mark.parametrize("moved_to", [0, 5], ids=["gone", "forward"])

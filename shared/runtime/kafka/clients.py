@@ -224,6 +224,12 @@ class NamedAdmin:
     async def find_coordinator(self, group: str) -> int:
         return await self._client.find_coordinator(self.names.on_cluster(group))
 
+    async def list_consumer_groups(self) -> list[str]:
+        """The groups of this environment that have committed; without a prefix, all of the cluster."""
+        names = self.names
+        found = await self._client.list_consumer_groups()
+        return sorted(names.of_ours(group) for group, *_ in found if names.ours(group))
+
     async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
         found = await self._client.list_consumer_group_offsets(self.names.on_cluster(group))
         return {self.names.partition_of_ours(place): value for place, value in found.items()}

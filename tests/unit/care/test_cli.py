@@ -59,6 +59,7 @@ def test_these_are_the_commands() -> None:
         "subscribers check",
         "subscribers list",
         "subscribers new",
+        "subscribers observe",
         "topics acl",
         "topics adopt",
         "topics check",

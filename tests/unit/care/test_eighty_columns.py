@@ -16,6 +16,10 @@ from hypothesis import strategies as st
 from care import events, show, topics
 from shared.contracts import CATALOGUE
 from shared.contracts.event import Envelope
+from shared.kit.heartbeat import Versions, heartbeat
+from shared.kit.metrics import Metrics
+from shared.runtime.kafka import groups
+from shared.runtime.kafka.groups import Committed
 from shared.runtime.kafka.topics import Difference
 from tests.unit.care.terminal import COMMANDS, Services, care
 from tests.unit.support import uid
@@ -188,6 +192,7 @@ SHOWN_HERE = {
         "events tail",
         "contracts list",
         "subscribers list",
+        "subscribers observe",
         "audit list",
         "profiles list",
         "profiles show",
@@ -253,6 +258,24 @@ def _envelope(n: int, event_type: str, at: datetime) -> Envelope:
         correlationid="id 0",
         causationid=f"id {n - 1}",
         **words,
+    )
+
+
+def test_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def committed(_kafka: object) -> dict[str, dict[tuple[str, int], Committed]]:
+        text = heartbeat(
+            "a" * 32, 1, 1e9, Versions("1.0.0", "0.14", "3.11"), Metrics(10**7, gaps=3)
+        )
+        return {
+            "reporting.nightly-figures": {("care.attendance", 0): Committed(5, text, 10**7)},
+            "somebody-else": {("care.plans", 0): Committed(5, "", 12)},
+        }
+
+    monkeypatch.setattr(groups, "committed", committed)
+    shown = care("subscribers", "observe", columns=80)
+    assert shown.exit_code == 0, shown.output
+    whole(
+        shown.stdout, "reporting.nightly-figures", "10000000", "somebody-else", "no file", "1.0.0"
     )
 
 

@@ -1,0 +1,87 @@
+"""Who reads the events, as Kafka shows it: services, users of the kit by their heartbeats, other groups. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from shared.kit.heartbeat import Heartbeat, read_heartbeat
+from shared.services import PROCESSES
+
+if TYPE_CHECKING:
+    from shared.contracts.publish.subscribers import Subscriber
+    from shared.runtime.kafka.groups import Committed
+
+SERVICE, NO_FILE = "service", "no file"
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One consumer group. What only a heartbeat says is None where there is none."""
+
+    group: str
+    who: str
+    """The team whose file allows the group, `service` or `no file`."""
+    topics: tuple[str, ...]
+    behind: int
+    """Messages on these topics after what the group has committed."""
+    kit: str | None = None
+    handled: int | None = None
+    gaps: int | None = None
+    aside: int | None = None
+    seen_at: int | None = None
+    """The last heartbeat, in seconds since 1970."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return asdict(self)
+
+
+def observed(
+    groups: Mapping[str, Mapping[tuple[str, int], Committed]], teams: Iterable[Subscriber]
+) -> list[Observed]:
+    """Every group by name; then each team of whose groups Kafka knows none."""
+    known = list(teams)
+    rows = [_row(group, commits, known) for group, commits in sorted(groups.items())]
+    silent = {one.name for one in known} - {row.who for row in rows}
+    return [*rows, *(Observed("", name, (), 0) for name in sorted(silent))]
+
+
+def _row(
+    group: str, commits: Mapping[tuple[str, int], Committed], teams: list[Subscriber]
+) -> Observed:
+    topics = tuple(sorted({topic for topic, _ in commits}))
+    row = Observed(group, _who(group, teams), topics, sum(one.behind for one in commits.values()))
+    beats = _latest(one.metadata for one in commits.values())
+    if not beats:
+        return row
+    newest = max(beats, key=lambda beat: beat.at)
+    return Observed(
+        *(row.group, row.who, row.topics, row.behind),
+        kit=newest.kit,
+        handled=sum(beat.handled for beat in beats),
+        gaps=sum(beat.gaps for beat in beats),
+        aside=sum(beat.aside for beat in beats),
+        seen_at=newest.at,
+    )
+
+
+def _latest(texts: Iterable[str]) -> list[Heartbeat]:
+    """The last heartbeat of each inbox: every partition has one, and each is about the whole process."""
+    found: dict[str, Heartbeat] = {}
+    for beat in map(read_heartbeat, texts):
+        if beat is not None and (beat.inbox not in found or beat.at > found[beat.inbox].at):
+            found[beat.inbox] = beat
+    return list(found.values())
+
+
+def _who(group: str, teams: Iterable[Subscriber]) -> str:
+    if group in PROCESSES:
+        return SERVICE
+    allowed = (
+        one.name
+        for one in teams
+        if group == one.group_prefix or group.startswith(f"{one.group_prefix}.")
+    )
+    return next(allowed, NO_FILE)
