@@ -1,4 +1,4 @@
-"""`care loops` and `care tasks`: what is open in all four services, who owns it, and until when."""
+"""`care loops` and `care tasks`: what is open in the four care services, who owns it, and until when."""
 
 from __future__ import annotations
 
