@@ -82,7 +82,9 @@ def check(json: Json = False) -> None:
     for name, facilities in unknown.items():
         typer.echo(f"{name}: not in the directory: facility {', '.join(facilities)}", err=True)
     if ended or unknown:
-        fail("Renew the agreement, correct the file, or remove it.")
+        fail(
+            "Renew the agreement, correct the file, or remove it: a restricted team's when outlet has ended its topic."
+        )
     if not json:
         typer.echo(f"{len(teams)} subscribers: every file can be used")
 

@@ -81,6 +81,21 @@ def _is_below(sensitivity: str, ceiling: str) -> bool:
     return SENSITIVITIES.index(sensitivity) <= SENSITIVITIES.index(ceiling)
 
 
+def without_file(
+    before: Plan, teams: Collection[str], existing: Collection[str], today: date
+) -> list[str]:
+    """The teams whose outlet is running, and would be ended although nobody has said so: they have no file.
+
+    A directory that is empty, or the wrong one, looks like teams that are gone. An outlet is ended by a file: by one
+    whose agreement is over, or that may read everything. Of topics that only the bus knows, some may have ended long
+    ago: they count where there is no file at all.
+    """
+    running = {one.team for one in before.open if not one.is_over(today)}
+    if not teams:
+        running.update(map(team_of, _unknown(before, existing)))
+    return sorted(running - set(teams))
+
+
 def planned(
     before: Plan,
     teams: Iterable[Subscriber],
@@ -93,39 +108,52 @@ def planned(
     `existing` are the topics on the bus: a name is never used twice, whatever the store has forgotten. An agreement
     that has ended ends its outlet; renewed after that it gets the next one, because nothing was passed on in between.
 
-    A store that knows no plan, although there are topics, has lost it: what they were made for is unknown, so that they
-    have ended. Its records may have been rebuilt, with what they heard in earlier epochs: a new one is unused.
+    A topic on the bus of which the store knows nothing was made by a plan that is lost, as in a store that is older
+    than the bus: what it was made for is unknown, so that it has ended, and the one that it had followed as well. The
+    records may have been rebuilt, with what they heard in earlier epochs: a new one is unused.
     """
     restricted = {one.name: one for one in teams if not one.direct and not one.is_over(today)}
+    unknown = _unknown(before, existing)
     kept: list[Outlet] = []
     added: list[Outlet] = []
     opened = {one.team: one for one in before.open}
     for name, team in sorted(restricted.items()):
         wanted = _wanted(team, _next_number(name, before, existing))
         now = opened.get(name)
-        if now is None or now.is_over(today) or now.made_for != wanted.made_for:
+        goes_on = now is not None and not now.is_over(today) and now.made_for == wanted.made_for
+        if now is None or not goes_on or _is_followed(now, unknown):
             added.append(wanted)
         else:
             kept.append(now.model_copy(update={"until": team.until}))
     stay = {one.topic: one for one in kept}
-    follow = {one.team: one.topic for one in added}
-    outlets = [
-        one
-        if one.ended
-        else stay.get(one.topic)
-        or one.model_copy(update={"ended": True, "successor": follow.get(one.team)})
-        for one in before.outlets
-    ]
-    lost = [] if before.outlets else [_lost(topic, follow) for topic in sorted(existing)]
+    leads = {one.team: one.topic for one in (*kept, *added)}
+    outlets = [stay.get(one.topic) or _ended(one, leads) for one in before.outlets]
+    lost = [_lost(topic, leads) for topic in unknown]
     epoch = max(before.epoch + 1, unused_epoch) if added else before.epoch
-    return Plan(epoch=epoch, outlets=(*(one for one in lost if one), *outlets, *added))
+    return Plan(epoch=epoch, outlets=(*lost, *outlets, *added))
 
 
-def _lost(topic: str, follow: Mapping[str, str]) -> Outlet | None:
-    """A topic of which only the name is known; None when it is no outlet by its name."""
+def _unknown(before: Plan, existing: Collection[str]) -> list[str]:
+    """The outlets on the bus that no plan of the store has."""
+    others = set(existing) - {one.topic for one in before.outlets}
+    return sorted(topic for topic in others if number_of(topic, team_of(topic)))
+
+
+def _is_followed(outlet: Outlet, unknown: Iterable[str]) -> bool:
+    """Whether there is a later topic of its team: its readers have gone on."""
+    here = number_of(outlet.topic, outlet.team)
+    return any(number_of(topic, outlet.team) > here for topic in unknown)
+
+
+def _ended(outlet: Outlet, leads: Mapping[str, str]) -> Outlet:
+    """An outlet that has ended. What follows it is named once and stays, also when its team comes back much later."""
+    successor = outlet.successor or leads.get(outlet.team)
+    return outlet.model_copy(update={"ended": True, "successor": successor})
+
+
+def _lost(topic: str, leads: Mapping[str, str]) -> Outlet:
+    """A topic of which only the name is known."""
     team = team_of(topic)
-    if not number_of(topic, team):
-        return None
     return Outlet(
         topic=topic,
         team=team,
@@ -133,7 +161,7 @@ def _lost(topic: str, follow: Mapping[str, str]) -> Outlet | None:
         types=(),
         sensitivity=SENSITIVITIES[0],
         ended=True,
-        successor=follow.get(team),
+        successor=leads.get(team),
     )
 
 

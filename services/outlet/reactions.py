@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any, Final
 
 from services.outlet import streams
-from services.outlet.outlets import Outlet, Plan, entitled, planned, takes
-from services.outlet.settings import read_subscribers
+from services.outlet.outlets import Outlet, Plan, entitled, planned, takes, without_file
+from services.outlet.settings import SETTING, read_subscribers
 from shared.calendar import local_day
 from shared.contracts.event import CATALOGUE, Envelope
 from shared.contracts.outlets import PREFIX
 from shared.contracts.topics import PARTITIONS, TOPICS, Topic
 from shared.decision import Cause, Decision, State, derive_id
+from shared.errors import ConfigurationError
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.passing import note_name
@@ -69,6 +70,7 @@ class Outlets:
         for number in count(1):
             stored = await store.metadata(f"{NOTE}:{number}")
             if not stored:
+                self._check_files(plan, existing)
                 unused = int(datetime.now(UTC).timestamp())
                 wanted = planned(plan, self._teams.values(), existing, _today(), unused)
                 if wanted == plan:
@@ -85,6 +87,16 @@ class Outlets:
             for event_type in {name for one in plan.open for name in one.types}
         }
 
+    def _check_files(self, plan: Plan, existing: Collection[str]) -> None:
+        """Raises `ConfigurationError` when an outlet would end for no other reason than that a file is not there."""
+        if missing := without_file(plan, self._teams, existing, _today()):
+            raise ConfigurationError(
+                "subscribers-missing",
+                f"No file of {', '.join(missing)}, whose outlet is running.",
+                hint="Put it back, or correct CARE_SUBSCRIBERS. To end the outlet: a file whose `until` is over.",
+                setting=SETTING,
+            )
+
     def last_works(self, now: datetime) -> Sequence[Work]:
         return [
             _ending(outlet, partition, self._settings.operating_facility, now)
@@ -96,7 +108,7 @@ class Outlets:
 
 def _ending(outlet: Outlet, partition: int, facility_id: str, now: datetime) -> Work:
     subject = ending_subject(outlet.topic, partition)
-    cause_id = derive_id("topic-ended", subject)
+    cause_id = derive_id("topic-ended", subject, outlet.successor or "")
     return Work(
         subject=subject,
         cause_id=cause_id,

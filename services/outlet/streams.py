@@ -42,6 +42,8 @@ class EndState(State):
     """What ends one partition of an outlet."""
 
     ended: bool = False
+    successor: str | None = None
+    """The topic that was named as the next one."""
 
 
 def pass_on(state: StreamState, event: Foreign, _cause: Cause) -> Decision[StreamState]:
@@ -79,15 +81,19 @@ def _earlier(state: StreamState, event: Foreign, topic: str) -> tuple[tuple[str,
 
 
 def end(state: EndState, cause: Cause, topic: str, successor: str | None) -> Decision[EndState]:
-    """End one partition of a topic, once: its last record names the topic that follows, if one does."""
-    if state.ended:
+    """End one partition of a topic: its last record names the topic that follows, if one does.
+
+    Where none followed at first, and one does later, a second record names it.
+    """
+    if state.ended and (successor is None or state.successor is not None):
         return Decision(state)
+    number = 2 if state.ended else 1
     envelope = Envelope(
         id=cause.derive_id(TOPIC_ENDED),
         source=SOURCE,
         type=TOPIC_ENDED,
         subject=cause.subject,
-        sequence=1,
+        sequence=number,
         time=cause.now,
         correlationid=cause.correlation_id,
         causationid=cause.id,
@@ -98,8 +104,8 @@ def end(state: EndState, cause: Cause, topic: str, successor: str | None) -> Dec
     )
     headers = tuple((name, text.encode()) for name, text in envelope.headers().items())
     data = json.dumps({} if successor is None else {SUCCESSOR: successor}).encode()
-    last = PassedOn(topic, (*headers, _numbered(1)), data)
-    return Decision(state.replace(ended=True), passed=(last,))
+    last = PassedOn(topic, (*headers, _numbered(number)), data)
+    return Decision(state.replace(ended=True, successor=successor), passed=(last,))
 
 
 def stream_of(topic: str, source: str) -> str:

@@ -394,6 +394,8 @@ class ReadmissionRequested(FollowupEvent, consumers=("intake",)):
 
     urgency: Urgency = Field(examples=["urgent"])
     """How fast the person has to be seen."""
+    discharged_at: Timestamp
+    """The end after which they come back; taken back, nobody is to be admitted again."""
 
 
 class TransitionReported(FollowupEvent):

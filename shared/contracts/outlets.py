@@ -14,6 +14,9 @@ from typing import Final
 
 from .attributes import SEQUENCE_DIGITS
 
+TEAM: Final = "[a-z][a-z0-9-]{1,39}"
+"""What a team may be called: a part of the names of its outlets, its user and its consumer groups."""
+TEAM_SAID: Final = "2 to 40 of a-z, 0-9 and -, beginning with a letter"
 PREFIX: Final = "care.out."
 OUT_SEQUENCE: Final = "ce_outsequence"
 OUT_EARLIER: Final = "ce_outearlier"

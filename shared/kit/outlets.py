@@ -6,7 +6,6 @@ first event that is retained: what an earlier topic had, and this inbox has foll
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -21,7 +20,7 @@ from ..contracts.outlets import (
     team_of,
 )
 from .errors import Refused
-from .messages import Headers, Message, Place
+from .messages import Headers, Message, Place, from_json
 
 DIGITS_MAX: Final = 18
 
@@ -69,7 +68,7 @@ def is_end(message: Message) -> bool:
 def successor_of(message: Message) -> str:
     """The topic that a last record names; empty when it names none that can follow."""
     try:
-        found = json.loads(message.value or b"").get(SUCCESSOR, "")
+        found = from_json(message.value or b"").get(SUCCESSOR, "")
     except (ValueError, AttributeError):
         return ""
     team = team_of(message.topic)
@@ -86,13 +85,15 @@ class Ends:
     def take(self, messages: Iterable[Message]) -> list[Message]:
         """Note last records, and give back the rest.
 
-        A last record is never passed: whoever begins again here finds it again.
+        A last record is never passed: whoever begins again here finds it again. There may be more than one: published
+        twice, or first without a topic to go on in; the first says where the end is, and the furthest where it leads.
         """
         rest: list[Message] = []
         for message in messages:
             if is_end(message):
-                place = message.topic, message.partition
-                self._found[place] = message.offset, successor_of(message)
+                place, named = (message.topic, message.partition), successor_of(message)
+                offset, before = self._found.get(place, (message.offset, ""))
+                self._found[place] = min(offset, message.offset), _furthest((before, named))
             else:
                 rest.append(message)
         return rest
@@ -106,8 +107,7 @@ class Ends:
             place not in self._found or at < self._found[place][0] for place, at in offsets.items()
         ):
             return ""
-        names = [self._found[place][1] for place in offsets]
-        found = max(names, key=lambda name: number_of(name, team_of(name)))
+        found = _furthest(self._found[place][1] for place in offsets)
         if not found:
             raise Refused(
                 "outlet-ended",
@@ -115,3 +115,7 @@ class Ends:
                 "Your access has ended, or you may read the services' own topics now: ask the operators.",
             )
         return found
+
+
+def _furthest(names: Iterable[str]) -> str:
+    return max(names, key=lambda name: number_of(name, team_of(name)))

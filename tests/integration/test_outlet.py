@@ -154,6 +154,16 @@ def check_documented(record: Record) -> None:
     assert re.fullmatch(key, (record.key or b"").decode())
 
 
+def named(messages: list[Record]) -> set[int]:
+    """The partitions whose end names the second topic."""
+    return {
+        one.partition
+        for one in messages
+        if header(one, "ce_type") == TOPIC_ENDED
+        and json.loads(one.value or b"") == {"successor": SECOND}
+    }
+
+
 def passed(messages: list[Record]) -> Streams:
     """What a topic has, each number once in order of first appearance; the topic's own count goes 1, 2, 3."""
     found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
@@ -281,7 +291,7 @@ async def test_a_changed_file_makes_the_next_topic_and_the_old_one_names_it(
 async def test_without_a_restricted_subscriber_it_is_ready_and_ends_what_there_was(
     backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
 ) -> None:
-    """As it ships, no team is restricted; and when the last one goes, its topic ends and names none."""
+    """As it ships, no team is restricted; when the last one goes, its topic ends and names none until it comes back."""
     text = (folder / "billing.toml").read_text()
     direct = text.replace(f'["{FACILITY}"]', '"all"')
     (folder / "billing.toml").write_text(direct)
@@ -298,6 +308,10 @@ async def test_without_a_restricted_subscriber_it_is_ready_and_ends_what_there_w
         await reading.until(FIRST, lambda found: len(ended(found)) == PARTITIONS)
     last = [one for one in reading.messages[FIRST] if header(one, "ce_type") == TOPIC_ENDED]
     assert {one.value for one in last} == {b"{}"}
+    (folder / "billing.toml").write_text(text)
+    with outlet(backend, prefix, folder):
+        await reading.shows(SECOND, said.of(FACILITY))
+        await reading.until(FIRST, lambda found: len(named(found)) == PARTITIONS)
 
 
 async def test_two_replicas_with_other_files_leave_nothing_out(

@@ -243,8 +243,8 @@ def complete(
             "No such re-engagement is under way.",
             hint="Report the return to use first.",
         )
-    readmitted = outcome is ReengagementOutcome.READMITTED
-    if readmitted and state.discharge is None:
+    readmitted, left = outcome is ReengagementOutcome.READMITTED, state.discharge
+    if readmitted and left is None:
         raise Refused(
             "episode-running",
             "The episode has not ended, so there is nothing to be readmitted to.",
@@ -256,7 +256,8 @@ def complete(
     if outcome is not ReengagementOutcome.UNREACHABLE:
         state, told = contact.made(state, cause.id, cause.now)
         events += told
-    if readmitted:
+    if readmitted and left is not None:
         urgency = Urgency.EMERGENT if under_way.overdose else Urgency.URGENT
-        events.append(followup.ReadmissionRequested(urgency=urgency))
+        at = left.discharged_at
+        events.append(followup.ReadmissionRequested(urgency=urgency, discharged_at=at))
     return Decision(state, tuple(events))

@@ -88,6 +88,10 @@ class EpisodeState(CareState):
     discharged: plans.DischargeKind | None = None
     readmission: Urgency | None = None
     """A readmission that was asked for, and not given up."""
+    asked_after: datetime | None = None
+    """The end after which it was asked for; None while it is being prepared."""
+    reopened_from: datetime | None = None
+    """The latest end that was taken back."""
     readmitted_as: str | None = None
     died: tuple[str, ...] = ()
     """The circumstances that say so, and hold."""

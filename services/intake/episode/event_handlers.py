@@ -13,7 +13,7 @@ from shared import endings, loops
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
 from shared.contracts.followup import CircumstanceKind, ReengagementOutcome
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Events, Handoff
 
 
 def discharged(
@@ -30,9 +30,26 @@ def discharge_undone(
     """The episode is open, as if it had not ended; so are the person's consents that its end has ended."""
     if state.discharged is None:
         return Decision(state)
-    state, escalated = endings.take_up(state.replace(closed_at=None, discharged=None))
-    reopened = EpisodeReopened(episode_id=cause.subject_id, ended_at=event.discharged_at)
-    return Decision(state, escalated, (Handoff(f"person/{state.person_id}", reopened),))
+    at = event.discharged_at
+    state, escalated = endings.take_up(
+        state.replace(closed_at=None, discharged=None, reopened_from=at)
+    )
+    reopened = EpisodeReopened(episode_id=cause.subject_id, ended_at=at)
+    handoffs = (Handoff(f"person/{state.person_id}", reopened),)
+    if state.asked_after is None or state.asked_after > at:
+        return Decision(state, escalated, handoffs)
+    state, cleared = _not_awaited(state, cause)
+    return Decision(state, (*escalated, *cleared), handoffs)
+
+
+def _not_awaited(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
+    """Nobody is to be admitted again."""
+    return loops.close(
+        state.replace(readmission=None, asked_after=None, unawaited=None),
+        IntakeLoop.READMISSION,
+        cause.subject_id,
+        ClearedReason.WITHDRAWN,
+    )
 
 
 def change_recommended(
@@ -63,15 +80,23 @@ def level_changed(
 def readmission_requested(
     state: EpisodeState, event: followup.ReadmissionRequested, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person should be admitted again. In either order with the discharge; if they are already, it is done."""
-    return _wait_for_return(state, event.urgency, None, cause)
+    """The person should be admitted again. In either order with the discharge; if they are already, it is done.
+
+    Asked for after an end that is known to be taken back, it is nothing: they are in treatment.
+    """
+    at, undone = event.discharged_at, state.reopened_from
+    stands = state.discharged is not None and state.closed_at == at
+    if undone is not None and at <= undone and not stands:
+        return Decision(*_not_awaited(state, cause))
+    return _wait_for_return(state.replace(asked_after=at), event.urgency, None, cause)
 
 
 def reengagement_started(
     state: EpisodeState, event: followup.ReengagementStarted, cause: Cause
 ) -> Decision[EpisodeState]:
     """The way back is being prepared: somebody has to make room for a reassessment by the day that was named."""
-    return _wait_for_return(state, Urgency.URGENT, event.reassessment_due_at, cause)
+    due_at = event.reassessment_due_at
+    return _wait_for_return(state.replace(asked_after=None), Urgency.URGENT, due_at, cause)
 
 
 def _wait_for_return(
@@ -102,13 +127,7 @@ def reengagement_completed(
     """The way back led elsewhere, or nowhere: the loop of the readmission is closed."""
     if event.outcome is ReengagementOutcome.READMITTED:
         return Decision(state)
-    state, cleared = loops.close(
-        state.replace(readmission=None),
-        IntakeLoop.READMISSION,
-        cause.subject_id,
-        ClearedReason.WITHDRAWN,
-    )
-    return Decision(state, cleared)
+    return Decision(*_not_awaited(state, cause))
 
 
 def circumstance_recorded(

@@ -77,11 +77,12 @@ def last_record(team: str, schema_format: str) -> Schema:
     return {
         "name": TOPIC_ENDED,
         "title": "TopicEnded",
-        "summary": "The last record of a partition: nothing follows on this topic.",
+        "summary": "The end of a partition, which names the topic that follows.",
         "description": (
             "What the team may read has changed, or its agreement is over. Go on with the topic that it names, from the"
             f" beginning; an event whose `{OUT_EARLIER}` names a topic that you have read is handled already. Where it"
-            " names none, there is nothing more to read."
+            " names none, there is nothing more to read, unless access comes back: then a second such record names the"
+            " topic."
         ),
         "contentType": CONTENT_TYPE,
         "tags": [{"name": "operational"}],

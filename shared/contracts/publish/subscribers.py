@@ -7,23 +7,45 @@ it would hurt, and so that the rights on the bus follow from what is read.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ..attributes import FACILITY
 from ..event import CATALOGUE
-from ..outlets import outlet_topic
+from ..outlets import TEAM, TEAM_SAID, outlet_topic
 from .schemas import Schema, expanded
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 FOLDER: Final = "shared/contracts/subscribers"
 SENSITIVITIES: Final = ("operational", "part2")
 """What a ceiling may be, the least first. Counseling notes are on no topic."""
+
+
+ALL: Final = "all"
+"""Every facility: in place of the list, and never in it."""
+ALLOWED: Final = {
+    "name": TEAM_SAID,
+    "owner": "3 to 80 characters",
+    "contact": "3 to 120 characters",
+    "agreement": '"same-entity", or "qsoa/" and its number, 1 to 40 of a-z, 0-9, . and -',
+    "group_prefix": "the name, or what begins with it and a dot: 2 to 60 of a-z, 0-9, . and -",
+    "facilities": '"all", or a list of facilities such as ["lakeside-iop"]; each is 3 to 40 of a-z, 0-9 and -',
+    "sensitivity": f'"{SENSITIVITIES[0]}" or "{SENSITIVITIES[1]}"',
+    "until": "a day such as 2027-12-31, without quotation marks",
+    "reads": 'a table of event types, each with a list of its fields such as ["starts_at"]; [] means all of them',
+}
+"""Of each key of a file, what may stand there."""
+SHOWN_MAX: Final = 60
+"""How many characters of a wrong value are shown."""
 
 
 class SubscriberError(ValueError):
@@ -35,14 +57,14 @@ class Subscriber(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str = Field(pattern="^[a-z][a-z0-9-]{1,39}$")
+    name: str = Field(pattern=f"^{TEAM}$")
     owner: str = Field(min_length=3, max_length=80)
     contact: str = Field(min_length=3, max_length=120)
     agreement: str = Field(pattern="^(same-entity|qsoa/[a-z0-9][a-z0-9.-]{0,39})$")
     group_prefix: str = Field(pattern="^[a-z][a-z0-9.-]{1,59}$")
     facilities: tuple[Annotated[str, Field(pattern=f"^{FACILITY}$")], ...] | Literal["all"]
     sensitivity: Literal["operational", "part2"]
-    until: date | None = None
+    until: Annotated[date, Field(strict=True)] | None = None
     reads: Mapping[str, tuple[str, ...]] = Field(min_length=1)
 
     @field_validator("reads")
@@ -71,9 +93,18 @@ class Subscriber(BaseModel):
             kind = CATALOGUE[event_type].SENSITIVITY
             if SENSITIVITIES.index(kind) > SENSITIVITIES.index(self.sensitivity):
                 raise ValueError(f"{event_type} is {kind}, above the ceiling {self.sensitivity}")
-        if self.facilities == ():
-            raise ValueError('facilities is empty; name some, or write "all"')
         return self
+
+    @field_validator("facilities")
+    @classmethod
+    def _named_or_all(cls, facilities: tuple[str, ...] | Literal["all"]) -> object:
+        if facilities == ():
+            raise ValueError('it is empty; name some, or write "all"')
+        if facilities != ALL and ALL in facilities:
+            raise ValueError(
+                '"all" is no facility; for every facility write facilities = "all", without the list'
+            )
+        return facilities
 
     def is_over(self, today: date) -> bool:
         """Whether its agreement has ended: the last day is over."""
@@ -82,7 +113,7 @@ class Subscriber(BaseModel):
     @property
     def direct(self) -> bool:
         """Whether it may read the services' topics: a topic has every facility and every sensitivity."""
-        return self.facilities == "all" and self.sensitivity == SENSITIVITIES[-1]
+        return self.facilities == ALL and self.sensitivity == SENSITIVITIES[-1]
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -102,18 +133,37 @@ def paths(schema: Schema, before: str = "") -> Iterable[str]:
 def parse(text: str, place: str) -> Subscriber:
     """Read one file. Raises `SubscriberError`."""
     try:
-        return Subscriber.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        told = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise SubscriberError(f"{place}: no TOML: {error}") from None
+    try:
+        return Subscriber.model_validate(told)
     except ValidationError as error:
-        told = "; ".join(_told(one) for one in error.errors())
-        raise SubscriberError(f"{place}: {told}") from None
+        raise SubscriberError(f"{place}: {'; '.join(_told(error))}") from None
 
 
-def _told(error: Any) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    words = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {words}" if key else words
+def _told(error: ValidationError) -> Iterable[str]:
+    """Of each key that is wrong: what stands there, and what may. Of several mistakes in one value the innermost."""
+    by_key: dict[str, ErrorDetails] = {}
+    for one in error.errors():
+        key = str(one["loc"][0]) if one["loc"] else ""
+        if key not in by_key or len(one["loc"]) > len(by_key[key]["loc"]):
+            by_key[key] = one
+    for key, one in by_key.items():
+        if one["type"] == "value_error":  # our own words
+            words = one["msg"].removeprefix("Value error, ")
+            yield f"{key}: {words}" if key else words
+        elif key not in ALLOWED:
+            yield f"{key}: there is no such key{_near(key, ALLOWED)}; the keys are {', '.join(ALLOWED)}"
+        elif one["type"] == "missing":
+            yield f"{key}: it is missing; write {ALLOWED[key]}"
+        else:
+            yield f"{key}: {_shown(one['input'])} can't stand there; write {ALLOWED[key]}"
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
 
 
 def load(root: Path) -> dict[str, Subscriber]:
@@ -126,7 +176,13 @@ def load_folder(folder: Path, shown: str) -> dict[str, Subscriber]:
     found: dict[str, Subscriber] = {}
     for path in sorted(folder.glob("*.toml")):
         place = f"{shown}/{path.name}"
-        one = parse(path.read_text(encoding="utf-8"), place)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise SubscriberError(f"{place}: it is not UTF-8") from None
+        except OSError as error:
+            raise SubscriberError(f"{place}: it can't be read ({type(error).__name__})") from None
+        one = parse(text, place)
         if one.name != path.stem:
             raise SubscriberError(
                 f"{place}: name: it is {one.name}, and the file is {path.stem}.toml"

@@ -14,14 +14,14 @@ from itertools import chain
 from typing import Final
 
 from shared.contracts.event import CATALOGUE
-from shared.contracts.outlets import PREFIX, outlet_topic
+from shared.contracts.outlets import PREFIX, TEAM, TEAM_SAID, outlet_topic
 from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
 from shared.services import OUTLET, PROCESSES
 
 ADMINISTRATOR: Final = "admin"
 """The user of operators: creates users, applies rules, migrates topics. A super user of the brokers."""
-SUBSCRIBER: Final = re.compile(r"[a-z][a-z0-9-]{2,60}")
+SUBSCRIBER: Final = re.compile(TEAM)
 BROKER: Final = "broker"
 """The brokers' own user, by which they know each other. A super user as well."""
 RESERVED: Final = frozenset({*PROCESSES, ADMINISTRATOR, BROKER})
@@ -147,7 +147,7 @@ def check_subscriber(name: str) -> None:
         raise Invalid(
             "subscriber-name-unusable",
             "This can't be the name of a subscriber.",
-            hint="Use 3 to 61 of a-z, 0-9 and -, beginning with a letter; not the name of a service.",
+            hint=f"Use {TEAM_SAID}; not the name of a service.",
         )
 
 

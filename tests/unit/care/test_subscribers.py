@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from care.cli import app
 from shared.contracts.publish import subscribers
 from shared.contracts.publish.asyncapi import received_by
 from shared.contracts.publish.subscribers import Subscriber, SubscriberError, load, parse, template
+from shared.errors import Invalid
+from shared.runtime.kafka.access import RESERVED, check_subscriber
 
 GOOD = template("billing")
 
@@ -32,13 +37,25 @@ def test_the_template_can_be_used() -> None:
         ('name = "billing"', 'name = "Billing Team"', "name"),
         ('agreement = "same-entity"', "", "agreement"),
         ('agreement = "same-entity"', 'agreement = "qsoa"', "agreement"),
-        ('facilities = "all"', "facilities = []", "facilities is empty"),
-        ('facilities = "all"', 'facilities = ["Lakeside IOP"]', "facilities"),
+        ('facilities = "all"', "facilities = []", "facilities: it is empty"),
+        ('facilities = "all"', 'facilities = ["Lakeside IOP"]', 'facilities: "Lakeside IOP" can'),
+        ('facilities = "all"', 'facilities = ["all"]', 'write facilities = "all", without'),
+        ('facilities = "all"', 'facilities = ["lakeside-iop", "all"]', "is no facility"),
+        ('facilities = "all"', 'facilities = "lakeside-iop"', 'such as ["lakeside-iop"]'),
         ('sensitivity = "part2"', 'sensitivity = "notes"', "sensitivity"),
         ('sensitivity = "part2"', 'sensitivity = "operational"', "above the ceiling"),
         ("session-attended.v1", "session-atended.v1", "did you mean care.attendance"),
         ('"starts_at", ', '"began_at", ', "no field began_at"),
-        ('owner = "The', 'colour = "red"\nowner = "The', "colour"),
+        ('owner = "The', 'colour = "red"\nowner = "The', "colour: there is no such key"),
+        ('owner = "The', 'untill = 2027-12-31\nowner = "The', "did you mean until?"),
+        ("# until = 2027-12-31", 'until = "next year"', "write a day such as 2027-12-31"),
+        ("# until = 2027-12-31", "until = 2027-12-31T00:00:00", "write a day such as 2027-12-31"),
+        ("# until = 2027-12-31", "until = 0", "until: 0 can't stand there"),
+        ('["starts_at", "minutes_credited"]', '"starts_at"', 'reads: "starts_at" can\'t'),
+        ('["starts_at", "minutes_credited"]', "[5]", "reads: 5 can't"),
+        ('name = "billing"', f'name = "{"b" * 41}"', "2 to 40 of a-z"),
+        ('name = "billing"', f"name = {'[' * 5_000}", "no TOML"),
+        ('name = "billing"', f"name = {'9' * 5_000}", "no TOML"),
     ],
 )
 def test_a_mistake_is_named(before: str, after: str, told: str) -> None:
@@ -46,6 +63,66 @@ def test_a_mistake_is_named(before: str, after: str, told: str) -> None:
     with pytest.raises(SubscriberError, match=r"billing\.toml") as caught:
         parse(GOOD.replace(before, after), "billing.toml")
     assert told in str(caught.value)
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.datetimes()
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(Subscriber.model_fields)), values)
+def test_whatever_stands_there_is_told_in_our_words(key: str, value: object) -> None:
+    """pydantic's own words say neither what is meant by a key nor what may stand there."""
+    given_, told = {**tomllib.loads(GOOD), key: value}, ""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(subscribers.tomllib, "loads", lambda _text: given_)
+        try:
+            parse("", "billing.toml")
+        except SubscriberError as error:
+            told = str(error)
+    assert not told or f"billing.toml: {key}: " in told or "group_prefix is " in told
+    assert not any(word in told for word in ("should", "Input", "Value error"))
+
+
+@pytest.mark.parametrize("made", ["directory", "text", "link"])
+def test_what_is_no_file_of_text_is_told(files: Path, made: str) -> None:
+    path = files / subscribers.FOLDER / "billing.toml"
+    path.parent.mkdir(parents=True)
+    if made == "directory":
+        path.mkdir()
+    elif made == "link":
+        path.symlink_to("nowhere")
+    else:
+        path.write_bytes(GOOD.replace("The team", "L'équipe").encode("latin-1"))
+    for words in (("check",), ("list",)):
+        done = run("subscribers", *words)
+        assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+        assert "billing.toml: it " in done.output
+
+
+@given(st.from_regex("[a-z0-9-]{0,70}", fullmatch=True))
+def test_a_name_that_has_a_right_can_have_a_file(name: str) -> None:
+    """There were two rules: 3 to 61 characters for a right, and 2 to 40 for a file."""
+    try:
+        check_subscriber(name)
+    except Invalid:
+        legal = name in RESERVED
+    else:
+        legal = True
+    try:
+        parse(GOOD.replace("billing", name), f"{name}.toml")
+    except SubscriberError:
+        assert not legal
+    else:
+        assert legal
 
 
 def of(**changes: object) -> Subscriber:

@@ -33,7 +33,7 @@ ENDED = EpisodeEnded(episode_id=EPISODE_ID, ended_at=START)
 
 
 def shown(history: Any) -> Any:
-    return history.state.replace(aside=None)
+    return history.state.replace(aside=None, reopened_from=None)
 
 
 @pytest.mark.parametrize("stage", ADMITTED)
@@ -68,6 +68,52 @@ def test_in_any_order_with_what_followup_says(said: list[Any]) -> None:
         ends.append([shown(history)])
     assert all(one == ends[0] for one in ends)
     assert ends[0][0].closed_at is None
+
+
+PREPARED = fact(followup.ReengagementStarted)
+LED_BACK = fact(followup.ReengagementCompleted, outcome=followup.ReengagementOutcome.READMITTED)
+LED_ELSEWHERE = fact(
+    followup.ReengagementCompleted, outcome=followup.ReengagementOutcome.OUTPATIENT
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [
+        ([asked_back()], False),
+        ([PREPARED, LED_BACK, asked_back()], False),
+        ([PREPARED], True),
+        ([PREPARED, LED_BACK, asked_back(), PREPARED], True),
+        ([PREPARED, LED_BACK, asked_back(), PREPARED, LED_ELSEWHERE], False),
+    ],
+)
+@pytest.mark.parametrize("died", [False, True])
+def test_who_is_in_treatment_after_all_is_not_waited_for(
+    said: list[Any], *, waits: bool, died: bool
+) -> None:
+    """Whichever of the two services is heard first, and however often; only a way that is being prepared goes on."""
+    for at in range(len(said) + 1):
+        for other in range(at, len(said) + 1):
+            history = at_stage("oriented")
+            history.hear_all([*said[:at], discharged(START), *said[at:other], UNDONE])
+            history.hear_all(said[other:])
+            if died:
+                of_death = {"circumstance_id": uid("death")}
+                kind = followup.CircumstanceKind.DECEASED
+                history.hear(fact(followup.CircumstanceRecorded, **of_death, kind=kind))
+                history.hear(fact(followup.CircumstanceUndone, **of_death))
+            assert bool(history.state.loops_of(IntakeLoop.READMISSION)) is waits, (at, other)
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_who_has_left_again_is_waited_for_when_it_is_asked_anew(days: int) -> None:
+    history = at_stage("oriented")
+    history.hear_all([discharged(START), asked_back(), UNDONE])
+    again = history.after(days=days).now
+    history.hear(discharged(again))
+    assert history.state.loops_of(IntakeLoop.READMISSION) == ()
+    history.hear(asked_back(at=again))
+    assert len(history.state.loops_of(IntakeLoop.READMISSION)) == 1
 
 
 def test_it_is_not_undone_twice() -> None:

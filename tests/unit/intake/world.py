@@ -198,8 +198,10 @@ def discharged(at: datetime = START) -> plans.EpisodeDischarged:
     )
 
 
-def asked_back(urgency: Urgency = Urgency.URGENT) -> followup.ReadmissionRequested:
-    return followup.ReadmissionRequested(urgency=urgency)
+def asked_back(
+    urgency: Urgency = Urgency.URGENT, at: datetime = START
+) -> followup.ReadmissionRequested:
+    return followup.ReadmissionRequested(urgency=urgency, discharged_at=at)
 
 
 def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCompleted:

@@ -181,6 +181,7 @@ def test_who_gets_nothing_any_more_has_an_ended_topic_without_a_successor(
     assert after.epoch == before.epoch
     back = planned(after, [team()], (), DAY)
     assert [one.topic for one in back.open] == ["care.out.billing.2"]
+    assert back.outlets[0].successor == "care.out.billing.2"  # it named none for ever
 
 
 def test_an_agreement_renewed_in_time_goes_on_and_a_late_one_begins_the_next() -> None:
@@ -213,3 +214,68 @@ def test_a_store_that_has_lost_its_plan_ends_what_there_is_and_begins_anew() -> 
     }
     assert not any(outlets.takes(one, envelope()) for one in plan.outlets if one.ended)
     assert planned(plan, [team()], existing, DAY, 1_795_000_009) == plan
+
+
+def test_a_store_that_is_older_than_the_bus_goes_on_behind_what_is_there() -> None:
+    """It went on in the first topic, whose readers had gone on, and nobody ever ended the second."""
+    before = planned(Plan(), [team(), team("quality")], (), DAY)
+    existing = {"care.out.billing", "care.out.billing.2", "care.out.quality", "care.out.quality.x"}
+    plan = planned(before, [team(), team("quality")], existing, DAY, 1_795_000_000)
+    assert [one.topic for one in plan.open] == ["care.out.quality", "care.out.billing.3"]
+    assert plan.epoch == 1_795_000_000
+    third = "care.out.billing.3"
+    assert {one.topic: one.successor for one in plan.outlets if one.ended} == {
+        "care.out.billing": third,
+        "care.out.billing.2": third,
+    }
+
+
+files = st.dictionaries(
+    st.sampled_from(["billing", "quality"]),
+    st.sampled_from([("harbor-iop",), ("lakeside-iop",), "all"]),
+)
+
+
+@given(st.lists(st.tuples(files, st.integers(0, 2)), max_size=8))
+def test_every_topic_of_a_team_leads_to_the_one_that_is_written(
+    starts: list[tuple[dict[str, Any], int]],
+) -> None:
+    """Whatever the files say from one start to the next, and however many plans back the store is restored."""
+    plans, existing = [Plan()], set[str]()
+    for number, (said, lost) in enumerate(starts, 1):
+        plans = plans[: max(1, len(plans) - lost)]
+        teams = [team(name, facilities=where) for name, where in said.items()]
+        plan = planned(plans[-1], teams, existing, DAY, number * 1_000)
+        assert planned(plan, teams, existing, DAY, number * 1_000 + 1) == plan
+        writing = {one.team: one.topic for one in plan.open}
+        assert set(writing) == {one.name for one in teams if not one.direct}
+        assert existing <= {one.topic for one in plan.outlets}
+        followed = {one.topic: one.successor for one in plan.outlets}
+        for one in plan.outlets:
+            topic = one.topic
+            while one.team in writing and topic != writing[one.team]:
+                topic = followed[topic] or ""
+            if one.topic not in {before.topic for before in plans[-1].open}:
+                assert one.ended or one.topic not in existing, "a name is used twice"
+        existing |= set(writing.values())
+        plans = [*plans, plan]
+
+
+@pytest.mark.parametrize(
+    ("files_of", "existing", "missing"),
+    [
+        ({"billing", "quality"}, (), []),
+        ({"billing"}, (), ["quality"]),
+        ({"reporting"}, (), ["billing", "quality"]),
+        ({"reporting"}, ("care.out.gone",), ["billing", "quality"]),
+        ((), ("care.out.gone.2", "care.out.x.y"), ["billing", "gone", "quality"]),
+    ],
+)
+def test_a_running_outlet_does_not_end_because_a_file_is_not_there(
+    files_of: Collection[str], existing: Collection[str], missing: list[str]
+) -> None:
+    over = team("over", until=DAY)
+    plan = planned(Plan(), [team(), team("quality"), over], (), DAY)
+    ended = planned(plan, [team(), team("quality"), over], (), DAY)
+    assert outlets.without_file(ended, files_of, existing, DAY + timedelta(days=1)) == missing
+    assert outlets.without_file(Plan(), (), (), DAY) == []

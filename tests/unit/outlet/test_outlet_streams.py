@@ -102,8 +102,19 @@ def test_a_topic_ends_once_and_names_the_next() -> None:
     assert dict(last.headers)["ce_type"] == TOPIC_ENDED.encode()
     assert dict(last.headers)[OUT_SEQUENCE] == b"000000000000000001"
     assert end(first.state, CAUSE, A, B).passed == ()
-    [alone] = end(EndState(), CAUSE, A, None).passed
+
+
+def test_what_follows_a_topic_much_later_is_named_once_by_a_second_record() -> None:
+    first = end(EndState(), CAUSE, A, None)
+    [alone] = first.passed
     assert json.loads(alone.data) == {}
+    assert end(first.state, CAUSE, A, None).passed == ()
+    second = end(first.state, CAUSE, A, B)
+    [last] = second.passed
+    assert json.loads(last.data) == {"successor": B}
+    assert dict(last.headers)[OUT_SEQUENCE] == b"000000000000000002"
+    for successor in (B, None):
+        assert end(second.state, CAUSE, A, successor).passed == ()
 
 
 def test_what_an_earlier_topic_of_the_team_had_is_marked_and_nothing_else() -> None:

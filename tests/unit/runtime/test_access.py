@@ -13,6 +13,7 @@ from shared.contracts.topics import TOPICS
 from shared.errors import Invalid
 from shared.runtime.kafka.access import (
     ADMINISTRATOR,
+    SUBSCRIBER,
     Operation,
     Resource,
     Rule,
@@ -26,7 +27,7 @@ from shared.services import OUTLET, PROCESSES, SERVICES
 JOURNALS = [f"care.{name}.journal" for name in SERVICES]
 EVERY_TOPIC = [*TOPICS, *JOURNALS]
 GROUPS = [*SERVICES, "partner", "partner.reporting"]
-subscribers = st.from_regex(r"[a-z][a-z0-9-]{2,60}", fullmatch=True).filter(
+subscribers = st.from_regex(SUBSCRIBER, fullmatch=True).filter(
     lambda name: name not in (*PROCESSES, ADMINISTRATOR, "broker")
 )
 some_topics = st.lists(st.sampled_from(sorted(TOPICS)), min_size=1, unique=True)
