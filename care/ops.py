@@ -71,10 +71,18 @@ def urls_of(given: Sequence[str], names: Sequence[str] = SERVICES) -> dict[str, 
 def local_token(facility: str, role: str, actor: str | None = None) -> str:
     """A token of the local issuer, for development only. Raises `typer.BadParameter` for a role that is none."""
     from shared.devtools.issuer import DEVELOPER, LocalIssuer
-    from shared.roles import SERVICE_PREFIX, SERVICE_ROUTES, STAFF_ROLES, role_and_service
+    from shared.roles import (
+        SERVICE_PREFIX,
+        SERVICE_ROUTES,
+        STAFF_ROLES,
+        SUBSCRIBER,
+        as_in_tokens,
+        role_and_service,
+    )
 
     if role_and_service(role) is None:
-        listed = (*STAFF_ROLES, *(SERVICE_PREFIX + name for name in SERVICE_ROUTES))
+        services = (SERVICE_PREFIX + name for name in SERVICE_ROUTES)
+        listed = (*STAFF_ROLES, *services, as_in_tokens(SUBSCRIBER))
         raise typer.BadParameter(f"choose one of {', '.join(listed)}", param_hint="ROLE")
 
     return LocalIssuer.kept_in(KEY).token(facility, role, actor or DEVELOPER)

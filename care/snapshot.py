@@ -171,24 +171,14 @@ class Writing:
 
     def _recovered(self) -> int:
         """Go on with what an earlier run has written; returns its size. The command ends when that is another's."""
-        from shared.kit.errors import Refused
-        from shared.kit.snapshot import header_of, place_of, recovered
+        from shared.kit.snapshot import recovered
 
         size, header = 0, self.header
         for lines, end in recovered(self._part, gzipped=self._gzipped):
             if size == 0:
-                try:
-                    header = header_of(lines[0])
-                except Refused:
-                    self._is_of_another()
-                if header._replace(made_at="", bounds={}) != self.header._replace(
-                    made_at="", bounds={}
-                ) or any(
-                    end > self.header.bounds[place][1] for place, (_, end) in header.bounds.items()
-                ):
-                    self._is_of_another()
+                header = self._same(lines[0])
                 self._hash.update(lines.pop(0))
-            found = [place_of(line) for line in lines]
+            found = self._places(lines, header)
             if None in found:
                 break  # its end, which is written again
             for line, place in zip(lines, found, strict=True):
@@ -197,10 +187,49 @@ class Writing:
                     self.next[place[:2]] = place[2] + 1
                     self._last[place[:2]] = line
             size = end
+        self._check_last()
         self.header = header
         return size
 
-    def _is_of_another(self) -> None:
+    def _same(self, line: bytes) -> Header:
+        """The first line of an earlier run for the same; the command ends when it is another's."""
+        from shared.kit.errors import Refused
+        from shared.kit.snapshot import header_of
+
+        try:
+            found = header_of(line)
+        except Refused:
+            self._is_of_another()
+        ends = {place: end for place, (_, end) in self.header.bounds.items()}
+        wanted = self.header._replace(made_at=found.made_at, bounds=found.bounds)
+        if found != wanted or any(
+            end > ends.get(place, 0) for place, (_, end) in found.bounds.items()
+        ):
+            self._is_of_another()
+        return found
+
+    def _places(self, lines: list[bytes], header: Header) -> list[tuple[str, int, int] | None]:
+        from shared.kit.snapshot import place_of
+
+        try:
+            found = [place_of(line) for line in lines]
+        except ValueError:
+            self._is_of_another()
+        if any(place and place[:2] not in header.bounds for place in found):
+            self._is_of_another()
+        return found
+
+    def _check_last(self) -> None:
+        """The last lines are read again for the end of the file."""
+        from shared.kit.snapshot import NOT_A_LINE, message_of
+
+        try:
+            for line in self._last.values():
+                message_of(line)
+        except NOT_A_LINE:
+            self._is_of_another()
+
+    def _is_of_another(self) -> NoReturn:
         fail(
             f"{self._part} is the beginning of another snapshot.",
             "Remove it, or name another file.",

@@ -1,17 +1,21 @@
 """Who may call over HTTP: the one closed list of roles, and what each other service may call.
 
-A token carries one of these roles, or `service:NAME` for a service that calls routes of others. Any other word is
-refused, at the token and again at the route. A later service adds its roles and itself here. Roles on the bus are not
-this list but a pattern (`shared/contracts/attributes.py`): an older replica reads the words of a newer one.
+A token carries one of these roles, `service:NAME` for a service that calls routes of others, or `subscriber:TEAM` for a
+team that asks what was passed on to it. Any other word is refused, at the token and again at the route. A later service
+adds its roles and itself here. Roles on the bus are not this list but a pattern (`shared/contracts/attributes.py`): an
+older replica reads the words of a newer one.
 
 `system` is who acts because of an event or a deadline; nobody comes with it from outside.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Literal, TypeGuard, get_args
+
+from shared.contracts.outlets import TEAM
 
 StaffRole = Literal[
     "intake_coordinator",
@@ -41,13 +45,20 @@ SERVICE_ROUTES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 """What a service may call, by the name that its token carries: `service METHOD route`, and nothing else."""
 
 
+SUBSCRIBER: Final = "subscriber"
+"""The role of a team that reads what outlet passes on to it, by the name of its file."""
+SUBSCRIBER_PREFIX: Final = f"{SUBSCRIBER}:"
+CallerRole = StaffRole | Literal["subscriber"]
+"""The roles that a route may list."""
+
+
 def is_staff_role(word: str) -> TypeGuard[StaffRole]:
     """Whether people may come with this role."""
     return word in STAFF_ROLES
 
 
 def role_and_service(word: str) -> tuple[str, str] | None:
-    """What the role in a token stands for: a role, and the name of the service that calls, empty for people.
+    """What the role in a token stands for: a role, and the name of the service or team that calls, empty for people.
 
     None for a word that is on no list.
     """
@@ -56,7 +67,15 @@ def role_and_service(word: str) -> tuple[str, str] | None:
     name = word.removeprefix(SERVICE_PREFIX)
     if word.startswith(SERVICE_PREFIX) and name in SERVICE_ROUTES:
         return SERVICE, name
+    team = word.removeprefix(SUBSCRIBER_PREFIX)
+    if word.startswith(SUBSCRIBER_PREFIX) and re.fullmatch(TEAM, team):
+        return SUBSCRIBER, team
     return None
+
+
+def as_in_tokens(role: CallerRole) -> str:
+    """A role that a route lists, as tokens carry it."""
+    return f"{SUBSCRIBER_PREFIX}TEAM" if role == SUBSCRIBER else role
 
 
 def services_for(service: str, method: str, route: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from services.outlet.api import router
 from services.outlet.reactions import REACTIONS, Outlets
 from services.outlet.settings import OutletSettings
 from services.outlet.streams import ENDING, EndState, StreamState
@@ -19,7 +20,7 @@ SERVICE = Service(
         ENDING: RecordKind(EndState),
     },
     reactions=REACTIONS,
-    routers=(),
+    routers=(router,),
     passing=Outlets,
 )
 

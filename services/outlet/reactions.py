@@ -59,6 +59,13 @@ class Outlets:
     def ended_for(self, envelope: Envelope) -> Sequence[str]:
         return [one.topic for one in self._plan.outlets if one.ended and takes(one, envelope)]
 
+    def entitled(self, team: str) -> Outlet | None:
+        """The topic that a team reads now; None when it reads none, or its agreement has ended."""
+        today = _today()
+        return next(
+            (one for one in self._plan.open if one.team == team and not one.is_over(today)), None
+        )
+
     async def establish(self, kafka: KafkaConnection, store: Store) -> None:
         """Take the plan that the store has, and the next one where the files ask for another.
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from .errors import KitError
+from .errors import KitError, address_unusable, driver_missing
 from .handlers import Handlers
 from .inboxes.protocol import Changes, Inbox
 from .inboxes.sqlite import SQLiteInbox
@@ -29,23 +29,40 @@ Work = Callable[[Sequence[Aside], Changes], None]
 
 
 def inbox_at(place: str) -> Inbox:
-    """The inbox of a file, or of a MongoDB or PostgreSQL address. Its driver is needed only there."""
-    scheme = place.partition("://")[0]
-    if scheme in {"mongodb", "mongodb+srv"}:
-        from .inboxes.mongo import MongoInbox  # noqa: PLC0415 - an extra of the wheel
+    """The inbox of a file, or of a MongoDB or PostgreSQL address. Its driver is needed only there.
 
-        return MongoInbox(place, urlsplit(place).path.strip("/"))
+    Raises `KitError` for another address, or when the driver is not installed.
+    """
+    scheme, is_address, _ = place.partition("://")
+    if not is_address:
+        return SQLiteInbox(place)
+    if scheme in {"mongodb", "mongodb+srv"}:
+        return _mongo_inbox(place)
     if scheme in {"postgres", "postgresql"}:
         from .inboxes.postgres import PostgresInbox  # noqa: PLC0415 - an extra of the wheel
 
         return PostgresInbox(place)
-    return SQLiteInbox(place)
+    raise address_unusable("it does not begin with postgresql:// or mongodb://")
+
+
+def _mongo_inbox(place: str) -> Inbox:
+    try:
+        from .inboxes.mongo import MongoInbox  # noqa: PLC0415 - an extra of the wheel
+    except ImportError as error:
+        raise driver_missing("mongo", error) from error
+    try:
+        database = urlsplit(place).path.strip("/")
+    except ValueError:
+        raise address_unusable("it can't be read") from None
+    if not database:
+        raise address_unusable("it names no database")
+    return MongoInbox(place, database)
 
 
 def retry(chosen: Sequence[Aside], changes: Changes) -> None:
     """Have events handled as soon as their turn in the stream comes. Raises `KitError` for one that can't be read."""
     for one in chosen:
-        if read(unpacked(one), Handlers()).stream is None:
+        if not _is_readable(one):
             raise KitError(
                 "aside-unreadable",
                 f"The envelope of {_place(one)} can't be trusted, so that no handler can take it.",
@@ -53,6 +70,13 @@ def retry(chosen: Sequence[Aside], changes: Changes) -> None:
             )
         reason = one.reason if one.reason in RETRIED else Reason.RELEASED
         changes.aside[one.place] = one._replace(reason=reason, next_at=0.0)
+
+
+def _is_readable(one: Aside) -> bool:
+    try:
+        return read(unpacked(one), Handlers()).stream is not None
+    except (ValueError, TypeError):  # not as it was kept
+        return False
 
 
 def drop(chosen: Sequence[Aside], changes: Changes) -> None:

@@ -26,6 +26,25 @@ def unknown_inbox(subscriber: str) -> Refused:
     )
 
 
+def driver_missing(extra: str, error: ImportError) -> Refused:
+    """The inbox needs an extra of the wheel that is not installed."""
+    why = str(error).partition("\n")[0]
+    return Refused(
+        "inbox-driver-missing",
+        f"The driver of this inbox can't be loaded ({why}).",
+        f"Install the wheel with its extra: pip install 'throughcare-events[{extra}]'.",
+    )
+
+
+def address_unusable(why: str) -> Refused:
+    """The address is none of an inbox. It may have a password in it, and is not repeated."""
+    return Refused(
+        "inbox-address-unusable",
+        f"This is no address of an inbox: {why}.",
+        "Name a file, postgresql://USER@HOST/DATABASE or mongodb://HOST/DATABASE.",
+    )
+
+
 class InboxUnavailable(KitError):
     """The inbox can't be read or written now: it is locked, full or away. The kit waits, and loses nothing."""
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from .messages import from_json
 from .metrics import Metrics
 
 BYTES_MAX: Final = 4096
@@ -54,7 +55,7 @@ def heartbeat(
 def inbox_of(metadata: str) -> str:
     """Which inbox a commit belongs to; empty when no kit has made it."""
     try:
-        body: Any = json.loads(metadata)
+        body: Any = from_json(metadata)
         found: Any = body["inbox"]
     except (ValueError, TypeError, LookupError):
         return ""

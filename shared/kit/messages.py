@@ -7,7 +7,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 Place = tuple[str, int]
 """A partition: its topic, by the name of the catalogue, and its number."""
@@ -113,8 +113,16 @@ def unpacked(aside: Aside) -> Kept:
 
 def kept(place: tuple[str, int, int], message: bytes) -> Kept:
     """The message of that place, from its packed form."""
-    key, value, headers = json.loads(message)
+    key, value, headers = from_json(message)
     return Kept(*place, _raw(key), _raw(value), [(name, _raw(one)) for name, one in headers])
+
+
+def from_json(text: str | bytes, **how: Any) -> Any:
+    """What a JSON text says. Raises `ValueError`, also for what is nested too deeply to be read."""
+    try:
+        return json.loads(text, **how)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def name_of(message: Message) -> str:

@@ -6,7 +6,6 @@ first event that is retained: what an earlier topic had, and this inbox has foll
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -21,7 +20,7 @@ from ..contracts.outlets import (
     team_of,
 )
 from .errors import Refused
-from .messages import Headers, Message, Place
+from .messages import Headers, Message, Place, from_json
 
 DIGITS_MAX: Final = 18
 
@@ -69,7 +68,7 @@ def is_end(message: Message) -> bool:
 def successor_of(message: Message) -> str:
     """The topic that a last record names; empty when it names none that can follow."""
     try:
-        found = json.loads(message.value or b"").get(SUCCESSOR, "")
+        found = from_json(message.value or b"").get(SUCCESSOR, "")
     except (ValueError, AttributeError):
         return ""
     team = team_of(message.topic)

@@ -18,13 +18,15 @@ from typing import IO, Any, Final, NamedTuple, cast
 
 from .errors import Refused
 from .handlers import Handlers
-from .messages import Kept, Message, Place, kept, name_of, packed
+from .messages import Kept, Message, Place, from_json, kept, name_of, packed
 from .reading import passed_over
 
 VERSION: Final = 1
 """The form of the file. A higher one is refused."""
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """No message of a topic is larger, also not as a line."""
+NOT_A_LINE: Final = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading a line raises that is not what it should be."""
 _PLACE: Final = b'{"kafkaplace":"'
 _DATA: Final = b',"data":'
 _CONTENT_TYPE: Final = ("content-type", b"application/json")
@@ -69,7 +71,7 @@ class Snapshot(NamedTuple):
         try:
             found = message_of(line)
             begin, end = self.header.bounds[found.topic, found.partition]
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except NOT_A_LINE:
             raise _damaged() from None
         if not begin <= found.offset < end:
             raise _damaged()
@@ -88,9 +90,9 @@ def header_line(header: Header) -> bytes:
 def header_of(line: bytes) -> Header:
     """Read the first line. Raises `Refused`."""
     try:
-        told: dict[str, Any] = json.loads(line)
+        told: dict[str, Any] = from_json(line)
         version = int(told.pop("throughcare-snapshot"))
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except NOT_A_LINE:
         raise Refused("snapshot-unreadable", "It does not begin as a snapshot does.") from None
     if version > VERSION:
         raise Refused(
@@ -120,9 +122,9 @@ def line_of(message: Message, types: Collection[str]) -> bytes:
 
 
 def message_of(line: bytes) -> Kept:
-    """The message of a line. Raises `ValueError` or `LookupError` for a line that is none."""
+    """The message of a line. Raises one of `NOT_A_LINE` for a line that is none."""
     head, found, value = line.rstrip(b"\n").partition(_DATA)
-    told: dict[str, Any] = json.loads(head + b"}" if found else head)
+    told: dict[str, Any] = from_json(head + b"}" if found else head)
     topic, partition, offset = told.pop("kafkaplace").split("/")
     where = (topic, int(partition), int(offset))
     if "raw" in told:
@@ -160,12 +162,12 @@ _NEEDED: Final = frozenset({"id", "source", "type", "subject", "sequence"})
 def _is_one_line(value: bytes | None) -> bool:
     if value is None or b"\n" in value or b"\r" in value:
         return False
-    json.loads(value.decode(), parse_constant=float.fromhex)  # NaN is no JSON, and no such number
+    from_json(value.decode(), parse_constant=float.fromhex)  # NaN is no JSON, and no such number
     return True
 
 
 def place_of(line: bytes) -> tuple[str, int, int] | None:
-    """Where the message of a line was; None for another line."""
+    """Where the message of a line was; None for another line. Raises `ValueError` for a place that is none."""
     if not line.startswith(_PLACE):
         return None
     topic, partition, offset = line[len(_PLACE) : line.index(b'"', len(_PLACE))].split(b"/")
@@ -219,7 +221,7 @@ def _rest(file: Iterable[bytes], first: bytes) -> dict[Place, tuple[int, str]]:
     if before != hash_line(hashed.hexdigest()):
         raise _damaged()
     try:
-        return {(t, int(n)): (int(at), str(name)) for t, n, at, name in json.loads(held)["last"]}
+        return {(t, int(n)): (int(at), str(name)) for t, n, at, name in from_json(held)["last"]}
     except (ValueError, TypeError, LookupError):
         raise _damaged() from None
 

@@ -32,6 +32,7 @@ from shared.runtime.logs import ALLOWED, configure
 from shared.runtime.service import Runtime, Service
 from shared.runtime.settings import ServiceSettings
 from shared.runtime.vault.settings import VaultSettings
+from shared.services import OUTLET
 from tests.scraped import families
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,7 +247,9 @@ def test_exceptions_are_still_exceptions() -> None:
 
 def test_routes_name_records_by_what_they_are_made_of(each: Service) -> None:
     """The type checker trusts `Subjects`; the runtime goes by `SERVICE.kinds`."""
-    if not each.routers:
+    if (
+        each.name == OUTLET
+    ):  # its records are of whatever subjects there are, and no route names one
         return
     module = import_module(f"services.{each.name}.api.subjects")
     named = [value for value in vars(module).values() if isinstance(value, Subjects)]

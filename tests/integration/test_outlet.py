@@ -15,10 +15,11 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from httpx2 import AsyncClient, Response
 
 from services.outlet.app import SERVICE
 from shared.contracts import attendance, intake, plans
-from shared.contracts.event import Envelope, Event
+from shared.contracts.event import CATALOGUE, Envelope, Event
 from shared.contracts.outlets import OUT_SEQUENCE, TOPIC_ENDED
 from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.backends import Backend
@@ -117,6 +118,10 @@ class Said:
             if isinstance(event, HEARD):
                 self.wanted[f"{facility} {subject}"].append((event.SOURCE, number, event.TYPE))
 
+    @property
+    def subject_names(self) -> list[str]:
+        return list(self._facilities)
+
     def of(self, *facilities: str) -> Streams:
         """By source and subject: numbers and types, in order."""
         found: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
@@ -126,6 +131,39 @@ class Said:
                 for source, number, event_type in events:
                     found[source, subject].append((number, event_type))
         return dict(found)
+
+
+REFUSED_HISTORY = {
+    "subscriber:reporting": "no-outlet",
+    "subscriber:nobody": "no-outlet",
+    "operator": "role-not-allowed",
+    "privacy_officer": "role-not-allowed",
+}
+"""Who may not ask outlet for a history, and what it is told."""
+
+
+async def asked(client: AsyncClient, team: str, subject: str, **query: str | int) -> Response:
+    token = ISSUER.token(FACILITY, f"subscriber:{team}")
+    return await client.get(
+        f"/history/{subject}", params=query, headers={"Authorization": f"Bearer {token}"}
+    )
+
+
+async def history(
+    client: AsyncClient, team: str, subject: str, limit: int = 100
+) -> list[dict[str, Any]]:
+    """All pages of what a team got about a subject."""
+    found: list[dict[str, Any]] = []
+    more: dict[str, str] = {}
+    while True:
+        answer = await asked(client, team, subject, limit=limit, **more)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert len(page["events"]) <= limit
+        found += page["events"]
+        if "next" not in page:
+            return found
+        more = {"after": page["next"]}
 
 
 def header(record: Record, name: str) -> str:
@@ -238,6 +276,46 @@ async def test_nothing_is_lost_doubled_or_out_of_order_over_kill_9(
             await said.say(20)
             process.start()
         await reading.shows(FIRST, said.of(FACILITY))
+
+
+async def test_a_team_asks_for_the_history_of_a_subject_and_gets_what_was_passed_on(
+    backend: Backend, bus: Bus, folder: Path, prefix: str, reading: Reading
+) -> None:
+    said = Said(bus, 6)
+    said.subjects(5)
+    await said.say(80)
+    streams = said.of(FACILITY)
+    (folder / "quality.toml").write_text(file_of("quality", facilities='["lakeside-iop"]'))
+    with outlet(backend, prefix, folder) as stack:
+        await reading.shows(FIRST, streams)
+        async with AsyncClient(base_url=stack.urls["outlet"], timeout=30) as client:
+            for subject in said.subject_names:
+                found = await history(client, "billing", subject, limit=2)
+                wanted = {
+                    source: events for (source, name), events in streams.items() if name == subject
+                }
+                of_source: dict[str, list[tuple[int, str]]] = defaultdict(list)
+                for number, event in enumerate(found, 1):
+                    of_source[event["source"]].append((int(event["sequence"]), event["type"]))
+                    assert int(event["outsequence"]) == len(of_source[event["source"]]), number
+                    assert CATALOGUE[event["type"]].model_validate(event["data"])
+                assert of_source == wanted
+            others = said.of("lakeside-iop")
+            for source, subject in others:
+                found = await history(client, "quality", subject)
+                assert [
+                    (int(one["sequence"]), one["type"]) for one in found if one["source"] == source
+                ] == others[source, subject]
+                assert await history(client, "billing", subject) == []
+            for role, code in REFUSED_HISTORY.items():
+                answer = await client.get(
+                    f"/history/{said.subject_names[0]}",
+                    headers={"Authorization": f"Bearer {ISSUER.token(FACILITY, role)}"},
+                )
+                assert (answer.status_code, answer.json()["code"]) == (403, code), role
+            for after in ("x", "1", "2-0", "1-", "1-" + "9" * 30, "1--1", "01-1"):
+                answer = await asked(client, "billing", said.subject_names[0], after=after)
+                assert (answer.status_code, answer.json()["code"]) == (422, "cursor-invalid"), after
 
 
 async def test_a_changed_file_makes_the_next_topic_and_the_old_one_names_it(

@@ -13,7 +13,14 @@ from httpx2 import ASGITransport, AsyncClient
 
 from shared.contracts.codes import Role
 from shared.devtools.issuer import LocalIssuer
-from shared.roles import SERVICE_PREFIX, SERVICE_ROUTES, STAFF_ROLES, role_and_service
+from shared.roles import (
+    SERVICE_PREFIX,
+    SERVICE_ROUTES,
+    STAFF_ROLES,
+    SUBSCRIBER,
+    as_in_tokens,
+    role_and_service,
+)
 from shared.services import PROCESSES
 from tests.unit.served import Served
 from tests.unit.support import FACILITY, authenticator_of, uid
@@ -23,6 +30,7 @@ MACHINES: Final = {"/healthz", "/readyz", "/metrics"}
 STRANGE: Final = (
     *("janitor", "system", "partner", "unknown", "admin", "operator ", "Operator", "service"),
     *("service:", "service:nobody", "service:operator", "scheduler", "system:scheduler", "all"),
+    *("subscriber", "subscriber:", "subscriber:Billing", "subscriber:a b", "billing"),
 )
 """Words that no token may carry as its role, whoever signed it."""
 
@@ -74,9 +82,10 @@ async def test_only_the_listed_roles_come_in(
     async with AsyncClient(transport=transport, base_url="http://service") as client:
         for role in STRANGE:
             assert await answer(client, method, path, role) == (403, "role-unknown"), role
-        for role in (*STAFF_ROLES, *(SERVICE_PREFIX + name for name in SERVICE_ROUTES)):
+        services = (SERVICE_PREFIX + name for name in SERVICE_ROUTES)
+        for role in (*STAFF_ROLES, *services, as_in_tokens(SUBSCRIBER).lower()):
             _, code = await answer(client, method, path, role)
-            assert (code != "role-not-allowed") is (role in allowed), role
+            assert (code != "role-not-allowed") is (role in map(str.lower, allowed)), role
 
 
 def test_a_role_that_slipped_past_the_token_is_refused_at_the_route() -> None:
@@ -84,7 +93,7 @@ def test_a_role_that_slipped_past_the_token_is_refused_at_the_route() -> None:
     for service in PROCESSES:
         one = Served(import_module(f"services.{service}.app").SERVICE)
         client = TestClient(one.app)
-        for role in ("janitor", "system", "partner", "service"):
+        for role in ("janitor", "system", "partner", "service", SUBSCRIBER):
             one.acting_as(role)
             for path in ("/loops", "/tasks", "/programs", "/ops/dead-letters"):
                 problem = client.get(path).json()
@@ -98,8 +107,9 @@ def test_what_a_service_may_call_exists() -> None:
         assert routes <= known, name
 
 
-def test_a_service_acts_under_one_word() -> None:
+def test_services_and_teams_act_under_one_word() -> None:
     assert role_and_service("service:scheduler") == ("service", "scheduler")
+    assert role_and_service("subscriber:billing") == ("subscriber", "billing")
     assert role_and_service("nurse") == ("nurse", "")
     assert [word for word in STRANGE if role_and_service(word)] == []
 

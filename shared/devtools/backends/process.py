@@ -8,6 +8,7 @@ sees is the server's own. Elsewhere than on Linux a `kill -9` of the parent leav
 
 from __future__ import annotations
 
+import fcntl
 import os
 import queue
 import random
@@ -15,11 +16,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Final
 
 from shared.devtools.backends.model import BackendError
 
@@ -101,10 +105,11 @@ def tail(path: Path, lines: int = 25) -> str:
 
 
 def free_port() -> int:
-    """A free loopback port below the range that the system hands out to clients.
+    """A free loopback port below the range that the system hands out to clients, for this process alone.
 
     A client that keeps trying to reach a dead server on a port of that range may be given that very
-    port as its own, and then the server cannot come back.
+    port as its own, and then the server cannot come back. Between the choice and the start of a server
+    there may be a minute: until this process ends, no other one that asks here is given the same port.
     """
     try:
         low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
@@ -113,14 +118,40 @@ def free_port() -> int:
     chance = random.SystemRandom()
     for _ in range(200):
         port = chance.randrange(max(low - 12_000, 10_000), max(low, 11_000))
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_unused(port) and _reserve(port):
             return port
     raise BackendError("no free port found on 127.0.0.1")
+
+
+def _is_unused(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+RESERVED_MAX: Final = 200
+_reserved: Final[deque[int]] = deque()
+"""The locks of the ports that were given out here last; the system takes them back with the process."""
+
+
+def _reserve(port: int) -> bool:
+    """Whether nobody has been given this port who still runs."""
+    directory = Path(tempfile.gettempdir()) / f"throughcare-ports-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    lock = os.open(directory / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    _reserved.append(lock)
+    if len(_reserved) > RESERVED_MAX:
+        os.close(_reserved.popleft())
+    return True
 
 
 class ServerProcess:

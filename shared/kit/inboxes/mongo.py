@@ -15,10 +15,17 @@ from uuid import uuid4
 from pymongo import AsyncMongoClient, DeleteOne, ReplaceOne, UpdateOne
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DuplicateKeyError,
+    InvalidName,
+    OperationFailure,
+    PyMongoError,
+)
 
 from ...inbox import StreamInbox
-from ..errors import InboxUnavailable, MovedOn, Refused, unknown_inbox
+from ..errors import InboxUnavailable, MovedOn, Refused, address_unusable, unknown_inbox
 from ..messages import Aside, Place, Stream
 from .protocol import VERSION, Changes
 
@@ -59,17 +66,27 @@ class MongoInbox:
 
     async def open(self, subscriber: str, *, make: bool = True) -> None:
         self._name = subscriber
-        self._connected = AsyncMongoClient(
-            self._uri, w="majority", journal=True, serverSelectionTimeoutMS=self._wait_ms
-        )
         try:
             with _told():
+                self._connected = self._client_of_the_address()
                 await self._open(make=make)
         except BaseException as error:
             await self.close()
             if isinstance(error, InboxUnavailable):
                 raise Refused(error.code, error.detail, error.hint) from error
             raise
+
+    def _client_of_the_address(self) -> AsyncMongoClient[Documents]:
+        try:
+            client: AsyncMongoClient[Documents] = AsyncMongoClient(
+                self._uri, w="majority", journal=True, serverSelectionTimeoutMS=self._wait_ms
+            )
+            client.get_database(self._database_name)
+        except (ConfigurationError, InvalidName, ValueError, TypeError) as error:
+            raise address_unusable(
+                f"MongoDB's driver refuses it ({type(error).__name__})"
+            ) from error
+        return client
 
     async def _open(self, *, make: bool) -> None:
         inboxes = self._database[INBOX]

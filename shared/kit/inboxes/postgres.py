@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from ...inbox import StreamInbox
-from ..errors import InboxUnavailable, MovedOn, Refused, unknown_inbox
+from ..errors import InboxUnavailable, MovedOn, Refused, driver_missing, unknown_inbox
 from ..messages import Aside, Place, Stream
 from .protocol import VERSION, Changes
 
@@ -65,7 +65,10 @@ class PostgresInbox:
         self.transactions = True
         self._conninfo = conninfo
         self._name = ""
-        self._driver: Any = import_module("psycopg")
+        try:
+            self._driver: Any = import_module("psycopg")
+        except ImportError as error:
+            raise driver_missing("postgres", error) from error
         self._connection: Any = None
 
     async def open(self, subscriber: str, *, make: bool = True) -> None:

@@ -36,7 +36,7 @@ from shared.errors import (
 )
 from shared.inbox import NOTHING
 from shared.programs.registered import field_types, registered_codes
-from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, StaffRole
+from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, CallerRole
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
@@ -366,7 +366,7 @@ class Call:
         return int(text)
 
 
-def require_roles(*roles: StaffRole) -> Any:
+def require_roles(*roles: CallerRole) -> Any:
     """A dependency: the caller, whose role must be one of these; without any, everybody's who works here.
 
     A service may call the routes of its own list (`shared/roles.py`), whichever roles stand here.

@@ -23,7 +23,7 @@ WORDS_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated caller: opaque id, facility and role, and of a service its name."""
+    """An authenticated caller: opaque id, facility and role, and of a service or team its name."""
 
     id: str
     facility_id: str

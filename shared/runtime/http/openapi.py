@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.routing import APIRoute
 
-from shared.roles import services_for
+from shared.roles import as_in_tokens, services_for
 from shared.runtime.http.call import KEY_LENGTH_MAX
 from shared.runtime.http.json_answer import RecordAnswer
 
@@ -123,7 +123,9 @@ def _roles(service: str, routers: Iterable[APIRouter]) -> dict[tuple[str, str], 
                     if roles is not None:
                         for method in route.methods or ():
                             services = services_for(service, method, route.path)
-                            found[method.lower(), route.path] = sorted((*roles, *services))
+                            found[method.lower(), route.path] = sorted(
+                                (*map(as_in_tokens, roles), *services)
+                            )
     return found
 
 

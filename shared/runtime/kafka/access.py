@@ -110,7 +110,7 @@ def service_rules(service: str) -> list[Rule]:
     if service == OUTLET:
         rules += [
             Rule(service, Resource.TOPIC, PREFIX, operation, Pattern.PREFIXED)
-            for operation in (Operation.WRITE, Operation.CREATE, configs)
+            for operation in (reads, Operation.WRITE, Operation.CREATE, configs)
         ]
     return [*rules, Rule(service, Resource.GROUP, service, reads)]
 

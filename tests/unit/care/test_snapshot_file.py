@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
 import subprocess
@@ -15,7 +16,8 @@ from typer.testing import CliRunner
 
 from care import snapshot
 from care.cli import app
-from shared.kit.snapshot import Header
+from shared.kit.snapshot import Header, header_line
+from tests.unit.kit.test_snapshot import NO_LINES
 
 HOLD = """
 import sys
@@ -97,6 +99,45 @@ def test_a_place_that_can_not_be_written_is_told(file: Path) -> None:
     done = command(file / "below")
     assert done.exit_code == 1
     assert "can't be written" in done.output
+
+
+PLACE = ("care.plans", 0)
+HEADER = Header("reporting", "cluster", {}, "2026-03-02", (), {PLACE: (0, 2)})
+
+
+@pytest.mark.parametrize("line", NO_LINES)
+@pytest.mark.parametrize("gzipped", [False, True], ids=["plain", "gzip"])
+def test_a_beginning_that_is_no_snapshot_is_refused_and_left_alone(
+    file: Path, capsys: pytest.CaptureFixture[str], line: bytes, gzipped: bool
+) -> None:
+    """A place that is none gave a traceback."""
+    file = file.with_suffix(".gz") if gzipped else file
+    text = header_line(HEADER) + line + b"\n"
+    begun = gzip.compress(text) if gzipped else text
+    snapshot.part_of(file).write_bytes(begun)
+    with pytest.raises(snapshot.typer.Exit):
+        snapshot.Writing(file, HEADER)
+    assert "beginning of another snapshot" in capsys.readouterr().err
+    assert snapshot.part_of(file).read_bytes() == begun
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cluster": "another"},
+        {"types": ("care.plans.new.v1",)},
+        {"subscriber": "billing"},
+        {"bounds": {("care.plans", 1): (0, 1)}},
+        {"bounds": {PLACE: (0, 3)}},
+    ],
+)
+def test_a_beginning_of_another_snapshot_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    snapshot.part_of(file).write_bytes(header_line(HEADER._replace(**change)))
+    with pytest.raises(snapshot.typer.Exit):
+        snapshot.Writing(file, HEADER)
+    assert "beginning of another snapshot" in capsys.readouterr().err
 
 
 class Full(io.BytesIO):

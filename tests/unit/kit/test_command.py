@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import sys
+import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,9 @@ from shared.kit.command import VARIABLE, main
 from shared.kit.history import History
 from shared.kit.inboxes.sqlite import SQLiteInbox
 from tests.unit.kit.subscribed import ATTENDED, Subscribed, file_of
+
+ROOT = Path(__file__).resolve().parents[3]
+KIT, GUIDE = ROOT / "kit", ROOT / "docs/subscribing.md"
 
 
 @pytest.fixture
@@ -102,3 +109,71 @@ def test_an_inbox_that_is_not_there_is_not_made(
         assert _call("list", "--inbox", str(file)) == 1
         assert "inbox-un" in capsys.readouterr().err
         assert (file.read_text() if file.exists() else None) == text
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("foo://x", "inbox-address-unusable"),
+        ("sqlite:///inbox.db", "inbox-address-unusable"),
+        ("://", "inbox-address-unusable"),
+        ("mongodb://127.0.0.1", "inbox-address-unusable"),
+        ("mongodb://[x/database", "inbox-address-unusable"),
+        ("mongodb://127.0.0.1:port/database", "inbox-address-unusable"),
+        ("mongodb://127.0.0.1/data base", "inbox-address-unusable"),
+        ("mongodb://a:secret@@b/database", "inbox-address-unusable"),
+    ],
+)
+def test_an_address_of_something_else_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    code: str,
+) -> None:
+    """It was taken for the name of a file, or gave the driver's traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert _call("list", "--inbox", place) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"{code}: ")
+    assert "secret" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "module", "extra"),
+    [
+        ("postgresql://127.0.0.1/inbox", "psycopg", "postgres"),
+        ("postgres://127.0.0.1/inbox", "psycopg", "postgres"),
+        ("mongodb://127.0.0.1/inbox", "pymongo", "mongo"),
+        ("mongodb+srv://nowhere.example/inbox", "pymongo", "mongo"),
+    ],
+)
+def test_a_driver_that_is_not_installed_is_named(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    module: str,
+    extra: str,
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "shared.kit.inboxes.mongo", raising=False)
+    assert _call("list", "--inbox", place) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("inbox-driver-missing: ")
+    assert f"throughcare-events[{extra}]" in told
+    assert told.count("\n") == 1
+    project = tomllib.loads((KIT / "pyproject.toml").read_text())["project"]
+    assert any(one.startswith(module) for one in project["optional-dependencies"][extra])
+    assert f"extra `{extra}`" in GUIDE.read_text().replace("or `mongo`", "extra `mongo`")
+
+
+@pytest.mark.parametrize("message", ["", "oops", "[1, 2, 3]", "[" * 5_000, '["x", null, []]', "{}"])
+def test_what_is_aside_and_was_spoilt_is_not_retried(
+    aside: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path, message: str
+) -> None:
+    with closing(sqlite3.connect(file_of(tmp_path))) as own, own:
+        own.execute("UPDATE throughcare_aside SET message = ?", (message.encode(),))
+    assert _call("retry", aside[0]) == 1
+    assert "aside-unreadable" in capsys.readouterr().err
+    assert _call("drop", aside[0]) == 0

@@ -15,7 +15,7 @@ from shared.kit.errors import Refused
 from shared.kit.inboxes.sqlite import SQLiteInbox
 from shared.kit.messages import Kept
 from shared.kit.notices import Conflict, Gap, SetAside
-from shared.kit.outlets import Ends, followed
+from shared.kit.outlets import Ends, followed, successor_of
 from tests.unit.kit.subscribed import ATTENDED, History, Subscribed, file_of
 
 FIRST, SECOND = outlet_topic("billing"), outlet_topic("billing", 2)
@@ -163,3 +163,8 @@ def test_a_topic_may_have_more_than_one_last_record(
     for found in [records] if together else [[one] for one in records]:
         assert ends.take(found) == []
     assert ends.lead_to({(FIRST, 0): records[0].offset}) == SECOND
+
+
+@pytest.mark.parametrize("value", [None, b"", b"x", b"[]", b"5", b'{"successor": 5}', b"[" * 5_000])
+def test_a_last_record_that_can_not_be_read_names_nothing(history: History, value: bytes) -> None:
+    assert successor_of(Outlet(FIRST, history).ends(SECOND)._replace(value=value)) == ""

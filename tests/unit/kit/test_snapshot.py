@@ -133,6 +133,7 @@ def test_a_file_that_is_cut_off_or_edited_is_refused(
         (b"", "snapshot-unreadable"),
         (b"hello\n", "snapshot-unreadable"),
         (b"[]\n", "snapshot-unreadable"),
+        (b"[" * 5_000, "snapshot-unreadable"),
         (b'{"throughcare-snapshot": 1}\n', "snapshot-unreadable"),
         (b'{"throughcare-snapshot": 2, "new": "form"}\n', "snapshot-newer"),
     ],
@@ -158,6 +159,48 @@ def test_a_line_from_outside_of_its_bounds_is_refused(tmp_path: Path) -> None:
     file.write_bytes(_text(said, _header(said[:2])))
     with pytest.raises(Refused, match="snapshot-damaged"):
         list(it.verified(file).messages())
+
+
+NO_LINES = [
+    b'{"kafkaplace":"oops"}',
+    b'{"kafkaplace":"a/b/c"}',
+    b'{"kafkaplace":"care.plans/0/0"',
+    b'{"kafkaplace":"care.plans/0/0"}',
+    b'{"kafkaplace":"care.plans/0/0","raw":5}',
+    b'{"kafkaplace":"care.plans/0/0","raw":"[1,2]"}',
+    b'{"kafkaplace":"care.plans/0/0","raw":"' + b"[" * 5_000 + b'"}',
+    b'{"kafkaplace":"care.plans/0/0","id":' + b"[" * 5_000 + b"}",
+    b'{"kafkaplace":"care.plans/0/0","subject":5}',
+    b'{"kafkaplace":"care.unheard-of/0/0","subject":"x"}',
+    b'{"kafkaplace":"',
+    b'{"kafkaplace":"\xff/0/0"}',
+]
+
+
+@pytest.mark.parametrize("line", NO_LINES)
+def test_a_line_that_is_no_message_is_refused(tmp_path: Path, line: bytes) -> None:
+    """The hash is right: whoever wrote it was no tool of ours."""
+    header = it.Header("reporting", "c", {}, "2026-03-02", (), {("care.plans", 0): (0, 1)})
+    text = it.header_line(header) + line + b"\n" + it.last_line([])
+    file = tmp_path / "it.jsonl"
+    file.write_bytes(text + it.hash_line(sha256(text).hexdigest()))
+    with pytest.raises(Refused, match="snapshot-damaged"):
+        list(it.verified(file).messages())
+
+
+def test_a_file_whose_end_says_nothing_is_refused(tmp_path: Path) -> None:
+    header = it.Header("reporting", "c", {}, "2026-03-02", (), {})
+    for held in (b"[" * 5_000, b"[]", b"5", b'{"last":5}', b'{"last":[[1]]}'):
+        text = it.header_line(header) + held + b"\n"
+        file = tmp_path / "it.jsonl"
+        file.write_bytes(text + it.hash_line(sha256(text).hexdigest()))
+        with pytest.raises(Refused, match="snapshot-damaged"):
+            it.verified(file)
+
+
+def test_a_value_that_is_nested_too_deeply_is_kept_as_it_came(messages: list[Kept]) -> None:
+    deep = messages[0]._replace(value=b"[" * 5_000 + b"]" * 5_000)
+    assert it.message_of(it.line_of(deep, TYPES)) == deep
 
 
 def test_a_snapshot_of_another_history_is_refused(tmp_path: Path, messages: list[Kept]) -> None:

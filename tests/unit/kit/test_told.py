@@ -52,7 +52,9 @@ def test_a_heartbeat_fits_whatever_was_counted(words: list[str], count: int) -> 
     assert json.loads(text)["next"] == HUGE
 
 
-@pytest.mark.parametrize("metadata", ["", "x", "3", "[]", "{}", '{"inbox": 3}', "null"])
+@pytest.mark.parametrize(
+    "metadata", ["", "x", "3", "[]", "{}", '{"inbox": 3}', "null", "[" * 4_000]
+)
 def test_metadata_of_others_names_no_inbox(metadata: str) -> None:
     assert inbox_of(metadata) == ""
 
