@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from care.show import Json, as_json, fail, failures, table
+from care.show import Json, as_json, fail, failures, not_ignored, table
 from care.subscribers import all_subscribers, over
 
 if TYPE_CHECKING:
@@ -25,19 +25,23 @@ REPLICAS = 3
 
 
 def acl_command(
+    context: typer.Context,
     subscriber: Annotated[
         str | None,
         typer.Option(
-            help="Only the rules of this subscriber: by its file, or for the topics given."
+            help="Only this subscriber's rules. Its file says which topics it reads; without a file, --topic does."
         ),
     ] = None,
     topic: Annotated[
-        list[str] | None, typer.Option(help="A topic that the subscriber reads; repeatable.")
+        list[str] | None,
+        typer.Option(help="With --subscriber: only the rules for this topic; repeatable."),
     ] = None,
     strimzi: Annotated[
         bool, typer.Option("--strimzi", help="Print KafkaUser and KafkaTopic resources as YAML.")
     ] = False,
-    cluster: Annotated[str, typer.Option(help="Strimzi: the cluster's name.")] = "throughcare",
+    cluster: Annotated[
+        str, typer.Option(help="With --strimzi: the name of the Strimzi cluster.")
+    ] = "throughcare",
     apply: Annotated[
         bool, typer.Option("--apply", help="Add the rules to the cluster at KAFKA_BOOTSTRAP.")
     ] = False,
@@ -45,22 +49,22 @@ def acl_command(
         bool,
         typer.Option(
             "--prune",
-            help="List what these users may do beside the rules; with --apply, take it back. A subscriber"
-            " without a file and without a --topic loses everything, its user as well.",
+            help="List every right that these users have and the rules do not give. With --apply, take these"
+            " rights back. A subscriber without a file and without --topic loses all rights and its user.",
         ),
     ] = False,
     passwords: Annotated[
         Path | None,
         typer.Option(
-            help="With --apply: create the users. USER.password in this directory is a user's password;"
-            " a missing one is made.",
+            help="With --apply: create the users. The file USER.password in this directory holds a user's"
+            " password; a missing file is written with a new password.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print who may do what on the bus: services by default, or one subscriber.
+    """Print the rights on the bus: of all services, or with --subscriber of one subscriber.
 
-    --apply, --prune and --passwords need an administrator in KAFKA_USERNAME.
+    --apply and --prune need an administrator in KAFKA_USERNAME.
     """
     import asyncio
 
@@ -69,8 +73,16 @@ def acl_command(
     from shared.runtime.kafka.names import Names
     from shared.services import PROCESSES
 
-    if passwords is not None and not apply:
-        raise typer.BadParameter("needs --apply", param_hint="--passwords")
+    if not apply:
+        not_ignored(context, "--passwords", "needs --apply")
+    if subscriber is None:
+        not_ignored(
+            context, "--topic", "needs --subscriber: a service's topics are in the catalogue"
+        )
+    if not strimzi:
+        not_ignored(context, "--cluster", "needs --strimzi")
+    elif json:
+        raise typer.BadParameter("give one of --strimzi and --json", param_hint="--json")
     with failures():
         if subscriber is None:
             users, rules = list(PROCESSES), access.all_service_rules()
@@ -154,13 +166,13 @@ async def _change(
         said.append(f"{len(rules)} rules are in force.")
     if prune:
         surplus = await grants.surplus(kafka, users, rules)
-        said += [f"{'taken back' if apply else 'beside the rules'}: {one}" for one in surplus]
+        said += [f"{'taken back' if apply else 'not in the rules'}: {one}" for one in surplus]
         if apply:
             await grants.withdraw(kafka, surplus)
-            said.append(f"{len(surplus)} rules are taken back.")
+            said.append(f"{len(surplus)} rights are taken back.")
             if not rules:
                 await grants.remove_users(kafka, users)
-                said.append(f"{users[0]} is no user any more.")
+                said.append(f"The user {users[0]} is removed.")
     return said
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from care.ops import Operations, ServiceName, Token, Url, local_token
-from care.show import Json, as_json, entries, fail, minutes
+from care.show import Json, as_json, entries, fail, minutes, not_ignored
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,8 +19,15 @@ Facility = Annotated[
 ]
 
 
+def _signed(context: typer.Context, token: str | None, facility: str) -> str:
+    if token is not None:
+        not_ignored(context, "--facility", "is not used with --token, which names a facility")
+    return token or local_token(facility, "privacy_officer")
+
+
 @app.command("list", epilog="Example: `care audit list intake --subject person/ID`")
 def list_(
+    context: typer.Context,
     service: ServiceName,
     subject: Annotated[str | None, typer.Option(help="Only entries about this record.")] = None,
     actor: Annotated[str | None, typer.Option(help="Only entries of this actor.")] = None,
@@ -38,7 +45,7 @@ def list_(
 ) -> None:
     """List entries, the latest first: who, in which role, what, about whom, and how it ended."""
     asked = {"subject": subject, "actor_id": actor, "kind": kind, "since": since, "until": until}
-    signed = token or local_token(facility, "privacy_officer")
+    signed = _signed(context, token, facility)
     found = Operations(service, url, signed).get("/audit", **asked, limit=str(limit), after=after)
     if json:
         as_json(found)
@@ -64,6 +71,7 @@ def list_(
 
 @app.command(epilog="Example: `care audit verify intake`")
 def verify(
+    context: typer.Context,
     service: ServiceName,
     facility: Facility = "harbor-iop",
     url: Url = None,
@@ -71,7 +79,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check every chain and entry. Fails, and says where, when something was changed or removed."""
-    signed = token or local_token(facility, "privacy_officer")
+    signed = _signed(context, token, facility)
     found = Operations(service, url, signed).get("/audit/chains")
     if json:
         as_json(found)

@@ -8,10 +8,11 @@ from uuid import uuid4
 import typer
 
 from care.ops import Token, local_token, urls_of
-from care.show import Json, as_json, fail, failures, minutes
+from care.show import Json, as_json, fail, failures, minutes, not_ignored
 
 
 def erase(
+    context: typer.Context,
     person_id: Annotated[str, typer.Argument(metavar="PERSON", help="The person's id.")],
     why: Annotated[
         str,
@@ -46,6 +47,8 @@ def erase(
 
     if not legal("id", person_id):
         raise typer.BadParameter("a person's id is a UUID in lower case", param_hint="PERSON")
+    if token is not None:
+        not_ignored(context, "--facility", "is not used with --token, which names a facility")
     address = url or urls_of(())["intake"]
     caller = token or local_token(facility, "privacy_officer")
     path = f"/people/{person_id}/erasure"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
     from shared.contracts.event import Envelope
+    from shared.runtime.connections import KafkaConnection
 
 app = typer.Typer(no_args_is_help=True, help="Watch events as they are published.")
 Bootstrap = Annotated[
@@ -37,7 +38,9 @@ def tail(
     subject: Annotated[str | None, typer.Option(help="Only subjects that contain this.")] = None,
     topic: Annotated[
         list[str] | None,
-        typer.Option(help="Only this topic, for a subscriber who reads no others; repeatable."),
+        typer.Option(
+            help="Only this topic, such as care.plans or care.out.TEAM, for who may read no others; repeatable."
+        ),
     ] = None,
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest events.")
@@ -48,27 +51,43 @@ def tail(
     ] = False,
 ) -> None:
     """Follow all topics, or some. Prints envelopes: type, subject, sequence and time, never the data of an event."""
+    from shared.contracts.outlets import PREFIX, is_outlet
     from shared.contracts.topics import TOPICS
 
-    if unknown := set(topic or ()) - set(TOPICS):
+    if unknown := {name for name in topic or () if name not in TOPICS and not is_outlet(name)}:
         raise typer.BadParameter(
-            f"{min(unknown)} is none; choose from {', '.join(TOPICS)}", param_hint="--topic"
+            f"{min(unknown)} is no topic of events; choose from {', '.join(TOPICS)}, {PREFIX}TEAM",
+            param_hint="--topic",
         )
     with suppress(KeyboardInterrupt):
         until_answered(kafka, _tail(kafka, event_type, subject, topic, from_beginning, limit, json))
 
 
 def until_answered(kafka: str, reading_topics: Coroutine[Any, Any, T]) -> T:
-    """Run what reads topics; the command ends with one clear sentence where Kafka does not answer."""
+    """Run what reads topics; the command ends with one clear sentence where Kafka does not answer.
+
+    So it does where a file can't be used. A pipe that its reader has closed ends it without a word (`… | head`).
+    """
     import asyncio
 
     from aiokafka.errors import KafkaError
 
+    from shared.runtime.network import is_of_network
+
     try:
         with failures():
             return asyncio.run(reading_topics)
-    except (KafkaError, OSError) as error:
+    except KafkaError as error:
         _no_answer(kafka, error)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if is_of_network(error):
+            _no_answer(kafka, error)
+        fail(
+            f"{error.filename or 'A file'} can't be used ({type(error).__name__}: {error.strerror}).",
+            "Correct the path, give the right, or make room.",
+        )
 
 
 def _no_answer(kafka: str, error: Exception) -> NoReturn:
@@ -89,10 +108,11 @@ async def _tail(
 ) -> None:
     from aiokafka import TopicPartition
 
-    from shared.contracts.topics import TOPICS
+    from shared.contracts.topics import TOPICS, Topic
 
     names = topics or list(TOPICS)
-    partitions = [TopicPartition(name, n) for name in names for n in range(TOPICS[name].partitions)]
+    known = {name: TOPICS.get(name) or Topic(name) for name in names}
+    partitions = [TopicPartition(t.name, n) for t in known.values() for n in range(t.partitions)]
     shown = 0
     async with reading(kafka, partitions, beginning=beginning) as consumer:
         while True:
@@ -271,7 +291,9 @@ async def reading(
     from shared.runtime.kafka.refusals import check_reading
 
     connection = KafkaFromEnvironment(kafka_bootstrap=kafka)
-    await check_reading(connection, {partition.topic for partition in partitions})
+    topics = {partition.topic for partition in partitions}
+    await check_reading(connection, topics)
+    await _check_outlets(connection, topics)
     consumer = new_consumer(connection, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -280,6 +302,18 @@ async def reading(
         yield consumer
     finally:
         await consumer.stop()
+
+
+async def _check_outlets(connection: KafkaConnection, topics: Iterable[str]) -> None:
+    """End the command for an outlet that there is not: a consumer would wait for it without a word."""
+    from shared.contracts.outlets import PREFIX, is_outlet
+    from shared.runtime.kafka.topics import topics_with_prefix
+
+    wanted = set(filter(is_outlet, topics))
+    existing = await topics_with_prefix(connection, PREFIX) if wanted else set[str]()
+    if missing := wanted - set(existing):
+        there = ", ".join(sorted(existing)) or "none"
+        fail(f"There is no topic {min(missing)}.", f"Outlets that this user sees: {there}.")
 
 
 def _envelope(record: ConsumerRecord[bytes, bytes]) -> Envelope | None:

@@ -1,4 +1,4 @@
-"""`care loops` and `care tasks`: what is open in all four services, who owns it, and until when."""
+"""`care loops` and `care tasks`: what is open in the four care services, who owns it, and until when."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from care.ops import Addresses, Token, local_token, urls_of
-from care.show import Json, as_json, failures, table
+from care.show import Json, as_json, failures, not_ignored, table
 
 if TYPE_CHECKING:
     from care.http import ServiceClient
@@ -33,6 +33,7 @@ All = Annotated[bool, typer.Option("--all", help="Print all of them.")]
 
 
 def loops(
+    context: typer.Context,
     role: Annotated[str | None, typer.Option(help="Only loops that this role owns.")] = None,
     kind: Annotated[str | None, typer.Option(help="Only loops of this kind.")] = None,
     overdue: Overdue = False,
@@ -44,6 +45,7 @@ def loops(
     json: Json = False,
 ) -> None:
     """List the open loops of all services, the earliest deadline first: owner, deadline, age and escalation step."""
+    _check_options(context, token, everything=everything)
     urls = urls_of(url or ())
     asked = {"owner_role": role, "kind": kind, "overdue": "true" if overdue else None}
     signed = token or local_token(facility, "operator")
@@ -55,6 +57,7 @@ def loops(
 
 
 def tasks(
+    context: typer.Context,
     role: Annotated[str, typer.Option(help="The role whose tasks are listed.")] = "clinician",
     staff: Annotated[
         str | None, typer.Option(help="The person, by opaque id; by default, a developer.")
@@ -68,6 +71,7 @@ def tasks(
     json: Json = False,
 ) -> None:
     """List the tasks of one person or role: their own, and those of the colleagues they cover for."""
+    _check_options(context, token, everything=everything)
     urls = urls_of(url or ())
     signed = token or local_token(facility, role, staff)
     # A token that is given may be a supervisor's, who asks about others.
@@ -79,6 +83,13 @@ def tasks(
     found = _answered(_merged(urls, signed, of))
     wanted = [view for view in found if view["overdue"] or not overdue]
     _show(wanted, None if everything else limit, json=json)
+
+
+def _check_options(context: typer.Context, token: str | None, *, everything: bool) -> None:
+    if token is not None:
+        not_ignored(context, "--facility", "is not used with --token, which names a facility")
+    if everything:
+        not_ignored(context, "--limit", "give one of --limit and --all")
 
 
 def _answered(asking: Coroutine[Any, Any, list[View]]) -> list[View]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from care.interfaces import documents
-from care.show import ROOT, Json, as_json, fail, need_source
+from care.show import ROOT, Json, as_json, fail, need_source, not_ignored
 from care.subscribers import all_subscribers, contract_failures
 from shared.calendar import local_day
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def diff(
+    context: typer.Context,
     against: Annotated[
         str | None,
         typer.Option(
@@ -42,6 +43,8 @@ def diff(
 
     if reword != bool(why.strip()):
         raise typer.BadParameter("--reword and --why go together", param_hint="--reword")
+    if json:
+        not_ignored(context, "--markdown", "give one of --markdown and --json")
     whole = _consistent()
     with contract_failures():
         baseline = _baseline(against, _released())

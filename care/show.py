@@ -145,6 +145,13 @@ def failures() -> Generator[None]:
         fail(str(error), error.hint)
 
 
+def not_ignored(context: typer.Context, option: str, why: str) -> None:
+    """Refuse an option that was given and would do nothing, such as one that belongs to another."""
+    source = context.get_parameter_source(option.removeprefix("--").replace("-", "_"))
+    if source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter(why, param_hint=option)
+
+
 def need_source(directory: str) -> None:
     """End the command when it runs from an installed package, which does not have this directory."""
     if not (ROOT / directory).is_dir():

@@ -13,7 +13,7 @@ import typer
 
 from care import ops
 from care.ops import NAMES
-from care.show import end_as_ctrl_c_does, fail
+from care.show import end_as_ctrl_c_does, fail, not_ignored
 from shared.services import PORTS, PROCESSES
 
 LOOK_SECONDS = 0.2
@@ -96,6 +96,7 @@ def run(service: Annotated[str, typer.Argument(help=f"The service: {NAMES}.")]) 
 
 
 def token(
+    context: typer.Context,
     facility: Annotated[str, typer.Argument(help="The caller's facility.")],
     role: Annotated[str, typer.Argument(help="The caller's role, such as clinician.")],
     actor: Annotated[
@@ -107,6 +108,7 @@ def token(
 ) -> None:
     """Print a token of the local issuer. For development only: production has its own issuer."""
     if jwks:
+        not_ignored(context, "--actor", "is not used with --jwks: the keys are the issuer's")
         from shared.devtools.issuer import LocalIssuer
 
         typer.echo(LocalIssuer.kept_in(ops.KEY).jwks)

@@ -229,7 +229,7 @@ async def _watched(stack: Stack, show: Show) -> AsyncGenerator[None]:
 
 
 def stage(backend: Backend, log_dir: Path | None = None):  # noqa: ANN201 - a context manager of Stack
-    """The four services with a stepped clock on this backend."""
+    """The four care services with a stepped clock on this backend."""
     return services(
         backend,
         log_dir=log_dir,

@@ -1,1 +1,1 @@
-"""The four domain services. Each owns its own store and meets the others only on Kafka."""
+"""The four care services, and outlet. Each owns its own store and meets the others only on Kafka."""

@@ -131,7 +131,14 @@ class LoopEvents(Generic[K]):
     cleared: EscalationCleared[K]
 
 
-class CareState(State):
+class RetractingState(State):
+    """What a record stores of facts that were taken back."""
+
+    taken_back: tuple[str, ...] = ()
+    """The facts that were taken back, as `kind:id` (`shared/retractions.py`)."""
+
+
+class CareState(RetractingState):
     """What every service stores of a record with open loops, beside its own facts."""
 
     INDEXES: ClassVar[tuple[str, ...]] = (LOOP_INDEX,)
@@ -145,8 +152,6 @@ class CareState(State):
     """Who holds which role for this episode: role to staff id."""
     void: bool = False
     """Entered in error: nothing more is done about it."""
-    taken_back: tuple[str, ...] = ()
-    """The facts that were taken back, as `kind:id` (`shared/retractions.py`)."""
     aside: Aside | None = None
     """What the end of the episode put aside (`shared/endings.py`); None while it runs."""
 
@@ -174,9 +179,13 @@ C = TypeVar("C", bound=CareState)
 
 
 def must_stand(state: CareState, *, hint: str = "Work with the person's other episode.") -> None:
-    """Raise `Refused` when the episode was entered in error: nothing more is done about it."""
+    """Raise `Refused` when the episode was entered in error or merged: nothing more is done about it."""
     if state.void:
-        raise Refused("entered-in-error", "This episode was entered in error.", hint=hint)
+        raise Refused(
+            "entered-in-error",
+            "This episode was entered in error, or merged into another one.",
+            hint=hint,
+        )
 
 
 def open_loop(

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from shared.errors import Refused, Unknown
-from shared.loops import CareState
+from shared.loops import RetractingState
 
 T = TypeVar("T")
-C = TypeVar("C", bound=CareState)
+C = TypeVar("C", bound=RetractingState)
 
 ANSWERING: Final = ("clinical_supervisor", "program_director", "privacy_officer")
 """The roles that answer for a program: they take back what ends, begins or moves an episode."""
 
 
-def holding(state: CareState, facts: Mapping[str, T], fact_id: str, what: str) -> T:
+def holding(state: RetractingState, facts: Mapping[str, T], fact_id: str, what: str) -> T:
     """The fact of this id. Raises `Unknown` for one that never was, and `Refused` for one that was taken back."""
     fact = facts.get(fact_id)
     if fact is not None:

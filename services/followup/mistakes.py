@@ -9,8 +9,9 @@ from __future__ import annotations
 from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, ReadmissionUndone
 from shared import loops
-from shared.contracts import intake
+from shared.contracts import followup, intake
 from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision, Handoff, Handoffs
 
 
@@ -37,11 +38,17 @@ def _void(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[
 def admission_undone(
     state: EpisodeState, _event: intake.AdmissionUndone, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The person is where they were before: what the admission began is removed, what happened stays."""
+    """The person is where they were before: what the admission began is removed, what happened stays.
+
+    Who waits for a way back that was being prepared hears that it is not.
+    """
     handoffs = _frees_the_one_before(state, cause)
     outlasting = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
     kinds = (kind for kind in FollowupLoop if kind not in outlasting)
-    state, events = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
+    state, cleared = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
+    prepared = state.reengagement is not None
+    withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
+    events = (withdrawn, *cleared) if prepared else cleared
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.replace(

@@ -12,9 +12,10 @@ from typing import Final
 
 from pydantic import Field
 
-from shared.contracts.attributes import SCHEMA, SEQUENCE_DIGITS
+from shared.contracts.attributes import SCHEMA
 from shared.contracts.event import Envelope
 from shared.contracts.outlets import (
+    ENDED_SUBJECT,
     OUT_EARLIER,
     OUT_SEQUENCE,
     SOURCE,
@@ -22,10 +23,11 @@ from shared.contracts.outlets import (
     TOPIC_ENDED,
     number_of,
     team_of,
+    written,
 )
 from shared.decision import Cause, Decision, Foreign, PassedOn, State
 
-ENDING: Final = "topic"
+ENDING: Final = ENDED_SUBJECT
 """The kind of the records that end a topic, one for each partition."""
 
 
@@ -112,4 +114,4 @@ def stream_of(topic: str, source: str) -> str:
 
 
 def _numbered(number: int) -> tuple[str, bytes]:
-    return OUT_SEQUENCE, f"{number:0{SEQUENCE_DIGITS}}".encode()
+    return OUT_SEQUENCE, written(number).encode()

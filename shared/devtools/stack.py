@@ -1,4 +1,4 @@
-"""The four services as processes of their own, on whatever backend there is: for `care up`, the demo and flow tests."""
+"""The services as processes of their own, on whatever backend there is: for `care up`, the demo and flow tests."""
 
 from __future__ import annotations
 

@@ -107,20 +107,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = aside.add_subparsers(dest="command", required=True)
     for name, words in (
-        ("list", "show what is aside, stream by stream"),
-        ("retry", "have it handled, as soon as its turn comes"),
-        ("drop", "never handle it; what waits behind it goes on"),
+        ("list", "show the events that are aside, stream by stream"),
+        ("retry", "handle these events as soon as their turn in the stream comes"),
+        ("drop", "never handle these events; their streams go on"),
     ):
         one = commands.add_parser(name, help=words, description=words)
         one.add_argument("places", nargs="*", help="as `list` prints them: TOPIC/PARTITION/OFFSET")
         one.add_argument("--inbox", default=os.environ.get(VARIABLE, ""), help="file or address")
         one.add_argument("--name", required=True, help="the subscriber's name")
-        one.add_argument("--subject", help="only of this subject")
-        one.add_argument("--reason", choices=[*Reason], help="only for this reason")
+        one.add_argument("--subject", help="only events about this subject")
+        one.add_argument(
+            "--reason", choices=[*Reason], help="only events that are aside for this reason"
+        )
         if name == "list":
             one.add_argument("--json", action="store_true", help="for machines")
         else:
-            one.add_argument("--all", action="store_true", help="everything that is aside")
+            one.add_argument("--all", action="store_true", help="all events that are aside")
     return parser
 
 
@@ -146,7 +148,7 @@ def _chosen(aside: Sequence[Aside], given: argparse.Namespace) -> list[Aside]:
     """What the command is about. Raises `KitError` for a place where nothing is, and for a command about nothing."""
     known = {_place(one): one for one in aside}
     if missing := [place for place in given.places if place not in known]:
-        raise KitError("aside-unknown", f"Nothing is aside from {missing[0]}.", "See `aside list`.")
+        raise KitError("aside-unknown", f"No event is aside at {missing[0]}.", "See `aside list`.")
     found = [known[place] for place in given.places] or list(aside)
     found = [
         one
@@ -155,7 +157,7 @@ def _chosen(aside: Sequence[Aside], given: argparse.Namespace) -> list[Aside]:
     ]
     said = given.places or given.subject or given.reason or given.command == "list" or given.all
     if not said or (not found and given.command != "list"):
-        why = "Nothing that is aside is meant." if said else "What is meant?"
+        why = "No event that is aside matches." if said else "No event is named."
         raise KitError("aside-unknown", why, "Name places, --subject, --reason or --all.")
     return found
 

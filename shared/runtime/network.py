@@ -51,6 +51,22 @@ async def connection_fault(host: str, port: int) -> Fault | None:
     return None
 
 
+_UNREACHABLE: Final = frozenset(
+    {
+        *(errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOWN),
+        *(errno.EADDRNOTAVAIL, errno.ETIMEDOUT, errno.ENOTCONN),
+    }
+)
+
+
+def is_of_network(error: OSError) -> bool:
+    """Whether a connection failed, and not a file, a disk or a pipe."""
+    if isinstance(error, BrokenPipeError) or error.filename is not None:
+        return False
+    kinds = (ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+    return isinstance(error, kinds) or error.errno in _UNREACHABLE
+
+
 async def speaks_tls(host: str, port: int) -> bool:
     """Whether a server answers to TLS, whoever it is: its certificate is not looked at."""
     anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

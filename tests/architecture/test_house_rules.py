@@ -356,3 +356,16 @@ def test_the_logger_drops_what_is_not_listed(monkeypatch: pytest.MonkeyPatch) ->
     assert (ours["event"], ours["count"], ours["service"]) == ("some.thing", 3, "plans")
     assert (theirs["logger"], theirs["exception"]) == ("library", "ValueError")
     assert all(set(line) <= ALLOWED for line in lines)
+
+
+def test_no_text_has_an_article_before_a_word_that_it_does_not_know() -> None:
+    """`a {kind}` reads "a episode" and "a staff": such a text names the kind otherwise."""
+    text = re.compile(r"""(?<![\w'])[Aa]n? \{[a-z]""")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for folder in ("care", "demo", "services", "shared")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if text.search(line)
+    ]
+    assert found == []

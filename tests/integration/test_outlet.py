@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from httpx2 import AsyncClient, Response
+from jsonschema import Draft202012Validator
 
 from services.outlet.app import SERVICE
 from shared.contracts import attendance, intake, plans
 from shared.contracts.event import CATALOGUE, Envelope, Event
 from shared.contracts.outlets import OUT_SEQUENCE, TOPIC_ENDED
+from shared.contracts.publish.asyncapi import received_by
+from shared.contracts.publish.subscribers import parse
 from shared.contracts.topics import PARTITIONS, TOPICS
 from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
@@ -175,6 +179,19 @@ def ended(messages: list[Record]) -> set[int]:
     return {one.partition for one in messages if header(one, "ce_type") == TOPIC_ENDED}
 
 
+DOCUMENT: Final[dict[str, Any]] = received_by(parse(file_of("billing"), "billing.toml"), "1.0.0")
+
+
+def check_documented(record: Record) -> None:
+    """Whether a record is as the subscriber's AsyncAPI document says."""
+    headers = {name: value.decode() for name, value in record.headers}
+    message = DOCUMENT["components"]["messages"][headers["ce_type"]]
+    said = {**message["headers"], "components": DOCUMENT["components"]}
+    Draft202012Validator(said).validate(headers)  # pyright: ignore[reportUnknownMemberType]
+    key = message["bindings"]["kafka"]["key"]["pattern"]
+    assert re.fullmatch(key, (record.key or b"").decode())
+
+
 def named(messages: list[Record]) -> set[int]:
     """The partitions whose end names the second topic."""
     return {
@@ -256,6 +273,7 @@ async def test_each_event_is_passed_on_as_it_came_and_counted(
         _, messages = await read_tail(backend.kafka, topic, 1_000)
         sources |= {header(one, "ce_id"): one for one in messages}
     for one in reading.messages[FIRST]:
+        check_documented(one)
         source = sources[header(one, "ce_id")]
         assert list(one.headers) == [*source.headers, (OUT_SEQUENCE, one.headers[-1][1])]
         assert (one.key, one.value) == (source.key, source.value)
@@ -337,9 +355,12 @@ async def test_a_changed_file_makes_the_next_topic_and_the_old_one_names_it(
         await reading.shows(SECOND, said.of(FACILITY, "lakeside-iop"))
         await reading.shows("care.out.quality", said.of("lakeside-iop"))
         await reading.until(FIRST, lambda found: len(ended(found)) == PARTITIONS)
+    for one in reading.messages[SECOND]:
+        check_documented(one)
     old = reading.messages[FIRST]
     assert passed(old) == first
     for one in old:
+        check_documented(one)
         if header(one, "ce_type") == TOPIC_ENDED:
             assert json.loads(one.value or b"") == {"successor": SECOND}
             assert one.offset == max(m.offset for m in old if m.partition == one.partition)

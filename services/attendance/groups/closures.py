@@ -14,8 +14,10 @@ from pydantic import Field
 from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
-from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, State, derive_id
-from shared.errors import Invalid, Unknown
+from shared.decision import Cause, Decision, Handoff, HandoffBody, Handoffs, derive_id
+from shared.errors import Invalid
+from shared.loops import RetractingState
+from shared.retractions import holding, taken_back
 
 DAYS_MAX: Final = 60
 """The longest closure: longer ones are the end of a program."""
@@ -72,7 +74,7 @@ class FacilityClosed(HandoffBody):
     closures: tuple[Closure, ...]
 
 
-class ClosuresState(State):
+class ClosuresState(RetractingState):
     """When one facility is closed, and which groups it has."""
 
     closures: dict[str, Closure] = Field(default_factory=dict[str, Closure])
@@ -109,10 +111,9 @@ def close_facility(
 
 def open_facility(state: ClosuresState, closure_id: str, _cause: Cause) -> Decision[ClosuresState]:
     """Take a closure back: it was a mistake, or the facility opens after all."""
-    if closure_id not in state.closures:
-        raise Unknown("closure")
+    holding(state, state.closures, closure_id, "closure")
     closures = {key: one for key, one in state.closures.items() if key != closure_id}
-    state = state.replace(closures=closures)
+    state = taken_back(state.replace(closures=closures), closure_id, "closure")
     return Decision(state, (), _told(state))
 
 

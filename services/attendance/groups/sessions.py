@@ -282,7 +282,7 @@ def session_cancelled(
         minutes_planned=state.minutes_planned,
         cancelled_by=by,
     )
-    state = state.replace(cancelled_by=by).disarm(BEGINS)
+    state = state.replace(cancelled_by=by)
     state, cleared = close_roll_call(state, cause, ClearedReason.WITHDRAWN)
     state, nobody_leads = leaders.nobody_leads(state)
     return state, (event, *cleared, *nobody_leads), leaders.told(state, cause)
@@ -311,8 +311,9 @@ def _nobody_comes(state: SessionState, cause: Cause) -> tuple[SessionState, Even
 def close_roll_call(
     state: SessionState, cause: Cause, reason: ClearedReason = ClearedReason.RESOLVED
 ) -> tuple[SessionState, Events]:
-    """Nobody has to call this roll any more."""
-    return loops.close(state.disarm(ENDED), AttendanceLoop.ROLL_CALL, cause.subject_id, reason)
+    """Nobody has to call this roll any more, also when the session begins or ends by its clock only now."""
+    over = state.disarm(BEGINS, ENDED)
+    return loops.close(over, AttendanceLoop.ROLL_CALL, cause.subject_id, reason)
 
 
 def booking_of(

@@ -104,6 +104,11 @@ class EpisodeState(CareState):
         return self.person_id or None
 
     @property
+    def is_dead(self) -> bool:
+        """Whether a circumstance that holds, or the end of the episode, says that the person died."""
+        return bool(self.died) or self.discharged is plans.DischargeKind.DECEASED
+
+    @property
     def court_involved(self) -> bool:
         """Treatment is a condition of a court: one referred the person, or the admission says so."""
         admitted = self.admission is not None and self.admission.court_involved
@@ -267,7 +272,7 @@ def known(state: EpisodeState) -> Referral:
 def standing(state: EpisodeState) -> Referral:
     """The referral of an episode that was not entered in error."""
     referral = known(state)
-    must_stand(state, hint="Receive a new referral instead.")
+    must_stand(state, hint="Work with the person's other episode, or receive a new referral.")
     return referral
 
 

@@ -20,8 +20,12 @@ def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode is over. What it closes is put aside, for the case that the end is taken back."""
-    ended = episode_state.end(state.replace(discharged=event.kind), event.discharged_at, cause)
-    return ended._replace(state=endings.put_aside(state, ended.state))
+    state, cleared = state.replace(discharged=event.kind), ()
+    if state.is_dead:
+        state, cleared = _unawaited(state, cause)
+    ended = episode_state.end(state, event.discharged_at, cause)
+    aside = endings.put_aside(state, ended.state)
+    return ended._replace(state=aside, events=(*cleared, *ended.events))
 
 
 def discharge_undone(
@@ -36,10 +40,11 @@ def discharge_undone(
     )
     reopened = EpisodeReopened(episode_id=cause.subject_id, ended_at=at)
     handoffs = (Handoff(f"person/{state.person_id}", reopened),)
-    if state.asked_after is None or state.asked_after > at:
-        return Decision(state, escalated, handoffs)
-    state, cleared = _not_awaited(state, cause)
-    return Decision(state, (*escalated, *cleared), handoffs)
+    cleared: Events = ()
+    if state.asked_after is not None and state.asked_after <= at:
+        state, cleared = _not_awaited(state, cause)
+    state, again = _awaited_again(state, cause)
+    return Decision(state, (*escalated, *cleared, *again), handoffs)
 
 
 def _not_awaited(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
@@ -105,13 +110,13 @@ def _wait_for_return(
     if state.readmission is not None:
         return Decision(state)
     state = state.replace(readmission=urgency)
-    if state.readmitted_as is not None or state.died:
+    if state.readmitted_as is not None:
         return Decision(state)
     limit = LOOPS[IntakeLoop.READMISSION].deadline(cause.now)
     due_at = limit if due_at is None else min(limit, max(due_at, cause.now + episode_state.SOON))
-    return Decision(
-        loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause, deadline_at=due_at)
-    )
+    own = cause.subject_id
+    state = loops.open_loop(state, IntakeLoop.READMISSION, own, cause, deadline_at=due_at)
+    return Decision(*_unawaited(state, cause)) if state.is_dead else Decision(state)
 
 
 def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
@@ -136,10 +141,8 @@ def circumstance_recorded(
     """Somebody who died is not waited for."""
     if event.kind is not CircumstanceKind.DECEASED:
         return Decision(state)
-    loop = state.loop(IntakeLoop.READMISSION, cause.subject_id) or state.unawaited
-    state = state.replace(died=(*state.died, event.circumstance_id), unawaited=loop)
-    reason = ClearedReason.SUPERSEDED
-    return Decision(*loops.close(state, IntakeLoop.READMISSION, cause.subject_id, reason))
+    state = state.replace(died=(*state.died, event.circumstance_id))
+    return Decision(*_unawaited(state, cause))
 
 
 def circumstance_undone(
@@ -149,15 +152,28 @@ def circumstance_undone(
     if event.circumstance_id not in state.died:
         return Decision(state)
     state = state.replace(died=tuple(one for one in state.died if one != event.circumstance_id))
-    if state.died:
-        return Decision(state)
+    return Decision(*_awaited_again(state, cause))
+
+
+def _unawaited(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
+    """The person has died: a readmission that is waited for is kept for the case that they live."""
+    loop = state.loop(IntakeLoop.READMISSION, cause.subject_id) or state.unawaited
+    state, reason = state.replace(unawaited=loop), ClearedReason.SUPERSEDED
+    return loops.close(state, IntakeLoop.READMISSION, cause.subject_id, reason)
+
+
+def _awaited_again(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
+    """Nothing says any more that the person has died: a readmission that was asked for is waited for as before."""
+    kind, own = IntakeLoop.READMISSION, cause.subject_id
+    if state.is_dead or state.loop(kind, own) is not None:
+        return state, ()
     loop, state = state.unawaited, state.replace(unawaited=None)
     if state.readmission is None or state.readmitted_as is not None:
-        return Decision(state)
+        return state, ()
     if loop is None:
-        return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
+        return loops.open_loop(state, kind, own, cause), ()
     state, _ = loops.move_to_step(state, loop, loop.step, loop.deadline_at)
-    return Decision(state, endings.announced(state, (loop,)))
+    return state, endings.announced(state, (loop,))
 
 
 def return_to_use_reported(

@@ -186,11 +186,11 @@ def _codes(old: list[Any] | None, new: list[Any] | None, place: str) -> Iterator
     elif old is not None and new is None:
         yield Difference(Kind.ADDITIVE, "", place, "no longer a closed list")
     elif old is not None and new is not None:
-        was, now = set(map(text_of, old)), set(map(text_of, new))
-        for code in sorted(was - now):
-            yield Difference(Kind.BREAKING, "", place, f"{code} is no longer accepted")
-        for code in sorted(now - was):
-            yield Difference(Kind.ADDITIVE, "", place, f"{code} is accepted")
+        was, now = ({text_of(one): one for one in codes} for codes in (old, new))
+        for text in sorted(was.keys() - now.keys()):
+            yield Difference(Kind.BREAKING, "", place, f"{was[text]} is no longer accepted")
+        for text in sorted(now.keys() - was.keys()):
+            yield Difference(Kind.ADDITIVE, "", place, f"{now[text]} is accepted")
 
 
 def _properties(before: Schema, after: Schema, place: str) -> Iterator[Difference]:

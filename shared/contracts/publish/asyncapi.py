@@ -7,7 +7,9 @@ from typing import Final
 
 from ..attributes import PATTERNS, PERSON, SEQUENCE_WRITTEN, TRACEPARENT, UUID
 from ..event import CONTENT_TYPE, MAX_EVENT_BYTES, Event
-from ..topics import TOPICS
+from ..outlets import TOPIC_ENDED, outlet_topic
+from ..topics import TOPICS, Topic
+from . import asyncapi_outlets as outlet
 from .examples import example_of
 from .schemas import Schema, events, meaning, summary
 from .subscribers import Subscriber, consumers
@@ -16,13 +18,18 @@ SCHEMA_FORMAT: Final = "application/schema+json;version=draft-2020-12"
 Reference = Callable[[type[Event]], str]
 """Where a document finds the schema of an event's data."""
 
-_DESCRIPTION: Final = (
-    "Facts about the care path of people in intensive outpatient programs. CloudEvents 1.0 in Kafka binary mode with"
-    " JSON data: attributes in `ce_` headers, data in the value. Order holds within one source and subject, where"
-    " `ce_sequence` counts 1, 2, 3 … without a gap. Delivery is at least once: remember the last sequence applied per"
-    " source and subject, and skip what is not above it. Ignore fields and code-list members that you do not know."
-    " Everything marked `part2` is protected by 42 CFR Part 2."
+_ORDER: Final = (
+    "Order holds within one source and subject, where `ce_sequence` counts 1, 2, 3 … without a gap. Delivery is at"
+    " least once: remember the last sequence applied per source and subject, and skip what is not above it."
 )
+
+
+def _description(order: str) -> str:
+    return (
+        "Facts about the care path of people in intensive outpatient programs. CloudEvents 1.0 in Kafka binary mode"
+        f" with JSON data: attributes in `ce_` headers, data in the value. {order} Ignore fields and code-list members"
+        " that you do not know. Everything marked `part2` is protected by 42 CFR Part 2."
+    )
 
 
 def as_file(event: type[Event]) -> str:
@@ -58,24 +65,19 @@ def received_by(team: Subscriber, version: str) -> Schema:
     sources = [name for name in TOPICS if any(name == event.SOURCE for event in read)]
     document = _document(title, version, sources, read, as_file, {})
     if not team.direct:
-        document["channels"] = {_short(team.name): _outlet(team, read)}
-        channels = {event.TYPE: _short(team.name) for event in read}
-    else:
-        channels = {event.TYPE: _short(event.SOURCE) for event in read}
+        _as_on_outlet(document, team, read)
     document["info"]["contact"] = {"name": f"{team.owner}, {team.contact}"}
     document["operations"] = {
-        f"{channel}Receives": {
+        f"{name}Receives": {
             "action": "receive",
-            "channel": {"$ref": f"#/channels/{channel}"},
-            "summary": f"{team.name} reads {channel}.",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "summary": f"{team.name} reads {name}.",
             "description": f"Consumer groups begin with `{team.group_prefix}`.",
             "messages": [
-                {"$ref": f"#/channels/{channel}/messages/{_key(event)}"}
-                for event in read
-                if channels[event.TYPE] == channel
+                {"$ref": f"#/channels/{name}/messages/{key}"} for key in channel["messages"]
             ],
         }
-        for channel in document["channels"]
+        for name, channel in document["channels"].items()
     }
     return document
 
@@ -93,7 +95,7 @@ def _document(
         "info": {
             "title": title,
             "version": version,
-            "description": _DESCRIPTION,
+            "description": _description(_ORDER),
             "contact": {"name": "The maintainers of Throughcare"},
             "license": {"name": "Apache-2.0"},
             "tags": [{"name": name} for name in ("operational", "part2")],
@@ -164,33 +166,57 @@ def _channel(name: str, shown: list[type[Event]]) -> Schema:
             " Records are kept without a time limit."
         ),
         "messages": _messages(event for event in shown if name == event.SOURCE),
-        "bindings": {
-            "kafka": {
-                "topic": name,
-                "partitions": topic.partitions,
-                "topicConfiguration": {
-                    "cleanup.policy": [topic.cleanup],
-                    "retention.ms": -1,
-                    "retention.bytes": -1,
-                    "max.message.bytes": topic.message_bytes_max,
-                },
-                "bindingVersion": "0.5.0",
-            }
-        },
+        "bindings": _bindings(topic),
         "x-incarnation": topic.incarnation,
         "x-key": "subject",
         "x-max-event-bytes": MAX_EVENT_BYTES,
     }
 
 
-def _outlet(team: Subscriber, read: Iterable[type[Event]]) -> Schema:
-    [address] = team.topics
+def _bindings(topic: Topic) -> Schema:
     return {
-        "address": address,
-        "title": address,
-        "summary": f"What {team.name} may read, from all topics, in order per source and subject.",
-        "messages": _messages(read),
+        "kafka": {
+            "topic": topic.name,
+            "partitions": topic.partitions,
+            "topicConfiguration": {
+                "cleanup.policy": [topic.cleanup],
+                "retention.ms": -1,
+                "retention.bytes": -1,
+                "max.message.bytes": topic.message_bytes_max,
+            },
+            "bindingVersion": "0.5.0",
+        }
     }
+
+
+def _as_on_outlet(document: Schema, team: Subscriber, read: Iterable[type[Event]]) -> None:
+    """Change the document of a subscriber to what it finds on its own topic."""
+    [address] = team.topics
+    topic, last = Topic(address), {"$ref": f"#/components/messages/{TOPIC_ENDED}"}
+    document["info"]["description"] = _description(outlet.ORDER)
+    document["channels"] = {
+        _short(team.name): {
+            "address": address,
+            "title": address,
+            "summary": f"What {team.name} may read, from all topics, in order per source and subject.",
+            "description": (
+                f"A change of what {team.name} may read makes the next topic, `{outlet_topic(team.name, 2)}` and so on,"
+                " filled from the first event that is kept. Each partition of the one before ends with a record that"
+                " names it."
+            ),
+            "messages": {**_messages(read), outlet.LAST_KEY: last},
+            "bindings": _bindings(topic),
+        }
+    }
+    components = document["components"]
+    envelope = outlet.envelope_on_outlet(envelope_schema())
+    components["schemas"] = {
+        "envelope": envelope,
+        outlet.LAST_RECORD: outlet.envelope_of_last(envelope),
+    }
+    for message in components["messages"].values():
+        message["examples"] = outlet.counted(message["examples"])
+    components["messages"][TOPIC_ENDED] = outlet.last_record(team.name, SCHEMA_FORMAT)
 
 
 def _messages(shown: Iterable[type[Event]]) -> Schema:

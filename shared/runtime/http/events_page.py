@@ -74,6 +74,6 @@ def _event(event: type[Event]) -> str:
     return (
         f'<details id="{escape(event.TYPE)}"><summary><code>{escape(event.TYPE)}</code>'
         f" {escape(summary(event))}</summary><p>{escape(meaning(event))}</p>"
-        f"<p>About a {escape(event.SUBJECT)}; {escape(event.SENSITIVITY)}; read by {escape(readers)}.{until}"
+        f"<p>Subject: {escape(event.SUBJECT)}; {escape(event.SENSITIVITY)}; read by {escape(readers)}.{until}"
         f' <a href="schemas/{escape(event.schema_id())}">Schema</a></p>{fields(expanded(event))}</details>'
     )

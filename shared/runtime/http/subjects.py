@@ -43,5 +43,7 @@ def state_of(record: Record, state: type[S]) -> S:
     if record.unusable is not None:
         raise record.unusable
     if not isinstance(record.state, state):
-        raise TypeError(f"a {record.subject.partition('/')[0]} is not made of {state.__name__}")
+        raise TypeError(
+            f"a record of the kind {record.subject.partition('/')[0]} is not made of {state.__name__}"
+        )
     return record.state

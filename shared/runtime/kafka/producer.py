@@ -18,6 +18,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     SaslAuthenticationFailed,
+    SecurityDisabled,
     TopicAuthorizationFailedError,
     UnsupportedSaslMechanismError,
 )
@@ -54,6 +55,12 @@ def unavailable(error: Exception) -> Unavailable:
             "broker-access-denied",
             f"Kafka does not let this user do this ({type(error).__name__}).",
             hint="Check KAFKA_USERNAME and its password; `care topics acl` prints the rules that a user needs.",
+        )
+    if isinstance(error, SecurityDisabled):
+        return Unavailable(
+            "broker-without-authorizer",
+            "This Kafka has no authorizer: everybody may do everything on it, and rules have no place.",
+            hint="Give the brokers an authorizer (docker-compose.yml has one), or leave the rules out.",
         )
     if isinstance(error, KafkaStorageError):
         return Unavailable(

@@ -152,6 +152,28 @@ async def test_a_cancellation_of_what_should_have_begun_is_taken_back_too(clinic
     assert (await week(clinic, ann))["minutes_credited"] == 180
 
 
+@pytest.mark.parametrize("put_back", [False, True])
+async def test_a_roll_called_before_the_clock_said_anything_is_called(
+    clinic: Clinic, *, put_back: bool
+) -> None:
+    """The beginning and the end come to the record after the roll: nobody is asked to call it once more."""
+    ann = await clinic.admit("ann", time_zone=ZONE)
+    body = {"modality": "individual", "roster": [ann], "minutes_planned": 60}
+    answer = await clinic.post("/sessions", {**body, "starts_at": NEXT_MONDAY.isoformat()})
+    session = answer.json()["session_id"]
+    if put_back:
+        await clinic.post(f"/sessions/{session}/cancel", {"cancelled_by": "patient"})
+    clinic.clock.step_to(NEXT_MONDAY + 2 * HOUR)
+    if put_back:
+        assert (await clinic.post(f"/sessions/{session}/cancel/undo")).status_code == 200
+    await rolled(clinic, session, ann)
+    before = (await clinic.state(f"session/{session}")).loops
+    await clinic.after(days=9)
+    assert (await clinic.state(f"session/{session}")).loops == before == {}
+    assert "loop-escalated" not in await clinic.names(f"session/{session}")
+    assert (await week(clinic, ann))["minutes_credited"] == 60
+
+
 async def test_what_took_its_place_meanwhile_stays(clinic: Clinic) -> None:
     ann = await clinic.admit("ann", time_zone=ZONE)
     group, [first, *_] = await week_of_three(clinic, ann)
@@ -247,7 +269,7 @@ async def test_a_closure_that_is_taken_back_puts_back_what_is_ahead(clinic: Clin
     ]
     clinic.acting_as("program_director")
     assert (await clinic.post(f"/closures/{closure}/undo")).status_code == 200
-    assert code(await clinic.post(f"/closures/{closure}/undo")) == (404, "unknown-closure")
+    assert code(await clinic.post(f"/closures/{closure}/undo")) == (409, "already-undone")
     clinic.acting_as("counselor")
     after = await week(clinic, ann)
     assert (after["minutes_threshold"], after["minutes_offered"]) == (540, 540)

@@ -136,7 +136,8 @@ def test_a_breaking_change_is_refused_with_its_readers(
 
 
 def narrowed(whole: dict[str, Any]) -> None:
-    body = whole["http"]["intake"]["PUT /people/{person_id}/identity"]["body"]["schema"]
+    route = whole["http"]["intake"]["PUT /people/{person_id}/identity"]
+    body = route["body"]["content"]["application/json"]
     body["properties"]["purpose"]["enum"].remove("contact")
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
 
+from services.followup.episode.episode_state import Readmitted
+from services.followup.outreach import reengagement
 from services.followup.reactions import DEADLINES
-from shared.contracts import followup
-from shared.contracts.codes import ClearedReason, FollowupLoop, Urgency
+from shared.contracts import followup, intake
+from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason, Urgency
 from shared.contracts.followup import ReengagementCause, ReengagementOutcome, ReportedBy
 from shared.contracts.plans import DischargeKind
 from shared.errors import Invalid, NotYetKnown, Refused
 from tests.unit.followup.world import DAY, HOUR, Followup, in_aftercare, in_program
-from tests.unit.support import START, cause
+from tests.unit.support import START, cause, fact, uid
 
 OUTCOMES = [outcome for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"]
 
@@ -174,3 +177,40 @@ class TestIllegal:
         with pytest.raises(Refused) as refused:
             history.return_to_use()
         assert refused.value.code == "no-contact"
+
+
+def _undoes_the_admission(history: Followup) -> None:
+    history.hear(fact(intake.AdmissionUndone))
+
+
+def _undoes_the_report(history: Followup) -> None:
+    [report_id] = history.state.reports
+    why = MistakeReason.WRONG_PERSON
+    history.tell(lambda s, c: reengagement.undo(s, report_id, why, c))
+
+
+def _comes_back(history: Followup) -> None:
+    history.handed(Readmitted(episode_id=uid("later"), admitted_at=history.now))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        _undoes_the_admission,
+        _undoes_the_report,
+        _comes_back,
+        lambda history: history.reengage(ReengagementOutcome.DECLINED),
+    ],
+)
+@pytest.mark.parametrize("begins", [in_program, in_aftercare])
+def test_whatever_ends_a_way_back_is_said(
+    begins: Callable[[], Followup], way: Callable[[Followup], None]
+) -> None:
+    """Intake waits for what was started until it hears that it is over: it must not wait for ever."""
+    history = begins()
+    history.return_to_use()
+    way(history.after(days=1))
+    assert history.state.reengagement is None
+    assert history.loops(FollowupLoop.REENGAGEMENT) == []
+    assert len(history.of(followup.ReengagementStarted)) == 1
+    assert len(history.of(followup.ReengagementCompleted)) == 1

@@ -116,6 +116,43 @@ def test_who_has_left_again_is_waited_for_when_it_is_asked_anew(days: int) -> No
     assert len(history.state.loops_of(IntakeLoop.READMISSION)) == 1
 
 
+DEATHS = ("discharged", "recorded")
+
+
+@pytest.mark.parametrize(
+    "order",
+    sorted({*permutations(["prepared", *DEATHS]), *permutations(["prepared", "discharged"])}),
+)
+@pytest.mark.parametrize("days", [0, 10])
+def test_nobody_is_waited_for_as_long_as_something_says_that_they_died(
+    order: tuple[str, ...], days: int
+) -> None:
+    """The end of the episode says so as well as a circumstance; only when both are taken back somebody is."""
+    died, kind = {"circumstance_id": uid("death")}, followup.CircumstanceKind.DECEASED
+    ended = {"kind": plans.DischargeKind.DECEASED, "discharged_at": START}
+    said: dict[str, Any] = {
+        "prepared": PREPARED,
+        "discharged": fact(plans.EpisodeDischarged, **ended),
+        "recorded": fact(followup.CircumstanceRecorded, **died, kind=kind),
+    }
+    undone: dict[str, Any] = {
+        "discharged": fact(plans.DischargeUndone, **ended),
+        "recorded": fact(followup.CircumstanceUndone, **died),
+    }
+    back = [one for one in DEATHS if one in order]
+    for undoing in permutations(back):
+        history, never = at_stage("oriented"), at_stage("oriented")
+        never.hear(PREPARED)
+        history.hear_all(said[one] for one in order)
+        for one in (history, never):
+            one.after(days=days)
+        for one in undoing:
+            assert history.due(IntakeLoop.READMISSION) is None
+            history.hear(undone[one])
+        history.at(history.now)
+        assert history.due(IntakeLoop.READMISSION) == never.due(IntakeLoop.READMISSION)
+
+
 def test_it_is_not_undone_twice() -> None:
     history = at_stage("oriented")
     history.hear(discharged(START))

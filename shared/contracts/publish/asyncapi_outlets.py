@@ -1,0 +1,127 @@
+"""What the AsyncAPI document of a restricted subscriber says otherwise: its topic, its counting, its last record. Pure.
+
+Names and forms are those that outlet writes with (`contracts.outlets`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..attributes import SCHEMA, SEQUENCE_WRITTEN, UUID
+from ..event import CONTENT_TYPE
+from ..outlets import (
+    EARLIER_WRITTEN,
+    ENDED_SUBJECT,
+    OUT_EARLIER,
+    OUT_SEQUENCE,
+    SOURCE,
+    SUCCESSOR,
+    TOPIC_ENDED,
+    outlet_topic,
+    written,
+)
+from .schemas import Schema
+
+ORDER: Final = (
+    f"Order holds within one source and subject, where `{OUT_SEQUENCE}` counts 1, 2, 3 … without a gap. `ce_sequence`"
+    " is the publisher's own number: it has gaps where the team may not read an event. Delivery is at least once:"
+    f" remember the last `{OUT_SEQUENCE}` applied per source and subject of this topic, and skip what is not above it."
+)
+LAST_RECORD: Final = "lastRecord"
+LAST_KEY: Final = TOPIC_ENDED.removeprefix(f"{SOURCE}.").replace(".", "-")
+"""The key of the last record among a channel's messages."""
+
+
+def envelope_on_outlet(envelope: Schema) -> Schema:
+    """The headers of every event on an outlet: as they were published, and beside them what outlet adds."""
+    properties: Schema = {
+        **envelope["properties"],
+        "ce_sequence": {
+            **envelope["properties"]["ce_sequence"],
+            "description": "The publisher's own number of the event. It has gaps where the team may not read an event.",
+        },
+        OUT_SEQUENCE: {
+            "type": "string",
+            "description": "Counts 1, 2, 3 … per source and subject on this topic without a gap; padded with zeros.",
+            "pattern": f"^{SEQUENCE_WRITTEN}$",
+        },
+        OUT_EARLIER: {
+            "type": "string",
+            "description": "The numbers of the team's earlier topics that had this event, such as `1,2`; absent where"
+            " none had it.",
+            "pattern": f"^{EARLIER_WRITTEN}$",
+        },
+    }
+    return {
+        **envelope,
+        "properties": properties,
+        "required": [*envelope["required"], OUT_SEQUENCE],
+    }
+
+
+def envelope_of_last(envelope: Schema) -> Schema:
+    """The headers of the last record of a partition: its subject is the end of the topic."""
+    properties: Schema = {
+        name: one for name, one in envelope["properties"].items() if name != OUT_EARLIER
+    }
+    subject = {**properties["ce_subject"], "pattern": f"^{_SUBJECT}$"}
+    return {**envelope, "properties": {**properties, "ce_subject": subject}}
+
+
+_SUBJECT: Final = f"{ENDED_SUBJECT}/{UUID}"
+
+
+def last_record(team: str, schema_format: str) -> Schema:
+    """The message that ends each partition of a topic which is no longer written."""
+    follows = outlet_topic(team).replace(".", "[.]")
+    return {
+        "name": TOPIC_ENDED,
+        "title": "TopicEnded",
+        "summary": "The end of a partition, which names the topic that follows.",
+        "description": (
+            "What the team may read has changed, or its agreement is over. Go on with the topic that it names, from the"
+            f" beginning; an event whose `{OUT_EARLIER}` names a topic that you have read is handled already. Where it"
+            " names none, there is nothing more to read, unless access comes back: then a second such record names the"
+            " topic."
+        ),
+        "contentType": CONTENT_TYPE,
+        "tags": [{"name": "operational"}],
+        "headers": {
+            "type": "object",
+            "allOf": [{"$ref": f"#/components/schemas/{LAST_RECORD}"}],
+            "properties": {
+                "ce_type": {"type": "string", "const": TOPIC_ENDED},
+                "ce_source": {"type": "string", "const": SOURCE},
+                "ce_sensitivity": {"type": "string", "const": "operational"},
+                "ce_dataschema": {"type": "string", "const": f"{SCHEMA}{TOPIC_ENDED}"},
+            },
+        },
+        "payload": {
+            "schemaFormat": schema_format,
+            "schema": {
+                "type": "object",
+                "properties": {
+                    SUCCESSOR: {
+                        "type": "string",
+                        "description": "The topic that follows; absent where none does.",
+                        "pattern": f"^{follows}[.][1-9][0-9]*$",
+                    }
+                },
+            },
+        },
+        "bindings": {
+            "kafka": {
+                "key": {
+                    "type": "string",
+                    "pattern": f"^{_SUBJECT}$",
+                    "description": "The subject, byte for byte the same as `ce_subject`.",
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+    }
+
+
+def counted(examples: list[Schema]) -> list[Schema]:
+    """The examples of a message as they are on an outlet."""
+    return [{**one, "headers": {**one["headers"], OUT_SEQUENCE: written(1)}} for one in examples]
