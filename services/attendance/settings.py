@@ -7,7 +7,6 @@ Without the setting, the tables of `panels.py` hold. It is read once, at start; 
 from __future__ import annotations
 
 import os
-import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from pydantic import ValidationError, model_validator
 
 from services.attendance.laboratory.panels import Laboratory
 from shared.errors import ConfigurationError
+from shared.programs.toml_text import read_toml
 from shared.runtime.settings import ServiceSettings
 
 
@@ -38,7 +38,7 @@ def laboratory() -> Laboratory:
 def read(path: Path) -> Laboratory:
     """A laboratory's file. Raises `ConfigurationError` and says where it is wrong."""
     try:
-        return Laboratory.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Laboratory.model_validate(read_toml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         places = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
         raise ConfigurationError(

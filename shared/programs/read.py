@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from shared.contracts.codes import Value
 from shared.errors import ConfigurationError
 from shared.programs.profile import ProgramProfile
+from shared.programs.toml_text import NotToml, read_toml
 
 _HEADER: Final = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?")
 _KEY: Final = re.compile(
@@ -52,8 +52,8 @@ class ProfileInvalid(ConfigurationError):
 def read_profile(text: str, name: str = "profile") -> ProgramProfile:
     """The profile that a TOML text describes. Raises `ProfileInvalid` with everything that is wrong."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = read_toml(text)
+    except NotToml as error:
         raise ProfileInvalid(name, [_unreadable(text, str(error))]) from None
     try:
         return ProgramProfile.model_validate(document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
@@ -27,6 +26,7 @@ from shared.contracts.codes import (
 from shared.errors import ConfigurationError
 from shared.programs.parts import HOUSE, Part
 from shared.programs.profile import ProgramProfile
+from shared.programs.toml_text import NotToml, read_toml
 
 LOOKED_UP_BY_ROUTES: Final = frozenset({"partners", "programs", "time-zones"})
 """What every route that takes such a code looks up itself: partners are records of intake, an unknown program is 404,
@@ -138,8 +138,8 @@ def read_directory(text: str, name: str) -> Directory:
     Raises `ConfigurationError`, which names the first place that is wrong, and not what stands there.
     """
     try:
-        return Directory.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return Directory.model_validate(read_toml(text))
+    except NotToml as error:
         raise ConfigurationError("directory-invalid", f"{name} is not TOML.") from error
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])

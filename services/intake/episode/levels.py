@@ -8,7 +8,6 @@ axis (setting, medically managed, co-occurring enhanced) and never an average. A
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Annotated, Final, Self
@@ -25,6 +24,7 @@ from shared.contracts.codes import (
     VersionCode,
 )
 from shared.errors import ConfigurationError
+from shared.programs.toml_text import NotToml, read_toml
 
 DIMENSIONS: Final = (1, 2, 3, 4, 5, 6)
 RATING_MAX: Final = 4
@@ -163,8 +163,8 @@ def _ratings_fit(edition: AsamEdition, number: int, rules: EditionRules) -> None
 def read_table(text: str) -> RuleTable:
     """Read a facility's rules. Raises `ConfigurationError` that names what is wrong, and where."""
     try:
-        return RuleTable.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        return RuleTable.model_validate(read_toml(text))
+    except NotToml as error:
         raise _invalid(f"This is not TOML: {error}.") from error
     except ValidationError as error:
         wrong = "; ".join(
