@@ -9,15 +9,16 @@ from typing import Annotated, Any, Final, Protocol
 from fastapi import APIRouter
 
 from services.outlet.history import HistoryPage, first_offset
-from services.outlet.outlets import Outlet
+from services.outlet.planning import Outlet
 from shared.contracts.event import SubjectKind
 from shared.contracts.topics import PARTITIONS
 from shared.errors import Forbidden
 from shared.roles import SUBSCRIBER
 from shared.runtime.core.paging import next_field
 from shared.runtime.core.partitions import partition_of
-from shared.runtime.http.call import Call, SubjectId, require_roles
+from shared.runtime.http.call import Call, SubjectId
 from shared.runtime.http.paging import After, Limit
+from shared.runtime.http.roles import require_roles
 from shared.runtime.kafka.scan import scan
 
 router = APIRouter(tags=["history"])

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any, Final
 
 from services.outlet import streams
-from services.outlet.outlets import Outlet, Plan, entitled, planned, takes, without_file
+from services.outlet.planning import Outlet, Plan, entitled, planned, takes, without_file
 from services.outlet.settings import SETTING, read_subscribers
 from shared.calendar import local_day
 from shared.contracts.event import CATALOGUE, Envelope

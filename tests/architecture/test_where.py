@@ -1,4 +1,4 @@
-"""Ten questions of a newcomer, each answered by a path that exists and still holds the answer."""
+"""Questions of newcomers, each answered by a path that exists and still holds the answer."""
 
 from __future__ import annotations
 
@@ -34,6 +34,18 @@ ANSWERS = {
         "derive",
     ),
     "What happens when a loop's deadline is missed?": ("shared/loops.py", "escalate"),
+    "Where is a caller's role compared with the roles that a route lets in?": (
+        "shared/runtime/http/roles.py",
+        "require_roles",
+    ),
+    "Where is the random schedule of screens drawn?": (
+        "services/attendance/screening/random_draw.py",
+        "draw",
+    ),
+    "Where is a restricted team's next topic decided?": (
+        "services/outlet/planning.py",
+        "planned",
+    ),
     "Where does a list's cursor come from?": ("shared/runtime/core/paging.py", "make_cursor"),
 }
 

@@ -21,7 +21,8 @@ from shared.devtools.backends import Backend
 from shared.devtools.issuer import LocalIssuer
 from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.record_kind import RecordKind
-from shared.runtime.http.call import Body, Call, require_roles
+from shared.runtime.http.call import Body, Call
+from shared.runtime.http.roles import require_roles
 from shared.runtime.http.subjects import Subjects
 from shared.runtime.service import Runtime, Service, create_app
 from shared.runtime.settings import ServiceSettings

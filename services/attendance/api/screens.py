@@ -26,7 +26,7 @@ from services.attendance.laboratory.panels import (
     Measurements,
     temperature_in_range,
 )
-from services.attendance.screening import breath_tests, screens
+from services.attendance.screening import breath_tests, random_draw, screens
 from services.attendance.settings import laboratory
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -155,9 +155,9 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> JsonAnswer:
 
 
 async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
-    lot = secrets.randbelow(screens.LOTS)
+    lot = secrets.randbelow(random_draw.LOTS)
     response = await call.execute(
-        EPISODE(episode_id), lambda state, cause: screens.draw(state, panel, lot, cause)
+        EPISODE(episode_id), lambda state, cause: random_draw.draw(state, panel, lot, cause)
     )
     return json.loads(bytes(response.body))
 

@@ -1,4 +1,4 @@
-"""Screens: from the draw to the interpretation. Results stay in this service; their interpretation is published.
+"""Screens: from the order to the interpretation. Results stay in this service; their interpretation is published.
 
 A prescribed substance is expected; a dilute specimen is no result; a refusal is never use. Only an unexpected
 positive is published as `screen-failed`, and only once a clinician has interpreted it. Which loops of a screen are open
@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.attendance.episode.episode_state import EpisodeState, in_care, known
-from services.attendance.episode.values import Draw
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import (
     Custody,
@@ -24,12 +23,9 @@ from services.attendance.laboratory.interpretation import (
 )
 from services.attendance.laboratory.panels import Laboratory
 from services.attendance.screening.specimens import (
-    every_days,
     settle,
-    watch_interval,
     with_screen,
 )
-from shared import calendar
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -424,37 +420,7 @@ def undo_not_provided(
     return Decision(taken_back(state, screen_id, "not-provided"), (event, *events), handoffs)
 
 
-# --- the draw --------------------------------------------------------------------------------------------
-
-LOTS: Final = 1_000_000
-"""Out of how many lots the edge draws one, for each person and day, with a cryptographic generator."""
-SHARE: Final = 2
-"""Twice the rate that the longest time between screens asks for: nine in ten are found before it ends. House rule."""
-
-
-def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decision[EpisodeState]:
-    """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
-
-    Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
-    about any other day, so that nothing has to be kept secret. One draw a day; none for who has left or is paused.
-    """
-    admission = in_care(state)
-    today = calendar.local_day(cause.now, admission.time_zone)
-    days = every_days(state, cause.now)
-    drawn = state.draw is not None and state.draw.last_on >= today
-    if days is None or drawn or state.pause is not None:
-        return Decision(state, answer={"drawn": False})
-    since = cause.now if state.draw is None else state.draw.since
-    state, events = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)
-    if lot * days >= SHARE * LOTS:
-        return Decision(state, events, answer={"drawn": False})
-    ordered = order(state, NewScreen(panel=panel), cause)
-    return Decision(
-        ordered.state,
-        (*events, *ordered.events),
-        ordered.handoffs,
-        {"drawn": True, **ordered.answer},
-    )
+# --- what staff see -----------------------------------------------------------------------------------------
 
 
 def summary(state: EpisodeState) -> dict[str, dict[str, Any]]:

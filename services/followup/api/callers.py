@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 from shared.retractions import ANSWERING
 from shared.roles import OWNERS, StaffRole
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.roles import require_roles
 
 _CALLING: Final[tuple[StaffRole, ...]] = (
     *("counselor", "case_manager", "peer_specialist", "clinician"),

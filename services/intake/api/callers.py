@@ -7,8 +7,9 @@ from typing import Annotated, Final
 from services.intake.person import identity
 from shared.retractions import ANSWERING
 from shared.roles import OWNERS, StaffRole
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
 from shared.runtime.http.operators import OPERATING
+from shared.runtime.http.roles import require_roles
 
 _INTAKE: Final[tuple[StaffRole, ...]] = ("intake_coordinator", "clinician", "case_manager")
 _TEAM: Final[tuple[StaffRole, ...]] = (*_INTAKE, "counselor", "nurse", *OWNERS)

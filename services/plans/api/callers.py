@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 from shared.retractions import ANSWERING
 from shared.roles import OWNERS, StaffRole
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.roles import require_roles
 
 _CARE: Final[tuple[StaffRole, ...]] = ("counselor", "clinician", "case_manager")
 

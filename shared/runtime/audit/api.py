@@ -11,8 +11,9 @@ from shared.contracts.codes import UUID_PATTERN, Timestamp
 from shared.runtime.audit.keeper import verify
 from shared.runtime.audit.store import AuditLog, Wanted
 from shared.runtime.core.audit import UNCHAINED
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
 from shared.runtime.http.paging import After, Limit
+from shared.runtime.http.roles import require_roles
 
 router = APIRouter(tags=["audit"])
 

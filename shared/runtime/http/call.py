@@ -15,7 +15,7 @@ from datetime import date, datetime
 from time import perf_counter
 from typing import Annotated, Any, Final, TypeVar, cast
 
-from fastapi import Depends, Path, Request
+from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
@@ -27,7 +27,6 @@ from shared.contracts.times import not_a_time
 from shared.decision import Cause, Decision, State, derive_id
 from shared.errors import (
     CareError,
-    Forbidden,
     Invalid,
     NotYetKnown,
     OtherFacility,
@@ -36,7 +35,7 @@ from shared.errors import (
 )
 from shared.inbox import NOTHING
 from shared.programs.registered import field_types, registered_codes
-from shared.roles import SERVICE, SERVICE_ROUTES, STAFF_ROLES, CallerRole
+from shared.roles import SERVICE, SERVICE_ROUTES
 from shared.runtime.core.paging import Page
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, Work
@@ -60,6 +59,11 @@ _REGISTERED: Final[ContextVar[Callable[[str, str], bool] | None]] = ContextVar(
 """Whether a code is registered, for the caller of the request that is being read; None: this is no request."""
 SubjectId = Annotated[str, Path(pattern=UUID_PATTERN, description="An opaque id.")]
 S = TypeVar("S", bound=State)
+
+
+def judge_codes_by(is_registered: Callable[[str, str], bool]) -> None:
+    """Say who knows the registered codes of whoever calls. Before the body is validated, in the same task."""
+    _REGISTERED.set(is_registered)
 
 
 class Body(BaseModel):
@@ -364,30 +368,6 @@ class Call:
                 hint="Send the ETag of the answer that you read, as it came.",
             )
         return int(text)
-
-
-def require_roles(*roles: CallerRole) -> Any:
-    """A dependency: the caller, whose role must be one of these; without any, everybody's who works here.
-
-    A service may call the routes of its own list (`shared/roles.py`), whichever roles stand here.
-    """
-    allowed = roles or STAFF_ROLES
-
-    async def authenticated(request: Request) -> Call:  # async: FastAPI would take a thread
-        actor: Actor = request.app.state.authenticator.actor(request.headers.get("authorization"))
-        trail_of(request.scope).actor = actor
-        call = Call(request, actor)
-        if actor.role not in allowed and not call.is_of_service():
-            raise Forbidden(
-                "role-not-allowed",
-                f"This needs one of the roles: {', '.join(sorted(allowed))}.",
-                hint="Ask a colleague with that role.",
-            )
-        _REGISTERED.set(call.is_registered)  # before the body is validated, in the same task
-        return call
-
-    cast("Any", authenticated).roles = allowed  # for the OpenAPI document
-    return Depends(authenticated)
 
 
 def _sha256(body: bytes) -> str:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final, cast
 from fastapi import Depends
 
 from shared.errors import Forbidden
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.roles import require_roles
 
 OPERATOR: Final = require_roles("operator")
 """A dependency: an operator of any facility. The route shows and changes only what is that facility's."""

@@ -20,7 +20,8 @@ from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ANY_FACILITY, ProgramProfile
 from shared.programs.read import read_profile
 from shared.programs.registered import LOOKED_UP_BY_ROUTES, Directory, read_directory
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
+from shared.runtime.http.roles import require_roles
 
 router = APIRouter(tags=["programs"])
 Anyone = Annotated[Call, require_roles()]

@@ -19,8 +19,9 @@ from shared.errors import Forbidden
 from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
 from shared.runtime.core.record_kind import RecordKind
-from shared.runtime.http.call import Call, require_roles
+from shared.runtime.http.call import Call
 from shared.runtime.http.paging import PAGE_MAX, After, Limit, all_pages, states
+from shared.runtime.http.roles import require_roles
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["open loops"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import services.attendance
-from services.attendance.screening import screens, specimens
+from services.attendance.screening import random_draw, screens, specimens
 from shared.contracts import attendance, plans
 from shared.contracts.terms import ProgramTerms
 from shared.errors import CareError
@@ -18,7 +18,7 @@ from tests.unit.attendance.screened import MONDAY, Screened
 from tests.unit.attendance.world import DAY, Episode
 from tests.unit.support import cause, fact
 
-LAST = screens.LOTS - 1
+LAST = random_draw.LOTS - 1
 
 
 class Drawn(Episode):
@@ -28,7 +28,7 @@ class Drawn(Episode):
         super().__init__(MONDAY, **changes)
 
     def draw(self, lot: int = LAST) -> bool:
-        answer = self.command(lambda s, c: screens.draw(s, "urine-12", lot, c)).answer
+        answer = self.command(lambda s, c: random_draw.draw(s, "urine-12", lot, c)).answer
         return answer["drawn"]
 
     def collect(self) -> None:
@@ -42,12 +42,12 @@ class Drawn(Episode):
 
 def chance(episode: Drawn) -> float:
     """The share of lots with which the person is drawn now, found by halving."""
-    low, high = 0, screens.LOTS
+    low, high = 0, random_draw.LOTS
     while low < high:
         lot = (low + high) // 2
-        drawn = screens.draw(episode.state, "urine-12", lot, cause(episode.now)).answer["drawn"]
+        drawn = random_draw.draw(episode.state, "urine-12", lot, cause(episode.now)).answer["drawn"]
         low, high = (lot + 1, high) if drawn else (low, lot)
-    return low / screens.LOTS
+    return low / random_draw.LOTS
 
 
 @pytest.mark.fact("1.8")

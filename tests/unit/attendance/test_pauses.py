@@ -15,7 +15,7 @@ from services.attendance.episode.handoffs import (
     Corrected,
     LeftRoster,
 )
-from services.attendance.screening import screens
+from services.attendance.screening import random_draw
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import AttendanceStatus, CorrectionReason
 from shared.contracts.codes import AttendanceLoop, Modality
@@ -251,11 +251,11 @@ def test_the_end_of_the_episode_ends_all_of_it(ends: Any) -> None:
 
 def test_nobody_is_drawn_or_due_for_a_screen_in_a_pause() -> None:
     episode = Pausing(POLICY.replace(screen_every_days=7))
-    drawn = episode.command(lambda s, c: screens.draw(s, "urine-12", screens.LOTS - 1, c))
+    drawn = episode.command(lambda s, c: random_draw.draw(s, "urine-12", random_draw.LOTS - 1, c))
     assert drawn.answer == {"drawn": False}
     episode.missed(0, 1, 2)
     until = episode.state.pause.until
-    drawn = episode.command(lambda s, c: screens.draw(s, "urine-12", 0, c))
+    drawn = episode.command(lambda s, c: random_draw.draw(s, "urine-12", 0, c))
     assert drawn.answer == {"drawn": False}
     episode.at(until - HOUR)
     assert not episode.state.loops_of(AttendanceLoop.SCREEN_DUE)

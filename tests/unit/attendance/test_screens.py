@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.attendance.laboratory.interpretation import UnableReason
-from services.attendance.screening import screens
+from services.attendance.screening import random_draw, screens
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import NotProvidedKind, ScreenReason, SpecimenValidity
 from shared.contracts.terms import ProgramTerms
@@ -592,6 +592,6 @@ def test_what_is_not_the_same_order_is_another_screen(then: Step) -> None:
 
 def test_whoever_waits_to_be_screened_is_not_notified_again_by_a_draw() -> None:
     episode = Screened()
-    told = episode.command(lambda s, c: screens.draw(s, "urine-12", 0, c)).answer
+    told = episode.command(lambda s, c: random_draw.draw(s, "urine-12", 0, c)).answer
     assert told == {"drawn": True, "screen_id": episode.screen_id}
     assert len(episode.of(attendance.ScreenOrdered)) == 1

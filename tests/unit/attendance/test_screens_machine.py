@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precon
 from services.attendance.laboratory import interpretation
 from services.attendance.laboratory.interpretation import DefinitiveReason, Report, UnableReason
 from services.attendance.laboratory.panels import Laboratory
-from services.attendance.screening import breath_tests, screens, specimens
+from services.attendance.screening import breath_tests, random_draw, screens, specimens
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -140,9 +140,9 @@ class Screens(RuleBasedStateMachine):
         self.expected = (prescribed(),) if on else ()
         self.episode.hear(fact(plans.ExpectedAnalytesUpdated, analytes=self.expected))
 
-    @rule(lot=st.integers(0, screens.LOTS - 1))
+    @rule(lot=st.integers(0, random_draw.LOTS - 1))
     def draw(self, lot: int) -> None:
-        self.do(screens.draw, "urine-12", lot)
+        self.do(random_draw.draw, "urine-12", lot)
 
     @rule(mg=st.integers(0, 100))
     def blow(self, mg: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
-from services.outlet.outlets import Plan, planned
+from services.outlet.planning import Plan, planned
 from services.outlet.streams import EndState, StreamState, end, pass_on
 from shared.contracts.attributes import UUID
 from shared.contracts.event import CATALOGUE, Event, read_envelope

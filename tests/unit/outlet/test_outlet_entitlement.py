@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.outlet import outlets
-from services.outlet.outlets import Outlet, Plan, entitled
+from services.outlet import planning
+from services.outlet.planning import Outlet, Plan, entitled
 from shared.contracts import attendance, intake
 from shared.contracts.event import CATALOGUE, Envelope
 from shared.contracts.publish.subscribers import Subscriber
@@ -135,7 +135,7 @@ def test_whatever_goes_out_is_below_each_of_the_three_bounds(
 def planned(
     before: Plan, teams: list[Subscriber], existing: Collection[str], today: date, epoch: int = 0
 ) -> Plan:
-    return outlets.planned(before, teams, existing, today, epoch)
+    return planning.planned(before, teams, existing, today, epoch)
 
 
 # --- which topics there are ---------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_a_store_that_has_lost_its_plan_ends_what_there_is_and_begins_anew() -> 
         "care.out.billing.2": "care.out.billing.3",
         "care.out.gone": None,
     }
-    assert not any(outlets.takes(one, envelope()) for one in plan.outlets if one.ended)
+    assert not any(planning.takes(one, envelope()) for one in plan.outlets if one.ended)
     assert planned(plan, [team()], existing, DAY, 1_795_000_009) == plan
 
 
@@ -277,5 +277,5 @@ def test_a_running_outlet_does_not_end_because_a_file_is_not_there(
     over = team("over", until=DAY)
     plan = planned(Plan(), [team(), team("quality"), over], (), DAY)
     ended = planned(plan, [team(), team("quality"), over], (), DAY)
-    assert outlets.without_file(ended, files_of, existing, DAY + timedelta(days=1)) == missing
-    assert outlets.without_file(Plan(), (), (), DAY) == []
+    assert planning.without_file(ended, files_of, existing, DAY + timedelta(days=1)) == missing
+    assert planning.without_file(Plan(), (), (), DAY) == []
