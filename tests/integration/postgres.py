@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from shared.devtools.backends.process import free_port
 
@@ -24,16 +25,21 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def postgres(directory: Path) -> Generator[str]:
-    """A running server, as a connection string."""
+def postgres() -> Generator[str]:
+    """A running server, as a connection string.
+
+    Its files are not below pytest's own directory: each start of pytest closes that to the user who runs the server.
+    """
+    with TemporaryDirectory(prefix="care-postgres-") as directory:
+        yield from _served(Path(directory))
+
+
+def _served(directory: Path) -> Generator[str]:
     programs, port = binaries(), free_port()
     assert programs is not None
     user = _somebody() if os.getuid() == 0 else None
     if user is not None:
         shutil.chown(directory, user)
-        for parent in directory.parents:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o011)
 
     output = directory / "output"
 

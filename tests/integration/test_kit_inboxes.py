@@ -44,12 +44,12 @@ class Store(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     if binaries() is None:
         lacking("PostgreSQL (Debian: apt-get install postgresql)")
     if find_spec("psycopg") is None:
         lacking("psycopg")
-    with postgres(tmp_path_factory.mktemp("postgres")) as conninfo:
+    with postgres() as conninfo:
         yield conninfo
 
 

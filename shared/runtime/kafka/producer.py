@@ -126,6 +126,8 @@ class KafkaPublisher:
         """Where an entry goes that names no topic; empty for a service that only passes events on."""
         self._message_bytes_max = message_bytes_max
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        """Several may publish at once, such as copies of records and links of the audit: they share one producer."""
 
     async def publish(self, waiting: Mapping[str, Entries]) -> None:
         """Send every entry, in order per subject, and wait until all are acknowledged.
@@ -174,25 +176,29 @@ class KafkaPublisher:
         return acknowledgements
 
     async def _started(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = new_producer(
-                self._kafka,
-                acks="all",
-                enable_idempotence=True,
-                linger_ms=2,
-                max_batch_size=256 * 1024,
-                max_request_size=self._message_bytes_max,
-                request_timeout_ms=10_000,
-            )
-            try:
-                async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
-                    await producer.start()
-            except BaseException:
-                with suppress(Exception):
-                    await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+        async with self._starting:
+            if self._producer is None:
+                self._producer = await self._new()
+            return self._producer
+
+    async def _new(self) -> AIOKafkaProducer:
+        producer = new_producer(
+            self._kafka,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=2,
+            max_batch_size=256 * 1024,
+            max_request_size=self._message_bytes_max,
+            request_timeout_ms=10_000,
+        )
+        try:
+            async with asyncio.timeout(ACKNOWLEDGED_WITHIN_SECONDS):
+                await producer.start()
+        except BaseException:
+            with suppress(Exception):
+                await producer.stop()
+            raise
+        return producer
 
     async def _discard(self) -> None:
         producer, self._producer = self._producer, None
