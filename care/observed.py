@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from shared.kit.heartbeat import Heartbeat, read_heartbeat
@@ -27,11 +27,15 @@ class Observed:
     behind: int
     """Messages on these topics after what the group has committed."""
     kit: str | None = None
+    aiokafka: str | None = None
+    python: str | None = None
     handled: int | None = None
     gaps: int | None = None
     aside: int | None = None
     seen_at: int | None = None
     """The last heartbeat, in seconds since 1970."""
+    positions: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By partition, such as `care.plans/3`: the offset at which the inbox goes on."""
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -60,19 +64,27 @@ def _row(
     return Observed(
         *(row.group, row.who, row.topics, row.behind),
         kit=newest.kit,
+        aiokafka=newest.aiokafka,
+        python=newest.python,
         handled=sum(beat.handled for beat in beats),
         gaps=sum(beat.gaps for beat in beats),
         aside=sum(beat.aside for beat in beats),
         seen_at=newest.at,
+        positions={
+            f"{topic}/{partition}": beat.next
+            for (topic, partition), one in sorted(commits.items())
+            if (beat := read_heartbeat(one.metadata)) is not None
+        },
     )
 
 
 def _latest(texts: Iterable[str]) -> list[Heartbeat]:
-    """The last heartbeat of each inbox: every partition has one, and each is about the whole process."""
-    found: dict[str, Heartbeat] = {}
+    """The last heartbeat of each process: every partition has one, and each is about the whole process."""
+    found: dict[tuple[str, str], Heartbeat] = {}
     for beat in map(read_heartbeat, texts):
-        if beat is not None and (beat.inbox not in found or beat.at > found[beat.inbox].at):
-            found[beat.inbox] = beat
+        if beat is not None:
+            who = beat.inbox, beat.process
+            found[who] = max(found.get(who, beat), beat, key=lambda one: one.at)
     return list(found.values())
 
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from shared.contracts.event import EnvelopeError, Headers, read_envelope
-from shared.contracts.outlets import OUT_EARLIER, OUT_SEQUENCE, TOPIC_ENDED, number_of, team_of
+from shared.contracts.event import CONTENT_TYPE, EnvelopeError, Headers, read_envelope
+from shared.contracts.outlets import TOPIC_ENDED, number_of, team_of
 from shared.errors import Invalid
 
 SCANNED_MAX: Final = 20_000
 """How many messages of a partition a page may take: one of a rare subject may come without events, and go on."""
+_ATTRIBUTE: Final = re.compile("[a-z0-9]+")
+"""What the specification of CloudEvents allows as the name of an attribute."""
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,8})-(0|[1-9][0-9]{0,17})")
 
 
@@ -89,10 +91,10 @@ def _event(message: Kept) -> dict[str, Any] | None:
         return None
     if envelope.type == TOPIC_ENDED:
         return None
-    added = {name: raw for name, raw in message.headers if name in (OUT_SEQUENCE, OUT_EARLIER)}
+    others = {n: text for n, text in envelope.extensions.items() if _ATTRIBUTE.fullmatch(n)}
     attributes = {
-        **envelope.headers(),
-        **{name: (raw or b"").decode() for name, raw in added.items()},
+        name.removeprefix("ce_"): text
+        for name, text in envelope.headers().items()
+        if name.startswith("ce_")
     }
-    named = {name.removeprefix("ce_"): text for name, text in attributes.items()}
-    return {**named, "datacontenttype": "application/json", "data": data}
+    return {**others, **attributes, "datacontenttype": CONTENT_TYPE, "data": data}

@@ -212,12 +212,12 @@ class Envelope(NamedTuple):
             "ce_actorrole": self.actorrole,
             "ce_sensitivity": self.sensitivity,
             "ce_dataschema": self.dataschema,
-            "content-type": CONTENT_TYPE,
         }
         if self.traceparent is not None:
             attributes["ce_traceparent"] = self.traceparent
         if self.personid is not None:
             attributes["ce_personid"] = self.personid
+        attributes["content-type"] = CONTENT_TYPE
         return attributes
 
 

@@ -27,11 +27,17 @@ class Versions(NamedTuple):
 
 
 def heartbeat(
-    inbox_id: str, next_offset: int, at: float, versions: Versions, metrics: Metrics
+    inbox_id: str,
+    process: str,
+    next_offset: int,
+    at: float,
+    versions: Versions,
+    metrics: Metrics,
 ) -> str:
     """The metadata of one partition's commit, below 4 kB whatever was counted."""
     body: dict[str, Any] = {
         "inbox": inbox_id,
+        "process": process,
         "next": next_offset,
         "at": int(at),
         "versions": {name: one[:_WORD_MAX] for name, one in versions._asdict().items()},
@@ -56,10 +62,16 @@ class Heartbeat(NamedTuple):
     """What a commit's metadata says of one process of a subscriber, since it began."""
 
     inbox: str
+    process: str
+    """Which of the processes that share the inbox; another after each start."""
     at: int
     """When it was written, in seconds since 1970."""
+    next: int
+    """The inbox position: the offset at which it goes on in the partition of this commit."""
     kit: str
     """The version of the wheel."""
+    aiokafka: str
+    python: str
     handled: int
     gaps: int
     aside: int
@@ -73,15 +85,18 @@ def read_heartbeat(metadata: str) -> Heartbeat | None:
         body: Any = from_json(metadata)
         versions: Any = body["versions"]
         found = Heartbeat(
-            body["inbox"],
-            *(body["at"], versions["kit"], body["handled"], body["gaps"], body["aside"]),
-            body["caught_up"],
+            *(body["inbox"], body["process"], body["at"], body["next"]),
+            *(versions["kit"], versions["aiokafka"], versions["python"]),
+            *(body["handled"], body["gaps"], body["aside"], body["caught_up"]),
         )
     except (ValueError, TypeError, LookupError):
         return None
-    kinds = (str, int, str, int, int, int, bool)
-    usable = all(type(one) is kind for one, kind in zip(found, kinds, strict=True))
-    return found if usable and len(found.kit) <= _WORD_MAX and found.kit.isprintable() else None
+    kinds = (str, str, int, int, str, str, str, int, int, int, bool)
+    words = (found.kit, found.aiokafka, found.python)
+    usable = all(type(one) is kind for one, kind in zip(found, kinds, strict=True)) and all(
+        len(word) <= _WORD_MAX and word.isprintable() for word in words
+    )
+    return found if usable else None
 
 
 def inbox_of(metadata: str) -> str:

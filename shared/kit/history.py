@@ -59,6 +59,7 @@ class History:
             actorrole="system",
             sensitivity=event.SENSITIVITY,
             dataschema=event.schema_id(),
+            personid=self.id("person", subject) if event.SUBJECT == "episode" else None,
         )._replace(**attributes)
         return self.put(envelope, event.data())
 

@@ -63,7 +63,8 @@ class Path:
         known = {name: value for name, value in values.items() if value is not None}
         said = event.model_validate_json(json.dumps(known, default=str))
         subject = about or self._subject(event.SUBJECT)
-        message = self.history.say(said, subject, time=self.now)
+        person = self.id("person") if event.SUBJECT == "episode" else None
+        message = self.history.say(said, subject, time=self.now, personid=person)
         self.wait(1 / 1440)
         return message
 

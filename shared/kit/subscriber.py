@@ -26,6 +26,7 @@ from pathlib import Path
 from time import monotonic, time
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from uuid import uuid4
 
 from aiokafka.errors import KafkaError
 
@@ -80,6 +81,7 @@ class Subscriber:
         self.problem = ""
         """Why nothing moves at the moment, as a code; empty while all is well."""
         self._inbox = inbox
+        self._process = uuid4().hex[:12]
         self._kafka = kafka or Connection.from_environment()
         self._batch = batch
         self._accept_removed = accept_removed
@@ -434,7 +436,9 @@ class Subscriber:
             await consumer.commit(dict(self._offsets), self._heartbeat)
 
     def _heartbeat(self, next_offset: int) -> str:
-        return heartbeat(self._inbox.id, next_offset, time(), versions(), self.metrics)
+        return heartbeat(
+            self._inbox.id, self._process, next_offset, time(), versions(), self.metrics
+        )
 
     async def _leave(self, consumer: Consumer) -> None:
         async with self._alone():

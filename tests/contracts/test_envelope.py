@@ -29,7 +29,7 @@ HEADERS: dict[str, bytes] = {name: value.encode() for name, value in GOOD["heade
 KEY: bytes = GOOD["key"].encode()
 UPPER = KEY.upper()
 
-REQUIRED = sorted(HEADERS.keys() - {"ce_traceparent", "content-type"})
+REQUIRED = sorted(HEADERS.keys() - {"ce_traceparent", "ce_personid", "content-type"})
 
 
 def read(key: bytes | None = KEY, **changed: bytes | None) -> Envelope:

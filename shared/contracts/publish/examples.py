@@ -19,6 +19,7 @@ def example_of(event: type[Event]) -> dict[str, Any]:
     """Return a whole record as JSON: headers, key and data."""
     subject = f"{event.SUBJECT}/{_example_id(event.SUBJECT)}"
     cause = _example_id("cause")
+    data = json.loads(event.example().data())
     envelope = Envelope(
         id=_example_id(event.TYPE),
         source=event.SOURCE,
@@ -33,9 +34,14 @@ def example_of(event: type[Event]) -> dict[str, Any]:
         sensitivity=event.SENSITIVITY,
         dataschema=event.schema_id(),
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        personid=_person(event, data),
     )
-    data = json.loads(event.example().data())
     return {"headers": envelope.headers(), "key": subject, "data": data}
+
+
+def _person(event: type[Event], data: dict[str, Any]) -> str | None:
+    """Whom an event about an episode names in its header; other events name nobody there."""
+    return data.get("person_id", _example_id("person")) if event.SUBJECT == "episode" else None
 
 
 def _example_id(kind: str) -> str:

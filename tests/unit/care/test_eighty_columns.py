@@ -264,7 +264,7 @@ def _envelope(n: int, event_type: str, at: datetime) -> Envelope:
 def test_observed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def committed(_kafka: object) -> dict[str, dict[tuple[str, int], Committed]]:
         text = heartbeat(
-            "a" * 32, 1, 1e9, Versions("1.0.0", "0.14", "3.11"), Metrics(10**7, gaps=3)
+            "a" * 32, "b", 1, 1e9, Versions("1.0.0", "0.14", "3.11"), Metrics(10**7, gaps=3)
         )
         return {
             "reporting.nightly-figures": {("care.attendance", 0): Committed(5, text, 10**7)},

@@ -21,8 +21,8 @@ def team(name: str) -> Subscriber:
     return parse(template(name), f"{name}.toml")
 
 
-def beat(inbox: str, at: int, **counts: Any) -> str:
-    return heartbeat(inbox, 1, at, VERSIONS, Metrics(**counts))
+def beat(inbox: str, at: int, process: str = "p", **counts: Any) -> str:
+    return heartbeat(inbox, process, at * 10, at, VERSIONS, Metrics(**counts))
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_whose_a_group_is(group: str, who: str) -> None:
     assert silent == {"billing", "billing-2"} - {who}
 
 
-def test_each_process_counts_once_by_its_last_word() -> None:
+def test_each_process_of_an_inbox_counts_once_by_its_last_word() -> None:
     commits = {
         ("care.attendance", 0): Committed(3, beat("a", 10, handled=5, gaps=1), 2),
         ("care.attendance", 1): Committed(4, beat("a", 12, handled=7, gaps=1), 0),
-        ("care.plans", 0): Committed(9, beat("b", 11, handled=100, aside=4), 3),
+        ("care.plans", 0): Committed(9, beat("a", 11, "q", handled=100, aside=4), 3),
         ("care.plans", 1): Committed(9, "a store's id", 1),
     }
     [row] = observed({"billing": commits}, [team("billing")])
@@ -58,10 +58,13 @@ def test_each_process_counts_once_by_its_last_word() -> None:
         "topics": ("care.attendance", "care.plans"),
         "behind": 6,
         "kit": "1.2.3",
+        "aiokafka": "0.14",
+        "python": "3.11",
         "handled": 107,
         "gaps": 1,
         "aside": 4,
         "seen_at": 12,
+        "positions": {"care.attendance/0": 100, "care.attendance/1": 120, "care.plans/0": 110},
     }
 
 
@@ -81,14 +84,22 @@ def test_whoever_may_commit_may_write_anything_there(text: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *(("inbox", 1), ("at", "now"), ("at", True), ("handled", 1.5), ("gaps", None)),
+        *(
+            ("inbox", 1),
+            ("process", None),
+            ("next", "3"),
+            ("at", "now"),
+            ("at", True),
+            ("handled", 1.5),
+            ("gaps", None),
+        ),
         *(
             ("aside", []),
             ("caught_up", 1),
-            ("versions", {"kit": 3}),
-            ("versions", {"kit": "\x1b[2J"}),
+            ("versions", {"kit": 3, "aiokafka": "1", "python": "3"}),
+            ("versions", {"kit": "\x1b[2J", "aiokafka": "1", "python": "3"}),
         ),
-        ("versions", {"kit": "1" * 81}),
+        ("versions", {"kit": "1" * 81, "aiokafka": "1", "python": "3"}),
     ],
 )
 def test_one_wrong_value_makes_a_heartbeat_none(key: str, value: object) -> None:

@@ -46,7 +46,9 @@ def test_a_heartbeat_fits_whatever_was_counted(words: list[str], count: int) -> 
     metrics = Metrics(handled=count, duplicates=count, gaps=count)
     metrics.waits.update(dict.fromkeys(words, count))
     metrics.set_aside.update(dict.fromkeys(words, count))
-    text = heartbeat("a" * 32, HUGE, 1e12, Versions("1" * 500, "2" * 500, "3" * 500), metrics)
+    text = heartbeat(
+        "a" * 32, "b" * 12, HUGE, 1e12, Versions("1" * 500, "2" * 500, "3" * 500), metrics
+    )
     assert len(text.encode()) < BYTES_MAX
     assert inbox_of(text) == "a" * 32
     assert json.loads(text)["next"] == HUGE

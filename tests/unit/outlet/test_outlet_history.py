@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from itertools import chain
 
 import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 
 from services.outlet import history
 from services.outlet.history import HistoryPage, first_offset
@@ -57,6 +60,25 @@ def test_a_page_of_a_rare_subject_may_come_without_events_and_goes_on(
 ) -> None:
     monkeypatch.setattr(history, "SCANNED_MAX", 2)
     assert pages(partition(OTHER, OTHER, OTHER, MINE, OTHER), 10, 100) == [[], ["4"], []]
+
+
+def test_an_event_is_a_structured_cloudevent_with_all_that_the_topic_has() -> None:
+    [message] = partition(MINE)
+    headers = [
+        *message.headers,
+        ("ce_outearlier", b"1,2"),
+        ("ce_Not-Legal", b"x"),
+        ("ce_data", b"x"),
+    ]
+    page = HistoryPage(TOPIC, MINE, 10, 0)
+    page.take([message._replace(headers=headers)])
+    [event] = page.events
+    read = JSONFormat().read(CloudEvent, json.dumps(event))
+    assert (read.get_id(), read.get_subject()) == (event["id"], MINE)
+    assert read.get_extension("outearlier") == "1,2"
+    assert read.get_extension("personid") == event["personid"]
+    assert read.get_data() == json.loads(message.value or b"")
+    assert set(event) == {name.lower() for name in event if name.isalnum()}
 
 
 def test_what_is_no_event_is_left_out() -> None:
