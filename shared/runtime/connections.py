@@ -1,6 +1,6 @@
-"""How a replica reaches Kafka and MongoDB: addresses, encryption, and who it is, as settings.
+"""The settings with which a replica reaches Kafka and MongoDB: addresses, encryption and credentials.
 
-What the drivers make of them is in `kafka/connection.py` and `core/store_connection.py`.
+`kafka/connection.py` and `core/store_connection.py` turn these settings into options of the drivers.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Addresses: why a server can't be reached, and why a port can't be listened on.
+"""Explains why a server can't be reached, and why the process can't listen on a port.
 
-Both are looked at with a socket, because drivers and the HTTP server keep the reason to themselves, or say it late.
+Both checks use a socket directly, because drivers and the HTTP server hide the reason or report it late.
 """
 
 from __future__ import annotations

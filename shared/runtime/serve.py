@@ -1,4 +1,4 @@
-"""The process of one replica: its settings, its log and its port, and what it says when one of them can't be used."""
+"""The process of one replica: its settings, its log, its port, and the error messages when one of them is unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One service, put together: its parts, how it starts, and how it stops without losing anything."""
+"""One service, assembled from its parts: how it starts, and how it stops without losing anything."""
 
 from __future__ import annotations
 

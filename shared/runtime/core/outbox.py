@@ -1,4 +1,4 @@
-"""An event on its way: the entry of a record's outbox, which holds it as it goes on the wire."""
+"""An entry of a record's outbox: an event that is not yet known to be published, in the form in which it is sent."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One record: everything one service knows about one subject, and the pure fold that changes it.
 
-State, inbox, outbox, numbering and remembered commands live in one document, so that one guarded write changes all of
+State, inbox, outbox, numbering and remembered commands are in one document, so that one guarded write changes all of
 them or none. Optimistic locking guards that write: it succeeds only while the stored document still has the `version`
-that was loaded. Nothing here does I/O: `apply` takes one piece of work, and the store writes what it changed.
+that was loaded. This module does no I/O: `apply` takes one piece of work, and the store writes what it changed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The store: a collection of records, one of dead letters, one of metadata. MongoDB behind a small protocol.
+"""The store: a collection each for records, dead letters and metadata. It hides MongoDB behind a small protocol.
 
 Optimistic locking: a save is one unordered bulk of single-document writes, each guarded by the `version` that its
-record was loaded with. A new record that somebody else wrote first collides on `_id` (E11000). When fewer records
-matched than were written, a query for this save's id finds the ones that lost.
+record was loaded with. A new record that another writer saved first collides on `_id` (E11000). When fewer records
+matched than were written, a query for this save's id finds the ones that failed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Can MongoDB be reached, and does it speak as the settings say? Asked before the driver, which says less, and late."""
+"""Checks whether MongoDB can be reached, and whether it uses TLS as the settings require.
+
+The check runs before the driver connects, because the driver reports less, and later.
+"""
 
 from __future__ import annotations
 

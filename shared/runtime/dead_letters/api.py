@@ -1,6 +1,6 @@
-"""Dead letters over HTTP, for operators: list, show, preview, redrive and discard them; resume a consumer.
+"""Routes for dead letters: operators list, show, preview, redrive and discard them, and resume a consumer.
 
-Operators see ids, codes, numbers, times and places in the code, and never what an event contains. Every change needs a
+Operators see ids, codes, numbers, times and places in the code, and never the content of an event. Every change needs a
 reason code; the audit records it with the operator's id.
 """
 

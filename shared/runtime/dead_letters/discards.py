@@ -1,9 +1,9 @@
-"""Discarding takes two: one operator requests it with a reason, another approves it within a day.
+"""A discard needs two people: one operator requests it with a reason, and another approves it within a day.
 
-A discarded fact is one that the service will never know, so nobody decides that alone. A pending request is an open
-item of the facility's operators with a deadline: it is listed, and when nobody has approved it in time, that is an
-alarm. It may name the event right behind it that takes it back; the two are then discarded together. A deployment may
-let one person do it (`CARE_ONE_PERSON_DISCARD`), and then says so at each start and in readiness.
+The service never learns a discarded fact, so nobody may decide a discard alone. A pending request is an open item of
+the facility's operators with a deadline. The service lists it, and raises an alarm when nobody has approved it in time.
+A request may name the next event of the stream, which takes the discarded one back; both are then discarded together. A
+deployment may let one person do it (`CARE_ONE_PERSON_DISCARD`). It then reports this at each start and in readiness.
 """
 
 from __future__ import annotations

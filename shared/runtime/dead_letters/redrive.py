@@ -1,12 +1,12 @@
-"""Redrive: run the service's present rules on dead letters, in order, after a preview.
+"""Redrive: run the service's current rules on dead letters, in order, after a preview.
 
-A redriven dead letter becomes the same work that it was, goes through the reactor, and is guarded by the same `inbox`.
-So a crash at any point, a repetition, or two operators at once have one effect.
+A redriven dead letter becomes the same work again, passes through the reactor, and is guarded by the same `inbox`. A
+crash at any point, a repetition, or two operators at once therefore have the effect of one redrive.
 
 Each stream is redriven from its head: apply the dead letter; unblock the stream if that was the last; close the dead
 letter. To unblock, load the record, look for other open dead letters, and save under the record's version (optimistic
-locking). A consumer that adds a dead letter meanwhile touches the record, so one of the two loses its race and looks
-again. A crash in between leaves the dead letter open; the next redrive finds it applied.
+locking). A consumer that adds a dead letter meanwhile changes the record, so one of the two saves fails and its side
+looks again. A crash in between leaves the dead letter open; the next redrive finds it applied.
 """
 
 from __future__ import annotations

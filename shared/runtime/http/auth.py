@@ -1,4 +1,7 @@
-"""Who calls: a signed token names an actor, a facility and a role. Without a key, nobody may call."""
+"""Authenticates the caller: a signed token names an actor, a facility and a role.
+
+Without a key for the tokens, nobody may call.
+"""
 
 from __future__ import annotations
 

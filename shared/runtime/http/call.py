@@ -1,8 +1,8 @@
-"""HTTP: commands and queries on a record, with one form of answer and one form of refusal.
+"""Commands and queries on a record over HTTP, with one form of answer and one form of refusal.
 
-A command carries an authenticated actor and an Idempotency-Key, goes through the reactor, and answers with the record's
-revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a machine code and a
-hint, and never repeats what the caller sent.
+A command carries an authenticated actor and an Idempotency-Key, passes through the reactor, and answers with the
+record's revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a machine code
+and a hint, and never repeats what the caller sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a token's claims say: who calls, for which facility, in which role. Pure.
+"""Reads the claims of a token: who calls, for which facility, in which role. Pure.
 
-Which claims hold them is a setting, because every issuer has its own. What the issuer calls a person is kept nowhere:
-an actor is a UUID, and where the claim is none, one that follows from issuer and claim.
+Settings name the claims to read, because every issuer uses its own. The service does not store the issuer's name for a
+person: an actor is a UUID. When the claim is no UUID, the service derives one from the issuer and the claim.
 """
 
 from __future__ import annotations

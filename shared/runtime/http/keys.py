@@ -1,7 +1,8 @@
-"""The keys that tokens are checked with: from a document, or from the issuer by OpenID Connect Discovery.
+"""The keys that verify tokens: from a document, or from the issuer by OpenID Connect Discovery.
 
-Discovered keys are fetched anew every few minutes, and at once (but not often) when a token names a key that is not
-known, so that an issuer may change its keys at any time. While the issuer is away, the keys that it gave last hold.
+The service fetches discovered keys again every few minutes. It also fetches them at once, but not often, when a token
+names an unknown key, so that an issuer may change its keys at any time. While the issuer is away, the service uses the
+last keys that the issuer gave.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What one request may cost before anybody knows who sends it, in one place: head, body, depth, time and connections.
+"""The limits of one request before the service knows its sender: head, body, depth, time and connections.
 
-The token is looked at before the body is read. Every refusal is problem+json: 401, 408, 413, 429, 431.
+The service checks the token before it reads the body. Every refusal is problem+json: 401, 408, 413, 429, 431.
 """
 
 from __future__ import annotations

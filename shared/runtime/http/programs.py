@@ -1,7 +1,7 @@
-"""The programs that this replica knows: the profiles that ship, and those of the directory in `CARE_PROGRAMS`.
+"""The programs that this replica knows: the profiles of this package, and those of the directory in `CARE_PROGRAMS`.
 
-Read once, at start. Several versions of a program lie side by side, each in a file of its own; a new version is a new
-file. Which one holds is a question of the day, and only new admissions ask it: the terms travel with the admission.
+The service reads them once, at start. Each version of a program is in a file of its own; a new version is a new file.
+The day decides which version applies, and only new admissions ask, because the terms travel with the admission.
 """
 
 from __future__ import annotations

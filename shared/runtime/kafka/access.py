@@ -1,7 +1,8 @@
-"""Who may do what on the bus: users and access rules (ACLs), from the catalogue. Pure; `grants.py` applies them.
+"""Who may do what on Kafka: users and access rules (ACLs), from the catalogue. Pure; `grants.py` applies them.
 
-A service writes its own topic and its own journal, reads what the catalogue names it as a consumer of, and uses its own
-consumer group. A subscriber reads chosen topics with groups of its own, and writes nothing. Nobody has any other right.
+A service writes its own topic and its own journal, reads the topics for which the catalogue names it as a consumer, and
+uses its own consumer group. A subscriber reads chosen topics with consumer groups of its own, and writes nothing.
+Nobody has any other right.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 FastStream drives the batch subscriber. Acknowledgement is manual, because only this module knows what has been saved.
 No exception reaches FastStream: whatever happens, a message is saved, dead-lettered, or fetched again.
 
-`positions.py` knows where the consumer stands, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm for
-lost events, `circuit_breaker.py` counts failures.
+`positions.py` tracks the position in each partition, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm
+for lost events, and `circuit_breaker.py` counts failures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Identity: is this the Kafka, and is this the consumer group, that this store has worked with before?
+"""Identity: checks that this store has worked with this Kafka and this consumer group before.
 
 A store keeps an id of its own and the id of its cluster. Each commit of offsets carries the store's id, as the metadata
-that Kafka keeps with a committed offset. So a second environment on one Kafka, a lost store and a store of another
-environment are refused, whether or not any of them has published anything. Nothing is written to a topic for that.
+that Kafka keeps with a committed offset. The check therefore refuses a second environment on one Kafka, a lost store
+and a store of another environment, whether or not any of them has published anything. It writes nothing to a topic.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kafka out: a supervised producer, and the last messages of a topic."""
+"""The supervised Kafka producer, and a reader of the last messages of a topic."""
 
 from __future__ import annotations
 

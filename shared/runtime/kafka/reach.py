@@ -1,4 +1,7 @@
-"""Can Kafka be reached, and does it let this client in? Asked before the clients start, which tell nobody why not."""
+"""Checks whether Kafka can be reached and accepts this client.
+
+The check runs before the clients start, because they do not report why they fail.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Startup checks: are the topics and the store the ones that this service worked with before?
 
-They run before a service consumes or publishes anything; the checks on topics are repeated while it runs.
+The checks run before a service consumes or publishes anything. The checks on topics run again while the service runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Topics on the broker: created as the catalogue describes them, compared with it, and repaired."""
+"""Creates topics on the broker as the catalogue describes them, compares them with it, and repairs them."""
 
 from __future__ import annotations
 

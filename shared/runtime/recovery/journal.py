@@ -1,9 +1,9 @@
 """The journal: a copy of every record as it was last saved, encrypted, on a compacted topic of the service's own.
 
 A service's state follows from events *and* from the commands of people, so the topics alone can't restore a lost
-store. The journal can. The relay writes it before it publishes the events of the same save, so the journal is never
-behind the service's own topic. Only the service may read it: it contains what must not be on the bus, so every value is
-sealed with AES-256-GCM, bound to its record and version. See decision 9.
+store. The journal can. The relay writes a copy before it publishes the events of the same save, so the journal is never
+behind the service's own topic. Only the service may read the journal, because the copies contain data that must not be
+on the bus. Every value is sealed with AES-256-GCM, bound to its record and version. See decision 9.
 """
 
 from __future__ import annotations

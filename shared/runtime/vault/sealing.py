@@ -1,4 +1,4 @@
-"""How what a person is known by is sealed, found again and made unreadable for good. Pure but for random bytes.
+"""Seals, finds and destroys for good the data that identifies a person. Pure, except for random bytes.
 
 Three kinds of key, each 256 bits:
 
