@@ -137,6 +137,6 @@ def unusable(setting: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "connection-settings-unusable",
         f"{setting.upper()} {why}.",
-        hint="Settings that belong together: docs/security.md.",
+        hint="docs/security.md lists the settings that must be set together.",
         setting=setting.upper(),
     )

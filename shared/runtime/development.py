@@ -53,7 +53,7 @@ def refusal(setting: str) -> ConfigurationError:
     return ConfigurationError(
         "development-secret",
         f"{setting} holds a key or password that is published for development.",
-        hint="Use one of your own, or start with CARE_MODE=development where nothing real is kept.",
+        hint="Use your own, or set CARE_MODE=development where the service holds no real data.",
         setting=setting,
     )
 

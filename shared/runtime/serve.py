@@ -70,7 +70,7 @@ def read_settings(settings_type: type[ServiceSettings]) -> ServiceSettings:
     raise ConfigurationError(
         "settings-unusable",
         f"{words}.",
-        hint="docs/settings.md has every setting with its form and default.",
+        hint="docs/settings.md lists every setting with its form and default.",
         setting=faults[0][0],
     )
 

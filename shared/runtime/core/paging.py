@@ -194,6 +194,6 @@ def _check(content: bytes, scope: Sequence[str]) -> bytes:
 def _wrong() -> Invalid:
     return Invalid(
         "after-invalid",
-        "`after` is not the `next` of a page of this list.",
-        hint="Use `next` as it came; without `after` the list begins anew.",
+        "`after` must be the `next` of a page of this list.",
+        hint="Send `next` unchanged. Without `after`, the list starts from the beginning.",
     )

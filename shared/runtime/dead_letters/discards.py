@@ -63,8 +63,8 @@ class Discards:
         if pending is not None and self._now() < pending.until:
             raise Refused(
                 "discard-requested",
-                "Somebody has requested this.",
-                hint="Approve it, or redrive it.",
+                "A discard of this dead letter is already requested.",
+                hint="Approve the request, or redrive the dead letter.",
             )
         if taken_back_by is not None:
             await self._next_in_line(dead_letter, taken_back_by)
@@ -87,11 +87,15 @@ class Discards:
             raise Unknown("dead-letter")
         request = dead_letter.discard
         if request is None:
-            raise Refused("discard-not-requested", "Nobody has requested this.", hint="Request it.")
+            raise Refused(
+                "discard-not-requested",
+                "Nobody has requested this discard.",
+                hint="Request it first.",
+            )
         if request.by == who.actor_id and not self._one_person:
             raise Forbidden(
                 "second-person-needed",
-                "Who requests a discard does not approve it.",
+                "The operator who requested a discard can't approve it.",
                 hint="Ask another operator.",
             )
         behind = await self._behind(request)
@@ -158,8 +162,8 @@ class Discards:
         if [one.id for one in waiting] != [dead_letter.id, other_id]:
             raise Invalid(
                 "not-next-in-line",
-                "What takes it back has to be the next in the same stream.",
-                hint="Discard this one alone, redrive what lies between, and then look at the other.",
+                "The dead letter that takes this one back must be the next in the same stream.",
+                hint="Discard this one alone, redrive the ones in between, and then decide about the other.",
             )
 
     async def _behind(self, request: DiscardRequest) -> DeadLetter | None:

@@ -76,8 +76,8 @@ class Streams:
         if record.inbox.get(stream[1], inbox.NOTHING)[0] <= number:
             raise Refused(
                 "stream-not-beyond",
-                "Nothing after this number was applied of the stream.",
-                hint="Name the last number that was right, and the stream as the dead letters name it.",
+                "The service has applied nothing of this stream after this number.",
+                hint="Name the last correct number, and the stream as the dead letters name it.",
             )
         return record, await self._dead_letters.missed(stream, number, LINED_UP_MAX)
 

@@ -136,7 +136,7 @@ async def _caller(authenticator: Authenticator, given: bytes | None) -> Actor:
 def _too_often(wait_seconds: float) -> ASGIApp:
     error = TooOften(
         "too-many-requests",
-        "This caller sends more requests than one may.",
+        "This caller sends too many requests.",
         hint="Retry after the time given.",
     )
     answer = problem(error.status, error.code, error.detail, error.hint)
@@ -161,7 +161,7 @@ async def _bounded(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
     except TimeoutError:
         raise TooSlow("request-timeout", "The request did not arrive in time.") from None
     if too_deep(body):
-        raise TooMuch("body-too-deep", f"JSON may be nested {DEPTH_MAX} levels deep.")
+        raise TooMuch("body-too-deep", f"JSON may be nested at most {DEPTH_MAX} levels deep.")
     pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
     if message["type"] != "http.request":  # the caller has gone
         pending = [message]
@@ -173,7 +173,7 @@ async def _bounded(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
 
 
 def _too_large() -> TooMuch:
-    return TooMuch("body-too-large", f"A body may have {BODY_BYTES_MAX} bytes.")
+    return TooMuch("body-too-large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
 
 
 def too_deep(body: bytes | bytearray) -> bool:

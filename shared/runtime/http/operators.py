@@ -32,7 +32,7 @@ async def _operating(call: Annotated[Call, OPERATOR]) -> Call:  # async: FastAPI
     if not operates(call):
         raise Forbidden(
             "not-operating-organisation",
-            "This concerns the whole service, not one facility.",
+            "This concerns the whole service, and your facility does not run it.",
             hint="Ask an operator of the organisation that CARE_OPERATING_FACILITY names.",
         )
     return call

@@ -50,8 +50,8 @@ class Programs:
             if self._profiles.setdefault(key, profile) != profile:
                 raise ConfigurationError(
                     "profile-version-taken",
-                    f"{profile.program} {profile.version} is described twice, and differently.",
-                    hint="Give what has changed a version and an effective day of its own.",
+                    f"{profile.program} {profile.version} is described by two files, and differently.",
+                    hint="Give the changed profile its own version and effective day.",
                     setting="CARE_PROGRAMS",
                 )
 

@@ -130,7 +130,7 @@ def subscriber_rules(name: str, topics: Iterable[str], group: str = "") -> list[
     if unknown or not wanted:
         raise Invalid(
             "topic-unknown",
-            "A subscriber reads topics of the catalogue.",
+            "A subscriber can read only topics of the catalogue.",
             hint=f"Choose from {', '.join(sorted(TOPICS))}.",
         )
     following = [f"{own}."] if own in wanted else []

@@ -322,10 +322,12 @@ class Consumer(ConsumerRebalanceListener):
             raise Refused(
                 was,
                 "Messages that this service had not applied were removed from a topic.",
-                hint="Bootstrap it (see the runbook), or resume with accept: history-removed.",
+                hint="Bootstrap the service (see the runbook), or resume with accept: history-removed.",
             )
         if was not in RESUMABLE:
-            raise Refused(was, "A topic is not what it was.", hint="See the runbook: migrate.")
+            raise Refused(
+                was, "A topic was changed or created again.", hint="See the runbook: migrate."
+            )
         self.halted = None
         self._circuit_breaker.reset()
         self._metrics.halted.set(0)

@@ -47,7 +47,7 @@ def check(kept: Kept, seen: Seen) -> None:
         if seen.committed_by:
             raise IdentityMismatch(
                 "store-lost",
-                "The store is new, but its consumer group has committed offsets: another store did that.",
+                "The store is new, but its consumer group has offsets that another store committed.",
                 hint="Restore or rebuild the store. Two environments can't share topics. See the runbook: identity.",
             )
         return
@@ -55,7 +55,7 @@ def check(kept: Kept, seen: Seen) -> None:
         raise IdentityMismatch(
             "cluster-differs",
             f"This store belongs to the Kafka cluster {kept.cluster_id}; this one is {seen.cluster_id}.",
-            hint="Connect to the right cluster, or adopt this one. See the runbook: identity.",
+            hint="Connect to the correct cluster, or adopt this one. See the runbook: identity.",
         )
     others = set(seen.committed_by) - {kept.store_id, ""}
     if others:

@@ -89,7 +89,7 @@ class Seal:
             )
         except InvalidTag:
             raise ConfigurationError(
-                "journal-unreadable", "A copy in the journal does not open with this key."
+                "journal-unreadable", "This key does not decrypt a copy in the journal."
             ) from None
         return cast("Any", bson).decode(zlib.decompress(plain), _OPTIONS)
 
@@ -213,7 +213,7 @@ def unreadable_journal() -> ConfigurationError:
     """There are copies, and no key of ours opens any of them."""
     return ConfigurationError(
         "journal-unreadable",
-        "No copy in the journal opens with these keys.",
+        "These keys decrypt no copy in the journal.",
         hint="Set CARE_JOURNAL_KEY_BEFORE to the key that the journal was written with.",
         setting="CARE_JOURNAL_KEY",
     )

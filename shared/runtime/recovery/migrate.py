@@ -164,7 +164,7 @@ def _undrained(what: str) -> ConfigurationError:
     return ConfigurationError(
         "not-drained",
         f"{what}.",
-        hint="Start the services on the catalogue that fits the topic, let them finish, stop them, repeat.",
+        hint="Start the services with the catalogue that fits the topic, let them finish, stop them, and repeat.",
     )
 
 
@@ -180,7 +180,7 @@ async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
     raise Unavailable(
         "broker-unavailable",
         f"{topic.name} could not be created again.",
-        hint="Give the same command again: it goes on where it stopped.",
+        hint="Run the same command again: it resumes where it stopped.",
     )
 
 
@@ -228,7 +228,7 @@ async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
         raise Unavailable(
             "copy-incomplete",
             f"{arrived} of {copied} messages arrived.",
-            hint="Give the same command again: it copies anew.",
+            hint="Run the same command again: it copies the messages again.",
         )
 
 

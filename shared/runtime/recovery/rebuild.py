@@ -212,8 +212,8 @@ async def check_numbers(
         raise SequenceConflict(
             "journal-behind",
             f"{own.name} is ahead of the journal for {len(ahead)} subjects. Nothing was changed.",
-            hint="The journal was off when they were published: restore a newer backup of the store, then repeat. "
-            "If the service never published them, disown them (care topics disown).",
+            hint="The journal was off when the service published these events: restore a newer backup of the store, "
+            "then repeat. If the service never published them, disown them (care topics disown).",
         )
 
 

@@ -36,7 +36,7 @@ class SealBroken(CareError):
     def __init__(self) -> None:
         super().__init__(
             "seal-broken",
-            "What is stored about this person does not open with their key.",
+            "The stored identity of this person can't be decrypted with their key.",
             hint="Restore the newest backup of the key database: runbook, keys of people.",
         )
 

@@ -90,8 +90,8 @@ class Vault:
         if await self._store.foreign(self._encryption.known):
             raise ConfigurationError(
                 "key-encryption-key-differs",
-                "The key database has keys that another key-encryption key has wrapped.",
-                hint="Set CARE_KEY_ENCRYPTION_KEY_BEFORE to the key that they were wrapped with.",
+                "The key database has keys that were encrypted with another key-encryption key.",
+                hint="Set CARE_KEY_ENCRYPTION_KEY_BEFORE to the key that encrypted them.",
                 setting="CARE_KEY_ENCRYPTION_KEY",
             )
         while stale := await self._store.wrapped_otherwise(self._encryption.present):
