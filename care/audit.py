@@ -39,7 +39,7 @@ def list_(
     until: Annotated[str | None, typer.Option(help="Up to this time (RFC 3339).")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="The most entries to list.")] = 100,
     after: Annotated[
-        str | None, typer.Option(help="Continue after a page: the value that the page ends with.")
+        str | None, typer.Option(help="Continue a list: the value that its previous page printed.")
     ] = None,
     facility: Facility = "harbor-iop",
     url: Url = None,

@@ -79,7 +79,7 @@ def list_(
     ] = "open",
     limit: Annotated[int, typer.Option(min=1, max=500, help="The most rows to list.")] = 100,
     after: Annotated[
-        str | None, typer.Option(help="Continue after a page: the value that the page ends with.")
+        str | None, typer.Option(help="Continue a list: the value that its previous page printed.")
     ] = None,
     url: Url = None,
     token: Token = None,
