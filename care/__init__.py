@@ -1,4 +1,4 @@
 """The `care` command.
 
-Modules import at their top only what help needs; a command imports the rest when it runs.
+At their top, modules import only what `--help` needs. A command imports the rest when it runs.
 """

@@ -1,4 +1,4 @@
-"""`care topics acl`: the users of the bus and what each may do, derived from the catalogue."""
+"""`care topics acl`: prints and applies the Kafka users and their access rules, derived from the catalogue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def acl_command(
     subscriber: Annotated[
         str | None,
         typer.Option(
-            help="Only this subscriber's rules. Its file says which topics it reads; without a file, --topic does."
+            help="Print only this subscriber's rules. Its file names the topics that it reads; without a file, name"
+            " them with --topic."
         ),
     ] = None,
     topic: Annotated[
@@ -49,22 +50,22 @@ def acl_command(
         bool,
         typer.Option(
             "--prune",
-            help="List every right that these users have and the rules do not give. With --apply, take these"
-            " rights back. A subscriber without a file and without --topic loses all rights and its user.",
+            help="List every access right of these users that the rules do not grant. With --apply, revoke them."
+            " A subscriber without a file and without --topic then loses all rights and its user.",
         ),
     ] = False,
     passwords: Annotated[
         Path | None,
         typer.Option(
             help="With --apply: create the users. The file USER.password in this directory holds a user's"
-            " password; a missing file is written with a new password.",
+            " password. The command creates a missing file with a new password.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the rights on the bus: of all services, or with --subscriber of one subscriber.
+    """Print the Kafka access rules of all services, or of one subscriber with --subscriber.
 
-    --apply and --prune need an administrator in KAFKA_USERNAME.
+    --apply and --prune connect as KAFKA_USERNAME, which must be an administrator.
     """
     import asyncio
 
@@ -77,7 +78,7 @@ def acl_command(
         not_ignored(context, "--passwords", "needs --apply")
     if subscriber is None:
         not_ignored(
-            context, "--topic", "needs --subscriber: a service's topics are in the catalogue"
+            context, "--topic", "needs --subscriber: the catalogue names each service's topics"
         )
     if not strimzi:
         not_ignored(context, "--cluster", "needs --strimzi")
@@ -120,7 +121,7 @@ def _rules_of(subscriber: str, topics: Sequence[str], *, prune: bool) -> list[Ru
     if team is not None and not over(team):
         if beyond := set(topics) - set(team.topics):
             fail(
-                f"By its file {subscriber} reads nothing on {min(beyond)}.",
+                f"According to its file, {subscriber} reads nothing on {min(beyond)}.",
                 "Correct the file first.",
             )
         return access.subscriber_rules(subscriber, topics or team.topics, team.group_prefix)
@@ -133,12 +134,12 @@ def _no_right(subscriber: str, team: Subscriber | None) -> tuple[str, str]:
     """Why a subscriber is given nothing, and what to do."""
     if team is None:
         return (
-            f"There is no file of the subscriber {subscriber}.",
-            f"Write it with `care subscribers new {subscriber}`, or name topics with --topic.",
+            f"The subscriber {subscriber} has no file.",
+            f"Create it with `care subscribers new {subscriber}`, or name topics with --topic.",
         )
     return (
         f"The agreement of {subscriber} ended on {team.until}.",
-        "Renew it in the file, or take its rights back: --apply --prune.",
+        "Renew the agreement in the file, or revoke the rights with --apply --prune.",
     )
 
 
@@ -166,10 +167,10 @@ async def _change(
         said.append(f"{len(rules)} rules are in force.")
     if prune:
         surplus = await grants.surplus(kafka, users, rules)
-        said += [f"{'taken back' if apply else 'not in the rules'}: {one}" for one in surplus]
+        said += [f"{'revoked' if apply else 'not in the rules'}: {one}" for one in surplus]
         if apply:
             await grants.withdraw(kafka, surplus)
-            said.append(f"{len(surplus)} rights are taken back.")
+            said.append(f"{len(surplus)} rights are revoked.")
             if not rules:
                 await grants.remove_users(kafka, users)
                 said.append(f"The user {users[0]} is removed.")

@@ -1,4 +1,4 @@
-"""`care audit`: who did what in a service, and whether its audit is what was stored."""
+"""`care audit`: lists who did what in a service, and verifies that nobody changed its audit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from care.show import Json, as_json, entries, fail, minutes, not_ignored
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Show who did what, and check that nothing of it was changed. For privacy officers and directors.",
+    help="List who did what in a service, and check that nobody changed the audit."
+    " For privacy officers and directors.",
 )
 SHOWN = 3
 Facility = Annotated[
@@ -36,14 +37,16 @@ def list_(
     ] = None,
     since: Annotated[str | None, typer.Option(help="From this time on (RFC 3339).")] = None,
     until: Annotated[str | None, typer.Option(help="Up to this time (RFC 3339).")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 100,
-    after: Annotated[str | None, typer.Option(help="Go on where the last page ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The most entries to list.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(help="Continue a list: the value that its previous page printed.")
+    ] = None,
     facility: Facility = "harbor-iop",
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """List entries, the latest first: who, in which role, what, about whom, and how it ended."""
+    """List audit entries, the latest first: who did what, in which role, about which records, and the outcome."""
     asked = {"subject": subject, "actor_id": actor, "kind": kind, "since": since, "until": until}
     signed = _signed(context, token, facility)
     found = Operations(service, url, signed).get("/audit", **asked, limit=str(limit), after=after)
@@ -66,7 +69,7 @@ def list_(
         for entry in found["entries"]
     )
     if "next" in found:
-        typer.echo(f"There are more: --after {found['next']}")
+        typer.echo(f"There are more entries: --after {found['next']}")
 
 
 @app.command(epilog="Example: `care audit verify intake`")
@@ -78,7 +81,7 @@ def verify(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Check every chain and entry. Fails, and says where, when something was changed or removed."""
+    """Check every chain and every entry. Fail, and print the place, when an entry was changed or removed."""
     signed = _signed(context, token, facility)
     found = Operations(service, url, signed).get("/audit/chains")
     if json:
@@ -91,4 +94,4 @@ def verify(
         for one in found["breaks"]:
             typer.echo(f"{one['what']}: chain {one['chain']}, link {one['link']} {one['entry']}")
     if found["breaks"]:
-        fail(f"{len(found['breaks'])} breaks: the audit is not what was stored.")
+        fail(f"{len(found['breaks'])} breaks: the audit differs from what was stored.")

@@ -1,4 +1,4 @@
-"""`care contracts`: read the published events, and generate the files that are committed of them."""
+"""`care contracts`: shows the published events, and generates the committed files that describe them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List every event type: what it is about, how sensitive it is, and who consumes it."""
+    """List every event type: its subject, its sensitivity, and its consumers."""
     from shared.contracts import CATALOGUE
     from shared.contracts.publish.subscribers import consumers
 
@@ -53,7 +53,10 @@ def list_(
 @app.command(epilog="Example: `care contracts show care.attendance.session-attended.v1`")
 def show(
     event_type: Annotated[str, typer.Argument(help="The full event type.")],
-    json: Annotated[bool, typer.Option("--json", help="As everywhere; it is JSON anyway.")] = True,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Accepted as in other commands; the output is always JSON."),
+    ] = True,
 ) -> None:
     """Show one event as JSON: its meaning, its schema, and an example message."""
     del json

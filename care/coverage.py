@@ -1,7 +1,7 @@
-"""`care coverage`: which test shows which fact, scenario and fault. The page is made from the marks on tests.
+"""`care coverage`: lists which test shows which fact, scenario and fault, as the marks on the tests declare it.
 
-The tests are collected and not run, so the page says where to look, and `make test` says whether it holds. The page has
-one row for each of them, with the count of its tests and the best one; `--of` lists all of them.
+The command collects the tests and does not run them: the page names the tests, and `make test` runs them. The page has
+one row for each fact, scenario and fault, with the count of its tests and the best one; `--of` lists all tests of one.
 """
 
 from __future__ import annotations
@@ -112,13 +112,13 @@ def missing(shown: Shown) -> list[str]:
     return [
         *(f"{word} {n}" for word, known, found in rows for n in known if not found.get(n)),
         *(
-            f"{word} {n} is on no list"
+            f"{word} {n} is not in care/facts.toml"
             for word, known, found in rows
             for n in found
             if n not in known
         ),
         *(
-            f"{number}: its best test {name} does not show it"
+            f"{number}: its best test {name} does not carry its mark"
             for number, name in named_best().items()
             if not any(_is_named(test, name) for test in shown_by(number, shown))
         ),
@@ -218,7 +218,7 @@ def coverage(
         out.write_text(text, encoding="utf-8")
         typer.echo(f"{out}: {len(told()[0])} facts, {len(faults())} faults, {len(gaps)} gaps")
     elif not out.exists() or out.read_text(encoding="utf-8") != text:
-        typer.echo(f"{out} is not what the tests say. Run: care coverage", err=True)
+        typer.echo(f"{out} is out of date. Run: care coverage", err=True)
         raise typer.Exit(1)
     if check and gaps:
         raise typer.Exit(1)

@@ -1,6 +1,6 @@
-"""`care dead-letters`: inspect what a service could not apply, and redrive or discard it.
+"""`care dead-letters`: inspects, redrives and discards the items that a service could not process.
 
-Shows ids, codes and numbers, never the data of an event.
+The commands show ids, codes and numbers, and never the data of an event.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Why = Annotated[
     typer.Option("--why", help="A reason code for the audit, such as rule-fixed; no free text."),
 ]
 HEADING = ("service", "id", "position")
-"""What of a dead letter does not stand among its fields."""
+"""The values of a dead letter that `show` does not print among its fields."""
 CHOICES = ("--fingerprint", "--subject", "--id", "--all")
-"""What a redrive may be about."""
+"""The options that choose what a redrive processes."""
 DeadLetterId = Annotated[
     str,
     typer.Argument(
-        help="The id of a dead letter, its beginning, or where the message lay: TOPIC/PARTITION/OFFSET, which is the"
-        " same in every service."
+        help="The id of a dead letter, the beginning of that id, or the position of the message,"
+        " TOPIC/PARTITION/OFFSET, which is the same in every service."
     ),
 ]
 
 
 @app.command(epilog="Example: `care dead-letters groups plans`")
 def groups(service: ServiceName, url: Url = None, token: Token = None, json: Json = False) -> None:
-    """Group like failures: reason, place in the code, count, and since when."""
+    """Group dead letters with the same cause: reason, place in the code, count, and time of the first one."""
     found = Operations(service, url, token).get("/ops/dead-letters")
     if json:
         as_json(found)
@@ -67,18 +67,20 @@ def groups(service: ServiceName, url: Url = None, token: Token = None, json: Jso
 def list_(
     service: ServiceName,
     fingerprint: Annotated[
-        str | None, typer.Option(help="Only this group, by its fingerprint or the beginning.")
+        str | None, typer.Option(help="Only this group: its fingerprint, or the beginning of it.")
     ] = None,
     subject: Annotated[
-        str | None, typer.Option(help="Only this record, or what begins so.")
+        str | None, typer.Option(help="Only this record: its subject, or the beginning of it.")
     ] = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason code.")] = None,
     status: Annotated[
         str,
         typer.Option(help="Only this status: open, redriven, discarded, already-applied …"),
     ] = "open",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many at most.")] = 100,
-    after: Annotated[str | None, typer.Option(help="Go on where the last page ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="The most rows to list.")] = 100,
+    after: Annotated[
+        str | None, typer.Option(help="Continue a list: the value that its previous page printed.")
+    ] = None,
     url: Url = None,
     token: Token = None,
     json: Json = False,
@@ -108,7 +110,7 @@ def list_(
         for row in found["rows"]
     )
     if "next" in found:
-        typer.echo(f"There are more: --after {found['next']}")
+        typer.echo(f"There are more rows: --after {found['next']}")
 
 
 @app.command(epilog="Example: `care dead-letters show all care.intake/3/17`")
@@ -119,7 +121,10 @@ def show(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show a dead letter: where it lay, why it is one, and how many wait behind it. With `all`, in every service."""
+    """Show a dead letter: its position, its reason, and how many items wait behind it.
+
+    With `all`, the command searches every service.
+    """
     found = [
         {"service": one.operations.service, **one.operations.get(one.path)}
         for one in find.rows(dead_letter, find.services(service, url, token))
@@ -144,13 +149,13 @@ def preview(
     service: ServiceName,
     dead_letter: DeadLetterId,
     behind: Annotated[
-        bool, typer.Option("--behind", help="Include everything that waits behind it.")
+        bool, typer.Option("--behind", help="Include every item that waits behind it.")
     ] = False,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Show what the present code would do with a dead letter and those before it. Writes nothing."""
+    """Show what the current code would do with a dead letter and those before it. The command writes nothing."""
     [one] = find.rows(dead_letter, find.services(known(service), url, token))
     found = one.operations.post(f"{one.path}/preview", {"behind": behind})
     if json:
@@ -177,24 +182,26 @@ def redrive(
     service: Services,
     why: Why,
     fingerprint: Annotated[
-        str | None, typer.Option(help="The streams that hold a dead letter of this group.")
+        str | None, typer.Option(help="Redrive the streams that hold a dead letter of this group.")
     ] = None,
-    subject: Annotated[str | None, typer.Option(help="The streams of this record.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Redrive the streams of this record.")] = None,
     dead_letter: Annotated[
         str | None,
         typer.Option(
             "--id",
-            help="The stream of this dead letter, up to it: its id, the beginning, or TOPIC/PARTITION/OFFSET.",
+            help="Redrive the stream of this dead letter, up to this one. Give its id, the beginning of the id,"
+            " or TOPIC/PARTITION/OFFSET.",
         ),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All streams.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Redrive all streams.")] = False,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
     """Process dead letters again, in order, in steps of 1, 10 and 100. Stop at the first failure.
 
-    With `all` in every service, for example one message that none of them could apply, by --id TOPIC/PARTITION/OFFSET.
+    With `all`, redrive in every service: --id TOPIC/PARTITION/OFFSET names one message that several services could not
+    process.
     """
     if [fingerprint, subject, dead_letter, everything or None].count(None) + 1 != len(CHOICES):
         raise typer.BadParameter(f"give exactly one of {', '.join(CHOICES)}")
@@ -245,16 +252,18 @@ def discard(
     why: Why,
     taken_back_by: Annotated[
         str | None,
-        typer.Option(help="The dead letter right behind it that takes it back; both go."),
+        typer.Option(
+            help="The next dead letter of the stream, which takes this one back. Both are discarded."
+        ),
     ] = None,
     url: Url = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Request to give the first dead letter of a stream up. Another operator approves it within 24 hours.
+    """Request to discard the first dead letter of a stream. Another operator must approve it within 24 hours.
 
-    With `all` and TOPIC/PARTITION/OFFSET, in every service that could not apply that message; what takes it back is
-    named likewise.
+    With `all` and TOPIC/PARTITION/OFFSET, request it in every service that could not process that message. Then give
+    --taken-back-by a TOPIC/PARTITION/OFFSET too.
     """
     asked = find.services(service, url, token)
     found = find.rows(dead_letter, asked, status="open")
@@ -280,9 +289,10 @@ def approve(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Discard what another operator has requested: it has no effect. The row stays, with both and why.
+    """Approve a discard that another operator requested. The item never has an effect.
 
-    With `all` and TOPIC/PARTITION/OFFSET, in every service where that is requested.
+    The row stays, with both operators and the reason. With `all` and TOPIC/PARTITION/OFFSET, approve it in every
+    service where it is requested.
     """
     found = find.rows(dead_letter, find.services(service, url, token), status="open")
     reports = [_settled(one, "discard/approve", {"why": why}) for one in found]
@@ -316,7 +326,7 @@ def _show_settled(
 def discards(
     service: ServiceName, url: Url = None, token: Token = None, json: Json = False
 ) -> None:
-    """List what waits for another operator's approval: whose it is, until when, and whether it is late."""
+    """List the discards that wait for another operator's approval, with owner and deadline."""
     found = Operations(service, url, token).get("/ops/dead-letters/discards")
     if json:
         as_json(found)
@@ -343,7 +353,7 @@ def set_back(
     service: ServiceName,
     subject: Annotated[str, typer.Argument(help="The record, such as episode/….")],
     stream: Annotated[str, typer.Argument(help="The stream, as the dead letters name it.")],
-    number: Annotated[int, typer.Argument(min=0, help="The last number of it that was right.")],
+    number: Annotated[int, typer.Argument(min=0, help="The last correct number of this stream.")],
     why: Annotated[
         str | None, typer.Option("--why", help="A reason code for the audit; no free text.")
     ] = None,
@@ -354,7 +364,10 @@ def set_back(
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Set a stream back to before a number that was not its publisher's. Redrive what it lines up."""
+    """Set a stream back to before a number that its publisher did not assign.
+
+    Then redrive the dead letters that the command lines up.
+    """
     if preview == (why is not None):
         raise typer.BadParameter("give exactly one of --preview and --why")
     operations = Operations(service, url, token)
@@ -410,7 +423,9 @@ def resume(
     why: Why,
     accept: Annotated[
         str | None,
-        typer.Option(help="history-removed: accept the loss of events that retention removed."),
+        typer.Option(
+            help="Give history-removed to accept the loss of events that retention removed."
+        ),
     ] = None,
     url: Url = None,
     token: Token = None,

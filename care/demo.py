@@ -1,4 +1,4 @@
-"""`care demo`: run the synthetic population, then print the audit of every event."""
+"""`care demo`: runs the synthetic population, then prints the ledger: the audit report about every event."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def demo(
     episodes: Annotated[int, typer.Option(min=1, max=2000, help="The number of people.")] = 100,
     seed: Annotated[int, typer.Option(help="The same seed gives the same population.")] = 1,
     leave: Annotated[
-        bool, typer.Option("--exit", help="Stop when the audit is done, instead of waiting.")
+        bool,
+        typer.Option("--exit", help="Stop when the audit report is complete, instead of waiting."),
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the audit to this file, as JSON.")
+        Path | None, typer.Option("--json", help="Write the audit report to this file, as JSON.")
     ] = None,
     logs: Annotated[
         Path | None, typer.Option(help="Write the services' logs to this directory.")
@@ -46,7 +47,7 @@ def demo(
         typer.Option(help="Include the scripted scenarios, in which every event type occurs."),
     ] = True,
 ) -> None:
-    """Simulate a year and a half of a synthetic population, then account for every event."""
+    """Simulate a year and a half of a synthetic population, then report what became of every event."""
     unknown = set(kill or ()) - set(PORTS)
     if unknown:
         raise typer.BadParameter(f"choose from {NAMES}", param_hint="--kill")

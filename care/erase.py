@@ -1,4 +1,4 @@
-"""`care erase`: erase who a person is, for good."""
+"""`care erase`: erases a person's identity for good."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def erase(
     ],
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", help="The person's id once more, in place of the question."),
+        typer.Option(
+            "--confirm", help="The person's id again; without it, the command asks for the id."
+        ),
     ] = None,
     facility: Annotated[
         str, typer.Option(envvar="CARE_FACILITY", help="The facility, for the local token issuer.")
@@ -31,16 +33,16 @@ def erase(
         str | None,
         typer.Option(
             metavar="URL",
-            help="The address of intake; by default CARE_INTAKE_URL, else its port of `care up`.",
+            help="The address of intake. Default: CARE_INTAKE_URL, or else the port that `care up` uses.",
         ),
     ] = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """Erase a person's name, birth date and contacts: destroy their key, so that nothing opens them again.
+    """Erase a person's name, birth date and contacts: destroy the key without which nobody can read them.
 
-    Needs the role privacy_officer. Episodes and disclosures stay, under an id that leads to nobody. There is no way
-    back; backups of the key database hold the key until the day that is printed.
+    The command needs the role privacy_officer and can't be undone. Episodes and disclosures stay, under an id that
+    identifies nobody any more. Backups of the key database hold the key until the day that the command prints.
     """
     from care.http import ask
     from shared.contracts.attributes import legal
@@ -61,7 +63,7 @@ def erase(
             typer.echo(f"Last copy gone on:  {now['last_copy_gone_on']}", err=json)
             confirm = typer.prompt("Type the id again to erase the identity for good", err=json)
         if confirm != person_id:
-            fail("The ids differ. Nothing was erased.")
+            fail("The two ids differ. Nothing was erased.")
         body = {"confirm_person_id": confirm, "why": why}
         done = ask("intake", address, caller, "POST", path, body=body, key=str(uuid4()))
     if json:

@@ -1,4 +1,4 @@
-"""`care events tail` and `care journey`: read the topics as any subscriber can. Prints envelopes, never data."""
+"""`care events tail` and `care journey`: read the topics as any subscriber can. They print envelopes, never data."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def tail(
     topic: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this topic, such as care.plans or care.out.TEAM, for who may read no others; repeatable."
+            help="Follow only this topic, such as care.plans; repeatable. A restricted subscriber may read only its"
+            " own topic, care.out.TEAM."
         ),
     ] = None,
     from_beginning: Annotated[
@@ -50,13 +51,13 @@ def tail(
         bool, typer.Option("--json", help="Print one JSON object per line, for machines.")
     ] = False,
 ) -> None:
-    """Follow all topics, or some. Prints envelopes: type, subject, sequence and time, never the data of an event."""
+    """Follow all topics, or some. Print envelopes (type, subject, sequence and time), never the data of an event."""
     from shared.contracts.outlets import PREFIX, is_outlet
     from shared.contracts.topics import TOPICS
 
     if unknown := {name for name in topic or () if name not in TOPICS and not is_outlet(name)}:
         raise typer.BadParameter(
-            f"{min(unknown)} is no topic of events; choose from {', '.join(TOPICS)}, {PREFIX}TEAM",
+            f"{min(unknown)} is not a topic of events; choose from {', '.join(TOPICS)}, {PREFIX}TEAM",
             param_hint="--topic",
         )
     with suppress(KeyboardInterrupt):
@@ -86,7 +87,7 @@ def until_answered(kafka: str, reading_topics: Coroutine[Any, Any, T]) -> T:
             _no_answer(kafka, error)
         fail(
             f"{error.filename or 'A file'} can't be used ({type(error).__name__}: {error.strerror}).",
-            "Correct the path, give the right, or make room.",
+            "Correct the path, grant the permission, or free disk space.",
         )
 
 
@@ -132,15 +133,15 @@ def _wanted(envelope: Envelope, event_type: str | None, subject: str | None) -> 
 
 
 def journey(
-    episode: Annotated[str, typer.Argument(help="The episode's id, or its beginning.")],
+    episode: Annotated[str, typer.Argument(help="The episode's id, or the beginning of it.")],
     kafka: Bootstrap,
     url: Addresses = None,
     token: Token = None,
     json: Json = False,
 ) -> None:
-    """List every event of one episode over all services, in order, and where its streams are blocked.
+    """List every event of one episode from all services, in order, and show where its streams are blocked.
 
-    The services are asked for that, as an operator; one that does not answer is named.
+    The command asks the services, as an operator, for blocked streams. It names a service that does not answer.
     """
     prefix = checked(episode.removeprefix("episode/"), "EPISODE")
     found = until_answered(kafka, _journey(kafka, f"episode/{prefix}"))
@@ -154,7 +155,7 @@ def journey(
         shown = {(envelope.source.removeprefix("care."), envelope.sequence) for envelope in found}
         _show_other_blocks(row for row in blocked if (row["stream"], row["sequence"]) not in shown)
     for name in silent:
-        typer.echo(f"{name} does not answer: what is blocked there is not known.", err=True)
+        typer.echo(f"{name} does not answer: its blocked streams are not known.", err=True)
 
 
 def _blocked(
@@ -313,7 +314,9 @@ async def _check_outlets(connection: KafkaConnection, topics: Iterable[str]) -> 
     existing = await topics_with_prefix(connection, PREFIX) if wanted else set[str]()
     if missing := wanted - set(existing):
         there = ", ".join(sorted(existing)) or "none"
-        fail(f"There is no topic {min(missing)}.", f"Outlets that this user sees: {there}.")
+        fail(
+            f"There is no topic {min(missing)}.", f"Outlet topics that this user may see: {there}."
+        )
 
 
 def _envelope(record: ConsumerRecord[bytes, bytes]) -> Envelope | None:

@@ -1,7 +1,7 @@
-"""Which dead letters a command is about: by id, by its beginning, or by where the message lay; in one service or all.
+"""Finds the dead letters that a command names: by id, by the beginning of an id, or by position; in one service or all.
 
-One message that no service can apply is a dead letter in each of them, under another id and fingerprint. Its place,
-`topic/partition/offset`, is the same in all.
+A message that no service can process is a dead letter in each of them, with a different id and fingerprint in each. Its
+position, `topic/partition/offset`, is the same in all services.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Found:
 def services(service: str, url: Sequence[str] | None, token: str | None) -> list[Operations]:
     """The operator's API of one service, or of all."""
     if service == ALL and any(one.startswith("http") for one in url or ()):
-        raise typer.BadParameter("give SERVICE=URL for each of them", param_hint="--url")
+        raise typer.BadParameter(
+            f"with {ALL}, give SERVICE=URL for each service", param_hint="--url"
+        )
     names = PORTS if service == ALL else [known(service)]
     return [Operations(name, url, token) for name in names]
 
@@ -67,7 +69,7 @@ def rows(named: str, asked: Sequence[Operations], *, status: str = "any") -> lis
             found += [Found(operations, row) for row in answer["rows"]]
     if not found:
         which = "" if status == "any" else f"{status} "
-        what = f"lay at {named}" if place else f"begins with {named}"
+        what = f"has the position {named}" if place else f"has an id that begins with {named}"
         fail(f"No {which}dead letter {what}.")
     if not place and len(found) > 1:
         some = "\n".join(one.shown for one in found)
@@ -102,7 +104,8 @@ def fingerprint(named: str, asked: Sequence[Operations]) -> list[tuple[Operation
     """
     if not re.fullmatch(f"[0-9a-f]{{{SHORTEST},{FINGERPRINT}}}", named):
         raise typer.BadParameter(
-            f"give it, or its first {SHORTEST} or more characters", param_hint="--fingerprint"
+            f"give the whole fingerprint, or its first {SHORTEST} or more characters",
+            param_hint="--fingerprint",
         )
     if len(named) == FINGERPRINT:
         return [(operations, named) for operations in asked]

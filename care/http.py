@@ -1,4 +1,4 @@
-"""HTTP to a Throughcare service: address, token and timeout in one place, and each refusal as one clear error."""
+"""The HTTP client for a service: it holds address, token and timeout, and raises one clear error for each refusal."""
 
 from __future__ import annotations
 

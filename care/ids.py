@@ -1,4 +1,4 @@
-"""Ids on the command line: the beginning of one is enough where it names exactly one."""
+"""Ids on the command line: the beginning of an id is enough when exactly one id begins with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def only(prefix: str, candidates: Iterable[str], what: str) -> str:
     """The one candidate that begins so. Ends the command when there is none, or more than one."""
     found = sorted({candidate for candidate in candidates if candidate.startswith(prefix)})
     if not found:
-        fail(f"No {what} begins with {prefix}.", "Give more of its beginning, or another one.")
+        fail(f"No {what} begins with {prefix}.", "Check the characters, or give another one.")
     if len(found) > 1:
         some = "\n".join(found[:SHOWN_MAX])
         fail(f"{len(found)} {what}s begin with {prefix}:\n{some}", "Give more characters.")

@@ -1,4 +1,4 @@
-"""The HTTP interfaces of all services, as the gate compares them."""
+"""Loads the OpenAPI documents of all services, which the contract gate compares with the last release."""
 
 from __future__ import annotations
 

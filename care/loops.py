@@ -1,4 +1,4 @@
-"""`care loops` and `care tasks`: what is open in the four care services, who owns it, and until when."""
+"""`care loops` and `care tasks`: list the open loops of the four care services, with their owners and deadlines."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ Urls = Mapping[str, str]
 Facility = Annotated[
     str, typer.Option(envvar="CARE_FACILITY", help="The facility, for a token of the local issuer.")
 ]
-Overdue = Annotated[bool, typer.Option("--overdue", help="Only what is late or escalated.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many are printed. JSON has them all.")]
+Overdue = Annotated[
+    bool, typer.Option("--overdue", help="Only loops that are overdue or escalated.")
+]
+Limit = Annotated[
+    int, typer.Option(min=1, help="How many to print. JSON output always lists all of them.")
+]
 All = Annotated[bool, typer.Option("--all", help="Print all of them.")]
 
 
@@ -60,7 +64,7 @@ def tasks(
     context: typer.Context,
     role: Annotated[str, typer.Option(help="The role whose tasks are listed.")] = "clinician",
     staff: Annotated[
-        str | None, typer.Option(help="The person, by opaque id; by default, a developer.")
+        str | None, typer.Option(help="The person's opaque id; by default, the local developer's.")
     ] = None,
     overdue: Overdue = False,
     limit: Limit = SHOWN,

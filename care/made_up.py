@@ -1,4 +1,4 @@
-"""`care events scenario` and `care events publish-examples`: made-up events, on a Kafka of one's own."""
+"""`care events scenario` and `care events publish-examples`: publish made-up events on a development Kafka."""
 
 from __future__ import annotations
 
@@ -23,15 +23,20 @@ BATCH = 200
 def scenario(
     name: Annotated[str, typer.Argument(help="graduation, relapse or wrong-discharge.")],
     kafka: Bootstrap,
-    people: Annotated[int, typer.Option(min=1, max=1000, help="So many people, in turn.")] = 1,
+    people: Annotated[
+        int, typer.Option(min=1, max=1000, help="The number of people, one after another.")
+    ] = 1,
     which: Annotated[
-        str, typer.Option(help="Another word, another person; the same word publishes again.")
+        str,
+        typer.Option(
+            help="Any word. Another word makes another person; the same word repeats the same events."
+        ),
     ] = "",
     json: Json = False,
 ) -> None:
-    """Publish a whole path of a made-up person: every event, numbered and in order, within seconds.
+    """Publish every event of a made-up person's whole path, numbered and in order, within seconds.
 
-    For a Kafka of one's own without services (`CARE_MODE=development`); missing topics are made.
+    The command needs `CARE_MODE=development` and a Kafka without services. It creates missing topics.
     """
     from shared.kit.history import History
     from shared.kit.scenarios import SCENARIOS, play
@@ -47,7 +52,7 @@ def scenario(
 def publish_examples(kafka: Bootstrap, json: Json = False) -> None:
     """Publish one event of each type, the published example of its class.
 
-    For a Kafka of one's own without services (`CARE_MODE=development`); missing topics are made.
+    The command needs `CARE_MODE=development` and a Kafka without services. It creates missing topics.
     """
     from shared.kit.history import History
     from shared.kit.scenarios import every_example
@@ -63,8 +68,8 @@ def _publish(kafka: str, messages: Sequence[Kept], *, json: bool) -> None:
         if os.environ.get("CARE_MODE") != DEVELOPMENT:
             raise Refused(
                 "development-only",
-                "Made-up events do not belong among those about people.",
-                hint="On a Kafka where nothing real is kept, set CARE_MODE=development.",
+                "Made-up events must not be published among events about real people.",
+                hint="Set CARE_MODE=development, on a Kafka without real data only.",
             )
         asyncio.run(_send(kafka, messages))
     answer = {"published": len(messages), "topics": sorted({one.topic for one in messages})}

@@ -1,4 +1,7 @@
-"""Who reads the events, as Kafka shows it: services, users of the kit by their heartbeats, other groups. Pure."""
+"""Lists who reads the events, as Kafka shows it. Pure: no I/O.
+
+The list has the services, the users of the kit (known by their heartbeats) and all other consumer groups.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands on a running service share: where the services are, which token is used, and how they are asked."""
+"""What commands on a running service share: the services' addresses, the token, and requests to the operator's API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ Url = Annotated[
     typer.Option(
         "--url",
         metavar="URL",
-        help="The service's address, or SERVICE=URL; by default CARE_INTAKE_URL and so on, else its port of `care up`.",
+        help="The service's address, or SERVICE=URL. Default: CARE_INTAKE_URL and so on, or else the port that"
+        " `care up` uses.",
     ),
 ]
 Addresses = Annotated[
@@ -35,7 +36,7 @@ Addresses = Annotated[
     typer.Option(
         "--url",
         metavar="SERVICE=URL",
-        help="A service's address; by default CARE_INTAKE_URL and so on, else its port of `care up`.",
+        help="A service's address. Default: CARE_INTAKE_URL and so on, or else the port that `care up` uses.",
     ),
 ]
 Token = Annotated[
@@ -43,7 +44,7 @@ Token = Annotated[
     typer.Option(
         "--token",
         envvar="CARE_TOKEN",
-        help="An access token; by default, one of the local issuer (development only).",
+        help="An access token; by default, a token of the local issuer (development only).",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""`care profiles`: check, list and show program profiles."""
+"""`care profiles`: checks, lists and shows program profiles."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _explain(file: Path, error: ProfileInvalid) -> None:
 
 @app.command("list", epilog="Example: `care profiles list --programs programs`")
 def list_profiles(programs: Directory = None, json: Json = False) -> None:
-    """List all versions of all programs: those that ship and the facility's own."""
+    """List all versions of all programs: those of this package and the facility's own."""
     found = _loaded(programs).versions
     if json:
         as_json([_summary(profile) for profile in found])
@@ -96,7 +96,9 @@ def list_profiles(programs: Directory = None, json: Json = False) -> None:
 @app.command(epilog="Example: `care profiles show evening-groups --on 2026-03-02`")
 def show(
     program: Annotated[str, typer.Argument(help="The program's code or one of its aliases.")],
-    facility: Annotated[str, typer.Option(help="The facility that asks; * for none.")] = "*",
+    facility: Annotated[
+        str, typer.Option(help="The facility whose programs to search; * for no facility.")
+    ] = "*",
     on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day; by default, today.")
     ] = None,

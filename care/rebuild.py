@@ -1,4 +1,4 @@
-"""`care rebuild`: restore a lost store from its journal."""
+"""`care rebuild`: restores a lost store from its journal."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def rebuild_command(
 ) -> None:
     """Restore a service's records from its journal. Stop the service first.
 
-    The environment configures it as it does `care run`; CARE_JOURNAL_KEY is required. The records that were there
-    before stay in the collection `records_before`.
+    The command reads the same environment variables as `care run`, and CARE_JOURNAL_KEY is required. The records that
+    the store had before stay in the collection `records_before`.
     """
     import asyncio
     from importlib import import_module
@@ -48,7 +48,7 @@ def rebuild_command(
     typer.echo(f"{done.records} records, {done.from_journal} of them restored from the journal.")
     if done.unreadable:
         typer.echo(
-            f"{done.unreadable} messages on the journal could not be opened, and were skipped."
+            f"{done.unreadable} messages on the journal could not be decrypted, and were skipped."
         )
     typer.echo(f"State hash: {done.state_hash}")
     if done.blocked:
@@ -57,7 +57,7 @@ def rebuild_command(
             "their dead letters come back when the events are consumed again."
         )
     typer.echo(
-        "Start the service: it reads its topics from the beginning and skips what is applied."
+        "Start the service: it reads its topics from the beginning and skips what it has applied."
     )
 
 

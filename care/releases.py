@@ -1,4 +1,4 @@
-"""`care contracts diff` and `release`: the gate before a change, and a new version of the contract."""
+"""`care contracts diff` and `release`: check a change of the contract, and release a new version of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def diff(
     against: Annotated[
         str | None,
         typer.Option(
-            help="A release's file, or a git ref whose last release is meant; without it, the last release."
+            help="Compare with this release: its file, or a git ref, which names the last release there."
+            " Default: the last release."
         ),
     ] = None,
     markdown: Annotated[
@@ -33,12 +34,15 @@ def diff(
     ] = False,
     reword: Annotated[
         bool,
-        typer.Option("--reword", help="Answer for the changed words: the meaning is the same."),
+        typer.Option("--reword", help="Confirm that the changed words keep their meaning."),
     ] = False,
-    why: Annotated[str, typer.Option(help="With --reword: why they changed.")] = "",
+    why: Annotated[str, typer.Option(help="With --reword: why the words changed.")] = "",
     json: Json = False,
 ) -> None:
-    """Compare the contract with what was released: who would meet which change. Exit status 1 when it may not be."""
+    """Compare the contract with a release, and name the readers and callers whom each change affects.
+
+    Exit status 1 when a change is not allowed.
+    """
     from shared.contracts.publish import releases
 
     if reword != bool(why.strip()):
@@ -66,7 +70,7 @@ def diff(
 
 
 def release() -> None:
-    """Cut a release of the contract: its version follows from what changed since the last one."""
+    """Release the contract. The new version number follows from the changes since the last release."""
     need_source("docs")
     from shared.contracts.publish import files, releases
 
@@ -84,7 +88,7 @@ def release() -> None:
             fail("\n".join(found), "Run `care contracts generate` first.")
         made = releases.release(ROOT, version, whole, _today())
         files.generate(ROOT)
-    typer.echo(f"{made.line()}\nCommit it: from now on it is what the gate compares with.")
+    typer.echo(f"{made.line()}\nCommit it: from now on, the gate compares with this release.")
 
 
 def _consistent() -> Contract:
@@ -93,7 +97,7 @@ def _consistent() -> Contract:
 
     whole = contract(all_subscribers(), documents())
     if found := problems(whole, _today()):
-        fail("\n".join(found), "Correct it; no release can hold both.")
+        fail("\n".join(found), "Correct these contradictions first: no release can contain them.")
     return whole
 
 
@@ -115,7 +119,7 @@ def _earlier(path: str) -> list[str]:
         return []
     commits = _git("log", "--full-history", "--format=%H", "--", path)
     if commits is None:
-        fail("git can't read the history, so what was released can't be checked.")
+        fail("git can't read the history, so the earlier releases can't be checked.")
     texts = [_git("show", f"{commit}:{path}") for commit in commits.split()]
     return [text for text in texts if text is not None]
 
@@ -168,16 +172,17 @@ def _as_data(verdict: Verdict, before: Contract) -> dict[str, Any]:
 
 
 FORWARD = (
-    "Publish a new major version beside the old one (`major=2`) and give the old one a last day (`until=`), until when"
-    " each reader named here has to move. Its class, schema and example stay, as its records do."
+    "Publish a new major version beside the old one (`major=2`), and give the old one a last day (`until=`)."
+    " Each reader named here must move by that day."
+    " The class, schema and example of the old version stay, as its records do."
 )
 FORWARD_OF_ROUTES = (
-    "Go on taking and answering what a route took and answered. What is new is an optional field, a code more, or a"
-    " route of its own beside the old one."
+    "Keep accepting and returning everything that a route accepted and returned. Add an optional field, an additional"
+    " code, or a separate route beside the old one."
 )
 ANSWER = (
-    'When the meaning is the same, and who is named here knows: `care contracts diff --reword --why "…"`. When it is'
-    " not: a new major version, or a route of its own."
+    'When the meaning is the same and the teams named here know it, run `care contracts diff --reword --why "…"`.'
+    " Otherwise publish a new major version or a separate route."
 )
 
 
@@ -198,7 +203,7 @@ def _as_text(verdict: Verdict, before: Contract, *, markdown: bool) -> str:
             lines += ["", hint]
     lines += [
         "",
-        f"{len(verdict.additive)} additions, {len(verdict.breaking)} breaking, {len(verdict.asked)} to answer for.",
+        f"{len(verdict.additive)} additions, {len(verdict.breaking)} breaking, {len(verdict.asked)} to confirm.",
     ]
     return "\n".join(lines).strip()
 
@@ -207,7 +212,7 @@ def _line(one: Difference, before: Contract, *, markdown: bool) -> str:
     from shared.contracts.publish.differ import readers
     from shared.contracts.publish.http_differ import is_of_a_route
 
-    names = ", ".join(map(str, readers(before, one))) or "nobody that is known"
+    names = ", ".join(map(str, readers(before, one))) or "nobody known"
     about, _, within = (
         one.place.partition(": ") if is_of_a_route(one) else (one.event, "", one.place)
     )

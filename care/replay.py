@@ -1,4 +1,4 @@
-"""`care contracts replay`: every retained event, validated against the schemas as they are now."""
+"""`care contracts replay`: validates every retained event against the current schemas."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _counters: list[Any] = []
 def replay(kafka: Bootstrap, json: Json = False) -> None:
     """Validate every event that the topics hold, headers and data. Exit status 1 when one is not valid.
 
-    What is invalid is told by type, place and keyword, never by its data.
+    The command reports what is invalid by type, place and keyword, and never prints data.
     """
     found = until_answered(kafka, _replay(kafka, quiet=json))
     if json:

@@ -1,7 +1,8 @@
-"""`care events snapshot`: everything that a team may read, as one file that its subscriber loads.
+"""`care events snapshot`: writes everything that a team may read into one file, which its subscriber loads.
 
-The file is written beside its place and moved there when it is whole; a command that was cut off goes on where it was.
-One command at a time: it holds a lock, which the system takes from one that is killed.
+The command writes beside the target file and renames the result when it is complete. After an interruption, the command
+resumes where it stopped. It holds a lock, so that only one command at a time writes a snapshot; the system releases the
+lock of a killed command.
 """
 
 from __future__ import annotations
@@ -39,15 +40,16 @@ TOLD_SECONDS: Final = 10
 
 def snapshot(
     kafka: Bootstrap,
-    subscriber: Annotated[str, typer.Option(help="The team, as its file is called.")],
+    subscriber: Annotated[str, typer.Option(help="The team: the name of its file.")],
     file: Annotated[
-        Path, typer.Option(help="Where to write it; gzipped when the name ends with .gz.")
+        Path,
+        typer.Option(help="The file to write; compressed with gzip when the name ends with .gz."),
     ],
     json: Json = False,
 ) -> None:
     """Write everything that a team may read, up to now, as one file for its subscriber to load.
 
-    Run again after it was cut off, it goes on with what it has written.
+    After an interruption, run the command again: it resumes where it stopped.
     """
     team = all_subscribers().get(subscriber)
     if team is None:
@@ -55,12 +57,12 @@ def snapshot(
     if over(team):
         fail(
             f"The agreement of {team.name} ended on {team.until}.",
-            "Renew it in the file first: a snapshot is everything that the team may read.",
+            "Renew the agreement in the file first: a snapshot contains everything that the team may read.",
         )
     if not team.direct:
         fail(
             f"{team.name} may not read the services' topics, only {', '.join(team.topics)}.",
-            "What it may read is chosen message by message there; a snapshot is of whole topics.",
+            "A snapshot contains whole topics, and this team may read only chosen messages of them.",
         )
     began = monotonic()
     with alone(file):
@@ -74,7 +76,7 @@ def snapshot(
         "went_on": done.went_on,
         "sha256": done.digest,
     }
-    how = f"{answer['bytes'] / 1e6:.1f} MB, {seconds} s{', went on' if done.went_on else ''}"
+    how = f"{answer['bytes'] / 1e6:.1f} MB, {seconds} s{', resumed' if done.went_on else ''}"
     said(answer, f"{file}: {done.header.messages} messages, {how}", json=json)
 
 
@@ -116,7 +118,7 @@ def _locked(file: Path, part: Path) -> int:
                 _not_writable(file, error)
             fail(
                 f"Another command is writing {file}.",
-                "Wait for it, or name another file. One that was killed holds nothing up.",
+                "Wait for it, or name another file. A killed command holds no lock.",
             )
         if _is_at(held, part):
             return held
@@ -133,7 +135,7 @@ def _is_at(held: int, path: Path) -> bool:
 def _not_writable(file: Path, error: OSError) -> NoReturn:
     fail(
         f"{file} can't be written ({type(error).__name__}: {error.strerror}).",
-        "Make room, give the right, or name another file.",
+        "Free disk space, grant the permission, or name another file.",
     )
 
 

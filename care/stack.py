@@ -91,7 +91,7 @@ def _stream(logs: Sequence[Path]) -> None:
 
 
 def run(service: Annotated[str, typer.Argument(help=f"The service: {NAMES}.")]) -> None:
-    """Run one service in this process, HTTP and consumer, configured by the environment."""
+    """Run one service (HTTP and consumer) in this process, configured by environment variables."""
     runpy.run_module(f"services.{ops.known(service)}.app", run_name="__main__")
 
 

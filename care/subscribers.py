@@ -1,4 +1,4 @@
-"""`care subscribers`: the teams that read events, and what their files say."""
+"""`care subscribers`: lists, checks and observes the teams that read events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The teams inside the program that read events: who, what, and under which agreement.",
+    help="List, check and observe the teams inside the program that read events.",
 )
 
 
@@ -42,7 +42,7 @@ def all_subscribers() -> dict[str, Subscriber]:
 
 @app.command("list", epilog="Example: `care subscribers list`")
 def list_(json: Json = False) -> None:
-    """List every subscriber: who answers for it, and where it reads what."""
+    """List every subscriber: its owner, how many event types it reads, and on which topics."""
     teams = all_subscribers()
     if json:
         as_json(
@@ -66,7 +66,10 @@ def over(team: Subscriber) -> bool:
 
 @app.command(epilog="Example: `care subscribers check`")
 def check(json: Json = False) -> None:
-    """Check every file: its name, types, fields and agreement. Exit status 1 when one can't be used or has run out."""
+    """Check every file: its name, types, fields and agreement.
+
+    Exit status 1 when a file can't be used or its agreement has ended.
+    """
     from shared.runtime.kafka.access import check_subscriber
 
     teams = all_subscribers()
@@ -83,7 +86,8 @@ def check(json: Json = False) -> None:
         typer.echo(f"{name}: not in the directory: facility {', '.join(facilities)}", err=True)
     if ended or unknown:
         fail(
-            "Renew the agreement, correct the file, or remove it: a restricted team's when outlet has ended its topic."
+            "Renew the agreement, correct the file, or remove it. Remove a restricted team's file only after the"
+            " service outlet has ended the team's topic."
         )
     if not json:
         typer.echo(f"{len(teams)} subscribers: every file can be used")
@@ -115,9 +119,9 @@ def _unknown_facilities(teams: dict[str, Subscriber]) -> dict[str, list[str]]:
 
 @app.command(epilog="Example: `KAFKA_BOOTSTRAP=… care subscribers observe`")
 def observe(*, json: Json = False) -> None:
-    """Show who reads the events now, how far behind, and what users of the kit say of themselves.
+    """Show who reads the events now, how far behind each group is, and what users of the kit report.
 
-    Of a group without the kit Kafka shows its topics and how far behind it is, and nothing else.
+    For a group without the kit, Kafka shows only its topics and how far behind the group is.
     """
     import asyncio
     from time import time

@@ -1,4 +1,7 @@
-"""`care topics`: check, repair and migrate topics, say who may do what on them, adopt a store, disown events."""
+"""`care topics`: checks, repairs and migrates topics, and prints who may do what on them.
+
+It also binds a moved store to this Kafka (`adopt`), and marks events that a service never published (`disown`).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 TOPIC_NAMES: Final = tuple(f"care.{name}" for name in SERVICES)
 app = typer.Typer(
-    no_args_is_help=True, help="Check, repair and migrate topics; say who may use them."
+    no_args_is_help=True, help="Check, repair and migrate topics; print who may use them."
 )
 app.command(
     "acl", epilog="Example: `care topics acl --subscriber reporting --topic care.plans --strimzi`"
@@ -36,7 +39,7 @@ app.command(
 
 @app.callback()
 def topics() -> None:
-    """Check, repair and migrate topics; say who may use them."""
+    """Check, repair and migrate topics; print who may use them."""
 
 
 @app.command("check", epilog="Example: `KAFKA_BOOTSTRAP=… care topics check`")
@@ -63,18 +66,18 @@ def check_command(*, json: Json = False) -> None:
     elif found:
         _show(found)
         typer.echo(
-            "A missing topic is created by its service. Other partitions need `care topics migrate`, settings"
-            " `care topics repair`."
+            "A service creates its missing topic when it starts. If the number of partitions differs, run `care topics"
+            " migrate`. If settings differ, run `care topics repair`."
         )
     else:
-        typer.echo("All topics are as the catalogue says.")
+        typer.echo("All topics agree with the catalogue.")
     if found:
         raise typer.Exit(1)
 
 
 @app.command("repair", epilog="Example: `KAFKA_BOOTSTRAP=… care topics repair`")
 def repair_command(*, json: Json = False) -> None:
-    """Set what differs as the catalogue says. Services that wait for it go on by themselves."""
+    """Set each setting that differs to the catalogue's value. Services that wait for this continue by themselves."""
     import asyncio
 
     from shared.runtime.connections import KafkaFromEnvironment
@@ -95,7 +98,7 @@ def repair_command(*, json: Json = False) -> None:
     else:
         _show(left or before)
     if left:
-        fail("Kafka did not take over these settings.")
+        fail("Kafka did not apply these settings.")
     if not json:
         typer.echo(f"{len(before)} settings repaired.")
 
@@ -130,7 +133,7 @@ def adopt_command(
     service: Annotated[str, typer.Argument(help=f"The service: {', '.join(PORTS)}.")],
     json: Json = False,
 ) -> None:
-    """Have a service's store belong to this Kafka, which you have moved it to. Stop the service first.
+    """Bind a service's store to this Kafka, after you have moved the store to it. Stop the service first.
 
     The service reads its topics from the beginning at its next start, and skips what it has applied.
     """
@@ -144,7 +147,7 @@ def adopt_command(
         asyncio.run(_adopt(service, ServiceSettings()))
     said(
         {"adopted": service},
-        f"The store of {service} belongs to this Kafka now. Start the service.",
+        f"The store of {service} is bound to this Kafka now. Start the service.",
         json=json,
     )
 
@@ -167,7 +170,7 @@ def migrate_command(
     topic: Annotated[str, typer.Argument(help=f"The topic: {', '.join(TOPIC_NAMES)}.")],
     json: Json = False,
 ) -> None:
-    """Recreate a topic as the catalogue says, with its records in order. Stop and drain all services first."""
+    """Recreate a topic as the catalogue describes it, with its messages in order. Drain and stop all services first."""
     if topic not in TOPIC_NAMES:
         raise typer.BadParameter(f"choose one of {', '.join(TOPIC_NAMES)}", param_hint="TOPIC")
     import asyncio
@@ -196,7 +199,10 @@ def disown_command(
     why: Annotated[str, typer.Option("--why", help="A reason code; no free text.")],
     json: Json = False,
 ) -> None:
-    """Name events on a service's topic that it never published, so that it starts and can be rebuilt."""
+    """Mark events on a service's topic that the service never published.
+
+    The service then ignores them, so that it can start and its store can be rebuilt.
+    """
     if topic not in TOPIC_NAMES:
         raise typer.BadParameter(f"choose one of {', '.join(TOPIC_NAMES)}", param_hint="TOPIC")
     if not re.fullmatch("[a-z0-9-]{3,60}", why):
@@ -211,7 +217,7 @@ def disown_command(
         named = asyncio.run(_disown(topic.removeprefix("care."), event_ids, why, ServiceSettings()))
     said(
         {"topic": topic, "disowned": named},
-        f"{len(named)} events on {topic} are not its service's. Start it.",
+        f"{len(named)} events on {topic} are marked as foreign. Start the service.",
         json=json,
     )
 

@@ -1,4 +1,4 @@
-"""Assembles the attendance service; holds no rules."""
+"""Assembles the attendance service from its parts. This module contains no rules."""
 
 from services.attendance.api import ROUTERS
 from services.attendance.episode import episode_state

@@ -1,4 +1,4 @@
-"""What attendance does about other services' events, its own records' handoffs, and deadlines."""
+"""The tables that map other services' events, this service's own handoffs, and deadlines to attendance's rules."""
 
 from datetime import date
 

@@ -10,7 +10,7 @@ Publishes   outreach: outreach-escalated, contact-lost; aftercare: aftercare-pla
             check-in-scheduled, check-in-attempted, check-in-completed, check-in-undone, check-in-missed,
             aftercare-completed; the way back: return-to-use-reported, return-to-use-undone, reengagement-started,
             reengagement-completed, readmission-requested; where people come from: transition-reported,
-            transition-undone; why nobody calls: circumstance-recorded, circumstance-ended, circumstance-undone; open
+            transition-undone; reasons not to call: circumstance-recorded, circumstance-ended, circumstance-undone; open
             loops: loop-escalated, escalation-cleared.
 HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /return-to-use /reengagements /transitions
             /circumstances /measures /sessions
@@ -25,7 +25,7 @@ Read on in:
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that
 `event_handlers.py`  rules for other services' events along that path
-`circumstances.py`   death, jail, hospital, a move away: nobody is called
+`circumstances.py`   death, jail, hospital, a move away: nobody calls the person
 `going_on.py`        an end that is taken back: the program goes on
 `mistakes.py`        what was entered in error, and how it is taken back
 `invariants.py`      what holds after every decision, whatever led to it

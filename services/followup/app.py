@@ -1,4 +1,4 @@
-"""Assembles the followup service; holds no rules."""
+"""Assembles the followup service from its parts. This module contains no rules."""
 
 from services.followup import invariants
 from services.followup.api import ROUTERS

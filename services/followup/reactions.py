@@ -1,6 +1,6 @@
-"""What followup does about other services' events, its own records' handoffs, and deadlines.
+"""The tables that map other services' events, this service's own handoffs, and deadlines to followup's rules.
 
-What holds after each of these decisions stands in `invariants.py`.
+`invariants.py` defines what must hold after each of these decisions.
 """
 
 from services.followup import event_handlers, going_on, invariants, mistakes

@@ -1,4 +1,4 @@
-"""Assembles the intake service; holds no rules."""
+"""Assembles the intake service from its parts. This module contains no rules."""
 
 from services.intake.api import ROUTERS
 from services.intake.episode import episode_state

@@ -1,4 +1,4 @@
-"""What intake does about other services' events, its own records' handoffs, and deadlines."""
+"""The tables that map other services' events, this service's own handoffs, and deadlines to intake's rules."""
 
 from services.intake import handoffs, mistakes
 from services.intake.episode import (

@@ -1,4 +1,4 @@
-"""Assembles the outlet service; holds no rules."""
+"""Assembles the outlet service from its parts. This module contains no rules."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""What outlet does about events: the one rule for each, and which outlets an event goes to."""
+"""Maps every event to the one rule of outlet, and chooses the outlets that receive the event."""
 
 from __future__ import annotations
 

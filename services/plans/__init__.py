@@ -27,7 +27,7 @@ Read on in:
 `level_changes.py`        a change of level here; `transfers.py`: a hand-over, which intake has to allow
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges
-`retractions.py`          ends that were a mistake; `late_facts.py`: what was heard while one stood
+`retractions.py`          ends that were a mistake; `late_facts.py`: what arrived while such an end was in force
 `event_handlers.py`       rules for other services' events that lead to no review
 `reactions.py`            which event or deadline runs which rule
 `api/`                    routes and request bodies

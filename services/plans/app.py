@@ -1,4 +1,4 @@
-"""Assembles the plans service; holds no rules."""
+"""Assembles the plans service from its parts. This module contains no rules."""
 
 from services.plans import episode_state
 from services.plans.api import ROUTERS

@@ -1,4 +1,4 @@
-"""What plans does about other services' events, and when its own deadlines come."""
+"""The tables that map other services' events and this service's deadlines to the rules of plans."""
 
 from datetime import date
 

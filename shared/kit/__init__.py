@@ -1,7 +1,7 @@
-"""The subscriber kit: what other teams use to hear events, each once and in order. Start with `subscriber.py`.
+"""The subscriber kit: other teams use it to receive events, each once and in order. Start with `subscriber.py`.
 
-It stands on the published language alone (`shared/contracts/`) and is built with it into a wheel of its own,
-`throughcare-events`, by `make kit`; inside, every import is relative. `docs/subscribing.md` is its guide.
+It depends only on the published language (`shared/contracts/`). `make kit` builds both into a separate wheel,
+`throughcare-events`, in which every import is relative. `docs/subscribing.md` is its guide.
 """
 
 from .connection import Connection

@@ -1,10 +1,10 @@
 """A patch for aiokafka 0.14: raise the error of an OffsetFetch response that failed as a whole.
 
 Since version 2 of OffsetFetch (KIP-88), a coordinator that is still loading, or is the coordinator no longer, reports
-that once for the whole response and lists no partition. aiokafka looks at the partitions alone, so that it takes such a
-response for "nothing was ever committed". After a restart of the broker it then reads every topic from the beginning
-(with `latest` it would skip messages), and callers of `committed` wait for messages that were applied long ago. The
-chaos rig found it.
+that once for the whole response and lists no partition. aiokafka reads only the partitions, so it takes such a response
+for "nothing was ever committed". After a restart of the broker it then reads every topic from the beginning (with
+`latest` it would skip messages), and callers of `committed` wait for messages that were applied long ago. The chaos rig
+found this fault.
 """
 
 from __future__ import annotations

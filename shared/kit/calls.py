@@ -1,4 +1,4 @@
-"""Calling the functions that another team has registered: with an event in its unit, or with a notice."""
+"""Calls the functions that another team has registered: with an event in its unit of work, or with a notice."""
 
 from __future__ import annotations
 

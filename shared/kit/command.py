@@ -1,7 +1,7 @@
-"""`python -m throughcare_events aside`: what a subscriber has set aside, listed, tried again or dropped.
+"""`python -m throughcare_events aside`: lists, retries or drops the messages that a subscriber has set aside.
 
-It writes in the inbox alone, also while the subscriber runs: that one looks there again within seconds. Prints places,
-subjects and reasons, never the data of an event.
+The command writes only to the inbox, and it may run while the subscriber runs: the subscriber reads the inbox again
+within seconds. It prints places, subjects and reasons, never the data of an event.
 """
 
 from __future__ import annotations

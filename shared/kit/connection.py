@@ -1,4 +1,4 @@
-"""How a subscriber reaches Kafka: the same variables as the services read, and nothing that would be ignored."""
+"""How a subscriber connects to Kafka: the same variables as the services, and no variable that it would ignore."""
 
 from __future__ import annotations
 

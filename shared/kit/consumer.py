@@ -1,8 +1,8 @@
-"""The Kafka side of a subscriber: fetches from where the inbox stands, whatever the group's offsets say.
+"""The Kafka side of a subscriber: it fetches from the position in the inbox, whatever the group's offsets say.
 
-Offsets are committed too, after the inbox has been written: for whoever looks at the group's lag, and as a heartbeat.
-Nothing is ever read from them but whose they are. So what a tool, a restarting broker or aiokafka takes for "nothing
-was ever committed" neither repeats nor skips an event.
+It also commits offsets, after the inbox has been written, to show the group's lag and to carry a heartbeat. From the
+committed offsets it reads only which inbox committed them. So a tool, a restarting broker or aiokafka that reports
+"nothing was ever committed" neither repeats nor skips an event.
 """
 
 from __future__ import annotations

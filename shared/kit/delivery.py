@@ -1,6 +1,7 @@
-"""Delivery: messages in, each event to its handler once and in its order, and everything else accounted for.
+"""Delivery: passes each event to its handler once and in order, and accounts for every other message.
 
-It knows no Kafka: a subscriber feeds it what it has fetched, and the tests of your own handlers what they want.
+This module does not use Kafka: a subscriber feeds it the messages that it has fetched, and the tests of your own
+handlers feed it any messages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the kit refuses, and what it waits for. Each has a stable code, and says what to do."""
+"""The errors of the kit: what it refuses, and what it waits for. Each has a stable code and says what to do."""
 
 from __future__ import annotations
 

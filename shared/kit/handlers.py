@@ -1,4 +1,4 @@
-"""Which handler takes which event: what `events.on(…)` fills."""
+"""Which handler takes which event: the table that `events.on(…)` fills."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A patch for aiokafka 0.14: read a message although the name of a header is not UTF-8.
 
-Kafka takes such a message, and aiokafka's fetcher raises on it, so that one message of anybody who may write to a topic
-stops every consumer of its partition for good. Here the name is read with its bytes escaped: like every name that is
-not ours, it is then ignored.
+Kafka accepts such a message, and aiokafka's fetcher raises on it. So one message from anybody who may write to a topic
+stops every consumer of its partition for good. The patch reads the name with its bytes escaped. The kit then ignores
+it, like every header name that it does not know.
 """
 
 from __future__ import annotations

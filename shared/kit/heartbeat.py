@@ -1,7 +1,7 @@
-"""The heartbeat: how a subscriber is, in the metadata of its offset commits. Pure.
+"""The heartbeat: the state of a subscriber, in the metadata of its offset commits. Pure.
 
-Kafka keeps a text with every committed offset. Whoever may describe the group reads it there, and nobody needs a right
-to write, a topic or a port for it.
+Kafka keeps a text with every committed offset. Everybody who may describe the consumer group can read it there. No
+subscriber needs a right to write, a topic or a port for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Histories in memory: events as their publishers say them, for tests and for the first try of a subscriber."""
+"""Histories in memory: events as their publishers publish them, for tests and for the first try of a subscriber."""
 
 from __future__ import annotations
 

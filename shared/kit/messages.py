@@ -1,4 +1,4 @@
-"""What the kit takes from Kafka and keeps aside: a message, its place on a topic, and the reason why it waits."""
+"""A message that the kit reads from Kafka and may set aside: its content, its place on a topic, and why it waits."""
 
 from __future__ import annotations
 

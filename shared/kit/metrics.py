@@ -1,4 +1,4 @@
-"""What the kit counts, and the text in which Prometheus reads it. No client library is needed."""
+"""Counts what the kit does, and writes the text format that Prometheus reads. It needs no client library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the kit says beside the events: subscribe to these with `events.on(CaughtUp)` like to an event."""
+"""Notices: what the kit reports besides the events.
+
+Subscribe to a notice with `events.on(CaughtUp)`, as to an event.
+"""
 
 from __future__ import annotations
 

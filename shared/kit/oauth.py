@@ -1,4 +1,4 @@
-"""Tokens for Kafka's OAUTHBEARER, by the client-credentials grant (RFC 6749, section 4.4)."""
+"""Fetches tokens for Kafka's OAUTHBEARER by the client-credentials grant (RFC 6749, section 4.4)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Outlets: the topic of a team that may not read everything, read in place of the services' topics.
+"""Outlets: the topic of a team that may not read everything. It replaces the services' topics for that team.
 
-Gaps are judged by the outlet's own count. A topic that has ended is followed by the next one, which begins with the
-first event that is retained: what an earlier topic had, and this inbox has followed, is not handled again.
+The kit judges gaps by the outlet's own count. After a topic has ended, the kit reads the next one, which begins with
+the first event that is retained. The kit does not handle again what this inbox has followed on an earlier topic.
 """
 
 from __future__ import annotations

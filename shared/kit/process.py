@@ -1,4 +1,4 @@
-"""The process that a subscriber runs in: what it is made of, and the signals that end it."""
+"""The process that a subscriber runs in: what it consists of, and the signals that end it."""
 
 from __future__ import annotations
 

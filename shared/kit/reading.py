@@ -1,4 +1,4 @@
-"""From a Kafka message to what the kit decides about. Never raises, whatever a message contains."""
+"""Turns a Kafka message into the input of a decision of the kit. Never raises, whatever a message contains."""
 
 from __future__ import annotations
 

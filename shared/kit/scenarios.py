@@ -1,4 +1,4 @@
-"""Whole paths of made-up people, as the services would say them: for the first try of a subscriber, and for its tests.
+"""Whole paths of made-up people, as the services would publish them: for a subscriber's first try and its tests.
 
 Every event is of the published classes. Ids follow from the fields' names, so that one referral, plan or goal is the
 same throughout; times follow the days of the path.

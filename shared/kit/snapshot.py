@@ -1,8 +1,9 @@
-"""A snapshot: everything that a team may read of the topics, up to their ends at one moment, as one file.
+"""A snapshot: one file with everything that a team may read of the topics, up to their ends at one moment.
 
-A faster carrier and no summary: JSON lines, gzipped when the name ends with `.gz`. The first line says of which cluster
-and how far; then comes every message of every partition in its order, events as structured CloudEvents; then the id of
-each partition's last message, and a hash of all that. `care events snapshot` writes one, `Subscriber.load` reads it.
+It carries the messages faster than Kafka, and it is no summary. It has JSON lines, compressed with gzip when the name
+ends with `.gz`. The first line names the cluster and the ends. Then every message of every partition follows in order,
+events as structured CloudEvents. The last lines have the id of each partition's last message, and a hash of everything
+before. `care events snapshot` writes a snapshot, and `Subscriber.load` reads it.
 """
 
 from __future__ import annotations

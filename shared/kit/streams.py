@@ -1,4 +1,4 @@
-"""What to do with a number of a stream. Pure: the services decide by the same rules (`inbox.py`)."""
+"""Decides what to do with a number of a stream. Pure: the services decide by the same rules (`inbox.py`)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The subscriber: other teams' service hears events, each once and in order.
+"""The subscriber: the service of another team receives events, each once and in order.
 
     async with Subscriber("billing", inbox=SQLiteInbox("inbox.db")) as events:
         @events.on(SessionAttended)
         async def credit(event, envelope, tx): ...
 
-The block registers the handlers; at its end the subscriber runs until it is told to stop (SIGTERM, SIGINT, `stop`).
+The block registers the handlers. At its end, the subscriber runs until it is stopped (SIGTERM, SIGINT, `stop`).
 """
 
 from __future__ import annotations

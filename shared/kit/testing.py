@@ -1,8 +1,8 @@
-"""A pytest plug-in for the tests of your own subscriber; it is there as soon as the wheel is installed.
+"""A pytest plug-in for the tests of your own subscriber. Installing the wheel makes it available.
 
-`throughcare_examples` has the published example of each event type, `throughcare_history` says events as their
-publishers would, and `throughcare_rehearsal` plays them to your handlers in all the ways that Kafka may: doubled,
-streams mixed, numbers missing, and with crashes at any moment. Your handlers have to end alike.
+`throughcare_examples` has the published example of each event type. `throughcare_history` publishes events as their
+publishers would. `throughcare_rehearsal` plays them to your handlers in all the ways that Kafka may: doubled, streams
+mixed, numbers missing, and with crashes at any moment. Your handlers must end with the same result each time.
 """
 
 from __future__ import annotations

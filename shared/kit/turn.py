@@ -1,4 +1,4 @@
-"""What one unit changes, and what is aside: bookkeeping without any I/O."""
+"""Records what one unit of work changes, and which messages are set aside. It does no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ending tasks for certain, and only those that were meant."""
+"""Cancels tasks reliably, and only the tasks that the caller means."""
 
 from __future__ import annotations
 

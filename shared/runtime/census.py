@@ -1,7 +1,9 @@
-"""The census: how much waits in a service's store, counted now and then in the background, and never by a scrape.
+"""The census: counts from time to time, in the background, how many items wait in a service's store.
 
-One replica counts for all of them: the one that holds the first partition of every topic. Each query goes by an index
-and looks at no more than `COUNTED_MAX` entries.
+A scrape of the metrics counts nothing.
+
+One replica counts for all of them: the one that holds the first partition of every topic. Each query uses an index and
+reads at most `COUNTED_MAX` entries.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class SteppedClock(Clock):
             raise Refused(
                 "clock-goes-back",
                 "Time can only be stepped forwards.",
-                hint="Step to a later time: GET /ops/flow says which time it is.",
+                hint="Step to a later time: GET /ops/flow returns the current time.",
             )
         self._now = now
         self._moved.set()

@@ -1,6 +1,6 @@
-"""How a replica reaches Kafka and MongoDB: addresses, encryption, and who it is, as settings.
+"""The settings with which a replica reaches Kafka and MongoDB: addresses, encryption and credentials.
 
-What the drivers make of them is in `kafka/connection.py` and `core/store_connection.py`.
+`kafka/connection.py` and `core/store_connection.py` turn these settings into options of the drivers.
 """
 
 from __future__ import annotations
@@ -137,6 +137,6 @@ def unusable(setting: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         "connection-settings-unusable",
         f"{setting.upper()} {why}.",
-        hint="Settings that belong together: docs/security.md.",
+        hint="docs/security.md lists the settings that must be set together.",
         setting=setting.upper(),
     )

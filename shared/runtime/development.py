@@ -1,8 +1,8 @@
-"""Development mode: what is published with this repository opens nothing, unless a deployment says by name that it may.
+"""Development mode: published keys and passwords are refused, unless a deployment explicitly allows them.
 
-The local issuer's keys, keys from the standards' examples and the passwords of `.env.example` are known to everybody.
-In production (the default) a service that is given one of them refuses to start. With `CARE_MODE=development` it
-starts, says so in its log, and every one of its answers has the header `Throughcare-Mode: development`.
+Everybody knows the local issuer's keys, the keys from the standards' examples and the passwords of `.env.example`. In
+production (the default) a service that is given one of them refuses to start. With `CARE_MODE=development` it starts,
+logs a warning, and sends the header `Throughcare-Mode: development` with every response.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def refusal(setting: str) -> ConfigurationError:
     return ConfigurationError(
         "development-secret",
         f"{setting} holds a key or password that is published for development.",
-        hint="Use one of your own, or start with CARE_MODE=development where nothing real is kept.",
+        hint="Use your own, or set CARE_MODE=development where the service holds no real data.",
         setting=setting,
     )
 

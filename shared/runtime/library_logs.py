@@ -1,7 +1,8 @@
-"""Which messages of libraries are logged in words. All others are logged without: they may quote what people sent.
+"""Which messages of libraries are logged with their words.
 
-A message is known by its logger and its template, the text before anything is put into it. Of what is put in, numbers,
-names of types and topics are taken over, and of an exception its type and the operating system's reason.
+All others are logged without their words, because these may quote what people sent. A message is identified by its
+logger and its template, the text before any value is filled in. Of the values, only numbers and the names of types and
+topics are logged. Of an exception, only its type and the operating system's reason are logged.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Where log lines go: an output that never raises and never makes anybody wait.
+"""Writes log lines to an output that never raises and never makes a caller wait.
 
 A thread writes the lines. While standard output can't be written (its reader has gone, the disk is full, a pipe is not
-being read), lines wait in a bounded queue, and then they are dropped; both are counted, and the service works on.
+being read), lines wait in a bounded queue. When the queue is full, further lines are dropped. Waiting and dropped lines
+are counted, and the service continues.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Structured logs that can't carry personal data: only the keys of an allow-list pass.
+"""Structured logs that can't carry personal data: only the keys of an allowlist pass.
 
 An entry is an event name in dotted lower case (`work.blocked`) with the keys below. Everything else is dropped,
 exception messages included: they may quote the data that caused them.

@@ -1,6 +1,6 @@
-"""Addresses: why a server can't be reached, and why a port can't be listened on.
+"""Explains why a server can't be reached, and why the process can't listen on a port.
 
-Both are looked at with a socket, because drivers and the HTTP server keep the reason to themselves, or say it late.
+Both checks use a socket directly, because drivers and the HTTP server hide the reason or report it late.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ async def connection_fault(host: str, port: int) -> Fault | None:
             _reader, writer = await asyncio.open_connection(host, port)
     except socket.gaierror:
         return Fault(
-            f"The name {host} has no address.", "Correct the address, or the network's name server."
+            f"The name {host} has no address.", "Correct the address, or the DNS of the network."
         )
     except ConnectionRefusedError:
-        return Fault(f"Nothing listens at {where}.", "Start it, or correct the address.")
+        return Fault(f"Nothing listens at {where}.", "Start the server, or correct the address.")
     except TimeoutError:
         return Fault(
             f"{where} does not answer within {CONNECTED_WITHIN_SECONDS:.0f} s.",
-            "Correct the address, or let a firewall pass it.",
+            "Correct the address, or open the firewall.",
         )
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
@@ -107,7 +107,7 @@ def listen(host: str, port: int, *, host_setting: str, port_setting: str) -> lis
     except (socket.gaierror, UnicodeError):
         raise ConfigurationError(
             "address-unusable",
-            f"{host_setting} names no address.",
+            f"{host_setting} is not a usable address.",
             hint="Use an address of this machine, such as 127.0.0.1 or 0.0.0.0.",
             setting=host_setting,
         ) from None
@@ -152,7 +152,7 @@ def _refused(
             return ConfigurationError(
                 "port-not-allowed",
                 f"This user may not listen on {where}.",
-                hint=f"Set {port_setting} to a port from 1024 on, or grant CAP_NET_BIND_SERVICE.",
+                hint=f"Set {port_setting} to a port of 1024 or higher, or grant CAP_NET_BIND_SERVICE.",
                 setting=port_setting,
             )
         case _:

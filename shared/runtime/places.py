@@ -1,7 +1,7 @@
-"""Places in JSON that does not match its schema, said in the schema's own words.
+"""Describes places in JSON that does not match its schema, in the schema's own words.
 
-A validator's place may contain keys that the sender chose, and so a name. Only what the schema itself defines is
-repeated: names of fields and numbers of items. A key that the sender chose becomes `*`.
+A validator's place may contain keys that the sender chose, and so a name. This module repeats only what the schema
+itself defines: names of fields and numbers of items. A key that the sender chose becomes `*`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""When a replica is quiet: nothing is under way in it, and nothing will be until it is given something to do.
+"""When a replica is quiet: no work is in progress in it, and none begins until it receives something to do.
 
-A driver that steps the domain clock may go on only when every replica is quiet. It uses a long poll (`GET /ops/flow`),
-which answers at the moment at which the replica becomes quiet.
+A driver that steps the domain clock may continue only when every replica is quiet. It uses a long poll
+(`GET /ops/flow`), which answers as soon as the replica becomes quiet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Says in the log when a replica becomes ready, and when and why it no longer is."""
+"""Logs when a replica becomes ready, and when and why it is ready no longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of one replica: its settings, its log and its port, and what it says when one of them can't be used."""
+"""The process of one replica: its settings, its log, its port, and the error messages when one of them is unusable."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def read_settings(settings_type: type[ServiceSettings]) -> ServiceSettings:
     raise ConfigurationError(
         "settings-unusable",
         f"{words}.",
-        hint="docs/settings.md has every setting with its form and default.",
+        hint="docs/settings.md lists every setting with its form and default.",
         setting=faults[0][0],
     )
 

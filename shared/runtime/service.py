@@ -1,4 +1,4 @@
-"""One service, put together: its parts, how it starts, and how it stops without losing anything."""
+"""One service, assembled from its parts: how it starts, and how it stops without losing anything."""
 
 from __future__ import annotations
 
@@ -386,7 +386,7 @@ class Runtime:
             await self._broker.start()
         except Exception as error:
             raise Unavailable(
-                "broker-unavailable", "Kafka did not answer.", hint="Wait; it is tried again."
+                "broker-unavailable", "Kafka did not answer.", hint="Wait: the service tries again."
             ) from error
 
     async def _establish(self, passing: Passing) -> None:

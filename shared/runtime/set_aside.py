@@ -1,7 +1,7 @@
-"""Records that this replica leaves out of its work, so that one record's trouble is not the service's.
+"""Records that this replica leaves out of its work, so that a fault of one record does not stop the service.
 
-A record is set aside when its stored document can't be read, or when the broker refuses one of its events for its size.
-Everything else goes on: sweeps, deadlines, lists and the events of other records.
+A replica sets a record aside when its stored document can't be read, or when the broker refuses one of its events
+because of its size. Everything else continues: sweeps, deadlines, lists and the events of other records.
 """
 
 from __future__ import annotations

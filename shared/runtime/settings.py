@@ -1,4 +1,4 @@
-"""The settings of a service, from the environment. Every default is safe."""
+"""The settings of a service, from environment variables. Every default is safe."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Timers: each deadline fires once, on the replica that holds the record's partition, and on up-to-date state.
 
-A deadline is part of its record's state; an index finds it. It fires only after everything that was on the input topics
-at assignment has been applied, and its rule decides with `now` = the deadline's own instant.
+A deadline is part of its record's state, and an index finds it. It fires only after the replica has applied everything
+that was on the input topics at assignment. Its rule decides with `now` = the deadline's own instant.
 """
 
 from __future__ import annotations

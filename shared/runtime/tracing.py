@@ -1,11 +1,11 @@
 """Traces by OpenTelemetry: one trace over HTTP, the reactor, the store, the relay and the next service's consumer.
 
-Only a replica with `CARE_OTEL` imports this module and is instrumented; in any other, the reactor, the store and the
-publisher are as they were made. Between services the trace travels in the event's `traceparent` (W3C Trace Context):
-an event carries the span that decided it.
+Only a replica with `CARE_OTEL` imports this module and is instrumented. In all other replicas, the reactor, the store
+and the publisher are unchanged. Between services the trace travels in the event's `traceparent` (W3C Trace Context): an
+event carries the span that decided it.
 
-Spans hold codes only: types, kinds, route templates, outcomes. Subjects, ids, payloads and the words of exceptions are
-never among the attributes, so that a trace collector holds nothing about a person.
+Spans hold codes only: types, kinds, route templates, outcomes. Their attributes never contain subjects, ids, payloads
+or the words of exceptions, so that a trace collector holds nothing about a person.
 """
 
 from __future__ import annotations

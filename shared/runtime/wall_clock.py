@@ -1,7 +1,7 @@
-"""The wall clock, compared with the store's: on a clock that is wrong no deadline may fire.
+"""Compares the wall clock with the store's clock: on a clock that is wrong, no deadline may fire.
 
-A replica whose clock is two days fast would escalate every loop of the next two days within seconds. Kafka tells nobody
-the time; the store does.
+A replica whose clock is two days fast would escalate every loop of the next two days within seconds. Kafka does not
+tell the time; the store does.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def test_a_best_test_that_is_named_outranks_the_rule_and_has_to_show_it(shown: S
         assert (best(number, {**facts, **scenarios}[number], shown) or "").endswith(f"::{name}")
     number, name = next(iter(named_best().items()))
     none = Shown({**shown.facts, number: (FEW,)}, shown.scenarios)
-    assert f"{number}: its best test {name} does not show it" in missing(none)
+    assert f"{number}: its best test {name} does not carry its mark" in missing(none)
 
 
 def test_all_tests_of_a_fact_or_a_scenario_are_listed(
@@ -132,7 +132,7 @@ def test_what_nobody_shows_or_knows_is_a_gap() -> None:
     less = Shown({**whole.facts, "0.9": (), "9.9": tests}, {"1": tests})
     found = missing(less)
     assert "fact 0.9" in found
-    assert "fact 9.9 is on no list" in found
+    assert "fact 9.9 is not in care/facts.toml" in found
     assert "scenario 2" in found
     assert "fault F1" in found
     assert "**missing**" in page(less)

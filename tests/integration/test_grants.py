@@ -97,9 +97,9 @@ async def test_pruning_takes_back_what_is_no_rule_and_nothing_else(ready: Backen
     partner = Rule("reporting", Resource.TOPIC, "care.plans", Operation.READ)
     await grant(ready.kafka, [*STRAY, partner])
     shown = await _acl(ready, "--prune")
-    assert shown.count("beside the rules: User:plans may") == len(STRAY)
+    assert shown.count("not in the rules: User:plans may") == len(STRAY)
     assert len(await surplus(ready.kafka, PROCESSES, all_service_rules())) == len(STRAY)
-    assert f"{len(STRAY)} rules are taken back." in await _acl(ready, "--apply", "--prune")
+    assert f"{len(STRAY)} rights are revoked." in await _acl(ready, "--apply", "--prune")
     assert await surplus(ready.kafka, PROCESSES, all_service_rules()) == []
     assert await found(ready.kafka, PROCESSES) == set(map(in_force, all_service_rules()))
     assert await found(ready.kafka, ["reporting"]) == {in_force(partner)}

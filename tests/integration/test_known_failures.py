@@ -159,9 +159,9 @@ WAITING: list[tuple[dict[str, str], str, str]] = [
     (
         {"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USERNAME": "u", "KAFKA_PASSWORD": "p"},
         "broker-tls-differs",
-        "does not speak TLS",
+        "does not use TLS",
     ),
-    ({"MONGO_CA_FILE": "{ca}"}, "store-tls-differs", "does not speak TLS"),
+    ({"MONGO_CA_FILE": "{ca}"}, "store-tls-differs", "does not use TLS"),
 ]
 
 

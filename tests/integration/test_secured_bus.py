@@ -270,7 +270,7 @@ async def test_why_a_client_is_not_let_in_is_said_plainly(
 
 
 async def test_a_client_without_tls_is_told_that_it_needs_it(ready: Backend) -> None:
-    with pytest.raises(Unavailable, match="wants TLS") as refused:
+    with pytest.raises(Unavailable, match="requires TLS") as refused:
         await check_broker_reachable(KafkaConnection(kafka_bootstrap=ready.kafka_bootstrap))
     assert refused.value.code == "broker-tls-differs"
 

@@ -1,4 +1,4 @@
-"""The calendar over HTTP: sessions cancelled, moved and put back, and days on which the facility is closed."""
+"""Routes for the calendar: cancel, move and restore sessions, and set the days on which the facility is closed."""
 
 from __future__ import annotations
 

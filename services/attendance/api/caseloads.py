@@ -1,10 +1,10 @@
-"""Who is in care here, and on whose caseload: where they stand, and what comes next.
+"""Routes that list the people in care and the caseloads: where each person stands, and what comes next.
 
-Served by attendance, because its record of an episode knows most of it: the person, the level that holds today, the
-program, the seats and their tracks, the care team, the bookings. Followup hears more, but knows neither the bookings
-nor the groups; intake knows the path up to the first day. What attendance can't know it does not guess: open loops are
-those of this service (`GET /loops` of the others has theirs), and somebody who was never admitted is on intake's
-`GET /referrals`.
+Attendance serves these lists because its record of an episode holds most of the answer: the person, the level of care
+that holds today, the program, the seats and their tracks, the care team and the bookings. Followup receives more
+events, but knows neither the bookings nor the groups. Intake knows the path up to the first day. Attendance does not
+guess what it can't know. It lists only the open loops of this service (`GET /loops` of the other services lists
+theirs). People who were never admitted are on intake's `GET /referrals`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Groups over HTTP: opened within a program, their seats held, confirmed and given back."""
+"""Routes for groups: open a group within a program, and hold, confirm and release its seats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who leads a session, and the signature under its roll, over HTTP."""
+"""Routes that name the leader of a session and take the signature under its roll."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Screens and breath tests over HTTP."""
+"""Routes for toxicology screens and breath tests."""
 
 from __future__ import annotations
 

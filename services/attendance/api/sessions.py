@@ -1,4 +1,4 @@
-"""Attendance over HTTP: sessions and their rolls, an episode's weeks, screens."""
+"""Routes for attendance: sessions and their rolls, an episode's weeks, and screens."""
 
 from __future__ import annotations
 

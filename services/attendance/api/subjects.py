@@ -1,4 +1,4 @@
-"""The kinds of records that routes of attendance name."""
+"""The kinds of records that the routes of attendance name."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Mutual support, the family and incentives over HTTP."""
+"""Routes for mutual support, family sessions and incentives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP: routes and request bodies. A handler authenticates, runs one rule and answers; it decides nothing."""
+"""HTTP routes and request bodies. A handler authenticates the caller, runs one rule and answers; it decides nothing."""
 
 from services.followup.api import (
     aftercare,

@@ -1,4 +1,4 @@
-"""Aftercare over HTTP: the plan, the first appointment, and the check-ins that are due."""
+"""Routes for aftercare: the plan, the first appointment, and the check-ins that are due."""
 
 from __future__ import annotations
 

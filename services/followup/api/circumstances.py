@@ -1,4 +1,4 @@
-"""Followup over HTTP: death, jail, hospital and moves, because of which nobody is called."""
+"""Routes for circumstances: death, jail, hospital and moves, because of which nobody calls the person."""
 
 from __future__ import annotations
 

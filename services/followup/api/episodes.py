@@ -1,4 +1,4 @@
-"""Followup over HTTP: one episode's outreach, risks, return to use and re-engagement, and how it stands."""
+"""Routes for one episode: its outreach, risks, return to use and re-engagement, and its current position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a facility sees over all its episodes: measures, steps that take too long, and the sessions that are coming."""
+"""Routes over all episodes of a facility: the measures, the steps that take too long, and upcoming sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of records that routes of followup name."""
+"""The kinds of records that the routes of followup name."""
 
 from typing import Final
 

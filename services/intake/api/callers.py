@@ -1,4 +1,7 @@
-"""Who may call which routes of intake. Whoever owns or inherits a loop may see and settle what it is about."""
+"""Which roles may call which routes of intake.
+
+Whoever owns or inherits an open loop may read and settle what the loop is about.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake over HTTP: consents of a person, and what was disclosed about them."""
+"""Routes for a person's consents, and for what was disclosed about the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake over HTTP: referrals in, assessments, admission. Referrals to partners are in `outbound_referrals.py`."""
+"""Routes for inbound referrals, assessments and admission. `outbound_referrals.py` has the referrals to partners."""
 
 from __future__ import annotations
 

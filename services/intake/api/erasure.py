@@ -1,6 +1,8 @@
-"""Intake over HTTP: erasing who a person is, for good. The key of the person is destroyed, and nothing opens again.
+"""The route that erases a person's identity for good.
 
-Only what names the person goes. Their episodes, consents and disclosures stay, under an id that leads to nobody.
+It destroys the person's key, so that nobody can decrypt the identity again.
+Only the data that names the person is lost. The episodes, consents and disclosures stay, under an id that identifies
+nobody any more.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intake over HTTP: one page of the accounting."""
+"""One page of the accounting of disclosures, over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Intake over HTTP: mistakes, taken back by those who answer for the program."""
+"""Routes that take mistakes back. Those who are responsible for the program call them."""
 
 from __future__ import annotations
 

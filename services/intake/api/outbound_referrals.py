@@ -1,4 +1,4 @@
-"""Referrals to partners over HTTP: sent under a consent, answered, and open until an outcome is known."""
+"""Routes for referrals to partners: sent under a consent, answered, and open until the outcome is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Intake over HTTP: organisations outside, which the operating organisation registers and every facility looks up."""
+"""Routes for organisations outside the program.
+
+The operating organisation registers them, and every facility looks them up.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Intake over HTTP: who a person is. Every access is in the audit before anything is shown.
+"""Routes for the identity of people. The service writes every access to the audit before it shows anything.
 
-What a person is known by is sealed before a rule sees it, and opened for whoever may read it (`sealed.py`).
+`sealed.py` encrypts (seals) identifying data before a rule receives it, and decrypts it for callers who may read it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Referrals as the desk works through them: by stage, with what is due next. Ids and codes, no names."""
+"""Lists of referrals for the admission desk, by stage, with what is due next. They contain ids and codes, no names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Intake over HTTP: what a person is known by, sealed and opened with the person's key.
+"""Encrypts (seals) and decrypts a person's identifying data with the person's key.
 
-Rules, records and copies of them have what is sealed alone.
+Rules, records and the copies of records contain only the sealed form.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intake over HTTP: the team of an episode, absences and deputies, hand-over."""
+"""Routes for the care team of an episode, absences, deputies and hand-over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of records that routes of intake name."""
+"""The kinds of records that the routes of intake name."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Intake over HTTP: waiting for a place, and what partners can take."""
+"""Routes for the waiting list, and for the partners' capacity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans over HTTP: treatment plans, goals, reviews, and what goes with them."""
+"""Routes for treatment plans, goals, reviews, and what belongs to them."""
 
 from __future__ import annotations
 

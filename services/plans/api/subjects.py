@@ -1,4 +1,4 @@
-"""The kinds of records that routes of plans name."""
+"""The kinds of records that the routes of plans name."""
 
 from typing import Final
 

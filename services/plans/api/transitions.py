@@ -1,4 +1,4 @@
-"""Plans over HTTP: level changes, transfer, aftercare, graduation and discharge."""
+"""Routes for level changes, transfer, aftercare, graduation and discharge."""
 
 from __future__ import annotations
 

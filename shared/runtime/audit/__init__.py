@@ -1,1 +1,1 @@
-"""The audit: who did what, kept so that nothing of it is lost and nothing can be changed without a trace."""
+"""The audit: who did what. No entry is lost, and nobody can change an entry without a trace."""

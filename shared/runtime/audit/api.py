@@ -1,4 +1,4 @@
-"""The audit over HTTP, for privacy officers and directors: who did what with the records of their facility."""
+"""Routes for the audit: privacy officers and directors list who did what with the records of their facility."""
 
 from __future__ import annotations
 

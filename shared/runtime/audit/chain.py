@@ -1,8 +1,8 @@
-"""Chains of digests: what is in the audit can't be changed or removed unseen.
+"""Chains of digests: nobody can change or remove an audit entry unnoticed. Pure.
 
-Each replica has a chain of its own. Once a second it makes a link: the digests of the entries that it stored since, and
-a hash over them and the link before (SHA-256). The first link of a chain names the last links of the chains that were
-there already, so that a whole chain can't go unseen either. Pure.
+Each replica has a chain of its own. Once a second it adds a link: the digests of the entries that it stored since the
+last link, and a hash over these digests and the previous link (SHA-256). The first link of a chain names the last links
+of the chains that already existed. So nobody can remove a whole chain unnoticed either.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps a replica's chain: links what was stored, copies links to the journal, and checks all chains."""
+"""Maintains a replica's chain: adds links for stored entries, copies links to the journal, and verifies all chains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit as it is stored: entries in the collection `audit`, the links of the chains in `audit_links`."""
+"""Stores the audit: entries in the collection `audit`, the links of the chains in `audit_links`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Writes the entries of requests that change no record: reads, refusals, repeats. One insert for all in flight."""
+"""Writes the audit entries of requests that change no record: reads, refusals and repeats.
+
+One insert writes the entries of all requests that are in flight.
+"""
 
 from __future__ import annotations
 

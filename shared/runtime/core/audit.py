@@ -1,8 +1,8 @@
-"""Entries of the audit: who did what to which record, when, and how it ended (45 CFR 164.312(b)). Pure.
+"""Entries of the audit: who did what to which record, when, and the outcome (45 CFR 164.312(b)). Pure.
 
-An entry holds ids, codes, times and the template of a route; no name, no free text, no value of a query. Once stored it
-never changes. An entry about a command that was applied is saved with the record that the command changed, so that
-there is neither one without the other.
+An entry holds ids, codes, times and the template of a route. It holds no name, no free text and no value of a query. A
+stored entry never changes. An entry about an applied command is saved together with the record that the command
+changed, so that neither exists without the other.
 """
 
 from __future__ import annotations

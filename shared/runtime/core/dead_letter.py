@@ -1,11 +1,12 @@
-"""Dead letters: items that could not be read, decided or published, with a reason from a closed set.
+"""Dead letters: items that the service could not read, decide or publish, with a reason from a closed set.
 
-Items are stored whole, up to the size that an event may have; of a larger one only the beginnings and a digest.
+An item is stored whole, up to the size that an event may have. Of a larger item, only the beginnings and a digest are
+stored.
 
 A dead letter is open until an operator redrives or discards it, and it is never deleted. `subject` and `stream` name
 the blocked stream that it belongs to: the record whose `blocked` field has an entry, and the sender within it. Dead
-letters of one stream are redriven in the order of their `sequence`. One without a stream could not be put in order: it
-can only be discarded.
+letters of one stream are redriven in the order of their `sequence`. A dead letter without a stream could not be put in
+order; operators can only discard it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The deadline table of a kind of record: which rule is asked when a deadline comes.
+"""The deadline table of a kind of record: which rule runs when a deadline comes.
 
-A deadline's name is `kind`, or `kind:detail` where a record has several of a kind (a week, a check-in). Each row is
-checked by the type checker: its rule takes this record's state, and the detail as the row reads it. The deadlines of
-open loops, `loop:<kind>:<id>`, have a table of their own by the service's loop enum.
+A deadline's name is `kind`, or `kind:detail` where a record has several of a kind (a week, a check-in). The type
+checker checks each row: its rule takes this record's state, and the detail as the row reads it. The deadlines of open
+loops, `loop:<kind>:<id>`, have a separate table for the service's loop enum.
 """
 
 from __future__ import annotations

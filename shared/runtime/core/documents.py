@@ -1,4 +1,4 @@
-"""Records as MongoDB keeps them: the document of a record, and the guarded write that makes it."""
+"""Records as MongoDB stores them: the document of a record, and the guarded write that saves it."""
 
 from __future__ import annotations
 

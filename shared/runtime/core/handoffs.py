@@ -1,4 +1,4 @@
-"""The handoff table: which rule takes the work that one record of a service leaves for another."""
+"""The handoff table: which rule takes the work that one record leaves for another record of the same service."""
 
 from __future__ import annotations
 

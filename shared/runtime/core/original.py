@@ -1,4 +1,4 @@
-"""Originals: what a dead letter stores of the item itself, so that a redrive can decide exactly the same work again."""
+"""Originals: the copy of an item that its dead letter stores, so that a redrive decides exactly the same work again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event on its way: the entry of a record's outbox, which holds it as it goes on the wire."""
+"""An entry of a record's outbox: an event that is not yet known to be published, in the form in which it is sent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def outbox_entry(
     if event_bytes(cause.subject.encode(), pairs, len(data)) > MAX_EVENT_BYTES:
         raise TooLarge(
             "event-too-large",
-            f"The event {event.NAME} would be larger than an event may be.",
+            f"The event {event.NAME} would exceed the size limit of an event.",
             hint="Send less in one command.",
         )
     return {"sequence": sequence, "headers": headers, "data": data}

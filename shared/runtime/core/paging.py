@@ -1,8 +1,8 @@
-"""Pages of a list: its order, and the opaque cursor that says where a page ended.
+"""Pages of a list: the order of the list, and the opaque cursor that marks where a page ended.
 
-An index orders its records by their instants, to the microsecond, and then by subject: no two records have one place,
-so a page that begins behind a place neither repeats a record nor leaves one out, whatever was added or removed before
-it. Only stores make and read cursors; everything else passes them on as they come.
+An index orders its records by their instants, to the microsecond, and then by subject, so that no two records have the
+same place. A page that begins after a place therefore neither repeats a record nor omits one, whatever was added or
+removed before it. Only stores create and read cursors; all other code passes them on unchanged.
 """
 
 from __future__ import annotations
@@ -194,6 +194,6 @@ def _check(content: bytes, scope: Sequence[str]) -> bytes:
 def _wrong() -> Invalid:
     return Invalid(
         "after-invalid",
-        "`after` is not the `next` of a page of this list.",
-        hint="Use `next` as it came; without `after` the list begins anew.",
+        "`after` must be the `next` of a page of this list.",
+        hint="Send `next` unchanged. Without `after`, the list starts from the beginning.",
     )

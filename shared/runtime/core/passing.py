@@ -1,9 +1,9 @@
-"""Passing on: what the runtime asks of a service that passes other services' events on to topics of its own.
+"""Passing on: what the runtime requires of a service that copies other services' events to topics of its own.
 
-Such a service reacts to each event that it wants by rules like any other, and their decisions name the events to pass
-on. What goes to whom may change between two starts: topics are added, and filled with what was published before. For
-that, everything is heard once more, under an `epoch` of its own, so that the inbox of an earlier one does not take it
-for a repeat; the rules know what they have passed on to which topic.
+Such a service reacts to each event that it wants with rules like any other, and their decisions name the events to pass
+on. The set of topics and their contents may change between two starts: a new topic is filled with the events that were
+published before. To fill it, the service consumes everything once more under a new number, the `epoch`, so that the
+inbox of an earlier epoch does not treat the events as repeats. The rules know what they have passed on to which topic.
 """
 
 from __future__ import annotations

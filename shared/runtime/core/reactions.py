@@ -1,4 +1,4 @@
-"""The reaction table: which fact leads to which decision, on which record."""
+"""The reaction table: which event runs which rule, on which record."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 """The reactor: load, decide, save, relay. Events, commands, handoffs and deadlines all take this one path.
 
-The save uses optimistic locking: a record that somebody else has written since the load loses its race, and its work
-is loaded and decided again.
+The save uses optimistic locking. When another writer has changed the record since the load, the save fails, and the
+reactor loads the record and decides its work again.
 
-A crash at any point is harmless. Before the save, nothing has happened and the work comes again. After the save and
-before the offset is committed, the inbox recognises the redelivery. After that, the sweep finds records whose outbox or
-handoffs still wait. After a publish and before the outbox is cleared, events go out twice with the same id and
-sequence, and consumers ignore the second.
+A crash at any point is harmless. Before the save, nothing has happened and the work arrives again. After the save and
+before the commit of the offset, the inbox recognises the redelivery. After the commit, the sweep finds records whose
+outbox or handoffs still wait. After a publish and before the outbox is cleared, events are published twice with the
+same id and sequence, and consumers ignore the second copy.
 """
 
 from __future__ import annotations

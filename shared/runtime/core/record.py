@@ -1,8 +1,8 @@
 """One record: everything one service knows about one subject, and the pure fold that changes it.
 
-State, inbox, outbox, numbering and remembered commands live in one document, so that one guarded write changes all of
+State, inbox, outbox, numbering and remembered commands are in one document, so that one guarded write changes all of
 them or none. Optimistic locking guards that write: it succeeds only while the stored document still has the `version`
-that was loaded. Nothing here does I/O: `apply` takes one piece of work, and the store writes what it changed.
+that was loaded. This module does no I/O: `apply` takes one piece of work, and the store writes what it changed.
 """
 
 from __future__ import annotations
@@ -209,7 +209,11 @@ class Record:
         if work.decide is None:
             return self._run_deadlines(work, source)
         if work.audit is not None and len(self.audit) + len(self.new_audit) >= MAX_AUDIT:
-            raise Unavailable("audit-full", "Entries wait to be moved to the audit.", hint="Retry.")
+            raise Unavailable(
+                "audit-full",
+                "Too many audit entries of this record wait to be moved to the audit.",
+                hint="Retry.",
+            )
         cause = self._cause(work, work.cause_id, work.now)
         decision = self._attempt(
             work.decide, self.state, cause, 1 if work.command else DECIDE_ATTEMPTS
@@ -318,7 +322,7 @@ class Record:
                 raise TooLarge(
                     "record-too-large",
                     "The record would outgrow its limit.",
-                    hint="Tell the operators; what this record holds can't grow.",
+                    hint="Tell the operators: this record can't grow any further.",
                 )
             # Both are of this record's class: their fields are all that can differ.
             if vars(decision.state) != vars(self.state):
@@ -355,7 +359,7 @@ class Record:
             and sum(len(entry["data"]) for entry in waiting) > MAX_OUTBOX_BYTES
         ):
             raise Unavailable(
-                "outbox-full", "Events of this record wait to be published.", hint="Retry."
+                "outbox-full", "Too many events of this record wait to be published.", hint="Retry."
             )
 
     def _remember(self, command: CommandKey, outcome: Outcome) -> None:

@@ -1,9 +1,9 @@
 """A write-through cache of the records that this process saved last, so that the next event need not load them.
 
-A cached record may be behind the store, because another replica may have written since. That costs a lost race and
-another round, never a wrong write: optimistic locking guards every save by the version that it was decided on. Only
-numbered work (events, handoffs) uses the cache, and what does not change a cached record is decided again on the stored
-one. Commands, deadlines and queries read the store.
+A cached record may be older than the stored one, because another replica may have written since. A save that was
+decided on such a copy fails and is repeated; it never overwrites the newer record, because optimistic locking compares
+the versions. Only numbered work (events, handoffs) uses the cache. Work that does not change a cached record is
+decided again on the stored one. Commands, deadlines and queries read the store.
 """
 
 from __future__ import annotations

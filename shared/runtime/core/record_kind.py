@@ -1,4 +1,4 @@
-"""How one kind of subject is kept: which state it has, which deadlines, and how old states are read."""
+"""How a service keeps one kind of subject: the type of its state, its deadlines, and how to read old states."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""The relay publishes each record's outbox to the topic, and clears what Kafka has acknowledged.
+"""The relay publishes each record's outbox to the topic, and clears the events that Kafka has acknowledged.
 
-It also moves the entries of the audit that were saved with a record to the audit, whether Kafka answers or not.
+It also moves the audit entries that were saved with a record to the audit, whether Kafka answers or not.
 
 It always publishes a record's *whole* waiting outbox, in order. So the first copies of all events are in order, even
-when another process publishes the same record at the same moment; consumers ignore the repeats. It leaves out only the
-events that this process has seen acknowledged, for they are on the topic.
+when another process publishes the same record at the same moment; consumers ignore the repeats. The relay omits only
+the events that this process has seen acknowledged, because they are on the topic.
 
 The queue is bounded. While it is full, the consumer fetches no more (back-pressure) and further outboxes wait in the
 store for the sweep.

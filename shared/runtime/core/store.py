@@ -1,8 +1,8 @@
-"""The store: a collection of records, one of dead letters, one of metadata. MongoDB behind a small protocol.
+"""The store: a collection each for records, dead letters and metadata. It hides MongoDB behind a small protocol.
 
 Optimistic locking: a save is one unordered bulk of single-document writes, each guarded by the `version` that its
-record was loaded with. A new record that somebody else wrote first collides on `_id` (E11000). When fewer records
-matched than were written, a query for this save's id finds the ones that lost.
+record was loaded with. A new record that another writer saved first collides on `_id` (E11000). When fewer records
+matched than were written, a query for this save's id finds the ones that failed.
 """
 
 from __future__ import annotations
@@ -481,7 +481,7 @@ def _disk_full() -> Unavailable:
     return Unavailable(
         "store-disk-full",
         "The disk of the store is full.",
-        hint="Make room. Nothing was half written, and everything refused is tried again.",
+        hint="Free disk space. No write is incomplete, and everything refused is tried again.",
     )
 
 
@@ -498,8 +498,8 @@ def check_repeats(error: BulkWriteError) -> None:
 def _too_large() -> TooLarge:
     return TooLarge(
         "record-too-large",
-        "The record would be larger than the store takes.",
-        hint="Send less in one command; if it is little, tell the operators.",
+        "The record would exceed the store's size limit.",
+        hint="Send less in one command. If the command is small, tell the operators.",
     )
 
 
@@ -512,8 +512,8 @@ def _refusal(error: BaseException | None) -> Refused | None:
     if isinstance(error, BSONError | OverflowError | UnicodeEncodeError):
         return NotStorable(
             "record-not-storable",
-            "The store can't keep a value of the record.",
-            hint="Send it without control characters, and no number beyond 64 bits.",
+            "The store can't save a value of the record.",
+            hint="Send no control characters, and no number of more than 64 bits.",
         )
     return None
 
@@ -531,7 +531,7 @@ class translated:  # noqa: N801 - reads as a phrase: `with translated():`
         if isinstance(error, OperationFailure) and error.code in NOT_ALLOWED:
             raise Unavailable(
                 "store-access-denied",
-                "The store does not accept this user, or does not let it do this.",
+                "The store rejects this user, or does not allow this operation.",
                 hint="Check the user and password in MONGO_URI or MONGO_PASSWORD_FILE, and the user's roles.",
             ) from error
         refusal = _refusal(error)

@@ -1,4 +1,4 @@
-"""How a replica connects to MongoDB: what its settings add to the connection string."""
+"""The options that the settings add to the MongoDB connection string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Can MongoDB be reached, and does it speak as the settings say? Asked before the driver, which says less, and late."""
+"""Checks whether MongoDB can be reached, and whether it uses TLS as the settings require.
+
+The check runs before the driver connects, because the driver reports less, and later.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ from shared.runtime.network import (
 OP_MSG: Final = 2013
 HEADER_BYTES: Final = 16
 TLS_TROUBLE: Final = {
-    (False, True): ("wants TLS, and the settings have none", "Set MONGO_CA_FILE."),
-    (True, False): ("does not speak TLS", "Unset MONGO_CA_FILE, or correct MONGO_URI."),
+    (False, True): ("requires TLS, and the settings do not use it", "Set MONGO_CA_FILE."),
+    (True, False): (
+        "does not use TLS, but the settings do",
+        "Unset MONGO_CA_FILE, or correct MONGO_URI.",
+    ),
     (True, True): (
         "breaks TLS off",
         "It may want a client's certificate: set MONGO_CERTIFICATE_FILE.",
@@ -77,14 +83,14 @@ async def _check(host: str, port: int, context: ssl.SSLContext | None, *, ask: b
     except ssl.SSLCertVerificationError as error:
         raise Unavailable(
             "store-certificate-untrusted",
-            f"The certificate of {where} is not to be trusted.",
-            hint="Check MONGO_CA_FILE, and that MONGO_URI has the name in the certificate.",
+            f"The certificate of {where} is not trusted.",
+            hint="Check MONGO_CA_FILE, and that MONGO_URI uses the host name in the certificate.",
         ) from error
     except ssl.SSLError as error:
         raise Unavailable(
             "store-tls-differs",
             f"{where} refuses TLS ({tls_reason(error)}).",
-            hint="Set MONGO_CERTIFICATE_FILE if it wants one, or correct MONGO_URI.",
+            hint="Set MONGO_CERTIFICATE_FILE if it requires one, or correct MONGO_URI.",
         ) from error
     trouble = TLS_TROUBLE.get((context is not None, await speaks_tls(host, port)))
     if trouble is not None:
@@ -92,7 +98,7 @@ async def _check(host: str, port: int, context: ssl.SSLContext | None, *, ask: b
     raise Unavailable(
         "store-unavailable",
         f"{where} accepts connections, but does not answer as MongoDB does.",
-        hint="It may be starting; else correct MONGO_URI.",
+        hint="Wait if it is starting; otherwise correct MONGO_URI.",
     )
 
 

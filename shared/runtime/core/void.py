@@ -1,7 +1,7 @@
-"""The void guard: no event, handoff or deadline does anything to an episode that was entered in error.
+"""The void guard: no event, handoff or deadline changes an episode that was entered in error.
 
-It stands on the row of the table that names the rule, so that no rule has to look. Commands are refused instead
-(`shared.loops.must_stand`): whoever gives one has to know why nothing happens.
+The row of the table that names a rule also declares its guard, so that no rule has to check. Commands are refused
+instead (`shared.loops.must_stand`), because the person who gives a command must learn why nothing happens.
 """
 
 from __future__ import annotations

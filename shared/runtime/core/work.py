@@ -1,4 +1,4 @@
-"""One piece of work on one record, and how it ended: what the fold in `record.py` takes and gives back."""
+"""One piece of work on one record, and its outcome: the input and the output of the fold in `record.py`."""
 
 from __future__ import annotations
 

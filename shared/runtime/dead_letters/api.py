@@ -1,6 +1,6 @@
-"""Dead letters over HTTP, for operators: list, show, preview, redrive and discard them; resume a consumer.
+"""Routes for dead letters: operators list, show, preview, redrive and discard them, and resume a consumer.
 
-Operators see ids, codes, numbers, times and places in the code, and never what an event contains. Every change needs a
+Operators see ids, codes, numbers, times and places in the code, and never the content of an event. Every change needs a
 reason code; the audit records it with the operator's id.
 """
 
@@ -215,14 +215,16 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     if len(named) + body.everything != 1:
         raise Invalid(
             "redrive-what",
-            "What is to be redriven is not clear.",
-            hint="Name exactly one: a fingerprint, a subject, a dead letter, or everything.",
+            "The request must name exactly one thing to redrive.",
+            hint="Name a fingerprint, a subject, a dead letter, or everything.",
         )
     wanted = {name: getattr(body, name) for name in named if name != "id"}
     if body.id is not None:
         dead_letter = await _found(call, body.id)
         if not dead_letter.redrivable:
-            raise Refused("not-redrivable", "It can't be put in order.", hint="Discard it.")
+            raise Refused(
+                "not-redrivable", "This dead letter has no place in a stream.", hint="Discard it."
+            )
         wanted = {"subject": dead_letter.subject, "stream": dead_letter.stream}
     progress = await _redriver(call).redrive(
         wanted | own_rows(call), _who(call, body.why), limit=body.limit, upto=body.id
@@ -307,7 +309,7 @@ async def _found(call: Call, dead_letter_id: str) -> DeadLetter:
     if not _who(call, "").may_act_on(dead_letter.facility_id):
         raise Forbidden(
             "other-facility",
-            "This dead letter is not of a record of your facility.",
+            "This dead letter does not belong to a record of your facility.",
             hint="Ask an operator of its facility, or of the operating organisation.",
         )
     return dead_letter

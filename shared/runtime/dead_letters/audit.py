@@ -1,4 +1,4 @@
-"""The audit: what operators did to dead letters and streams, who and why."""
+"""The audit of dead letters: what operators did to dead letters and streams, who and why."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Discarding takes two: one operator requests it with a reason, another approves it within a day.
+"""A discard needs two people: one operator requests it with a reason, and another approves it within a day.
 
-A discarded fact is one that the service will never know, so nobody decides that alone. A pending request is an open
-item of the facility's operators with a deadline: it is listed, and when nobody has approved it in time, that is an
-alarm. It may name the event right behind it that takes it back; the two are then discarded together. A deployment may
-let one person do it (`CARE_ONE_PERSON_DISCARD`), and then says so at each start and in readiness.
+The service never learns a discarded fact, so nobody may decide a discard alone. A pending request is an open item of
+the facility's operators with a deadline. The service lists it, and raises an alarm when nobody has approved it in time.
+A request may name the next event of the stream, which takes the discarded one back; both are then discarded together. A
+deployment may let one person do it (`CARE_ONE_PERSON_DISCARD`). It then reports this at each start and in readiness.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Discards:
         if pending is not None and self._now() < pending.until:
             raise Refused(
                 "discard-requested",
-                "Somebody has requested this.",
-                hint="Approve it, or redrive it.",
+                "A discard of this dead letter is already requested.",
+                hint="Approve the request, or redrive the dead letter.",
             )
         if taken_back_by is not None:
             await self._next_in_line(dead_letter, taken_back_by)
@@ -87,11 +87,15 @@ class Discards:
             raise Unknown("dead-letter")
         request = dead_letter.discard
         if request is None:
-            raise Refused("discard-not-requested", "Nobody has requested this.", hint="Request it.")
+            raise Refused(
+                "discard-not-requested",
+                "Nobody has requested this discard.",
+                hint="Request it first.",
+            )
         if request.by == who.actor_id and not self._one_person:
             raise Forbidden(
                 "second-person-needed",
-                "Who requests a discard does not approve it.",
+                "The operator who requested a discard can't approve it.",
                 hint="Ask another operator.",
             )
         behind = await self._behind(request)
@@ -158,8 +162,8 @@ class Discards:
         if [one.id for one in waiting] != [dead_letter.id, other_id]:
             raise Invalid(
                 "not-next-in-line",
-                "What takes it back has to be the next in the same stream.",
-                hint="Discard this one alone, redrive what lies between, and then look at the other.",
+                "The dead letter that takes this one back must be the next in the same stream.",
+                hint="Discard this one alone, redrive the ones in between, and then decide about the other.",
             )
 
     async def _behind(self, request: DiscardRequest) -> DeadLetter | None:

@@ -1,12 +1,12 @@
-"""Redrive: run the service's present rules on dead letters, in order, after a preview.
+"""Redrive: run the service's current rules on dead letters, in order, after a preview.
 
-A redriven dead letter becomes the same work that it was, goes through the reactor, and is guarded by the same `inbox`.
-So a crash at any point, a repetition, or two operators at once have one effect.
+A redriven dead letter becomes the same work again, passes through the reactor, and is guarded by the same `inbox`. A
+crash at any point, a repetition, or two operators at once therefore have the effect of one redrive.
 
 Each stream is redriven from its head: apply the dead letter; unblock the stream if that was the last; close the dead
 letter. To unblock, load the record, look for other open dead letters, and save under the record's version (optimistic
-locking). A consumer that adds a dead letter meanwhile touches the record, so one of the two loses its race and looks
-again. A crash in between leaves the dead letter open; the next redrive finds it applied.
+locking). A consumer that adds a dead letter meanwhile changes the record, so one of the two saves fails and its side
+looks again. A crash in between leaves the dead letter open; the next redrive finds it applied.
 """
 
 from __future__ import annotations
@@ -282,7 +282,7 @@ class Redriver:
             if head.id != dead_letter.id:
                 raise Refused(
                     "not-first-in-line",
-                    "Something before it in its stream waits too; discarding this one would discard that silently.",
+                    "An earlier item of its stream also waits; discarding this one would silently discard that too.",
                     hint=f"Begin with {head.id}.",
                 )
         return dead_letter
@@ -332,7 +332,7 @@ class Redriver:
         if work.subject != dead_letter.subject:
             raise Refused(
                 "target-moved",
-                "The present code would apply it to another record than the one where it waits.",
+                "The current code would apply it to a different record than the one where it waits.",
                 hint="Discard it, and have its publisher publish it again.",
             )
         return replace(work, redrive_options=RedriveOptions())
@@ -341,7 +341,9 @@ class Redriver:
         work, original = self._work(dead_letter), dead_letter.original
         if work is None:
             raise Refused(
-                "not-wanted", "The service does not subscribe to it any more.", hint="Redrive it."
+                "not-wanted",
+                "The service no longer subscribes to this event type.",
+                hint="Redrive it: this closes it.",
             )
         deadline = original.name if isinstance(original, DeadlineOriginal) else ""
         return replace(work, redrive_options=RedriveOptions(discard=True, deadline=deadline))
@@ -360,7 +362,7 @@ class Redriver:
         if stream is None:
             raise Refused(
                 "not-redrivable",
-                "Its publisher, its subject or its place in the order can't be known.",
+                "Its publisher, its subject or its place in the order can't be determined.",
                 hint="Discard it, and have its publisher publish it again.",
             )
         return dead_letter, stream

@@ -1,4 +1,4 @@
-"""Which fields two states differ in, named without their values: what an operator may see of a change."""
+"""Names the fields in which two states differ, without their values: operators may see no more of a change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The dead letters as operators query and change them, with an audit of every change.
+"""Queries and changes the dead letters for operators, with an audit of every change.
 
-The reactor and the consumer only add dead letters (`Store.add_dead_letters`). Everything here serves operators; none of
-it runs while events are processed.
+The reactor and the consumer only add dead letters (`Store.add_dead_letters`). Everything here serves operators; no part
+of it runs while the service processes events.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Setting a stream back: an operator takes back what a foreign event's number did to the numbering of a stream.
+"""Setting a stream back: an operator reverts what a foreign event's number did to the numbering of a stream.
 
-An event with a number that was not its own can be applied: its place allowed it. Its publisher's own events are then
-missed, one after another, because later numbers were applied. Setting the stream back to the last number that was
-right makes what was applied after it count as discarded, and lines up behind it what was missed; a redrive applies
-that in order. What the foreign event did to the state stays: only the rules of the service can take that back.
+A service can apply an event whose number its publisher did not assign, when the place on the topic allows that number.
+It then misses the publisher's own events, one after another, because later numbers were applied. Setting the stream
+back to the last correct number makes everything that was applied after it count as discarded. It also lines up the
+missed events behind that number, and a redrive applies them in order. The change that the foreign event made to the
+state stays: only the rules of the service can take that back.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Streams:
         if record.inbox.get(stream[1], inbox.NOTHING)[0] <= number:
             raise Refused(
                 "stream-not-beyond",
-                "Nothing after this number was applied of the stream.",
-                hint="Name the last number that was right, and the stream as the dead letters name it.",
+                "The service has applied nothing of this stream after this number.",
+                hint="Name the last correct number, and the stream as the dead letters name it.",
             )
         return record, await self._dead_letters.missed(stream, number, LINED_UP_MAX)
 

@@ -1,4 +1,4 @@
-"""What operators may see of dead letters: ids, codes, numbers, times and places in the code. No content."""
+"""The values of a dead letter that operators may see: ids, codes, numbers, times and places in the code. No content."""
 
 from __future__ import annotations
 

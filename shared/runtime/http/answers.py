@@ -1,4 +1,4 @@
-"""What every answer has, and what has to be written before it goes out, whichever part of the application gives it."""
+"""What every response carries, and what must be written before any part of the application sends it."""
 
 from __future__ import annotations
 

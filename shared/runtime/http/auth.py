@@ -1,4 +1,7 @@
-"""Who calls: a signed token names an actor, a facility and a role. Without a key, nobody may call."""
+"""Authenticates the caller: a signed token names an actor, a facility and a role.
+
+Without a key for the tokens, nobody may call.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,15 @@ from joserfc.errors import JoseError
 from shared.errors import ConfigurationError, Unauthenticated
 from shared.runtime import development
 from shared.runtime.http.claims import Actor, Claims, read_role_map, refused
-from shared.runtime.http.keys import KINDS, DiscoveredKeys, FixedKeys, Keys, KeySource, algorithms
+from shared.runtime.http.keys import (
+    KINDS,
+    WELL_KNOWN,
+    DiscoveredKeys,
+    FixedKeys,
+    Keys,
+    KeySource,
+    algorithms,
+)
 from shared.runtime.settings import ServiceSettings
 
 LEEWAY_SECONDS: Final = 30
@@ -136,8 +147,8 @@ def _source(settings: ServiceSettings) -> KeySource:
     if settings.jwks or settings.issuer not in (_DEFAULT_ISSUER, found.issuer):
         raise ConfigurationError(
             "issuer-settings-differ",
-            "CARE_OIDC_DISCOVERY says where the keys come from and who the issuer is: CARE_JWKS is not used with it, "
-            "and CARE_ISSUER, when given, is the same address without its end.",
+            "CARE_OIDC_DISCOVERY already names the issuer and its keys: leave CARE_JWKS out, and leave CARE_ISSUER out "
+            f"or set it to the same address without {WELL_KNOWN}.",
             setting="CARE_JWKS" if settings.jwks else "CARE_ISSUER",
         )
     return found

@@ -1,8 +1,8 @@
-"""HTTP: commands and queries on a record, with one form of answer and one form of refusal.
+"""Commands and queries on a record over HTTP, with one form of answer and one form of refusal.
 
-A command carries an authenticated actor and an Idempotency-Key, goes through the reactor, and answers with the record's
-revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a machine code and a
-hint, and never repeats what the caller sent.
+A command carries an authenticated actor and an Idempotency-Key, passes through the reactor, and answers with the
+record's revision (also as ETag) and the sequence of its last event. Every refusal is problem+json with a machine code
+and a hint, and never repeats what the caller sent.
 """
 
 from __future__ import annotations
@@ -336,7 +336,7 @@ class Call:
         if not key or len(key) > KEY_LENGTH_MAX or not key.isprintable():
             raise KeyRequired(
                 "idempotency-key-required",
-                f"Commands carry an Idempotency-Key of 1 to {KEY_LENGTH_MAX} printable characters.",
+                f"A command must carry an Idempotency-Key of 1 to {KEY_LENGTH_MAX} printable characters.",
                 hint="Send a new random key per command, and the same key when repeating it.",
             )
         # Two callers, or two routes, may use the same key without meaning the same command.
@@ -365,7 +365,7 @@ class Call:
             raise Invalid(
                 "if-match-invalid",
                 "If-Match is not an ETag of this service.",
-                hint="Send the ETag of the answer that you read, as it came.",
+                hint="Send the ETag of the answer that you read, unchanged.",
             )
         return int(text)
 
@@ -379,7 +379,7 @@ def _fresh_enough(record: Record, wanted: str) -> None:
     if not (number.isascii() and number.isdigit() and len(number) <= DIGITS_MAX):
         raise Invalid(
             "min-sequence-invalid",
-            "min-sequence is a number, or a source and a number.",
+            "min-sequence must be a number, or a source and a number.",
             hint="For example min-sequence=3, or min-sequence=intake:3.",
         )
     reached = record.inbox.get(source, NOTHING)[0] if source else record.next_sequence - 1

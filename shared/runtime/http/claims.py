@@ -1,7 +1,7 @@
-"""What a token's claims say: who calls, for which facility, in which role. Pure.
+"""Reads the claims of a token: who calls, for which facility, in which role. Pure.
 
-Which claims hold them is a setting, because every issuer has its own. What the issuer calls a person is kept nowhere:
-an actor is a UUID, and where the claim is none, one that follows from issuer and claim.
+Settings name the claims to read, because every issuer uses its own. The service does not store the issuer's name for a
+person: an actor is a UUID. When the claim is no UUID, the service derives one from the issuer and the claim.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Claims:
         if known is None:
             raise Forbidden(
                 "role-unknown",
-                "The token's role is none of those that may call.",
+                "The token has no role that may call this service.",
                 hint="Ask the issuer for a token with one of the roles in docs/security.md.",
             )
         return known
@@ -90,8 +90,8 @@ def read_role_map(text: str) -> Mapping[str, str] | None:
     if not all(isinstance(role, str) and role_and_service(role) for role in pairs.values()):
         raise ConfigurationError(
             "role-map-unusable",
-            "CARE_ROLE_MAP is a JSON object from groups of the issuer to roles that may call.",
-            hint='For example {"iop-counselors": "counselor"}; docs/security.md has the roles.',
+            "CARE_ROLE_MAP must be a JSON object that maps the issuer's groups to roles that may call.",
+            hint='For example {"iop-counselors": "counselor"}; docs/security.md lists the roles.',
             setting="CARE_ROLE_MAP",
         )
     return pairs

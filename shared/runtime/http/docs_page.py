@@ -1,7 +1,7 @@
-"""The page at `/docs`: every operation of a service, made from its OpenAPI document.
+"""The page at `/docs`: every operation of a service, generated from its OpenAPI document.
 
-It is one HTML document without scripts, and it loads nothing: no server but the service learns who reads it, and it
-works where there is no way out of the house. `/openapi.json` is for tools.
+The page is one HTML document without scripts, and it loads nothing. So no other server learns who reads it, and it
+works without access to the internet. `/openapi.json` is for tools.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The page at `/events`: what a service publishes, made from the event classes, with the schemas it leads to.
+"""The page at `/events`: what a service publishes, generated from the event classes, with the schemas that it links to.
 
-One HTML document without scripts that loads nothing, like `/docs`. `/asyncapi.json` is the same for tools, and
-`/schemas/{dataschema}` is the JSON Schema of any event type, so that whoever holds a message can fetch what it means.
+Like `/docs`, the page is one HTML document without scripts that loads nothing. `/asyncapi.json` is the same for tools.
+`/schemas/{dataschema}` is the JSON Schema of any event type, so that whoever holds a message can look up its meaning.
 """
 
 from __future__ import annotations

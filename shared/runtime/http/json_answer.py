@@ -1,4 +1,4 @@
-"""What the routes of all services answer with."""
+"""The JSON response of the routes of all services."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The keys that tokens are checked with: from a document, or from the issuer by OpenID Connect Discovery.
+"""The keys that verify tokens: from a document, or from the issuer by OpenID Connect Discovery.
 
-Discovered keys are fetched anew every few minutes, and at once (but not often) when a token names a key that is not
-known, so that an issuer may change its keys at any time. While the issuer is away, the keys that it gave last hold.
+The service fetches discovered keys again every few minutes. It also fetches them at once, but not often, when a token
+names an unknown key, so that an issuer may change its keys at any time. While the issuer is away, the service uses the
+last keys that the issuer gave.
 """
 
 from __future__ import annotations
@@ -176,8 +177,8 @@ def _read(jwks: str, *, development: bool) -> Keys | None:
     except (OSError, ValueError, RecursionError, JoseError) as error:
         raise ConfigurationError(
             "jwks-unreadable",
-            "CARE_JWKS is neither a JWKS document with public keys that tokens can be checked with, nor its path.",
-            hint="Keys are RSA of 2,048 bits or more, P-256 or Ed25519; a private key never belongs here.",
+            "CARE_JWKS is neither a JWKS document with public keys that can verify tokens, nor its path.",
+            hint="Use RSA keys of 2,048 bits or more, P-256 or Ed25519. Never put a private key here.",
             setting="CARE_JWKS",
         ) from error
     return keys
@@ -198,7 +199,7 @@ class DiscoveredKeys:
         if not url.endswith(WELL_KNOWN) or not _may_be_asked(url, development=development):
             raise ConfigurationError(
                 "discovery-url-unusable",
-                f"CARE_OIDC_DISCOVERY is an address with https:// that ends in {WELL_KNOWN}.",
+                f"CARE_OIDC_DISCOVERY must be an https:// address that ends in {WELL_KNOWN}.",
                 setting="CARE_OIDC_DISCOVERY",
             )
         self.issuer: Final = url.removesuffix(WELL_KNOWN)
@@ -219,7 +220,9 @@ class DiscoveredKeys:
     def keys(self) -> Keys | None:
         if not self.known:
             raise Unavailable(
-                "issuer-unreachable", "The issuer's keys are not known.", hint="Retry shortly."
+                "issuer-unreachable",
+                "The service could not get the issuer's keys.",
+                hint="Retry shortly.",
             )
         return self._keys
 

@@ -1,6 +1,6 @@
-"""What one request may cost before anybody knows who sends it, in one place: head, body, depth, time and connections.
+"""The limits of one request before the service knows its sender: head, body, depth, time and connections.
 
-The token is looked at before the body is read. Every refusal is problem+json: 401, 408, 413, 429, 431.
+The service checks the token before it reads the body. Every refusal is problem+json: 401, 408, 413, 429, 431.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ async def _caller(authenticator: Authenticator, given: bytes | None) -> Actor:
 def _too_often(wait_seconds: float) -> ASGIApp:
     error = TooOften(
         "too-many-requests",
-        "This caller sends more requests than one may.",
+        "This caller sends too many requests.",
         hint="Retry after the time given.",
     )
     answer = problem(error.status, error.code, error.detail, error.hint)
@@ -161,7 +161,7 @@ async def _bounded(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
     except TimeoutError:
         raise TooSlow("request-timeout", "The request did not arrive in time.") from None
     if too_deep(body):
-        raise TooMuch("body-too-deep", f"JSON may be nested {DEPTH_MAX} levels deep.")
+        raise TooMuch("body-too-deep", f"JSON may be nested at most {DEPTH_MAX} levels deep.")
     pending: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
     if message["type"] != "http.request":  # the caller has gone
         pending = [message]
@@ -173,7 +173,7 @@ async def _bounded(headers: Mapping[bytes, bytes], receive: Receive) -> Receive:
 
 
 def _too_large() -> TooMuch:
-    return TooMuch("body-too-large", f"A body may have {BODY_BYTES_MAX} bytes.")
+    return TooMuch("body-too-large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
 
 
 def too_deep(body: bytes | bytearray) -> bool:

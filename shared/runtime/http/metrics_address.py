@@ -1,4 +1,4 @@
-"""Metrics at an address of their own: on that port nothing else is served, and on no other port are they."""
+"""Serves the metrics on a separate port. This port serves nothing else, and no other port serves metrics."""
 
 from __future__ import annotations
 

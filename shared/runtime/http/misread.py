@@ -1,6 +1,6 @@
-"""Numbers and times in a command's body, which a lenient reader takes for what they are not. Pure.
+"""Finds values in a command's body that a lenient parser would read as a number or a time. Pure.
 
-A truth value or a text is no number. A number is no time: `1700000000` may be seconds, or a place in a list.
+A boolean or a text is not a number. A number is not a time: `1700000000` may be seconds, or a place in a list.
 """
 
 from __future__ import annotations

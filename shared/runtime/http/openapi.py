@@ -1,4 +1,4 @@
-"""What all operations of all services have in common, added to the OpenAPI document.
+"""Adds to the OpenAPI document what all operations of all services have in common.
 
 Every call carries a token; a command carries an Idempotency-Key and may carry If-Match; every refusal is a problem.
 """

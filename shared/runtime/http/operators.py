@@ -1,8 +1,8 @@
-"""Operators: of a facility, for what belongs to it; of the operating organisation, for the service itself.
+"""What an operator may do: one of a facility, for that facility; one of the operating organisation, for the service.
 
-A service serves many facilities. What has a trusted facility, such as a dead letter of a record, is for the operators
-of that facility. What has none, and every act on a whole service, is for those of the one organisation that runs it
-(`CARE_OPERATING_FACILITY`), who may also act for any facility.
+A service serves many facilities. The operators of a facility handle everything that has this trusted facility, such as
+a dead letter of a record. Items without a trusted facility, and every act on a whole service, are for the operators of
+the one organisation that runs the service (`CARE_OPERATING_FACILITY`). They may also act for any facility.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def _operating(call: Annotated[Call, OPERATOR]) -> Call:  # async: FastAPI
     if not operates(call):
         raise Forbidden(
             "not-operating-organisation",
-            "This concerns the whole service, not one facility.",
+            "This concerns the whole service, and your facility does not run it.",
             hint="Ask an operator of the organisation that CARE_OPERATING_FACILITY names.",
         )
     return call

@@ -1,4 +1,4 @@
-"""Operations over HTTP, the same in every service: health, readiness, metrics, progress, and the stepped clock."""
+"""Routes for operations, the same in every service: health, readiness, metrics, progress, and the stepped clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists over HTTP: `after` and `limit`, the same for each, and the whole of a list for what must see all of it."""
+"""Paging of lists over HTTP: `after` and `limit`, the same for each list, and whole lists where all rows are needed."""
 
 from __future__ import annotations
 

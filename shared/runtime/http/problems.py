@@ -1,4 +1,4 @@
-"""Refusals over HTTP: problem+json with a machine code and a hint, and never with what the caller sent."""
+"""Refusals over HTTP: problem+json with a machine code and a hint, never with values that the caller sent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The programs that this replica knows: the profiles that ship, and those of the directory in `CARE_PROGRAMS`.
+"""The programs that this replica knows: the profiles of this package, and those of the directory in `CARE_PROGRAMS`.
 
-Read once, at start. Several versions of a program lie side by side, each in a file of its own; a new version is a new
-file. Which one holds is a question of the day, and only new admissions ask it: the terms travel with the admission.
+The service reads them once, at start. Each version of a program is in a file of its own; a new version is a new file.
+The day decides which version applies, and only new admissions ask, because the terms travel with the admission.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Programs:
             if self._profiles.setdefault(key, profile) != profile:
                 raise ConfigurationError(
                     "profile-version-taken",
-                    f"{profile.program} {profile.version} is described twice, and differently.",
-                    hint="Give what has changed a version and an effective day of its own.",
+                    f"{profile.program} {profile.version} is described by two files, and differently.",
+                    hint="Give the changed profile its own version and effective day.",
                     setting="CARE_PROGRAMS",
                 )
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn reads it, with bounds on the head of a request and on the time that it may take."""
+"""The HTTP/1.1 protocol of uvicorn, with limits on the head of a request and on the time that a request may take."""
 
 from __future__ import annotations
 

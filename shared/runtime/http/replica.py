@@ -1,4 +1,4 @@
-"""What HTTP may use of the replica that serves it: a route that asks for anything else is a type error."""
+"""What HTTP may use of the replica that serves it. A route that uses anything else is a type error."""
 
 from __future__ import annotations
 

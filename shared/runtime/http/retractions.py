@@ -1,4 +1,4 @@
-"""The bodies of commands that take a fact back: always with a reason."""
+"""The bodies of commands that take a fact back. They always carry a reason."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Records by name, together with what they are made of.
+"""Names a record together with the type of its state.
 
-A route names a record as `EPISODE(episode_id)`. The type checker then holds that the rule or the reading that comes
-with it takes the state of that kind of record, and no other's.
+A route names a record as `EPISODE(episode_id)`. The type checker then verifies that the rule or the query takes the
+state of that kind of record, and no other's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Open loops and task lists over HTTP, the same in every service.
 
-`GET /loops` answers what is open, whose it is, until when, and how far it has been escalated. `GET /tasks` answers
-what one person has to do now: what their roles on care teams own, and what those own for whom they stand in.
+`GET /loops` lists what is open, its owner, its deadline, and how far it has been escalated. `GET /tasks` lists what one
+person has to do now: what their roles on care teams own, and what the colleagues own whom they deputise for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What one request leaves in the audit: who asked for what, which records it touched, and how it ended.
+"""Collects what one request leaves in the audit: who asked for what, which records it touched, and the outcome.
 
-Routes need not think of it: authentication, every look at a record and every command note here what they do, and the
-middleware in `answers` has it written before the answer goes out.
+Routes need no code for it: authentication, every read of a record and every command add their part here. The middleware
+in `answers` has the entry written before the response is sent.
 """
 
 from __future__ import annotations

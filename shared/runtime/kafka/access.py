@@ -1,7 +1,8 @@
-"""Who may do what on the bus: users and access rules (ACLs), from the catalogue. Pure; `grants.py` applies them.
+"""Who may do what on Kafka: users and access rules (ACLs), from the catalogue. Pure; `grants.py` applies them.
 
-A service writes its own topic and its own journal, reads what the catalogue names it as a consumer of, and uses its own
-consumer group. A subscriber reads chosen topics with groups of its own, and writes nothing. Nobody has any other right.
+A service writes its own topic and its own journal, reads the topics for which the catalogue names it as a consumer, and
+uses its own consumer group. A subscriber reads chosen topics with consumer groups of its own, and writes nothing.
+Nobody has any other right.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def subscriber_rules(name: str, topics: Iterable[str], group: str = "") -> list[
     if unknown or not wanted:
         raise Invalid(
             "topic-unknown",
-            "A subscriber reads topics of the catalogue.",
+            "A subscriber can read only topics of the catalogue.",
             hint=f"Choose from {', '.join(sorted(TOPICS))}.",
         )
     following = [f"{own}."] if own in wanted else []

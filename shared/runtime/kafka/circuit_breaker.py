@@ -1,4 +1,4 @@
-"""The circuit breaker on dead letters: it stops a bad deploy from turning a whole topic into dead letters."""
+"""The circuit breaker on dead letters: it prevents a bad deployment from turning a whole topic into dead letters."""
 
 from __future__ import annotations
 

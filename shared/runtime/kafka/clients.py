@@ -1,7 +1,8 @@
-"""Every Kafka client of ours: connected as the settings say, and speaking the names of the catalogue.
+"""Creates every Kafka client of this project: connected as the settings say, with the names of the catalogue.
 
-Topics and groups go in and come out under our own names, whatever they are called on the cluster (`names.py`). No other
-module creates a client (`tests/architecture/test_kafka_options.py`), so none can meet a name of the cluster.
+Callers pass and receive the catalogue's names of topics and groups, whatever these are called on the cluster
+(`names.py`). No other module creates a client (`tests/architecture/test_kafka_options.py`), so no other module meets a
+name of the cluster.
 """
 
 from __future__ import annotations

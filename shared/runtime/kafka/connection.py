@@ -1,8 +1,8 @@
-"""How every Kafka client connects: the brokers' address, encryption, and who the client is.
+"""How every Kafka client connects: the address of the brokers, encryption and credentials.
 
-The one place that turns settings into client options; `tests/architecture/test_kafka_options.py` finds no client with
-others. Certificates, keys and passwords are read from their files each time, so that a replaced one is in use from the
-next connection on.
+Only this module turns settings into client options; `tests/architecture/test_kafka_options.py` verifies that no client
+uses others. It reads certificates, keys and passwords from their files each time, so that the next connection uses a
+replaced file.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 FastStream drives the batch subscriber. Acknowledgement is manual, because only this module knows what has been saved.
 No exception reaches FastStream: whatever happens, a message is saved, dead-lettered, or fetched again.
 
-`positions.py` knows where the consumer stands, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm for
-lost events, `circuit_breaker.py` counts failures.
+`positions.py` tracks the position in each partition, `offset_commits.py` commits, `sequence_gaps.py` raises the alarm
+for lost events, and `circuit_breaker.py` counts failures.
 """
 
 from __future__ import annotations
@@ -322,10 +322,12 @@ class Consumer(ConsumerRebalanceListener):
             raise Refused(
                 was,
                 "Messages that this service had not applied were removed from a topic.",
-                hint="Bootstrap it (see the runbook), or resume with accept: history-removed.",
+                hint="Bootstrap the service (see the runbook), or resume with accept: history-removed.",
             )
         if was not in RESUMABLE:
-            raise Refused(was, "A topic is not what it was.", hint="See the runbook: migrate.")
+            raise Refused(
+                was, "A topic was changed or created again.", hint="See the runbook: migrate."
+            )
         self.halted = None
         self._circuit_breaker.reset()
         self._metrics.halted.set(0)

@@ -1,7 +1,8 @@
-"""Users and rules on a cluster: what is in force, given, and taken back. What it should be is in `access.py`.
+"""Reads, adds and removes the users and access rules on a cluster. `access.py` defines the rules that should exist.
 
-Every call is the administrator's. aiokafka 0.14 has no calls for rules and users, so the requests are sent here; those
-for users (KIP-554) it does not know at all. Names go in as ours, and rules are found as the cluster has them.
+Every call needs an administrator. aiokafka 0.14 has no calls for rules and users, so this module sends the requests
+itself; aiokafka does not know those for users (KIP-554) at all. Callers use the catalogue's names, and the rules that
+this module finds have the cluster's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Kafka knows of those who read: for each group, how far it has come in which topic, and what it says beside."""
+"""What Kafka knows about consumer groups: how far each one has come in which topic, and its commits' metadata."""
 
 from __future__ import annotations
 

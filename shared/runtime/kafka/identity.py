@@ -1,8 +1,8 @@
-"""Identity: is this the Kafka, and is this the consumer group, that this store has worked with before?
+"""Identity: checks that this store has worked with this Kafka and this consumer group before.
 
 A store keeps an id of its own and the id of its cluster. Each commit of offsets carries the store's id, as the metadata
-that Kafka keeps with a committed offset. So a second environment on one Kafka, a lost store and a store of another
-environment are refused, whether or not any of them has published anything. Nothing is written to a topic for that.
+that Kafka keeps with a committed offset. The check therefore refuses a second environment on one Kafka, a lost store
+and a store of another environment, whether or not any of them has published anything. It writes nothing to a topic.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def check(kept: Kept, seen: Seen) -> None:
         if seen.committed_by:
             raise IdentityMismatch(
                 "store-lost",
-                "The store is new, but its consumer group has committed offsets: another store did that.",
+                "The store is new, but its consumer group has offsets that another store committed.",
                 hint="Restore or rebuild the store. Two environments can't share topics. See the runbook: identity.",
             )
         return
@@ -55,7 +55,7 @@ def check(kept: Kept, seen: Seen) -> None:
         raise IdentityMismatch(
             "cluster-differs",
             f"This store belongs to the Kafka cluster {kept.cluster_id}; this one is {seen.cluster_id}.",
-            hint="Connect to the right cluster, or adopt this one. See the runbook: identity.",
+            hint="Connect to the correct cluster, or adopt this one. See the runbook: identity.",
         )
     others = set(seen.committed_by) - {kept.store_id, ""}
     if others:

@@ -1,8 +1,8 @@
-"""What topics, consumer groups and users are called on a cluster: the one place that knows of the prefix.
+"""The names of topics, consumer groups and users on a cluster: only this module knows of the prefix.
 
 `KAFKA_PREFIX` lets several environments share a Kafka. Everywhere else a topic has its name of the catalogue, which is
-also the `source` of its events, and a group is called as its service. `clients.py` translates for every client, and
-`grants.py` for users and rules (`tests/architecture/test_kafka_names.py`).
+also the `source` of its events, and a consumer group has the name of its service. `clients.py` translates for every
+client, and `grants.py` for users and rules (`tests/architecture/test_kafka_names.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Offset commits: the one place where the consumer commits its offsets to Kafka.
 
-Offsets are committed after the work is saved and never before, so a crash in between only means that some messages come
-again; the inbox of their records recognises them. For the same reason a commit that fails costs nothing.
+The consumer commits offsets after the work is saved and never before. After a crash in between, some messages only
+arrive again, and the inbox of their records recognises them. For the same reason a failed commit does no harm.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A service's own topic, as far as the service published it: whatever else lies on it is not believed.
+"""Checks a service's own topic: it accepts only the events that the service published, and no others.
 
-An event of ours has an id that follows from its cause, its subject and its number. That tells our events from those of
-others that reached the topic by mistake; it is no signature, so an operator can disown an event by name as well.
+The id of an event follows from its cause, its subject and its number. That distinguishes the service's events from
+others that reached the topic by mistake. It is no signature, so an operator can also name events that the service never
+published (disown them).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Positions: where a consumer stands in each of its partitions, and whether what it was given follows on from there.
+"""Positions: how far a consumer is in each partition, and whether the messages that it receives follow on from there.
 
-Pure bookkeeping over the few questions that `Client` answers: nothing here seeks, pauses, commits or logs. The consumer
-does what the answers ask for.
+This module only keeps the positions and asks the few questions that `Client` answers. It does not seek, pause, commit
+or log. The consumer acts on the answers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kafka out: a supervised producer, and the last messages of a topic."""
+"""The supervised Kafka producer, and a reader of the last messages of a topic."""
 
 from __future__ import annotations
 
@@ -53,20 +53,20 @@ def unavailable(error: Exception) -> Unavailable:
     if isinstance(error, NOT_ALLOWED):
         return Unavailable(
             "broker-access-denied",
-            f"Kafka does not let this user do this ({type(error).__name__}).",
+            f"Kafka does not allow this user this operation ({type(error).__name__}).",
             hint="Check KAFKA_USERNAME and its password; `care topics acl` prints the rules that a user needs.",
         )
     if isinstance(error, SecurityDisabled):
         return Unavailable(
             "broker-without-authorizer",
-            "This Kafka has no authorizer: everybody may do everything on it, and rules have no place.",
-            hint="Give the brokers an authorizer (docker-compose.yml has one), or leave the rules out.",
+            "This Kafka has no authorizer: everybody may do everything on it, and it stores no access rules.",
+            hint="Configure an authorizer on the brokers (docker-compose.yml has one), or omit the rules.",
         )
     if isinstance(error, KafkaStorageError):
         return Unavailable(
             "broker-disk-failing",
             "Kafka can't write to its disk: most likely it is full.",
-            hint="Make room on the broker. Nothing is lost: events wait in their outboxes.",
+            hint="Free disk space on the broker. Nothing is lost: events wait in their outboxes.",
         )
     return Unavailable(
         "broker-unavailable",
@@ -145,8 +145,8 @@ class KafkaPublisher:
             await self._discard()
             raise TooLarge(
                 "event-too-large",
-                "Kafka refuses an event for its size.",
-                hint="Set max.message.bytes of the topic as the contract says.",
+                "Kafka refuses an event because of its size.",
+                hint="Set max.message.bytes of the topic to the value in the contract.",
             ) from error
         except (KafkaError, OSError, TimeoutError) as error:
             await self._discard()

@@ -1,4 +1,7 @@
-"""Can Kafka be reached, and does it let this client in? Asked before the clients start, which tell nobody why not."""
+"""Checks whether Kafka can be reached and accepts this client.
+
+The check runs before the clients start, because they do not report why they fail.
+"""
 
 from __future__ import annotations
 
@@ -60,14 +63,14 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
     except ssl.SSLCertVerificationError as error:
         raise Unavailable(
             "broker-certificate-untrusted",
-            f"The certificate of {where} is not to be trusted.",
-            hint="Check KAFKA_CA_FILE, and that KAFKA_BOOTSTRAP has the name in the certificate.",
+            f"The certificate of {where} is not trusted.",
+            hint="Check KAFKA_CA_FILE, and that KAFKA_BOOTSTRAP uses the host name in the certificate.",
         ) from error
     except ssl.SSLError as error:
         raise Unavailable(
             "broker-tls-differs",
             f"{where} refuses TLS ({tls_reason(error)}).",
-            hint="Correct KAFKA_SECURITY or the port, or set KAFKA_CERTIFICATE_FILE if it wants one.",
+            hint="Correct KAFKA_SECURITY or the port, or set KAFKA_CERTIFICATE_FILE if it requires one.",
         ) from error
     except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
         raise _unknown_user(where) from error
@@ -86,7 +89,7 @@ async def _check(host: str, port: int, settings: KafkaConnection, options: dict[
 def _unknown_user(where: str) -> Unavailable:
     return Unavailable(
         "broker-access-denied",
-        f"{where} does not know this user or password.",
+        f"{where} rejects this user or password.",
         hint="Check KAFKA_USERNAME and its password, or the client's credentials.",
     )
 
@@ -95,19 +98,19 @@ async def _no_kafka(host: str, port: int, settings: KafkaConnection, where: str)
     if settings.kafka_security == "plaintext" and await speaks_tls(host, port):
         return Unavailable(
             "broker-tls-differs",
-            f"{where} wants TLS, and the settings have none.",
-            hint="Set KAFKA_SECURITY to ssl or sasl_ssl, with what belongs to it: docs/security.md.",
+            f"{where} requires TLS, and the settings do not use it.",
+            hint="Set KAFKA_SECURITY to ssl or sasl_ssl, with its other settings: docs/security.md.",
         )
     if settings.kafka_security != "plaintext" and not await speaks_tls(host, port):
         return Unavailable(
             "broker-tls-differs",
-            f"{where} does not speak TLS, and KAFKA_SECURITY is {settings.kafka_security}.",
+            f"{where} does not use TLS, but KAFKA_SECURITY is {settings.kafka_security}.",
             hint="Correct KAFKA_SECURITY, or the port in KAFKA_BOOTSTRAP.",
         )
     return Unavailable(
         AWAY,
         f"{where} accepts connections, but does not answer as Kafka does.",
-        hint="It may be starting; else correct KAFKA_BOOTSTRAP.",
+        hint="Wait if it is starting; otherwise correct KAFKA_BOOTSTRAP.",
     )
 
 
@@ -133,10 +136,10 @@ async def _check_advertised(
         if await connection_fault(host, port) is None:
             return
     if not named:
-        raise Unavailable(AWAY, f"{where} knows no brokers yet.", hint="It may be starting.")
+        raise Unavailable(AWAY, f"{where} knows no brokers yet.", hint="Wait: it may be starting.")
     host, port = named[0]
     raise Unavailable(
         "broker-advertised-unreachable",
         f"{where} calls itself {host}:{port}, and that can't be reached from here.",
-        hint="Correct `advertised.listeners` of the broker, or make that name known here.",
+        hint="Correct `advertised.listeners` of the broker, or make that name resolvable here.",
     )

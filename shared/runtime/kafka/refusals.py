@@ -1,8 +1,8 @@
-"""Refusals explained: which right a user lacks, on what, and the command that gives it.
+"""Explains refusals: which right a user lacks, on what, and the command that grants it.
 
 Kafka tells a client little about a refusal: a topic that may not be read looks like one that does not exist, and
-aiokafka's consumer waits for it without a word. So a client asks beforehand, and a service again while it runs, which
-rights the brokers give its user, and compares them with the rules of `access.py`.
+aiokafka's consumer waits for it without an error. A client therefore asks beforehand which rights the brokers give its
+user, and compares them with the rules of `access.py`. A service asks again while it runs.
 """
 
 from __future__ import annotations

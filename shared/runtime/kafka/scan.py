@@ -1,4 +1,4 @@
-"""A partition read once, up to its end: for questions about what a topic holds, outside any consumer group."""
+"""Reads a partition once, up to its end, outside any consumer group, to find what a topic holds."""
 
 from __future__ import annotations
 

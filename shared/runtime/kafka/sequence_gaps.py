@@ -1,7 +1,7 @@
 """Sequence gaps: an alarm when an event of a subject is missing, because it was lost before it reached this service.
 
-It is judged over all envelopes of a partition that were read one after another since it was assigned: a service skips
-types, so that its inbox has gaps of its own.
+The check considers all envelopes of a partition that were read one after another since its assignment. A service skips
+event types that it does not want, so that gaps in its inbox alone prove nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Startup checks: are the topics and the store the ones that this service worked with before?
 
-They run before a service consumes or publishes anything; the checks on topics are repeated while it runs.
+The checks run before a service consumes or publishes anything. The checks on topics run again while the service runs.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ async def check_topics(kafka: KafkaConnection, topics: Iterable[Topic], store: S
         if metadata and metadata["incarnation"] != topic.incarnation:
             raise TopicMismatch(
                 "topic-incarnation-differs",
-                f"{name} is incarnation {topic.incarnation}; this store knows {metadata['incarnation']}.",
+                f"The catalogue has incarnation {topic.incarnation} of {name}; this store has worked with "
+                f"incarnation {metadata['incarnation']}.",
                 hint="See the runbook: drain and migrate.",
             )
         another = metadata.get("topic_id", ids[name]) != ids[name]
@@ -124,7 +125,7 @@ async def topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, s
         raise Unavailable(
             "broker-unavailable",
             f"Kafka can't describe {min(missing)} now.",
-            hint="Wait; it is tried again.",
+            hint="Wait: the service tries again.",
         )
     return found
 

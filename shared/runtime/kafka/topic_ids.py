@@ -1,8 +1,8 @@
-"""Which Kafka this is: the id of the cluster and the ids of topics, which change when a topic is made again.
+"""Reads the id of the cluster and the ids of topics, which change when a topic is deleted and created again.
 
-The same answer says what the asking user may do with each topic.
+The same response tells what the asking user may do with each topic.
 
-aiokafka 0.14 asks for metadata in a form from before topic ids existed (KIP-516), so the request stands here.
+aiokafka 0.14 requests metadata in a version without topic ids (KIP-516), so this module defines the request itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The topic watch: checks every few seconds that topics, cluster and consumer group are still the service's own.
 
-It also notes in the store how far the service has come, because that has the same rhythm.
+At the same interval, it notes in the store how far the service has come.
 """
 
 from __future__ import annotations

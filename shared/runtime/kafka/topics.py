@@ -1,4 +1,4 @@
-"""Topics on the broker: created as the catalogue describes them, compared with it, and repaired."""
+"""Creates topics on the broker as the catalogue describes them, compares them with it, and repairs them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ async def _create(admin: NamedAdmin, topic: Topic, replication: int) -> None:
             raise Unavailable(
                 "topic-not-there-yet",
                 f"{topic.name} does not exist or may not be read, and this user may not create it.",
-                hint="Start the service that publishes on it: it creates its topic. Else see `care topics acl`.",
+                hint="Start the service that publishes on it: it creates its topic. Otherwise see `care topics acl`.",
             )
         elif error is not TopicAlreadyExistsError:
             raise error()
@@ -146,7 +146,7 @@ async def partition_counts(kafka: KafkaConnection, names: Iterable[str]) -> dict
         raise Unavailable(
             "broker-unavailable",
             "Kafka can't describe a topic now.",
-            hint="Wait; it is tried again.",
+            hint="Wait; a service tries again by itself.",
         )
     return {name: len(found[name]["partitions"]) if name in found else 0 for name in wanted}
 
@@ -162,7 +162,7 @@ async def check_settings(kafka: KafkaConnection, topics: Iterable[Topic]) -> Non
         raise TopicSettingsDiffer(
             "topic-config-differs",
             f"{first.topic} has {first.setting}={first.found}; the catalogue says {first.wanted}.",
-            hint="`care topics check` lists all differences, and `care topics repair` ends them.",
+            hint="`care topics check` lists all differences, and `care topics repair` corrects them.",
         )
 
 

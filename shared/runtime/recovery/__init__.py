@@ -1,1 +1,1 @@
-"""Recovery: the sweep after a crash, the journal, rebuild of a lost store, migration of a topic."""
+"""Recovery: the sweep after a crash, the journal, the rebuild of a lost store, and the migration of a topic."""

@@ -1,9 +1,9 @@
 """The journal: a copy of every record as it was last saved, encrypted, on a compacted topic of the service's own.
 
 A service's state follows from events *and* from the commands of people, so the topics alone can't restore a lost
-store. The journal can. The relay writes it before it publishes the events of the same save, so the journal is never
-behind the service's own topic. Only the service may read it: it contains what must not be on the bus, so every value is
-sealed with AES-256-GCM, bound to its record and version. See decision 9.
+store. The journal can. The relay writes a copy before it publishes the events of the same save, so the journal is never
+behind the service's own topic. Only the service may read the journal, because the copies contain data that must not be
+on the bus. Every value is sealed with AES-256-GCM, bound to its record and version. See decision 9.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Seal:
             )
         except InvalidTag:
             raise ConfigurationError(
-                "journal-unreadable", "A copy in the journal does not open with this key."
+                "journal-unreadable", "This key does not decrypt a copy in the journal."
             ) from None
         return cast("Any", bson).decode(zlib.decompress(plain), _OPTIONS)
 
@@ -213,7 +213,7 @@ def unreadable_journal() -> ConfigurationError:
     """There are copies, and no key of ours opens any of them."""
     return ConfigurationError(
         "journal-unreadable",
-        "No copy in the journal opens with these keys.",
+        "These keys decrypt no copy in the journal.",
         hint="Set CARE_JOURNAL_KEY_BEFORE to the key that the journal was written with.",
         setting="CARE_JOURNAL_KEY",
     )

@@ -1,12 +1,13 @@
 """Drain and migrate: bring a topic, and the offsets of every service that subscribes to it, back to the catalogue.
 
-For a topic that got another number of partitions, or was deleted and created again. All services are stopped, and have
-consumed everything on the topic. The messages are copied to a second topic, the topic is created again, the messages
-are copied back in the order of each key, and the services' offsets are set to its end. Every finished phase is stored,
-so that an interrupted migration can be repeated.
+Use it for a topic whose number of partitions was changed, or that was deleted and created again. First all services
+consume everything on the topic, and then they are stopped. The migration copies the messages to a second topic, creates
+the topic again, copies the messages back in the order of each key, and sets the services' offsets to its end. It stores
+every finished phase, so that an interrupted migration can be repeated.
 
-A number that is higher than its place on the topic allows is not believed (see `Reader.sequence_max`). Where a topic
-was made again without its messages, every service that subscribes to it notes how high the numbers were by then.
+A service does not believe a number that is higher than its place on the topic allows (see `Reader.sequence_max`). Where
+a topic was created again without its messages, every service that subscribes to it notes how high the numbers were by
+then.
 """
 
 from __future__ import annotations
@@ -163,7 +164,7 @@ def _undrained(what: str) -> ConfigurationError:
     return ConfigurationError(
         "not-drained",
         f"{what}.",
-        hint="Start the services on the catalogue that fits the topic, let them finish, stop them, repeat.",
+        hint="Start the services with the catalogue that fits the topic, let them finish, stop them, and repeat.",
     )
 
 
@@ -179,7 +180,7 @@ async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
     raise Unavailable(
         "broker-unavailable",
         f"{topic.name} could not be created again.",
-        hint="Give the same command again: it goes on where it stopped.",
+        hint="Run the same command again: it resumes where it stopped.",
     )
 
 
@@ -227,7 +228,7 @@ async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
         raise Unavailable(
             "copy-incomplete",
             f"{arrived} of {copied} messages arrived.",
-            hint="Give the same command again: it copies anew.",
+            hint="Run the same command again: it copies the messages again.",
         )
 
 

@@ -1,9 +1,10 @@
-"""Rebuild a store that was lost, or restored from an older backup, from its journal while the service is stopped.
+"""Rebuilds a store that was lost, or restored from an older backup, from its journal while the service is stopped.
 
-It takes the newest copy of every record: from the journal, or from the store where that is newer. It compares them with
-the service's own topic, writes them to a second collection, and only then swaps that for `records`. It sets the offsets
-of the service back to the beginning: the service consumes everything again, and the inbox recognises what the copies
-contain already. What the journal has of the audit is put back as well, where it is not there.
+The rebuild takes the newest copy of every record: from the journal, or from the store where that is newer. It compares
+the copies with the service's own topic, writes them to a second collection, and only then replaces `records` with that
+collection. It sets the offsets of the service back to the beginning: the service consumes everything again, and the
+inbox recognises what the copies already contain. The rebuild also restores the entries of the audit that only the
+journal has.
 """
 
 from __future__ import annotations
@@ -211,8 +212,8 @@ async def check_numbers(
         raise SequenceConflict(
             "journal-behind",
             f"{own.name} is ahead of the journal for {len(ahead)} subjects. Nothing was changed.",
-            hint="The journal was off when they were published: restore a newer backup of the store, then repeat. "
-            "If the service never published them, disown them (care topics disown).",
+            hint="The journal was off when the service published these events: restore a newer backup of the store, "
+            "then repeat. If the service never published them, disown them (care topics disown).",
         )
 
 

@@ -1,7 +1,7 @@
-"""The sweep: finds again what a crashed replica has left over, its outboxes and handoffs, and resumes it.
+"""The sweep: finds the outboxes and handoffs that a crashed replica has left behind, and resumes them.
 
-Everything that waits is taken at the start of a process; afterwards what has waited for `after_seconds`, in the
-partitions that this replica holds.
+At the start of a process, the sweep takes everything that waits. Afterwards it takes what has waited for
+`after_seconds`, in the partitions that this replica holds.
 """
 
 from __future__ import annotations

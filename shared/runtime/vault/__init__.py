@@ -1,1 +1,1 @@
-"""The vault: a key per person, in a database of its own, and what is sealed and found with it."""
+"""The vault: a key per person in a separate database, and the code that seals and finds identifying data with it."""

@@ -1,7 +1,7 @@
 """The key database: one document per person, with their wrapped key and blind index, and one per facility.
 
-Neither the journal nor an ordinary backup contains it. When a person is erased, key and index are removed from their
-document at once, and the document stays: it says since when, and that no other key is to be made.
+Neither the journal nor an ordinary backup contains it. When a person is erased, key and index are removed at once.
+Their document stays: it records the time, and prevents the creation of another key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How what a person is known by is sealed, found again and made unreadable for good. Pure but for random bytes.
+"""Seals, finds and destroys for good the data that identifies a person. Pure, except for random bytes.
 
 Three kinds of key, each 256 bits:
 
@@ -36,7 +36,7 @@ class SealBroken(CareError):
     def __init__(self) -> None:
         super().__init__(
             "seal-broken",
-            "What is stored about this person does not open with their key.",
+            "The stored identity of this person can't be decrypted with their key.",
             hint="Restore the newest backup of the key database: runbook, keys of people.",
         )
 

@@ -1,4 +1,4 @@
-"""The settings of a service that keeps what people are known by."""
+"""The settings of a service that stores identifying data of people."""
 
 from __future__ import annotations
 

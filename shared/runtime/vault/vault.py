@@ -1,7 +1,7 @@
-"""The vault: gives out the keys of people, finds people in the blind index, and destroys a key for good.
+"""The vault: provides the keys of people, finds people in the blind index, and destroys a key for good.
 
-A key is held in memory for `cache_seconds` at most, whether somebody asks for it or not: so long after an erasure no
-replica has it any more. See docs/decisions/0006-encryption-per-person.md.
+A key stays in memory for at most `cache_seconds`, whether it is used or not. So this long after an erasure, no replica
+has the key any more. See docs/decisions/0006-encryption-per-person.md.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Vault:
         if await self._store.foreign(self._encryption.known):
             raise ConfigurationError(
                 "key-encryption-key-differs",
-                "The key database has keys that another key-encryption key has wrapped.",
-                hint="Set CARE_KEY_ENCRYPTION_KEY_BEFORE to the key that they were wrapped with.",
+                "The key database has keys that were encrypted with another key-encryption key.",
+                hint="Set CARE_KEY_ENCRYPTION_KEY_BEFORE to the key that encrypted them.",
                 setting="CARE_KEY_ENCRYPTION_KEY",
             )
         while stale := await self._store.wrapped_otherwise(self._encryption.present):

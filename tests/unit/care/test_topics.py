@@ -55,7 +55,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 def test_topics_that_are_as_they_should_be(broker: Broker) -> None:
     done = care("topics", "check")
-    assert (done.exit_code, done.output) == (0, "All topics are as the catalogue says.\n")
+    assert (done.exit_code, done.output) == (0, "All topics agree with the catalogue.\n")
 
 
 def test_a_difference_stands_whole_at_80_columns(broker: Broker) -> None:
