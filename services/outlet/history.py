@@ -55,12 +55,13 @@ class HistoryPage:
 
     def take(self, messages: Sequence[Kept]) -> None:
         """Take what is about the subject of the messages that follow, until the page is full."""
+        key = self.subject.encode()
         for message in messages:
             if self.full:
                 return
             self.offset = message.offset + 1
             self.scanned += 1
-            if message.key == self.subject.encode() and (event := _event(message)):
+            if message.key == key and (event := _event(message)):
                 self.events.append(event)
 
     def cursor(self) -> str:

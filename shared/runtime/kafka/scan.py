@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from typing import Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,7 +13,9 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.producer import unavailable
 
-BATCH_RECORDS = 1_000
+BATCH_RECORDS: Final = 1_000
+SILENT_MS: Final = 5_000
+"""How long the broker may send nothing. Without a bound, a question to a broker that is gone would never end."""
 
 
 async def scan(
@@ -31,7 +34,10 @@ async def scan(
         consumer.assign([partition])
         consumer.seek(partition, max(first, min(begin, end)))
         while await consumer.position(partition) < end:
-            for batch in (await consumer.getmany(timeout_ms=1_000)).values():
+            batches = await consumer.getmany(timeout_ms=SILENT_MS)
+            if not batches and await consumer.position(partition) < end:
+                raise TimeoutError
+            for batch in batches.values():
                 if found := [message for message in batch if message.offset < end]:
                     yield found
     except (KafkaError, OSError) as error:
