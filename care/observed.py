@@ -6,7 +6,7 @@ The list has the services, the users of the kit (known by their heartbeats) and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from shared.kit.heartbeat import Heartbeat, read_heartbeat
@@ -60,35 +60,30 @@ def _row(
 ) -> Observed:
     topics = tuple(sorted({topic for topic, _ in commits}))
     row = Observed(group, _who(group, teams), topics, sum(one.behind for one in commits.values()))
-    beats = _latest(one.metadata for one in commits.values())
+    read = {place: read_heartbeat(one.metadata) for place, one in sorted(commits.items())}
+    beats = {place: beat for place, beat in read.items() if beat is not None}
     if not beats:
         return row
-    newest = max(beats, key=lambda beat: beat.at)
-    return Observed(
-        *(row.group, row.who, row.topics, row.behind),
+    processes = _processes(beats.values())
+    newest = processes[-1]
+    return replace(
+        row,
         kit=newest.kit,
         aiokafka=newest.aiokafka,
         python=newest.python,
-        handled=sum(beat.handled for beat in beats),
-        gaps=sum(beat.gaps for beat in beats),
-        aside=sum(beat.aside for beat in beats),
+        handled=sum(beat.handled for beat in processes),
+        gaps=sum(beat.gaps for beat in processes),
+        aside=sum(beat.aside for beat in processes),
         seen_at=newest.at,
-        positions={
-            f"{topic}/{partition}": beat.next
-            for (topic, partition), one in sorted(commits.items())
-            if (beat := read_heartbeat(one.metadata)) is not None
-        },
+        positions={f"{topic}/{number}": beat.next for (topic, number), beat in beats.items()},
     )
 
 
-def _latest(texts: Iterable[str]) -> list[Heartbeat]:
-    """The last heartbeat of each process: every partition has one, and each is about the whole process."""
-    found: dict[tuple[str, str], Heartbeat] = {}
-    for beat in map(read_heartbeat, texts):
-        if beat is not None:
-            who = beat.inbox, beat.process
-            found[who] = max(found.get(who, beat), beat, key=lambda one: one.at)
-    return list(found.values())
+def _processes(beats: Iterable[Heartbeat]) -> list[Heartbeat]:
+    """The last heartbeat of each process, the newest last: each partition has one, about the whole process."""
+    in_order = sorted(beats, key=lambda beat: beat.at)
+    latest = {(beat.inbox, beat.process): beat for beat in in_order}
+    return sorted(latest.values(), key=lambda beat: beat.at)
 
 
 def _who(group: str, teams: Iterable[Subscriber]) -> str:

@@ -233,7 +233,11 @@ class NamedAdmin:
 
     async def list_consumer_group_offsets(self, group: str) -> dict[TopicPartition, Any]:
         found = await self._client.list_consumer_group_offsets(self.names.on_cluster(group))
-        return {self.names.partition_of_ours(place): value for place, value in found.items()}
+        return {
+            self.names.partition_of_ours(place): value
+            for place, value in found.items()
+            if self.names.ours(place.topic)
+        }
 
     async def describe_consumer_groups(self, groups: Iterable[str]) -> list[Any]:
         there = [self.names.on_cluster(group) for group in groups]

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
-
 from shared.contracts.outlets import is_outlet
-from shared.contracts.topics import TOPICS
+from shared.contracts.topics import TOPICS, Topic
 from shared.runtime.connections import KafkaConnection
-from shared.runtime.kafka.clients import new_consumer
-from shared.runtime.kafka.producer import unavailable
+from shared.runtime.kafka.startup_checks import end_offsets
 from shared.runtime.kafka.topics import admin_client
 
 
@@ -29,49 +23,25 @@ class Committed(NamedTuple):
 async def committed(kafka: KafkaConnection) -> dict[str, dict[tuple[str, int], Committed]]:
     """What every group has committed on the topics of events, by group and partition. Raises `Unavailable`.
 
-    A group that has never committed, or only elsewhere, is left out.
+    A group that has never committed, or only on other topics or on topics that are gone, is left out.
     """
     async with admin_client(kafka) as admin:
         offsets = {
             group: await admin.list_consumer_group_offsets(group)
             for group in await admin.list_consumer_groups()
         }
+        there = [name for name in await admin.list_topics() if name in TOPICS or is_outlet(name)]
+    ends = await end_offsets(kafka, map(Topic, there))
     read = {
-        group: {place: one for place, one in found.items() if _has_events(place.topic)}
-        for group, found in offsets.items()
-    }
-    ends = await _ends(kafka, {place for found in read.values() for place in found})
-    return {
         group: {
             (place.topic, place.partition): Committed(
-                one.offset, one.metadata or "", max(0, ends.get(place, one.offset) - one.offset)
+                one.offset,
+                one.metadata or "",
+                max(0, ends[place.topic][place.partition] - one.offset),
             )
             for place, one in found.items()
+            if place.topic in ends
         }
-        for group, found in read.items()
-        if found
+        for group, found in offsets.items()
     }
-
-
-def _has_events(topic: str) -> bool:
-    return topic in TOPICS or is_outlet(topic)
-
-
-async def _ends(
-    kafka: KafkaConnection, places: set[TopicPartition]
-) -> Mapping[TopicPartition, int]:
-    """Where these partitions end; one whose topic is gone is left out."""
-    async with admin_client(kafka) as admin:
-        there = set(await admin.list_topics())
-    wanted = sorted(place for place in places if place.topic in there)
-    if not wanted:
-        return {}
-    consumer = new_consumer(kafka, enable_auto_commit=False)
-    try:
-        await consumer.start()
-        return await consumer.end_offsets(wanted)
-    except (KafkaError, OSError) as error:
-        raise unavailable(error) from error
-    finally:
-        with suppress(Exception):
-            await consumer.stop()
+    return {group: found for group, found in read.items() if found}
