@@ -2,7 +2,7 @@
 
 `KAFKA_PREFIX` lets several environments share a Kafka. Everywhere else a topic has its name of the catalogue, which is
 also the `source` of its events, and a consumer group has the name of its service. `clients.py` translates for every
-client, and `grants.py` for users and rules (`tests/architecture/test_kafka_names.py`).
+client, and `grants.py` for users and rules (`tests/architecture/test_kafka_options.py`).
 """
 
 from __future__ import annotations
