@@ -9,6 +9,7 @@ from typing import Any, Final
 from bson import Int64, ObjectId
 from pymongo import UpdateOne
 
+from shared import inbox
 from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core import audit
@@ -44,6 +45,16 @@ _OPTIONAL_TYPES: Final = {
     "handoffs": list,
     "commands": list,
 }
+_HANDOFF_TEXTS: Final = (
+    "subject",
+    "body_type",
+    "cause_id",
+    "correlation_id",
+    "facility_id",
+    "actor_id",
+    "actor_role",
+    "now",
+)
 
 
 def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
@@ -77,8 +88,7 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
     for entry in outbox:
         check_entry(entry)
     for item in handoffs:
-        if not isinstance(item["number"], int) or item["subject"].partition("/")[0] not in kinds:
-            raise TypeError("handoffs")
+        check_handoff(item, kinds)
     entries = document.get("audit", [])
     for entry in entries:
         audit.check(entry)
@@ -96,13 +106,28 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         waiting=document.get("waiting"),
         handing=document.get("handing"),
         auditing=document.get("auditing"),
-        inbox={stream: (one[0], one[1], one[2]) for stream, one in document["inbox"].items()},
+        inbox={stream: inbox.read(one) for stream, one in document["inbox"].items()},
         blocked=document["blocked"],
         commands={command["key"]: command for command in document.get("commands", ())},
         outbox=outbox,
         handoffs=handoffs,
         audit=entries,
     )
+
+
+def check_handoff(item: Mapping[str, Any], kinds: Mapping[str, RecordKind]) -> None:
+    """Raises what a stored handoff lets `Reactor.handoff_work` stumble over. Its body is judged by its rule."""
+    if not isinstance(item["number"], int):
+        raise TypeError("number")
+    if not all(isinstance(item[name], str) for name in _HANDOFF_TEXTS):
+        raise TypeError("handoffs")
+    if not isinstance(item.get("traceparent", ""), str):
+        raise TypeError("traceparent")
+    if item["subject"].partition("/")[0] not in kinds:
+        raise ValueError("subject")
+    if datetime.fromisoformat(item["now"]).tzinfo is None:
+        raise ValueError("now")
+    item["body"]  # there has to be one
 
 
 def check_entry(entry: Mapping[str, Any]) -> None:

@@ -103,18 +103,17 @@ class Record:
     def apply(self, work: Work, source: str) -> Outcome:
         """Decide one piece of work. Only `applied` and `discarded` change the state.
 
-        Raises what the rule raised, other than `CareError`, when the work is a command.
+        Raises what the rule raised, other than `CareError`, when the work is a command. Whatever fails on other work,
+        also one of the checks before the rule, blocks that work alone.
         """
-        known = (
-            self._check_usable(work)
-            or self._discard(work)
-            or self._check_inbox(work)
-            or self._check_command(work)
-        )
-        if known is not None:
-            return known
         try:
-            return self._decide(work, source)
+            known = (
+                self._check_usable(work)
+                or self._discard(work)
+                or self._check_inbox(work)
+                or self._check_command(work)
+            )
+            return self._decide(work, source) if known is None else known
         except Unavailable as error:
             if work.stream is not None:
                 self.held_up[work.stream.name] = error
