@@ -1,7 +1,8 @@
 """Records that this replica leaves out of its work, so that one record's trouble is not the service's.
 
 A record is set aside when its stored document can't be read, or when the broker refuses one of its events for its size.
-Everything else goes on: sweeps, deadlines, lists and the events of other records.
+The store's other documents have names here as well: their collection and id. Everything else goes on: sweeps,
+deadlines, lists and the events of other records.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from shared.runtime.logs import log
 
 UNREADABLE: Final = "record-unreadable"
 UNPUBLISHED: Final = "event-too-large"
+DOCUMENT_UNREADABLE: Final = "document-unreadable"
 REASONS: Final = {
     UNREADABLE: "The stored record can't be read.",
     UNPUBLISHED: "The broker refuses one of its events for its size.",
+    DOCUMENT_UNREADABLE: "A stored dead letter, or an entry or link of the audit, can't be read.",
 }
+MISREAD: Final = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What reading a stored document that is not what it should be raises."""
 NAMED_MAX: Final = 1_000
 """How many records are named; of more, the log names each, and the number here stands still."""
 
@@ -36,9 +41,18 @@ class SetAside:
         if len(self._reasons) < NAMED_MAX:
             self._reasons[subject] = reason
 
+    def add_document(self, collection: str, document_id: object) -> None:
+        """Set a document of another collection than `records` aside, named by both."""
+        self.add(f"{collection}/{document_id}", DOCUMENT_UNREADABLE)
+
+    def document_readable(self, collection: str, document_id: object) -> None:
+        """Such a document reads, perhaps again."""
+        if self._reasons:
+            self.readable(f"{collection}/{document_id}")
+
     def readable(self, subject: str) -> None:
-        """A record that could not be read can be read again."""
-        if self._reasons.get(subject) == UNREADABLE:
+        """A record or document that could not be read can be read again."""
+        if self._reasons.get(subject) in (UNREADABLE, DOCUMENT_UNREADABLE):
             del self._reasons[subject]
             log.warning("record.readable", subject=subject)
 

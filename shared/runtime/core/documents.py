@@ -13,11 +13,12 @@ from shared import inbox
 from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core import audit
+from shared.runtime.core.handoffs import check_item
 from shared.runtime.core.outbox import header_of, wire_headers
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record
 from shared.runtime.core.record_kind import RecordKind
-from shared.runtime.set_aside import UNREADABLE, SetAside
+from shared.runtime.set_aside import MISREAD, UNREADABLE, SetAside
 
 Document = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,16 +46,6 @@ _OPTIONAL_TYPES: Final = {
     "handoffs": list,
     "commands": list,
 }
-_HANDOFF_TEXTS: Final = (
-    "subject",
-    "body_type",
-    "cause_id",
-    "correlation_id",
-    "facility_id",
-    "actor_id",
-    "actor_role",
-    "now",
-)
 
 
 def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
@@ -66,7 +57,7 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         raise RecordIsNewer
     try:
         return _record_of(document, kinds)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except MISREAD as error:
         raise RecordUnreadable from error
 
 
@@ -88,7 +79,9 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
     for entry in outbox:
         check_entry(entry)
     for item in handoffs:
-        check_handoff(item, kinds)
+        check_item(item)
+        if item["subject"].partition("/")[0] not in kinds:
+            raise ValueError("subject")
     entries = document.get("audit", [])
     for entry in entries:
         audit.check(entry)
@@ -113,21 +106,6 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         handoffs=handoffs,
         audit=entries,
     )
-
-
-def check_handoff(item: Mapping[str, Any], kinds: Mapping[str, RecordKind]) -> None:
-    """Raises what a stored handoff lets `Reactor.handoff_work` stumble over. Its body is judged by its rule."""
-    if not isinstance(item["number"], int):
-        raise TypeError("number")
-    if not all(isinstance(item[name], str) for name in _HANDOFF_TEXTS):
-        raise TypeError("handoffs")
-    if not isinstance(item.get("traceparent", ""), str):
-        raise TypeError("traceparent")
-    if item["subject"].partition("/")[0] not in kinds:
-        raise ValueError("subject")
-    if datetime.fromisoformat(item["now"]).tzinfo is None:
-        raise ValueError("now")
-    item["body"]  # there has to be one
 
 
 def check_entry(entry: Mapping[str, Any]) -> None:
