@@ -175,7 +175,13 @@ class Runtime:
         )
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MongoAudit(self.store.database)
-        self._keeper = Keeper(self.audit_log, self.audit, self.store.replica_id, self._journal)
+        self._keeper = Keeper(
+            self.audit_log,
+            self.audit,
+            self.store.replica_id,
+            self._journal,
+            self.store.set_aside,
+        )
         self.dead_letters = MongoDeadLetters(self.store.database, self.store.set_aside)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock

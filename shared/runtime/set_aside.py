@@ -56,6 +56,12 @@ class SetAside:
             del self._reasons[subject]
             log.warning("record.readable", subject=subject)
 
+    def published(self, subject: str) -> None:
+        """What the broker refused for its size has been taken."""
+        if self.unpublished(subject):
+            del self._reasons[subject]
+            log.warning("record.published", subject=subject)
+
     def unpublished(self, subject: str) -> bool:
         """Whether one of the record's events can't be published."""
         return self._reasons.get(subject) == UNPUBLISHED

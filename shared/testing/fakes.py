@@ -23,7 +23,7 @@ from pymongo.errors import DocumentTooLarge
 
 from shared.contracts.event import event_bytes
 from shared.errors import TooLarge, Unavailable
-from shared.runtime.audit.chain import Head, followed_by
+from shared.runtime.audit.chain import Head, followed_by, place_of
 from shared.runtime.audit.store import LAST, WAITING, EntriesPage, Wanted, last_of, page_of
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import (
@@ -507,8 +507,9 @@ class MemoryAudit:
     async def page(self, wanted: Wanted, after: str | None, limit: int) -> EntriesPage:
         query = wanted.query(after)
         [found] = await self.seam.call("audit_page", [self._entries])
-        latest = sorted(found, key=lambda one: (one["at"], one["_id"]), reverse=True)
-        return page_of([one for one in latest if _fits(one, query)][: limit + 1], wanted, limit)
+        fitting = [one for one in found if _fits(one, query)]
+        latest = sorted(fitting, key=lambda one: (one["at"], one["_id"]), reverse=True)
+        return page_of(latest[: limit + 1], wanted, limit)
 
     async def unchained(
         self, replica_id: str | None, before: datetime, limit: int
@@ -518,7 +519,15 @@ class MemoryAudit:
             one
             for one in found
             if UNCHAINED in one
-            and (one[UNCHAINED] == replica_id or (replica_id is None and one["at"] < before))
+            and (one[UNCHAINED] == replica_id or (replica_id is None and _dated(one, before)))
+        ][:limit]
+
+    async def undated(self, limit: int) -> list[str]:
+        [found] = await self.seam.call("undated", [self._entries])
+        return [
+            one["_id"]
+            for one in found
+            if UNCHAINED in one and not isinstance(one.get("at"), datetime)
         ][:limit]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
@@ -544,7 +553,7 @@ class MemoryAudit:
         return last_of(one for one in found if LAST in one)
 
     async def links(self) -> AsyncIterator[Document]:
-        for link in sorted(self._links(), key=lambda one: (one["chain"], one["number"])):
+        for link in sorted(self._links(), key=lambda one: place_of(one) or ("", 0)):
             yield link
 
     async def entries(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -586,6 +595,11 @@ class MemoryAudit:
         return [decoded(raw) for raw in self.disk.audit_links.values()]
 
 
+def _dated(entry: Document, before: datetime) -> bool:
+    at = entry.get("at")
+    return isinstance(at, datetime) and at < before
+
+
 def _fits(document: Document, query: Mapping[str, Any]) -> bool:
     """Whether a document is what a query of the audit asks for."""
     for name, wanted in query.items():
@@ -601,7 +615,8 @@ def _fits(document: Document, query: Mapping[str, Any]) -> bool:
         )
         for operator, bound in conditions.items():
             compare: Callable[[Any, Any], bool] = _COMPARE[operator]
-            if not any(one is not None and compare(one, bound) for one in values):
+            alike = (one for one in values if operator == "$in" or isinstance(one, type(bound)))
+            if not any(one is not None and compare(one, bound) for one in alike):
                 return False
     return True
 
