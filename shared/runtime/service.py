@@ -227,6 +227,7 @@ class Runtime:
                 ready=lambda: not self.not_ready(),
                 lag=self.consumer,
                 census=lambda: self._census.latest,
+                census_age=lambda: self._census.age_seconds,
             )
         )
         self.metrics.begin_at_zero(
