@@ -53,9 +53,9 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
 
     Raises `RecordIsNewer` when a newer version of the service wrote it, and `RecordUnreadable` for a damaged one.
     """
-    if is_newer(document, kinds):
-        raise RecordIsNewer
     try:
+        if is_newer(document, kinds):
+            raise RecordIsNewer
         return _record_of(document, kinds)
     except MISREAD as error:
         raise RecordUnreadable from error
