@@ -504,7 +504,7 @@ TIMERS: Final = (
     Mutant(
         "a replica fires the deadlines of its own partitions alone",
         "shared/runtime/timers.py",
-        "            buckets = self._consumer.buckets\n",
+        "            buckets = self._consumer.firing_buckets\n",
         "            buckets = range(PARTITIONS)\n",
         (*_unit("flow"), "tests/integration/test_consumer_groups.py"),
     ),

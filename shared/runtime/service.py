@@ -518,6 +518,8 @@ class Runtime:
             found.append("logs-failing")
         if self.store.set_aside:
             found.append("records-set-aside")
+        if self.consumer.left_to_newer:
+            found.append("records-of-newer-version")
         if self._keys is not None and self._keys.failing:
             found.append("issuer-away")
         if self.discards.overdue:
