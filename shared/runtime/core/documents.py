@@ -139,6 +139,7 @@ def record_or_stub(
             unusable=error,
         )
     set_aside.readable(subject)
+    record.unpublished = set_aside.unpublished(subject)
     return record
 
 

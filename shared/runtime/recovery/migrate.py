@@ -11,7 +11,7 @@ was made again without its messages, every service that subscribes to it notes h
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -165,7 +165,7 @@ async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]
 
 
 @contextmanager
-def _left_out(document: Document) -> Iterator[None]:
+def _left_out(document: Document) -> Generator[None]:
     """Go on without a record that can't be read: what the other side of the topic knows of its numbers still counts."""
     try:
         yield
