@@ -9,11 +9,11 @@ Entries are bytes, 16 for each: one append per event, and no object for each ent
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from hashlib import blake2b
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 WINDOW: Final = 16
 """How many items of a stream from the bus are remembered with their ids."""
@@ -38,6 +38,18 @@ class Place(Enum):
     """Another item with its number was applied."""
     MISSED = auto()
     """Later items were applied, and this one never was."""
+
+
+def read(stored: Sequence[Any]) -> StreamInbox:
+    """A stream's inbox as it is stored. Raises `TypeError`, `ValueError` or `LookupError` for anything else."""
+    applied, window, discarded = stored[0], stored[1], stored[2]
+    if not isinstance(applied, int) or not (
+        isinstance(window, bytes) and isinstance(discarded, bytes)
+    ):
+        raise TypeError("inbox")
+    if applied < 0 or len(window) % _ENTRY.size or len(discarded) % _ENTRY.size:
+        raise ValueError("inbox")
+    return applied, window, discarded
 
 
 def digest(item_id: str) -> bytes:

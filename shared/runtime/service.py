@@ -175,8 +175,14 @@ class Runtime:
         )
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MongoAudit(self.store.database)
-        self._keeper = Keeper(self.audit_log, self.audit, self.store.replica_id, self._journal)
-        self.dead_letters = MongoDeadLetters(self.store.database)
+        self._keeper = Keeper(
+            self.audit_log,
+            self.audit,
+            self.store.replica_id,
+            self._journal,
+            self.store.set_aside,
+        )
+        self.dead_letters = MongoDeadLetters(self.store.database, self.store.set_aside)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
@@ -221,6 +227,7 @@ class Runtime:
                 ready=lambda: not self.not_ready(),
                 lag=self.consumer,
                 census=lambda: self._census.latest,
+                census_age=lambda: self._census.age_seconds,
             )
         )
         self.metrics.begin_at_zero(
@@ -511,6 +518,8 @@ class Runtime:
             found.append("logs-failing")
         if self.store.set_aside:
             found.append("records-set-aside")
+        if self.consumer.left_to_newer:
+            found.append("records-of-newer-version")
         if self._keys is not None and self._keys.failing:
             found.append("issuer-away")
         if self.discards.overdue:

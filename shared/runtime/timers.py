@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from shared.errors import Unavailable
+from shared.errors import RecordIsNewer, Unavailable
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import deadline_original
@@ -96,12 +96,14 @@ class Timers:
             if self._wall_clock is not None and not await self._wall_clock.agrees():
                 return True
             now = now or self._clock.now()
-            buckets = self._consumer.buckets
+            buckets = self._consumer.firing_buckets
             subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
             if not subjects:
                 break
             works = [look_at(subject, now) for subject in subjects]
             for outcome in await self._reactor.submit(works):
+                if isinstance(outcome.error, RecordIsNewer):
+                    continue  # written since it was found: the newer version fires it
                 if outcome.error is not None:  # an outbox is full: wait, do not spin
                     raise outcome.error
         self._ran_until = now

@@ -34,10 +34,10 @@ from shared.contracts.codes import (
     TopicCode,
 )
 from shared.contracts.plans import AncillaryKind
-from shared.errors import Invalid, NotYetKnown, Unknown
+from shared.errors import Invalid, NotYetKnown, RecordIsNewer, RecordUnreadable, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
-from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.paging import After, Limit, left_out_field, states
 
 router = APIRouter(tags=["attendance"])
 
@@ -232,21 +232,28 @@ async def list_sessions(
         if group in (None, state.group_id) and (leader is None or leader in state.leaders)
     ]
     ahead = {s.group_id for _, s in found if s.group_id is not None and not s.roster_taken}
-    names = sorted(ahead)
-    groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
+    left_out: set[str] = set()
+    known = await call.readable_states([GROUP(one) for one in sorted(ahead)], left_out)
+    groups = {one: known[GROUP(one).name] for one in ahead if GROUP(one).name in known}
     now = call.runtime.clock.now()
-    closed = await _on_closed_days(call, found)
+    closed = await _on_closed_days(call, found, left_out)
     rows = [
         {**_row(session_id, state, groups, now), "on_closed_day": session_id in closed}
         for session_id, state in found
         if session_id in closed or not on_closed_day
     ]
-    return {"sessions": rows, **page.next_field}
+    return {"sessions": rows, **left_out_field(left_out), **page.next_field}
 
 
-async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]]) -> frozenset[str]:
+async def _on_closed_days(
+    call: Call, found: Sequence[tuple[str, SessionState]], left_out: set[str]
+) -> frozenset[str]:
     """Those of these sessions that are to take place on a day on which the facility is closed."""
-    known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    known = None
+    try:
+        known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    except (RecordUnreadable, RecordIsNewer):
+        left_out.add(CLOSURES(closures.closures_id(call.actor.facility_id)).name)
     if known is None or not known.closures:
         return frozenset()
     days = {day for closure in known.closures.values() for day in closure.days}
@@ -255,7 +262,7 @@ async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]])
         for key, state in found
         if state.cancelled_by is None and not state.roll_called and state.starts_at is not None
     }
-    zones = await _zones(call, to_come)
+    zones = await _zones(call, to_come, left_out)
     return frozenset(
         key
         for key, state in to_come.items()
@@ -263,15 +270,20 @@ async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]])
     )
 
 
-async def _zones(call: Call, found: Mapping[str, SessionState]) -> dict[str, str]:
+async def _zones(
+    call: Call, found: Mapping[str, SessionState], left_out: set[str]
+) -> dict[str, str]:
     """The time zone of each of these sessions: its group's, or that of the people on its roster."""
-    alone = {key: s.roster[0] for key, s in found.items() if s.group_id is None and s.roster}
-    groups = {key: s.group_id for key, s in found.items() if s.group_id is not None}
-    people = await call.states([EPISODE(one) for one in alone.values()])
-    calendars = await call.states([GROUP(one) for one in groups.values()])
-    zones = dict.fromkeys(found, "UTC")
-    zones |= {key: state.time_zone for key, state in zip(alone, people, strict=True)}
-    return zones | {key: state.time_zone for key, state in zip(groups, calendars, strict=True)}
+    alone = {
+        key: EPISODE(s.roster[0]) for key, s in found.items() if s.group_id is None and s.roster
+    }
+    groups = {key: GROUP(s.group_id) for key, s in found.items() if s.group_id is not None}
+    people = await call.readable_states(alone.values(), left_out)
+    calendars = await call.readable_states(groups.values(), left_out)
+    zones = {one: state.time_zone for one, state in people.items()}
+    zones |= {one: state.time_zone for one, state in calendars.items()}
+    of = {key: one.name for key, one in (*alone.items(), *groups.items())}
+    return {key: zones.get(of.get(key, ""), "UTC") for key in found}
 
 
 def _row(

@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from shared.runtime.audit.chain import Head, followed_by, head_of
+from shared.runtime.audit.chain import Head, followed_by, stored_head
 from shared.runtime.core.audit import EVERYWHERE, UNCHAINED, Document
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import translated
@@ -40,7 +40,10 @@ class Wanted:
 
     def query(self, after: str | None) -> Document:
         """The entries that follow the cursor, the latest first. Raises `Invalid` for another cursor."""
-        bounds: list[Document] = [{"facilities": {"$in": [self.facility_id, EVERYWHERE]}}]
+        bounds: list[Document] = [
+            {"facilities": {"$in": [self.facility_id, EVERYWHERE]}},
+            {"at": {"$gte": _EPOCH}},  # of a damaged entry nobody knows where it belongs
+        ]
         for name, value in (
             ("subjects", self.subject),
             ("actor_id", self.actor_id),
@@ -91,8 +94,9 @@ def last_of(links: Iterable[Mapping[str, Any]]) -> dict[str, Head]:
     """The last link of each chain, of those that are marked as `LAST`: a crash may leave the one before it marked."""
     found: dict[str, Head] = {}
     for link in links:
-        if found.get(link["chain"], Head("")).number < link["number"]:
-            found[link["chain"]] = head_of(link)
+        head = stored_head(link)
+        if head is not None and found.get(head.chain, Head("")).number < head.number:
+            found[head.chain] = head
     return found
 
 
@@ -107,6 +111,10 @@ class AuditLog(Protocol):
         self, replica_id: str | None, before: datetime, limit: int
     ) -> list[Document]:
         """Entries without a link: those of this replica, or with None those of any that were stored before a time."""
+        ...
+
+    async def undated(self, limit: int) -> list[str]:
+        """The ids of entries without a link and without a readable time, so that nobody knows whether they wait."""
         ...
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
@@ -176,10 +184,17 @@ class MongoAudit:
     async def unchained(
         self, replica_id: str | None, before: datetime, limit: int
     ) -> list[Document]:
-        whose = {"$gt": ""} if replica_id is None else replica_id
+        wanted: Document = {UNCHAINED: replica_id}
+        if replica_id is None:
+            wanted = {UNCHAINED: {"$gt": ""}, "at": {"$lt": before}}
         with translated():
-            found = await self._entries.find({UNCHAINED: whose}).limit(limit).to_list()
-        return [one for one in found if replica_id is not None or one["at"] < before]
+            return await self._entries.find(wanted).limit(limit).to_list()
+
+    async def undated(self, limit: int) -> list[str]:
+        dated = {"$gte": datetime.min.replace(tzinfo=UTC)}  # values of one type only are compared
+        with translated():
+            found = self._entries.find({UNCHAINED: {"$gt": ""}, "at": {"$not": dated}}, {"_id": 1})
+            return [str(one["_id"]) for one in await found.limit(limit).to_list()]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
         with translated():

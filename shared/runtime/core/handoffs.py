@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from shared.decision import Cause, Decision, HandoffBody, State
@@ -43,3 +44,28 @@ class HandoffRules:
     def find(self, name: str) -> HandoffRule:
         """The row for a body class by its name. Raises `KeyError`."""
         return self._by_name[name]
+
+
+_TEXTS: Final = (
+    "subject",
+    "body_type",
+    "cause_id",
+    "correlation_id",
+    "facility_id",
+    "actor_id",
+    "actor_role",
+    "now",
+)
+
+
+def check_item(item: Mapping[str, Any]) -> None:
+    """Raises what a stored handoff lets `Reactor.handoff_work` stumble over. Its body is judged by its rule."""
+    if not isinstance(item["number"], int):
+        raise TypeError("number")
+    if not all(isinstance(item[name], str) for name in _TEXTS):
+        raise TypeError("handoff")
+    if not isinstance(item.get("traceparent", ""), str):
+        raise TypeError("traceparent")
+    if datetime.fromisoformat(item["now"]).tzinfo is None:
+        raise ValueError("now")
+    item["body"]  # there has to be one

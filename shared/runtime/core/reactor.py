@@ -392,7 +392,11 @@ class Reactor:
         """
         set_aside = self._store.set_aside
         found = await self._store.stranded(before, buckets, limit=500)
-        stranded = [record for record in found if not set_aside.unpublished(record.subject)]
+        stranded = [
+            record
+            for record in found
+            if record.audit or record.handoffs or not set_aside.resting(record.subject)
+        ]
         for record in stranded:
             if record.outbox or self._relay.journal is not None:
                 self._relay.enqueue(record.subject, record.outbox)

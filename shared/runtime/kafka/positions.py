@@ -236,8 +236,10 @@ class Positions:
         """Note messages as soon as the client has given them out: they are not applied yet, and it has passed them."""
         self._taken |= end_offsets(messages)
 
-    async def caught_up(self, client: Client) -> bool:
-        """Everything that was on the topics at assignment has been applied.
+    async def caught_up(
+        self, client: Client, apart: Collection[TopicPartition] = frozenset()
+    ) -> bool:
+        """Everything that was on the topics at assignment has been applied, but for the partitions `apart`.
 
         Where a partition ends with what no application sees, the last message lies before its end: then the client has
         come to the end, and all that it has given out is applied.
@@ -247,6 +249,8 @@ class Positions:
             return False
         for partition, end in target.items():
             expected = self._expected.get(partition, 0)
+            if partition in apart:
+                continue
             if expected < end and (
                 partition in self._behind
                 or expected < self._taken.get(partition, 0)

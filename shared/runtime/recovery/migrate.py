@@ -12,8 +12,8 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,9 +21,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pymongo import UpdateOne
 
+from shared import inbox
 from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import ConfigurationError, Unavailable
 from shared.runtime.connections import KafkaConnection
+from shared.runtime.core.documents import Document
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.clients import new_consumer, new_producer
@@ -41,6 +43,7 @@ from shared.runtime.kafka.topics import admin_client, ensure_topics, partition_c
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.retry import Backoff
+from shared.runtime.set_aside import MISREAD, UNREADABLE
 
 ASIDE: Final = ".aside"
 LOOKS_MAX: Final = 100
@@ -151,13 +154,24 @@ async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]
 
     with translated():
         async for document in owner.store.collection("records").find({}, {"next_sequence": 1}):
-            note(document["_id"], document["next_sequence"] - 1)
+            with _left_out(document):
+                note(document["_id"], document["next_sequence"] - 1)
         async for document in reader.store.collection("records").find({}, {"inbox": 1}):
-            for stream, known in document["inbox"].items():
-                publisher, _, subject = stream.partition("|")
-                if publisher == owner.name:
-                    note(subject or document["_id"], known[0])
+            with _left_out(document):
+                for stream, known in document["inbox"].items():
+                    publisher, _, subject = stream.partition("|")
+                    if publisher == owner.name:
+                        note(subject or document["_id"], inbox.read(known)[0])
     return highest
+
+
+@contextmanager
+def _left_out(document: Document) -> Generator[None]:
+    """Go on without a record that can't be read: what the other side of the topic knows of its numbers still counts."""
+    try:
+        yield
+    except MISREAD:
+        log.error("record.set_aside", subject=str(document["_id"]), reason=UNREADABLE)
 
 
 def _undrained(what: str) -> ConfigurationError:
