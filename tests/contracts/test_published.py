@@ -9,20 +9,22 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 import shared.contracts
 from shared.contracts import codes, intake, plans
 from shared.contracts.event import CATALOGUE, Event, OpenEnum, read_envelope
+from shared.contracts.intake import PatientAdmitted
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
 from shared.contracts.publish import files
 from shared.contracts.publish.examples import check_example
 from shared.contracts.publish.schemas import expanded, schema_of
+from shared.contracts.terms import ProgramTerms
 from shared.contracts.topics import TOPICS
 from shared.services import SERVICES
 
@@ -73,6 +75,22 @@ def example(event: type[Event]) -> dict[str, Any]:
 def schema(event: type[Event]) -> dict[str, Any]:
     path = ROOT / files.SCHEMAS / f"{event.TYPE}.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def without_what_may_be_none(value: Any) -> Any:
+    """A value of the contract with None in every field that may be None, in nested values too."""
+    if isinstance(value, tuple):
+        return tuple(map(without_what_may_be_none, value))
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields
+    changed = {
+        name: without_what_may_be_none(getattr(value, name))
+        for name, field in fields.items()
+        if type(None) not in get_args(field.annotation)
+    }
+    absent = {name: None for name in fields if name not in changed}
+    return value.model_copy(update={**changed, **absent})
 
 
 def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -180,6 +198,12 @@ class TestExamples:
         assert json.loads(parsed.data()) == record["data"]
         assert event.parse(parsed.data()) == parsed
 
+    def test_comes_back_the_same_with_everything_that_may_be_missing_left_out(
+        self, event: type[Event]
+    ) -> None:
+        bare = without_what_may_be_none(event.example())
+        assert event.parse(bare.data()) == bare
+
     def test_has_a_readable_envelope(self, event: type[Event]) -> None:
         record = example(event)
         headers = [(name, value.encode()) for name, value in record["headers"].items()]
@@ -250,6 +274,26 @@ class TestConventions:
 
     def test_the_subject_is_not_repeated(self, event: type[Event]) -> None:
         assert f"{event.SUBJECT}_id" not in event.model_fields
+
+
+class TestWhatIsNone:
+    """None is left out when an event is written, so a reader has to take what is missing for None."""
+
+    def test_terms_without_individual_sessions_and_screens_travel_as_they_are(self) -> None:
+        asked = ("individual_every_days", "screen_every_days", "screen_every_days_stable")
+        terms = ProgramTerms.model_validate(dict.fromkeys(asked))
+        written = PatientAdmitted.example().model_copy(update={"terms": terms}).data()
+        assert not json.loads(written)["terms"].keys() & set(asked)
+        assert PatientAdmitted.parse(written).terms == terms
+
+    @pytest.mark.parametrize("default", [{}, {"default": 7}, {"default_factory": int}])
+    def test_a_field_that_may_be_none_has_no_other_default(self, default: dict[str, Any]) -> None:
+        days: Any = (int | None, Field(**default))
+        nested = create_model("Nested", days=days)
+        for fields in ({"days": days}, {"all_of_them": (tuple[nested, ...], ())}):
+            with pytest.raises(TypeError, match="days may be None, so None has to be its default"):
+                create_model("NeverPublished", __base__=plans.PlansEvent, **fields)
+            del CATALOGUE["care.plans.never-published.v1"]
 
 
 # Words of a field's name that would carry, or invite, what must not be on the bus.
