@@ -23,7 +23,7 @@ from shared.contracts.intake import PatientAdmitted
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
 from shared.contracts.publish import files
 from shared.contracts.publish.examples import check_example
-from shared.contracts.publish.schemas import expanded, schema_of
+from shared.contracts.publish.schemas import OPEN_CODE, expanded, schema_of
 from shared.contracts.terms import ProgramTerms
 from shared.contracts.topics import TOPICS
 from shared.services import SERVICES
@@ -75,6 +75,16 @@ def example(event: type[Event]) -> dict[str, Any]:
 def schema(event: type[Event]) -> dict[str, Any]:
     path = ROOT / files.SCHEMAS / f"{event.TYPE}.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema within a schema, by the way that leads to it."""
+    yield path, node
+    for keyword in ("properties", "$defs"):
+        for name, one in node.get(keyword, {}).items():
+            yield from nodes(one, f"{path}.{name}")
+    if "items" in node:
+        yield from nodes(node["items"], f"{path}[]")
 
 
 def without_what_may_be_none(value: Any) -> Any:
@@ -217,6 +227,29 @@ class TestExamples:
         Draft202012Validator.check_schema(schema(event))
         Draft202012Validator(schema(event)).validate(example(event)["data"])  # pyright: ignore[reportUnknownMemberType]
 
+    def test_every_default_and_every_example_is_valid_where_it_stands(
+        self, event: type[Event]
+    ) -> None:
+        whole = schema(event)
+        for path, node in nodes(whole):
+            for value in [
+                *node.get("examples", ()),
+                *([node["default"]] if "default" in node else []),
+            ]:
+                field = {**node, "$defs": whole.get("$defs", {})}
+                errors = [*Draft202012Validator(field).iter_errors(value)]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                assert not errors, path
+
+    def test_every_code_list_takes_the_codes_of_the_future(self, event: type[Event]) -> None:
+        for path, node in nodes(schema(event)):
+            if {"type": "string", "pattern": OPEN_CODE} in node.get("anyOf", ()):
+                for code in ("code_added_later", "code-added-later", "2nd", "known"):
+                    assert Draft202012Validator(node).is_valid(code), path
+                for code in ("Code", "", "a code", "-code", "c" * 41):
+                    assert not Draft202012Validator(node).is_valid(code), path
+                for code in node["anyOf"][0]["enum"]:
+                    assert re.fullmatch(OPEN_CODE, code), path
+
     def test_the_schema_asks_for_every_required_field(self, event: type[Event]) -> None:
         validator = Draft202012Validator(schema(event))
         for name in schema(event)["required"]:
@@ -231,10 +264,11 @@ class TestExamples:
         opened = [
             name for name, field in expanded(event)["properties"].items() if "x-open-enum" in field
         ]
-        data |= dict.fromkeys(opened, "code_added_later")
-        Draft202012Validator(schema(event)).validate(data)  # pyright: ignore[reportUnknownMemberType]
-        parsed = event.parse(json.dumps(data))
-        assert {str(getattr(parsed, name)) for name in opened} <= {"unknown"}
+        for code in ("code_added_later", "code-added-later"):
+            data |= dict.fromkeys(opened, code)
+            Draft202012Validator(schema(event)).validate(data)  # pyright: ignore[reportUnknownMemberType]
+            parsed = event.parse(json.dumps(data))
+            assert {str(getattr(parsed, name)) for name in opened} <= {"unknown"}
 
 
 @every_event
@@ -376,7 +410,8 @@ def subclasses(of: type[OpenEnum]) -> Iterator[type[OpenEnum]]:
 
 @pytest.mark.parametrize("codes_of", [*subclasses(OpenEnum)], ids=lambda one: one.__name__)
 def test_a_code_list_is_open(codes_of: type[OpenEnum]) -> None:
-    assert codes_of("code_added_later") is codes_of["UNKNOWN"]
+    for code in ("code_added_later", "code-added-later"):
+        assert codes_of(code) is codes_of["UNKNOWN"]
     assert codes_of["UNKNOWN"].value == "unknown"
     for member in codes_of:
         # A class of recipients stands in the place of a partner's code, and is written as one.

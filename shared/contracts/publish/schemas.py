@@ -9,7 +9,7 @@ from ..topics import TOPICS
 
 Schema = dict[str, Any]
 
-OPEN_CODE: Final = "^[a-z0-9][a-z0-9_]{0,39}$"
+OPEN_CODE: Final = "^[a-z0-9][a-z0-9_-]{0,39}$"
 """What a code of the future looks like."""
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -152,11 +152,28 @@ def _members(definition: Schema) -> list[str]:
 
 
 def _without_null(node: Schema) -> Schema:
-    """An optional field is absent, never null: `X | None` is written as X."""
+    """An optional field is absent, never null: `X | None` is written as X, in a default and in an example too."""
+    node = {
+        key: _without_nulls(value) if key in _VALUES and value is not None else value
+        for key, value in node.items()
+    }
     if {"type": "null"} not in node.get("anyOf", ()):
         return node
     (present,) = (branch for branch in node["anyOf"] if branch != {"type": "null"})
     own = {key: value for key, value in node.items() if key != "anyOf"}
     if own.get("default", ...) is None:
         del own["default"]
-    return {**cast("Schema", present), **own}
+    return {**_without_null(cast("Schema", present)), **own}
+
+
+_VALUES: Final = frozenset({"default", "examples"})
+"""Keywords that hold values of the field, as they would be written."""
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value).items()
+        return {name: _without_nulls(one) for name, one in fields if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in cast("list[Any]", value)]
+    return value
