@@ -30,7 +30,7 @@ _ATTRIBUTE_LENGTH_MAX: Final = 200
 """Above every pattern's own length: nothing longer is compared, or remembered by a cache."""
 
 SubjectKind = Literal["episode", "group", "session", "person", "staff", "partner"]
-Sensitivity = Literal["operational", "part2", "notes"]
+Sensitivity = Literal["operational", "part2"]
 
 
 class EnvelopeError(ValueError):
