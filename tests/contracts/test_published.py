@@ -323,7 +323,8 @@ class TestWhatIsNone:
     @pytest.mark.parametrize("default", [{}, {"default": 7}, {"default_factory": int}])
     def test_a_field_that_may_be_none_has_no_other_default(self, default: dict[str, Any]) -> None:
         days: Any = (int | None, Field(**default))
-        nested = create_model("Nested", days=days)
+        nested: Any = create_model("Nested", days=days)
+        fields: Any
         for fields in ({"days": days}, {"all_of_them": (tuple[nested, ...], ())}):
             with pytest.raises(TypeError, match="days may be None, so None has to be its default"):
                 create_model("NeverPublished", __base__=plans.PlansEvent, **fields)

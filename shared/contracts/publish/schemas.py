@@ -101,8 +101,9 @@ def _codes(definition: Schema) -> Schema:
 def expanded(event: type[Event]) -> Schema:
     """The same schema with every definition in its place and the contract's own words beside them.
 
-    `x-open-enum` marks a code list, `x-registered` names where a code is registered. This form is what a release keeps
-    and what the gate compares; nobody has to validate with it.
+    `x-open-enum` marks a code list, `x-registered` names where a code is registered, `x-definition` names the
+    definition that stood there, from which generators name a type. This form is what a release keeps and what the gate
+    compares; nobody has to validate with it.
     """
     raw = event.model_json_schema(mode="validation")
     body = _expanded(raw, raw.pop("$defs", {}))
@@ -114,12 +115,19 @@ def expanded(event: type[Event]) -> Schema:
     }
 
 
+def definitions(event: type[Event]) -> dict[str, str]:
+    """The words of each definition by its name. Where one is used, the field's own words may stand in their place."""
+    found: dict[str, Schema] = event.model_json_schema(mode="validation").get("$defs", {})
+    return {name: one["description"] for name, one in sorted(found.items())}
+
+
 def _expanded(node: Schema, definitions: dict[str, Schema]) -> Schema:
     node = {key: value for key, value in _without_null(node).items() if key != "title"}
     if "$ref" in node:
-        target = definitions[str(node.pop("$ref")).rpartition("/")[2]]
+        name = str(node.pop("$ref")).rpartition("/")[2]
+        target = definitions[name]
         whole = _open(target) if _is_open(target) else _expanded(target, definitions)
-        return {**whole, **node}
+        return {**whole, **node, "x-definition": name}
     for key in ("anyOf", "oneOf", "allOf"):
         if key in node:
             node[key] = [_expanded(branch, definitions) for branch in node[key]]
