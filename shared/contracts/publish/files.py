@@ -7,7 +7,6 @@ every record that lies on a topic since that day.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +45,10 @@ def examples(root: Path) -> dict[str, Schema]:
     """The published example of each event type, as it lies below `root`; one that is no JSON is none."""
     found: dict[str, Schema] = {}
     for event in events():
-        with suppress(OSError, ValueError):
-            text = (root / EXAMPLES / f"{event.TYPE}.json").read_text(encoding="utf-8")
-            found[event.TYPE] = json.loads(text)
+        try:
+            found[event.TYPE] = json.loads(_read(root / EXAMPLES / f"{event.TYPE}.json") or "")
+        except ValueError:
+            continue
     return found
 
 
