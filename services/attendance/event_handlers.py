@@ -21,7 +21,7 @@ from shared import loops
 from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision, State
 
 P = TypeVar("P", bound=State)
@@ -40,7 +40,7 @@ def admitted(
         time_zone=event.time_zone,
         person_id=event.person_id,
         program=event.program,
-        terms=event.terms or ProgramTerms(),
+        terms=event.terms or HOUSE,
     )
     ended_at = state.discharged_at
     state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)

@@ -11,7 +11,7 @@ from shared.contracts import attendance, followup, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, PlansLoop
 from shared.contracts.followup import CircumstanceKind
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision
 
 KEPT_WHEN_UNDONE: Final = (
@@ -71,7 +71,7 @@ def admitted(
         time_zone=event.time_zone,
         person_id=event.person_id,
         length_weeks=event.length_weeks,
-        terms=event.terms or ProgramTerms(),
+        terms=event.terms or HOUSE,
         program=event.program,
     )
     state = state.replace(admission=admission, undone=False)

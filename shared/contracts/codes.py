@@ -205,10 +205,11 @@ _LEVEL_EXAMPLE: Final = {"system": "asam", "edition": "4", "code": "2.1"}
 class LevelOfCare(Value):
     """A level of care. Never a bare number: "3" is IOP on one scale and residential on another."""
 
+    # Closed for readers too: docs/decisions/0019-levels-are-closed.md.
     model_config = ConfigDict(json_schema_extra=_codes_by_edition)
 
     system: Literal["asam"] = Field(examples=["asam"])
-    """The scale. Only ASAM's today."""
+    """The scale: the criteria of the American Society of Addiction Medicine."""
     edition: AsamEdition = Field(examples=["4"])
     """The edition of the criteria; editions coexist and are never converted."""
     code: str = Field(pattern=r"^[0-4](\.[0-9])?(-WM)?$", examples=["2.1"])

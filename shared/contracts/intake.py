@@ -679,6 +679,14 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     """The group whose place was accepted, or that was waited for."""
 
 
+_TERMS = {
+    "version": "2026.1",
+    "individual_every_days": 7,
+    "screen_every_days": 7,
+    "screen_every_days_stable": 30,
+}
+
+
 class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """The person is admitted; carries what every other service needs to begin.
 
@@ -705,7 +713,7 @@ class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")
     """Planned length of stay in weeks; a plan, not a limit."""
     time_zone: TimeZoneName
     """The facility's IANA time zone, in which days and weeks are counted."""
-    terms: ProgramTerms | None = Field(default=None, examples=[{"version": "2026.1"}])
+    terms: ProgramTerms | None = Field(default=None, examples=[_TERMS])
     """What the program asks and promises, pinned to this episode; missing: the house rules."""
 
 

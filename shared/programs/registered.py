@@ -23,8 +23,9 @@ from shared.contracts.codes import (
     TopicCode,
     TrackCode,
 )
+from shared.contracts.terms import HOUSE
 from shared.errors import ConfigurationError
-from shared.programs.parts import HOUSE, Part
+from shared.programs.parts import Part
 from shared.programs.profile import ProgramProfile
 from shared.programs.toml_text import NotToml, read_toml
 

@@ -32,7 +32,7 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE, ProgramTerms
 from shared.decision import Events, Handoff, Handoffs, derive_id
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
@@ -66,7 +66,7 @@ class Admission(Value):
     time_zone: str
     person_id: str = ""
     program: str = ""
-    terms: ProgramTerms = ProgramTerms()
+    terms: ProgramTerms = HOUSE
     """What the program asks, as it was on the first day."""
 
 
@@ -274,7 +274,7 @@ class EpisodeState(CareState):
     @property
     def terms(self) -> ProgramTerms:
         """What the program asks of this person; the house rules until the admission is known."""
-        return ProgramTerms() if self.admission is None else self.admission.terms
+        return HOUSE if self.admission is None else self.admission.terms
 
     @property
     def time_zone(self) -> str:

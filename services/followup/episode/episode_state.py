@@ -25,7 +25,7 @@ from shared.contracts.followup import (
     TransitionKind,
 )
 from shared.contracts.plans import DischargeKind
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.decision import Events, HandoffBody
 from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
@@ -52,7 +52,7 @@ class Admission(Value):
     @classmethod
     def of(cls, event: intake.PatientAdmitted) -> Admission:
         """Pin the terms: a profile that changes later never rewrites the past."""
-        terms = event.terms or ProgramTerms()
+        terms = event.terms or HOUSE
         return cls.model_validate({**terms.model_dump(), **event.model_dump(exclude={"terms"})})
 
     @property

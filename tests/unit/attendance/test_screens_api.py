@@ -10,7 +10,7 @@ import pytest
 
 from services.attendance.app import SERVICE
 from shared.contracts import plans
-from shared.contracts.terms import IncentiveTerms, ProgramTerms
+from shared.contracts.terms import HOUSE, IncentiveTerms
 from shared.roles import OWNERS
 from shared.testing.fakes import decoded, encoded
 from tests.unit.attendance.screened import MONDAY, prescribed
@@ -26,7 +26,7 @@ X = uid("x")
 
 async def a_clinic(**terms: Any) -> Served:
     served = Served(SERVICE, MONDAY)
-    admitted = admission(MONDAY, person_id=PERSON_ID, terms=ProgramTerms(**terms))
+    admitted = admission(MONDAY, person_id=PERSON_ID, terms=HOUSE.replace(**terms))
     await served.hear(EPISODE, admitted)
     await served.hear(f"episode/{OTHER_ID}", admitted)
     return served
