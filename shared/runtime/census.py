@@ -156,14 +156,10 @@ class CensusTaker:
     async def _count_loops(self) -> list[Document]:
         missed: Document = {"$cond": [{"$gt": ["$loop.v.step", 0]}, 1, 0]}
         stages: list[Document] = [
-            # MongoDB takes no other type apart: one damaged record would be the end of the whole question.
-            {
-                "$match": {
-                    f"index.{LOOP_INDEX}": {"$gt": EARLIEST},
-                    "state.loops": {"$type": "object"},
-                }
-            },
+            {"$match": {f"index.{LOOP_INDEX}": {"$gt": EARLIEST}}},
             {"$limit": COUNTED_MAX},
+            # MongoDB takes no other type apart: one damaged record would be the end of the whole question.
+            {"$match": {"state.loops": {"$type": "object"}}},
             {"$project": {"loop": {"$objectToArray": "$state.loops"}}},
             {"$unwind": "$loop"},
             {"$match": {"loop.v.hidden": {"$ne": True}, "loop.v.kind": {"$type": "string"}}},

@@ -24,7 +24,15 @@ from pymongo.errors import DocumentTooLarge
 from shared.contracts.event import event_bytes
 from shared.errors import TooLarge, Unavailable
 from shared.runtime.audit.chain import Head, followed_by, place_of
-from shared.runtime.audit.store import LAST, WAITING, EntriesPage, Wanted, last_of, page_of
+from shared.runtime.audit.store import (
+    LAST,
+    WAITING,
+    EntriesPage,
+    Wanted,
+    is_before,
+    last_of,
+    page_of,
+)
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import (
     OPEN,
@@ -519,7 +527,7 @@ class MemoryAudit:
             one
             for one in found
             if UNCHAINED in one
-            and (one[UNCHAINED] == replica_id or (replica_id is None and _dated(one, before)))
+            and (one[UNCHAINED] == replica_id or (replica_id is None and is_before(one, before)))
         ][:limit]
 
     async def undated(self, limit: int) -> list[str]:
@@ -593,11 +601,6 @@ class MemoryAudit:
 
     def _links(self) -> list[Document]:
         return [decoded(raw) for raw in self.disk.audit_links.values()]
-
-
-def _dated(entry: Document, before: datetime) -> bool:
-    at = entry.get("at")
-    return isinstance(at, datetime) and at < before
 
 
 def _fits(document: Document, query: Mapping[str, Any]) -> bool:

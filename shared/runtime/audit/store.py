@@ -85,6 +85,12 @@ def page_of(found: Sequence[Document], wanted: Wanted, limit: int) -> EntriesPag
     return EntriesPage(shown, following)
 
 
+def is_before(entry: Mapping[str, Any], before: datetime) -> bool:
+    """Whether an entry has a time that reads, and was stored before another."""
+    at = entry.get("at")
+    return isinstance(at, datetime) and at < before
+
+
 def _place(content: bytes) -> tuple[datetime, str]:
     at = int.from_bytes(content[:_INSTANT_BYTES], signed=True)
     return _EPOCH + at * _MILLISECOND, content[_INSTANT_BYTES:].decode("ascii", "replace")
@@ -184,17 +190,16 @@ class MongoAudit:
     async def unchained(
         self, replica_id: str | None, before: datetime, limit: int
     ) -> list[Document]:
-        wanted: Document = {UNCHAINED: replica_id}
-        if replica_id is None:
-            wanted = {UNCHAINED: {"$gt": ""}, "at": {"$lt": before}}
+        whose = {"$gt": ""} if replica_id is None else replica_id
         with translated():
-            return await self._entries.find(wanted).limit(limit).to_list()
+            found = await self._entries.find({UNCHAINED: whose}).limit(limit).to_list()
+        return [one for one in found if replica_id is not None or is_before(one, before)]
 
     async def undated(self, limit: int) -> list[str]:
-        dated = {"$gte": datetime.min.replace(tzinfo=UTC)}  # values of one type only are compared
         with translated():
-            found = self._entries.find({UNCHAINED: {"$gt": ""}, "at": {"$not": dated}}, {"_id": 1})
-            return [str(one["_id"]) for one in await found.limit(limit).to_list()]
+            found = self._entries.find({UNCHAINED: {"$gt": ""}}, {"at": 1})
+            entries = await found.limit(limit).to_list()
+        return [str(one["_id"]) for one in entries if not isinstance(one.get("at"), datetime)]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
         with translated():
