@@ -10,7 +10,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -18,14 +18,19 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource
 from faststream.kafka import KafkaBroker
 
+from shared.kit.batches import patch_fetcher
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.names import Names
 
+POLL_RECORDS_MAX: Final = 2_000
+"""A small batch can hold a million messages; this many are given out at once, unless a caller says otherwise."""
+
 
 def new_consumer(kafka: KafkaConnection, **settings: Any) -> NamedConsumer:
     """A consumer, not yet started. Raises `ConfigurationError` for settings that can't be used."""
-    return NamedConsumer(names=Names.of(kafka), **client_options(kafka), **settings)
+    options: dict[str, Any] = {"max_poll_records": POLL_RECORDS_MAX} | settings
+    return NamedConsumer(names=Names.of(kafka), **client_options(kafka), **options)
 
 
 def new_producer(kafka: KafkaConnection, **settings: Any) -> NamedProducer:
@@ -50,6 +55,7 @@ class NamedConsumer(AIOKafkaConsumer):
     """A consumer whose topics, group and messages have our names."""
 
     def __init__(self, *, names: Names, group_id: str | None = None, **settings: Any) -> None:
+        patch_fetcher()  # whoever reads a topic meets whatever lies on it
         self._names = names
         group = None if group_id is None else names.on_cluster(group_id)
         super().__init__(group_id=group, **settings)

@@ -26,7 +26,6 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
 from shared.errors import CareError, Refused, Unavailable
 from shared.kit.aiokafka_patch import patch_offset_fetch
-from shared.kit.header_names import patch_header_names
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
@@ -111,7 +110,6 @@ class Consumer(ConsumerRebalanceListener):
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
         patch_offset_fetch()
-        patch_header_names()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,
