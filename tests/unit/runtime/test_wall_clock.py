@@ -107,3 +107,29 @@ async def test_it_is_asked_before_each_batch_whether_anything_may_fire(
     states: list[Any] = [await it.state(name) for name in EPISODES]
     assert sum(bool(state.seen) for state in states) == 1
     assert timers.ran_until is None
+
+
+async def test_partitions_that_come_while_the_store_is_asked_fire_nothing() -> None:
+    """The clock was compared after the question whether all is applied: its answer was of another assignment."""
+    it = Running()
+    await it.reactor.submit([Feed().says(name, arm) for name in EPISODES])
+    consumer = CaughtUp()
+    held, consumer.buckets = consumer.buckets, []
+
+    class Rebalancing:
+        """While it is asked, partitions come that have not caught up."""
+
+        async def agrees(self) -> bool:
+            consumer.buckets = held
+            return True
+
+    async def caught_up() -> bool:
+        return not consumer.buckets
+
+    consumer.caught_up = caught_up  # type: ignore[method-assign]
+    clock = Looking(START + timedelta(hours=9))
+    wall = cast("WallClock", Rebalancing())
+    timers = Timers(it.store, it.reactor, cast("Consumer", consumer), clock, wall)
+    assert await timers._round() is False
+    states: list[Any] = [await it.state(name) for name in EPISODES]
+    assert [state.seen for state in states] == [()] * len(EPISODES)
