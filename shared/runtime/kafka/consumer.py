@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -144,9 +144,17 @@ class Consumer(ConsumerRebalanceListener):
         )
         messages = tuple(chain.from_iterable(batches.values()))
         self._positions.take(messages)
+        await self._pass_over(kafka)
         if not messages:
             self._lag.look(self.behind())
         return messages
+
+    async def _pass_over(self, kafka: AIOKafkaConsumer) -> None:
+        """See where nothing but a transaction's marker is left: it is neither behind nor waited for."""
+        behind = [partition for partition, count in self.behind().items() if count]
+        with suppress(KafkaError):  # the partitions have moved
+            if behind and await self._positions.pass_over(kafka, behind):
+                self._changes.notify()
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
