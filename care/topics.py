@@ -47,14 +47,21 @@ def check_command(*, json: Json = False) -> None:
     from shared.contracts.outlets import is_outlet
     from shared.contracts.topics import TOPICS
     from shared.runtime.connections import KafkaFromEnvironment
-    from shared.runtime.kafka.topics import partition_differences, setting_differences
+    from shared.runtime.kafka.topics import (
+        partition_differences,
+        replication_differences,
+        setting_differences,
+    )
+    from shared.runtime.settings import ServiceSettings
 
     async def differences() -> list[Difference]:
         kafka = KafkaFromEnvironment()
+        least = ServiceSettings().kafka_replication
         topics = await _all_topics(kafka)
         wanted = [*TOPICS.values(), *(topic for topic in topics if is_outlet(topic.name))]
         partitions = await partition_differences(kafka, wanted)
-        return [*partitions, *await setting_differences(kafka, topics)]
+        replication = await replication_differences(kafka, topics, least)
+        return [*partitions, *replication, *await setting_differences(kafka, topics)]
 
     with failures():
         found = asyncio.run(differences())
@@ -64,7 +71,7 @@ def check_command(*, json: Json = False) -> None:
         _show(found)
         typer.echo(
             "A missing topic is created by its service. Other partitions need `care topics migrate`, settings"
-            " `care topics repair`."
+            " `care topics repair`; replicas are added with Kafka's own tools."
         )
     else:
         typer.echo("All topics are as the catalogue says.")
@@ -259,7 +266,8 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
             store, service = _store(name, settings, stack)
             parties.append(Party(name, store, service.reactions.topics))
         # On standard error: what the command answers may be JSON.
-        return await migrate(settings, topic, parties, partial(typer.echo, err=True))
+        report = partial(typer.echo, err=True)
+        return await migrate(settings, topic, parties, report, settings.kafka_replication)
 
 
 def _store(

@@ -20,6 +20,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import (
     DefaultRecordBatch,
+    _DefaultRecordBatchBuilderPy,  # pyright: ignore[reportPrivateUsage]
     _DefaultRecordBatchPy,  # pyright: ignore[reportPrivateUsage] - there is no public one
 )
 from aiokafka.record.memory_records import MemoryRecords
@@ -127,6 +128,22 @@ class EscapedName(str):
     def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
         del encoding, errors
         return self.raw
+
+
+def accept_any_name(batch: Any) -> Any:
+    """Have a producer's new batch write the names of headers as they were: aiokafka's own knows text alone."""
+    batch._builder = _DefaultRecordBatchBuilderPy(
+        FORMAT,
+        0,
+        is_transactional=False,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=0,
+        batch_size=UNPACKED_BYTES_MAX,
+    )
+    # The batch's own asks for the builder that it was made with.
+    batch._set_producer_state = batch._builder.set_producer_state
+    return batch
 
 
 class _Text(bytearray):

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource
 from faststream.kafka import KafkaBroker
 
-from shared.kit.batches import patch_fetcher
+from shared.kit.batches import EscapedName, accept_any_name, patch_fetcher
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.names import Names
@@ -165,6 +165,22 @@ class NamedProducer(AIOKafkaProducer):
     async def send(self, topic: str, *message: Any, **options: Any) -> Any:
         """What `AIOKafkaProducer.send` does, and with it `send_and_wait`."""
         return await super().send(self._names.on_cluster(topic), *message, **options)
+
+    async def send_again(
+        self, topic: str, message: ConsumerRecord[bytes, bytes], partition: int
+    ) -> None:
+        """Send a message as it came, byte for byte, also with header names that are not UTF-8. `flush` waits for it."""
+        headers = list(message.headers)
+        if not any(isinstance(name, EscapedName) for name, _ in headers):
+            stamp = message.timestamp
+            await self.send(topic, message.value, message.key, partition, stamp, headers=headers)
+            return
+        own: Any = self
+        batch = accept_any_name(own.create_batch())
+        batch.append(
+            timestamp=message.timestamp, key=message.key, value=message.value, headers=headers
+        )
+        await own.send_batch(batch, self._names.on_cluster(topic), partition=partition)
 
 
 class NamedAdmin:
