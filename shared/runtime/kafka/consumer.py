@@ -56,6 +56,7 @@ from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
+from shared.runtime.wall_clock import WallClock
 
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
@@ -78,13 +79,16 @@ class Consumer(ConsumerRebalanceListener):
         clock: Clock,
         metrics: Metrics,
         passing: Passing | None = None,
+        wall_clock: WallClock | None = None,
     ) -> None:
+        """While `wall_clock` differs from the store's no batch is decided; None where the clock is stepped."""
         self._reactions = reactions
         self._reactor = reactor
         self._relay = relay
         self._store = store
         self.reader: Final = Reader(reactions, passing)
         self._clock = clock
+        self._wall_clock = wall_clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._changes = Changes()
@@ -181,6 +185,7 @@ class Consumer(ConsumerRebalanceListener):
                 self._pause()
                 return
             try:
+                self._check_clock()
                 await self._process(await self._without_gaps(messages))
             except asyncio.CancelledError:
                 self._rewind(first)
@@ -197,6 +202,15 @@ class Consumer(ConsumerRebalanceListener):
                 self._backoff.reset()
                 return
         await self._backoff.pause()
+
+    def _check_clock(self) -> None:
+        """Raises `Unavailable` while this replica's clock is wrong: rules would decide by it."""
+        if self._wall_clock is not None and self._wall_clock.differs:
+            raise Unavailable(
+                "clock-differs",
+                "This replica's clock is wrong.",
+                hint="Correct it; the batch is fetched again.",
+            )
 
     async def _without_gaps(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Leave out partitions whose batch does not begin where the last one ended, and fetch them again."""

@@ -246,3 +246,20 @@ async def test_what_the_client_dropped_is_behind_again_once_it_is_found(hearing:
     await consumer.on_batch([record(HERE, 5)])
     assert sought == [3]
     assert consumer.behind()[HERE] == 3
+
+
+async def test_nothing_is_decided_on_a_clock_that_is_wrong(hearing: Hearing) -> None:
+    """A replica with a backlog asked for the store's time only once it had caught up."""
+    consumer, kafka = hearing.consumer, hearing.kafka
+    inner: Any = consumer
+    await consumer.caught_up()
+    inner._wall_clock = wall = SimpleNamespace(differs=True)
+    sought: list[tuple[TopicPartition, int]] = []
+    kafka.seek = lambda *place: sought.append(place)  # type: ignore[attr-defined]
+    inner._backoff = SimpleNamespace(pause=turns, reset=lambda: None)
+    await consumer.on_batch([record(HERE, 3)])
+    assert sought == [(HERE, 3)]
+    assert (consumer.positions["care.intake/0"], consumer.healthy) == (3, False)
+    wall.differs = False
+    await consumer.on_batch([record(HERE, 3)])
+    assert (consumer.positions["care.intake/0"], consumer.healthy) == (4, True)
