@@ -258,15 +258,22 @@ RECORD: Final = (
     Mutant(
         "a window that is not full holds all that was applied",
         "shared/inbox.py",
-        "oldest = min(numbers) if len(numbers) >= kept else 0",
-        "oldest = min(numbers, default=0)",
+        "return min(map(_number, entries)) if len(entries) >= kept else 0",
+        "return min(map(_number, entries), default=0)",
         _unit("inbox", "forged_numbers"),
+    ),
+    Mutant(
+        "a window that was set back keeps its floor",
+        "shared/inbox.py",
+        "    if floor:\n",
+        "    if False:\n",
+        _unit("inbox"),
     ),
     Mutant(
         "a discarded item is recognised when it comes again",
         "shared/inbox.py",
-        "if entry in entries or entry in _split(discarded):",
-        "if entry in entries:",
+        "if entry in _split(window) or entry in _split(discarded):",
+        "if entry in _split(window):",
         _unit("inbox", "set_back", "redrive"),
     ),
     Mutant(
@@ -500,6 +507,13 @@ TIMERS: Final = (
         "            if self._wall_clock is not None and not await self._wall_clock.agrees():\n",
         "            if False:\n",
         _unit("wall_clock"),
+    ),
+    Mutant(
+        "no event is applied on a clock that is wrong",
+        "shared/runtime/kafka/consumer.py",
+        "        if self._wall_clock is not None and self._wall_clock.differs:\n",
+        "        if False:\n",
+        _unit("consumer_positions"),
     ),
     Mutant(
         "a replica fires the deadlines of its own partitions alone",

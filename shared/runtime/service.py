@@ -162,6 +162,9 @@ class Runtime:
             service.handoffs,
             settings.record_cache_max,
         )
+        self._wall_clock = (
+            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
+        )
         self.consumer = Consumer(
             service=service.name,
             settings=settings,
@@ -172,6 +175,7 @@ class Runtime:
             clock=self.clock,
             metrics=self.metrics,
             passing=self.passing,
+            wall_clock=self._wall_clock,
         )
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MongoAudit(self.store.database)
@@ -190,9 +194,6 @@ class Runtime:
             self.dead_letters, self.redriver, one_person=settings.one_person_discard
         )
         self.streams = Streams(self.store, self.dead_letters)
-        self._wall_clock = (
-            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
-        )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, self._wall_clock)
         self._tracing = tracing
         if tracing is not None:
@@ -318,6 +319,8 @@ class Runtime:
             ("discards", self.discards.run),
             ("topics", partial(self._topic_watch.run, self._refuse)),
         ]
+        if self._wall_clock is not None:
+            runs.append(("wall-clock", self._wall_clock.watch))
         for name, run in runs:
             self._run_task(name, run)
 
@@ -362,6 +365,8 @@ class Runtime:
         if self._vault is not None:
             await self._vault.start()
         await self.audit_log.start()
+        if self._wall_clock is not None:
+            await self._wall_clock.agrees()  # before anything is decided
         log.info("store.connected")
         await check_broker_reachable(settings)
         log.info("broker.connected")

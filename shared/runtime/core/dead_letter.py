@@ -31,6 +31,7 @@ from shared.contracts.event import (
 )
 from shared.decision import derive_id, join_parts
 from shared.errors import DeadLetterUnreadable
+from shared.kit.unpacking import Packed
 from shared.runtime.core.handoffs import check_item
 from shared.runtime.core.original import (
     KINDS,
@@ -62,6 +63,7 @@ STATUSES: Final = {
 """How far an operator has come with a dead letter."""
 
 STREAM_BLOCKED: Final = "stream-blocked"
+BATCH_TOO_LARGE: Final = "batch-too-large"
 REASONS: Final = {
     "headers-too-large": "There are more or longer headers than an event may have.",
     "headers-undecodable": "A header is not UTF-8, so the publisher and the subject are unknown.",
@@ -73,6 +75,7 @@ REASONS: Final = {
     "subject-kind-wrong": "Events of this type are never about such a subject.",
     "data-invalid": "The data does not match the type's schema.",
     "major-unsupported": "The event came in a major version that this service does not read.",
+    BATCH_TOO_LARGE: "Its batch unpacks to more than is read; length and digest are the packed batch's.",
     "too-large": "It is larger than an event may be, or than the broker takes.",
     UNREADABLE: "The stored record that it is for can't be read.",
     "decision-raised": "The service's own rule failed on it.",
@@ -371,7 +374,7 @@ def message_original(
     A service that hears events once more under another epoch may fail on one again: that is another dead letter.
     """
     data = message.value
-    whole = size_of(message) <= MAX_EVENT_BYTES
+    whole = size_of(message) <= MAX_EVENT_BYTES and not isinstance(data, Packed)
     return MessageOriginal(
         document_id=f"{message.topic}/{message.partition}/{message.offset}"
         + ("" if epoch is None else f"@{epoch}"),
@@ -397,6 +400,8 @@ def size_of(message: ConsumerRecord[bytes, bytes]) -> int:
 
 
 def _digest(data: bytes) -> Digest:
+    if isinstance(data, Packed):
+        return Digest(sha256=data.sha256, length=data.length)
     return Digest(sha256=hashlib.sha256(data).hexdigest(), length=len(data))
 
 

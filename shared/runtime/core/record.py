@@ -25,7 +25,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
-from shared.inbox import StreamInbox
+from shared.inbox import WINDOW, StreamInbox
 from shared.runtime.core import audit
 from shared.runtime.core.outbox import outbox_entry, passed_entry
 from shared.runtime.core.record_kind import RecordKind
@@ -422,9 +422,9 @@ class Record:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
 
-    def set_back(self, stream: str, number: int) -> None:
+    def set_back(self, stream: str, number: int, kept: int = WINDOW) -> None:
         """Take a number for the last one applied of a stream; what was applied after it counts as discarded."""
-        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number)
+        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number, kept)
         self.new_streams.add(stream)
         self.touched = True
 

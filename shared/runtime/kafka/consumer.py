@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -27,7 +27,6 @@ from faststream.kafka.message import KafkaMessage
 from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
 from shared.errors import CareError, RecordIsNewer, Refused, Unavailable
 from shared.kit.aiokafka_patch import patch_offset_fetch
-from shared.kit.header_names import patch_header_names
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
@@ -58,6 +57,7 @@ from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
+from shared.runtime.wall_clock import WallClock
 
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
@@ -82,13 +82,16 @@ class Consumer(ConsumerRebalanceListener):
         clock: Clock,
         metrics: Metrics,
         passing: Passing | None = None,
+        wall_clock: WallClock | None = None,
     ) -> None:
+        """While `wall_clock` differs from the store's no batch is decided; None where the clock is stepped."""
         self._reactions = reactions
         self._reactor = reactor
         self._relay = relay
         self._store = store
         self.reader: Final = Reader(reactions, passing)
         self._clock = clock
+        self._wall_clock = wall_clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._changes = Changes()
@@ -117,7 +120,6 @@ class Consumer(ConsumerRebalanceListener):
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
         patch_offset_fetch()
-        patch_header_names()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,
@@ -153,9 +155,17 @@ class Consumer(ConsumerRebalanceListener):
         )
         messages = tuple(chain.from_iterable(batches.values()))
         self._positions.take(messages)
+        await self._pass_over(kafka)
         if not messages:
             self._lag.look(self.behind())
         return messages
+
+    async def _pass_over(self, kafka: AIOKafkaConsumer) -> None:
+        """See where nothing but a transaction's marker is left: it is neither behind nor waited for."""
+        behind = [partition for partition, count in self.behind().items() if count]
+        with suppress(KafkaError):  # the partitions have moved
+            if behind and await self._positions.pass_over(kafka, behind):
+                self._changes.notify()
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
@@ -182,6 +192,7 @@ class Consumer(ConsumerRebalanceListener):
                 self._pause()
                 return
             try:
+                self._check_clock()
                 await self._process(await self._without_gaps(messages))
             except asyncio.CancelledError:
                 self._rewind(first)
@@ -198,6 +209,15 @@ class Consumer(ConsumerRebalanceListener):
                 self._backoff.reset()
                 return
         await self._backoff.pause()
+
+    def _check_clock(self) -> None:
+        """Raises `Unavailable` while this replica's clock is wrong: rules would decide by it."""
+        if self._wall_clock is not None and self._wall_clock.differs:
+            raise Unavailable(
+                "clock-differs",
+                "This replica's clock is wrong.",
+                hint="Correct it; the batch is fetched again.",
+            )
 
     async def _without_gaps(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Leave out partitions whose batch does not begin where the last one ended, and fetch them again."""
