@@ -20,6 +20,7 @@ from .codes import (
     EpisodeId,
     Escalation,
     GroupId,
+    LedgerEntryId,
     MeetingId,
     MistakeReason,
     Modality,
@@ -236,6 +237,16 @@ class PauseEnd(OpenEnum):
     OVER = "over"
     LIFTED = "lifted"
     CORRECTED = "corrected"
+    UNKNOWN = "unknown"
+
+
+class LedgerCorrection(OpenEnum):
+    """What happened to an episode, so that what was earned in it leaves the ledger of a person."""
+
+    ENTERED_IN_ERROR = "entered_in_error"
+    MERGED = "merged"
+    PERSON_CORRECTED = "person_corrected"
+    ADMISSION_UNDONE = "admission_undone"
     UNKNOWN = "unknown"
 
 
@@ -796,45 +807,73 @@ class FamilySessionUndone(AttendanceEvent, consumers=("plans",)):
     """Why it is taken back."""
 
 
-class IncentiveLedgerEntry(Value):
-    """One entry in the incentive ledger of a person, who is the event's subject."""
+class IncentiveLedger(Value):
+    """What the incentive ledger of a person, who is the event's subject, says after the event."""
 
     episode_id: EpisodeId
     """The episode in which it happened."""
-    amount_cents: Cents
-    """The amount of this entry in cents."""
+    year: int = Field(ge=2000, le=9999, examples=[2026])
+    """The calendar year of the facility that the total is of."""
     total_cents: Cents = Field(examples=[4500])
-    """The total of the year after this entry, in cents."""
+    """What the person has earned in that year after this event, in cents."""
+
+
+class IncentiveEarned(IncentiveLedger, AttendanceEvent, subject="person"):
+    """The person earned an incentive for the target behaviour.
+
+    Reporting watches the cap. Retracted by `IncentiveUndone`. Ledger: + amount.
+    """
+
+    entry_id: LedgerEntryId
+    """The entry in the ledger."""
+    amount_cents: Cents
+    """The amount of this entry in cents, as far as the cap left it."""
     cap_cents: Cents = Field(examples=[75000])
     """The most that a person may earn in a year, in cents."""
 
 
-class IncentiveEarned(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
-    """The person earned an incentive for the target behaviour.
+class IncentiveUndone(IncentiveLedger, AttendanceEvent, subject="person"):
+    """An incentive that the person earned is taken out of their ledger, because its episode is not theirs or never was.
 
-    Reporting watches the cap. Ledger: + amount.
+    Retracts `IncentiveEarned` of the entry, by rule: the fact that `cause` names says who corrected what and why.
+    Reporting no longer counts it. Ledger: - amount.
     """
 
+    entry_id: LedgerEntryId
+    """The entry that is taken out."""
+    amount_cents: Cents
+    """The amount of the entry in cents, which counts no longer."""
+    cause: LedgerCorrection = Field(examples=["admission_undone"])
+    """What happened to the episode."""
 
-class IncentiveReset(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
+
+class IncentiveReset(IncentiveLedger, AttendanceEvent, subject="person"):
     """The next incentive starts again from its base amount; what is earned stays.
 
-    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: the amount is what the next one is worth.
+    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: unchanged.
     """
 
     screen_id: ScreenId
     """The screen or breath test because of which."""
+    next_cents: Cents = Field(examples=[250])
+    """What the next incentive is worth now, in cents."""
+    cap_cents: Cents = Field(examples=[75000])
+    """The most that a person may earn in a year, in cents."""
 
 
-class IncentiveResetUndone(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
+class IncentiveResetUndone(IncentiveLedger, AttendanceEvent, subject="person"):
     """The screen because of which the next incentive started again counts against nobody any more.
 
-    Retracts `IncentiveReset` of the screen: it was overturned, or recorded by mistake. Ledger: the amount is what the
-    next one is worth now.
+    Retracts `IncentiveReset` of the screen, by rule: the screen was interpreted anew, or a fact about it was taken back
+    by a fact that says why. Ledger: unchanged.
     """
 
     screen_id: ScreenId
     """The screen or breath test because of which it had."""
+    next_cents: Cents = Field(examples=[375])
+    """What the next incentive is worth now, in cents."""
+    cap_cents: Cents = Field(examples=[75000])
+    """The most that a person may earn in a year, in cents."""
 
 
 class LoopEscalated(Escalation, AttendanceEvent):

@@ -129,6 +129,7 @@ _CLEARANCE = "every escalation has a retracting fact"
 
 ADDITIONS: Final[dict[str, str]] = {
     "care.attendance.session-rescheduled.v1": "a session keeps its id and its roll at another time",
+    "care.attendance.incentive-undone.v1": _MISTAKE,
     "care.attendance.incentive-reset-undone.v1": "a reset that is taken back retracts it",
     "care.attendance.session-cancellation-undone.v1": "a cancellation that is taken back retracts it",
     "care.plans.aftercare-plan-drafted.v1": (

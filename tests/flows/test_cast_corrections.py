@@ -101,6 +101,8 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
         facts, "patient-admitted", "admission-undone", "patient-admitted", "episode-discharged"
     )
     assert cast.stages[18].ids["before"] == "placed"
+    ledger = cast.facts(18, "rob", also=[f"person/{cast.person(18, 'rob').person_id}"])
+    assert in_order(ledger, "incentive-earned", "incentive-undone")
 
 
 async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) -> None:
