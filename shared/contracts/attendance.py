@@ -408,7 +408,7 @@ class SessionCancellationUndone(
 
 
 class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
-    """The person took part in a session.
+    """The person took part in a session or, where `family_only` is true, their family did without them.
 
     Plans counts progress, followup knows that there is contact. Session: scheduled > recorded.
     """
@@ -422,15 +422,15 @@ class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
     arrival: Arrival = Field(examples=["attended"])
     """Whole, late or left early."""
     minutes_credited: SessionMinutes
-    """Minutes credited toward the week."""
+    """Minutes credited; toward the week only where the session counts, and never where only the family was there."""
     participation: Participation = Field(examples=["active"])
     """How actively the person took part."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
-    """The person was expected and did not come.
+    """The person was expected and did not come or, where `family_only` is true, only their family was expected.
 
     Followup reaches out the same day, plans watches the pattern. Session: scheduled > recorded.
     """
@@ -443,12 +443,12 @@ class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
     """The kind of session."""
     absence: Absence = Field(examples=["no_show"])
     """Excused or not."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
-    """What was recorded about a session was wrong; this compensates it.
+    """What was recorded about a session, of the family alone where `family_only` is true, was wrong; this mends it.
 
     Plans recounts, followup stops chasing a miss that was none. Closed weeks are evaluated again.
     """
@@ -465,8 +465,8 @@ class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
     """Minutes credited from now on."""
     reason: CorrectionReason = Field(examples=["entered_in_error"])
     """Why."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
