@@ -160,6 +160,8 @@ async def on_duty(stage: Stage) -> None:
     stage.ids["colleague"] = " ".join(await _work_of(uma, cleo))
     answered = {"channel": "call", "result": "reached"}
     await uma.does("counselor", "followup", f"/episodes/{uma.episode_id}/outreach", answered)
+    nobody = {"role": "counselor", "staff_id": None}
+    await uma.does(boss, "intake", team, nobody, "care-team-role-vacated", method="PUT")
     await uma.on(7)
     await uma.leaves()
 

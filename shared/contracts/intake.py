@@ -489,8 +489,8 @@ class DisclosureRecorded(IntakeEvent, subject="person"):
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
     """The consent it rests on, where it rests on one."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along, as it does with consent (42 CFR 2.32); absent where none did."""
     disclosed_at: Timestamp
     """When."""
 
@@ -531,8 +531,8 @@ class EmergencyDisclosureMade(IntakeEvent, subject="person"):
     """What was disclosed."""
     nature: EmergencyNature = Field(examples=["overdose"])
     """What the emergency was."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along; absent where none did, for without consent none has to."""
     disclosed_at: Timestamp
     """When."""
 
@@ -875,15 +875,24 @@ class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operati
 class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """A member of staff takes over a role for this episode.
 
-    Whatever that role owns of the episode stands on this person's work list from now on, in every service.
+    Whatever that role owns of the episode stands on this person's work list from now on, in every service. The latest
+    of a role holds, until `CareTeamRoleVacated`.
     """
 
     role: Role = Field(examples=["case_manager"])
     """The role."""
-    staff_id: StaffId | None = Field(
-        default=None, examples=["0a5a36c5-2b0d-5a32-9d39-6dd4b4f7a0e1"]
-    )
-    """Who takes it; missing: the role is vacant again, and the loops fall to whoever has the role."""
+    staff_id: StaffId
+    """Who takes it."""
+
+
+class CareTeamRoleVacated(IntakeEvent, consumers=("plans", "attendance", "followup")):
+    """Nobody in person has a role for this episode any more.
+
+    Ends `CareTeamAssigned` of the role: in every service its work falls to whoever has the role at the facility.
+    """
+
+    role: Role = Field(examples=["case_manager"])
+    """The role."""
 
 
 class StaffAbsencePlanned(

@@ -139,6 +139,7 @@ ADDITIONS: Final[dict[str, str]] = {
         "a clinical review is due within a working day; no clinical name says that it was missed"
     ),
     "care.intake.care-team-assigned.v1": _DUTY,
+    "care.intake.care-team-role-vacated.v1": _DUTY,
     "care.intake.staff-absence-planned.v1": _DUTY,
     "care.intake.staff-absence-ended.v1": _DUTY,
     "care.intake.partner-registered.v1": _PARTNER,

@@ -71,6 +71,7 @@ async def test_story_18_a_deputy_then_a_colleague_has_the_work(cast: Played) -> 
     assert ids["back"] == ids["deputy"] == ids["colleague"]
     teams = [f.data["staff_id"] for f in of(facts, "care-team-assigned")]
     assert len(teams) == len(set(teams)) == 2
+    assert in_order(facts, "care-team-assigned", "care-team-role-vacated")
 
 
 async def test_story_18_what_never_existed_is_taken_back_everywhere(cast: Played) -> None:

@@ -27,6 +27,9 @@ def at(days: float) -> str:
     return (START + timedelta(days=days)).isoformat()
 
 
+ASSIGNED = intake.CareTeamAssigned
+
+
 class Desk:
     """The commands about people on duty."""
 
@@ -75,9 +78,9 @@ class Desk:
 
     def said(self, episode_id: str) -> list[tuple[str, str | None]]:
         return [
-            (event.role.value, event.staff_id)
+            (event.role.value, event.staff_id if isinstance(event, ASSIGNED) else None)
             for event in self.served.said(f"episode/{episode_id}")
-            if isinstance(event, intake.CareTeamAssigned)
+            if isinstance(event, ASSIGNED | intake.CareTeamRoleVacated)
         ]
 
 
