@@ -69,7 +69,7 @@ def danger_identified(
 ) -> EpisodeDecision:
     """Intake owns the emergency. A visit to the emergency department starts the clock of being seen after it."""
     at = state.path.get("assessment", cause.now)
-    return Decision(*transitions.danger(on_path(state, danger=cause.now), event, at))
+    return Decision(*transitions.danger(on_path(state, danger=cause.now), event, at, cause))
 
 
 def eligibility_determined(

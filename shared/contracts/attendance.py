@@ -255,9 +255,9 @@ class GroupCapacity(Value):
 
     track: TrackCode
     """The track that the group belongs to."""
-    seats_min: int = Field(default=2, ge=1, le=50, examples=[2])
+    seats_min: int = Field(ge=1, le=50, examples=[2])
     """The fewest people that make it a group."""
-    seats_max: int = Field(default=12, ge=1, le=50, examples=[12])
+    seats_max: int = Field(ge=1, le=50, examples=[12])
     """The most people it takes."""
     seats_taken: int = Field(ge=0, le=50, examples=[2])
     """Seats taken or held."""
@@ -400,7 +400,8 @@ class SessionCancellationUndone(
 ):
     """A session takes place after all.
 
-    Retracts `SessionCancelled`: plans and followup know of it again. Session: cancelled > scheduled.
+    Retracts `SessionCancelled` of the session, by a person's word or because its closure was taken back; no reason is
+    asked for. Plans and followup know of it again. Session: cancelled > scheduled.
     """
 
     starts_at: Timestamp
@@ -488,7 +489,8 @@ class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
 class AbsenceThresholdUndone(AttendanceEvent, consumers=("plans",)):
     """Absences had not added up after all: a correction, or a roll that came late, says so.
 
-    Retracts `AbsenceThresholdReached`. Plans asks for no review because of it.
+    Retracts `AbsenceThresholdReached`, by rule: `AttendanceCorrected` has the reason where one was given. Plans asks
+    for no review because of it.
     """
 
     reached_at: Timestamp

@@ -46,6 +46,7 @@ from .codes import (
     Urgency,
     Value,
     VersionCode,
+    WaitlistId,
 )
 from .event import Event, OpenEnum
 from .terms import ProgramTerms
@@ -406,7 +407,8 @@ class ConsentExpired(IntakeEvent, subject="person"):
 class ConsentExpiryUndone(IntakeEvent, subject="person"):
     """The end of treatment that ended a consent is taken back, so the consent holds again.
 
-    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired` of the consent, by rule: a
+    person gave the reason for what was taken back of the episode. Consent: expired > active.
     """
 
     consent_id: ConsentId
@@ -637,6 +639,8 @@ class WaitlistJoined(IntakeEvent, consumers=("attendance", "followup")):
     Attendance sees the demand, followup keeps contact meanwhile. Episode: eligible > waitlisted.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track waited for."""
     position: int = Field(ge=1, le=10_000, examples=[3])
@@ -653,6 +657,8 @@ class WaitlistOffered(IntakeEvent, consumers=("attendance", "followup")):
     Attendance keeps the seat, followup reaches the person. Waiting: waiting > offered.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track of the place."""
     group_id: GroupId | None = Field(
@@ -669,6 +675,8 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     Attendance frees or confirms the seat, followup stops interim contact. Waiting: > ended.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track that was waited for."""
     reason: WaitlistExit = Field(examples=["accepted"])
@@ -977,6 +985,8 @@ class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
     Every service forgets the admission and what it began because of it. Episode: admitted > placed.
     """
 
+    admitted_at: Timestamp
+    """The admission that is taken back."""
     reason: MistakeReason = Field(examples=["not_intended"])
     """Why."""
 

@@ -468,7 +468,7 @@ class TransferRequested(PlansEvent, consumers=("intake",)):
     """What it will be told."""
     purpose: ConsentPurpose = Field(examples=["care_coordination"])
     """What for."""
-    requested_by: ActorId
+    requested_by_id: ActorId
     """Who would tell it."""
     consent_id: ConsentId | None = Field(
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]

@@ -205,7 +205,7 @@ def asked_back(
 
 
 def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCompleted:
-    return followup.ReengagementCompleted(outcome=outcome)
+    return followup.ReengagementCompleted(reengagement_id=uid("way back"), outcome=outcome)
 
 
 def used_again(*, overdose: bool = False) -> followup.ReturnToUseReported:
