@@ -132,6 +132,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.attendance.incentive-undone.v1": _MISTAKE,
     "care.attendance.incentive-reset-undone.v1": "a reset that is taken back retracts it",
     "care.attendance.session-cancellation-undone.v1": "a cancellation that is taken back retracts it",
+    "care.plans.goal-withdrawn.v1": "a goal that nobody pursues is neither achieved nor open",
     "care.plans.aftercare-plan-drafted.v1": (
         "aftercare is planned from admission on, so that an early exit does not leave nothing"
     ),

@@ -183,6 +183,7 @@ async def test_story_19_a_review_that_was_late(cast: Played) -> None:
         "treatment-plan-review-due",
         "treatment-plan-review-overdue",
         "loop-escalated",
+        "goal-withdrawn",
         "treatment-plan-reviewed",
         "escalation-cleared",
     )
