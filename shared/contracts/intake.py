@@ -312,7 +312,7 @@ class ReferralReceived(IntakeEvent, consumers=("followup",)):
     """The referring facility, unless the person came alone."""
     received_at: Timestamp
     """When it arrived; the clock of the acknowledgement starts here."""
-    priority: Urgency = Field(examples=["urgent"])
+    urgency: Urgency = Field(examples=["urgent"])
     """How fast the person has to be seen."""
     requested_level: LevelOfCare | None = Field(default=None, examples=[_LEVEL])
     """The level that the referrer asked for."""

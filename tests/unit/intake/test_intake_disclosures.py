@@ -16,7 +16,7 @@ from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 CONSENT = {
     "kind": "specific",
     "discloser_id": "harbor-iop",

@@ -19,7 +19,7 @@ from tests.unit.support import FACILITY, START, fact, uid
 
 ANNA, BEN, CARO, DAN = (uid(name) for name in ("anna", "ben", "caro", "dan"))
 OTHER = "river-iop"
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 DAY = timedelta(days=1)
 
 

@@ -72,12 +72,12 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 
 
 def receive(
-    priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
+    urgency: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
 ) -> Rule:
     new = values.NewReferral(
         source_kind=source,
         source_facility_id=PARTNER,
-        priority=priority,
+        urgency=urgency,
         requested_level=None,
     )
     return lambda state, cause: inbound_referrals.receive(state, new, PERSON_ID, cause)
