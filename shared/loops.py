@@ -293,8 +293,13 @@ def _cleared(state: CareState, loop: Loop, reason: ClearedReason) -> Event:
 
 
 def team_assigned(state: C, event: intake.CareTeamAssigned, _cause: Cause) -> Decision[C]:
-    """Someone takes a role over, or leaves it."""
+    """Someone takes a role over."""
+    return Decision(state.replace(team={**state.team, event.role.value: event.staff_id}))
+
+
+def role_vacated(state: C, event: intake.CareTeamRoleVacated, _cause: Cause) -> Decision[C]:
+    """Nobody in person has a role any more."""
+    if event.role.value not in state.team:
+        return Decision(state)
     team = {role: who for role, who in state.team.items() if role != event.role.value}
-    if event.staff_id is not None:
-        team[event.role.value] = event.staff_id
     return Decision(state.replace(team=team))

@@ -19,7 +19,7 @@ from services.attendance.episode.hours import Booking, LevelFrom
 from services.attendance.screening import incentives
 from shared import loops
 from shared.contracts import intake, plans
-from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.attendance import LedgerCorrection, SeatReleaseReason
 from shared.contracts.codes import ClearedReason
 from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision, State
@@ -81,23 +81,24 @@ def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode should never have been: nothing of it counts, and no loop stays open."""
-    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
+    why = LedgerCorrection.ENTERED_IN_ERROR
+    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, why, cause)
 
 
 def merged(
     state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person's other episode goes on."""
-    return _nothing_left(state, ClearedReason.SUPERSEDED, cause)
+    return _nothing_left(state, ClearedReason.SUPERSEDED, LedgerCorrection.MERGED, cause)
 
 
 def _nothing_left(
-    state: EpisodeState, reason: ClearedReason, cause: Cause
+    state: EpisodeState, reason: ClearedReason, why: LedgerCorrection, cause: Cause
 ) -> Decision[EpisodeState]:
     state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += rolls.all_doubted(state, cause)
-    handoffs += incentives.taken_back(state, cause)
+    handoffs += incentives.taken_back(state, why, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
     void = EpisodeState(void=True, team=state.team, seats=state.seats)
     return Decision(void, cleared, handoffs)
@@ -113,7 +114,7 @@ def admission_undone(
     """
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
-    handoffs += incentives.taken_back(state, cause)
+    handoffs += incentives.taken_back(state, LedgerCorrection.ADMISSION_UNDONE, cause)
     handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
     before = EpisodeState(
         team=state.team,

@@ -30,7 +30,7 @@ from services.attendance.screening import incentives, screens, specimens
 from shared import loops
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import AttendanceLoop
-from shared.loops import team_assigned
+from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
@@ -43,6 +43,7 @@ REACTIONS = Reactions(
     on(intake.PatientAdmitted, event_handlers.admitted),
     on(intake.OrientationCompleted, event_handlers.oriented),
     on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
+    on(intake.CareTeamRoleVacated, role_vacated, void=Void.RUN),
     on(intake.EpisodeEnteredInError, event_handlers.entered_in_error, void=Void.RUN),
     on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),

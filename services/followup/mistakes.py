@@ -46,9 +46,12 @@ def admission_undone(
     outlasting = (FollowupLoop.FIRST_APPOINTMENT, FollowupLoop.TIMELY_VISIT)
     kinds = (kind for kind in FollowupLoop if kind not in outlasting)
     state, cleared = loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
-    prepared = state.reengagement is not None
-    withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
-    events = (withdrawn, *cleared) if prepared else cleared
+    events = cleared
+    if state.reengagement is not None:
+        withdrawn = followup.ReengagementCompleted(
+            reengagement_id=state.reengagement.id, outcome=ReengagementOutcome.WITHDRAWN
+        )
+        events = (withdrawn, *cleared)
     gone = ("admitted", "planned", "change_recommended", "transferring", "approved", "graduated")
     gone += ("paused", "resumes")
     state = state.replace(

@@ -115,7 +115,7 @@ def undo_admission(
         raise Refused(
             "not-admitted", "The person is not admitted.", hint="There is no admission to undo."
         )
-    event = intake.AdmissionUndone(reason=reason)
+    event = intake.AdmissionUndone(admitted_at=state.admission.admitted_at, reason=reason)
     back = AdmittedTo(episode_id=cause.subject_id, program=None)
     handoffs = (Handoff(f"person/{state.person_id}", back), *_not_readmitted(state, cause))
     over = episode_state.own_loops(state, WITH_THE_ADMISSION, cause)

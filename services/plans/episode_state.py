@@ -19,7 +19,6 @@ from services.plans.tables import (
     DeferralReason,
     GoalOwner,
     RecoveryStage,
-    WithdrawnReason,
 )
 from shared import calendar, loops
 from shared.contracts import intake, plans
@@ -39,6 +38,7 @@ from shared.contracts.plans import (
     PlannedGoal,
     PlannedService,
     ReviewTrigger,
+    WithdrawnReason,
 )
 from shared.contracts.terms import HOUSE, ProgramTerms
 from shared.decision import Cause, Decision, Events

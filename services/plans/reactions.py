@@ -15,7 +15,7 @@ from services.plans import (
 from services.plans.event_handlers import undone
 from shared.contracts import attendance, followup, intake
 from shared.contracts.codes import PlansLoop
-from shared.loops import team_assigned
+from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.void import Void
@@ -82,6 +82,7 @@ REACTIONS = Reactions(
     on(intake.AdmissionUndone, event_handlers.admission_undone),
     on(intake.EpisodePersonCorrected, event_handlers.person_corrected),
     on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
+    on(intake.CareTeamRoleVacated, role_vacated, void=Void.RUN),
     *STAFF_REACTIONS,
 )
 

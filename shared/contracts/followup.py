@@ -19,8 +19,10 @@ from .codes import (
     FollowupLoop,
     Milestone,
     MistakeReason,
+    ReengagementId,
     ReportId,
     Timestamp,
+    TransitionId,
     Urgency,
 )
 from .event import Event, OpenEnum
@@ -204,7 +206,7 @@ class AftercarePlanActivated(FollowupEvent):
 
     aftercare_plan_id: AftercarePlanId
     """The aftercare plan."""
-    days_horizon: int = Field(default=365, ge=1, le=1100, examples=[365])
+    days_horizon: int = Field(ge=1, le=3660, examples=[365])
     """How many days it runs."""
     elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
@@ -370,6 +372,8 @@ class ReengagementStarted(FollowupEvent, consumers=("intake",)):
     Intake makes room for a reassessment. Episode: > re-engaging.
     """
 
+    reengagement_id: ReengagementId
+    """The way back, by the id that followup's HTTP uses."""
     cause: ReengagementCause = Field(examples=["return_to_use"])
     """What started it."""
     reassessment_due_at: Timestamp
@@ -382,6 +386,8 @@ class ReengagementCompleted(FollowupEvent, consumers=("intake",)):
     Intake and reporting stop waiting. Episode: re-engaging > aftercare, or a new episode.
     """
 
+    reengagement_id: ReengagementId
+    """The way back, by the id that followup's HTTP uses."""
     outcome: ReengagementOutcome = Field(examples=["readmitted"])
     """Where it led."""
 
@@ -404,6 +410,8 @@ class TransitionReported(FollowupEvent):
     Reporting counts who was seen in time; followup opens a loop for it. No transition of the episode.
     """
 
+    transition_id: TransitionId
+    """The report; the same for the same kind and day of an episode."""
     kind: TransitionKind = Field(examples=["ed_visit"])
     """Where the person came out of."""
     occurred_on: Day
@@ -416,6 +424,8 @@ class TransitionUndone(FollowupEvent):
     Retracts `TransitionReported`: no clock counts from it. Transition: > none.
     """
 
+    transition_id: TransitionId
+    """The report; the same for the same kind and day of an episode."""
     kind: TransitionKind = Field(examples=["ed_visit"])
     """What had been reported."""
     occurred_on: Day

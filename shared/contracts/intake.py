@@ -46,6 +46,7 @@ from .codes import (
     Urgency,
     Value,
     VersionCode,
+    WaitlistId,
 )
 from .event import Event, OpenEnum
 from .terms import ProgramTerms
@@ -311,7 +312,7 @@ class ReferralReceived(IntakeEvent, consumers=("followup",)):
     """The referring facility, unless the person came alone."""
     received_at: Timestamp
     """When it arrived; the clock of the acknowledgement starts here."""
-    priority: Urgency = Field(examples=["urgent"])
+    urgency: Urgency = Field(examples=["urgent"])
     """How fast the person has to be seen."""
     requested_level: LevelOfCare | None = Field(default=None, examples=[_LEVEL])
     """The level that the referrer asked for."""
@@ -406,7 +407,8 @@ class ConsentExpired(IntakeEvent, subject="person"):
 class ConsentExpiryUndone(IntakeEvent, subject="person"):
     """The end of treatment that ended a consent is taken back, so the consent holds again.
 
-    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired` of the consent, by rule: a
+    person gave the reason for what was taken back of the episode. Consent: expired > active.
     """
 
     consent_id: ConsentId
@@ -489,8 +491,8 @@ class DisclosureRecorded(IntakeEvent, subject="person"):
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
     """The consent it rests on, where it rests on one."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along, as it does with consent (42 CFR 2.32); absent where none did."""
     disclosed_at: Timestamp
     """When."""
 
@@ -531,8 +533,8 @@ class EmergencyDisclosureMade(IntakeEvent, subject="person"):
     """What was disclosed."""
     nature: EmergencyNature = Field(examples=["overdose"])
     """What the emergency was."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along; absent where none did, for without consent none has to."""
     disclosed_at: Timestamp
     """When."""
 
@@ -637,6 +639,8 @@ class WaitlistJoined(IntakeEvent, consumers=("attendance", "followup")):
     Attendance sees the demand, followup keeps contact meanwhile. Episode: eligible > waitlisted.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track waited for."""
     position: int = Field(ge=1, le=10_000, examples=[3])
@@ -653,6 +657,8 @@ class WaitlistOffered(IntakeEvent, consumers=("attendance", "followup")):
     Attendance keeps the seat, followup reaches the person. Waiting: waiting > offered.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track of the place."""
     group_id: GroupId | None = Field(
@@ -669,6 +675,8 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     Attendance frees or confirms the seat, followup stops interim contact. Waiting: > ended.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track that was waited for."""
     reason: WaitlistExit = Field(examples=["accepted"])
@@ -883,15 +891,24 @@ class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operati
 class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """A member of staff takes over a role for this episode.
 
-    Whatever that role owns of the episode stands on this person's work list from now on, in every service.
+    Whatever that role owns of the episode stands on this person's work list from now on, in every service. The latest
+    of a role holds, until `CareTeamRoleVacated`.
     """
 
     role: Role = Field(examples=["case_manager"])
     """The role."""
-    staff_id: StaffId | None = Field(
-        default=None, examples=["0a5a36c5-2b0d-5a32-9d39-6dd4b4f7a0e1"]
-    )
-    """Who takes it; missing: the role is vacant again, and the loops fall to whoever has the role."""
+    staff_id: StaffId
+    """Who takes it."""
+
+
+class CareTeamRoleVacated(IntakeEvent, consumers=("plans", "attendance", "followup")):
+    """Nobody in person has a role for this episode any more.
+
+    Ends `CareTeamAssigned` of the role: in every service its work falls to whoever has the role at the facility.
+    """
+
+    role: Role = Field(examples=["case_manager"])
+    """The role."""
 
 
 class StaffAbsencePlanned(
@@ -976,6 +993,8 @@ class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
     Every service forgets the admission and what it began because of it. Episode: admitted > placed.
     """
 
+    admitted_at: Timestamp
+    """The admission that is taken back."""
     reason: MistakeReason = Field(examples=["not_intended"])
     """Why."""
 

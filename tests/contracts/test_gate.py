@@ -27,6 +27,7 @@ ROOT: Final = Path(__file__).parents[2]
 TODAY: Final = date(2026, 12, 1)
 WHOLE: Final = contract(load(ROOT), documents(), files.examples(ROOT))
 ATTENDED: Final = "care.attendance.session-attended.v1"
+RESERVED: Final = "care.attendance.seat-reserved.v1"
 ADMITTED: Final = "care.intake.patient-admitted.v1"
 ACTIVATED: Final = "care.plans.treatment-plan-activated.v1"
 Mutation = Callable[[Contract], None]
@@ -117,8 +118,8 @@ def header_renamed(whole: Contract) -> None:
     headers["ce_facility"] = headers.pop("ce_facilityid")
 
 
-def family_only_required(whole: Contract) -> None:
-    schema(whole)["required"].append("family_only")
+def optional_required(whole: Contract) -> None:
+    schema(whole, RESERVED)["required"].append("hold_expires_at")
 
 
 BREAKING: Final[dict[str, Mutation]] = {
@@ -126,7 +127,7 @@ BREAKING: Final[dict[str, Mutation]] = {
     "a field renamed": renamed,
     "a code removed": without_code,
     "a required field added": required_now,
-    "an optional field made required": family_only_required,
+    "an optional field made required": optional_required,
     "a type changed": put("type", "string", "minutes_credited"),
     "a maximum widened": put("maximum", 2_880, "minutes_credited"),
     "a minimum narrowed": put("minimum", 1, "minutes_credited"),

@@ -71,6 +71,7 @@ async def test_story_18_a_deputy_then_a_colleague_has_the_work(cast: Played) -> 
     assert ids["back"] == ids["deputy"] == ids["colleague"]
     teams = [f.data["staff_id"] for f in of(facts, "care-team-assigned")]
     assert len(teams) == len(set(teams)) == 2
+    assert in_order(facts, "care-team-assigned", "care-team-role-vacated")
 
 
 async def test_story_18_what_never_existed_is_taken_back_everywhere(cast: Played) -> None:
@@ -101,6 +102,8 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
         facts, "patient-admitted", "admission-undone", "patient-admitted", "episode-discharged"
     )
     assert cast.stages[18].ids["before"] == "placed"
+    ledger = cast.facts(18, "rob", also=[f"person/{cast.person(18, 'rob').person_id}"])
+    assert in_order(ledger, "incentive-earned", "incentive-undone")
 
 
 async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) -> None:
@@ -180,6 +183,7 @@ async def test_story_19_a_review_that_was_late(cast: Played) -> None:
         "treatment-plan-review-due",
         "treatment-plan-review-overdue",
         "loop-escalated",
+        "goal-withdrawn",
         "treatment-plan-reviewed",
         "escalation-cleared",
     )

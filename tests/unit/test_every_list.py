@@ -106,7 +106,7 @@ def _with_referral(_service: Service, at: datetime) -> State:
     referral = intake_values.Referral(
         source_kind=PartnerKind.SELF,
         source_facility_id=None,
-        priority=Urgency.ROUTINE,
+        urgency=Urgency.ROUTINE,
         requested_level=None,
         received_at=at,
     )

@@ -123,17 +123,12 @@ def corrected(before: AttendanceStatus, after: AttendanceStatus) -> Event:
         session_id=uid("evening"),
         status_before=before,
         status_after=after,
-        family_only=None,
     )
 
 
-THERE = fact(attendance.SessionAttended, family_only=None, **MOVED)
-ABSENT = fact(
-    attendance.SessionMissed, family_only=None, absence=attendance.Absence.NO_SHOW, **MOVED
-)
-WAS_EXCUSED = fact(
-    attendance.SessionMissed, family_only=None, absence=attendance.Absence.EXCUSED, **MOVED
-)
+THERE = fact(attendance.SessionAttended, **MOVED)
+ABSENT = fact(attendance.SessionMissed, absence=attendance.Absence.NO_SHOW, **MOVED)
+WAS_EXCUSED = fact(attendance.SessionMissed, absence=attendance.Absence.EXCUSED, **MOVED)
 
 
 def session_of(service: Any) -> Callable[[], History]:

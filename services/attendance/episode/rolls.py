@@ -156,7 +156,7 @@ def _event(session_id: str, booking: Booking, said: Said) -> attendance.Attendan
             minutes_before=booking.said.minutes,
             minutes_after=said.minutes,
             reason=booking.correction,
-            family_only=booking.family_only or None,
+            family_only=booking.family_only,
         )
     status = said.status or AttendanceStatus.EXCUSED
     if status.is_present:
@@ -167,14 +167,14 @@ def _event(session_id: str, booking: Booking, said: Said) -> attendance.Attendan
             arrival=_ARRIVALS[status],
             minutes_credited=said.minutes,
             participation=booking.participation,
-            family_only=booking.family_only or None,
+            family_only=booking.family_only,
         )
     return attendance.SessionMissed(
         session_id=session_id,
         starts_at=booking.starts_at,
         modality=booking.modality,
         absence=_ABSENCES[status],
-        family_only=booking.family_only or None,
+        family_only=booking.family_only,
     )
 
 

@@ -108,6 +108,7 @@ def _shares_moved(
                 minutes_before=minutes_before,
                 minutes_after=minutes_after,
                 reason=CorrectionReason.OVERLAP,
+                family_only=other.family_only,
             ),
         )
         said = other.said.replace(minutes=minutes_after)

@@ -72,6 +72,6 @@ def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Deci
     state, events = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
     if how == "emergency_department":
         on = calendar.local_day(cause.now, state.time_zone)
-        state, more = transitions.add(state, TransitionKind.ED_VISIT, on)
+        state, more = transitions.add(state, TransitionKind.ED_VISIT, on, cause)
         events = (*events, *more)
     return Decision(state, events)

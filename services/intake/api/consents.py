@@ -98,7 +98,8 @@ class _Told(Body):
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
-    notice_version: NoticeVersion = disclosures.NOTICE_VERSION
+    notice_version: NoticeVersion | None = None
+    """The notice that went along. Of what was told with consent it is the prescribed one unless another is stated."""
 
 
 class DiscloseInEmergency(_Told):

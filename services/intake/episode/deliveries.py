@@ -112,7 +112,7 @@ def transfer_requested(
         recipient_id=event.to_facility_id,
         categories=event.categories,
         purpose=event.purpose,
-        discloser_id=event.requested_by,
+        discloser_id=event.requested_by_id,
         consent_id=event.consent_id,
     )
     to = partner_subject(event.to_facility_id)

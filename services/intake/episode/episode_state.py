@@ -255,7 +255,10 @@ def leave_line(
     events: Events = ()
     if waiting.position is not None or waiting.offer is not None:
         group_id = waiting.group_id if waiting.offer is None else waiting.offer.group_id
-        events = (intake.WaitlistLeft(track=waiting.track, reason=exit_reason, group_id=group_id),)
+        said = intake.WaitlistLeft(
+            waitlist_id=waiting.ticket, track=waiting.track, reason=exit_reason, group_id=group_id
+        )
+        events = (said,)
     return state, (*events, *cleared), (Handoff(f"group/{waiting.line_id}", left),)
 
 

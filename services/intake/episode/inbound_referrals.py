@@ -39,7 +39,7 @@ def receive(
         IntakeLoop.REFERRAL_ACKNOWLEDGEMENT,
         cause.subject_id,
         cause,
-        deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.priority],
+        deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.urgency],
     )
     opened = EpisodeOpened(episode_id=cause.subject_id, time_zone=time_zone)
     return Decision(

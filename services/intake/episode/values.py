@@ -46,7 +46,7 @@ class NewReferral(Value):
 
     source_kind: PartnerKind
     source_facility_id: str | None
-    priority: Urgency
+    urgency: Urgency
     requested_level: LevelOfCare | None
 
 

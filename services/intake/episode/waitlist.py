@@ -86,7 +86,10 @@ def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeSt
     if waiting is None:
         return Decision(state)
     event = intake.WaitlistJoined(
-        track=waiting.track, position=body.position, group_id=waiting.group_id
+        waitlist_id=waiting.ticket,
+        track=waiting.track,
+        position=body.position,
+        group_id=waiting.group_id,
     )
     waiting = waiting.replace(position=body.position)
     return Decision(state.replace(waiting=waiting), (event,))
@@ -136,7 +139,10 @@ def _offer(
         offer_id=offer_id, group_id=group_id, offered_at=cause.now, expires_at=expires_at
     )
     event = intake.WaitlistOffered(
-        track=waiting.track, group_id=group_id, offer_expires_at=expires_at
+        waitlist_id=waiting.ticket,
+        track=waiting.track,
+        group_id=group_id,
+        offer_expires_at=expires_at,
     )
     state = state.replace(waiting=waiting.replace(offer=made))
     answer = {"offer_id": offer_id, "expires_at": expires_at.isoformat()}

@@ -59,7 +59,8 @@ class Disclosure(Value):
     basis: DisclosureBasis
     purpose: ConsentPurpose | None = None
     discloser_id: str
-    notice_version: str
+    notice_version: str | None = None
+    """The redisclosure notice that went along; None where none did (42 CFR 2.32 asks for it with consent)."""
     episode_id: str | None = None
     consent_id: str | None = None
     document_sha256: str | None = None

@@ -44,7 +44,8 @@ class NewDisclosure(Value):
     categories: tuple[InformationCategory, ...]
     discloser_id: str
     disclosed_at: datetime
-    notice_version: str = NOTICE_VERSION
+    notice_version: str | None = None
+    """The notice that went along; with consent it is the one that has to, unless another is stated."""
 
 
 class Emergency(NewDisclosure):
@@ -123,7 +124,9 @@ def record(
         if isinstance(found, Withheld):
             raise refusal(found)
         row = row.replace(
-            consent_id=found.consent_id, document_sha256=found.obligations.document_sha256
+            consent_id=found.consent_id,
+            document_sha256=found.obligations.document_sha256,
+            notice_version=new.notice_version or NOTICE_VERSION,
         )
         state = relied_on(state, found.consent_id)
     entered = accounted(Disclosed(disclosure=row), cause)

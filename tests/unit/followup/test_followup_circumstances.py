@@ -438,15 +438,15 @@ class TestTransitions:
         on = START.date()
         history.transition(TransitionKind.ED_VISIT, on)
         assert history.state.loops_of(FollowupLoop.TIMELY_VISIT)
-        history.tell(lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY))
+        history.tell(lambda s, c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY, c))
         assert shown(history) == shown(never)
         assert history.names[-1] == "transition-undone"
         with pytest.raises(Refused) as error:
-            history.tell(lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY))
+            history.tell(lambda s, c: transitions.undo(s, TransitionKind.ED_VISIT, on, WHY, c))
         assert error.value.code == "already-undone"
 
     def test_what_never_was(self) -> None:
         with pytest.raises(Unknown):
             in_program().tell(
-                lambda s, _c: transitions.undo(s, TransitionKind.ED_VISIT, START.date(), WHY)
+                lambda s, c: transitions.undo(s, TransitionKind.ED_VISIT, START.date(), WHY, c)
             )

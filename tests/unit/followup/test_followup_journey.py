@@ -331,12 +331,15 @@ def test_what_is_only_remembered_shows() -> None:
     assert len(history.state.co_occurring) == 1
     history.hear(fact(attendance.ScreenInterpreted, screen_id=screen.screen_id))
     assert history.state.screens_due == {}
-    history.hear_all([planned, fact(plans.GoalAdded, goal_id=uid("g"))])
+    goal = plans.GoalAdded.example().goal.replace(goal_id=uid("g"))
+    history.hear_all([planned, plans.GoalAdded(goal=goal, added_at=history.now)])
     assert history.state.goals[uid("g")] is False
     history.hear_all(
         [fact(plans.GoalAchieved, goal_id=uid("g")), fact(plans.GoalUpdated, goal_id=uid("g"))]
     )
     assert history.state.goals[uid("g")] is True
+    history.hear(fact(plans.GoalWithdrawn, goal_id=uid("g")))
+    assert uid("g") not in history.state.goals
     history.hear(fact(plans.TreatmentPlanReviewOverdue))
     assert history.state.plan_review["overdue"] is True
     history.hear(fact(plans.TreatmentPlanReviewed, next_review_on=None))

@@ -662,7 +662,7 @@ def test_a_person_survives_the_store() -> None:
 @pytest.fixture
 async def served() -> tuple[Served, str, str]:
     served = await register(Served(SERVICE).acting_as("intake_coordinator"))
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     return served, told["person_id"], told["episode_id"]
 
 

@@ -98,7 +98,7 @@ class Case:
 @pytest.fixture
 async def case() -> Case:
     served = await register(Served(SERVICE).acting_as("intake_coordinator"))
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     return Case(served, told)
 
 
@@ -668,7 +668,7 @@ async def test_what_is_withheld_says_what_is_missing(
 async def test_an_episode_given_to_another_person_meanwhile_is_withheld(case: Case) -> None:
     await case.consents()
     served = case.served.acting_as("intake_coordinator")
-    other = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    other = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     served.acting_as("privacy_officer")
     await served.does(f"/episodes/{case.episode_id}/person", {"person_id": other["person_id"]})
     await asked_by_plans(case)
@@ -900,7 +900,7 @@ async def test_the_own_facility_is_no_partner_though_others_refer_to_it(case: Ca
 async def test_who_asks_about_an_organisation_does_not_make_it_theirs() -> None:
     """A facility asked before it was registered; it is the operating organisation's all the same, and answers all."""
     served = Served(SERVICE).acting_as("intake_coordinator")
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     case = Case(served, told)
     await asked_by_plans(case)
     assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [

@@ -16,7 +16,7 @@ from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 CONSENT = {
     "kind": "specific",
     "discloser_id": "harbor-iop",
@@ -117,6 +117,7 @@ async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> N
     assert (made.discloser_id, made.disclosed_at) == (uid("nurse"), START)
     assert recorded.basis is DisclosureBasis.EMERGENCY
     assert recorded.consent_id is None
+    assert (made.notice_version, recorded.notice_version) == (None, None), "no notice went along"
     [row] = await case.accounting()
     assert row["personnel_id"] == made.personnel_id
     assert (row["personnel_role"], row["nature"]) == ("ed-physician", "overdose")
@@ -231,6 +232,9 @@ async def test_what_a_consent_allowed_is_accounted_for_and_relied_on(case: Case)
     assert (await case.otherwise(categories=["attendance", "referral_status"])).status_code == 201
     [row] = await case.accounting()
     assert (row["basis"], row["consent_id"]) == ("consent", consent_id)
+    assert row["notice_version"] == "part2-2024"
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert recorded.notice_version == "part2-2024"
     await case.served.acting_as("intake_coordinator").does(
         f"/consents/{consent_id}/revoke", {"person_id": case.person_id}
     )
@@ -313,6 +317,15 @@ async def test_every_lawful_ground_can_be_accounted_for(
     assert evidence == {k: v for k, v in given.items() if k not in ("recipient_id", "categories")}
     [recorded] = case.said(intake.DisclosureRecorded)
     assert recorded.basis == basis
+    notice = "part2-2024" if basis == "pdmp" else None
+    assert recorded.notice_version == row["notice_version"] == notice, "it goes with consent"
+
+
+async def test_a_notice_that_is_stated_is_accounted_for_on_any_ground(case: Case) -> None:
+    answer = await told_on(case, "court", notice_version="part2-2024")
+    assert answer.status_code == 201, answer.text
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert recorded.notice_version == "part2-2024"
 
 
 def test_every_basis_is_ruled() -> None:

@@ -50,7 +50,7 @@ SECRETS = (
     *("Zephyrine", "Quillfeather", "zephyrine", "quillfeather", "1987-04-19"),
     *("5555550142", "canary.example", "Canary Row"),
 )
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 
 
 @pytest.fixture

@@ -72,12 +72,12 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 
 
 def receive(
-    priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
+    urgency: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
 ) -> Rule:
     new = values.NewReferral(
         source_kind=source,
         source_facility_id=PARTNER,
-        priority=priority,
+        urgency=urgency,
         requested_level=None,
     )
     return lambda state, cause: inbound_referrals.receive(state, new, PERSON_ID, cause)
@@ -205,7 +205,7 @@ def asked_back(
 
 
 def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCompleted:
-    return followup.ReengagementCompleted(outcome=outcome)
+    return followup.ReengagementCompleted(reengagement_id=uid("way back"), outcome=outcome)
 
 
 def used_again(*, overdose: bool = False) -> followup.ReturnToUseReported:

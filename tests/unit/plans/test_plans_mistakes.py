@@ -116,7 +116,7 @@ class TestPeople:
         history = in_treatment()
         history.hear(fact(intake.CareTeamAssigned, role=Role.COUNSELOR, staff_id=uid("dana")))
         assert history.state.team == {"counselor": uid("dana")}
-        history.hear(fact(intake.CareTeamAssigned, role=Role.COUNSELOR, staff_id=None))
+        history.hear(fact(intake.CareTeamRoleVacated, role=Role.COUNSELOR))
         assert history.state.team == {}
 
 

@@ -35,7 +35,7 @@ from tests.unit.runtime.toy import KINDS, START, begun
 from tests.unit.served import Served, refused
 from tests.unit.support import settings_for, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 MARK = "Zephyrine"
 
 
