@@ -151,6 +151,8 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.episode-entered-in-error.v1": _MISTAKE,
     "care.intake.episode-person-corrected.v1": _MISTAKE,
     "care.intake.referral-merged.v1": _MISTAKE,
+    "care.intake.episode-entered-in-error-undone.v1": _MISTAKE,
+    "care.intake.referral-merged-undone.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
     "care.plans.transfer-undone.v1": _MISTAKE,
