@@ -161,6 +161,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.discharge-undone.v1": _MISTAKE,
     "care.followup.transition-undone.v1": _MISTAKE,
     "care.followup.check-in-undone.v1": _MISTAKE,
+    "care.followup.check-in-attempt-undone.v1": _MISTAKE,
     "care.followup.return-to-use-undone.v1": _MISTAKE,
     "care.followup.circumstance-recorded.v1": _CALLS_END,
     "care.followup.circumstance-ended.v1": _CALLS_END,

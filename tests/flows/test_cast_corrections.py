@@ -158,6 +158,7 @@ async def test_story_18_nobody_calls_who_is_said_to_have_died(cast: Played) -> N
         "circumstance-undone",
         "check-in-completed",
         "check-in-undone",
+        "check-in-attempt-undone",
         "return-to-use-reported",
         "return-to-use-undone",
         "transition-undone",
