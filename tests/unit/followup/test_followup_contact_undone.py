@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from services.followup.aftercare import check_ins, risks
+from services.followup.app import SERVICE
 from services.followup.outreach import outreach
 from shared.contracts import followup
 from shared.contracts.codes import FollowupLoop, MistakeReason
 from shared.contracts.followup import AttemptResult, Channel, RiskFlag
 from shared.errors import Refused, Unknown
 from tests.unit.followup.world import Followup, in_aftercare, in_program, missed
-from tests.unit.support import START, uid
+from tests.unit.support import EPISODE_ID, START, Http, uid
 
 WRONG = MistakeReason.WRONG_PERSON
 
@@ -133,3 +134,18 @@ def test_a_risk_of_a_check_in_that_was_none_is_not_opened_again() -> None:
     history.tell(lambda state, cause: check_ins.undo(state, key, WRONG, cause))
     with pytest.raises(Unknown):
         history.tell(lambda state, cause: risks.undo(state, loop_id, cause))
+
+
+def test_each_is_taken_back_over_http_with_a_reason() -> None:
+    history = in_aftercare()
+    key = history.open_check_in(0)
+    api, wrong = Http(SERVICE, history, "case_manager"), {"reason": "wrong_person"}
+    of = {"episode_id": EPISODE_ID}
+    tried = {"channel": "call", "result": "reached"}
+    contact_id = api.post(f"/episodes/{EPISODE_ID}/outreach", tried).json()["contact_id"]
+    number = api.post(f"/checkins/{key}/attempts", {**of, **tried}).json()["attempt"]
+    assert len(history.state.contacts) == 2
+    for path in (f"/outreach/{contact_id}/undo", f"/checkins/{key}/attempts/{number}/undo"):
+        assert api.post(path, of).status_code == 422
+        assert api.post(path, {**of, **wrong}).status_code == 200
+    assert not history.state.contacts
