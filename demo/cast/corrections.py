@@ -223,6 +223,9 @@ async def somebody_elses(stage: Stage) -> None:
     await pia.does(boss, "intake", path, whose, "episode-person-corrected")
     path = f"/referrals/{quin.episode_id}/merge"
     into = {"into_episode_id": pia.episode_id}
+    wrong = {"reason": "not_intended"}
+    await quin.does(boss, "intake", path, into, "referral-merged")
+    await quin.does(boss, "intake", f"{path}/undo", wrong, "referral-merged-undone")
     await quin.does(boss, "intake", path, into, "referral-merged")
     await pia.on(8)
     await pia.leaves()

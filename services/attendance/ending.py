@@ -8,16 +8,21 @@ meanwhile is kept, and counts then.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
 from services.attendance.episode.handoffs import BackOnRoster
-from services.attendance.screening import specimens
-from shared import endings, loops
-from shared.contracts import plans
+from services.attendance.screening import incentives, specimens
+from shared import endings, loops, voiding
+from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
 from shared.decision import Cause, Decision, Handoff, Handoffs
+from shared.endings import LateFacts
+
+MEANWHILE: Final = LateFacts[EpisodeState]()
+"""Decides what came while an episode was void, by the whole tables of reactions and handoffs."""
 
 
 def discharged(
@@ -90,3 +95,26 @@ def discharge_undone(
     )
     events = (*escalated, *evaluated, *settled, *meanwhile.events, *counted.events)
     return Decision(counted.state, events, handoffs)
+
+
+def restored(
+    state: EpisodeState,
+    _event: intake.EpisodeEnteredInErrorUndone | intake.ReferralMergedUndone,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """The episode was no mistake: seats are asked for again, rosters and rewards have the person, weeks go on."""
+    if state.voided is None:
+        return Decision(state)
+    since, was = state.voided.at, voiding.before(state)
+    back = voiding.go_on(was, state, MEANWHILE, cause)
+    state = back.state
+    here = tuple(sorted(key for key, booking in state.bookings.items() if booking.is_present))
+    state, agreed = rolls.watch_doubts(state.replace(doubted=here), cause)
+    handoffs = (
+        *back.handoffs,
+        *agreed,
+        *incentives.given_back(state, cause),
+        *seats.asked_again(tuple(was.seats), cause),
+        *expected_again(state, since, cause),
+    )
+    return Decision(state, back.events, handoffs)

@@ -17,10 +17,11 @@ from services.attendance.episode.episode_state import (
 )
 from services.attendance.episode.hours import Booking, LevelFrom
 from services.attendance.screening import incentives
-from shared import loops
+from shared import loops, voiding
 from shared.contracts import intake, plans
 from shared.contracts.attendance import LedgerCorrection, SeatReleaseReason
 from shared.contracts.codes import ClearedReason
+from shared.contracts.event import Event
 from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision, State
 
@@ -82,26 +83,33 @@ def entered_in_error(
 ) -> Decision[EpisodeState]:
     """The episode should never have been: nothing of it counts, and no loop stays open."""
     why = LedgerCorrection.ENTERED_IN_ERROR
-    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, why, cause)
+    by = intake.EpisodeEnteredInError
+    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, why, by, cause)
 
 
 def merged(
     state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person's other episode goes on."""
-    return _nothing_left(state, ClearedReason.SUPERSEDED, LedgerCorrection.MERGED, cause)
+    why, by = LedgerCorrection.MERGED, intake.ReferralMerged
+    return _nothing_left(state, ClearedReason.SUPERSEDED, why, by, cause)
 
 
 def _nothing_left(
-    state: EpisodeState, reason: ClearedReason, why: LedgerCorrection, cause: Cause
+    state: EpisodeState,
+    reason: ClearedReason,
+    why: LedgerCorrection,
+    by: type[Event],
+    cause: Cause,
 ) -> Decision[EpisodeState]:
+    before = state
     state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += rolls.all_doubted(state, cause)
     handoffs += incentives.taken_back(state, why, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
     void = EpisodeState(void=True, team=state.team, seats=state.seats)
-    return Decision(void, cleared, handoffs)
+    return Decision(voiding.put_aside(before, void, by, cause), cleared, handoffs)
 
 
 def admission_undone(

@@ -14,6 +14,7 @@ from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
+from shared.runtime.core.void import Void
 from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 REACTIONS = Reactions(
@@ -38,6 +39,8 @@ REACTIONS = Reactions(
     on(intake.CareTeamRoleVacated, role_vacated),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
+    on(intake.EpisodeEnteredInErrorUndone, mistakes.restored, void=Void.RUN),
+    on(intake.ReferralMergedUndone, mistakes.restored, void=Void.RUN),
     on(intake.AdmissionUndone, mistakes.admission_undone),
     on(intake.EpisodePersonCorrected, mistakes.person_corrected),
     *STAFF_REACTIONS,
@@ -105,3 +108,5 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
     ),
 )
 outreach.LATE.with_deadlines(DEADLINES.decide)
+mistakes.MEANWHILE.with_rows((*REACTIONS.rules, *HANDOFFS.rules))
+mistakes.MEANWHILE.with_deadlines(DEADLINES.decide)

@@ -14,8 +14,9 @@ Publishes   the way in: referral-received, referral-acknowledged, referral-decli
             referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired, disclosure-allowed,
             disclosure-withheld, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
             care-team-role-vacated, staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error,
-            episode-person-corrected, referral-merged, admission-undone, disclosure-undone, consent-expiry-undone;
-            open loops: loop-escalated, escalation-cleared.
+            episode-entered-in-error-undone, episode-person-corrected, referral-merged, referral-merged-undone,
+            admission-undone, disclosure-undone, consent-expiry-undone; open loops: loop-escalated,
+            escalation-cleared.
 HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
             /consents /disclosures /people /staff
 

@@ -266,6 +266,20 @@ class CheckInAttempted(FollowupEvent):
     """What came of it."""
 
 
+class CheckInAttemptUndone(FollowupEvent):
+    """That somebody tried to reach the person for a check-in was a mistake.
+
+    Retracts `CheckInAttempted`: reporting counts no such attempt. Check-in: attempting > scheduled.
+    """
+
+    check_in_id: CheckInId
+    """The check-in."""
+    attempt: int = Field(ge=1, le=100, examples=[1])
+    """Which attempt it was, from 1."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class CheckInCompleted(FollowupEvent, consumers=("plans",)):
     """The person was reached and answered.
 

@@ -987,6 +987,29 @@ class ReferralMerged(IntakeEvent, consumers=_EVERYONE):
     """The episode that goes on."""
 
 
+class EpisodeEnteredInErrorUndone(IntakeEvent, consumers=_EVERYONE):
+    """That the episode was entered in error was itself a mistake: it goes on as it was.
+
+    Retracts `EpisodeEnteredInError`. Every service restores what it had put aside, and catches up with what came
+    meanwhile; plans asks a clinician to look at it. Episode: void > as before.
+    """
+
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
+class ReferralMergedUndone(IntakeEvent, consumers=_EVERYONE):
+    """This referral was not a second one of the same person: it goes on beside the other episode.
+
+    Retracts `ReferralMerged`. Every service restores what it had put aside. Episode: merged > as before.
+    """
+
+    into_episode_id: EpisodeId
+    """The episode into which it had been merged."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
 class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
     """The admission is taken back; the person is where they were before it.
 

@@ -128,6 +128,7 @@ class ReviewTrigger(OpenEnum):
     RETURN_TO_USE = "return_to_use"
     ADHERENCE = "adherence"
     DISCHARGE_UNDONE = "discharge_undone"
+    EPISODE_RESTORED = "episode_restored"
     UNKNOWN = "unknown"
 
 

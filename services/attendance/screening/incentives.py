@@ -139,6 +139,14 @@ def taken_back(state: EpisodeState, why: LedgerCorrection, cause: Cause) -> Hand
     return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys, why=why)),)
 
 
+def given_back(state: EpisodeState, cause: Cause) -> Handoffs:
+    """The episode was no mistake after all: its entries are in the person's ledger again."""
+    if state.admission is None:
+        return ()
+    person_id = state.admission.person_id
+    return tuple(_earned(person_id, cause.subject_id, key, one) for key, one in state.paid.items())
+
+
 def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
     """The episode is another person's: so are its entries, as far as that person's cap leaves them."""
     if state.admission is None or state.admission.person_id == person_id:

@@ -104,12 +104,24 @@ class Outreach(Value):
     channels: tuple[Channel, ...] = ()
 
 
+class Tried(Value):
+    """An attempt to reach the person, outside a check-in."""
+
+    channel: Channel
+    loop_id: str | None
+    """The outreach in which it was; None outside one."""
+
+
 class CheckIn(Value):
     """One check-in of the calendar."""
 
     window: Window
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
+    tried: dict[str, Channel] = Field(default_factory=dict[str, Channel])
+    """The attempts that hold, by number."""
+    numbers: int = 0
+    """The number of the latest attempt, also when it was taken back."""
     settled: Literal["done", "missed", "excused"] | None = None
     """How it ended; None while it is open."""
     risk_loop_id: str | None = None
@@ -267,6 +279,10 @@ class EpisodeState(CareState):
     """When the person was reached outside a session, by the fact that says so."""
     ended: tuple[Ended, ...] = ()
     """What contact ended, for the case that it is taken back."""
+    tried: dict[str, Tried] = Field(default_factory=dict[str, Tried])
+    """Attempts that hold, by id: those that reached the person are contacts of the same id."""
+    answered: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """Risks that somebody has seen to, as their loops were."""
     outreach: Outreach | None = None
     lost_at: AwareDatetime | None = None
     """Since when contact counts as lost."""

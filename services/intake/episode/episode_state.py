@@ -98,6 +98,8 @@ class EpisodeState(CareState):
     unawaited: Loop | None = None
     """The readmission that was waited for when the person died."""
     use_reports: tuple[UseReport, ...] = ()
+    merged_into: str | None = None
+    """The episode that goes on instead, as long as this one is merged."""
 
     def person(self) -> str | None:
         """Whom the episode is about, once it is known."""

@@ -18,7 +18,7 @@ from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import WaitlistExit
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Refused, Unknown
 
 LEAVING: Final = (
@@ -78,6 +78,19 @@ def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[Episo
         state.replace(waiting=waiting), IntakeLoop.WAITLIST, cause.subject_id, cause
     )
     return state, Handoff(f"group/{waiting.line_id}", body)
+
+
+def joined_again(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Handoffs]:
+    """The person waits after all, since when they had: in line again, for the next place that is free."""
+    before = state.waiting
+    if before is None:
+        return state, ()
+    again = Waiting(
+        **before.model_dump(exclude={"ticket", "position", "offer"}),
+        ticket=cause.derive_id("waiting"),
+    )
+    state, handoff = _in_line(state.disarm(f"{OFFER}:{before.ticket}"), again, cause)
+    return state, (handoff,)
 
 
 def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeState]:

@@ -24,11 +24,11 @@ class HandoffRule:
 
 
 def handles(
-    body: type[B], rule: Callable[[S, B, Cause], Decision[S]], *, void: Void = Void.IGNORE
+    body: type[B], rule: Callable[[S, B, Cause], Decision[S]], *, void: Void = Void.KEEP
 ) -> HandoffRule:
     """A row of the table, checked by the type checker: the rule takes this body.
 
-    The rule is not asked about an episode that was entered in error, but with `Void.RUN`.
+    The rule is not asked about an episode that was entered in error, unless `void` says so.
     """
     return HandoffRule(body, guarded(rule, void, None))
 
@@ -40,6 +40,13 @@ class HandoffRules:
         self._by_name: Final = {row.body.__name__: row for row in rows}
         if len(self._by_name) != len(rows):
             raise TypeError("a body stands twice in the handoff table")
+
+    @property
+    def rules(
+        self,
+    ) -> list[tuple[type[HandoffBody], Callable[[Any, Any, Cause], Decision[State]]]]:
+        """Every kind of body, with the rule that takes it."""
+        return [(row.body, row.rule) for row in self._by_name.values()]
 
     def find(self, name: str) -> HandoffRule:
         """The row for a body class by its name. Raises `KeyError`."""

@@ -99,7 +99,10 @@ def test_whenever_it_is_heard_the_end_is_the_same(
     arrivals: tuple[list[Event], list[Event]],
 ) -> None:
     one, other = (Plans(START + DAY).hear_all(events) for events in arrivals)
-    assert one.state == other.state
+    if one.state.void:  # what is put aside depends on what was known by then; nothing else does
+        assert one.state.voided is not None
+        assert other.state.voided is not None
+    assert one.state.replace(voided=None) == other.state.replace(voided=None)
     assert (one.state.loops, one.state.deadlines, one.state.reviews) == ({}, {}, {})
     for history in (one, other):
         said = len(history.said)
