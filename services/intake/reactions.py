@@ -3,6 +3,7 @@
 from services.intake import handoffs, mistakes
 from services.intake.episode import (
     admissions,
+    circumstances,
     deliveries,
     episode_state,
     event_handlers,
@@ -44,8 +45,9 @@ REACTIONS = Reactions(
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
     on(followup.ReturnToUseUndone, event_handlers.return_to_use_undone, void=Void.RUN),
-    on(followup.CircumstanceRecorded, event_handlers.circumstance_recorded),
-    on(followup.CircumstanceUndone, event_handlers.circumstance_undone),
+    on(followup.CircumstanceRecorded, circumstances.recorded),
+    on(followup.CircumstanceEnded, circumstances.over),
+    on(followup.CircumstanceUndone, circumstances.over),
     on(followup.ReturnToUseReported, event_handlers.return_to_use_reported, void=Void.RUN),
 )
 

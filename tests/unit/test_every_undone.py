@@ -167,6 +167,10 @@ def oriented_in_intake() -> History:
     return at_stage("oriented")
 
 
+def placed_in_intake() -> History:
+    return at_stage("placed")
+
+
 def in_care() -> History:
     """In treatment, with the aftercare plan that is drafted on the first day."""
     history = in_followup.in_program()
@@ -209,6 +213,7 @@ ROWS: Final = (
     Row("intake", oriented_in_intake, (LEFT,), (HERE,)),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
+    Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),
     Row(
         "intake",
         left_intake,

@@ -252,9 +252,9 @@ class Intake(History):
         )
 
     def due(self, loop: IntakeLoop, loop_id: str = EPISODE_ID) -> datetime | None:
-        """When an open loop of the episode is due next."""
+        """When an open loop of the episode that is in sight is due next."""
         found = self.state.loop(loop, loop_id)
-        return None if found is None else found.deadline_at
+        return None if found is None or found.hidden else found.deadline_at
 
     @property
     def waits(self) -> dict[str, datetime]:
