@@ -207,10 +207,11 @@ CHASED_FROM_NOW = {
     "lost_at": "silence was said when it was reached by what was known",
     "ended": "what contact ended is remembered: it may be taken back again",
 }
+REMEMBERED = {"reopened_from": "a readmission that was asked for after that end is nothing"}
 CANCELLED = (fact(attendance.SessionCancelled),)
 TAKES_PLACE = (fact(attendance.SessionCancellationUndone),)
 ROWS: Final = (
-    Row("intake", oriented_in_intake, (LEFT,), (HERE,)),
+    Row("intake", oriented_in_intake, (LEFT,), (HERE,), differs=REMEMBERED),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
     Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),

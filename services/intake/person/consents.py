@@ -146,7 +146,7 @@ def grant(
         expires_with=new.expires_with,
         document_sha256=new.document_sha256,
     )
-    state = person_state.arm_expiry(state, consent_id, Consent(**dict(new)))
+    state = person_state.arm_expiry(state, consent_id, Consent(**dict(new), recorded_at=cause.now))
     return Decision(state, (event,), answer={"consent_id": consent_id})
 
 
