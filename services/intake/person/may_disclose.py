@@ -190,6 +190,11 @@ class Consent(NewConsent):
         """It was revoked, or has expired."""
         return self.revoked_at is not None or self.expired_at is not None
 
+    @property
+    def ends(self) -> tuple[datetime, ...]:
+        """When it has ended, by each of its ends that is recorded."""
+        return tuple(end for end in (self.revoked_at, self.expired_at) if end is not None)
+
     def holds(self, at: datetime, zone: str) -> bool:
         """At this moment it was signed, has begun and has not ended, whether or not its end has been noticed yet.
 

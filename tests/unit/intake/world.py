@@ -160,7 +160,8 @@ def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=None, time_zone="UTC")
+    since = date(2024, 4, 16)
+    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=since, time_zone="UTC")
     return admissions.orient(state, ("attendance",), cause.now, asks, cause)
 
 
