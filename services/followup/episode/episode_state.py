@@ -111,6 +111,8 @@ class CheckIn(Value):
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
     settled: Literal["done", "missed", "excused"] | None = None
+    was_missed: bool = False
+    """It counted as missed until a circumstance was told that excuses it."""
     """How it ended; None while it is open."""
     risk_loop_id: str | None = None
     """The loop of what came up in it."""
