@@ -184,6 +184,7 @@ class Referral(Value):
     referral_id: str
     source_kind: intake.PartnerKind
     received_at: AwareDatetime
+    time_zone: str
 
 
 class Outbound(Value):
@@ -312,8 +313,10 @@ class EpisodeState(CareState):
 
     @property
     def time_zone(self) -> str:
-        """The facility's time zone; until the admission names it, days are counted in UTC."""
-        return "UTC" if self.admission is None else self.admission.time_zone
+        """The facility's time zone, as the admission names it, and before it the referral."""
+        if self.admission is not None:
+            return self.admission.time_zone
+        return "UTC" if self.referral is None else self.referral.time_zone
 
     @property
     def stopped_by(self) -> Circumstance | None:

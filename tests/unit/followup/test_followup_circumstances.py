@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -332,6 +332,18 @@ def test_a_check_in_that_closed_before_it_was_told_is_judged_by_its_day(
         history.at(history.now)
         missed_ids = [one.check_in_id for one in history.of(followup.CheckInMissed)]
         assert missed_ids.count(first) == 1
+
+
+def test_before_the_admission_a_day_is_the_facilitys() -> None:
+    """Guam: at 08:00 on 4 March it is 3 March in UTC; the applicant died that day."""
+    history = Followup()
+    history.hear(fact(intake.ReferralReceived, time_zone="Pacific/Guam"))
+    history.at(datetime(2026, 3, 3, 22, 0, tzinfo=UTC))
+    died, on = CircumstanceKind.DECEASED, date(2026, 3, 4)
+    history.command(lambda s, c: circumstances.record(s, died, on, c))
+    kind, tomorrow = CircumstanceKind.MOVED_AWAY, date(2026, 3, 5)
+    with pytest.raises(Refused, match="day-in-future"):
+        history.command(lambda s, c: circumstances.record(s, kind, tomorrow, c))
 
 
 def turned_away() -> Followup:
