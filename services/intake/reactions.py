@@ -61,6 +61,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
     handles(handoffs.ReviewAsked, deliveries.review_asked),
+    handles(handoffs.ReviewWithdrawn, deliveries.review_withdrawn),
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),

@@ -171,7 +171,8 @@ class Consent(NewConsent):
 
     recorded_at: AwareDatetime | None = None
     """Since when it is on file."""
-    relied_on: bool = False
+    made: int = 0
+    """How much was disclosed under it, without what was a mistake."""
     ends_at: AwareDatetime | None = None
     """When it ends with the treatment, as far as that has ended."""
     revoked_at: datetime | None = None
@@ -184,6 +185,11 @@ class Consent(NewConsent):
     def form(self) -> NewConsent:
         """What the signed form contains, without what became of it."""
         return NewConsent.model_validate(self.model_dump(include=set(NewConsent.model_fields)))
+
+    @property
+    def relied_on(self) -> bool:
+        """Something was disclosed under it."""
+        return self.made > 0
 
     @property
     def ended(self) -> bool:

@@ -516,6 +516,21 @@ async def test_a_revocation_may_precede_an_end_that_is_recorded(
     refused(await case.served.post(path, {"person_id": case.person_id}), 409, "consent-ended")
 
 
+@pytest.mark.parametrize("undone", [0, 1, 2])
+async def test_what_was_undone_was_not_relied_on(case: Case, undone: int) -> None:
+    consent_id = await case.consents()
+    for number in range(2):
+        await case.asks(uid(f"made {number}"))
+        await case.reports(uid(f"made {number}"))
+    mistake = {"person_id": case.person_id, "reason": "wrong_person"}
+    for number in range(undone):
+        case.served.acting_as("privacy_officer")
+        await case.served.does(f"/disclosures/{uid(f'made {number}')}/undo", mistake)
+    await case.revokes(consent_id)
+    [revoked] = case.said(intake.ConsentRevoked, case.person)
+    assert revoked.in_reliance is (undone < 2)
+
+
 async def test_only_what_was_made_was_relied_on(case: Case) -> None:
     first, second = await case.consents(), await case.consents(recipients=["river-clinic"])
     await case.asks()

@@ -124,6 +124,15 @@ async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> N
     assert (loop["id"], loop["owner"]["role"]) == (disclosure_id, "privacy_officer")
 
 
+async def test_of_an_emergency_that_was_none_nothing_is_looked_at(case: Case) -> None:
+    disclosure_id = (await case.in_emergency()).json()["disclosure_id"]
+    mistake = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    await case.served.does(f"/disclosures/{disclosure_id}/undo", mistake)
+    found = await case.served.get("/loops", params={"kind": "disclosure_review"})
+    assert found.json()["loops"] == []
+
+
 async def test_the_name_of_who_was_told_is_sealed_with_the_identity_alone(case: Case) -> None:
     await case.in_emergency()
     assert "Dr. Canary" not in str(case.served.disk.documents())
