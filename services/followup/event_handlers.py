@@ -42,6 +42,7 @@ def referral_received(
         referral_id=event.referral_id,
         source_kind=event.source_kind,
         received_at=event.received_at,
+        time_zone=event.time_zone,
     )
     return Decision(state.replace(referral=referral, person_id=event.person_id))
 

@@ -5,7 +5,7 @@ Owns        per episode: referral, assessment, recommendation, placement, admiss
             disclosures; per organisation outside: what it is, and agreements with it; per group or track: the waiting
             list; per member of staff: absences and assignments; the capacity of partners.
 Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge, and its
-            being taken back), followup (re-engagement, requested readmission, return to use).
+            being taken back), followup (re-engagement, requested readmission, return to use, circumstances).
 Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
             assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
             placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
@@ -25,7 +25,7 @@ Read on in:
 `episode/`      the state of an episode and its open loops (`episode/episode_state.py`, `episode/values.py`), then the
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
-                for other services' events
+                for other services' events, and circumstances because of which nobody calls the person
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
                 and recorded, and their accounting; the one open episode in each program; an end that is taken back
                 (`person/reopening.py`)

@@ -189,7 +189,7 @@ def readmission_undone(
     if state.readmitted_as != body.episode_id:
         return Decision(state)
     state = state.replace(readmitted_as=None)
-    if state.readmission is None or state.is_dead:
+    if state.readmission is None:
         return Decision(state)
     return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
 

@@ -3,6 +3,7 @@
 from services.intake import handoffs, mistakes
 from services.intake.episode import (
     admissions,
+    circumstances,
     deliveries,
     episode_state,
     event_handlers,
@@ -44,8 +45,9 @@ REACTIONS = Reactions(
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
     on(followup.ReturnToUseUndone, event_handlers.return_to_use_undone, void=Void.BOTH),
-    on(followup.CircumstanceRecorded, event_handlers.circumstance_recorded),
-    on(followup.CircumstanceUndone, event_handlers.circumstance_undone),
+    on(followup.CircumstanceRecorded, circumstances.recorded),
+    on(followup.CircumstanceEnded, circumstances.over),
+    on(followup.CircumstanceUndone, circumstances.over),
     on(followup.ReturnToUseReported, event_handlers.return_to_use_reported, void=Void.BOTH),
 )
 
@@ -59,6 +61,7 @@ HANDOFFS = HandoffRules(
     handles(handoffs.AdmittedTo, places.admitted_to),
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.BOTH),
     handles(handoffs.ReviewAsked, deliveries.review_asked),
+    handles(handoffs.ReviewWithdrawn, deliveries.review_withdrawn),
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),

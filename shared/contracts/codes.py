@@ -329,6 +329,7 @@ class IntakeLoop(OpenEnum):
     PLACEMENT = "placement"
     WAITLIST = "waitlist"
     ADMISSION = "admission"
+    REFERRAL_CLOSURE = "referral_closure"
     ORIENTATION = "orientation"
     DOUBLE_ADMISSION = "double_admission"
     OUTBOUND_REFERRAL = "outbound_referral"

@@ -451,7 +451,7 @@ class TransitionUndone(FollowupEvent):
 class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
 
-    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died,
+    Plans decides on the discharge of who is in treatment, intake stops the way into care and closes the referral,
     attendance chases no absence of that time.
     Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
     """
@@ -464,10 +464,10 @@ class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attenda
     """The day."""
 
 
-class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance")):
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """The person is back from jail or hospital, or lives here again: they may be called.
 
-    Plans decides on no discharge because of it. Circumstance: holds > ended.
+    Plans decides on no discharge because of it, intake goes on with the way into care. Circumstance: holds > ended.
     """
 
     circumstance_id: CircumstanceId

@@ -316,6 +316,8 @@ class ReferralReceived(IntakeEvent, consumers=("followup",)):
     """How fast the person has to be seen."""
     requested_level: LevelOfCare | None = Field(default=None, examples=[_LEVEL])
     """The level that the referrer asked for."""
+    time_zone: TimeZoneName
+    """Of the facility: in it the days before the admission begin and end."""
 
 
 class ReferralAcknowledged(IntakeEvent):

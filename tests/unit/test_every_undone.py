@@ -162,6 +162,10 @@ def oriented_in_intake() -> History:
     return at_stage("oriented")
 
 
+def placed_in_intake() -> History:
+    return at_stage("placed")
+
+
 def in_care() -> History:
     """In treatment, with the aftercare plan that is drafted on the first day."""
     history = in_followup.in_program()
@@ -198,12 +202,14 @@ CHASED_FROM_NOW = {
     "lost_at": "silence was said when it was reached by what was known",
     "ended": "what contact ended is remembered: it may be taken back again",
 }
+REMEMBERED = {"reopened_from": "a readmission that was asked for after that end is nothing"}
 CANCELLED = (fact(attendance.SessionCancelled),)
 TAKES_PLACE = (fact(attendance.SessionCancellationUndone),)
 ROWS: Final = (
-    Row("intake", oriented_in_intake, (LEFT,), (HERE,)),
+    Row("intake", oriented_in_intake, (LEFT,), (HERE,), differs=REMEMBERED),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
+    Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),
     Row(
         "intake",
         left_intake,

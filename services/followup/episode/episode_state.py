@@ -123,6 +123,8 @@ class CheckIn(Value):
     numbers: int = 0
     """The number of the latest attempt, also when it was taken back."""
     settled: Literal["done", "missed", "excused"] | None = None
+    was_missed: bool = False
+    """It counted as missed until a circumstance was told that excuses it."""
     """How it ended; None while it is open."""
     risk_loop_id: str | None = None
     """The loop of what came up in it."""
@@ -194,6 +196,7 @@ class Referral(Value):
     referral_id: str
     source_kind: intake.PartnerKind
     received_at: AwareDatetime
+    time_zone: str
 
 
 class Outbound(Value):
@@ -326,8 +329,10 @@ class EpisodeState(CareState):
 
     @property
     def time_zone(self) -> str:
-        """The facility's time zone; until the admission names it, days are counted in UTC."""
-        return "UTC" if self.admission is None else self.admission.time_zone
+        """The facility's time zone, as the admission names it, and before it the referral."""
+        if self.admission is not None:
+            return self.admission.time_zone
+        return "UTC" if self.referral is None else self.referral.time_zone
 
     @property
     def stopped_by(self) -> Circumstance | None:

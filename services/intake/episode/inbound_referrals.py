@@ -32,6 +32,7 @@ def receive(
         referral_id=cause.subject_id,
         person_id=person_id,
         received_at=cause.now,
+        time_zone=time_zone,
         **dict(new),
     )
     state = loops.open_loop(

@@ -46,6 +46,7 @@ class NewWaiting(Value):
 def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[EpisodeState]:
     """Put a person whom the program suits on the waiting list. Waiting is an open loop, with interim services noted."""
     episode_state.in_intake(state)
+    _must_be_called(state)
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
             "not-eligible",
@@ -111,7 +112,7 @@ def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeSt
 def offered(state: EpisodeState, body: PlaceOffered, cause: Cause) -> Decision[EpisodeState]:
     """The list offers a place. A person who left meanwhile, or has an offer, has answered already."""
     waiting = _waiting(state, body.ticket)
-    if waiting is None or waiting.offer is not None:
+    if waiting is None or waiting.offer is not None or waiting.passed_by:
         return Decision(state)
     return _offer(state, waiting, body.offer_id, body.group_id, body.expires_at, cause)
 
@@ -121,6 +122,7 @@ def offer(
 ) -> Decision[EpisodeState]:
     """Staff offer a place: of a track, or out of turn for a clinical reason."""
     waiting = _known(state, ticket)
+    _must_be_called(state)
     if waiting.offer is not None:
         raise Refused(
             "already-offered",
@@ -247,6 +249,15 @@ def _seat_changed(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
 
 
 # --- what every step asks first -------------------------------------------------------------------------
+
+
+def _must_be_called(state: EpisodeState) -> None:
+    if state.is_stopped:
+        raise Refused(
+            "circumstance-lasts",
+            "Nobody calls the person: they died, are in jail or in hospital, or have moved away.",
+            hint="End the circumstance (followup) when it is over, or take it back if it was a mistake.",
+        )
 
 
 def _waiting(state: EpisodeState, ticket: str) -> Waiting | None:

@@ -1,11 +1,11 @@
 """Rebuilds a store that was lost, or restored from an older backup, from its journal while the service is stopped.
 
-The rebuild takes the newest copy of every record: from the journal, or from the store where that is newer. A copy that
-can be read is preferred to one that can't. A record without such a copy stays as the store has it, and the service sets
-it aside. The rebuild compares the copies with the service's own topic, writes them to a second collection, and only then
-replaces `records` with that collection. It sets the offsets of the service back to the beginning: the service consumes
-everything again, and the inbox recognises what the copies already contain. The rebuild also restores the entries of the
-audit that only the journal has.
+The rebuild takes the newest copy of every record: from the journal, or from the store where that is newer. A copy
+that can be read is preferred to one that can't. A record without such a copy stays as the store has it, and the
+service sets it aside. The rebuild compares the copies with the service's own topic, writes them to a second
+collection, and only then replaces `records` with that collection. It sets the offsets of the service back to the
+beginning: the service consumes everything again, and the inbox recognises what the copies already contain. The
+rebuild also restores the entries of the audit that only the journal has.
 """
 
 from __future__ import annotations
