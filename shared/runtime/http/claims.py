@@ -39,7 +39,7 @@ class RoleUnknown(Forbidden):
     def __init__(self, actor: Actor) -> None:
         super().__init__(
             "role-unknown",
-            "The token's role is none of those that may call.",
+            "The token has no role that may call this service.",
             hint="Ask the issuer for a token with one of the roles in docs/security.md.",
         )
         self.actor: Final = actor
