@@ -150,10 +150,13 @@ class DaysOff(Value):
     """The person is paused between the two days."""
     closed: frozenset[date] = frozenset()
     """The facility is closed."""
+    away: frozenset[date] = frozenset()
+    """Nobody expects the person, who died, is in jail or in hospital, or has moved away."""
 
     def covers(self, day: date) -> bool:
-        """Whether nothing is offered on a day."""
-        return day in self.closed or any(since < day < until for since, until in self.pauses)
+        """Whether nothing is offered on a day, or nobody expects the person."""
+        paused = any(since < day < until for since, until in self.pauses)
+        return paused or day in self.closed or day in self.away
 
 
 NOTHING_OFF: Final = DaysOff()

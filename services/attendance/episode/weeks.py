@@ -7,8 +7,8 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.attendance.episode import double_bookings, hours
@@ -172,7 +172,7 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
     """
     asked = added_up(state, monday).minutes_threshold
-    projected = hours.projected_credit(bookings_of(state, monday).values())
+    projected = _projected(state, monday)
     if projected >= asked:
         return Decision(state)
     event = attendance.WeeklyHoursShortfallDetected(
@@ -182,6 +182,25 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     return Decision(state, (event, *events))
 
 
+def _projected(state: EpisodeState, monday: date) -> int:
+    """The minutes with which a week ends if the person attends all that is open and that they can attend."""
+    ours = _could_come(state, bookings_of(state, monday))
+    return hours.projected_credit(ours.values())
+
+
+def projected_late(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """What kept the running week from being projected never was: it is projected now, if its time is over."""
+    if state.admission is None or state.left_at is not None:
+        return Decision(state)
+    monday = hours.week_of(cause.now, state.time_zone)
+    label = monday.isoformat()
+    if hours.projected_at(monday, state.time_zone) > cause.now:
+        return Decision(state)
+    if label in state.weeks or state.short_week == label:
+        return Decision(state)
+    return project_week(state, monday, cause)
+
+
 def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """The make-up loop is open while a week that was projected to be short still runs and would still be short."""
     label = state.short_week
@@ -189,7 +208,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
         return state, ()
     monday, zone = date.fromisoformat(label), state.admission.time_zone
     loop_id = _make_up(cause.subject, label)
-    projected = hours.projected_credit(bookings_of(state, monday).values())
+    projected = _projected(state, monday)
     if state.left_at is not None:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
     if projected >= added_up(state, monday).minutes_threshold:
@@ -280,7 +299,32 @@ def _days_off(state: EpisodeState, monday: date) -> DaysOff:
         closed=frozenset(
             calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
         ).union(*state.days_closed.values()),
+        away=frozenset(
+            day
+            for day in (monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK))
+            if _is_away_on(state, day, ours)
+        ),
     )
+
+
+def _is_away_on(state: EpisodeState, day: date, ours: Iterable[Booking]) -> bool:
+    """Whether nobody expects the person on a day: on all of it, or when its sessions begin."""
+    zone = state.time_zone
+    if state.away_at(calendar.midnight(day, zone)) and state.away_at(
+        calendar.midnight(day + calendar.DAY, zone)
+    ):
+        return True
+    of_day = [one.starts_at for one in ours if calendar.local_day(one.starts_at, zone) == day]
+    return bool(of_day) and all(state.away_at(at) for at in of_day)
+
+
+def _could_come(state: EpisodeState, bookings: Mapping[str, Booking]) -> dict[str, Booking]:
+    """Without the sessions of a time in which nobody expects the person, unless they were there."""
+    return {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.is_present or not state.away_at(booking.starts_at)
+    }
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:
@@ -302,7 +346,7 @@ def added_up(state: EpisodeState, monday: date, now: datetime | None = None) -> 
             ours[key] = booking
         elif begins_at - calendar.DAY <= booking.starts_at < begins_at:
             earlier[key] = booking
-    return hours.totals(ours, asks(state, monday), earlier)
+    return hours.totals(_could_come(state, ours), asks(state, monday), earlier)
 
 
 def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:
