@@ -7,7 +7,7 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -169,8 +169,11 @@ def _over(state: EpisodeState, label: str, cause: Cause) -> StateAndEvents:
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
     """Publish a shortfall that can still be made up: what is credited and still booked does not reach the threshold.
 
-    The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
+    The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up. Nothing
+    can be made up in a week that was over when an end was taken back.
     """
+    if state.gaps and hours.closes_at(monday, _known(state).time_zone) <= state.gaps[-1].until:
+        return Decision(state)
     asked = added_up(state, monday).minutes_threshold
     projected = _projected(state, monday)
     if projected >= asked:
@@ -293,18 +296,48 @@ def _days_off(state: EpisodeState, monday: date) -> DaysOff:
     pauses = tuple(
         (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
     )
+    unseated, seated = _seated(state, monday, ours)
     return DaysOff(
+        unseated=unseated,
+        seated=seated,
         meets_on=frozenset(day for booking in ours for day in booking.track_days),
         pauses=pauses,
         closed=frozenset(
             calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
         ).union(*state.days_closed.values()),
-        away=frozenset(
-            day
-            for day in (monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK))
-            if _is_away_on(state, day, ours)
-        ),
+        away=frozenset(day for day in _days(monday) if _is_away_on(state, day, ours)),
     )
+
+
+def _days(monday: date) -> tuple[date, ...]:
+    return tuple(monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK))
+
+
+def _seated(
+    state: EpisodeState, monday: date, ours: Collection[Booking]
+) -> tuple[frozenset[date], Mapping[date, frozenset[int]]]:
+    """On which days of a week the person had no seat, and where they had one, on which days the groups meet.
+
+    Of a week in which they never had one nothing is known: the program offers nothing, which is its own matter, unless
+    an end that was taken back is the reason.
+    """
+    zone = state.time_zone
+    there = {(one.group_id, calendar.local_day(one.starts_at, zone)) for one in ours}
+    seated: dict[date, frozenset[int]] = {}
+    for day in _days(monday):
+        meets = [
+            frozenset(seat.weekdays) or hours.EVERY_DAY
+            for seat in state.seat_times
+            if seat.covers(day, zone) or (seat.group_id, day) in there
+        ]
+        if meets:
+            seated[day] = frozenset().union(*meets)
+    gone = any(gap.covers(day, zone) for gap in state.gaps for day in _days(monday))
+    if not seated and not gone:
+        return frozenset(), {}
+    meets_on = frozenset[int]().union(*seated.values()) or hours.EVERY_DAY
+    without = (day for day in _days(monday) if day not in seated)
+    return frozenset(day for day in without if day.isoweekday() in meets_on), seated
 
 
 def _is_away_on(state: EpisodeState, day: date, ours: Iterable[Booking]) -> bool:
