@@ -80,7 +80,9 @@ class RollLine(Body):
 class CallRoll(Body):
     entries: Annotated[list[RollLine], Field(min_length=1, max_length=50)]
     early: EarlyRoll | None = None
-    """Why the roll is called before the planned end; what is credited ends now."""
+    """Why the session ended before its planned end: when `ended_at` says, or now."""
+    ended_at: AwareDatetime | None = None
+    """When the session ended, if not as planned; what is credited and offered ends then."""
 
 
 class CorrectAttendance(OfEpisode):
@@ -89,6 +91,12 @@ class CorrectAttendance(OfEpisode):
     reason: CorrectionReason
     walk_in: bool = False
     """The person was there and the roll does not name them."""
+
+
+class CorrectEnd(Body):
+    ended_at: AwareDatetime
+    """When the session ended; at its planned end or later: as planned."""
+    reason: CorrectionReason
 
 
 class SettleWalkIn(OfEpisode):
@@ -328,7 +336,9 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Recor
     await call.states([EPISODE(line.episode_id) for line in body.entries if line.walk_in])
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: roll.call_roll(state, entries, body.early, cause),
+        lambda state, cause: roll.call_roll(
+            state, entries, body.early, cause, ended_at=body.ended_at
+        ),
         wait_for_handoffs=True,
     )
 
@@ -350,6 +360,16 @@ async def correct_attendance(
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: roll.correct(state, entry, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/end/correct")
+async def correct_end(call: Staff, session_id: SubjectId, body: CorrectEnd) -> RecordAnswer:
+    """Correct when a session ended whose roll was called: it was shorter, or as long as planned, for everybody."""
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: roll.correct_end(state, body.ended_at, body.reason, cause),
         wait_for_handoffs=True,
     )
 

@@ -241,8 +241,8 @@ def asks(
     """What a week asks for: each day that belongs to the episode asks its share of its level's floor.
 
     The days on which the program meets share the floor among them; where none are known, all seven do. A move to a
-    group on other days asks for the days of each while the seat was there, never for more than the floor. `levels` are the
-    days from which levels hold, the earliest first; the first of them is the day of admission. `last_day` is the last
+    group on other days asks for the days of each while the seat was there, never for more than the floor. `levels` are
+    the days from which levels hold, the earliest first; the first is the day of admission. `last_day` is the last
     local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is the highest of the
     week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
