@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
@@ -42,6 +42,8 @@ from shared.runtime.http.paging import After, Limit, states
 router = APIRouter(tags=["attendance"])
 
 Minutes = Annotated[int, Field(ge=0, le=480)]
+OF_GROUPS: Final = frozenset({Modality.GROUP, Modality.PSYCHOEDUCATION})
+"""What is a session of a group, however many patients come. Families without a group are one patient and their own."""
 
 
 class ScheduleSession(Body):
@@ -156,12 +158,12 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> RecordAnswer:
 
 
 async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
-    """A session without a group."""
-    if new.modality is Modality.GROUP:
+    """A session without a group: of one patient, who may bring their family."""
+    if new.modality in OF_GROUPS or len(new.roster) > 1:
         raise Invalid(
             "group-missing",
-            "A group session is one of a group, which has its limits and its seats.",
-            hint="Name the group in group_id; open one first where there is none.",
+            "What several patients attend is a session of a group, which has its limits and its seats.",
+            hint="Name the group in group_id, open one first where there is none, or book each patient alone.",
         )
     if not new.roster:
         raise Invalid(
@@ -185,7 +187,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
 def _is_of_program(
     call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
 ) -> None:
-    """A session without a group has a topic and an approach of the person's program, where it lists any.
+    """A session without a group is as long as the person's program allows, with a topic and an approach that it lists.
 
     The profile is the one of the day of admission. A group's sessions are held to the group's own.
     """
@@ -199,6 +201,9 @@ def _is_of_program(
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
+    longest = profile.sessions.minutes_max
+    if longest is not None and new.minutes_planned > longest:
+        raise group_calendar.outside("The program's sessions are shorter.")
     for what, code, listed in (
         ("topic", new.topic, profile.topics),
         ("therapy", new.therapy, profile.therapies),
