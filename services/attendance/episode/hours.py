@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from fractions import Fraction
 from typing import Final
 
 from services.attendance.episode.intervals import Span, minutes_of_union, overlap, shares, span
@@ -171,6 +170,8 @@ class DaysOff(Value):
 
 NOTHING_OFF: Final = DaysOff()
 EVERY_DAY: Final = frozenset(range(1, calendar.DAYS_PER_WEEK + 1))
+SHARES: Final = 420
+"""Divided by any number of days in a week, up to seven, it leaves nothing over."""
 
 
 class WeekTotals(WeekAsks):
@@ -253,11 +254,11 @@ def asks(
             bands[day] = terms.band(at_day[-1].code, population)
     floors = {day: 0 if band is None else band.minutes_floor for day, band in bands.items()}
     asked = sum(
-        Fraction(floor, len(days_off.shared_by(day)))
+        floor * SHARES // len(days_off.shared_by(day))
         for day, floor in floors.items()
         if day.isoweekday() in days_off.shared_by(day)
     )
-    threshold = min(int(asked), max(floors.values(), default=0))
+    threshold = min(asked // SHARES, max(floors.values(), default=0))
     ceilings = [None if band is None else band.minutes_ceiling for band in bands.values()]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
     whole = min(floors.values(), default=0)
