@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
+from services.attendance import circumstances
+from services.attendance.episode import absences, pauses, rolls, seats, weeks
 from services.attendance.episode.episode_state import Ending, EpisodeState, Gap, not_expected
 from services.attendance.episode.handoffs import BackOnRoster
 from services.attendance.screening import specimens
