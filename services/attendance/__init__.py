@@ -30,6 +30,7 @@ Read on in:
 `screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
+`circumstances.py`   death, jail, hospital, a move away
 `ending.py`          the end of an episode, and an end that is taken back
 `event_handlers.py`  rules for other services' events and for deadlines
 `reactions.py`       which event, handoff or deadline runs which rule

@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
-from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
+from services.attendance import circumstances
+from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance.episode.episode_state import Ending, EpisodeState, Gap, not_expected
 from services.attendance.episode.handoffs import BackOnRoster
 from services.attendance.screening import incentives, specimens
 from shared import endings, loops, voiding
@@ -43,7 +44,7 @@ def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeSt
     state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
-    state = _put_aside(before, seats.watch_level(state, cause))
+    state = _put_aside(before, seats.watch_level(state, cause), cause)
     state, doubts = rolls.watch_doubts(state, cause)
     handoffs = (
         *doubts,
@@ -66,11 +67,11 @@ def expected_again(state: EpisodeState, since: datetime, cause: Cause) -> Handof
     return tuple(Handoff(f"session/{key}", back) for key in _to_come(state, since))
 
 
-def _put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
+def _put_aside(before: EpisodeState, after: EpisodeState, cause: Cause) -> EpisodeState:
     known = after.ending or Ending()
     removed = tuple(label for label in before.weeks if label not in after.weeks)
     kept = known.replace(weeks=tuple(dict.fromkeys((*known.weeks, *removed))))
-    return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)))
+    return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)), cause)
 
 
 def discharge_undone(
@@ -81,6 +82,8 @@ def discharge_undone(
     state = state.replace(discharged_at=None, ending=None)
     if state.admission is None:
         return Decision(state.replace(aside=None))
+    gap = Gap(since=was.since or event.discharged_at, until=cause.now, without_seat=bool(was.seats))
+    state = state.replace(gaps=(*state.gaps, gap))
     state, escalated = endings.take_up(state)
     state, evaluated = weeks.go_on(state, was.weeks, cause)
     state = seats.watch_level(absences.watched(state), cause)

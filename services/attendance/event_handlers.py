@@ -127,6 +127,8 @@ def admission_undone(
     before = EpisodeState(
         team=state.team,
         seats=state.seats,
+        seat_times=state.seat_times,
+        gaps=state.gaps,
         waiting=state.waiting,
         away=state.away,
         discharged_at=state.discharged_at,

@@ -2,11 +2,10 @@
 
 from datetime import date
 
-from services.attendance import ending, event_handlers
+from services.attendance import circumstances, ending, event_handlers
 from services.attendance.episode import (
     absences,
     bookings,
-    circumstances,
     episode_state,
     handoffs,
     pauses,

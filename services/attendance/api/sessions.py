@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
@@ -42,6 +42,8 @@ from shared.runtime.http.paging import After, Limit, left_out_field, states
 router = APIRouter(tags=["attendance"])
 
 Minutes = Annotated[int, Field(ge=0, le=480)]
+OF_GROUPS: Final = frozenset({Modality.GROUP, Modality.PSYCHOEDUCATION})
+"""What is a session of a group, however many patients come. Families without a group are one patient and their own."""
 
 
 class ScheduleSession(Body):
@@ -80,7 +82,9 @@ class RollLine(Body):
 class CallRoll(Body):
     entries: Annotated[list[RollLine], Field(min_length=1, max_length=50)]
     early: EarlyRoll | None = None
-    """Why the roll is called before the planned end; what is credited ends now."""
+    """Why the session ended before its planned end: when `ended_at` says, or now."""
+    ended_at: AwareDatetime | None = None
+    """When the session ended, if not as planned; what is credited and offered ends then."""
 
 
 class CorrectAttendance(OfEpisode):
@@ -89,6 +93,12 @@ class CorrectAttendance(OfEpisode):
     reason: CorrectionReason
     walk_in: bool = False
     """The person was there and the roll does not name them."""
+
+
+class CorrectEnd(Body):
+    ended_at: AwareDatetime
+    """When the session ended; at its planned end or later: as planned."""
+    reason: CorrectionReason
 
 
 class SettleWalkIn(OfEpisode):
@@ -148,12 +158,12 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> RecordAnswer:
 
 
 async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
-    """A session without a group."""
-    if new.modality is Modality.GROUP:
+    """A session without a group: of one patient, who may bring their family."""
+    if new.modality in OF_GROUPS or len(new.roster) > 1:
         raise Invalid(
             "group-missing",
-            "A group session is one of a group, which has its limits and its seats.",
-            hint="Name the group in group_id; open one first where there is none.",
+            "What several patients attend is a session of a group, which has its limits and its seats.",
+            hint="Name the group in group_id, open one first where there is none, or book each patient alone.",
         )
     if not new.roster:
         raise Invalid(
@@ -177,7 +187,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
 def _is_of_program(
     call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
 ) -> None:
-    """A session without a group has a topic and an approach of the person's program, where it lists any.
+    """A session without a group is as long as the person's program allows, with a topic and an approach that it lists.
 
     The profile is the one of the day of admission. A group's sessions are held to the group's own.
     """
@@ -191,6 +201,9 @@ def _is_of_program(
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
+    longest = profile.sessions.minutes_max
+    if longest is not None and new.minutes_planned > longest:
+        raise group_calendar.outside("The program's sessions are shorter.")
     for what, code, listed in (
         ("topic", new.topic, profile.topics),
         ("therapy", new.therapy, profile.therapies),
@@ -340,7 +353,9 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Recor
     await call.states([EPISODE(line.episode_id) for line in body.entries if line.walk_in])
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: roll.call_roll(state, entries, body.early, cause),
+        lambda state, cause: roll.call_roll(
+            state, entries, body.early, cause, ended_at=body.ended_at
+        ),
         wait_for_handoffs=True,
     )
 
@@ -362,6 +377,16 @@ async def correct_attendance(
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: roll.correct(state, entry, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/end/correct")
+async def correct_end(call: Staff, session_id: SubjectId, body: CorrectEnd) -> RecordAnswer:
+    """Correct when a session ended whose roll was called: it was shorter, or as long as planned, for everybody."""
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: roll.correct_end(state, body.ended_at, body.reason, cause),
         wait_for_handoffs=True,
     )
 

@@ -71,9 +71,13 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
     booking = bookings.told(state, body.booked).replace(
         status=body.status_after,
         minutes_credited=body.minutes_after,
+        minutes_held=body.minutes_held,
         off_roll=False,
-        correction=body.reason,
     )
+    known = state.bookings.get(body.session_id)
+    if known is not None and booking == known.replace(minutes_held=body.minutes_held):
+        return Decision(*weeks.put(state, body.session_id, booking, cause))
+    booking = booking.replace(correction=body.reason)
     return _heard(state, body.session_id, booking, cause)
 
 

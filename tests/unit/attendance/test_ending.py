@@ -68,7 +68,7 @@ ENDS = ("discharge", "graduation", "first contact")
 
 def shown(history: Any) -> Any:
     """The state without what is only remembered."""
-    return history.state.replace(ending=None, aside=None)
+    return history.state.replace(ending=None, aside=None, gaps=())
 
 
 days = st.lists(
