@@ -123,7 +123,10 @@ def _passed_by(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events,
     if waiting.position is not None or waiting.offer is not None:
         group_id = waiting.group_id if waiting.offer is None else waiting.offer.group_id
         reason = WaitlistExit.WITHDRAWN
-        events = (intake.WaitlistLeft(track=waiting.track, reason=reason, group_id=group_id),)
+        left_it = intake.WaitlistLeft(
+            waitlist_id=waiting.ticket, track=waiting.track, reason=reason, group_id=group_id
+        )
+        events = (left_it,)
     state = state.disarm(f"{OFFER}:{waiting.ticket}")
     # What is offered to the old ticket meanwhile is not theirs.
     ticket = cause.derive_id("waiting-again")

@@ -194,10 +194,10 @@ async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]
 
     with translated():
         async for document in owner.store.collection("records").find({}, {"next_sequence": 1}):
-            with _left_out(document):
+            with _set_aside(document):
                 note(document["_id"], document["next_sequence"] - 1)
         async for document in reader.store.collection("records").find({}, {"inbox": 1}):
-            with _left_out(document):
+            with _set_aside(document):
                 for stream, known in document["inbox"].items():
                     publisher, _, subject = stream.partition("|")
                     if publisher == owner.name:
@@ -206,7 +206,7 @@ async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]
 
 
 @contextmanager
-def _left_out(document: Document) -> Generator[None]:
+def _set_aside(document: Document) -> Generator[None]:
     """Go on without a record that can't be read: what the other side of the topic knows of its numbers still counts."""
     try:
         yield

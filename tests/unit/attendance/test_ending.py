@@ -248,7 +248,14 @@ def test_an_episode_that_was_no_error_has_its_sessions_and_seats_again(days: int
     )
     before = shown(episode)
     episode.hear(fact(intake.EpisodeEnteredInError))
-    episode.handed(SeatFreed(group_id=uid("group"), seats_left=4, reason=SeatReleaseReason.MOVED))
+    episode.handed(
+        SeatFreed(
+            group_id=uid("group"),
+            seats_left=4,
+            reason=SeatReleaseReason.MOVED,
+            freed_at=episode.now,
+        )
+    )
     episode.after(days=days)
     known = len(episode.handing)
     episode.hear(fact(intake.EpisodeEnteredInErrorUndone))
