@@ -67,6 +67,13 @@ def shown(history: Followup) -> Any:
     return history.state.replace(taken_back=()).model_dump()
 
 
+def without_what_was_said(found: dict[str, Any]) -> dict[str, Any]:
+    """A state but for the memory that a check-in, excused now, was published as missed."""
+    for item in ((found["aftercare"] or {}).get("check_ins") or {}).values():
+        del item["was_missed"]
+    return found
+
+
 def chased() -> Followup:
     history = in_program()
     history.hear(missed(START + HOUR))
@@ -419,8 +426,9 @@ def test_of_two_that_overlap_the_one_that_is_left_counts(
     for one in (history, never):
         one.at(one.now)
     kept = {"circumstances", "deadlines", "ended"}
-    assert {k: v for k, v in shown(history).items() if k not in kept} == {
-        k: v for k, v in shown(never).items() if k not in kept
+    found, wanted = map(without_what_was_said, map(shown, (history, never)))
+    assert {k: v for k, v in found.items() if k not in kept} == {
+        k: v for k, v in wanted.items() if k not in kept
     }
 
 
