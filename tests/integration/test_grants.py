@@ -141,7 +141,7 @@ async def test_a_subscriber_comes_is_given_another_topic_and_goes(
     await check_reading(county, ["care.intake"])
     with pytest.raises(AccessMissing):
         await check_reading(county, ["care.plans"])
-    assert "is no user any more" in await _acl(ready, *name, "--prune", "--apply")
+    assert "is removed." in await _acl(ready, *name, "--prune", "--apply")
     with pytest.raises(Unavailable) as gone:
         await check_broker_reachable(county)
     assert gone.value.code == "broker-access-denied"

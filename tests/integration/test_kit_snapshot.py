@@ -148,7 +148,7 @@ async def test_it_goes_on_with_what_it_has_written(
         part.write_bytes(begun)
         done = await _command(backend, path)
         assert done.exit_code == 0, done.output
-        assert "went on" in done.output
+        assert ", resumed" in done.output
         assert not part.exists()
         found = list(verified(path).messages())
         assert len({one[:3] for one in found}) == len(found) == len(topics)
