@@ -282,7 +282,12 @@ class Consumer(ConsumerRebalanceListener):
             self._newer.discard(partition)
         for partition, offset in newer.items():
             if partition not in self._newer:
-                log.warning("partition.left_to_newer", **partition._asdict(), offset=offset)
+                log.warning(
+                    "partition.left_to_newer",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    offset=offset,
+                )
             self._newer.add(partition)
             self._rewind({partition: offset})
             self._kafka.pause(partition)
