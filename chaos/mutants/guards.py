@@ -509,6 +509,13 @@ TIMERS: Final = (
         _unit("wall_clock"),
     ),
     Mutant(
+        "no deadline fires of partitions that came while the store told the time",
+        "shared/runtime/timers.py",
+        "            if self._wall_clock is not None and not await self._consumer.caught_up():\n",
+        "            if False:\n",
+        _unit("wall_clock"),
+    ),
+    Mutant(
         "no event is applied on a clock that is wrong",
         "shared/runtime/kafka/consumer.py",
         "        if self._wall_clock is not None and self._wall_clock.differs:\n",

@@ -88,14 +88,16 @@ class Timers:
         """Fire what is due. False: the consumer has not caught up yet, so nothing may fire.
 
         Both questions are asked before each batch: partitions may come, and clocks be set, in the middle of a round.
-        The clock is asked first, because partitions may come while the store answers: nothing is awaited between the
-        answer that all is applied and the look at which partitions are held.
+        Partitions may also come while the store answers what time it is. So the consumer is asked again after that, and
+        nothing is awaited between its answer and the look at which partitions are held.
         """
         now: datetime | None = None
         while True:
+            if not await self._consumer.caught_up():
+                return False
             if self._wall_clock is not None and not await self._wall_clock.agrees():
                 return True
-            if not await self._consumer.caught_up():
+            if self._wall_clock is not None and not await self._consumer.caught_up():
                 return False
             buckets = self._consumer.firing_buckets
             now = now or self._clock.now()
